@@ -1,0 +1,38 @@
+//go:build depsdev
+
+package deps
+
+import (
+	_ "github.com/eclipse/paho.golang/paho"
+	_ "github.com/google/go-containerregistry/pkg/crane"
+	_ "github.com/google/go-containerregistry/pkg/registry"
+	_ "github.com/google/nftables"
+	_ "github.com/gorilla/websocket"
+	_ "github.com/hashicorp/consul/api"
+	_ "github.com/hashicorp/nomad/api"
+	_ "github.com/miekg/dns"
+	_ "github.com/mochi-mqtt/server/v2"
+	_ "github.com/mochi-mqtt/server/v2/listeners"
+	_ "github.com/mochi-mqtt/server/v2/packets"
+	_ "github.com/pires/go-proxyproto"
+	_ "github.com/pulumi/pulumi-consul/sdk/v3/go/consul"
+	_ "github.com/pulumi/pulumi-oci/sdk/v3/go/oci/core"
+	_ "github.com/pulumi/pulumi-oci/sdk/v3/go/oci/dns"
+	_ "github.com/pulumi/pulumi-oci/sdk/v3/go/oci/identity"
+	_ "github.com/pulumi/pulumi-oci/sdk/v3/go/oci/networkloadbalancer"
+	_ "github.com/pulumi/pulumi/sdk/v3/go/auto"
+	_ "github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
+	_ "github.com/pulumi/pulumi/sdk/v3/go/common/resource/plugin"
+	_ "github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	_ "github.com/pulumi/pulumi/sdk/v3/proto/go"
+	_ "github.com/spf13/cobra"
+	_ "github.com/things-go/go-socks5"
+	_ "github.com/vishvananda/netlink"
+	_ "github.com/vishvananda/netns"
+	_ "golang.org/x/net/proxy"
+	_ "golang.org/x/sync/errgroup"
+	_ "golang.org/x/sys/unix"
+	_ "golang.org/x/term"
+	_ "gotest.tools/v3/assert"
+	_ "gotest.tools/v3/golden"
+)
