@@ -1,0 +1,55 @@
+package cloud
+
+import "net/netip"
+
+// The fixed tenancy: what the stack is given and does not make. Programs of the
+// lab's stack file refer to these, so they never change.
+const (
+	Region        = "lab-1"
+	CompartmentID = "ocid1.compartment.oc1..lab"
+	TenancyID     = "ocid1.tenancy.oc1..lab"
+	VCNID         = "ocid1.vcn.oc1.lab-1.lab"
+	PrivateSubnet = "ocid1.subnet.oc1.lab-1.private"
+	PublicSubnet  = "ocid1.subnet.oc1.lab-1.public"
+	ImageID       = "ocid1.image.oc1.lab-1.lab"
+	ZoneName      = "lab.test"
+
+	// fixedCreated is the timeCreated of what was there before the lab.
+	fixedCreated = "2025-01-01T00:00:00Z"
+)
+
+// AvailabilityDomains are the region's three, in OCI's order.
+var AvailabilityDomains = []string{"LAB:AD-1", "LAB:AD-2", "LAB:AD-3"}
+
+// subnet is one of the two that the VCN has.
+type subnet struct {
+	id, name string
+	prefix   netip.Prefix
+	router   netip.Addr
+	public   bool
+}
+
+var subnets = []subnet{
+	{PrivateSubnet, "private", netip.MustParsePrefix("10.80.1.0/24"), netip.MustParseAddr("10.80.1.1"), false},
+	{PublicSubnet, "public", netip.MustParsePrefix("10.80.0.0/24"), netip.MustParseAddr("10.80.0.1"), true},
+}
+
+var vcnPrefix = netip.MustParsePrefix("10.80.0.0/16")
+
+func findSubnet(id string) (subnet, bool) {
+	for _, s := range subnets {
+		if s.id == id {
+			return s, true
+		}
+	}
+	return subnet{}, false
+}
+
+func knownAD(name string) bool {
+	for _, ad := range AvailabilityDomains {
+		if ad == name {
+			return true
+		}
+	}
+	return false
+}
