@@ -1,0 +1,75 @@
+package gates
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	consul "github.com/hashicorp/consul/api"
+)
+
+// ConsulClient is what the gates ask Consul.
+type ConsulClient interface {
+	// Service lists the instances of a service that carry the tag, with their
+	// checks, the failing ones too.
+	Service(ctx context.Context, name, tag string) ([]*consul.ServiceEntry, error)
+}
+
+// ConsulConfig says where Consul is. Only Address is required.
+type ConsulConfig struct {
+	// Address is a URL: "http://10.80.2.10:8500".
+	Address string
+	// Token is an ACL token with service:read and node:read.
+	Token string
+	// Datacenter defaults to the agent's own.
+	Datacenter string
+	// CACert is the PEM text that verifies an https address; empty means the
+	// system's authorities.
+	CACert string
+	// Timeout bounds each request; default 10 s.
+	Timeout time.Duration
+}
+
+// NewConsul returns a client of the Consul API. Nothing is dialled yet.
+func NewConsul(c ConsulConfig) (ConsulClient, error) {
+	if c.Address == "" {
+		return nil, errors.New("connecting to Consul: no address given")
+	}
+	cfg := &consul.Config{Address: c.Address, Token: c.Token, Datacenter: c.Datacenter}
+	if c.CACert != "" {
+		cfg.TLSConfig = consul.TLSConfig{CAPem: []byte(c.CACert)}
+	}
+	api, err := consul.NewClient(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to Consul at %s: %w", c.Address, err)
+	}
+	if c.Timeout <= 0 {
+		c.Timeout = defaultRequestTimeout
+	}
+	return &consulClient{api: api, address: c.Address, timeout: c.Timeout}, nil
+}
+
+type consulClient struct {
+	api     *consul.Client
+	address string
+	timeout time.Duration
+}
+
+func (c *consulClient) Service(ctx context.Context, name, tag string) ([]*consul.ServiceEntry, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	entries, _, err := c.api.Health().Service(name, tag, false, (&consul.QueryOptions{}).WithContext(ctx))
+	if err == nil {
+		return entries, nil
+	}
+	var answer consul.StatusError
+	switch {
+	case !errors.As(err, &answer):
+		return nil, fmt.Errorf("cannot reach Consul at %s: %s", c.address, rootCause(err))
+	case answer.Code == http.StatusForbidden:
+		return nil, Fatal(fmt.Errorf("reading service %s from Consul at %s: permission denied; check consul.token", name, c.address))
+	}
+	return nil, fmt.Errorf("reading service %s from Consul at %s: %w", name, c.address, err)
+}

@@ -1,0 +1,178 @@
+package gates
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	nomad "github.com/hashicorp/nomad/api"
+)
+
+// NomadClient is what the gates ask Nomad.
+type NomadClient interface {
+	// Nodes lists all client nodes, without their meta and volumes.
+	Nodes(ctx context.Context) ([]*nomad.NodeListStub, error)
+	// Node reads one node whole.
+	Node(ctx context.Context, id string) (*nomad.Node, error)
+	// Job reads a job; [ErrNotFound] when Nomad has none of that id.
+	Job(ctx context.Context, id string) (*nomad.Job, error)
+	// LatestDeployment reads a job's newest deployment; nil when it has none.
+	LatestDeployment(ctx context.Context, job string) (*nomad.Deployment, error)
+	// Allocations lists the job's allocations, the terminal ones too.
+	Allocations(ctx context.Context, job string) ([]*nomad.AllocationListStub, error)
+	// Evaluations lists the job's evaluations.
+	Evaluations(ctx context.Context, job string) ([]*nomad.Evaluation, error)
+	// Exec runs a command in a task of a running allocation. A command that
+	// ran has an exit code, whatever it is, and no error.
+	Exec(ctx context.Context, alloc, task string, command ...string) (ExecResult, error)
+}
+
+// ExecResult is a command that ran in a task.
+type ExecResult struct {
+	Stdout, Stderr string
+	Exit           int
+}
+
+// ErrNotFound means that the system asked has no such object.
+var ErrNotFound = errors.New("not found")
+
+// NomadConfig says where Nomad is. Only Address is required.
+type NomadConfig struct {
+	// Address is a URL: "http://10.80.2.10:4646".
+	Address string
+	// Token is an ACL token: read-node, and read-job and alloc-exec in Namespace.
+	Token string
+	// Region and Namespace default to the agent's own and "default".
+	Region, Namespace string
+	// CACert is the PEM text that verifies an https address; empty means the
+	// system's authorities.
+	CACert string
+	// Timeout bounds each request; default 10 s.
+	Timeout time.Duration
+}
+
+const defaultRequestTimeout = 10 * time.Second
+
+// NewNomad returns a client of the Nomad API. Nothing is dialled yet.
+func NewNomad(c NomadConfig) (NomadClient, error) {
+	if c.Address == "" {
+		return nil, errors.New("connecting to Nomad: no address given")
+	}
+	cfg := &nomad.Config{
+		Address:   c.Address,
+		SecretID:  c.Token,
+		Region:    c.Region,
+		Namespace: c.Namespace,
+	}
+	if c.CACert != "" {
+		cfg.TLSConfig = &nomad.TLSConfig{CACertPEM: []byte(c.CACert)}
+	}
+	api, err := nomad.NewClient(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to Nomad at %s: %w", c.Address, err)
+	}
+	if c.Timeout <= 0 {
+		c.Timeout = defaultRequestTimeout
+	}
+	return &nomadClient{api: api, address: c.Address, timeout: c.Timeout}, nil
+}
+
+type nomadClient struct {
+	api     *nomad.Client
+	address string
+	timeout time.Duration
+}
+
+// ask bounds one request and puts the address into its error, because what a
+// gate prints must say who did not answer.
+func (c *nomadClient) ask(ctx context.Context, what string, f func(*nomad.QueryOptions) error) error {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	return c.explain(what, f((&nomad.QueryOptions{}).WithContext(ctx)))
+}
+
+func (c *nomadClient) explain(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var answer nomad.UnexpectedResponseError
+	if !errors.As(err, &answer) {
+		return fmt.Errorf("cannot reach Nomad at %s: %s", c.address, rootCause(err))
+	}
+	switch answer.StatusCode() {
+	case http.StatusNotFound:
+		return fmt.Errorf("reading %s from Nomad at %s: %w", what, c.address, ErrNotFound)
+	case http.StatusForbidden, http.StatusUnauthorized:
+		return Fatal(fmt.Errorf("reading %s from Nomad at %s: permission denied; check nomad.token", what, c.address))
+	}
+	return fmt.Errorf("reading %s from Nomad at %s: %w", what, c.address, err)
+}
+
+func (c *nomadClient) Nodes(ctx context.Context) (out []*nomad.NodeListStub, err error) {
+	err = c.ask(ctx, "nodes", func(q *nomad.QueryOptions) error {
+		out, _, err = c.api.Nodes().List(q)
+		return err
+	})
+	return out, err
+}
+
+func (c *nomadClient) Node(ctx context.Context, id string) (out *nomad.Node, err error) {
+	err = c.ask(ctx, "node "+id, func(q *nomad.QueryOptions) error {
+		out, _, err = c.api.Nodes().Info(id, q)
+		return err
+	})
+	return out, err
+}
+
+func (c *nomadClient) Job(ctx context.Context, id string) (out *nomad.Job, err error) {
+	err = c.ask(ctx, "job "+id, func(q *nomad.QueryOptions) error {
+		out, _, err = c.api.Jobs().Info(id, q)
+		return err
+	})
+	return out, err
+}
+
+func (c *nomadClient) LatestDeployment(ctx context.Context, job string) (out *nomad.Deployment, err error) {
+	err = c.ask(ctx, "deployment of job "+job, func(q *nomad.QueryOptions) error {
+		out, _, err = c.api.Jobs().LatestDeployment(job, q)
+		return err
+	})
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil //nolint:nilnil // No deployment is an answer, as the interface says.
+	}
+	return out, err
+}
+
+func (c *nomadClient) Allocations(ctx context.Context, job string) (out []*nomad.AllocationListStub, err error) {
+	err = c.ask(ctx, "allocations of job "+job, func(q *nomad.QueryOptions) error {
+		out, _, err = c.api.Jobs().Allocations(job, false, q)
+		return err
+	})
+	return out, err
+}
+
+func (c *nomadClient) Evaluations(ctx context.Context, job string) (out []*nomad.Evaluation, err error) {
+	err = c.ask(ctx, "evaluations of job "+job, func(q *nomad.QueryOptions) error {
+		out, _, err = c.api.Jobs().Evaluations(job, q)
+		return err
+	})
+	return out, err
+}
+
+func (c *nomadClient) Exec(ctx context.Context, alloc, task string, command ...string) (ExecResult, error) {
+	var stdout, stderr bytes.Buffer
+	var exit int
+	err := c.ask(ctx, "output of "+command[0], func(q *nomad.QueryOptions) error {
+		a, _, err := c.api.Allocations().Info(alloc, q)
+		if err != nil {
+			return err
+		}
+		ctx := q.Context()
+		exit, err = c.api.Allocations().Exec(ctx, a, task, false, command, bytes.NewReader(nil), &stdout, &stderr, nil, q)
+		return err
+	})
+	return ExecResult{Stdout: stdout.String(), Stderr: stderr.String(), Exit: exit}, err
+}
