@@ -16,6 +16,7 @@ import (
 	_ "github.com/mochi-mqtt/server/v2/packets"
 	_ "github.com/pires/go-proxyproto"
 	_ "github.com/pulumi/pulumi-consul/sdk/v3/go/consul"
+	_ "github.com/pulumi/pulumi-nomad/sdk/v2/go/nomad"
 	_ "github.com/pulumi/pulumi-oci/sdk/v3/go/oci/core"
 	_ "github.com/pulumi/pulumi-oci/sdk/v3/go/oci/dns"
 	_ "github.com/pulumi/pulumi-oci/sdk/v3/go/oci/identity"
