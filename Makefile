@@ -1,0 +1,126 @@
+# `make up` and `make test` do all their own set-up on a fresh Debian machine.
+# Everything that is built lands in .tools (pinned programs) and bin (ours).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+TOOLS := $(CURDIR)/.tools/bin
+BIN := $(CURDIR)/bin
+export PATH := $(TOOLS):$(BIN):$(PATH)
+export CGO_ENABLED ?= 0
+export GOFLAGS ?= -buildvcs=false
+# The checksum database has no entry for some nested modules of the tools; the
+# committed go.sum files verify them.
+export GONOSUMDB := github.com/hashicorp/*,github.com/pulumi/*
+
+NOMAD_VERSION := 1.11.2
+CONSUL_VERSION := 1.22.0
+PULUMI_VERSION := 3.255.0
+
+# Programs of the distribution that the lab runs, and their packages.
+PACKAGES := docker.io haproxy iproute2 nftables e2fsprogs mosquitto-clients jq curl dnsmasq-base shellcheck ca-certificates util-linux
+STACK ?= lab
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.PHONY: packages
+packages: # the distribution's programs, only when one is missing
+	@missing=(); for p in $(PACKAGES); do \
+	  dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'install ok installed' || missing+=($$p); done; \
+	if [ $${#missing[@]} -gt 0 ]; then \
+	  [ "$$(id -u)" = 0 ] || { echo "these packages are missing, and installing them needs root: $${missing[*]}" >&2; exit 1; }; \
+	  echo "installing $${missing[*]}"; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $${missing[*]} >/dev/null; fi
+
+.PHONY: tools
+tools: $(TOOLS)/nomad $(TOOLS)/consul $(TOOLS)/pulumi ## build nomad, consul and pulumi, only when missing
+
+# $(call have,PROGRAM,VERSION COMMAND,VERSION): link the program on PATH when its version fits.
+have = p=$$(PATH=$${PATH\#$(TOOLS):} command -v $(1) || true); \
+  if [ -n "$$p" ] && $$p $(2) 2>/dev/null | head -1 | grep -q 'v$(3)$$'; then mkdir -p $(TOOLS); ln -sf $$p $(TOOLS)/$(1); echo "using $$p"; else
+
+$(TOOLS)/nomad: tools/nomad/go.mod
+	@$(call have,nomad,version,$(NOMAD_VERSION)) echo "building nomad $(NOMAD_VERSION) (some minutes, once)"; \
+	cd tools/nomad && go build -trimpath -ldflags '-s -w' -o $@ github.com/hashicorp/nomad; fi; touch -h $@
+
+$(TOOLS)/consul: tools/consul/go.mod
+	@$(call have,consul,version,$(CONSUL_VERSION)) echo "building consul $(CONSUL_VERSION) (some minutes, once)"; \
+	cd tools/consul && go build -trimpath -ldflags '-s -w' -o $@ github.com/hashicorp/consul; fi; touch -h $@
+
+$(TOOLS)/pulumi: tools/pulumi/go.mod
+	@$(call have,pulumi,version,$(PULUMI_VERSION)) echo "building pulumi $(PULUMI_VERSION) (some minutes, once)"; \
+	cd tools/pulumi && go build -trimpath \
+	  -ldflags '-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v$(PULUMI_VERSION)' \
+	  -o $@ github.com/pulumi/pulumi/pkg/v3/cmd/pulumi; fi; touch -h $@
+
+$(TOOLS)/golangci-lint: tools/lint/go.mod
+	@echo "building golangci-lint (some minutes, once)"
+	@cd tools/lint && go build -trimpath -ldflags '-s -w' -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+.PHONY: build
+build: ## build bin/emqx-oci and what the lab puts into its instances
+	@mkdir -p $(BIN)
+	go build -trimpath -ldflags '-s -w' -o $(BIN)/lab-guest ./lab/guest/cmd/lab-guest
+	go build -trimpath -ldflags '-s -w' -o $(BIN)/emqx ./lab/broker/cmd/emqx
+	go build -trimpath -ldflags '-s -w' -o $(BIN)/emqx-oci ./cmd/emqx-oci
+
+.PHONY: setup
+setup: packages tools build
+
+.PHONY: up
+up: setup ## deploy on the lab: ends with an MQTT message through the public name
+	$(BIN)/emqx-oci lab up
+	$(BIN)/emqx-oci up $(STACK) --yes
+
+.PHONY: down
+down: ## remove the lab and everything that it made
+	$(BIN)/emqx-oci lab down
+
+.PHONY: unit
+unit: ## the tests that need no root and no network
+	go test ./...
+
+.PHONY: e2e
+e2e: ## the tests that need root: real Nomad, Consul, Docker, HAProxy on the lab
+	EMQX_OCI_BIN=$(BIN) EMQX_OCI_TOOLS=$(TOOLS) go test -tags lab -p 1 -timeout 45m ./...
+
+.PHONY: test
+test: setup ## set up and run every test, the end-to-end suite included
+	go vet ./... && go vet -tags lab ./...
+	$(MAKE) sdk-check
+	$(MAKE) e2e
+
+.PHONY: fmt
+fmt: $(TOOLS)/golangci-lint ## format the code
+	golangci-lint fmt ./...
+
+.PHONY: lint
+lint: $(TOOLS)/golangci-lint ## run the linters
+	golangci-lint run ./...
+	golangci-lint run --build-tags lab ./...
+	find . -name '*.sh' -not -path './.tools/*' -print0 | xargs -0 shellcheck
+
+.PHONY: verify
+verify: test lint ## what has to be green before a change is merged
+
+.PHONY: sdk
+sdk: ## generate sdks/nomad from its schema
+	cd tools/pulumi && go run ./gen-nomad-sdk $(CURDIR)/sdks/nomad/schema.json $(CURDIR)/sdks/nomad
+
+.PHONY: sdk-check
+sdk-check: # generating again must give what stands in the tree
+	@d=$$(mktemp -d); trap 'rm -rf $$d' EXIT; \
+	(cd tools/pulumi && go run ./gen-nomad-sdk $(CURDIR)/sdks/nomad/schema.json $$d) && \
+	diff -r $$d/go sdks/nomad/go && echo "sdks/nomad is what its schema says"
+
+.PHONY: graph
+graph: ## draw docs/graph.svg from the real stack
+	go run ./stacks/draw/cmd/draw > docs/graph.svg
+
+.PHONY: bench
+bench: setup ## measure, and print the tables of docs/performance.md
+	EMQX_OCI_BIN=$(BIN) EMQX_OCI_TOOLS=$(TOOLS) go test -tags 'lab bench' -p 1 -timeout 60m -run '^TestBench' -v ./lab/e2e/...
