@@ -1,0 +1,89 @@
+package nomad
+
+import (
+	_ "embed" // the job files
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// EMQXJob is the job file of the cluster, with the variables of [EMQXVars]. It
+// reads its secrets from the Nomad variable "nomad/jobs/" + [EMQXJobID].
+//
+//go:embed files/emqx.nomad.hcl
+var EMQXJob string
+
+// HAProxyJob is the job file of the proxies, with the variables of
+// [HAProxyVars]. It reads its secrets from "nomad/jobs/" + [HAProxyJobID].
+//
+//go:embed files/haproxy.nomad.hcl
+var HAProxyJob string
+
+// HAProxyConfig is HAProxy's configuration, a consul-template that only Nomad
+// renders: its values come from the job and from Nomad's variables.
+//
+//go:embed files/haproxy.cfg
+var HAProxyConfig string
+
+// MaxNodes is the number of brokers that one HAProxy has slots for. They are
+// there from the start, so that a new node needs no new configuration.
+const MaxNodes = 32
+
+// EMQXJobID is the id of the cluster's job. It never changes in the life of a
+// stack: a new id would be a second job that wants the same static ports.
+func EMQXJobID(environment string) string { return "emqx-" + environment }
+
+// HAProxyJobID is the id of the proxies' job.
+func HAProxyJobID(environment string) string { return "emqx-" + environment + "-haproxy" }
+
+// HAProxyMemoryMB is the memory of a HAProxy with maxConn connections, in MB:
+// 33 kB for each, two buffers of 16 kB and the session (HAProxy's configuration
+// manual, "maxconn"), and 64 MB for the process itself.
+func HAProxyMemoryMB(maxConn int) int { return 64 + (maxConn*33+1023)/1024 }
+
+// seconds is d as both Nomad and HAProxy read it; HAProxy knows no "1m30s".
+func seconds(d time.Duration) string {
+	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10) + "s"
+}
+
+// hclMap is m as an HCL2 expression, keys sorted.
+func hclMap(m map[string]string) string {
+	pairs := make([]string, 0, len(m))
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		pairs = append(pairs, hclString(k)+" = "+hclString(m[k]))
+	}
+	return "{" + strings.Join(pairs, ", ") + "}"
+}
+
+// hclString is s as an HCL2 string literal. In one, "${" and "%{" begin an
+// expression: doubled, they are themselves.
+func hclString(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	runes := []rune(s)
+	for i, r := range runes {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteRune('\\')
+			b.WriteRune(r)
+		case r == '\n':
+			b.WriteString(`\n`)
+		case r == '\r':
+			b.WriteString(`\r`)
+		case r == '\t':
+			b.WriteString(`\t`)
+		case r < ' ':
+			fmt.Fprintf(&b, `\u%04x`, r)
+		case (r == '$' || r == '%') && i+1 < len(runes) && runes[i+1] == '{':
+			b.WriteRune(r)
+			b.WriteRune(r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}

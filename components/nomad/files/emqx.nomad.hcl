@@ -1,0 +1,419 @@
+# One EMQX cluster: one group, one allocation per node.
+#
+# Every variable is known when the stack is planned; nothing here comes from the
+# cloud at run time, and nothing here is a secret: secrets are read from the Nomad
+# variable nomad/jobs/emqx-<environment>, which only this job may read.
+
+variable "environment" {
+  type        = string
+  description = "Name of the stack: tag of every service, part of the job's name."
+}
+
+variable "region" {
+  type        = string
+  description = "Nomad region."
+}
+
+variable "namespace" {
+  type        = string
+  description = "Nomad namespace."
+}
+
+variable "datacenter" {
+  type        = string
+  description = "Nomad and Consul datacenter; part of every node name."
+}
+
+variable "node_count" {
+  type        = number
+  description = "Members of the cluster; allocation i runs on node i."
+}
+
+variable "image" {
+  type        = string
+  description = "Container image of EMQX."
+}
+
+variable "cpu" {
+  type        = number
+  description = "CPU reserved for one node, in MHz."
+}
+
+variable "memory" {
+  type        = number
+  description = "Memory limit of one node, in MB."
+}
+
+variable "tls" {
+  type        = bool
+  description = "Whether the stack has a certificate; without one mqtts and wss exist nowhere."
+}
+
+variable "license" {
+  type        = bool
+  description = "Whether the secrets hold a licence key; a cluster of 5.9 or newer needs one."
+}
+
+variable "keepalive_max" {
+  type        = number
+  description = "Largest MQTT keep-alive that the path supports, in seconds."
+}
+
+variable "nofile" {
+  type        = number
+  description = "Open files of one node; one connection takes one."
+}
+
+variable "max_connections" {
+  type        = number
+  description = "Connections that one listener accepts; 0 means no limit."
+}
+
+variable "shutdown_delay" {
+  type        = string
+  description = "Time between leaving Consul (and so HAProxy) and the stop signal."
+}
+
+variable "kill_timeout" {
+  type        = string
+  description = "Time between the stop signal and the kill; EMQX takes up to 120 s."
+}
+
+variable "min_healthy_time" {
+  type        = string
+  description = "Time an allocation passes its checks before it counts as healthy."
+}
+
+variable "healthy_deadline" {
+  type        = string
+  description = "Time within which an allocation must become healthy."
+}
+
+variable "progress_deadline" {
+  type        = string
+  description = "Time within which the next allocation must become healthy; above healthy_deadline."
+}
+
+variable "extra_env" {
+  type        = map(string)
+  description = "More EMQX_ variables (values as HOCON); they win over the ones below."
+}
+
+locals {
+  # The four client listeners of EMQX: port label in this job, service in Consul.
+  listeners = merge(
+    { tcp = { port = "mqtt", service = "emqx" }, ws = { port = "ws", service = "emqx-ws" } },
+    var.tls ? { ssl = { port = "mqtts", service = "emqx-tls" }, wss = { port = "wss", service = "emqx-wss" } } : {},
+  )
+
+  # Services on the dashboard's port: the REST API and the metrics.
+  http_services = ["emqx-dashboard", "emqx-metrics"]
+
+  # A WebSocket that is silent for longer than this is closed. As on every other
+  # hop of the path: EMQX itself waits 1.5 keep-alives for a silent MQTT client.
+  idle_seconds = ceil(var.keepalive_max * 1.5)
+
+  # EMQX reads the values as HOCON: a bare '#' cuts a value, a bare ':' breaks it.
+  # Every string is therefore quoted, but for the node name, which the image's
+  # start script reads on its own and takes as it stands.
+  #
+  # Values set here win over the dashboard's and come back at the next start, so
+  # only identity, addresses and what this stack stands on are here; the rest
+  # stays with the image's own defaults, the dashboard, or extra_env.
+  base_env = {
+    # A name that outlives the address: EMQX keys its data and its member list by
+    # it. The short name has no digits at its end, or port 4370 would move.
+    EMQX_NODE__NAME = "emqx@${node.unique.name}.node.${var.datacenter}.consul"
+
+    # The stack's own list of members in Consul's catalog, complete at all times:
+    # a node that sees only itself would never look again.
+    EMQX_CLUSTER__DISCOVERY_STRATEGY = "dns"
+    EMQX_CLUSTER__DNS__RECORD_TYPE   = "srv"
+    EMQX_CLUSTER__DNS__NAME          = "\"${var.environment}.emqx-cluster.service.consul\""
+
+    # A removed member that returns with its data cannot start. Members leave by
+    # decision of the stack, not because they were away for a day (the default).
+    EMQX_CLUSTER__AUTOCLEAN = "\"168h\""
+
+    # "manual" is one fixed port on every node. 4370 needs no setting: it is where
+    # EMQX listens for Erlang distribution; its address is in the secrets' file.
+    EMQX_RPC__PORT_DISCOVERY = "manual"
+    EMQX_RPC__SERVER_PORT    = "5370"
+    EMQX_RPC__LISTEN_ADDRESS = "\"${NOMAD_IP_rpc}\""
+
+    EMQX_DASHBOARD__LISTENERS__HTTP__BIND = "\"${NOMAD_ADDR_dashboard}\""
+    EMQX_API_KEY__BOOTSTRAP_FILE          = "\"${NOMAD_SECRETS_DIR}/api_keys\""
+
+    # In memory by default: a restarted cluster would have lost every one.
+    EMQX_RETAINER__BACKEND__STORAGE_TYPE = "disc"
+  }
+
+  listener_env = merge([
+    for name, l in local.listeners : merge(
+      {
+        "EMQX_LISTENERS__${upper(name)}__DEFAULT__BIND"           = "\"$${NOMAD_ADDR_${l.port}}\""
+        "EMQX_LISTENERS__${upper(name)}__DEFAULT__PROXY_PROTOCOL" = "true"
+      },
+      var.max_connections > 0 ? {
+        "EMQX_LISTENERS__${upper(name)}__DEFAULT__MAX_CONNECTIONS" = "${var.max_connections}"
+      } : {},
+      contains(["ws", "wss"], name) ? {
+        "EMQX_LISTENERS__${upper(name)}__DEFAULT__WEBSOCKET__IDLE_TIMEOUT" = "\"${local.idle_seconds}s\""
+      } : {},
+      contains(["ssl", "wss"], name) ? {
+        # EMQX reads a changed file at an unchanged path by itself, within 2 min.
+        "EMQX_LISTENERS__${upper(name)}__DEFAULT__SSL_OPTIONS__CERTFILE"   = "\"$${NOMAD_SECRETS_DIR}/tls.crt\""
+        "EMQX_LISTENERS__${upper(name)}__DEFAULT__SSL_OPTIONS__KEYFILE"    = "\"$${NOMAD_SECRETS_DIR}/tls.key\""
+        "EMQX_LISTENERS__${upper(name)}__DEFAULT__SSL_OPTIONS__CACERTFILE" = "\"$${NOMAD_SECRETS_DIR}/ca.crt\""
+      } : {},
+    )
+  ]...)
+
+  # The image comes with these two listening, on a public test certificate.
+  no_tls_env = var.tls ? {} : {
+    EMQX_LISTENERS__SSL__DEFAULT__ENABLE = "false"
+    EMQX_LISTENERS__WSS__DEFAULT__ENABLE = "false"
+  }
+
+  tls_files = var.tls ? { "tls.crt" = "tls_cert", "tls.key" = "tls_key", "ca.crt" = "tls_ca" } : {}
+}
+
+job "emqx" {
+  id          = "emqx-${var.environment}"
+  name        = "emqx-${var.environment}"
+  type        = "service"
+  region      = var.region
+  namespace   = var.namespace
+  datacenters = [var.datacenter]
+
+  # One group: max_parallel counts per group, so that one group per node would
+  # update all nodes at once.
+  group "emqx" {
+    count = var.node_count
+
+    constraint {
+      attribute = "${meta.pool_type}"
+      value     = "emqx"
+    }
+
+    constraint {
+      attribute = "${meta.emqx_cluster}"
+      value     = var.environment
+    }
+
+    constraint {
+      operator = "distinct_hosts"
+      value    = "true"
+    }
+
+    # Allocation i asks for host volume emqx[i], which only node i offers: this is
+    # what ties data, node name and address of node i together.
+    volume "data" {
+      type      = "host"
+      source    = "emqx"
+      per_alloc = true
+      read_only = false
+    }
+
+    update {
+      max_parallel      = 1
+      health_check      = "checks"
+      min_healthy_time  = var.min_healthy_time
+      healthy_deadline  = var.healthy_deadline
+      progress_deadline = var.progress_deadline
+      auto_revert       = true
+      canary            = 0
+    }
+
+    migrate {
+      max_parallel     = 1
+      health_check     = "checks"
+      min_healthy_time = var.min_healthy_time
+      healthy_deadline = var.healthy_deadline
+    }
+
+    # A broker that ends is started again on the spot; one that keeps ending fails
+    # its allocation, so that a deployment sees it, and is placed anew for ever.
+    restart {
+      attempts = 4
+      interval = "5m"
+      delay    = "5s"
+      mode     = "fail"
+    }
+
+    reschedule {
+      delay          = "10s"
+      delay_function = "exponential"
+      max_delay      = "2m"
+      unlimited      = true
+    }
+
+    # A client that Nomad's servers lose for a while keeps its broker running.
+    # Nothing can replace it meanwhile but a relaunched instance that holds volume
+    # i, and then the old broker is gone for certain: the replacement is kept.
+    # With replace = false that instance would wait until the old client's
+    # garbage collection, a day later.
+    disconnect {
+      lost_after = "15m"
+      replace    = true
+      reconcile  = "keep_replacement"
+    }
+
+    # HAProxy finds no new way here from this moment, and hands its sessions to
+    # other nodes, where EMQX takes them over while this node still runs.
+    shutdown_delay = var.shutdown_delay
+
+    network {
+      mode = "host"
+
+      # HAProxy owns 1883, 8883, 8083 and 8084 of this node: these are dynamic.
+      dynamic "port" {
+        for_each = [for l in local.listeners : l.port]
+        labels   = [port.value]
+        content {
+          host_network = "emqx"
+        }
+      }
+
+      port "dashboard" {
+        static       = 18083
+        host_network = "emqx"
+      }
+
+      port "dist" {
+        static       = 4370
+        host_network = "emqx"
+      }
+
+      port "rpc" {
+        static       = 5370
+        host_network = "emqx"
+      }
+    }
+
+    # The environment's tag makes <environment>.emqx.service.consul and the SRV
+    # names that HAProxy asks for. A check asks whether EMQX runs, over HTTP: the
+    # client listeners drop a connection without a PROXY header. No check restarts
+    # anything: after a full stop a node waits, silent, for the last one stopped.
+    dynamic "service" {
+      for_each = local.listeners
+      iterator = listener
+      content {
+        provider = "consul"
+        name     = listener.value.service
+        port     = listener.value.port
+        tags     = [var.environment]
+
+        check {
+          name     = "${listener.value.service} status"
+          type     = "http"
+          port     = "dashboard"
+          path     = "/status"
+          interval = "5s"
+          timeout  = "3s"
+        }
+      }
+    }
+
+    dynamic "service" {
+      for_each = local.http_services
+      iterator = http
+      content {
+        provider = "consul"
+        name     = http.value
+        port     = "dashboard"
+        tags     = [var.environment]
+
+        check {
+          name     = "${http.value} status"
+          type     = "http"
+          path     = "/status"
+          interval = "5s"
+          timeout  = "3s"
+        }
+      }
+    }
+
+    task "emqx" {
+      driver = "docker"
+
+      # The image's own user; it owns the volume's data and the files below.
+      user = "1000:1000"
+
+      kill_signal  = "SIGTERM"
+      kill_timeout = var.kill_timeout
+
+      config {
+        image              = var.image
+        image_pull_timeout = "10m"
+        network_mode       = "host"
+        cap_drop           = ["all"]
+        security_opt       = ["no-new-privileges"]
+
+        ulimit {
+          nofile = "${var.nofile}:${var.nofile}"
+        }
+      }
+
+      volume_mount {
+        volume      = "data"
+        destination = "/opt/emqx/data"
+      }
+
+      env = merge(local.base_env, local.listener_env, local.no_tls_env, var.extra_env)
+
+      # Twice quoted: once as HOCON for EMQX, once for the file. Cookie and licence key
+      # once, as the start script reads them itself: a cookie in quotes differs from
+      # the running node's, and "emqx ctl" refuses to work. Erlang writes addresses
+      # with commas. No change of a secret restarts a node, let alone all of them.
+      template {
+        destination          = "${NOMAD_SECRETS_DIR}/emqx.env"
+        env                  = true
+        change_mode          = "noop"
+        perms                = "0400"
+        error_on_missing_key = true
+        data                 = <<-EOT
+          ERL_FLAGS="-kernel inet_dist_use_interface {{ "{" }}{{ env "NOMAD_IP_dist" | replaceAll "." "," }}{{ "}" }}"
+          {{- with nomadVar "nomad/jobs/emqx-${var.environment}" }}
+          EMQX_NODE__COOKIE={{ .erlang_cookie.Value | toJSON }}
+          EMQX_DASHBOARD__DEFAULT_PASSWORD={{ .dashboard_password.Value | toUnescapedJSON | toJSON }}
+          {{- if ${var.license} }}
+          EMQX_LICENSE__KEY={{ .license_key.Value | toJSON }}
+          {{- end }}
+          {{- end }}
+        EOT
+      }
+
+      template {
+        destination          = "${NOMAD_SECRETS_DIR}/api_keys"
+        change_mode          = "noop"
+        perms                = "0400"
+        uid                  = 1000
+        gid                  = 1000
+        error_on_missing_key = true
+        data                 = <<-EOT
+          {{ with nomadVar "nomad/jobs/emqx-${var.environment}" }}{{ .api_key }}:{{ .api_secret }}{{ end }}
+        EOT
+      }
+
+      dynamic "template" {
+        for_each = local.tls_files
+        iterator = file
+        content {
+          destination          = "${NOMAD_SECRETS_DIR}/${file.key}"
+          change_mode          = "noop"
+          perms                = "0400"
+          uid                  = 1000
+          gid                  = 1000
+          error_on_missing_key = true
+          data                 = "{{ with nomadVar \"nomad/jobs/emqx-${var.environment}\" }}{{ .${file.value} }}{{ end }}\n"
+        }
+      }
+
+      resources {
+        cpu    = var.cpu
+        memory = var.memory
+      }
+    }
+  }
+}

@@ -1,0 +1,263 @@
+# HAProxy in front of one EMQX cluster: one allocation per node. It owns the fixed
+# client ports of its node and the admin port; EMQX's own listeners have ports that
+# Nomad chooses.
+
+variable "environment" {
+  type        = string
+  description = "Name of the stack: tag of every service, part of the job's name."
+}
+
+variable "region" {
+  type        = string
+  description = "Nomad region."
+}
+
+variable "namespace" {
+  type        = string
+  description = "Nomad namespace."
+}
+
+variable "datacenter" {
+  type        = string
+  description = "Nomad datacenter."
+}
+
+variable "node_count" {
+  type        = number
+  description = "Nodes of the cluster; each gets one HAProxy."
+}
+
+variable "image" {
+  type        = string
+  description = "Container image of HAProxy, 2.6 or newer."
+}
+
+variable "cpu" {
+  type        = number
+  description = "CPU reserved for one HAProxy, in MHz."
+}
+
+variable "memory" {
+  type        = number
+  description = "Memory limit of one HAProxy, in MB; about 33 kB for each of maxconn."
+}
+
+variable "tls" {
+  type        = bool
+  description = "Whether the stack has a certificate; without one mqtts and wss exist nowhere."
+}
+
+variable "maxconn" {
+  type        = number
+  description = "Client connections that one HAProxy accepts."
+}
+
+variable "nofile" {
+  type        = number
+  description = "Open files of one HAProxy; one connection takes two."
+}
+
+variable "keepalive_max" {
+  type        = number
+  description = "Largest MQTT keep-alive that the path supports, in seconds."
+}
+
+variable "config" {
+  type        = string
+  description = "HAProxy's configuration, as a consul-template."
+}
+
+variable "shutdown_delay" {
+  type        = string
+  description = "Seconds that HAProxy still accepts clients while its health page already fails: \"40s\"."
+
+  validation {
+    condition     = regex_replace(var.shutdown_delay, "^[0-9]+s$", "") == ""
+    error_message = "The shutdown_delay must be whole seconds, such as 40s."
+  }
+}
+
+variable "kill_timeout" {
+  type        = string
+  description = "Seconds between the stop signal and the kill, 10 or more above shutdown_delay: \"60s\"."
+
+  validation {
+    condition     = regex_replace(var.kill_timeout, "^[0-9]+s$", "") == ""
+    error_message = "The kill_timeout must be whole seconds, such as 60s."
+  }
+}
+
+variable "min_healthy_time" {
+  type        = string
+  description = "Time an allocation passes its check before it counts as healthy."
+}
+
+variable "healthy_deadline" {
+  type        = string
+  description = "Time within which an allocation must become healthy."
+}
+
+variable "progress_deadline" {
+  type        = string
+  description = "Time within which the next allocation must become healthy; above healthy_deadline."
+}
+
+locals {
+  tls_ports = var.tls ? { mqtts = 8883, wss = 8084 } : {}
+  ports     = merge({ mqtt = 1883, ws = 8083, admin = 8080 }, local.tls_ports)
+
+  # Time for the clients that are left once the ports are closed: what the kill
+  # leaves, but for the time HAProxy takes to end.
+  hard_stop = parseint(trimsuffix(var.kill_timeout, "s"), 10) - parseint(trimsuffix(var.shutdown_delay, "s"), 10) - 5
+}
+
+job "haproxy" {
+  id          = "emqx-${var.environment}-haproxy"
+  name        = "emqx-${var.environment}-haproxy"
+  type        = "service"
+  region      = var.region
+  namespace   = var.namespace
+  datacenters = [var.datacenter]
+
+  group "haproxy" {
+    count = var.node_count
+
+    constraint {
+      attribute = "${meta.pool_type}"
+      value     = "emqx"
+    }
+
+    constraint {
+      attribute = "${meta.emqx_cluster}"
+      value     = var.environment
+    }
+
+    constraint {
+      operator = "distinct_hosts"
+      value    = "true"
+    }
+
+    update {
+      max_parallel      = 1
+      health_check      = "checks"
+      min_healthy_time  = var.min_healthy_time
+      healthy_deadline  = var.healthy_deadline
+      progress_deadline = var.progress_deadline
+      auto_revert       = true
+      canary            = 0
+    }
+
+    migrate {
+      max_parallel     = 1
+      health_check     = "checks"
+      min_healthy_time = var.min_healthy_time
+      healthy_deadline = var.healthy_deadline
+    }
+
+    restart {
+      attempts = 4
+      interval = "5m"
+      delay    = "2s"
+      mode     = "fail"
+    }
+
+    reschedule {
+      delay          = "10s"
+      delay_function = "exponential"
+      max_delay      = "2m"
+      unlimited      = true
+    }
+
+    # See the EMQX job: a node out of sight keeps serving; the instance that OCI
+    # launches in its place gets a HAProxy as soon as it is there.
+    disconnect {
+      lost_after = "15m"
+      replace    = true
+      reconcile  = "keep_replacement"
+    }
+
+    network {
+      mode = "host"
+
+      dynamic "port" {
+        for_each = local.ports
+        labels   = [port.key]
+        content {
+          static       = port.value
+          host_network = "emqx"
+        }
+      }
+    }
+
+    service {
+      provider = "consul"
+      name     = "emqx-haproxy"
+      port     = "admin"
+      tags     = [var.environment]
+
+      check {
+        name     = "emqx-haproxy health"
+        type     = "http"
+        path     = "/haproxy_health"
+        interval = "5s"
+        timeout  = "2s"
+      }
+    }
+
+    task "haproxy" {
+      driver = "docker"
+
+      # The official image's user; any image will do with it.
+      user = "99:99"
+
+      # Soft stop; the configuration says what happens then.
+      kill_signal  = "SIGUSR1"
+      kill_timeout = var.kill_timeout
+
+      config {
+        image              = var.image
+        image_pull_timeout = "10m"
+        network_mode       = "host"
+        cap_drop           = ["all"]
+        security_opt       = ["no-new-privileges"]
+
+        # In the foreground: a process that goes to the background ends its container.
+        command = "haproxy"
+        args    = ["-W", "-db", "-f", "${NOMAD_SECRETS_DIR}/haproxy.cfg"]
+
+        ulimit {
+          nofile = "${var.nofile}:${var.nofile}"
+        }
+      }
+
+      # What the configuration needs to know.
+      env {
+        ENVIRONMENT  = var.environment
+        TLS          = "${var.tls}"
+        MAXCONN      = "${var.maxconn}"
+        IDLE_TIMEOUT = "${ceil(var.keepalive_max * 1.5)}s"
+        GRACE        = var.shutdown_delay
+        HARD_STOP    = "${local.hard_stop}s"
+      }
+
+      # It holds the statistics' password: the secrets' folder is not readable
+      # through Nomad's API. The master process reads it again on SIGUSR2 and keeps
+      # the connections.
+      template {
+        destination          = "${NOMAD_SECRETS_DIR}/haproxy.cfg"
+        change_mode          = "signal"
+        change_signal        = "SIGUSR2"
+        perms                = "0400"
+        uid                  = 99
+        gid                  = 99
+        error_on_missing_key = true
+        data                 = var.config
+      }
+
+      resources {
+        cpu    = var.cpu
+        memory = var.memory
+      }
+    }
+  }
+}

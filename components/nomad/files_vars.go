@@ -1,0 +1,298 @@
+package nomad
+
+import (
+	"cmp"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/emqx-oci/emqx-oci/components/fault"
+)
+
+// Times are how patiently Nomad rolls a job.
+type Times struct {
+	// ShutdownDelay: for EMQX, between leaving Consul and the stop signal,
+	// default 45 s (HAProxy forgets a broker 30 s after Consul does, and moves
+	// its clients then); for HAProxy, how long it still accepts clients while
+	// its health page fails already, default 40 s (the balancer's health check
+	// takes about 30 s to notice).
+	ShutdownDelay time.Duration
+	// KillTimeout is between the stop signal and the kill: default 150 s for
+	// EMQX and 60 s for HAProxy, counting HAProxy's ShutdownDelay. The clients'
+	// max_kill_timeout caps it.
+	KillTimeout time.Duration
+	// MinHealthyTime is how long an allocation passes its checks before the
+	// next is replaced; default 10 s.
+	MinHealthyTime time.Duration
+	// HealthyDeadline is how long one allocation may take, with the pull of its
+	// image; default 10 min.
+	HealthyDeadline time.Duration
+	// ProgressDeadline is above HealthyDeadline; default 15 min.
+	ProgressDeadline time.Duration
+}
+
+// EMQXVars are the variables of [EMQXJob]: all known when a stack is planned,
+// none a secret.
+type EMQXVars struct {
+	// Required.
+
+	Environment string
+	Datacenter  string
+	NodeCount   int
+	// Image with its tag: "emqx/emqx:5.8.9".
+	Image string
+	// CPU in MHz.
+	CPU int
+	// MemoryMB is the limit of one node.
+	MemoryMB int
+	// KeepAliveMax is the largest MQTT keep-alive of the stack, in seconds.
+	KeepAliveMax int
+	// NoFile is the limit of open files; a connection takes one.
+	NoFile int
+
+	// Defaulted.
+
+	// Region of Nomad; default "global".
+	Region string
+	// Namespace of Nomad; default "default".
+	Namespace string
+	Times
+
+	// Optional.
+
+	// TLS: the secrets hold a certificate.
+	TLS bool
+	// License: the secrets hold a licence key.
+	License bool
+	// MaxConnections that a listener accepts; 0 means no limit.
+	MaxConnections int
+	// Env are more EMQX_ variables, values as HOCON; they win over the job's.
+	Env map[string]string
+}
+
+// HAProxyVars are the variables of [HAProxyJob]: all known when a stack is
+// planned, none a secret.
+type HAProxyVars struct {
+	// Required.
+
+	Environment string
+	Datacenter  string
+	NodeCount   int
+	// Image with its tag: "haproxy:3.0.12".
+	Image string
+	// CPU in MHz.
+	CPU int
+	// MaxConn is the number of connections that one HAProxy accepts.
+	MaxConn int
+	// NoFile is the limit of open files; a connection takes two.
+	NoFile int
+	// KeepAliveMax is the largest MQTT keep-alive of the stack, in seconds.
+	KeepAliveMax int
+
+	// Defaulted.
+
+	// Region of Nomad; default "global".
+	Region string
+	// Namespace of Nomad; default "default".
+	Namespace string
+	// MemoryMB is the limit of one HAProxy; default [HAProxyMemoryMB].
+	MemoryMB int
+	Times
+
+	// Optional.
+
+	// TLS: the secrets hold a certificate.
+	TLS bool
+}
+
+// minKillTimeout: EMQX gives itself 120 s to stop (bin/emqx, EMQX_WAIT_FOR_STOP).
+const minKillTimeout = 130 * time.Second
+
+// haproxyOwnFiles is what HAProxy opens besides connections: ports, logs, its
+// health checks of [MaxNodes] brokers on four ports, the resolver.
+const haproxyOwnFiles = 500
+
+// ownedEnv are variables that the job sets for a reason that no value of the
+// user's can have: identity, and secrets, which would stand in the job's text.
+var ownedEnv = []string{
+	"ERL_FLAGS", "EMQX_NODE_NAME", "EMQX_NODE__NAME", "EMQX_NODE_COOKIE", "EMQX_NODE__COOKIE",
+	"EMQX_DASHBOARD__DEFAULT_PASSWORD", "EMQX_LICENSE__KEY",
+}
+
+var (
+	environmentPattern = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
+	envNamePattern     = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	versionPattern     = regexp.MustCompile(`^v?(\d+)\.(\d+)`)
+)
+
+// HCL2 validates v and returns the values for hcl2.vars.
+func (v EMQXVars) HCL2() (map[string]string, error) {
+	v.Region = cmp.Or(v.Region, "global")
+	v.Namespace = cmp.Or(v.Namespace, "default")
+	v.Times = v.withDefaults(45*time.Second, 150*time.Second)
+	var f fault.List
+	common(&f, v.Environment, v.Datacenter, v.Image, v.NodeCount, v.CPU, v.KeepAliveMax)
+	v.validate(&f)
+	if v.MemoryMB < 256 {
+		f.Add("memoryMb", "must be at least 256, what an idle EMQX takes, got %d", v.MemoryMB)
+	}
+	if v.KillTimeout < minKillTimeout {
+		f.Add("killTimeout", "must be at least %s: EMQX takes up to 120 s to stop, got %s", minKillTimeout, v.KillTimeout)
+	}
+	if v.MaxConnections < 0 {
+		f.Add("maxConnections", "must be 0 (no limit) or more, got %d", v.MaxConnections)
+	}
+	if v.NoFile < 1024 || v.NoFile <= v.MaxConnections {
+		f.Add("noFile", "must be at least 1024 and above maxConnections, got %d", v.NoFile)
+	}
+	if v.NodeCount > 1 && !v.License && needsLicense(v.Image) {
+		f.Add("image", "%q is EMQX 5.9 or newer: a cluster of it needs a licence key in the secrets (5.8.9 is the last version that needs none)", v.Image)
+	}
+	for _, name := range slices.Sorted(maps.Keys(v.Env)) {
+		if slices.Contains(ownedEnv, name) {
+			f.Add("env."+name, "is set by the job itself (identity) or comes from the secrets")
+		} else if !envNamePattern.MatchString(name) {
+			f.Add("env."+name, "must be the name of an environment variable")
+		}
+	}
+	return merge(v.vars(), map[string]string{
+		"environment":     v.Environment,
+		"region":          v.Region,
+		"namespace":       v.Namespace,
+		"datacenter":      v.Datacenter,
+		"node_count":      strconv.Itoa(v.NodeCount),
+		"image":           v.Image,
+		"cpu":             strconv.Itoa(v.CPU),
+		"memory":          strconv.Itoa(v.MemoryMB),
+		"tls":             strconv.FormatBool(v.TLS),
+		"license":         strconv.FormatBool(v.License),
+		"keepalive_max":   strconv.Itoa(v.KeepAliveMax),
+		"nofile":          strconv.Itoa(v.NoFile),
+		"max_connections": strconv.Itoa(v.MaxConnections),
+		"extra_env":       hclMap(v.Env),
+	}), f.Err()
+}
+
+// HCL2 validates v and returns the values for hcl2.vars.
+func (v HAProxyVars) HCL2() (map[string]string, error) {
+	v.Region = cmp.Or(v.Region, "global")
+	v.Namespace = cmp.Or(v.Namespace, "default")
+	v.MemoryMB = cmp.Or(v.MemoryMB, HAProxyMemoryMB(v.MaxConn))
+	v.Times = v.withDefaults(40*time.Second, 60*time.Second)
+	var f fault.List
+	common(&f, v.Environment, v.Datacenter, v.Image, v.NodeCount, v.CPU, v.KeepAliveMax)
+	v.validate(&f)
+	f.Range("maxConn", v.MaxConn, 1, 10_000_000)
+	if need := HAProxyMemoryMB(v.MaxConn); v.MemoryMB < need {
+		f.Add("memoryMb", "must be at least %d for %d connections of 33 kB, got %d", need, v.MaxConn, v.MemoryMB)
+	}
+	if need := 2*v.MaxConn + haproxyOwnFiles; v.NoFile < need {
+		f.Add("noFile", "must be at least %d, two for each connection and %d, got %d", need, haproxyOwnFiles, v.NoFile)
+	}
+	if v.KillTimeout < v.ShutdownDelay+10*time.Second {
+		f.Add("killTimeout", "must be at least 10 s above shutdownDelay (%s), got %s", v.ShutdownDelay, v.KillTimeout)
+	}
+	return merge(v.vars(), map[string]string{
+		"environment":   v.Environment,
+		"region":        v.Region,
+		"namespace":     v.Namespace,
+		"datacenter":    v.Datacenter,
+		"node_count":    strconv.Itoa(v.NodeCount),
+		"image":         v.Image,
+		"cpu":           strconv.Itoa(v.CPU),
+		"memory":        strconv.Itoa(v.MemoryMB),
+		"tls":           strconv.FormatBool(v.TLS),
+		"maxconn":       strconv.Itoa(v.MaxConn),
+		"nofile":        strconv.Itoa(v.NoFile),
+		"keepalive_max": strconv.Itoa(v.KeepAliveMax),
+		"config":        HAProxyConfig,
+	}), f.Err()
+}
+
+func (t Times) withDefaults(shutdown, kill time.Duration) Times {
+	return Times{
+		ShutdownDelay:    cmp.Or(t.ShutdownDelay, shutdown),
+		KillTimeout:      cmp.Or(t.KillTimeout, kill),
+		MinHealthyTime:   cmp.Or(t.MinHealthyTime, 10*time.Second),
+		HealthyDeadline:  cmp.Or(t.HealthyDeadline, 10*time.Minute),
+		ProgressDeadline: cmp.Or(t.ProgressDeadline, 15*time.Minute),
+	}
+}
+
+func (t Times) vars() map[string]string {
+	return map[string]string{
+		"shutdown_delay":    seconds(t.ShutdownDelay),
+		"kill_timeout":      seconds(t.KillTimeout),
+		"min_healthy_time":  seconds(t.MinHealthyTime),
+		"healthy_deadline":  seconds(t.HealthyDeadline),
+		"progress_deadline": seconds(t.ProgressDeadline),
+	}
+}
+
+// validate finds what Nomad's server would refuse only during the update.
+func (t Times) validate(f *fault.List) {
+	for path, d := range map[string]time.Duration{
+		"shutdownDelay": t.ShutdownDelay, "killTimeout": t.KillTimeout, "minHealthyTime": t.MinHealthyTime,
+	} {
+		if d < time.Second {
+			f.Add(path, "must be at least 1s, got %s", d)
+		}
+	}
+	if t.HealthyDeadline <= t.MinHealthyTime {
+		f.Add("healthyDeadline", "must be above minHealthyTime (%s), got %s", t.MinHealthyTime, t.HealthyDeadline)
+	}
+	if t.ProgressDeadline <= t.HealthyDeadline {
+		f.Add("progressDeadline", "must be above healthyDeadline (%s), got %s", t.HealthyDeadline, t.ProgressDeadline)
+	}
+}
+
+// common holds for both jobs.
+func common(f *fault.List, environment, datacenter, image string, nodes, cpu, keepAlive int) {
+	if !environmentPattern.MatchString(environment) {
+		f.Add("environment", "must be lower-case letters and digits, with single dashes between them, got %q", environment)
+	}
+	f.Require("datacenter", datacenter)
+	if tag := imageTag(image); tag == "" || tag == "latest" {
+		f.Add("image", "must have a tag other than latest, got %q", image)
+	}
+	f.Range("nodeCount", nodes, 1, MaxNodes)
+	f.Range("cpu", cpu, 1, 1_000_000)
+	// MQTT's own bound; the path's is the balancer's, and not known here.
+	f.Range("keepAliveMax", keepAlive, 1, 65535)
+}
+
+// imageTag is the tag or digest of an image's name, or "".
+func imageTag(image string) string {
+	name := image[strings.LastIndex(image, "/")+1:]
+	if at := strings.IndexByte(name, '@'); at >= 0 {
+		if colon := strings.IndexByte(name[:at], ':'); colon >= 0 {
+			return name[colon+1 : at]
+		}
+		return name[at+1:]
+	}
+	if colon := strings.IndexByte(name, ':'); colon >= 0 {
+		return name[colon+1:]
+	}
+	return ""
+}
+
+// needsLicense tells whether a cluster of this image needs a licence key: 5.9.0
+// changed the licence. Of a tag that names no version it cannot tell.
+func needsLicense(image string) bool {
+	m := versionPattern.FindStringSubmatch(strings.TrimPrefix(imageTag(image), "e"))
+	if m == nil {
+		return false
+	}
+	major, _ := strconv.Atoi(m[1])
+	minor, _ := strconv.Atoi(m[2])
+	return major > 5 || major == 5 && minor >= 9
+}
+
+func merge(a, b map[string]string) map[string]string {
+	out := maps.Clone(a)
+	maps.Copy(out, b)
+	return out
+}
