@@ -1,0 +1,82 @@
+package nomad
+
+import (
+	"fmt"
+
+	"github.com/pulumi/pulumi-nomad/sdk/v2/go/nomad"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+const emqxToken = "emqx:nomad:EMQXJob"
+
+// EMQXArgs describe the cluster's job.
+type EMQXArgs struct {
+	// EMQXVars are the variables of the job file, with their units and defaults.
+	EMQXVars
+
+	// Optional.
+
+	// JobOptions go to the Nomad job itself: hooks of a component do not reach
+	// its children.
+	JobOptions []pulumi.ResourceOption
+}
+
+// EMQX is the job of the cluster: one group, one allocation per node, updated
+// one node after another whatever happens to the program that asked. The
+// resource only registers the job (detach); whether the deployment succeeds is
+// watched by gates (decision 15).
+//
+//	cluster, err := nomad.NewEMQX(ctx, "emqx", &nomad.EMQXArgs{EMQXVars: nomad.EMQXVars{
+//		Environment: "prod", Datacenter: "dc1", NodeCount: 3, Image: "emqx/emqx:5.8.9",
+//		CPU: 2000, MemoryMB: 4096, KeepAliveMax: 600, NoFile: 1048576,
+//	}}, pulumi.DependsOn([]pulumi.Resource{pools, secrets, members}))
+type EMQX struct {
+	pulumi.ResourceState
+
+	// JobID is the job's id in Nomad.
+	JobID string
+	// ModifyIndex grows with every version of the job; known once it is
+	// registered.
+	ModifyIndex pulumi.StringOutput
+}
+
+// NewEMQX registers the job; every fault of args is reported before it is.
+func NewEMQX(ctx *pulumi.Context, name string, args *EMQXArgs, opts ...pulumi.ResourceOption) (*EMQX, error) {
+	a := EMQXArgs{}
+	if args != nil {
+		a = *args
+	}
+	vars, err := a.HCL2()
+	if err != nil {
+		return nil, fmt.Errorf("creating EMQX job %q: %w", name, err)
+	}
+	e := &EMQX{JobID: EMQXJobID(a.Environment)}
+	if err := ctx.RegisterComponentResource(emqxToken, name, e, opts...); err != nil {
+		return nil, err
+	}
+	job, err := newJob(ctx, name, EMQXJob, vars, e, a.JobOptions)
+	if err != nil {
+		return nil, fmt.Errorf("creating Nomad job %q: %w", e.JobID, err)
+	}
+	e.ModifyIndex = job.ModifyIndex
+	return e, ctx.RegisterResourceOutputs(e, pulumi.Map{"jobId": pulumi.String(e.JobID)})
+}
+
+// newJob registers a job file. Its text and its variables are known at plan
+// time, so that every preview parses it and shows a readable difference.
+func newJob(
+	ctx *pulumi.Context, name, spec string, vars map[string]string, parent pulumi.Resource, opts []pulumi.ResourceOption,
+) (*nomad.Job, error) {
+	return nomad.NewJob(ctx, name, &nomad.JobArgs{
+		Jobspec: pulumi.String(spec),
+		Hcl2:    nomad.JobHcl2Args{Vars: pulumi.ToStringMap(vars)},
+		// The provider's own wait tells no reason, and later reports success
+		// over a deployment that failed.
+		Detach: pulumi.Bool(true),
+		// A job stopped from outside would otherwise look unchanged for ever.
+		RerunIfDead: pulumi.Bool(true),
+		// A job that is only stopped keeps its id, and a new stack of the same
+		// name would inherit its versions.
+		PurgeOnDestroy: pulumi.Bool(true),
+	}, append([]pulumi.ResourceOption{pulumi.Parent(parent)}, opts...)...)
+}
