@@ -1,0 +1,153 @@
+package lab
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// certificateLife is how long the lab's certificates hold: longer than any lab.
+const certificateLife = 365 * 24 * time.Hour
+
+// secretsFile holds the settings that Secrets returns, readable by root only.
+const secretsFile = "secrets.json"
+
+// Secrets returns the secret settings of the lab's stack by their path, such as
+// "emqx-oci:secrets.erlangCookie". They are drawn at the first call, together with
+// a certificate authority of the lab's own for serverName, and kept in dir.
+func secrets(dir, serverName string) (map[string]string, error) {
+	path := filepath.Join(dir, secretsFile)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return drawSecrets(dir, serverName)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the lab's secrets: %w", err)
+	}
+	var s map[string]string
+	if err := json.Unmarshal(text, &s); err != nil {
+		return nil, fmt.Errorf("reading the lab's secrets: %s: %w (remove the lab with `emqx-oci lab down`)", path, err)
+	}
+	return s, nil
+}
+
+func drawSecrets(dir, serverName string) (map[string]string, error) {
+	ca, cert, key, err := certificates(serverName, time.Now())
+	if err != nil {
+		return nil, fmt.Errorf("making the lab's certificates: %w", err)
+	}
+	s := map[string]string{
+		"emqx-oci:secrets.erlangCookie":      random(32),
+		"emqx-oci:secrets.dashboardPassword": random(18),
+		"emqx-oci:secrets.apiKey":            "lab-" + random(9),
+		"emqx-oci:secrets.apiSecret":         random(32),
+		"emqx-oci:secrets.statsPassword":     random(18),
+		"emqx-oci:tls.certificate":           cert,
+		"emqx-oci:tls.privateKey":            key,
+		"emqx-oci:tls.ca":                    ca,
+	}
+	text, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("writing the lab's secrets: %w", err)
+	}
+	// The authority's certificate is public: clients need it to trust the broker.
+	if err := writeFile(filepath.Join(dir, CAFile), []byte(ca), 0o644); err != nil {
+		return nil, fmt.Errorf("writing the lab's certificate authority: %w", err)
+	}
+	if err := writeFile(filepath.Join(dir, secretsFile), text, 0o600); err != nil {
+		return nil, fmt.Errorf("writing the lab's secrets: %w", err)
+	}
+	return s, nil
+}
+
+// passphrase returns the path of the file with which Pulumi encrypts the lab's
+// state, drawn at the first call.
+func passphrase(dir string) (string, error) {
+	path := filepath.Join(dir, "passphrase")
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	if err := writeFile(path, []byte(random(32)), 0o600); err != nil {
+		return "", fmt.Errorf("writing the lab's passphrase: %w", err)
+	}
+	return path, nil
+}
+
+// writeFile replaces a file as a whole: a killed process leaves the old or the new one.
+func writeFile(path string, body []byte, mode fs.FileMode) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	if _, err := tmp.Write(body); err != nil {
+		return errors.Join(err, tmp.Close())
+	}
+	if err := errors.Join(tmp.Chmod(mode), tmp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), path)
+}
+
+// random draws n bytes and writes them in the URL-safe alphabet, which no
+// configuration language on the path has to quote.
+func random(n int) string {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails (crypto/rand)
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// certificates makes an authority and a server certificate for name, as PEM.
+func certificates(name string, now time.Time) (ca, cert, key string, err error) {
+	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return "", "", "", err
+	}
+	// An hour back, so that a client whose clock lags a little accepts them.
+	from, to := now.Add(-time.Hour), now.Add(certificateLife)
+	root := &x509.Certificate{
+		SerialNumber: big.NewInt(now.UnixNano()), Subject: pkix.Name{CommonName: "emqx-oci lab CA"},
+		NotBefore: from, NotAfter: to, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+	}
+	rootDER, err := x509.CreateCertificate(rand.Reader, root, root, caKey.Public(), caKey)
+	if err != nil {
+		return "", "", "", err
+	}
+	leafKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return "", "", "", err
+	}
+	leaf := &x509.Certificate{
+		SerialNumber: big.NewInt(now.UnixNano() + 1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
+		NotBefore: from, NotAfter: to, KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	leafDER, err := x509.CreateCertificate(rand.Reader, leaf, root, leafKey.Public(), caKey)
+	if err != nil {
+		return "", "", "", err
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(leafKey)
+	if err != nil {
+		return "", "", "", err
+	}
+	block := func(kind string, der []byte) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
+	}
+	return block("CERTIFICATE", rootDER), block("CERTIFICATE", leafDER), block("PRIVATE KEY", keyDER), nil
+}
