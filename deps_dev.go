@@ -25,6 +25,7 @@ import (
 	_ "github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
 	_ "github.com/pulumi/pulumi/sdk/v3/go/common/resource/plugin"
 	_ "github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	_ "github.com/pulumi/pulumi/sdk/v3/go/pulumi/config"
 	_ "github.com/pulumi/pulumi/sdk/v3/proto/go"
 	_ "github.com/spf13/cobra"
 	_ "github.com/things-go/go-socks5"

@@ -26,6 +26,8 @@ require (
 	gotest.tools/v3 v3.5.2
 )
 
+require github.com/spf13/cast v1.4.1 // indirect
+
 require (
 	github.com/BurntSushi/toml v1.6.0 // indirect
 	github.com/Microsoft/go-winio v0.6.2 // indirect
