@@ -1,62 +1,377 @@
 package cloud
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+)
 
-// Props are a resource's properties as JSON values: string, float64, bool,
-// []any and map[string]any, keyed by pulumi-oci's names.
-type Props = map[string]any
+// minUpdating is how long a load balancer stays UPDATING even without latency:
+// long enough that two children created in parallel meet, as they do in OCI.
+const minUpdating = 25 * time.Millisecond
+
+// Options of Open; the zero value is right.
+type Options struct {
+	// Log gets one line for each thing the cloud does by itself (relaunch, health).
+	Log func(string)
+	// Latency of the operations; none by default.
+	Latency Latency
+	// Clock replaces the wall clock in tests.
+	Clock Clock
+}
 
 // Cloud is the control plane. All methods may be called concurrently.
-type Cloud struct{}
+type Cloud struct {
+	machine Machine
+	log     func(string)
+	latency Latency
+	clock   Clock
+	path    string
+	lock    *os.File
 
-// Options of Open; the zero value is right for production.
-type Options struct {
-	Log     func(string)
-	Latency Latency
+	mu       sync.Mutex // guards what follows; never held while the machine works
+	s        *state
+	inflight map[string]bool // resources with an operation under way
+	busy     map[string]bool // balancers that are UPDATING
+	streaks  map[string]int  // consecutive health checks that contradict the state
+	pools    map[string]chan struct{}
+	retryAt  map[string]time.Time // instances whose launch failed
+	admitted map[string]bool      // instances whose rules are in place
+	wake     chan struct{}        // tells Run that something is to be done
+
+	net pushed // what the machine was last told
 }
 
-// Latency is how long the real cloud takes, by operation; the zero value takes none.
-type Latency struct{}
+// Open loads the state in dir, which is made when missing. One process may have
+// it open at a time. Nothing is done on the machine until Run or a change.
+func Open(dir string, m Machine, opts Options) (*Cloud, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("opening the cloud: %w", err)
+	}
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("opening the cloud: %w", err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = lock.Close()
+		return nil, fmt.Errorf("opening the cloud in %s: another process has it open: %w", dir, err)
+	}
+	path := filepath.Join(dir, "cloud.json")
+	s, err := loadState(path)
+	if err != nil {
+		_ = lock.Close()
+		return nil, err
+	}
+	c := &Cloud{
+		machine: m, log: opts.Log, latency: opts.Latency, clock: opts.Clock, path: path, lock: lock, s: s,
+		inflight: map[string]bool{}, busy: map[string]bool{}, streaks: map[string]int{},
+		pools: map[string]chan struct{}{}, retryAt: map[string]time.Time{}, admitted: map[string]bool{},
+		wake: make(chan struct{}, 1),
+	}
+	for id, i := range s.Instances {
+		c.admitted[id] = i.State == running
+	}
+	if c.log == nil {
+		c.log = func(string) {}
+	}
+	if c.clock == nil {
+		c.clock = wallClock{}
+	}
+	return c, nil
+}
 
-// Snapshot is what `lab status` shows.
-type Snapshot struct{}
+// Close lets another process open the state.
+func (c *Cloud) Close() error { return c.lock.Close() }
 
-// Open loads the state in dir (made when missing).
-func Open(dir string, m Machine, opts Options) (*Cloud, error) { panic("not yet") }
+func (c *Cloud) logf(format string, args ...any) { c.log(fmt.Sprintf(format, args...)) }
 
-// Create makes a resource and returns when it is usable.
+// change runs f under the lock and stores the state when f succeeds. f must leave
+// the state alone when it fails.
+func (c *Cloud) change(f func(s *state) error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := f(c.s); err != nil {
+		return err
+	}
+	return c.s.save(c.path)
+}
+
+func (c *Cloud) read(f func(s *state)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f(c.s)
+}
+
+// pause waits as long as the real cloud would take.
+func (c *Cloud) pause(ctx context.Context, token string, op Op) error {
+	return c.clock.Sleep(ctx, c.latency.Of(token, op))
+}
+
+func kindOf(token string) (kind, error) {
+	k, ok := kinds[token]
+	if !ok {
+		return kind{}, &Error{501, "NotImplemented", "the lab does not simulate " + token}
+	}
+	return k, nil
+}
+
+// Create makes a resource and returns when it is usable, as the real provider
+// does. It is recorded before anything is done, and a Create that was cut off is
+// continued by the next one with the same inputs.
 func (c *Cloud) Create(ctx context.Context, token string, in Props) (string, Props, error) {
-	panic("not yet")
+	k, err := kindOf(token)
+	if err != nil {
+		return "", nil, err
+	}
+	in = clone(in)
+	id, done, err := c.begin(k, token, in)
+	if err != nil {
+		return "", nil, err
+	}
+	defer done()
+	if err := c.settle(ctx, k, token, id, OpCreate); err != nil {
+		return "", nil, err
+	}
+	var out Props
+	err = c.change(func(s *state) error {
+		r, ok := s.Resources[id]
+		if !ok {
+			return notFound(id)
+		}
+		r.Acked = true
+		out = clone(k.view(s, r))
+		return nil
+	})
+	if err != nil {
+		return "", nil, err
+	}
+	return id, out, nil
 }
 
-// Read returns a resource's properties, or ErrNotFound.
-func (c *Cloud) Read(ctx context.Context, token, id string) (Props, error) { panic("not yet") }
+// begin records a new resource, or finds the one that a Create with the same
+// inputs left unfinished.
+func (c *Cloud) begin(k kind, token string, in Props) (id string, done func(), err error) {
+	err = c.change(func(s *state) error {
+		for _, r := range s.of(token) {
+			if !r.Acked && r.State != terminating && !c.inflight[r.ID] && equal(r.In, in) {
+				id = r.ID
+				done, err = c.claim(k, r)
+				return err
+			}
+		}
+		if err := k.check(s, "", in, nil); err != nil {
+			return err
+		}
+		now := c.clock.Now().UTC()
+		r := &resource{Token: token, State: k.starting, Created: now, Updated: now, In: in}
+		if k.record != nil {
+			if err := k.record(s, r); err != nil {
+				return err
+			}
+		}
+		if k.id == nil {
+			r.ID = newOCID(k.noun)
+		} else {
+			r.ID = k.id(r)
+		}
+		if done, err = c.claim(k, r); err != nil {
+			return err
+		}
+		r.Seq = s.next()
+		s.Resources[r.ID] = r
+		id = r.ID
+		return nil
+	})
+	if err != nil && done != nil {
+		done()
+	}
+	return id, done, err
+}
 
-// Update changes a resource in place.
+// claim marks a resource, and the balancer it belongs to, as being worked on.
+// The caller holds the lock; the returned function takes it.
+func (c *Cloud) claim(k kind, r *resource) (func(), error) {
+	nlb := ""
+	if k.balancer != nil {
+		nlb = k.balancer(r)
+		if b, ok := c.s.Resources[nlb]; ok && b != r && b.State == creating {
+			return nil, conflict("Invalid State Transition of NLB lifeCycle state from Creating to Updating")
+		}
+		if c.busy[nlb] {
+			// Word for word what OCI answers (terraform-provider-oci#1456).
+			return nil, conflict("Invalid State Transition of NLB lifeCycle state from Updating to Updating")
+		}
+		c.busy[nlb] = true
+	}
+	c.inflight[r.ID] = true
+	id := r.ID
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.inflight, id)
+		delete(c.busy, nlb)
+	}, nil
+}
+
+// settle waits, makes the recorded resource real and publishes what follows from
+// it for firewalls, balancers and the zone.
+func (c *Cloud) settle(ctx context.Context, k kind, token, id string, op Op) error {
+	wait := c.latency.Of(token, op)
+	if k.balancer != nil {
+		wait = max(wait, minUpdating)
+	}
+	if err := c.clock.Sleep(ctx, wait); err != nil {
+		return fmt.Errorf("waiting for %s %s: %w", k.noun, id, err)
+	}
+	if k.realize != nil {
+		if err := k.realize(ctx, c, id); err != nil {
+			return err
+		}
+	}
+	err := c.change(func(s *state) error {
+		r, ok := s.Resources[id]
+		if !ok || r.State == terminating {
+			return notFound(id)
+		}
+		r.State = k.ready
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return c.push(ctx)
+}
+
+// Read returns a resource's properties, or an error that is ErrNotFound.
+func (c *Cloud) Read(_ context.Context, token, id string) (Props, error) {
+	k, err := kindOf(token)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r, ok := c.s.get(token, id)
+	if !ok {
+		return nil, notFound(id)
+	}
+	return clone(k.view(c.s, r)), nil
+}
+
+// Update changes a resource in place. in is its full new set of inputs.
 func (c *Cloud) Update(ctx context.Context, token, id string, in Props) (Props, error) {
-	panic("not yet")
+	k, err := kindOf(token)
+	if err != nil {
+		return nil, err
+	}
+	in = clone(in)
+	var done func()
+	err = c.change(func(s *state) error {
+		r, ok := s.get(token, id)
+		if !ok {
+			return notFound(id)
+		}
+		if c.inflight[id] {
+			return incorrectState("%s %s is being changed by another request", k.noun, id)
+		}
+		if err := k.check(s, id, in, r.In); err != nil {
+			return err
+		}
+		var err error
+		if done, err = c.claim(k, r); err != nil {
+			return err
+		}
+		if k.take != nil {
+			k.take(s, r, in)
+		} else {
+			r.In = in
+		}
+		r.Updated = c.clock.Now().UTC()
+		return nil
+	})
+	if done != nil {
+		defer done()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := c.settle(ctx, k, token, id, OpUpdate); err != nil {
+		return nil, err
+	}
+	return c.Read(ctx, token, id)
 }
 
 // Delete removes a resource; an unknown id is success.
-func (c *Cloud) Delete(ctx context.Context, token, id string) error { panic("not yet") }
-
-// Invoke answers a function (data source).
-func (c *Cloud) Invoke(ctx context.Context, token string, args Props) (Props, error) {
-	panic("not yet")
+func (c *Cloud) Delete(ctx context.Context, token, id string) error {
+	k, err := kindOf(token)
+	if err != nil {
+		return err
+	}
+	var done func()
+	unknown := errors.New("unknown")
+	err = c.change(func(s *state) error {
+		r, ok := s.Resources[id]
+		if !ok || r.Token != token {
+			return unknown
+		}
+		if c.inflight[id] && k.noun != "instancepool" { // a pool's own lock makes the deletion wait
+			return incorrectState("%s %s is being changed by another request", k.noun, id)
+		}
+		if k.held != nil {
+			if err := k.held(s, r); err != nil {
+				return err
+			}
+		}
+		var err error
+		if done, err = c.claim(k, r); err != nil {
+			return err
+		}
+		r.State = terminating
+		return nil
+	})
+	if errors.Is(err, unknown) {
+		return nil
+	}
+	if done != nil {
+		defer done()
+	}
+	if err != nil {
+		return err
+	}
+	wait := c.latency.Of(token, OpDelete)
+	if k.balancer != nil {
+		wait = max(wait, minUpdating)
+	}
+	if err := c.clock.Sleep(ctx, wait); err != nil {
+		return fmt.Errorf("deleting %s %s: %w", k.noun, id, err)
+	}
+	return c.finishDelete(ctx, k, id)
 }
 
-// Run is the cloud's own life (pools, health checks) until ctx ends.
-func (c *Cloud) Run(ctx context.Context) error { panic("not yet") }
-
-// CLI is the `oci` command as the instance caller runs it.
-func (c *Cloud) CLI(ctx context.Context, caller string, args []string) (stdout, stderr []byte, exit int) {
-	panic("not yet")
+// finishDelete ends what Delete has marked; also after a restart.
+func (c *Cloud) finishDelete(ctx context.Context, k kind, id string) error {
+	if k.dismantle != nil {
+		if err := k.dismantle(ctx, c, id); err != nil {
+			return fmt.Errorf("deleting %s %s: %w", k.noun, id, err)
+		}
+	}
+	err := c.change(func(s *state) error {
+		r, ok := s.Resources[id]
+		if !ok {
+			return nil
+		}
+		if k.gone != nil {
+			k.gone(s, r)
+		}
+		delete(s.Resources, id)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return c.push(ctx)
 }
-
-// Metadata is the instance metadata service.
-func (c *Cloud) Metadata(instanceID, path string) (body []byte, contentType string, ok bool) {
-	panic("not yet")
-}
-
-// Snapshot is the present state.
-func (c *Cloud) Snapshot() Snapshot { panic("not yet") }

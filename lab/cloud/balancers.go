@@ -1,0 +1,426 @@
+package cloud
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+var balancerKind = kind{
+	noun: "networkloadbalancer", starting: creating, ready: active,
+	balancer: func(r *resource) string { return r.ID },
+	check: func(s *state, _ string, in, old Props) error {
+		if err := need(in, "compartmentId", "displayName", "subnetId"); err != nil {
+			return err
+		}
+		net, ok := findSubnet(str(in, "subnetId"))
+		if !ok {
+			return notFound(str(in, "subnetId"))
+		}
+		if !net.public && !flag(in, "isPrivate", false) {
+			return invalid("subnet %s is private, so isPrivate must be true", net.name)
+		}
+		if err := oneOf(in, "nlbIpVersion", "IPV4"); err != nil {
+			return err
+		}
+		if len(list(in, "reservedIps")) > 0 {
+			return &Error{501, "NotImplemented", "the lab has no reserved public addresses"}
+		}
+		if old != nil {
+			for _, k := range []string{"subnetId", "isPrivate"} {
+				if in[k] != old[k] {
+					return invalid("%s of a network load balancer cannot be changed", k)
+				}
+			}
+		}
+		return checkGroups(s, strs(in, "networkSecurityGroupIds"))
+	},
+	record: func(s *state, r *resource) error {
+		net, _ := findSubnet(str(r.In, "subnetId"))
+		private, ok := s.free(net.prefix, firstReserved, lastReserved)
+		if !ok {
+			return &Error{400, "LimitExceeded", "subnet " + net.name + " has no free address left"}
+		}
+		r.Address = private.String()
+		if flag(r.In, "isPrivate", false) {
+			return nil
+		}
+		public, ok := s.free(publicAddresses, firstReserved, 254)
+		if !ok {
+			return &Error{400, "LimitExceeded", "no public address is left"}
+		}
+		r.Public = public.String()
+		return nil
+	},
+	gone: func(s *state, r *resource) {
+		for id, o := range s.Resources {
+			if str(o.In, "networkLoadBalancerId") == r.ID {
+				delete(s.Resources, id)
+			}
+		}
+	},
+	view: func(_ *state, r *resource) Props {
+		addresses := []any{Props{"ipAddress": r.Address, "ipVersion": "IPV4", "isPublic": false, "reservedIps": []any{}}}
+		if r.Public != "" {
+			addresses = append([]any{Props{"ipAddress": r.Public, "ipVersion": "IPV4", "isPublic": true, "reservedIps": []any{}}}, addresses...)
+		}
+		return Props{
+			"id": r.ID, "compartmentId": str(r.In, "compartmentId"), "displayName": str(r.In, "displayName"),
+			"subnetId": str(r.In, "subnetId"), "isPrivate": flag(r.In, "isPrivate", false), "ipAddresses": addresses,
+			"isPreserveSourceDestination": flag(r.In, "isPreserveSourceDestination", false), "isSymmetricHashEnabled": false,
+			"networkSecurityGroupIds": orEmptyList(list(r.In, "networkSecurityGroupIds")), "nlbIpVersion": "IPV4",
+			"definedTags": orEmptyMap(sub(r.In, "definedTags")), "freeformTags": orEmptyMap(sub(r.In, "freeformTags")),
+			"systemTags": Props{}, "securityAttributes": Props{}, "lifecycleDetails": "", "state": r.State,
+			"timeCreated": stamp(r.Created), "timeUpdated": stamp(r.Updated),
+		}
+	},
+}
+
+// parentOf is the balancer of a backend set, backend or listener.
+func parentOf(r *resource) string { return str(r.In, "networkLoadBalancerId") }
+
+// childName is the name of a backend set, backend or listener.
+func childName(r *resource) string { return strOr(r.In, "name", r.Name) }
+
+// child finds one of a balancer's parts by name; set is for backends.
+func (s *state) child(token, nlb, set, name string) (*resource, bool) {
+	for _, r := range s.of(token) {
+		if parentOf(r) == nlb && childName(r) == name && (token != tokenBackend || str(r.In, "backendSetName") == set) && r.State != terminating {
+			return r, true
+		}
+	}
+	return nil, false
+}
+
+func (s *state) backends(nlb, set string) []*resource {
+	var out []*resource
+	for _, r := range s.of(tokenBackend) {
+		if parentOf(r) == nlb && str(r.In, "backendSetName") == set && r.State != terminating {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// checkChild is common to all three: the balancer exists, the name is free and kept.
+func checkChild(s *state, token, id string, in, old Props) error {
+	if err := need(in, "networkLoadBalancerId"); err != nil {
+		return err
+	}
+	nlb := str(in, "networkLoadBalancerId")
+	if _, ok := s.get(tokenBalancer, nlb); !ok {
+		return notFound(nlb)
+	}
+	if old != nil {
+		for _, k := range []string{"networkLoadBalancerId", "name", "backendSetName"} {
+			if in[k] != nil && old[k] != nil && in[k] != old[k] {
+				return invalid("%s cannot be changed", k)
+			}
+		}
+	}
+	name := str(in, "name")
+	if len(name) > 255 || strings.ContainsAny(name, " /") {
+		return invalid("name %q must have no blanks or slashes and at most 255 characters", name)
+	}
+	if name == "" {
+		return nil
+	}
+	if r, ok := s.child(token, nlb, str(in, "backendSetName"), name); ok && r.ID != id {
+		return &Error{409, "NotAuthorizedOrResourceAlreadyExists", "Conflict. For nlb-id " + nlb + " the name " + name + " is taken already"}
+	}
+	return nil
+}
+
+// randomName is what the provider puts where a program gave no name (facts.md 7.2).
+func randomName(r *resource, noun string) {
+	if str(r.In, "name") == "" {
+		r.Name = noun + "-" + randomSuffix(7)
+	}
+}
+
+var backendSetKind = kind{
+	noun: "backendset", starting: creating, ready: active,
+	balancer: parentOf,
+	id: func(r *resource) string {
+		return "networkLoadBalancers/" + parentOf(r) + "/backendSets/" + childName(r)
+	},
+	check: func(s *state, id string, in, old Props) error {
+		if err := checkChild(s, tokenBackendSet, id, in, old); err != nil {
+			return err
+		}
+		if err := need(in, "policy"); err != nil {
+			return err
+		}
+		if err := oneOf(in, "policy", "FIVE_TUPLE", "THREE_TUPLE", "TWO_TUPLE"); err != nil {
+			return err
+		}
+		if err := oneOf(in, "ipVersion", "IPV4"); err != nil {
+			return err
+		}
+		return checkHealthChecker(in)
+	},
+	record: func(_ *state, r *resource) error { randomName(r, "backendset"); return nil },
+	held: func(s *state, r *resource) error {
+		for _, l := range s.of(tokenListener) {
+			if parentOf(l) == parentOf(r) && str(l.In, "defaultBackendSetName") == childName(r) && l.State != terminating {
+				return conflict("Backend set %s is used by listener %s", childName(r), childName(l))
+			}
+		}
+		return nil
+	},
+	gone: func(s *state, r *resource) {
+		for _, b := range s.backends(parentOf(r), childName(r)) {
+			delete(s.Resources, b.ID)
+		}
+	},
+	view: func(s *state, r *resource) Props {
+		backends := []any{}
+		for _, b := range s.backends(parentOf(r), childName(r)) {
+			backends = append(backends, viewBackend(s, b))
+		}
+		checker := clone(sub(r.In, "healthChecker"))
+		for k, v := range map[string]any{"intervalInMillis": 10000, "timeoutInMillis": 3000, "retries": 3, "port": 0} {
+			if checker[k] == nil {
+				checker[k] = v
+			}
+		}
+		if p := str(checker, "protocol"); p == "HTTP" || p == "HTTPS" {
+			checker["returnCode"], checker["urlPath"] = wholeOr(checker, "returnCode", 200), strOr(checker, "urlPath", "/")
+		}
+		return Props{
+			"id": r.ID, "name": childName(r), "networkLoadBalancerId": parentOf(r), "policy": str(r.In, "policy"),
+			"backends": backends, "healthChecker": checker, "ipVersion": "IPV4",
+			"isPreserveSource": flag(r.In, "isPreserveSource", true), "isFailOpen": flag(r.In, "isFailOpen", false),
+			"isInstantFailoverEnabled":                flag(r.In, "isInstantFailoverEnabled", false),
+			"isInstantFailoverTcpResetEnabled":        flag(r.In, "isInstantFailoverTcpResetEnabled", false),
+			"areOperationallyActiveBackendsPreferred": flag(r.In, "areOperationallyActiveBackendsPreferred", false),
+		}
+	},
+}
+
+func checkHealthChecker(in Props) error {
+	checker := sub(in, "healthChecker")
+	if checker == nil {
+		return &Error{400, "MissingParameter", "healthChecker is required"}
+	}
+	if err := need(checker, "protocol"); err != nil {
+		return err
+	}
+	if err := oneOf(checker, "protocol", "HTTP", "HTTPS", "TCP", "UDP", "DNS"); err != nil {
+		return err
+	}
+	protocol := str(checker, "protocol")
+	if protocol == "UDP" || protocol == "DNS" {
+		return &Error{501, "NotImplemented", "the lab does not simulate health checks by " + protocol}
+	}
+	if protocol != "TCP" && str(checker, "urlPath") == "" {
+		return &Error{400, "MissingParameter", "healthChecker.urlPath is required for protocol " + protocol}
+	}
+	if p := str(checker, "urlPath"); p != "" && p[0] != '/' {
+		return invalid("healthChecker.urlPath must begin with a slash, got %q", p)
+	}
+	if r := str(checker, "responseBodyRegex"); r != "" && r != ".*" && r != "^.*$" {
+		return &Error{501, "NotImplemented", "the lab's health checks do not look at bodies (responseBodyRegex)"}
+	}
+	for _, l := range []struct {
+		key       string
+		low, high int
+	}{
+		{"port", 0, 65535}, {"intervalInMillis", 1000, 1800000}, {"timeoutInMillis", 1, 600000}, {"retries", 1, 10}, {"returnCode", 100, 599},
+	} {
+		if err := within(checker, l.key, l.low, l.high); err != nil {
+			return invalid("healthChecker: %s", err.(*Error).Message)
+		}
+	}
+	return nil
+}
+
+var backendKind = kind{
+	noun: "backend", starting: creating, ready: active,
+	balancer: parentOf,
+	id: func(r *resource) string {
+		return "networkLoadBalancers/" + parentOf(r) + "/backendSets/" + str(r.In, "backendSetName") + "/backends/" + childName(r)
+	},
+	check: func(s *state, id string, in, old Props) error {
+		if err := checkChild(s, tokenBackend, id, in, old); err != nil {
+			return err
+		}
+		if err := need(in, "backendSetName"); err != nil {
+			return err
+		}
+		nlb, set := str(in, "networkLoadBalancerId"), str(in, "backendSetName")
+		if _, ok := s.child(tokenBackendSet, nlb, "", set); !ok {
+			return notFound("backend set " + set + " of " + nlb)
+		}
+		ip, target := str(in, "ipAddress"), str(in, "targetId")
+		if (ip == "") == (target == "") {
+			return invalid("a backend needs either ipAddress or targetId, and not both")
+		}
+		if ip != "" {
+			addr, err := netip.ParseAddr(ip)
+			if err != nil || !vcnPrefix.Contains(addr) {
+				return invalid("ipAddress %q is not an address of the balancer's VCN (%s)", ip, vcnPrefix)
+			}
+		} else if _, ok := s.target(target); !ok {
+			return notFound(target)
+		}
+		if _, present, err := whole(in, "port"); err != nil {
+			return err
+		} else if !present {
+			return &Error{400, "MissingParameter", "port is required"}
+		}
+		if err := within(in, "port", 1, 65535); err != nil {
+			return err
+		}
+		if err := within(in, "weight", 0, 100); err != nil {
+			return err
+		}
+		if old != nil {
+			for _, k := range []string{"ipAddress", "targetId", "port"} {
+				if in[k] != old[k] {
+					return invalid("%s of a backend cannot be changed", k)
+				}
+			}
+		}
+		for _, b := range s.backends(nlb, set) {
+			if b.ID != id && str(b.In, "ipAddress") == ip && str(b.In, "targetId") == target && wholeOr(b.In, "port", 0) == wholeOr(in, "port", 0) {
+				// As in terraform-provider-oci#1593.
+				return &Error{409, "NotAuthorizedOrResourceAlreadyExists",
+					"Conflict. For nlb-id " + nlb + " Duplicate backend IP/id + port combinations not allowed: " + ip + target}
+			}
+		}
+		return nil
+	},
+	record: func(_ *state, r *resource) error { randomName(r, "backend"); return nil },
+	view:   func(s *state, r *resource) Props { return viewBackend(s, r) },
+}
+
+func viewBackend(s *state, r *resource) Props {
+	out := Props{
+		"id": r.ID, "name": childName(r), "networkLoadBalancerId": parentOf(r), "backendSetName": str(r.In, "backendSetName"),
+		"port": wholeOr(r.In, "port", 0), "weight": wholeOr(r.In, "weight", 1), "isBackup": flag(r.In, "isBackup", false),
+		"isDrain": flag(r.In, "isDrain", false), "isOffline": flag(r.In, "isOffline", false),
+		"ipAddress": str(r.In, "ipAddress"), "targetId": str(r.In, "targetId"),
+	}
+	if addr, ok := s.backendAddress(r); ok {
+		out["ipAddress"] = addr.String()
+	}
+	return out
+}
+
+// target resolves an instance's or a private IP's OCID.
+func (s *state) target(id string) (netip.Addr, bool) {
+	if i, ok := s.Instances[id]; ok && i.live() {
+		return netip.MustParseAddr(i.Address), true
+	}
+	if r, ok := s.get(tokenPrivateIP, id); ok {
+		return netip.MustParseAddr(r.Address), true
+	}
+	for _, i := range s.Instances {
+		if i.PrivateIP == id && i.live() {
+			return netip.MustParseAddr(i.Address), true
+		}
+	}
+	return netip.Addr{}, false
+}
+
+func (s *state) backendAddress(r *resource) (netip.Addr, bool) {
+	if ip := str(r.In, "ipAddress"); ip != "" {
+		addr, err := netip.ParseAddr(ip)
+		return addr, err == nil
+	}
+	return s.target(str(r.In, "targetId"))
+}
+
+var listenerKind = kind{
+	noun: "listener", starting: creating, ready: active,
+	balancer: parentOf,
+	id:       func(r *resource) string { return "networkLoadBalancers/" + parentOf(r) + "/listeners/" + childName(r) },
+	check: func(s *state, id string, in, old Props) error {
+		if err := checkChild(s, tokenListener, id, in, old); err != nil {
+			return err
+		}
+		if err := need(in, "defaultBackendSetName", "protocol"); err != nil {
+			return err
+		}
+		if err := oneOf(in, "protocol", "ANY", "TCP", "UDP", "TCP_AND_UDP", "L3IP"); err != nil {
+			return err
+		}
+		if p := str(in, "protocol"); p != "TCP" {
+			return &Error{501, "NotImplemented", "the lab's balancers serve TCP only, not " + p}
+		}
+		if flag(in, "isPpv2enabled", false) {
+			return &Error{501, "NotImplemented", "the lab's balancers pass packets through and add no PROXY protocol (isPpv2enabled)"}
+		}
+		nlb := str(in, "networkLoadBalancerId")
+		if set := str(in, "defaultBackendSetName"); set != "" {
+			if _, ok := s.child(tokenBackendSet, nlb, "", set); !ok {
+				return notFound("backend set " + set + " of " + nlb)
+			}
+		}
+		if _, present, err := whole(in, "port"); err != nil {
+			return err
+		} else if !present {
+			return &Error{400, "MissingParameter", "port is required"}
+		}
+		if err := within(in, "port", 1, 65535); err != nil {
+			return err
+		}
+		if err := within(in, "tcpIdleTimeout", minIdleSeconds, maxIdleSeconds); err != nil {
+			return err
+		}
+		for _, l := range s.of(tokenListener) {
+			if parentOf(l) == nlb && l.ID != id && wholeOr(l.In, "port", 0) == wholeOr(in, "port", 0) {
+				return conflict("Port %d is used by listener %s already", wholeOr(in, "port", 0), childName(l))
+			}
+		}
+		return nil
+	},
+	record: func(_ *state, r *resource) error { randomName(r, "listener"); return nil },
+	view: func(_ *state, r *resource) Props {
+		return Props{
+			"id": r.ID, "name": childName(r), "networkLoadBalancerId": parentOf(r), "port": wholeOr(r.In, "port", 0),
+			"protocol": str(r.In, "protocol"), "defaultBackendSetName": str(r.In, "defaultBackendSetName"), "ipVersion": "IPV4",
+			"isPpv2enabled": false, "tcpIdleTimeout": wholeOr(r.In, "tcpIdleTimeout", defaultIdleSeconds),
+			"udpIdleTimeout": 120, "l3ipIdleTimeout": 200,
+		}
+	},
+}
+
+// An idle TCP flow through a network load balancer is forgotten after this many
+// seconds (facts.md 3.3 for the default). The range is the documented one of the
+// console's field.
+const (
+	defaultIdleSeconds = 360
+	minIdleSeconds     = 60
+	maxIdleSeconds     = 1800
+)
+
+// eligible are the backends of a set that get new connections.
+func (s *state) eligible(set *resource) []netip.AddrPort {
+	var usual, spare, all []netip.AddrPort
+	for _, b := range s.backends(parentOf(set), childName(set)) {
+		addr, ok := s.backendAddress(b)
+		if !ok || b.State != active || flag(b.In, "isOffline", false) || flag(b.In, "isDrain", false) {
+			continue
+		}
+		to := netip.AddrPortFrom(addr, uint16(wholeOr(b.In, "port", 0))) //nolint:gosec // checked to be a port
+		all = append(all, to)
+		switch {
+		case b.Health != healthOK:
+		case flag(b.In, "isBackup", false):
+			spare = append(spare, to)
+		default:
+			usual = append(usual, to)
+		}
+	}
+	out := usual
+	if len(out) == 0 {
+		out = spare
+	}
+	if len(out) == 0 && flag(set.In, "isFailOpen", false) {
+		out = all
+	}
+	slices.SortFunc(out, netip.AddrPort.Compare)
+	return out
+}

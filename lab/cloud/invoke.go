@@ -1,0 +1,144 @@
+package cloud
+
+import (
+	"context"
+	"slices"
+	"strings"
+)
+
+// Function tokens.
+const (
+	getAvailabilityDomains   = "oci:Identity/getAvailabilityDomains:getAvailabilityDomains"
+	getSubnet                = "oci:Core/getSubnet:getSubnet"
+	getInstancePoolInstances = "oci:Core/getInstancePoolInstances:getInstancePoolInstances"
+	getBackendSetHealth      = "oci:NetworkLoadBalancer/getBackendSetHealth:getBackendSetHealth"
+	getBackendHealth         = "oci:NetworkLoadBalancer/getBackendHealth:getBackendHealth"
+)
+
+var functions = map[string]func(s *state, args Props) (Props, error){
+	getAvailabilityDomains: func(_ *state, args Props) (Props, error) {
+		compartment := str(args, "compartmentId")
+		if compartment != CompartmentID && compartment != TenancyID {
+			return nil, notFound(compartment)
+		}
+		var out []any
+		for n, name := range AvailabilityDomains {
+			out = append(out, Props{
+				"id": "ocid1.availabilitydomain.oc1.." + strings.Repeat("a", 59) + string(rune('b'+n)), "name": name, "compartmentId": TenancyID,
+			})
+		}
+		return Props{"id": compartment, "compartmentId": compartment, "availabilityDomains": filtered(out, args)}, nil
+	},
+	getSubnet: func(_ *state, args Props) (Props, error) {
+		net, ok := findSubnet(str(args, "subnetId"))
+		if !ok {
+			return nil, notFound(str(args, "subnetId"))
+		}
+		return Props{
+			"id": net.id, "subnetId": net.id, "compartmentId": CompartmentID, "vcnId": VCNID, "displayName": net.name,
+			"cidrBlock": net.prefix.String(), "ipv4cidrBlocks": []any{net.prefix.String()}, "virtualRouterIp": net.router.String(),
+			"virtualRouterMac": "00:00:17:00:00:01", "prohibitPublicIpOnVnic": !net.public, "prohibitInternetIngress": !net.public,
+			"availabilityDomain": "", "dnsLabel": net.name, "subnetDomainName": net.name + ".lab.oraclevcn.com", "state": available,
+			"securityListIds": []any{}, "routeTableId": "ocid1.routetable.oc1." + Region + "." + net.name,
+			"dhcpOptionsId": "ocid1.dhcpoptions.oc1." + Region + ".lab", "ipv6cidrBlock": "", "ipv6cidrBlocks": []any{},
+			"ipv6virtualRouterIp": "", "definedTags": Props{}, "freeformTags": Props{}, "timeCreated": fixedCreated,
+		}, nil
+	},
+	getInstancePoolInstances: func(s *state, args Props) (Props, error) {
+		if c := str(args, "compartmentId"); c != CompartmentID {
+			return nil, notFound(c)
+		}
+		pool := str(args, "instancePoolId")
+		if _, ok := s.get(tokenPool, pool); !ok {
+			return nil, notFound(pool)
+		}
+		out := []any{}
+		for _, i := range s.instances() {
+			if i.Pool != pool || str(args, "displayName") != "" && i.Name != str(args, "displayName") {
+				continue
+			}
+			out = append(out, Props{
+				"id": i.ID, "instanceId": i.ID, "instancePoolId": pool, "instanceConfigurationId": i.Config,
+				"displayName": i.Name, "availabilityDomain": i.AD, "faultDomain": i.FaultDomain, "compartmentId": CompartmentID,
+				"region": Region, "shape": i.Shape, "state": titled(i.State), "timeCreated": stamp(i.Created),
+				"loadBalancerBackends": []any{}, "autoTerminateInstanceOnDelete": false, "decrementSizeOnDelete": false,
+			})
+		}
+		return Props{"id": pool, "compartmentId": CompartmentID, "instancePoolId": pool, "instances": filtered(out, args)}, nil
+	},
+	getBackendSetHealth: func(s *state, args Props) (Props, error) {
+		nlb, name := str(args, "networkLoadBalancerId"), str(args, "backendSetName")
+		if _, ok := s.child(tokenBackendSet, nlb, "", name); !ok {
+			return nil, notFound("backend set " + name + " of " + nlb)
+		}
+		backends := s.backends(nlb, name)
+		names := map[string][]any{healthCritical: {}, healthWarning: {}, healthUnknown: {}}
+		for _, b := range backends {
+			if h := backendHealth(b); h != healthOK {
+				names[h] = append(names[h], childName(b))
+			}
+		}
+		return Props{
+			"id": "networkLoadBalancers/" + nlb + "/backendSets/" + name + "/health", "networkLoadBalancerId": nlb, "backendSetName": name,
+			"status": setHealth(backends), "totalBackendCount": len(backends), "criticalStateBackendNames": names[healthCritical],
+			"warningStateBackendNames": names[healthWarning], "unknownStateBackendNames": names[healthUnknown],
+		}, nil
+	},
+	getBackendHealth: func(s *state, args Props) (Props, error) {
+		nlb, set, name := str(args, "networkLoadBalancerId"), str(args, "backendSetName"), str(args, "backendName")
+		b, ok := s.child(tokenBackend, nlb, set, name)
+		if !ok {
+			return nil, notFound("backend " + name + " of backend set " + set + " of " + nlb)
+		}
+		results := []any{}
+		if b.Check != "" {
+			results = append(results, Props{"healthCheckStatus": b.Check, "timestamp": stamp(b.Checked)})
+		}
+		return Props{
+			"id": b.ID + "/health", "networkLoadBalancerId": nlb, "backendSetName": set, "backendName": name,
+			"status": backendHealth(b), "healthCheckResults": results,
+		}, nil
+	},
+}
+
+// titled is how the pool API spells an instance's state ("Running").
+func titled(state string) string { return state[:1] + strings.ToLower(state[1:]) }
+
+// filtered applies the filters that every list function of the provider has.
+func filtered(items []any, args Props) []any {
+	out := []any{}
+	for _, item := range items {
+		keep := true
+		for _, f := range subs(args, "filters") {
+			keep = keep && slices.Contains(strs(f, "values"), str(item.(Props), str(f, "name")))
+		}
+		if keep {
+			out = append(out, item)
+		}
+	}
+	return out
+}
+
+// Invoke answers a function (data source).
+func (c *Cloud) Invoke(_ context.Context, token string, args Props) (Props, error) {
+	f, ok := functions[token]
+	if !ok {
+		return nil, &Error{501, "NotImplemented", "the lab does not simulate " + token}
+	}
+	args = clone(args)
+	for _, filter := range subs(args, "filters") {
+		if flag(filter, "regex", false) {
+			return nil, &Error{501, "NotImplemented", "the lab's filters know no regular expressions"}
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out, err := f(c.s, args)
+	if err != nil {
+		return nil, err
+	}
+	if fs := list(args, "filters"); fs != nil {
+		out["filters"] = fs
+	}
+	return clone(out), nil
+}

@@ -1,0 +1,143 @@
+package cloud
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+)
+
+const (
+	minVolumeGB     = 50        // OCI's smallest block volume
+	maxVolumeGB     = 32 * 1024 // and its largest
+	defaultVolumeGB = 1024      // what OCI makes when no size is given
+)
+
+var volumeKind = kind{
+	noun: "volume", starting: provisioning, ready: available,
+	check: func(_ *state, _ string, in, old Props) error {
+		if err := need(in, "compartmentId", "availabilityDomain"); err != nil {
+			return err
+		}
+		if str(in, "compartmentId") != CompartmentID {
+			return notFound(str(in, "compartmentId"))
+		}
+		if ad := str(in, "availabilityDomain"); !knownAD(ad) {
+			return invalid("availabilityDomain %q is not one of %s", ad, strings.Join(AvailabilityDomains, ", "))
+		}
+		if err := within(in, "sizeInGbs", minVolumeGB, maxVolumeGB); err != nil {
+			return err
+		}
+		if err := within(in, "vpusPerGb", 0, 120); err != nil {
+			return err
+		}
+		if vpus := wholeOr(in, "vpusPerGb", 10); vpus%10 != 0 {
+			return invalid("vpusPerGb must be a multiple of 10, got %d", vpus)
+		}
+		if old == nil {
+			return nil
+		}
+		if str(in, "availabilityDomain") != str(old, "availabilityDomain") {
+			return invalid("availabilityDomain of a volume cannot be changed")
+		}
+		if now, was := volumeGB(in), volumeGB(old); now < was {
+			return invalid("sizeInGbs must not be smaller than the volume's present size of %d GB, got %d: a volume can only grow", was, now)
+		}
+		return nil
+	},
+	realize: func(ctx context.Context, c *Cloud, id string) error {
+		size := 0
+		c.read(func(s *state) {
+			if r, ok := s.get(tokenVolume, id); ok {
+				size = volumeGB(r.In)
+			}
+		})
+		if size == 0 {
+			return notFound(id)
+		}
+		// Create keeps an existing file as it is; Resize then brings it to the size.
+		if err := c.machine.CreateVolume(ctx, id, size); err != nil {
+			return fmt.Errorf("creating volume %s: %w", id, err)
+		}
+		if err := c.machine.ResizeVolume(ctx, id, size); err != nil {
+			return fmt.Errorf("resizing volume %s: %w", id, err)
+		}
+		return nil
+	},
+	held: func(s *state, r *resource) error {
+		if a := s.attachmentOf(r.ID); a != nil {
+			return conflict("Volume %s is %s to instance %s", r.ID, strings.ToLower(a.State), a.Instance)
+		}
+		return nil
+	},
+	dismantle: func(ctx context.Context, c *Cloud, id string) error { return c.machine.DeleteVolume(ctx, id) },
+	gone: func(s *state, r *resource) {
+		for id, a := range s.Attachments {
+			if a.Volume == r.ID {
+				delete(s.Attachments, id)
+			}
+		}
+		for id, o := range s.Resources {
+			if o.Token == tokenBackupAssignment && str(o.In, "assetId") == r.ID {
+				delete(s.Resources, id)
+			}
+		}
+	},
+	view: func(_ *state, r *resource) Props {
+		return Props{
+			"id": r.ID, "compartmentId": str(r.In, "compartmentId"), "availabilityDomain": str(r.In, "availabilityDomain"),
+			"displayName": nameOf(r), "sizeInGbs": fmt.Sprint(volumeGB(r.In)), "sizeInMbs": fmt.Sprint(volumeGB(r.In) * 1024),
+			"vpusPerGb": fmt.Sprint(wholeOr(r.In, "vpusPerGb", 10)), "autoTunedVpusPerGb": fmt.Sprint(wholeOr(r.In, "vpusPerGb", 10)),
+			"isAutoTuneEnabled": flag(r.In, "isAutoTuneEnabled", false), "isHydrated": true, "isReservationsEnabled": false,
+			"autotunePolicies": orEmptyList(list(r.In, "autotunePolicies")), "blockVolumeReplicas": []any{},
+			"definedTags": orEmptyMap(sub(r.In, "definedTags")), "freeformTags": orEmptyMap(sub(r.In, "freeformTags")),
+			"systemTags": Props{}, "state": r.State, "timeCreated": stamp(r.Created),
+		}
+	},
+}
+
+func volumeGB(in Props) int {
+	if mb := wholeOr(in, "sizeInMbs", 0); mb > 0 && in["sizeInGbs"] == nil {
+		return mb / 1024
+	}
+	return wholeOr(in, "sizeInGbs", defaultVolumeGB)
+}
+
+// nameOf is the display name; OCI invents one from type and time when none is given.
+func nameOf(r *resource) string {
+	if n := str(r.In, "displayName"); n != "" {
+		return n
+	}
+	return kinds[r.Token].noun + r.Created.Format("20060102150405")
+}
+
+// stamp is a time as OCI's API gives it.
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+
+var backupAssignmentKind = kind{
+	noun: "volumebackuppolicyassignment", starting: active, ready: active,
+	check: func(s *state, id string, in, old Props) error {
+		if err := need(in, "assetId", "policyId"); err != nil {
+			return err
+		}
+		if old != nil && !equal(in, old) {
+			return invalid("a backup policy assignment cannot be changed")
+		}
+		asset := str(in, "assetId")
+		if _, ok := s.get(tokenVolume, asset); !ok {
+			return notFound(asset)
+		}
+		if p := str(in, "policyId"); !strings.HasPrefix(p, "ocid1.volumebackuppolicy.") {
+			return notFound(p)
+		}
+		for _, r := range s.of(tokenBackupAssignment) {
+			if r.ID != id && str(r.In, "assetId") == asset {
+				return conflict("Volume %s has a backup policy assigned already", asset)
+			}
+		}
+		return nil
+	},
+	view: func(_ *state, r *resource) Props {
+		return Props{"id": r.ID, "assetId": str(r.In, "assetId"), "policyId": str(r.In, "policyId"), "timeCreated": stamp(r.Created)}
+	},
+}
