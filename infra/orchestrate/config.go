@@ -1,0 +1,232 @@
+package orchestrate
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/diag"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/diag/colors"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/encoding"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
+	"gopkg.in/yaml.v3"
+)
+
+// stackName is what may stand in a file's name and in a backend's path alike.
+var stackName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$`)
+
+// staged is a stack's configuration as the engine will see it.
+type staged struct {
+	project string
+	values  map[string]string // plain, secrets too; nil when only the engine can decrypt them
+}
+
+// files reads the project's stack file, adds the extra configuration, and puts both into the stage. The project's own
+// files are only read.
+func (r *Runner) files() (*staged, error) {
+	if !stackName.MatchString(r.opts.Stack) {
+		return nil, &UsageError{Reason: fmt.Sprintf("%q cannot be a stack's name: letters, digits, '-', '_' and '.' only", r.opts.Stack)}
+	}
+	projectFile := filepath.Join(r.opts.ProjectDir, "Pulumi.yaml")
+	projectText, err := os.ReadFile(projectFile)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, &UsageError{Reason: fmt.Sprintf("no Pulumi.yaml in %s: run emqx-oci in the project's folder, or name it with --project", r.opts.ProjectDir)}
+	} else if err != nil {
+		return nil, fmt.Errorf("reading the project: %w", err)
+	}
+	project, err := workspace.LoadProject(projectFile)
+	if err != nil {
+		return nil, &ConfigError{Stack: r.opts.Stack, Err: fmt.Errorf("reading %s: %w", projectFile, err)}
+	}
+	name := "Pulumi." + r.opts.Stack + ".yaml"
+	path := filepath.Join(r.opts.ProjectDir, name)
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		return nil, &UnknownStackError{Stack: r.opts.Stack, Known: stacks(r.opts.ProjectDir), Dir: r.opts.ProjectDir}
+	}
+	var complaints bytes.Buffer
+	sink := diag.DefaultSink(&complaints, &complaints, diag.FormatOptions{Color: colors.Never})
+	stack, err := workspace.LoadProjectStack(sink, project, path)
+	if err != nil {
+		return nil, &ConfigError{Stack: r.opts.Stack, Err: fmt.Errorf("reading %s: %w", path, err)}
+	}
+	if stack.Config == nil {
+		stack.Config = config.Map{}
+	}
+	if stack.EncryptionSalt == "" && stack.SecretsProvider == "" && stack.EncryptedKey == "" {
+		// What the engine added to the staged copy at an earlier run; a broken copy is simply made anew.
+		if before, err := workspace.LoadProjectStack(sink, project, filepath.Join(r.stage.dir, name)); err == nil {
+			stack.EncryptionSalt, stack.SecretsProvider, stack.EncryptedKey = before.EncryptionSalt, before.SecretsProvider, before.EncryptedKey
+		}
+	}
+	values, err := r.overlay(stack)
+	if err != nil {
+		return nil, err
+	}
+	text, err := encoding.YAML.Marshal(stack)
+	if err != nil {
+		return nil, fmt.Errorf("writing the stack's staged file: %w", err)
+	}
+	if err := r.stage.write(name, text); err != nil {
+		return nil, err
+	}
+	if projectText, err = withoutMain(projectText); err != nil {
+		return nil, fmt.Errorf("reading %s: %w", projectFile, err)
+	}
+	if err := r.stage.write("Pulumi.yaml", projectText); err != nil {
+		return nil, err
+	}
+	return &staged{project: string(project.Name), values: values}, nil
+}
+
+// overlay sets the extra values and returns the plain text of all.
+func (r *Runner) overlay(stack *workspace.ProjectStack) (map[string]string, error) {
+	for _, k := range slices.Sorted(maps.Keys(r.opts.ExtraConfig)) {
+		if err := set(stack.Config, k, config.NewValue(r.opts.ExtraConfig[k])); err != nil {
+			return nil, err
+		}
+	}
+	var crypter config.Crypter
+	if len(r.opts.ExtraSecrets) > 0 || stack.Config.HasSecureValue() {
+		var err error
+		if crypter, err = r.crypter(stack); err != nil {
+			return nil, err
+		}
+	}
+	if crypter == nil {
+		if len(r.opts.ExtraSecrets) > 0 {
+			return nil, &ConfigError{Stack: r.opts.Stack, Err: errors.New(
+				"adding secrets to the stack: there is no passphrase; set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE")}
+		}
+		if stack.Config.HasSecureValue() {
+			return nil, nil // the key is in a key service: the engine will ask it
+		}
+		return plain(stack.Config, config.NopDecrypter)
+	}
+	for _, k := range slices.Sorted(maps.Keys(r.opts.ExtraSecrets)) {
+		c, err := crypter.EncryptValue(context.Background(), r.opts.ExtraSecrets[k])
+		if err != nil {
+			return nil, fmt.Errorf("encrypting %s: %w", k, err)
+		}
+		if err := set(stack.Config, k, config.NewSecureValue(c)); err != nil {
+			return nil, err
+		}
+	}
+	return plain(stack.Config, crypter)
+}
+
+func set(m config.Map, key string, v config.Value) error {
+	k, err := config.ParseKey(key)
+	if err == nil {
+		err = m.Set(k, v, true)
+	}
+	if err != nil {
+		return fmt.Errorf("setting %s: %w", key, err)
+	}
+	return nil
+}
+
+func plain(m config.Map, d config.Decrypter) (map[string]string, error) {
+	decrypted, err := m.Decrypt(d)
+	if err != nil {
+		return nil, fmt.Errorf("decrypting the stack's secrets: %w; is the passphrase right?", err)
+	}
+	values := make(map[string]string, len(decrypted))
+	for k, v := range decrypted {
+		values[k.String()] = v
+	}
+	return values, nil
+}
+
+// crypter is the stack's own one for passphrase stacks (AES-256-GCM under a key derived from the passphrase and the
+// file's salt, as the engine does it), nil for all others. Done here because the engine takes new secrets only on its
+// command line, where every user of the machine can read them.
+func (r *Runner) crypter(stack *workspace.ProjectStack) (config.Crypter, error) {
+	if stack.SecretsProvider != "" && stack.SecretsProvider != "passphrase" || stack.EncryptedKey != "" {
+		return nil, nil
+	}
+	phrase, ok, err := r.passphrase()
+	if err != nil || !ok {
+		return nil, err
+	}
+	ctx := context.Background()
+	if stack.EncryptionSalt == "" {
+		if stack.Config.HasSecureValue() {
+			return nil, nil // encrypted by the backend's own service
+		}
+		salt := make([]byte, 8)
+		_, _ = rand.Read(salt)
+		crypter := config.NewSymmetricCrypterFromPassphrase(phrase, salt)
+		check, err := crypter.EncryptValue(ctx, "pulumi")
+		if err != nil {
+			return nil, fmt.Errorf("making the stack's encryption salt: %w", err)
+		}
+		stack.EncryptionSalt = "v1:" + base64.StdEncoding.EncodeToString(salt) + ":" + check
+		return crypter, nil
+	}
+	parts := strings.SplitN(stack.EncryptionSalt, ":", 3)
+	if len(parts) != 3 || parts[0] != "v1" {
+		return nil, &ConfigError{Stack: r.opts.Stack, Err: errors.New("reading encryptionsalt: it is not in the form v1:...:...")}
+	}
+	salt, err := base64.StdEncoding.DecodeString(parts[1])
+	if err != nil {
+		return nil, &ConfigError{Stack: r.opts.Stack, Err: fmt.Errorf("reading encryptionsalt: %w", err)}
+	}
+	crypter := config.NewSymmetricCrypterFromPassphrase(phrase, salt)
+	if check, err := crypter.DecryptValue(ctx, parts[2]); err != nil || check != "pulumi" {
+		return nil, &ConfigError{Stack: r.opts.Stack, Err: errors.New(
+			"reading the stack's secrets: the passphrase in PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE is not the one they were written with")}
+	}
+	return crypter, nil
+}
+
+// passphrase finds it where the engine would.
+func (r *Runner) passphrase() (phrase string, ok bool, err error) {
+	if p, ok := r.lookup("PULUMI_CONFIG_PASSPHRASE"); ok {
+		return p, true, nil
+	}
+	name, ok := r.lookup("PULUMI_CONFIG_PASSPHRASE_FILE")
+	if !ok || name == "" {
+		return "", false, nil
+	}
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return "", false, &ConfigError{Stack: r.opts.Stack, Err: fmt.Errorf("reading the passphrase: %w", err)}
+	}
+	return strings.TrimSpace(string(b)), true, nil
+}
+
+func (r *Runner) lookup(key string) (string, bool) {
+	if v, ok := r.opts.Env[key]; ok {
+		return v, true
+	}
+	return os.LookupEnv(key)
+}
+
+// withoutMain drops the pointer to the program's source, which is not in the stage: the program is this one.
+func withoutMain(text []byte) ([]byte, error) {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(text, &doc); err != nil {
+		return nil, err
+	}
+	if len(doc.Content) == 0 || doc.Content[0].Kind != yaml.MappingNode {
+		return text, nil
+	}
+	m := doc.Content[0]
+	for i := 0; i+1 < len(m.Content); i += 2 {
+		if m.Content[i].Value == "main" {
+			m.Content = slices.Delete(m.Content, i, i+2)
+			break
+		}
+	}
+	return yaml.Marshal(&doc)
+}

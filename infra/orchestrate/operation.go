@@ -1,0 +1,253 @@
+package orchestrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/events"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optdestroy"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optpreview"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optrefresh"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
+)
+
+// drainPoll is how often a killed run's engine is looked at while it finishes.
+const drainPoll = 200 * time.Millisecond
+
+// Preview shows what up would do. Nothing is touched.
+func (r *Runner) Preview(ctx context.Context) (Result, error) {
+	return r.operate(ctx, progress.Preview, true, func(s *session, ev chan<- events.EngineEvent, _ bool) (auto.OutputMap, error) {
+		_, err := s.stack.Preview(ctx, optpreview.EventStreams(ev), optpreview.Diff(), optpreview.Parallel(r.opts.Parallel),
+			optpreview.ProgressStreams(r.verbose()...), optpreview.ErrorProgressStreams(r.verbose()...))
+		return nil, err
+	})
+}
+
+// Up brings the stack to what the program says.
+func (r *Runner) Up(ctx context.Context) (Result, error) {
+	return r.operate(ctx, progress.Up, true, func(s *session, ev chan<- events.EngineEvent, refresh bool) (auto.OutputMap, error) {
+		opts := []optup.Option{
+			optup.EventStreams(ev), optup.Parallel(r.opts.Parallel),
+			optup.ProgressStreams(r.verbose()...), optup.ErrorProgressStreams(r.verbose()...),
+		}
+		if refresh {
+			opts = append(opts, optup.Refresh())
+		}
+		res, err := s.stack.Up(ctx, opts...)
+		return res.Outputs, err
+	})
+}
+
+// Refresh brings the stack's state to what the clouds say.
+func (r *Runner) Refresh(ctx context.Context) (Result, error) {
+	return r.operate(ctx, progress.Refresh, false, func(s *session, ev chan<- events.EngineEvent, _ bool) (auto.OutputMap, error) {
+		_, err := s.stack.Refresh(ctx, optrefresh.EventStreams(ev), optrefresh.Parallel(r.opts.Parallel),
+			optrefresh.ProgressStreams(r.verbose()...), optrefresh.ErrorProgressStreams(r.verbose()...))
+		return nil, err
+	})
+}
+
+// Destroy takes everything of the stack away. The stack itself stays, empty.
+func (r *Runner) Destroy(ctx context.Context) (Result, error) {
+	return r.operate(ctx, progress.Destroy, false, func(s *session, ev chan<- events.EngineEvent, refresh bool) (auto.OutputMap, error) {
+		opts := []optdestroy.Option{
+			optdestroy.EventStreams(ev), optdestroy.Parallel(r.opts.Parallel),
+			optdestroy.ProgressStreams(r.verbose()...), optdestroy.ErrorProgressStreams(r.verbose()...),
+		}
+		if refresh {
+			opts = append(opts, optdestroy.Refresh())
+		}
+		_, err := s.stack.Destroy(ctx, opts...)
+		return nil, err
+	})
+}
+
+func (r *Runner) verbose() []io.Writer {
+	if r.opts.Verbose == nil {
+		return nil
+	}
+	return []io.Writer{r.opts.Verbose}
+}
+
+type deed func(s *session, ev chan<- events.EngineEvent, refresh bool) (auto.OutputMap, error)
+
+// operate does what all operations have in common.
+func (r *Runner) operate(ctx context.Context, name progress.Operation, create bool, do deed) (Result, error) {
+	start := time.Now()
+	r.opts.View.Begin(name, r.opts.Stack)
+	res, err := r.attempt(ctx, name, create, do)
+	res.Operation, res.Stack, res.Duration = string(name), r.opts.Stack, time.Since(start)
+	end := progress.End{Operation: name, Stack: r.opts.Stack, Changes: res.Changes, Elapsed: res.Duration, Err: err}
+	var cut *InterruptedError
+	end.Cancelled = errors.As(err, &cut)
+	r.opts.View.End(end)
+	return res, err
+}
+
+func (r *Runner) attempt(ctx context.Context, name progress.Operation, create bool, do deed) (Result, error) {
+	s, err := r.open(ctx, create)
+	if err != nil {
+		return Result{}, err
+	}
+	for {
+		refresh := false
+		if name != progress.Preview {
+			found, err := r.settlePending(ctx, s)
+			if err != nil {
+				if again, err := r.contend(ctx, s, err); again {
+					continue
+				} else if err != nil {
+					return Result{}, r.plainError(ctx, "looking for interrupted operations", err)
+				}
+			}
+			refresh = found.refresh
+		}
+		r.opts.View.Expect(r.known)
+		res, err := r.once(ctx, name, s, refresh, do)
+		if err == nil {
+			return res, nil
+		}
+		again, err := r.contend(ctx, s, err)
+		if !again {
+			return res, err
+		}
+	}
+}
+
+// once runs the engine once and reads its events.
+func (r *Runner) once(ctx context.Context, name progress.Operation, s *session, refresh bool, do deed) (Result, error) {
+	ev := make(chan events.EngineEvent)
+	reader := progress.NewReader(name)
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case e, ok := <-ev:
+				if !ok {
+					return
+				}
+				if e.Error == nil {
+					r.opts.View.Events(reader.Read(e.EngineEvent))
+				}
+			case <-stop:
+				return
+			}
+		}
+	}()
+	out, err := do(s, ev, refresh)
+	// An engine that never connected leaves the channel open, one that did has closed it by now.
+	select {
+	case <-done:
+	case <-time.After(drainPoll):
+		close(stop)
+		<-done
+	}
+	res := Result{Changes: reader.Changes(), Outputs: outputs(out)}
+	if err == nil && name != progress.Preview { // a preview takes no lock
+		r.stage.prune()
+	}
+	if err == nil {
+		return res, nil
+	}
+	if ctx.Err() != nil {
+		return res, &InterruptedError{Operation: string(name), Killed: closed(r.opts.Kill)}
+	}
+	if closed(r.opts.Kill) {
+		return res, &InterruptedError{Operation: string(name), Killed: true}
+	}
+	if held, ok := locks(err.Error()); ok {
+		return res, &LockedError{Stack: r.opts.Stack, Locks: held}
+	}
+	failed := &FailedError{Operation: string(name), Log: r.stage.lastLog()}
+	for _, f := range reader.Faults() {
+		failed.Faults = append(failed.Faults, Fault(f))
+	}
+	if len(failed.Faults) == 0 {
+		if said := stderrOf(err); said != "" {
+			failed.Faults = []Fault{{Message: said}}
+		} else if said := complaint(err.Error()); said != "" {
+			failed.Faults = []Fault{{Message: said}}
+		}
+	}
+	return res, failed
+}
+
+// contend deals with a stack that is locked. again asks for another try.
+func (r *Runner) contend(ctx context.Context, s *session, err error) (again bool, _ error) {
+	var locked *LockedError
+	if !errors.As(err, &locked) {
+		held, ok := locks(err.Error())
+		if !ok {
+			return false, err
+		}
+		locked = &LockedError{Stack: r.opts.Stack, Locks: held}
+	}
+	switch judge(locked.Locks, r.stage.runs()) {
+	case stale:
+		r.note("an earlier run was killed and left the stack locked: taking its lock away")
+		r.stage.sweep()
+		if err := r.unlock(ctx, s); err != nil {
+			return false, err
+		}
+		return true, nil
+	case draining:
+		r.note("an earlier run was killed, and its engine is finishing the operation under way: waiting for it")
+		r.stage.askOrphans()
+		for judge(locked.Locks, r.stage.runs()) == draining {
+			select {
+			case <-ctx.Done():
+				return false, &InterruptedError{Operation: "waiting for an earlier run"}
+			case <-time.After(drainPoll):
+			}
+		}
+		return true, nil
+	default:
+		return false, locked
+	}
+}
+
+func closed(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
+}
+
+// stderrOf finds the engine's own complaint in an error of the Automation API, which holds it between its labels.
+func stderrOf(err error) string {
+	_, after, ok := strings.Cut(err.Error(), "\nstderr: ")
+	if !ok {
+		return ""
+	}
+	return complaint(after)
+}
+
+// complaint takes the last "error:" and what follows it out of the engine's text.
+func complaint(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	for i := len(lines) - 1; i >= 0; i-- {
+		if said, ok := strings.CutPrefix(strings.TrimSpace(lines[i]), "error: "); ok {
+			return strings.TrimSpace(said + "\n" + strings.Join(lines[i+1:], "\n"))
+		}
+	}
+	return ""
+}
+
+// lastLog is the file that the last operation printed to.
+func (s *stage) lastLog() string {
+	entries, err := os.ReadDir(s.dir + "/logs")
+	if err != nil || len(entries) == 0 {
+		return fmt.Sprintf("%s/logs", s.dir)
+	}
+	return s.dir + "/logs/" + entries[len(entries)-1].Name()
+}

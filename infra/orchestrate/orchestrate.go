@@ -1,0 +1,202 @@
+package orchestrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// Options are everything that a Runner takes from outside.
+type Options struct {
+	// ProjectDir holds Pulumi.yaml and one Pulumi.<stack>.yaml per stack. They are only read.
+	ProjectDir string
+	Stack      string
+	// Program is what is deployed.
+	Program pulumi.RunFunc
+	// Bind, when set, gives the program's context the caller's one, which ends at the first Ctrl-C: the engine does not
+	// tell a hook that it was cancelled. Meant for gates.WithContext.
+	Bind func(ctx *pulumi.Context, caller context.Context) *pulumi.Context
+	// Validate checks the stack's configuration before the engine starts. get knows "nodes" and "emqx-oci:nodes"; an
+	// object comes as JSON. All faults belong into one error. Optional.
+	Validate func(get func(key string) (value string, ok bool)) error
+	// Env is added to the engine's environment.
+	Env map[string]string
+	// ExtraConfig and ExtraSecrets are set on top of the stack file, as paths: "emqx-oci:tls.certificate".
+	ExtraConfig, ExtraSecrets map[string]string
+	// StageDir is where the engine works; default: a folder of the user's cache per project.
+	StageDir string
+	// PulumiCommand is the path of the pulumi command; default: .tools/bin of the project, then PATH.
+	PulumiCommand string
+	// Adopt looks for a resource that an interrupted run may have created, and gives its id, or "" when it does not
+	// exist. Without it such a resource is created again. Optional.
+	Adopt func(context.Context, Pending) (id string, err error)
+	// View is told what happens. Optional.
+	View progress.View
+	// Verbose, when set, gets everything that the engine prints.
+	Verbose io.Writer
+	// Kill, once closed, ends the operation under way at once. The context's end asks for a clean end.
+	Kill <-chan struct{}
+	// Parallel is how many operations the engine may have under way; 0 leaves it to the engine.
+	Parallel int
+}
+
+// Runner performs operations on one stack, one after another.
+type Runner struct {
+	opts  Options
+	stage *stage
+	// known is the number of resources in the state before the operation.
+	known int
+}
+
+// Result is what an operation did.
+type Result struct {
+	Operation string         `json:"operation"`
+	Stack     string         `json:"stack"`
+	Changes   map[string]int `json:"changes"`
+	// Outputs are the stack's, after up only.
+	Outputs  Outputs       `json:"-"`
+	Duration time.Duration `json:"-"`
+}
+
+// Changed says whether anything was, or would be, touched.
+func (r Result) Changed() bool {
+	for op, n := range r.Changes {
+		if n > 0 && op != "same" && op != "read" && op != "refresh" {
+			return true
+		}
+	}
+	return false
+}
+
+// New checks the options. Nothing is started or written yet, except for the private folder to work in.
+func New(o Options) (*Runner, error) {
+	if o.Program == nil {
+		return nil, errors.New("making a runner: no program")
+	}
+	if !stackName.MatchString(o.Stack) {
+		return nil, &UsageError{Reason: fmt.Sprintf("%q cannot be a stack's name: letters, digits, '-', '_' and '.' only", o.Stack)}
+	}
+	dir, err := filepath.Abs(o.ProjectDir)
+	if err != nil {
+		return nil, fmt.Errorf("finding the project %q: %w", o.ProjectDir, err)
+	}
+	o.ProjectDir = dir
+	if o.View == nil {
+		o.View = progress.Silent{}
+	}
+	st, err := openStage(o.StageDir, dir, o.Stack)
+	if err != nil {
+		return nil, err
+	}
+	return &Runner{opts: o, stage: st}, nil
+}
+
+func (r *Runner) note(text string) { r.opts.View.Note(text) }
+
+// session is a stack that is ready to be worked on.
+type session struct {
+	stack *auto.Stack
+	cli   *cli
+}
+
+// open stages the files, checks the configuration, and finds the stack in the backend, or creates it there.
+func (r *Runner) open(ctx context.Context, create bool) (*session, error) {
+	files, err := r.files()
+	if err != nil {
+		return nil, err
+	}
+	if files.values != nil {
+		if err := r.validate(files.project, files.values); err != nil {
+			return nil, err
+		}
+	}
+	path, err := findCLI(r.opts.PulumiCommand, r.opts.ProjectDir)
+	if err != nil {
+		return nil, err
+	}
+	c, err := newCLI(ctx, path, r.stage, r.opts.Kill)
+	if err != nil {
+		return nil, err
+	}
+	r.stage.sweep()
+	program := func(p *pulumi.Context) error {
+		if r.opts.Bind != nil {
+			p = r.opts.Bind(p, ctx)
+		}
+		return r.opts.Program(p)
+	}
+	ws, err := auto.NewLocalWorkspace(ctx, auto.WorkDir(r.stage.dir), auto.Program(program), auto.Pulumi(c), auto.EnvVars(r.opts.Env))
+	if err != nil {
+		return nil, fmt.Errorf("preparing the engine's workspace: %w", err)
+	}
+	stack, err := auto.SelectStack(ctx, r.opts.Stack, ws)
+	if err != nil && auto.IsSelectStack404Error(err) {
+		if !create {
+			return nil, &NotCreatedError{Stack: r.opts.Stack}
+		}
+		stack, err = auto.NewStack(ctx, r.opts.Stack, ws)
+		if auto.IsCreateStack409Error(err) { // another run was a moment faster
+			stack, err = auto.SelectStack(ctx, r.opts.Stack, ws)
+		}
+	}
+	if err != nil {
+		return nil, r.plainError(ctx, "opening stack "+r.opts.Stack, err)
+	}
+	if files.values == nil {
+		all, err := stack.GetAllConfig(ctx)
+		if err != nil {
+			return nil, r.plainError(ctx, "reading the stack's configuration", err)
+		}
+		values := make(map[string]string, len(all))
+		for k, v := range all {
+			values[k] = v.Value
+		}
+		if err := r.validate(files.project, values); err != nil {
+			return nil, err
+		}
+	}
+	return &session{stack: &stack, cli: c}, nil
+}
+
+func (r *Runner) validate(project string, values map[string]string) error {
+	if r.opts.Validate == nil {
+		return nil
+	}
+	err := r.opts.Validate(func(key string) (string, bool) {
+		if !strings.Contains(key, ":") {
+			key = project + ":" + key
+		}
+		v, ok := values[key]
+		return v, ok
+	})
+	if err != nil {
+		return &ConfigError{Stack: r.opts.Stack, Err: err}
+	}
+	return nil
+}
+
+// plainError makes a short question's failure readable: the engine's own last words, not the call that was made.
+func (r *Runner) plainError(ctx context.Context, doing string, err error) error {
+	if ctx.Err() != nil {
+		return &InterruptedError{Operation: doing}
+	}
+	var coded interface{ ExitCode() int }
+	if errors.As(err, &coded) {
+		return err
+	}
+	if held, ok := locks(err.Error()); ok {
+		return &LockedError{Stack: r.opts.Stack, Locks: held}
+	}
+	if said := stderrOf(err); said != "" {
+		return fmt.Errorf("%s: %s", doing, said)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}

@@ -1,0 +1,226 @@
+package orchestrate
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Pending is an operation that was under way when an earlier run was killed: nobody knows how it ended.
+type Pending struct {
+	// Operation is "creating", "updating", "deleting", "reading" or "importing".
+	Operation string
+	URN       string
+	Type      string
+	Name      string
+	// Inputs are the resource's inputs as the state holds them; secrets are encrypted.
+	Inputs map[string]any
+}
+
+// deployment is the part of an exported state that is looked at here. Everything else is handed back as it came.
+type deployment struct {
+	raw       map[string]json.RawMessage
+	pending   []operation
+	Resources []struct {
+		URN    string `json:"urn"`
+		Custom bool   `json:"custom"`
+	}
+}
+
+type operation struct {
+	raw      map[string]json.RawMessage
+	resource map[string]json.RawMessage
+	Pending
+}
+
+func readDeployment(b []byte) (*deployment, error) {
+	d := &deployment{}
+	if err := json.Unmarshal(b, &d.raw); err != nil {
+		return nil, err
+	}
+	if r, ok := d.raw["resources"]; ok {
+		if err := json.Unmarshal(r, &d.Resources); err != nil {
+			return nil, err
+		}
+	}
+	ops, ok := d.raw["pending_operations"]
+	if !ok {
+		return d, nil
+	}
+	var raws []map[string]json.RawMessage
+	if err := json.Unmarshal(ops, &raws); err != nil {
+		return nil, err
+	}
+	for _, raw := range raws {
+		o := operation{raw: raw}
+		var res struct {
+			URN    string         `json:"urn"`
+			Type   string         `json:"type"`
+			Inputs map[string]any `json:"inputs"`
+		}
+		if err := json.Unmarshal(raw["type"], &o.Operation); err != nil {
+			return nil, err
+		}
+		if err := json.Unmarshal(raw["resource"], &res); err != nil {
+			return nil, err
+		}
+		if err := json.Unmarshal(raw["resource"], &o.resource); err != nil {
+			return nil, err
+		}
+		o.URN, o.Type, o.Inputs = res.URN, res.Type, res.Inputs
+		o.Name = res.URN[strings.LastIndex(res.URN, "::")+2:]
+		d.pending = append(d.pending, o)
+	}
+	return d, nil
+}
+
+// settled is what has to happen before the engine may go on.
+type settled struct {
+	// refresh asks the clouds what became of interrupted updates, deletions and adopted resources.
+	refresh bool
+	changed bool
+}
+
+// settle decides each interrupted operation. The engine itself would carry a pending create along for ever, and create
+// the resource once more beside the one that may exist. An update or a deletion needs no decision: the resource is in
+// the state, so reading it tells the truth.
+func (d *deployment) settle(ctx context.Context, adopt func(context.Context, Pending) (string, error), note func(string)) (settled, error) {
+	var s settled
+	var kept []map[string]json.RawMessage
+	for _, o := range d.pending {
+		if o.Operation != "creating" {
+			s.refresh = true
+			kept = append(kept, o.raw)
+			continue
+		}
+		s.changed = true
+		id := ""
+		if adopt != nil {
+			var err error
+			if id, err = adopt(ctx, o.Pending); err != nil {
+				return s, fmt.Errorf("looking for %s %s, which an interrupted run was creating: %w", o.Type, o.Name, err)
+			}
+		}
+		if id == "" {
+			note(fmt.Sprintf("an earlier run was interrupted while creating %s %s: creating it again", o.Type, o.Name))
+			continue
+		}
+		note(fmt.Sprintf("an earlier run was interrupted while creating %s %s: it exists, continuing with it", o.Type, o.Name))
+		s.refresh = true
+		o.raw["type"] = json.RawMessage(`"importing"`)
+		idText, err := json.Marshal(id)
+		if err != nil {
+			return s, err
+		}
+		o.resource["id"] = idText
+		if o.raw["resource"], err = json.Marshal(o.resource); err != nil {
+			return s, err
+		}
+		kept = append(kept, o.raw)
+	}
+	if !s.changed {
+		return s, nil
+	}
+	if len(kept) == 0 {
+		delete(d.raw, "pending_operations")
+		return s, nil
+	}
+	text, err := json.Marshal(kept)
+	if err != nil {
+		return s, err
+	}
+	d.raw["pending_operations"] = text
+	return s, nil
+}
+
+// settlePending looks into the state for what an interrupted run left, and puts it in order. The state passes through
+// with its secrets encrypted; the Automation API's own export would decrypt them.
+func (r *Runner) settlePending(ctx context.Context, s *session) (settled, error) {
+	text, err := r.export(ctx, s)
+	if err != nil {
+		return settled{}, err
+	}
+	var state struct {
+		Version    int             `json:"version"`
+		Deployment json.RawMessage `json:"deployment"`
+	}
+	if err := json.Unmarshal([]byte(text), &state); err != nil {
+		return settled{}, fmt.Errorf("reading the stack's state: %w", err)
+	}
+	if len(state.Deployment) == 0 || string(state.Deployment) == "null" {
+		return settled{}, nil
+	}
+	d, err := readDeployment(state.Deployment)
+	if err != nil {
+		return settled{}, fmt.Errorf("reading the stack's state: %w", err)
+	}
+	r.known = len(d.Resources)
+	if len(d.pending) == 0 {
+		return settled{}, nil
+	}
+	// A run that is under way has operations under way, too: those are not ours to judge. Its lock stops the import
+	// below; a state that moved meanwhile stops us here.
+	if err := r.mayBeRunning(); err != nil {
+		return settled{}, err
+	}
+	var notes []string
+	found, err := d.settle(ctx, r.opts.Adopt, func(n string) { notes = append(notes, n) })
+	if err != nil || !found.changed {
+		return found, err
+	}
+	if now, err := r.export(ctx, s); err != nil {
+		return found, err
+	} else if now != text {
+		return found, &LockedError{Stack: r.opts.Stack}
+	}
+	if state.Deployment, err = json.Marshal(d.raw); err != nil {
+		return found, fmt.Errorf("writing the stack's state: %w", err)
+	}
+	b, err := json.Marshal(state)
+	if err != nil {
+		return found, fmt.Errorf("writing the stack's state: %w", err)
+	}
+	const name = "state.json"
+	if err := r.stage.write(name, b); err != nil {
+		return found, err
+	}
+	defer os.Remove(filepath.Join(r.stage.dir, name))
+	_, stderr, _, err := s.cli.Run(ctx, r.stage.dir, nil, nil, nil, r.environ(),
+		"stack", "import", "--file", filepath.Join(r.stage.dir, name), "--stack", r.opts.Stack)
+	if err != nil {
+		return found, askFailed("writing the stack's state", stderr, err)
+	}
+	for _, n := range notes {
+		r.note(n)
+	}
+	return found, nil
+}
+
+func (r *Runner) export(ctx context.Context, s *session) (string, error) {
+	text, stderr, _, err := s.cli.Run(ctx, r.stage.dir, nil, nil, nil, r.environ(), "stack", "export", "--stack", r.opts.Stack)
+	if err != nil {
+		return "", askFailed("reading the stack's state", stderr, err)
+	}
+	return text, nil
+}
+
+// mayBeRunning reports a recorded operation of this stage that is still alive, as the lock it must hold.
+func (r *Runner) mayBeRunning() error {
+	for pid, run := range r.stage.runs() {
+		if run.alive() && run.Owner != os.Getpid() {
+			host, _ := os.Hostname()
+			return &LockedError{Stack: r.opts.Stack, Locks: []Lock{{Host: host, PID: pid, Since: run.Since, User: run.User}}}
+		}
+	}
+	return nil
+}
+
+func askFailed(doing, stderr string, err error) error {
+	if said := complaint(stderr); said != "" {
+		return fmt.Errorf("%s: %s", doing, said)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}

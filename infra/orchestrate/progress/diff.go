@@ -1,0 +1,298 @@
+package progress
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+)
+
+// context is how many unchanged lines stand around a changed one.
+const context = 2
+
+// changes reads what differs between a resource's states. The engine has put "[secret]" in every secret's place.
+func changes(m apitype.StepEventMetadata) []Change {
+	if m.Old == nil || m.New == nil {
+		return nil
+	}
+	if len(m.DetailedDiff) == 0 {
+		var all []Change
+		for _, k := range slices.Sorted(slices.Values(slices.Concat(m.Diffs, m.Keys))) {
+			if len(all) > 0 && all[len(all)-1].Path == k {
+				continue
+			}
+			all = append(all, change(m, k, "update", slices.Contains(m.Keys, k), true))
+		}
+		return all
+	}
+	all := make([]Change, 0, len(m.DetailedDiff))
+	for _, path := range slices.Sorted(maps.Keys(m.DetailedDiff)) {
+		d := m.DetailedDiff[path]
+		kind, replaces := strings.CutSuffix(string(d.Kind), "-replace")
+		all = append(all, change(m, path, kind, replaces, d.InputDiff))
+	}
+	return all
+}
+
+func change(m apitype.StepEventMetadata, path, kind string, replaces, inputs bool) Change {
+	c := Change{Path: path, Kind: kind, Replaces: replaces}
+	if kind != "add" {
+		old, ok := at(m.Old.Inputs, path)
+		if was, is := at(m.Old.Outputs, path); is && (!inputs || !ok) {
+			old = was
+		}
+		c.Old = old
+	}
+	if kind != "delete" {
+		c.New, _ = at(m.New.Inputs, path)
+	}
+	return c
+}
+
+// at follows a property path into plain values.
+func at(v map[string]any, path string) (any, bool) {
+	keys, err := resource.ParsePropertyPath(path)
+	if err != nil {
+		return nil, false
+	}
+	var here any = v
+	for _, k := range keys {
+		switch in := here.(type) {
+		case map[string]any:
+			name, ok := k.(string)
+			if !ok {
+				return nil, false
+			}
+			if here, ok = in[name]; !ok {
+				return nil, false
+			}
+		case []any:
+			i, ok := k.(int)
+			if !ok || i < 0 || i >= len(in) {
+				return nil, false
+			}
+			here = in[i]
+		default:
+			return nil, false
+		}
+	}
+	return here, true
+}
+
+// lines renders a change: one line for a short value, a difference line by line for a text.
+func (c Change) lines(p palette) []string {
+	note := ""
+	if c.Replaces {
+		note = p.paint(magenta, "  (needs a new resource)")
+	}
+	if c.Kind != "update" {
+		sign, v, color := "+", c.New, green
+		if c.Kind == "delete" {
+			sign, v, color = "-", c.Old, red
+		}
+		out := []string{p.paint(color, sign+" "+c.Path+": "+firstLine(value(v))) + note}
+		if text, ok := text(v); ok {
+			out = []string{p.paint(color, sign+" "+c.Path+":") + note}
+			for _, l := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
+				out = append(out, p.paint(color, "    "+sign+" "+l))
+			}
+		}
+		return out
+	}
+	oldText, oldIs := text(c.Old)
+	newText, newIs := text(c.New)
+	if oldIs || newIs {
+		if !oldIs {
+			oldText = value(c.Old)
+		}
+		if !newIs {
+			newText = value(c.New)
+		}
+		out := []string{p.paint(yellow, "~ "+c.Path+":") + note}
+		for _, l := range lineDiff(oldText, newText) {
+			switch l[0] {
+			case '+':
+				l = p.paint(green, l)
+			case '-':
+				l = p.paint(red, l)
+			default:
+				l = p.paint(dim, l)
+			}
+			out = append(out, "    "+l)
+		}
+		return out
+	}
+	old, now := value(c.Old), value(c.New)
+	if old == now && old == "[secret]" {
+		return []string{p.paint(yellow, "~ "+c.Path+": [secret] changes") + note}
+	}
+	return []string{p.paint(yellow, "~ "+c.Path+": ") + p.paint(red, old) + " -> " + p.paint(green, now) + note}
+}
+
+// text says whether a value is worth a difference by lines, and gives it: several lines, or several lines packed as
+// base64 (and gzip), as user data are.
+func text(v any) (string, bool) {
+	s, ok := v.(string)
+	if !ok {
+		return "", false
+	}
+	if strings.Contains(strings.TrimRight(s, "\n"), "\n") {
+		return s, true
+	}
+	if len(s) < 200 {
+		return "", false
+	}
+	b, err := base64.StdEncoding.DecodeString(s)
+	if err != nil {
+		return "", false
+	}
+	if z, err := gzip.NewReader(bytes.NewReader(b)); err == nil {
+		if un, err := io.ReadAll(io.LimitReader(z, 1<<20)); err == nil {
+			b = un
+		}
+	}
+	if !utf8.Valid(b) || bytes.IndexByte(b, 0) >= 0 || bytes.IndexByte(b, '\n') < 0 {
+		return "", false
+	}
+	return string(b), true
+}
+
+// value renders a value on one line.
+func value(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "(none)"
+	case string:
+		if v == "[secret]" {
+			return v
+		}
+		// The engine's placeholder for what is known only after a resource exists.
+		if v == "04da6b54-80e4-46f7-96ec-b56ff0331ba9" {
+			return "(known later)"
+		}
+		return fmt.Sprintf("%q", v)
+	case float64:
+		return fmt.Sprintf("%v", v)
+	case bool:
+		return fmt.Sprint(v)
+	case []any:
+		parts := make([]string, len(v))
+		for i := range v {
+			parts[i] = value(v[i])
+		}
+		return "[" + strings.Join(parts, ", ") + "]"
+	case map[string]any:
+		parts := make([]string, 0, len(v))
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			parts = append(parts, k+": "+value(v[k]))
+		}
+		return "{" + strings.Join(parts, ", ") + "}"
+	}
+	return fmt.Sprint(v)
+}
+
+func firstLine(s string) string {
+	head, _, more := strings.Cut(s, "\n")
+	if more {
+		return head + " ..."
+	}
+	return head
+}
+
+// lineDiff gives the lines of both texts, marked "+ ", "- " and "  ", far unchanged ones left out as "...".
+func lineDiff(before, after string) []string {
+	a := strings.Split(strings.TrimRight(before, "\n"), "\n")
+	b := strings.Split(strings.TrimRight(after, "\n"), "\n")
+	// Equal heads and tails first: job texts differ in a few places, and the table below is quadratic.
+	head := 0
+	for head < len(a) && head < len(b) && a[head] == b[head] {
+		head++
+	}
+	tail := 0
+	for tail < len(a)-head && tail < len(b)-head && a[len(a)-1-tail] == b[len(b)-1-tail] {
+		tail++
+	}
+	var all []string
+	for _, l := range a[:head] {
+		all = append(all, "  "+l)
+	}
+	all = append(all, middle(a[head:len(a)-tail], b[head:len(b)-tail])...)
+	for _, l := range a[len(a)-tail:] {
+		all = append(all, "  "+l)
+	}
+	return hunks(all)
+}
+
+// middle is the longest common subsequence, by table.
+func middle(a, b []string) []string {
+	if len(a)*len(b) > 4_000_000 {
+		out := make([]string, 0, len(a)+len(b))
+		for _, l := range a {
+			out = append(out, "- "+l)
+		}
+		for _, l := range b {
+			out = append(out, "+ "+l)
+		}
+		return out
+	}
+	best := make([][]int, len(a)+1)
+	for i := range best {
+		best[i] = make([]int, len(b)+1)
+	}
+	for i := len(a) - 1; i >= 0; i-- {
+		for j := len(b) - 1; j >= 0; j-- {
+			if a[i] == b[j] {
+				best[i][j] = best[i+1][j+1] + 1
+			} else {
+				best[i][j] = max(best[i+1][j], best[i][j+1])
+			}
+		}
+	}
+	var out []string
+	i, j := 0, 0
+	for i < len(a) || j < len(b) {
+		switch {
+		case i < len(a) && j < len(b) && a[i] == b[j]:
+			out = append(out, "  "+a[i])
+			i++
+			j++
+		case i < len(a) && (j == len(b) || best[i+1][j] >= best[i][j+1]):
+			out = append(out, "- "+a[i])
+			i++
+		default:
+			out = append(out, "+ "+b[j])
+			j++
+		}
+	}
+	return out
+}
+
+// hunks leaves out what is far from a change.
+func hunks(all []string) []string {
+	near := make([]bool, len(all))
+	for i, l := range all {
+		if l[0] == ' ' {
+			continue
+		}
+		for k := max(0, i-context); k <= min(len(all)-1, i+context); k++ {
+			near[k] = true
+		}
+	}
+	var out []string
+	for i, l := range all {
+		if near[i] {
+			out = append(out, l)
+		} else if i == 0 || near[i-1] {
+			out = append(out, "  ...")
+		}
+	}
+	return out
+}

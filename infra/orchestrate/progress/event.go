@@ -1,0 +1,126 @@
+package progress
+
+import "time"
+
+// Operation is what the engine was asked to do.
+type Operation string
+
+// The operations.
+const (
+	Preview Operation = "preview"
+	Up      Operation = "up"
+	Refresh Operation = "refresh"
+	Destroy Operation = "destroy"
+)
+
+// Kind tells the events apart.
+type Kind string
+
+// The kinds of event. Their names are part of the JSON form.
+const (
+	KindResource Kind = "resource" // an operation on a resource began or ended
+	KindGate     Kind = "gate"     // what a gate waits for, or that it holds
+	KindMessage  Kind = "message"  // a line from the program, a provider or the engine
+	KindPlan     Kind = "plan"     // preview: what would happen to a resource
+)
+
+// Status is how far an operation on a resource is.
+type Status string
+
+// The statuses.
+const (
+	Started Status = "started"
+	Done    Status = "done"
+	Failed  Status = "failed"
+)
+
+// Event is one thing that happened. The JSON names are stable: programs read them.
+type Event struct {
+	Kind Kind      `json:"event"`
+	Time time.Time `json:"time"`
+	// Elapsed is the number of seconds since the operation began.
+	Elapsed float64 `json:"elapsed"`
+
+	// Op is create, update, replace, delete, read, refresh or import. Resource and plan events.
+	Op string `json:"op,omitempty"`
+	// Status is started, done or failed. Resource events; a gate that holds is done.
+	Status Status `json:"status,omitempty"`
+	// Type is the resource's type token, Name its name in the program, URN both with their parents.
+	Type string `json:"type,omitempty"`
+	Name string `json:"name,omitempty"`
+	URN  string `json:"urn,omitempty"`
+	// ID is the cloud's name for the resource, once it has one.
+	ID string `json:"id,omitempty"`
+	// Seconds is how long the operation took. Resource events that ended.
+	Seconds float64 `json:"seconds,omitempty"`
+	// Changes are the properties that differ. Plan events, and the start of an update.
+	Changes []Change `json:"changes,omitempty"`
+
+	// Gate is the gate's name: "G1" or "G1 nodes ready".
+	Gate string `json:"gate,omitempty"`
+
+	// Severity is info, warning or error. Message events.
+	Severity string `json:"severity,omitempty"`
+	// Message is a line of text, or several.
+	Message string `json:"message,omitempty"`
+	// Ephemeral messages are of interest only while they are new.
+	Ephemeral bool `json:"ephemeral,omitempty"`
+}
+
+// Change is one property that differs.
+type Change struct {
+	// Path is the property, as "hcl2.vars.node_count".
+	Path string `json:"path"`
+	// Kind is add, update or delete.
+	Kind string `json:"kind"`
+	// Replaces is set when the change makes a new resource necessary.
+	Replaces bool `json:"replaces,omitempty"`
+	Old      any  `json:"old,omitempty"`
+	New      any  `json:"new,omitempty"`
+}
+
+// Fault is something that made the operation fail.
+type Fault struct {
+	Resource string
+	Message  string
+}
+
+// End is how an operation ended.
+type End struct {
+	Operation Operation
+	Stack     string
+	// Changes counts the resources by what was, or would be, done to them; "same" among them.
+	Changes   map[string]int
+	Elapsed   time.Duration
+	Err       error
+	Cancelled bool
+}
+
+// View shows an operation to somebody. Calls come one after another.
+type View interface {
+	Begin(op Operation, stack string)
+	// Expect says how many resources the stack had before.
+	Expect(resources int)
+	// Note is a line from the orchestrator itself.
+	Note(text string)
+	Events([]Event)
+	End(End)
+}
+
+// Silent shows nothing.
+type Silent struct{}
+
+// Begin is part of View.
+func (Silent) Begin(Operation, string) {}
+
+// Expect is part of View.
+func (Silent) Expect(int) {}
+
+// Note is part of View.
+func (Silent) Note(string) {}
+
+// Events is part of View.
+func (Silent) Events([]Event) {}
+
+// End is part of View.
+func (Silent) End(End) {}

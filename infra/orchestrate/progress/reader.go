@@ -1,0 +1,242 @@
+package progress
+
+import (
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/diag/colors"
+)
+
+var (
+	gateLine = regexp.MustCompile(`^(G\d+[^:\n]*): (?s)(.*)$`)
+	waiting  = regexp.MustCompile(`^waiting \S+ of \S+: `)
+	// What the engine and gRPC put around the reason that a hook or a provider gave.
+	wrapping = []*regexp.Regexp{
+		regexp.MustCompile(`before hook "[^"]*" failed: `),
+		regexp.MustCompile(`rpc error: code = \w+ desc = `),
+		regexp.MustCompile(`^(?:an unhandled error occurred: |program failed: |waiting for RPCs: )+`),
+	}
+	// Messages that only say that other messages say why.
+	echoes = []string{"update failed", "preview failed", "refresh failed", "destroy failed", "resource creation failed"}
+)
+
+// Reader turns the engine's events into ours. It is used by one goroutine at a time.
+type Reader struct {
+	op      Operation
+	now     func() time.Time
+	start   time.Time
+	began   map[string]time.Time
+	faults  []Fault
+	changes map[string]int
+}
+
+// NewReader starts the clock of an operation.
+func NewReader(op Operation) *Reader { return newReader(op, time.Now) }
+
+func newReader(op Operation, now func() time.Time) *Reader {
+	return &Reader{op: op, now: now, start: now(), began: map[string]time.Time{}, changes: map[string]int{}}
+}
+
+// Faults are the reasons for a failure that were seen, once each, in their order.
+func (r *Reader) Faults() []Fault { return r.faults }
+
+// Changes counts the resources by what was done to them.
+func (r *Reader) Changes() map[string]int { return r.changes }
+
+// Read gives what an engine event means, usually nothing or one event.
+func (r *Reader) Read(e apitype.EngineEvent) []Event {
+	switch {
+	case e.ResourcePreEvent != nil:
+		return r.pre(e.ResourcePreEvent)
+	case e.ResOutputsEvent != nil:
+		return r.outcome(e.ResOutputsEvent.Metadata, Done)
+	case e.ResOpFailedEvent != nil:
+		return r.outcome(e.ResOpFailedEvent.Metadata, Failed)
+	case e.DiagnosticEvent != nil:
+		return r.diagnostic(e.DiagnosticEvent)
+	case e.ProgressEvent != nil:
+		return []Event{r.at(Event{Kind: KindMessage, Severity: "info", Message: e.ProgressEvent.Message, Ephemeral: true})}
+	case e.ErrorEvent != nil:
+		r.fault("", e.ErrorEvent.Error)
+	case e.SummaryEvent != nil:
+		r.summary(e.SummaryEvent)
+	}
+	return nil
+}
+
+func (r *Reader) at(e Event) Event {
+	e.Time = r.now()
+	e.Elapsed = round(e.Time.Sub(r.start).Seconds())
+	return e
+}
+
+func (r *Reader) pre(e *apitype.ResourcePreEvent) []Event {
+	m := e.Metadata
+	op := verb(m.Op)
+	if op == "" || internal(m.Type) {
+		return nil
+	}
+	if r.op == Preview {
+		if !custom(m) && len(m.DetailedDiff) == 0 && len(m.Diffs) == 0 && op == "update" {
+			return nil
+		}
+		if m.Op == apitype.OpCreateReplacement || m.Op == apitype.OpDeleteReplaced {
+			return nil // the replace step tells it all
+		}
+		return []Event{r.resource(Event{Kind: KindPlan, Op: op, Changes: changes(m)}, m)}
+	}
+	if !custom(m) || m.Op == apitype.OpReplace {
+		return nil // components and the logical half of a replacement take no time
+	}
+	r.began[m.URN+string(m.Op)] = r.now()
+	return []Event{r.resource(Event{Kind: KindResource, Op: op, Status: Started, Changes: changes(m)}, m)}
+}
+
+func (r *Reader) outcome(m apitype.StepEventMetadata, status Status) []Event {
+	op := verb(m.Op)
+	if op == "" || internal(m.Type) || r.op == Preview || !custom(m) {
+		return nil
+	}
+	began, ok := r.began[m.URN+string(m.Op)]
+	if !ok {
+		return nil // outputs of something that had no start, such as the logical half of a replacement
+	}
+	delete(r.began, m.URN+string(m.Op))
+	return []Event{r.resource(Event{Kind: KindResource, Op: op, Status: status, Seconds: round(r.now().Sub(began).Seconds())}, m)}
+}
+
+func (r *Reader) resource(e Event, m apitype.StepEventMetadata) Event {
+	e.Type, e.Name, e.URN = m.Type, nameOf(m.URN), m.URN
+	if m.New != nil && m.New.ID != "" {
+		e.ID = m.New.ID
+	} else if m.Old != nil {
+		e.ID = m.Old.ID
+	}
+	return r.at(e)
+}
+
+func (r *Reader) diagnostic(d *apitype.DiagnosticEvent) []Event {
+	text := strings.TrimSpace(colors.Never.Colorize(d.Message))
+	if text == "" || d.Severity == "debug" {
+		return nil
+	}
+	ev := Event{Kind: KindMessage, Severity: strings.TrimSuffix(d.Severity, "#err"), Message: text, Ephemeral: d.Ephemeral}
+	if d.URN != "" {
+		ev.URN, ev.Type, ev.Name = d.URN, typeOf(d.URN), nameOf(d.URN)
+		if strings.HasPrefix(ev.Type, "pulumi:pulumi:") {
+			ev.Type, ev.Name = "", ""
+		}
+	}
+	if ev.Severity == "error" {
+		for _, echo := range echoes {
+			if text == echo {
+				return nil
+			}
+		}
+		text = reason(text)
+		name := ""
+		if ev.Type != "" {
+			name = Short(ev.Type) + " " + ev.Name
+		}
+		if !r.fault(name, text) {
+			return nil
+		}
+		ev.Message = text
+		return []Event{r.at(ev)}
+	}
+	if m := gateLine.FindStringSubmatch(text); m != nil && ev.Severity == "info" {
+		ev.Kind, ev.Severity, ev.Gate = KindGate, "", m[1]
+		ev.Message = waiting.ReplaceAllString(m[2], "")
+		if ev.Message == m[2] {
+			ev.Status = Done
+		}
+	}
+	return []Event{r.at(ev)}
+}
+
+// fault keeps a reason once. The program repeats the reasons of its resources, and the engine those of the program.
+func (r *Reader) fault(resource, text string) bool {
+	for i, f := range r.faults {
+		if strings.Contains(f.Message, text) {
+			return false
+		}
+		if strings.Contains(text, f.Message) && f.Resource == "" {
+			r.faults[i] = Fault{Resource: resource, Message: text}
+			return true
+		}
+		if strings.Contains(text, f.Message) {
+			return false
+		}
+	}
+	r.faults = append(r.faults, Fault{Resource: resource, Message: text})
+	return true
+}
+
+func (r *Reader) summary(s *apitype.SummaryEvent) {
+	for op, n := range s.ResourceChanges {
+		if n > 0 {
+			r.changes[string(op)] += n
+		}
+	}
+}
+
+// reason takes the engine's wrapping off.
+func reason(text string) string {
+	for _, w := range wrapping {
+		text = w.ReplaceAllString(text, "")
+	}
+	return strings.TrimSpace(text)
+}
+
+// verb is the user's word for a step, "" for one that nobody needs to see.
+func verb(op apitype.OpType) string {
+	switch op {
+	case apitype.OpCreate, apitype.OpCreateReplacement:
+		return "create"
+	case apitype.OpUpdate:
+		return "update"
+	case apitype.OpReplace:
+		return "replace"
+	case apitype.OpDelete, apitype.OpDeleteReplaced:
+		return "delete"
+	case apitype.OpRefresh:
+		return "refresh"
+	case apitype.OpImport, apitype.OpImportReplacement:
+		return "import"
+	}
+	return ""
+}
+
+func internal(typ string) bool {
+	return strings.HasPrefix(typ, "pulumi:providers:") || strings.HasPrefix(typ, "pulumi:pulumi:")
+}
+
+func custom(m apitype.StepEventMetadata) bool {
+	return m.New != nil && m.New.Custom || m.Old != nil && m.Old.Custom
+}
+
+// nameOf is the last part of a URN.
+func nameOf(urn string) string { return urn[strings.LastIndex(urn, "::")+len("::"):] }
+
+// typeOf is the resource's own type in a URN, which holds its parents' before it.
+func typeOf(urn string) string {
+	parts := strings.Split(urn, "::")
+	if len(parts) < 3 {
+		return ""
+	}
+	return parts[2][strings.LastIndex(parts[2], "$")+1:]
+}
+
+// Short leaves the file part of a type token out: "nomad:index/job:Job" is nomad:Job.
+func Short(typ string) string {
+	parts := strings.Split(typ, ":")
+	if len(parts) != 3 {
+		return typ
+	}
+	return parts[0] + ":" + parts[2]
+}
+
+func round(s float64) float64 { return float64(int(s*10+0.5)) / 10 }
+
