@@ -2,13 +2,19 @@ package gates
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
+
+	nomad "github.com/hashicorp/nomad/api"
 )
 
 // ClusterFormedArgs describe gate G2.
 type ClusterFormedArgs struct {
-	// Job is the id of the EMQX job; Group and Task default to "emqx".
-	Job, Group, Task string
+	// Job is the id of the EMQX job; Task defaults to "emqx".
+	Job, Task string
 	// Nodes are the EMQX node names that must run, exactly these:
 	// "emqx@emqx-lab-0.node.dc1.consul".
 	Nodes []string
@@ -20,12 +26,92 @@ type ClusterFormedArgs struct {
 
 // ClusterFormed is gate G2: the latest deployment of the EMQX job's current
 // version succeeded, len(Nodes) allocations run and are healthy, and EMQX itself
-// says that exactly these nodes run and none is stopped. A failed deployment of
-// the current version ends the wait at once, with the failing task's last
-// events or the reason why an allocation could not be placed.
+// says that exactly these nodes run and none is stopped.
+//
+// A deployment that fails while the gate waits ends the wait at once, with the
+// failing task's last events or the reason why an allocation could not be
+// placed. One that had failed before is judged by what runs now, because
+// Nomad never takes its verdict back: when all allocations of the current
+// version have come up since, the cluster is whole.
 func ClusterFormed(client NomadClient, args ClusterFormedArgs) Gate {
+	if args.Task == "" {
+		args.Task = "emqx"
+	}
+	jobs := newJobWatch(client, args.Job, len(args.Nodes))
 	return Gate{
 		ID: "G2", Title: "cluster formed", Timeout: args.Timeout, Interval: args.Interval,
-		Check: func(ctx context.Context) (Status, error) { panic("soon") },
+		Next: fmt.Sprintf("`nomad job status %s`, and `nomad alloc logs` of the allocation named", args.Job),
+		Check: func(ctx context.Context) (Status, error) {
+			deployed, allocs, err := jobs.check(ctx)
+			if err != nil || !deployed.Holds {
+				return deployed, err
+			}
+			return askCluster(ctx, client, args, allocs)
+		},
 	}
+}
+
+var clusterStatusCommand = []string{"emqx", "ctl", "cluster", "status", "--json"}
+
+// askCluster asks the first member that answers. One suffices: members of a
+// cluster that has split do not see the others running.
+func askCluster(ctx context.Context, client NomadClient, args ClusterFormedArgs, allocs []*nomad.AllocationListStub) (Status, error) {
+	slices.SortFunc(allocs, func(a, b *nomad.AllocationListStub) int { return strings.Compare(a.Name, b.Name) })
+	var problems []string
+	for _, a := range allocs {
+		result, err := client.Exec(ctx, a.ID, args.Task, clusterStatusCommand...)
+		switch {
+		case IsFatal(err):
+			return Status{}, err
+		case err != nil:
+			problems = append(problems, fmt.Sprintf("%s: %s", a.Name, err))
+		case result.Exit != 0:
+			problems = append(problems, fmt.Sprintf("%s: exit code %d: %s", a.Name, result.Exit, oneLine(result.Stderr+" "+result.Stdout)))
+		default:
+			return clusterFormed(args.Nodes, result.Stdout), nil
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return Status{Seen: fmt.Sprintf("no member answers `%s`: %s", strings.Join(clusterStatusCommand, " "), joinSome(problems))}, nil
+}
+
+func clusterFormed(want []string, output string) Status {
+	var status struct {
+		Running []string `json:"running_nodes"`
+		Stopped []string `json:"stopped_nodes"`
+	}
+	// Warnings may come before the answer, on the same stream.
+	start := max(strings.Index(output, "{"), 0)
+	if err := json.NewDecoder(strings.NewReader(output[start:])).Decode(&status); err != nil {
+		return Status{Seen: fmt.Sprintf("EMQX's cluster status is no JSON (%s): %s", err, oneLine(output))}
+	}
+	var problems []string
+	running := 0
+	for _, n := range want {
+		switch {
+		case slices.Contains(status.Running, n):
+			running++
+		case !slices.Contains(status.Stopped, n):
+			problems = append(problems, n+" is no member")
+		}
+	}
+	for _, n := range status.Stopped {
+		p := n + " is stopped"
+		if !slices.Contains(want, n) {
+			p += fmt.Sprintf(" and no longer wanted (`emqx ctl cluster force-leave %s` on a running member)", n)
+		}
+		problems = append(problems, p)
+	}
+	for _, n := range status.Running {
+		if !slices.Contains(want, n) {
+			problems = append(problems, n+" runs but does not belong here")
+		}
+	}
+	seen := fmt.Sprintf("%d/%d EMQX nodes running", running, len(want))
+	if len(problems) == 0 {
+		return Status{Holds: true, Seen: seen}
+	}
+	return Status{Seen: seen + ": " + joinSome(problems)}
 }

@@ -2,6 +2,8 @@ package gates
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 )
 
@@ -21,6 +23,33 @@ type EdgeArgs struct {
 func EdgeHealthy(health func(context.Context) (map[string]string, error), args EdgeArgs) Gate {
 	return Gate{
 		ID: "G4", Title: "edge healthy", Timeout: args.Timeout, Interval: args.Interval,
-		Check: func(ctx context.Context) (Status, error) { panic("soon") },
+		Next: "whether the nodes' security group admits the balancer on 8080, and http://<node>:8080/haproxy_health",
+		Check: func(ctx context.Context) (Status, error) {
+			backends, err := health(ctx)
+			if err != nil {
+				return Status{}, fmt.Errorf("asking the load balancer: %w", err)
+			}
+			return edgeHealthy(args, backends), nil
+		},
 	}
+}
+
+func edgeHealthy(args EdgeArgs, backends map[string]string) Status {
+	var problems []string
+	for name, status := range backends {
+		if status != "OK" {
+			problems = append(problems, fmt.Sprintf("%s is %s", name, status))
+		}
+	}
+	slices.Sort(problems)
+	want := max(args.Count, len(backends), 1)
+	healthy := len(backends) - len(problems)
+	seen := fmt.Sprintf("%d/%d backends healthy", healthy, want)
+	switch {
+	case healthy == want:
+		return Status{Holds: true, Seen: seen}
+	case len(problems) > 0:
+		return Status{Seen: seen + ": " + joinSome(problems)}
+	}
+	return Status{Seen: fmt.Sprintf("%s: the balancer knows only %d", seen, len(backends))}
 }

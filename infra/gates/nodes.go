@@ -2,7 +2,14 @@ package gates
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
+
+	nomad "github.com/hashicorp/nomad/api"
+	"golang.org/x/sync/errgroup"
 )
 
 // NodesReadyArgs describe gate G1.
@@ -14,6 +21,8 @@ type NodesReadyArgs struct {
 	Count       int
 	// Timeout and Interval default to [DefaultTimeout] and [DefaultInterval].
 	Timeout, Interval time.Duration
+
+	driver string // the task driver that must be healthy: docker, save in tests
 }
 
 // NodesReady is gate G1: every index 0..Count-1 has exactly one Nomad node that
@@ -21,8 +30,144 @@ type NodesReadyArgs struct {
 // "emqx[i]". A node that is down does not count: a relaunched instance registers
 // anew and leaves the old entry behind for a while.
 func NodesReady(client NomadClient, args NodesReadyArgs) Gate {
+	if args.driver == "" {
+		args.driver = "docker"
+	}
+	reader := nodeReader{client: client, known: map[string]*nomad.Node{}}
 	return Gate{
 		ID: "G1", Title: "nodes ready", Timeout: args.Timeout, Interval: args.Interval,
-		Check: func(ctx context.Context) (Status, error) { panic("soon") },
+		Next: "the boot log of the instance (/var/log/emqx-boot.log), then its consul and nomad units; `nomad node status`",
+		Check: func(ctx context.Context) (Status, error) {
+			nodes, err := reader.read(ctx)
+			if err != nil {
+				return Status{}, err
+			}
+			return nodesReady(args, nodes), nil
+		},
 	}
+}
+
+// nodeReader reads nodes whole. The list lacks meta and volumes, so each node
+// is read on its own, but again only when it changed: a large cluster is not
+// read anew at every poll.
+type nodeReader struct {
+	client NomadClient
+	known  map[string]*nomad.Node
+}
+
+// readsAtOnce bounds the requests in flight.
+const readsAtOnce = 8
+
+func (r *nodeReader) read(ctx context.Context) ([]*nomad.Node, error) {
+	stubs, err := r.client.Nodes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	nodes := make([]*nomad.Node, len(stubs))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(readsAtOnce)
+	for i, stub := range stubs {
+		if n := r.known[stub.ID]; n != nil && n.ModifyIndex == stub.ModifyIndex {
+			nodes[i] = n
+			continue
+		}
+		group.Go(func() (err error) {
+			nodes[i], err = r.client.Node(ctx, stub.ID)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	known := make(map[string]*nomad.Node, len(nodes))
+	for _, n := range nodes {
+		known[n.ID] = n
+	}
+	r.known = known
+	return nodes, nil
+}
+
+func nodesReady(args NodesReadyArgs, nodes []*nomad.Node) Status {
+	var problems []string
+	for i := range args.Count {
+		if p := nodeProblem(args, i, nodes); p != "" {
+			problems = append(problems, p)
+		}
+	}
+	ready := fmt.Sprintf("%d/%d nodes", args.Count-len(problems), args.Count)
+	if len(problems) == 0 {
+		return Status{Holds: true, Seen: ready + " ready"}
+	}
+	return Status{Seen: ready + ": " + joinSome(problems)}
+}
+
+// nodeProblem says what node i lacks, or nothing.
+func nodeProblem(args NodesReadyArgs, i int, nodes []*nomad.Node) string {
+	name := fmt.Sprintf("emqx-%s-%d", args.Environment, i)
+	var live []*nomad.Node
+	gone := ""
+	for _, n := range nodes {
+		if n.Name != name && !hasIndex(n, args.Environment, i) {
+			continue
+		}
+		switch n.Status {
+		case nomad.NodeStatusDown, nomad.NodeStatusDisconnected:
+			gone = n.Status
+		default:
+			live = append(live, n)
+		}
+	}
+	switch {
+	case len(live) == 0 && gone != "":
+		return fmt.Sprintf("%s is %s in Nomad", name, gone)
+	case len(live) == 0:
+		return name + " not registered in Nomad"
+	case len(live) > 1:
+		var ids []string
+		for _, n := range live {
+			ids = append(ids, fmt.Sprintf("%s (%s)", shortID(n.ID), n.Name))
+		}
+		slices.Sort(ids)
+		return fmt.Sprintf("%s has %d live nodes in Nomad: %s", name, len(live), strings.Join(ids, ", "))
+	}
+	if lacks := nodeLacks(args, name, i, live[0]); len(lacks) > 0 {
+		return name + " " + strings.Join(lacks, ", ")
+	}
+	return ""
+}
+
+func hasIndex(n *nomad.Node, env string, i int) bool {
+	return n.Meta["emqx_cluster"] == env && n.Meta["pool_type"] == "emqx" && n.Meta["group-index"] == strconv.Itoa(i)
+}
+
+func nodeLacks(args NodesReadyArgs, name string, i int, n *nomad.Node) []string {
+	var lacks []string
+	lack := func(format string, a ...any) { lacks = append(lacks, fmt.Sprintf(format, a...)) }
+	if n.Name != name {
+		lack("is named %s", n.Name)
+	}
+	if n.Status != nomad.NodeStatusReady {
+		lack("is %s", n.Status)
+	}
+	switch {
+	case n.Drain:
+		lack("is draining")
+	case n.SchedulingEligibility != nomad.NodeSchedulingEligible:
+		lack("is not eligible for scheduling (`nomad node eligibility -enable %s`)", shortID(n.ID))
+	}
+	for _, want := range [][2]string{{"pool_type", "emqx"}, {"group-index", strconv.Itoa(i)}, {"emqx_cluster", args.Environment}} {
+		if got := n.Meta[want[0]]; got != want[1] {
+			lack("has meta %s=%q instead of %q", want[0], got, want[1])
+		}
+	}
+	switch d := n.Drivers[args.driver]; {
+	case d == nil || !d.Detected:
+		lack("has no %s driver", args.driver)
+	case !d.Healthy:
+		lack("has an unhealthy %s driver (%s)", args.driver, oneLine(d.HealthDescription))
+	}
+	if volume := fmt.Sprintf("emqx[%d]", i); n.HostVolumes[volume] == nil {
+		lack("lacks host volume %s", volume)
+	}
+	return lacks
 }

@@ -19,8 +19,9 @@ type NomadClient interface {
 	Node(ctx context.Context, id string) (*nomad.Node, error)
 	// Job reads a job; [ErrNotFound] when Nomad has none of that id.
 	Job(ctx context.Context, id string) (*nomad.Job, error)
-	// LatestDeployment reads a job's newest deployment; nil when it has none.
-	LatestDeployment(ctx context.Context, job string) (*nomad.Deployment, error)
+	// Deployments lists the job's deployments, newest or oldest first; none
+	// when Nomad made or kept none.
+	Deployments(ctx context.Context, job string) ([]*nomad.Deployment, error)
 	// Allocations lists the job's allocations, the terminal ones too.
 	Allocations(ctx context.Context, job string) ([]*nomad.AllocationListStub, error)
 	// Evaluations lists the job's evaluations.
@@ -135,14 +136,11 @@ func (c *nomadClient) Job(ctx context.Context, id string) (out *nomad.Job, err e
 	return out, err
 }
 
-func (c *nomadClient) LatestDeployment(ctx context.Context, job string) (out *nomad.Deployment, err error) {
-	err = c.ask(ctx, "deployment of job "+job, func(q *nomad.QueryOptions) error {
-		out, _, err = c.api.Jobs().LatestDeployment(job, q)
+func (c *nomadClient) Deployments(ctx context.Context, job string) (out []*nomad.Deployment, err error) {
+	err = c.ask(ctx, "deployments of job "+job, func(q *nomad.QueryOptions) error {
+		out, _, err = c.api.Jobs().Deployments(job, false, q)
 		return err
 	})
-	if errors.Is(err, ErrNotFound) {
-		return nil, nil //nolint:nilnil // No deployment is an answer, as the interface says.
-	}
 	return out, err
 }
 

@@ -2,24 +2,82 @@ package gates
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
+
+	consul "github.com/hashicorp/consul/api"
 )
 
 // ProxiesReadyArgs describe gate G3.
 type ProxiesReadyArgs struct {
 	// Service is the Consul service, default "emqx-haproxy"; Environment its tag.
 	Service, Environment string
-	// Count is the number of instances that must pass: one per node.
+	// Count is the number of nodes that must have a passing instance.
 	Count int
+	// Nomad and Job, when given, make the gate also ask for the deployment of
+	// the HAProxy job's current version. Without them the instances of the
+	// version before pass for the new one until Nomad has begun to replace them.
+	Nomad NomadClient
+	Job   string
 	// Timeout and Interval default to [DefaultTimeout] and [DefaultInterval].
 	Timeout, Interval time.Duration
 }
 
-// ProxiesReady is gate G3: Count instances of HAProxy pass their health check,
-// which itself fails when no EMQX backend is up.
+// ProxiesReady is gate G3: Count nodes have an instance of HAProxy that passes
+// its health check, which itself fails when no EMQX backend is up.
 func ProxiesReady(client ConsulClient, args ProxiesReadyArgs) Gate {
+	if args.Service == "" {
+		args.Service = "emqx-haproxy"
+	}
+	jobs := newJobWatch(args.Nomad, args.Job, args.Count)
 	return Gate{
 		ID: "G3", Title: "proxies ready", Timeout: args.Timeout, Interval: args.Interval,
-		Check: func(ctx context.Context) (Status, error) { panic("soon") },
+		Next: fmt.Sprintf("the %s checks in Consul, http://<node>:8080/haproxy_health, and the logs of the haproxy task", args.Service),
+		Check: func(ctx context.Context) (Status, error) {
+			if args.Nomad != nil && args.Job != "" {
+				deployed, _, err := jobs.check(ctx)
+				if err != nil || !deployed.Holds {
+					return deployed, err
+				}
+			}
+			entries, err := client.Service(ctx, args.Service, args.Environment)
+			if err != nil {
+				return Status{}, err
+			}
+			return proxiesReady(args, entries), nil
+		},
 	}
+}
+
+func proxiesReady(args ProxiesReadyArgs, entries []*consul.ServiceEntry) Status {
+	passing := map[string]bool{}
+	for _, e := range entries {
+		if e.Checks.AggregatedStatus() == consul.HealthPassing {
+			passing[e.Node.Node] = true
+		}
+	}
+	if n := len(passing); n >= args.Count {
+		return Status{Holds: true, Seen: fmt.Sprintf("%d/%d proxies pass", n, args.Count)}
+	}
+	seen := fmt.Sprintf("%d/%d proxies pass", len(passing), args.Count)
+	if len(entries) == 0 {
+		return Status{Seen: fmt.Sprintf("%s: no service %s with tag %s in Consul", seen, args.Service, args.Environment)}
+	}
+	var problems []string
+	for _, e := range entries {
+		if passing[e.Node.Node] {
+			continue
+		}
+		for _, c := range e.Checks {
+			if c.Status != consul.HealthPassing {
+				problems = append(problems, fmt.Sprintf("%s is %s: %s: %s", e.Node.Node, c.Status, c.Name, oneLine(c.Output)))
+			}
+		}
+	}
+	slices.Sort(problems)
+	if len(problems) == 0 {
+		return Status{Seen: fmt.Sprintf("%s: only %d instances of %s registered in Consul", seen, len(entries), args.Service)}
+	}
+	return Status{Seen: seen + ": " + joinSome(problems)}
 }

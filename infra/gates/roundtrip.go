@@ -2,7 +2,20 @@ package gates
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
 	"time"
+
+	"github.com/eclipse/paho.golang/packets"
+	"github.com/eclipse/paho.golang/paho"
+	"golang.org/x/net/proxy"
 )
 
 // RoundTripArgs describe gate G5. Only Name is required.
@@ -31,8 +44,177 @@ type RoundTripArgs struct {
 // subscribes to a topic of its own, publishes with QoS 1 and receives the
 // message.
 func RoundTrip(args RoundTripArgs) Gate {
-	return Gate{
-		ID: "G5", Title: "round trip", Timeout: args.Timeout, Interval: args.Interval,
-		Check: func(ctx context.Context) (Status, error) { panic("soon") },
+	title := "round trip"
+	if args.TLS {
+		title = "round trip over TLS"
 	}
+	if args.Port == 0 {
+		args.Port = 1883
+		if args.TLS {
+			args.Port = 8883
+		}
+	}
+	if args.AttemptTimeout <= 0 {
+		args.AttemptTimeout = 10 * time.Second
+	}
+	return Gate{
+		ID: "G5", Title: title, Timeout: args.Timeout, Interval: args.Interval,
+		Next: fmt.Sprintf("whether %s resolves to the balancer's address, the health of its backends, and the HAProxy logs", args.Name),
+		Check: func(ctx context.Context) (Status, error) {
+			ctx, cancel := context.WithTimeout(ctx, args.AttemptTimeout)
+			defer cancel()
+			err := roundTrip(ctx, args)
+			switch {
+			case IsFatal(err):
+				return Status{}, err
+			case err != nil:
+				return Status{Seen: oneLine(err.Error())}, nil
+			}
+			return Status{Holds: true, Seen: "a message came back through " + args.address()}, nil
+		},
+	}
+}
+
+func (a RoundTripArgs) address() string { return net.JoinHostPort(a.Name, strconv.Itoa(a.Port)) }
+
+func roundTrip(ctx context.Context, args RoundTripArgs) error {
+	conn, err := dialMQTT(ctx, args)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+
+	id := randomID()
+	topic := "emqx-oci/gate/" + id
+	got := make(chan string, 1)
+	lost := make(chan error, 1)
+	client := paho.NewClient(paho.ClientConfig{
+		Conn: conn,
+		OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(p paho.PublishReceived) (bool, error) {
+			select {
+			case got <- string(p.Packet.Payload):
+			default:
+			}
+			return true, nil
+		}},
+		OnClientError: func(err error) { notify(lost, err) },
+		OnServerDisconnect: func(d *paho.Disconnect) {
+			notify(lost, fmt.Errorf("the broker disconnects, reason 0x%02x", d.ReasonCode))
+		},
+		PacketTimeout: args.AttemptTimeout,
+	})
+	connect := &paho.Connect{ClientID: "emqx-oci-gate-" + id, CleanStart: true, KeepAlive: 30}
+	if args.Username != "" {
+		connect.UsernameFlag, connect.Username = true, args.Username
+		connect.PasswordFlag, connect.Password = args.Password != "", []byte(args.Password)
+	}
+	ack, err := client.Connect(ctx, connect)
+	if err != nil {
+		if ack != nil && ack.ReasonCode != 0 {
+			return fmt.Errorf("connecting by MQTT to %s: refused by the broker: %s", args.address(), connackText(ack))
+		}
+		return fmt.Errorf("connecting by MQTT to %s: %w", args.address(), orLost(ctx, lost, err))
+	}
+	defer func() { _ = client.Disconnect(&paho.Disconnect{}) }()
+
+	if _, err := client.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: topic, QoS: 1}}}); err != nil {
+		return fmt.Errorf("subscribing at %s: %w", args.address(), orLost(ctx, lost, err))
+	}
+	if _, err := client.Publish(ctx, &paho.Publish{Topic: topic, QoS: 1, Payload: []byte(id)}); err != nil {
+		return fmt.Errorf("publishing at %s: %w", args.address(), orLost(ctx, lost, err))
+	}
+	select {
+	case payload := <-got:
+		if payload != id {
+			return fmt.Errorf("receiving at %s: another message came back", args.address())
+		}
+		return nil
+	case err := <-lost:
+		return fmt.Errorf("receiving at %s: %w", args.address(), err)
+	case <-ctx.Done():
+		return fmt.Errorf("receiving at %s: published, but the message did not come back within %s", args.address(), args.AttemptTimeout)
+	}
+}
+
+func dialMQTT(ctx context.Context, args RoundTripArgs) (net.Conn, error) {
+	if args.Name == "" {
+		return nil, Fatal(errors.New("connecting by MQTT: no name given"))
+	}
+	var dialer proxy.ContextDialer = &net.Dialer{}
+	via := ""
+	if args.Proxy != "" {
+		u, err := url.Parse(args.Proxy)
+		if err != nil {
+			return nil, Fatal(fmt.Errorf("reading the proxy address %q: %w", args.Proxy, err))
+		}
+		d, err := proxy.FromURL(u, &net.Dialer{})
+		if err != nil {
+			return nil, Fatal(fmt.Errorf("reading the proxy address %q: %w; give socks5h://host:port", args.Proxy, err))
+		}
+		dialer = d.(proxy.ContextDialer) //nolint:forcetypeassert // The SOCKS dialer of x/net is one.
+		via = " through " + u.Host
+	}
+	conn, err := dialer.DialContext(ctx, "tcp", args.address())
+	if err != nil {
+		return nil, fmt.Errorf("connecting to %s%s: %w", args.address(), via, err)
+	}
+	// paho does not bound its writes and reads by the context of a call.
+	if deadline, ok := ctx.Deadline(); ok {
+		_ = conn.SetDeadline(deadline)
+	}
+	if !args.TLS {
+		return conn, nil
+	}
+	config := &tls.Config{ServerName: args.ServerName, MinVersion: tls.VersionTLS12}
+	if config.ServerName == "" {
+		config.ServerName = args.Name
+	}
+	if args.CACert != "" {
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM([]byte(args.CACert)) {
+			_ = conn.Close()
+			return nil, Fatal(errors.New("reading the authority's certificate for the round trip: it holds no PEM certificate"))
+		}
+	}
+	secured := tls.Client(conn, config)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("starting TLS with %s: %w", args.address(), err)
+	}
+	return packets.NewThreadSafeConn(secured), nil
+}
+
+// orLost prefers the reason why the connection went away to what the call that
+// noticed it says.
+func orLost(ctx context.Context, lost <-chan error, err error) error {
+	select {
+	case cause := <-lost:
+		return cause
+	default:
+	}
+	if ctx.Err() != nil {
+		return errors.New("no answer in time")
+	}
+	return err
+}
+
+func notify(lost chan<- error, err error) {
+	select {
+	case lost <- err:
+	default:
+	}
+}
+
+func connackText(ack *paho.Connack) string {
+	text := fmt.Sprintf("reason 0x%02x", ack.ReasonCode)
+	if ack.Properties != nil && ack.Properties.ReasonString != "" {
+		text += ", " + ack.Properties.ReasonString
+	}
+	return text
+}
+
+func randomID() string {
+	b := make([]byte, 8)
+	_, _ = rand.Read(b) // never fails, says crypto/rand
+	return hex.EncodeToString(b)
 }

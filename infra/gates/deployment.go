@@ -1,0 +1,253 @@
+package gates
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	nomad "github.com/hashicorp/nomad/api"
+)
+
+// jobWatch follows the deployment of a job's current version.
+type jobWatch struct {
+	client NomadClient
+	job    string
+	count  int
+	// active holds the deployments that were once seen going on: only their
+	// failure is news.
+	active map[string]bool
+}
+
+func newJobWatch(client NomadClient, job string, count int) *jobWatch {
+	return &jobWatch{client: client, job: job, count: count, active: map[string]bool{}}
+}
+
+// check reads the job and judges it. With a status that holds come the running
+// allocations of the current version.
+func (w *jobWatch) check(ctx context.Context) (Status, []*nomad.AllocationListStub, error) {
+	var s jobState
+	var err error
+	if s.job, err = w.client.Job(ctx, w.job); err != nil {
+		if errors.Is(err, ErrNotFound) {
+			return Status{Seen: fmt.Sprintf("job %s not registered in Nomad", w.job)}, nil, nil
+		}
+		return Status{}, nil, err
+	}
+	if s.deployments, err = w.client.Deployments(ctx, w.job); err != nil {
+		return Status{}, nil, err
+	}
+	if s.allocs, err = w.client.Allocations(ctx, w.job); err != nil {
+		return Status{}, nil, err
+	}
+	if s.evals, err = w.client.Evaluations(ctx, w.job); err != nil {
+		return Status{}, nil, err
+	}
+	s.count = w.count
+	d := s.deployment()
+	if d != nil {
+		if active(d) {
+			w.active[d.ID] = true
+		}
+		s.watched = w.active[d.ID]
+	}
+	status, err := s.judge()
+	if err != nil || !status.Holds {
+		return status, nil, err
+	}
+	return status, s.current(), nil
+}
+
+// jobState is what Nomad says of a job at one moment.
+type jobState struct {
+	job         *nomad.Job
+	deployments []*nomad.Deployment
+	allocs      []*nomad.AllocationListStub
+	evals       []*nomad.Evaluation
+	count       int  // allocations wanted
+	watched     bool // the deployment was seen going on in this program
+}
+
+func (s *jobState) version() uint64 { return value(s.job.Version) }
+
+// deployment is the newest one of the current version; nil when Nomad made none
+// or has forgotten it. One of an older version, however it ended, says nothing
+// of what is registered now; nor does one of an earlier job of the same id.
+func (s *jobState) deployment() *nomad.Deployment {
+	return s.newest(func(d *nomad.Deployment) bool { return d.JobVersion == s.version() })
+}
+
+func (s *jobState) newest(match func(*nomad.Deployment) bool) *nomad.Deployment {
+	var found *nomad.Deployment
+	for _, d := range s.deployments {
+		if d.JobCreateIndex != value(s.job.CreateIndex) || !match(d) {
+			continue
+		}
+		if found == nil || d.CreateIndex > found.CreateIndex {
+			found = d
+		}
+	}
+	return found
+}
+
+// reverted finds the deployment whose failure made Nomad itself register the
+// current version (auto_revert): then what runs is not what was asked for,
+// healthy or not.
+func (s *jobState) reverted() *nomad.Deployment {
+	if s.version() == 0 {
+		return nil
+	}
+	return s.newest(func(d *nomad.Deployment) bool {
+		return d.JobVersion == s.version()-1 && d.Status == nomad.DeploymentStatusFailed &&
+			strings.Contains(d.StatusDescription, " - rolling back to job version ")
+	})
+}
+
+// current are the allocations of the current version that are meant to run and
+// have not ended.
+func (s *jobState) current() []*nomad.AllocationListStub {
+	var out []*nomad.AllocationListStub
+	for _, a := range s.allocs {
+		if a.JobVersion == s.version() && live(a) {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+func (s *jobState) judge() (Status, error) {
+	id := value(s.job.ID)
+	if value(s.job.Stop) {
+		return Status{
+			Seen: fmt.Sprintf("job %s is stopped", id),
+			Next: fmt.Sprintf("who stopped it (`nomad job history %s`); the next update starts it again", id),
+		}, nil
+	}
+	if d := s.reverted(); d != nil {
+		return Status{}, Fatal(fmt.Errorf("version %d of job %s failed and Nomad went back to an older one: %s%s",
+			d.JobVersion, id, d.StatusDescription, s.because(d.JobVersion)))
+	}
+	d := s.deployment()
+	what := fmt.Sprintf("version %d of job %s", s.version(), id)
+	if d == nil {
+		return s.running(what, true), nil
+	}
+	switch {
+	case d.Status == nomad.DeploymentStatusSuccessful:
+		return s.running(what, true), nil
+	case d.Status == nomad.DeploymentStatusFailed && !s.watched && len(s.current()) == s.count:
+		status := s.running(what, false)
+		if !status.Holds {
+			status.Seen = fmt.Sprintf("the deployment of %s had failed before (%s): %s", what, d.StatusDescription, status.Seen)
+		}
+		return status, nil
+	case d.Status == nomad.DeploymentStatusFailed:
+		return Status{Next: fmt.Sprintf("`nomad job status %s` and `nomad alloc logs -stderr`; Nomad deploys this version only "+
+				"once: mend the cause, then change the job, or `nomad job stop %s` and update again", id, id)},
+			Fatal(fmt.Errorf("the deployment of %s failed: %s%s", what, d.StatusDescription, s.because(s.version())))
+	case active(d):
+		return Status{Seen: s.progress(d) + s.because(s.version())}, nil
+	}
+	return Status{Seen: fmt.Sprintf("the deployment of %s is %s: %s", what, d.Status, d.StatusDescription)}, nil
+}
+
+// running says whether the wanted number of allocations runs the current
+// version. marked says whether Nomad's own mark of their health counts: after a
+// failed deployment it is never renewed.
+func (s *jobState) running(what string, marked bool) Status {
+	healthy := 0
+	for _, a := range s.current() {
+		ok := a.ClientStatus == nomad.AllocClientStatusRunning && tasksRun(a)
+		if marked && a.DeploymentStatus != nil && a.DeploymentStatus.Healthy != nil && !*a.DeploymentStatus.Healthy {
+			ok = false
+		}
+		if ok {
+			healthy++
+		}
+	}
+	seen := fmt.Sprintf("%d/%d allocations of %s run", healthy, s.count, what)
+	if healthy == s.count {
+		return Status{Holds: true, Seen: seen}
+	}
+	if healthy > s.count {
+		return Status{Seen: seen + ", more than wanted"}
+	}
+	return Status{Seen: seen + s.because(s.version())}
+}
+
+func (s *jobState) progress(d *nomad.Deployment) string {
+	var placed, healthy int
+	for _, g := range d.TaskGroups {
+		placed += g.PlacedAllocs
+		healthy += g.HealthyAllocs
+	}
+	return fmt.Sprintf("deployment of version %d is %s: %d placed, %d healthy of %d", d.JobVersion, d.Status, placed, healthy, s.count)
+}
+
+// because is everything known of why a version does not run, from the task's
+// last event to the scheduler's, with its separator in front; empty when
+// nothing is wrong.
+func (s *jobState) because(version uint64) string {
+	var reasons []string
+	alive := 0
+	for _, a := range s.allocs {
+		if a.JobVersion != version {
+			continue
+		}
+		if live(a) {
+			alive++
+		}
+		if a.NextAllocation != "" && !live(a) {
+			continue // its replacement speaks for it
+		}
+		if r := allocReason(a); r != "" {
+			reasons = append(reasons, r)
+		}
+	}
+	slices.Sort(reasons)
+	if alive < s.count {
+		reasons = append(reasons, placementReasons(s.job, s.evals)...)
+	}
+	if len(reasons) == 0 {
+		return ""
+	}
+	return ": " + joinSome(reasons)
+}
+
+func active(d *nomad.Deployment) bool {
+	switch d.Status {
+	case nomad.DeploymentStatusRunning, nomad.DeploymentStatusPaused, nomad.DeploymentStatusPending,
+		nomad.DeploymentStatusBlocked, nomad.DeploymentStatusUnblocking, "initializing":
+		return true
+	}
+	return false
+}
+
+func live(a *nomad.AllocationListStub) bool {
+	if a.DesiredStatus != nomad.AllocDesiredStatusRun {
+		return false
+	}
+	switch a.ClientStatus {
+	case nomad.AllocClientStatusPending, nomad.AllocClientStatusRunning, nomad.AllocClientStatusUnknown:
+		return true
+	}
+	return false
+}
+
+func tasksRun(a *nomad.AllocationListStub) bool {
+	for _, t := range a.TaskStates {
+		if t.Failed || t.State == "pending" {
+			return false
+		}
+	}
+	return len(a.TaskStates) > 0
+}
+
+func value[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}

@@ -1,0 +1,136 @@
+package gates
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	nomad "github.com/hashicorp/nomad/api"
+)
+
+// failures are the task events that say why a task does not run. The events
+// around them (Restarting, Killing, Task Setup) are what Nomad does about it.
+var failures = []string{
+	nomad.TaskDriverFailure, nomad.TaskSetupFailure, nomad.TaskFailedValidation,
+	nomad.TaskArtifactDownloadFailed, nomad.TaskSiblingFailed, nomad.TaskLeaderDead,
+	"Template", "Alloc Unhealthy", "Task hook failed", nomad.TaskTerminated,
+}
+
+// allocReason is why an allocation does not run: its place, and for each sick
+// task the last event that tells a cause and the last one of all.
+func allocReason(a *nomad.AllocationListStub) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(a.TaskStates)) {
+		if r := taskReason(a.TaskStates[name]); r != "" {
+			parts = append(parts, fmt.Sprintf("task %s: %s", name, r))
+		}
+	}
+	if len(parts) == 0 && a.ClientStatus == nomad.AllocClientStatusFailed {
+		parts = append(parts, oneLine(a.ClientDescription))
+	}
+	if a.ClientStatus == nomad.AllocClientStatusLost || a.ClientStatus == nomad.AllocClientStatusUnknown {
+		parts = append(parts, fmt.Sprintf("its node is gone (%s)", a.ClientStatus))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s (%s on %s): %s", a.Name, shortID(a.ID), a.NodeName, strings.Join(parts, ", "))
+}
+
+func taskReason(t *nomad.TaskState) string {
+	if t == nil || len(t.Events) == 0 {
+		return ""
+	}
+	last := t.Events[len(t.Events)-1]
+	cause := -1
+	for i := len(t.Events) - 1; i >= 0 && cause < 0; i-- {
+		e := t.Events[i]
+		// A task that started after it left the failure behind it.
+		if e.Type == nomad.TaskStarted && t.State == "running" {
+			break
+		}
+		if slices.Contains(failures, e.Type) && !cleanExit(e) {
+			cause = i
+		}
+	}
+	if cause < 0 {
+		if t.Failed {
+			return eventText(last)
+		}
+		return ""
+	}
+	text := eventText(t.Events[cause])
+	if t.Restarts > 0 {
+		text += fmt.Sprintf(" [%d restarts]", t.Restarts)
+	}
+	if last != t.Events[cause] {
+		text += ", then " + eventText(last)
+	}
+	return text
+}
+
+func cleanExit(e *nomad.TaskEvent) bool {
+	return e.Type == nomad.TaskTerminated && e.Details["exit_code"] == "0" && e.Details["oom_killed"] != "true"
+}
+
+func eventText(e *nomad.TaskEvent) string {
+	message := e.DisplayMessage
+	if message == "" {
+		message = e.Message
+	}
+	if e.Type == nomad.TaskTerminated && e.Details["oom_killed"] == "true" && !strings.Contains(message, "OOM") {
+		message += ", out of memory"
+	}
+	if message == "" {
+		return e.Type
+	}
+	return fmt.Sprintf("%s: %s", e.Type, oneLine(message))
+}
+
+// placementReasons says why the scheduler could not place allocations of the
+// job as it stands: from the newest evaluation that tells.
+func placementReasons(job *nomad.Job, evals []*nomad.Evaluation) []string {
+	var newest *nomad.Evaluation
+	for _, e := range evals {
+		if e.JobModifyIndex < value(job.JobModifyIndex) {
+			continue // of an older version
+		}
+		if newest == nil || e.CreateIndex > newest.CreateIndex {
+			newest = e
+		}
+	}
+	// A later evaluation without failures has placed what was missing.
+	if newest == nil || len(newest.FailedTGAllocs) == 0 {
+		return nil
+	}
+	var out []string
+	for _, group := range slices.Sorted(maps.Keys(newest.FailedTGAllocs)) {
+		m := newest.FailedTGAllocs[group]
+		out = append(out, fmt.Sprintf("%d allocations of group %s cannot be placed: %s", m.CoalescedFailures+1, group, metricText(m)))
+	}
+	return out
+}
+
+func metricText(m *nomad.AllocationMetric) string {
+	if m.NodesEvaluated == 0 && m.NodesFiltered == 0 {
+		return "no node is eligible"
+	}
+	var parts []string
+	for _, c := range slices.Sorted(maps.Keys(m.ConstraintFiltered)) {
+		parts = append(parts, fmt.Sprintf("%d nodes excluded by %q", m.ConstraintFiltered[c], c))
+	}
+	for _, c := range slices.Sorted(maps.Keys(m.ClassFiltered)) {
+		parts = append(parts, fmt.Sprintf("%d nodes of class %q excluded", m.ClassFiltered[c], c))
+	}
+	for _, d := range slices.Sorted(maps.Keys(m.DimensionExhausted)) {
+		parts = append(parts, fmt.Sprintf("%d nodes exhausted: %s", m.DimensionExhausted[d], d))
+	}
+	for _, q := range m.QuotaExhausted {
+		parts = append(parts, "quota exhausted: "+q)
+	}
+	if len(parts) == 0 {
+		return fmt.Sprintf("%d of %d nodes excluded, %d exhausted", m.NodesFiltered, m.NodesEvaluated, m.NodesExhausted)
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,42 @@
+package gates
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// maxListed bounds the single problems named in one line.
+const maxListed = 4
+
+// maxOutput bounds the text taken over from another program.
+const maxOutput = 300
+
+func joinSome(problems []string) string {
+	if len(problems) <= maxListed {
+		return strings.Join(problems, "; ")
+	}
+	return fmt.Sprintf("%s; and %d more", strings.Join(problems[:maxListed], "; "), len(problems)-maxListed)
+}
+
+// oneLine makes another program's output fit into a line of ours.
+func oneLine(s string) string {
+	s = strings.Join(strings.Fields(s), " ")
+	if r := []rune(s); len(r) > maxOutput {
+		return string(r[:maxOutput]) + "..."
+	}
+	return s
+}
+
+func shortID(id string) string { return id[:min(8, len(id))] }
+
+// rootCause drops the request line that net/http puts before the cause: it
+// holds the whole URL and hides what happened.
+func rootCause(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}
