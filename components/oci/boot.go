@@ -1,0 +1,223 @@
+package oci
+
+import (
+	"cmp"
+	_ "embed" // the boot script
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/emqx-oci/emqx-oci/components/cluster"
+	"github.com/emqx-oci/emqx-oci/components/fault"
+)
+
+// bootText is the boot script but for its first line and its settings.
+//
+//go:embed files/boot.sh
+var bootText string
+
+// MaxUserData is the most that a boot script may take, in bytes: OCI accepts
+// 32,000 bytes of metadata, encoded in base64, SSH keys included.
+const MaxUserData = 32000 / 4 * 3
+
+// BootArgs are what the boot script of a node is told. All of it is known when a
+// stack is planned, and none of it is a secret: every program on the instance
+// can read it.
+type BootArgs struct {
+	// Required.
+
+	// Environment is the value of the tag emqx-cluster.
+	Environment string
+	// Index of the node, the value of the tag group-index.
+	Index int
+	// ConsulServers are addresses or names, with a port when it is not 8301.
+	ConsulServers []string
+	// NomadServers are addresses or names, with a port when it is not 4647.
+	NomadServers []string
+
+	// Defaulted.
+
+	// Datacenter of Consul and Nomad; default "dc1".
+	Datacenter string
+	// Region of Nomad; default "global".
+	Region string
+	// ConsulVersion is installed where the image has no Consul; default 1.22.0.
+	ConsulVersion string
+	// NomadVersion is installed where the image has no Nomad; default 1.11.2.
+	NomadVersion string
+	// DockerVersion is installed where the image has no Docker; default 28.5.1.
+	DockerVersion string
+	// OCICLIVersion is installed where an Ubuntu image has no oci command;
+	// default 3.95.1. Oracle Linux has its own package.
+	OCICLIVersion string
+	// NoFile is the limit of open files of Docker and so the most that a
+	// container may ask for; default 1048576.
+	NoFile int
+	// MaxKillTimeout caps the kill_timeout of every job on the node; default
+	// 10 min. EMQX takes up to 120 s to stop, and Nomad's own cap is 30 s.
+	MaxKillTimeout time.Duration
+	// ClaimTimeout is how long the script waits for volume and address while an
+	// older instance has them; default 30 min.
+	ClaimTimeout time.Duration
+}
+
+// reservedPorts are the fixed ports of a node, in the kernel's own notation:
+// outgoing connections must not take them. Besides the cluster's own, those of
+// Consul (8300-8302, 8500, 8502, 8600) and Nomad (4646-4648).
+func reservedPorts() string {
+	ports := []int{cluster.Distribution, cluster.RPC, cluster.ProxyAdmin, cluster.Dashboard, 8500, 8502, 8600}
+	ranges := [][2]int{{4646, 4648}, {8300, 8302}, {cluster.DynamicMin, cluster.DynamicMax}}
+	for _, l := range cluster.Listeners(true) {
+		ports = append(ports, l.Port)
+	}
+	for _, p := range ports {
+		ranges = append(ranges, [2]int{p, p})
+	}
+	slices.SortFunc(ranges, func(a, b [2]int) int { return a[0] - b[0] })
+	var merged [][2]int
+	for _, r := range ranges {
+		if last := len(merged) - 1; last >= 0 && r[0] == merged[last][1]+1 {
+			merged[last][1] = r[1]
+			continue
+		}
+		merged = append(merged, r)
+	}
+	words := make([]string, len(merged))
+	for i, r := range merged {
+		words[i] = strconv.Itoa(r[0])
+		if r[1] != r[0] {
+			words[i] += "-" + strconv.Itoa(r[1])
+		}
+	}
+	return strings.Join(words, ",")
+}
+
+var (
+	bootNamePattern    = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
+	datacenterPattern  = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
+	bootVersionPattern = regexp.MustCompile(`^[0-9]+(\.[0-9]+)+([+~-][0-9A-Za-z.+~-]+)?$`)
+	hostPattern        = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`)
+)
+
+// BootScript is the user data of the node: the settings, quoted for the shell,
+// and the script that uses them.
+func BootScript(args BootArgs) (string, error) {
+	a := args.withDefaults()
+	if err := a.validate(); err != nil {
+		return "", err
+	}
+	consul, err := json.Marshal(a.ConsulServers)
+	if err != nil {
+		return "", err
+	}
+	nomad, err := json.Marshal(a.NomadServers)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	b.WriteString("#!/bin/bash\n")
+	for _, s := range [][2]string{
+		{"EMQX_ENV", a.Environment},
+		{"EMQX_INDEX", strconv.Itoa(a.Index)},
+		{"DATACENTER", a.Datacenter},
+		{"NOMAD_REGION", a.Region},
+		{"CONSUL_SERVERS", string(consul)},
+		{"NOMAD_SERVERS", string(nomad)},
+		{"CONSUL_VERSION", a.ConsulVersion},
+		{"NOMAD_VERSION", a.NomadVersion},
+		{"DOCKER_VERSION", a.DockerVersion},
+		{"OCI_CLI_VERSION", a.OCICLIVersion},
+		{"NOFILE", strconv.Itoa(a.NoFile)},
+		{"MAX_KILL_TIMEOUT", wholeSeconds(a.MaxKillTimeout) + "s"},
+		{"CLAIM_SECONDS", wholeSeconds(a.ClaimTimeout)},
+		{"PORT_MIN", strconv.Itoa(cluster.DynamicMin)},
+		{"PORT_MAX", strconv.Itoa(cluster.DynamicMax)},
+		{"RESERVED_PORTS", reservedPorts()},
+	} {
+		fmt.Fprintf(&b, "readonly %s=%s\n", s[0], shellQuote(s[1]))
+	}
+	b.WriteString(bootText)
+	if b.Len() > MaxUserData {
+		return "", fmt.Errorf("rendering the boot script: it takes %d bytes, OCI allows %d; give fewer servers", b.Len(), MaxUserData)
+	}
+	return b.String(), nil
+}
+
+func (a BootArgs) withDefaults() BootArgs {
+	a.Datacenter = cmp.Or(a.Datacenter, "dc1")
+	a.Region = cmp.Or(a.Region, "global")
+	a.ConsulVersion = cmp.Or(a.ConsulVersion, "1.22.0")
+	a.NomadVersion = cmp.Or(a.NomadVersion, "1.11.2")
+	a.DockerVersion = cmp.Or(a.DockerVersion, "28.5.1")
+	a.OCICLIVersion = cmp.Or(a.OCICLIVersion, "3.95.1")
+	a.NoFile = cmp.Or(a.NoFile, 1048576)
+	a.MaxKillTimeout = cmp.Or(a.MaxKillTimeout, 10*time.Minute)
+	a.ClaimTimeout = cmp.Or(a.ClaimTimeout, 30*time.Minute)
+	return a
+}
+
+func (a BootArgs) validate() error {
+	var f fault.List
+	if !bootNamePattern.MatchString(a.Environment) {
+		f.Add("environment", "must be lower-case letters and digits, with single dashes between them, got %q", a.Environment)
+	}
+	// The label of the volume's file system, "emqx-<index>", has 16 characters.
+	f.Range("index", a.Index, 0, 99_999)
+	if !datacenterPattern.MatchString(a.Datacenter) {
+		f.Add("datacenter", "must be lower-case letters, digits, - and _, got %q", a.Datacenter)
+	}
+	f.Require("region", a.Region)
+	for path, servers := range map[string][]string{"consulServers": a.ConsulServers, "nomadServers": a.NomadServers} {
+		if len(servers) == 0 {
+			f.Add(path, "must name at least one server")
+		}
+		for i, s := range servers {
+			if !validServer(s) {
+				f.Add(fmt.Sprintf("%s[%d]", path, i), "must be an address or a name, with or without a port, got %q", s)
+			}
+		}
+	}
+	for path, version := range map[string]string{
+		"consulVersion": a.ConsulVersion, "nomadVersion": a.NomadVersion,
+		"dockerVersion": a.DockerVersion, "ociCliVersion": a.OCICLIVersion,
+	} {
+		if !bootVersionPattern.MatchString(version) {
+			f.Add(path, "must be a version such as 1.2.3, got %q", version)
+		}
+	}
+	f.Range("noFile", a.NoFile, 1024, 1<<30)
+	if a.MaxKillTimeout < 130*time.Second {
+		f.Add("maxKillTimeout", "must be at least 2m10s: EMQX takes up to 120 s to stop, got %s", a.MaxKillTimeout)
+	}
+	if a.ClaimTimeout < time.Second {
+		f.Add("claimTimeout", "must be at least 1s, got %s", a.ClaimTimeout)
+	}
+	return f.Err()
+}
+
+func validServer(s string) bool {
+	host := s
+	if h, port, err := net.SplitHostPort(s); err == nil {
+		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+			return false
+		}
+		host = h
+	}
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true
+	}
+	return hostPattern.MatchString(host)
+}
+
+func wholeSeconds(d time.Duration) string {
+	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
+}
+
+// shellQuote is s as one word of any POSIX shell, whatever it holds.
+func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }

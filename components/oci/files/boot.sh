@@ -1,0 +1,559 @@
+# Boot script of one EMQX node (cloud-init user data, run as root). It makes the
+# instance node i: claims volume i and address i by their tags, prepares system,
+# Consul and Nomad for them, and starts both agents. A second run changes nothing;
+# at a later boot emqx-boot.service runs it again.
+
+set -euo pipefail
+umask 022
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C
+
+readonly NODE="emqx-$EMQX_ENV-$EMQX_INDEX"
+readonly MOUNT="/mnt/bv/emqx-$EMQX_INDEX" LINK="/opt/nomad/data/emqx-$EMQX_INDEX"
+# ext4 allows 16 characters; the environment is in the tags.
+readonly LABEL="emqx-$EMQX_INDEX"
+readonly DEVICE=/dev/oracleoci/oraclevdb
+readonly METADATA=http://169.254.169.254/opc/v2
+readonly SELF=/usr/local/sbin/emqx-boot LOG=/var/log/emqx-boot.log DONE=/var/lib/emqx-boot/done
+# The user of the EMQX image.
+readonly EMQX_UID=1000
+
+# To standard error: standard output is what functions return.
+log() { printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*" >&2; }
+
+die() {
+  log "FAILED: $*"
+  log "when that is put right, run $SELF again (log: $LOG)"
+  exit 1
+}
+
+# put FILE MODE: standard input becomes FILE; true when that changed it.
+put() {
+  local new
+  mkdir -p "$(dirname "$1")"
+  new=$(mktemp "$1.XXXXXX")
+  cat >"$new"
+  chmod "$2" "$new"
+  if cmp -s "$new" "$1" && [[ $(stat -c %a "$new") == "$(stat -c %a "$1")" ]]; then
+    rm -f "$new"
+    return 1
+  fi
+  mv -f "$new" "$1"
+  log "wrote $1"
+}
+
+# until_true SECONDS WHAT COMMAND...: repeats COMMAND until it succeeds.
+until_true() {
+  local seconds=$1 what=$2 end=$((SECONDS + $1))
+  shift 2
+  until "$@"; do
+    ((SECONDS < end)) || die "$what: gave up after $seconds s"
+    sleep 2
+  done
+}
+
+# ---------------------------------------------------------------- packages
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# What the image has is used as it is; what it lacks comes from its vendor, pinned.
+install_packages() {
+  local missing=() p
+  for p in curl jq docker consul nomad oci mkfs.ext4; do
+    have "$p" || missing+=("$p")
+  done
+  resolved || have dnsmasq || missing+=(dnsmasq)
+  ((${#missing[@]})) || return 0
+  log "installing: ${missing[*]}"
+  # shellcheck source=/dev/null
+  case "$(. /etc/os-release && echo "$ID")" in
+    ol) install_ol "${missing[@]}" ;;
+    ubuntu) install_ubuntu "${missing[@]}" ;;
+    *) die "missing ${missing[*]}, and this is neither Oracle Linux nor Ubuntu" ;;
+  esac
+  for p in "${missing[@]}"; do
+    have "$p" || die "installing $p: it is still not there"
+  done
+}
+
+install_ol() {
+  local p packages=()
+  for p in "$@"; do
+    case "$p" in
+      docker)
+        retry curl -fsS https://download.docker.com/linux/centos/docker-ce.repo -o /etc/yum.repos.d/docker-ce.repo
+        packages+=("docker-ce-$DOCKER_VERSION" "docker-ce-cli-$DOCKER_VERSION" containerd.io)
+        ;;
+      consul | nomad)
+        retry curl -fsS https://rpm.releases.hashicorp.com/RHEL/hashicorp.repo -o /etc/yum.repos.d/hashicorp.repo
+        if [[ $p == consul ]]; then packages+=("consul-$CONSUL_VERSION"); else packages+=("nomad-$NOMAD_VERSION"); fi
+        ;;
+      oci)
+        retry dnf -y -q install oraclelinux-developer-release-el9
+        packages+=(python39-oci-cli)
+        ;;
+      mkfs.ext4) packages+=(e2fsprogs) ;;
+      *) packages+=("$p") ;;
+    esac
+  done
+  # containerd.io and the distribution's runc exclude each other.
+  retry dnf -y -q --allowerasing install "${packages[@]}"
+}
+
+install_ubuntu() {
+  local p packages=() codename arch
+  # shellcheck source=/dev/null
+  codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
+  arch=$(dpkg --print-architecture)
+  export DEBIAN_FRONTEND=noninteractive
+  # The first boot's own apt runs hold the lock for a while.
+  local apt=(apt-get -y -q -o DPkg::Lock::Timeout=300)
+  retry "${apt[@]}" update
+  retry "${apt[@]}" install curl ca-certificates gnupg
+  for p in "$@"; do
+    case "$p" in
+      docker)
+        retry curl -fsS https://download.docker.com/linux/ubuntu/gpg -o /etc/apt/keyrings/docker.asc
+        put /etc/apt/sources.list.d/docker.list 644 <<<"deb [arch=$arch signed-by=/etc/apt/keyrings/docker.asc] https://download.docker.com/linux/ubuntu $codename stable" || true
+        packages+=("docker-ce=5:$DOCKER_VERSION-1~ubuntu.24.04~$codename" "docker-ce-cli=5:$DOCKER_VERSION-1~ubuntu.24.04~$codename" containerd.io)
+        ;;
+      consul | nomad)
+        retry curl -fsS https://apt.releases.hashicorp.com/gpg -o /etc/apt/keyrings/hashicorp.asc
+        put /etc/apt/sources.list.d/hashicorp.list 644 <<<"deb [arch=$arch signed-by=/etc/apt/keyrings/hashicorp.asc] https://apt.releases.hashicorp.com $codename main" || true
+        if [[ $p == consul ]]; then packages+=("consul=$CONSUL_VERSION-1"); else packages+=("nomad=$NOMAD_VERSION-1"); fi
+        ;;
+      oci)
+        retry "${apt[@]}" install python3-venv
+        [[ -x /opt/oci-cli/bin/pip ]] || python3 -m venv /opt/oci-cli
+        retry /opt/oci-cli/bin/pip install -q "oci-cli==$OCI_CLI_VERSION"
+        ln -sfn /opt/oci-cli/bin/oci /usr/local/bin/oci
+        ;;
+      mkfs.ext4) packages+=(e2fsprogs) ;;
+      *) packages+=("$p") ;;
+    esac
+  done
+  retry "${apt[@]}" update
+  ((${#packages[@]} == 0)) || retry "${apt[@]}" install "${packages[@]}"
+}
+
+# Mirrors and a network that is still coming up: 10 tries in about 3 minutes.
+retry() {
+  local try
+  for try in 1 2 3 4 5 6 7 8 9; do
+    "$@" && return 0
+    log "try $try of 10 failed: $*"
+    sleep $((try * 4))
+  done
+  "$@"
+}
+
+# -------------------------------------------------------------------- cloud
+
+metadata() {
+  curl -fsS --connect-timeout 5 --retry 30 --retry-delay 2 --retry-all-errors \
+    -H 'Authorization: Bearer Oracle' "$METADATA/$1"
+}
+
+# cloud ARGUMENTS: the answer's data; an empty list prints nothing at all.
+cloud() {
+  local out
+  out=$(OCI_CLI_SUPPRESS_FILE_PERMISSIONS_WARNING=True oci "$@" --auth instance_principal) || return
+  if [[ -n $out ]]; then jq -c '.data' <<<"$out"; else echo '[]'; fi
+}
+
+# mine LIST: its elements with this node's tags, one a line.
+mine() {
+  jq -c --arg env "$EMQX_ENV" --arg i "$EMQX_INDEX" \
+    '.[] | select(.["freeform-tags"]["emqx-cluster"] == $env and .["freeform-tags"]["group-index"] == $i)' <<<"$1"
+}
+
+field() { jq -r --arg k "$2" '.[$k] // empty' <<<"$1"; }
+
+# instance_gone ID: true only when that is certain. OCI forgets a terminated instance
+# after a while, and then answers as it does to one who may not ask: so this instance
+# asks for itself, too.
+instance_gone() {
+  local out state
+  if out=$(oci compute instance get --instance-id "$1" --auth instance_principal 2>&1 >"$SCRATCH/instance"); then
+    state=$(jq -r '.data["lifecycle-state"]' "$SCRATCH/instance")
+    [[ $state == TERMINATED || $state == TERMINATING ]]
+  else
+    [[ $out == *NotAuthorizedOrNotFound* ]] && cloud compute instance get --instance-id "$INSTANCE" >/dev/null
+  fi
+}
+
+# claim_volume attaches the node's volume here. The volume goes to one instance
+# only: who has it is node i. So it is never taken from an instance that lives.
+claim_volume() {
+  local end=$((SECONDS + CLAIM_SECONDS)) why volumes volume id list held holder
+  while :; do
+    why=''
+    if ! volumes=$(cloud bv volume list --compartment-id "$COMPARTMENT" --availability-domain "$DOMAIN" --lifecycle-state AVAILABLE --all); then
+      why="asking for volumes failed (do the dynamic group and its policy let this instance?)"
+    else
+      volume=$(mine "$volumes")
+      [[ $(wc -l <<<"$volume") -le 1 ]] || die "more than one volume in $DOMAIN is tagged emqx-cluster=$EMQX_ENV group-index=$EMQX_INDEX"
+      id=$(field "${volume:-null}" id)
+      [[ -n $id ]] || why="no available volume in $DOMAIN is tagged emqx-cluster=$EMQX_ENV group-index=$EMQX_INDEX"
+    fi
+    if [[ -z $why ]] && list=$(cloud compute volume-attachment list --compartment-id "$COMPARTMENT" --volume-id "$id" --all); then
+      held=$(jq -c 'map(select(.["lifecycle-state"] != "DETACHED")) | .[0] // empty' <<<"$list")
+      holder=$(field "${held:-null}" instance-id)
+      if [[ -z $holder ]]; then
+        cloud compute volume-attachment attach --type paravirtualized --instance-id "$INSTANCE" --volume-id "$id" \
+          --device "$DEVICE" --wait-for-state ATTACHED >/dev/null && log "attached volume $id" && continue
+        why="attaching volume $id failed"
+      elif [[ $holder == "$INSTANCE" && $(field "$held" lifecycle-state) == ATTACHED ]]; then
+        return 0
+      elif [[ $holder != "$INSTANCE" ]] && instance_gone "$holder"; then
+        log "volume $id: its instance $holder is gone, detaching"
+        cloud compute volume-attachment detach --volume-attachment-id "$(field "$held" id)" --force --wait-for-state DETACHED >/dev/null && continue
+        why="detaching volume $id from $holder failed"
+      else
+        why="volume $id is $(field "$held" lifecycle-state) to instance $holder, which still lives"
+      fi
+    fi
+    ((SECONDS < end)) || die "claiming the volume: $why; gave up after $CLAIM_SECONDS s"
+    log "waiting: ${why:-asking for attachments failed}"
+    sleep 5
+  done
+}
+
+# claim_address moves the node's reserved address to this instance's VNIC. Whoever
+# holds it is node i no more: this instance has the volume.
+claim_address() {
+  local end=$((SECONDS + CLAIM_SECONDS)) why own subnet all reserved
+  while :; do
+    why='asking for addresses failed'
+    if own=$(cloud network private-ip list --vnic-id "$VNIC" --all) &&
+      subnet=$(jq -r '.[0]["subnet-id"] // empty' <<<"$own") && [[ -n $subnet ]] &&
+      all=$(cloud network private-ip list --subnet-id "$subnet" --all); then
+      reserved=$(mine "$all")
+      [[ $(wc -l <<<"$reserved") -le 1 ]] || die "more than one address in $subnet is tagged emqx-cluster=$EMQX_ENV group-index=$EMQX_INDEX"
+      ADDRESS=$(field "${reserved:-null}" ip-address)
+      if [[ -z $ADDRESS ]]; then
+        why="no address in $subnet is tagged emqx-cluster=$EMQX_ENV group-index=$EMQX_INDEX"
+      elif [[ $(field "$reserved" vnic-id) == "$VNIC" ]]; then
+        return 0
+      else
+        # "private-ip update" has no --vnic-id; this is the command that moves one.
+        cloud network vnic assign-private-ip --vnic-id "$VNIC" --ip-address "$ADDRESS" --unassign-if-already-assigned >/dev/null &&
+          log "assigned address $ADDRESS to $VNIC" && continue
+        why="assigning $ADDRESS failed"
+      fi
+    fi
+    ((SECONDS < end)) || die "claiming the address: $why; gave up after $CLAIM_SECONDS s"
+    log "waiting: $why"
+    sleep 5
+  done
+}
+
+# OCI routes the address to the VNIC; the system has to know it, at every boot.
+configure_address() {
+  INTERFACE=$(ip -j -4 addr show | jq -r --arg a "$PRIMARY" '.[] | select(.addr_info[].local == $a) | .ifname' | head -n 1)
+  [[ -n $INTERFACE ]] || die "no interface has the VNIC's address $PRIMARY"
+  if ! ip -j -4 addr show dev "$INTERFACE" | jq -e --arg a "$ADDRESS" 'any(.[].addr_info[]; .local == $a)' >/dev/null; then
+    ip addr add "$ADDRESS/$PREFIX" dev "$INTERFACE"
+    log "added $ADDRESS/$PREFIX to $INTERFACE"
+  fi
+}
+
+# ------------------------------------------------------------------- volume
+
+# A volume counts as empty only when nothing finds anything on it, and its first
+# MiB is zeros: what a new volume of OCI is.
+volume_is_empty() {
+  local found=0
+  blkid -p "$1" >/dev/null 2>&1 || found=$?
+  ((found == 2)) && [[ -z $(wipefs --noheadings "$1") ]] && cmp -s -n 1048576 "$1" /dev/zero
+}
+
+mount_volume() {
+  local device uuid type label
+  until_true 120 "waiting for $DEVICE" test -b "$DEVICE"
+  device=$(readlink -f "$DEVICE")
+  # The kernel learns of a grown volume by asking.
+  if [[ -w /sys/class/block/${device##*/}/device/rescan ]]; then
+    echo 1 >"/sys/class/block/${device##*/}/device/rescan" || true
+  fi
+  if volume_is_empty "$device"; then
+    log "making a file system on the empty volume $device"
+    mkfs.ext4 -q -m 1 -L "$LABEL" "$device"
+  fi
+  type=$(blkid -p -o value -s TYPE "$device" || true)
+  label=$(blkid -p -o value -s LABEL "$device" || true)
+  uuid=$(blkid -p -o value -s UUID "$device" || true)
+  [[ $type == ext4 ]] || die "volume $device is not empty and holds no ext4 (found: ${type:-unknown data}): not touching it"
+  [[ $label == "$LABEL" ]] || die "volume $device holds a file system labelled '$label', not '$LABEL': not using it; if it is this node's, run: e2label $device $LABEL"
+
+  if ! mountpoint -q "$MOUNT"; then
+    # What is under the mount is for nobody: EMQX must not start beside its volume.
+    mkdir -p "$MOUNT"
+    chmod 0700 "$MOUNT"
+    local code=0
+    fsck.ext4 -p "$device" || code=$?
+    ((code < 4)) || die "checking the file system of $device: fsck.ext4 -p ended with $code; repair it by hand"
+  fi
+  if ! grep -q "^UUID=$uuid $MOUNT " /etc/fstab; then
+    sed -i "\| $MOUNT |d" /etc/fstab
+    echo "UUID=$uuid $MOUNT ext4 defaults,noatime,nofail,_netdev 0 2" >>/etc/fstab
+    systemctl daemon-reload
+    log "wrote $MOUNT into /etc/fstab"
+  fi
+  if ! mountpoint -q "$MOUNT"; then
+    # By device: udev may not have made the link of the UUID yet.
+    mount -t ext4 -o noatime "$device" "$MOUNT"
+    log "mounted $device on $MOUNT"
+  fi
+  [[ $(readlink -f "$(findmnt -n -o SOURCE "$MOUNT")") == "$device" ]] || die "$MOUNT is a mount of something else than $device"
+  # A no-op unless the volume grew.
+  resize2fs "$device" 2>&1 | grep -v -e '^resize2fs' -e 'Nothing to do' -e '^$' || true
+  [[ $(stat -c %u:%g "$MOUNT") == $EMQX_UID:$EMQX_UID ]] || chown "$EMQX_UID:$EMQX_UID" "$MOUNT"
+
+  mkdir -p "${LINK%/*}"
+  if [[ $(readlink "$LINK" || true) != "$MOUNT" ]]; then
+    [[ ! -e $LINK || -L $LINK ]] || die "$LINK exists and is no link to $MOUNT"
+    ln -sfn "$MOUNT" "$LINK"
+    log "linked $LINK to $MOUNT"
+  fi
+}
+
+# ------------------------------------------------------------------- system
+
+# One connection is two files in HAProxy, one in EMQX, and up to two local ports.
+# The limits are EMQX's tuning guide's; the kernel keeps the ports in use here.
+tune_kernel() {
+  local key value was
+  put /etc/sysctl.d/90-emqx.conf 644 <<END || true
+fs.file-max = 2097152
+fs.nr_open = $((NOFILE > 2097152 ? NOFILE : 2097152))
+net.core.somaxconn = 32768
+net.core.netdev_max_backlog = 16384
+net.core.rmem_default = 262144
+net.core.wmem_default = 262144
+net.core.rmem_max = 16777216
+net.core.wmem_max = 16777216
+net.core.optmem_max = 16777216
+net.ipv4.tcp_max_syn_backlog = 16384
+net.ipv4.ip_local_port_range = 1024 65535
+net.ipv4.ip_local_reserved_ports = $RESERVED_PORTS
+net.ipv4.tcp_rmem = 1024 4096 16777216
+net.ipv4.tcp_wmem = 1024 4096 16777216
+net.ipv4.tcp_max_tw_buckets = 1048576
+net.ipv4.tcp_fin_timeout = 15
+net.netfilter.nf_conntrack_max = 1000000
+net.netfilter.nf_conntrack_tcp_timeout_time_wait = 30
+vm.swappiness = 1
+END
+  while IFS=' =' read -r key value; do
+    was=$(sysctl -n "$key" 2>/dev/null | tr '\t' ' ') || true
+    [[ $was != "$value" ]] || continue
+    sysctl -q -w "$key=$value" >/dev/null 2>&1 || log "the kernel refuses $key = $value (it is: ${was:-not there})"
+  done </etc/sysctl.d/90-emqx.conf
+}
+
+# OCI's images close every port but SSH. Here the network security groups are the
+# firewall; rules for OCI's own services (boot volume, metadata) stay.
+open_firewall() {
+  local chain rules=/etc/iptables/rules.v4
+  if have firewall-cmd && systemctl is-active --quiet firewalld; then
+    systemctl disable --now firewalld
+    log "stopped firewalld"
+  fi
+  if [[ -f $rules ]] && grep -qE '^-A (INPUT|FORWARD) -j REJECT' "$rules"; then
+    for chain in INPUT FORWARD; do
+      while iptables -D "$chain" -j REJECT --reject-with icmp-host-prohibited 2>/dev/null; do :; done
+    done
+    sed -i -E '/^-A (INPUT|FORWARD) -j REJECT/d' "$rules"
+    log "removed the REJECT rules of $rules"
+  fi
+}
+
+resolved() { systemctl is-active --quiet systemd-resolved; }
+
+# Names in .consul come from the local agent, all others from where they came.
+resolve_consul() {
+  if resolved; then
+    if put /etc/systemd/resolved.conf.d/consul.conf 644 <<<$'[Resolve]\nDNS=127.0.0.1:8600\nDNSSEC=false\nDomains=~consul'; then
+      systemctl restart systemd-resolved
+    fi
+    return
+  fi
+  local upstream=/etc/emqx-resolv.conf restart=0
+  if have nmcli && [[ -d /etc/NetworkManager/conf.d ]]; then
+    # Or it would write /etc/resolv.conf again.
+    if put /etc/NetworkManager/conf.d/90-emqx-dns.conf 644 <<<$'[main]\ndns=none'; then
+      nmcli general reload conf
+    fi
+  fi
+  if ! grep -q '^nameserver 127\.0\.0\.1$' /etc/resolv.conf; then
+    put "$upstream" 644 </etc/resolv.conf && restart=1
+  fi
+  put /etc/dnsmasq.d/consul.conf 644 <<END && restart=1
+listen-address=127.0.0.1
+bind-interfaces
+no-negcache
+resolv-file=$upstream
+server=/consul/127.0.0.1#8600
+END
+  if ((restart)) || ! systemctl is-active --quiet dnsmasq; then
+    systemctl enable dnsmasq
+    systemctl restart dnsmasq
+  fi
+  { echo 'nameserver 127.0.0.1'; grep -E '^(search|domain|options)' "$upstream" || true; } | put_resolv
+}
+
+# A link would lead elsewhere.
+put_resolv() {
+  [[ ! -L /etc/resolv.conf ]] || rm -f /etc/resolv.conf
+  put /etc/resolv.conf 644 || true
+}
+
+# unit_limits UNIT FILES: true when the drop-in changed.
+unit_limits() {
+  put "/etc/systemd/system/$1.service.d/emqx.conf" 644 <<<$'[Service]\nLimitNOFILE='"$2" || return 1
+  systemctl daemon-reload
+}
+
+# start UNIT CHANGED: restarts a unit whose files changed, starts one that is down.
+start() {
+  if (($2)); then
+    systemctl restart "$1"
+    log "restarted $1"
+  elif ! systemctl is-active --quiet "$1"; then
+    systemctl start "$1"
+    log "started $1"
+  fi
+}
+
+start_docker() {
+  local changed=0
+  unit_limits docker "$NOFILE" && changed=1
+  # Restarting it would stop the containers of a running node.
+  if systemctl is-active --quiet docker && [[ -n $(docker ps -q 2>/dev/null) ]]; then
+    ((changed == 0)) || log "docker runs containers: its new limits hold from its next start on"
+    changed=0
+  fi
+  systemctl enable docker
+  start docker "$changed"
+  until_true 120 "waiting for docker" docker info >/dev/null
+}
+
+# Address, name and id of the agent outlive the instance: a relaunched one is the
+# same node to Consul at once, and not a second one with a taken name.
+start_consul() {
+  local changed=0 h config
+  h=$(printf 'emqx-oci/%s/%s' "$EMQX_ENV" "$EMQX_INDEX" | sha1sum)
+  unit_limits consul 65536 && changed=1
+  config=$(jq -n --arg dc "$DATACENTER" --arg node "$NODE" --arg addr "$ADDRESS" --argjson join "$CONSUL_SERVERS" \
+    --arg id "${h:0:8}-${h:8:4}-5${h:13:3}-a${h:17:3}-${h:20:12}" '{
+      server: false, datacenter: $dc, node_name: $node, node_id: $id, data_dir: "/opt/consul",
+      bind_addr: $addr, advertise_addr: $addr, client_addr: "127.0.0.1",
+      retry_join: $join, retry_interval: "5s", leave_on_terminate: true, rejoin_after_leave: true,
+      disable_update_check: true
+    }')
+  put /etc/consul.d/emqx.json 644 <<<"$config" && changed=1
+  start consul "$changed"
+  until_true 300 "waiting for Consul (are its servers reachable: $CONSUL_SERVERS?)" consul_ready
+}
+
+consul_ready() { [[ $(curl -fsS --max-time 5 http://127.0.0.1:8500/v1/status/leader 2>/dev/null) == *:* ]]; }
+
+# Nomad keeps the allocations when it stops: a restart of the agent is no restart of
+# the broker. Images stay: one that the registry lost must still start.
+start_nomad() {
+  local changed=0 config
+  # The package's file makes every machine a server.
+  if [[ -f /etc/nomad.d/nomad.hcl ]]; then
+    mv /etc/nomad.d/nomad.hcl /etc/nomad.d/nomad.hcl.package
+    changed=1
+  fi
+  unit_limits nomad 65536 && changed=1
+  config=$(jq -n --arg region "$NOMAD_REGION" --arg dc "$DATACENTER" --arg node "$NODE" --arg addr "$ADDRESS" --arg if "$INTERFACE" \
+    --arg env "$EMQX_ENV" --arg i "$EMQX_INDEX" --arg path "$LINK" --arg kill "$MAX_KILL_TIMEOUT" \
+    --argjson join "$NOMAD_SERVERS" --argjson min "$PORT_MIN" --argjson max "$PORT_MAX" '{
+      region: $region, datacenter: $dc, name: $node, data_dir: "/opt/nomad/data", bind_addr: $addr,
+      addresses: {http: ("127.0.0.1 " + $addr)}, advertise: {http: $addr},
+      leave_on_terminate: false, leave_on_interrupt: false, disable_update_check: true,
+      server: {enabled: false},
+      client: {
+        enabled: true, network_interface: $if, server_join: {retry_join: $join, retry_interval: "5s"},
+        meta: {pool_type: "emqx", "group-index": $i, emqx_cluster: $env},
+        host_volume: {"emqx[\($i)]": {path: $path, read_only: false}},
+        host_network: {emqx: {cidr: ($addr + "/32")}},
+        max_kill_timeout: $kill, min_dynamic_port: $min, max_dynamic_port: $max,
+        options: {"fingerprint.denylist": "env_aws,env_gce,env_azure,env_digitalocean"}
+      },
+      consul: {address: "127.0.0.1:8500"},
+      telemetry: {publish_allocation_metrics: true, publish_node_metrics: true, prometheus_metrics: true},
+      plugin: {docker: {config: {gc: {image: false}, volumes: {enabled: true}}}}
+    }')
+  put /etc/nomad.d/emqx.json 644 <<<"$config" && changed=1
+  start nomad "$changed"
+  until_true 300 "waiting for Nomad (are its servers reachable: $NOMAD_SERVERS?)" nomad_ready
+}
+
+nomad_ready() {
+  curl -fsS --max-time 5 'http://127.0.0.1:4646/v1/agent/health?type=client' 2>/dev/null | jq -e '.client.ok' >/dev/null 2>&1
+}
+
+# Address and mount come first at every boot, so the agents are not enabled:
+# this service starts them.
+install_self() {
+  [[ $0 == "$SELF" ]] || put "$SELF" 755 <"$0" || true
+  put /etc/systemd/system/emqx-boot.service 644 <<END || return 0
+[Unit]
+Description=Claims volume and address of the EMQX node, starts Consul and Nomad
+Wants=network-online.target
+After=network-online.target remote-fs.target docker.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=$SELF
+Restart=on-failure
+RestartSec=30
+
+[Install]
+WantedBy=multi-user.target
+END
+  systemctl daemon-reload
+  systemctl enable emqx-boot
+}
+
+main() {
+  log "booting $NODE"
+  [[ $EUID == 0 ]] || die "must run as root"
+  mkdir -p "${DONE%/*}"
+  SCRATCH=$(mktemp -d)
+  trap 'rm -rf "$SCRATCH"' EXIT
+  install_self
+  install_packages
+
+  local instance vnic
+  instance=$(metadata instance/)
+  vnic=$(metadata vnics/ | jq -c '.[0]')
+  INSTANCE=$(field "$instance" id)
+  COMPARTMENT=$(field "$instance" compartmentId)
+  DOMAIN=$(field "$instance" availabilityDomain)
+  VNIC=$(field "$vnic" vnicId)
+  PRIMARY=$(field "$vnic" privateIp)
+  PREFIX=$(field "$vnic" subnetCidrBlock | cut -d/ -f2)
+
+  tune_kernel
+  open_firewall
+  claim_volume
+  mount_volume
+  claim_address
+  configure_address
+  start_consul
+  resolve_consul
+  start_docker
+  start_nomad
+  sha256sum <"$0" | put "$DONE" 644 || true
+  log "done: $NODE is $ADDRESS, its volume is on $MOUNT"
+}
+
+# One run at a time: cloud-init's and the service's may meet at the first boot.
+exec 9>/run/emqx-boot.lock
+flock 9
+main 2>&1 9>&- | tee -a "$LOG"
