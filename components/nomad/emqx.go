@@ -16,9 +16,9 @@ type EMQXArgs struct {
 
 	// Optional.
 
-	// JobOptions go to the Nomad job itself: hooks of a component do not reach
-	// its children.
-	JobOptions []pulumi.ResourceOption
+	// ChildOptions go to the Nomad job itself: hooks and dependencies of a
+	// component do not reach its children.
+	ChildOptions []pulumi.ResourceOption
 }
 
 // EMQX is the job of the cluster: one group, one allocation per node, updated
@@ -26,10 +26,13 @@ type EMQXArgs struct {
 // resource only registers the job (detach); whether the deployment succeeds is
 // watched by gates (decision 15).
 //
-//	cluster, err := nomad.NewEMQX(ctx, "emqx", &nomad.EMQXArgs{EMQXVars: nomad.EMQXVars{
-//		Environment: "prod", Datacenter: "dc1", NodeCount: 3, Image: "emqx/emqx:5.8.9",
-//		CPU: 2000, MemoryMB: 4096, KeepAliveMax: 600, NoFile: 1048576,
-//	}}, pulumi.DependsOn([]pulumi.Resource{pools, secrets, members}))
+//	cluster, err := nomad.NewEMQX(ctx, "emqx", &nomad.EMQXArgs{
+//		EMQXVars: nomad.EMQXVars{
+//			Environment: "prod", Datacenter: "dc1", NodeCount: 3, Image: "emqx/emqx:5.8.9",
+//			CPU: 2000, MemoryMB: 4096, KeepAliveMax: 600, NoFile: 1048576,
+//		},
+//		ChildOptions: []pulumi.ResourceOption{pulumi.DependsOn([]pulumi.Resource{pools, secrets, members})},
+//	})
 type EMQX struct {
 	pulumi.ResourceState
 
@@ -54,7 +57,7 @@ func NewEMQX(ctx *pulumi.Context, name string, args *EMQXArgs, opts ...pulumi.Re
 	if err := ctx.RegisterComponentResource(emqxToken, name, e, opts...); err != nil {
 		return nil, err
 	}
-	job, err := newJob(ctx, name, EMQXJob, vars, e, a.JobOptions)
+	job, err := newJob(ctx, name, EMQXJob, vars, e, a.ChildOptions)
 	if err != nil {
 		return nil, fmt.Errorf("creating Nomad job %q: %w", e.JobID, err)
 	}

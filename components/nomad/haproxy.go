@@ -16,18 +16,21 @@ type HAProxyArgs struct {
 
 	// Optional.
 
-	// JobOptions go to the Nomad job itself: hooks of a component do not reach
-	// its children.
-	JobOptions []pulumi.ResourceOption
+	// ChildOptions go to the Nomad job itself: hooks and dependencies of a
+	// component do not reach its children.
+	ChildOptions []pulumi.ResourceOption
 }
 
 // HAProxy is the job of the proxies, as many as nodes, on the fixed client
 // ports. They find EMQX by Consul's SRV records.
 //
-//	proxies, err := nomad.NewHAProxy(ctx, "haproxy", &nomad.HAProxyArgs{HAProxyVars: nomad.HAProxyVars{
-//		Environment: "prod", Datacenter: "dc1", NodeCount: 3, Image: "haproxy:3.0.12-alpine",
-//		CPU: 1000, MaxConn: 50000, NoFile: 101000, KeepAliveMax: 600,
-//	}}, pulumi.DependsOn([]pulumi.Resource{cluster}))
+//	proxies, err := nomad.NewHAProxy(ctx, "haproxy", &nomad.HAProxyArgs{
+//		HAProxyVars: nomad.HAProxyVars{
+//			Environment: "prod", Datacenter: "dc1", NodeCount: 3, Image: "haproxy:3.0.12",
+//			CPU: 1000, MaxConn: 50000, NoFile: 101000, KeepAliveMax: 600,
+//		},
+//		ChildOptions: []pulumi.ResourceOption{pulumi.DependsOn([]pulumi.Resource{cluster})},
+//	})
 type HAProxy struct {
 	pulumi.ResourceState
 
@@ -52,7 +55,7 @@ func NewHAProxy(ctx *pulumi.Context, name string, args *HAProxyArgs, opts ...pul
 	if err := ctx.RegisterComponentResource(haproxyToken, name, h, opts...); err != nil {
 		return nil, err
 	}
-	job, err := newJob(ctx, name, HAProxyJob, vars, h, a.JobOptions)
+	job, err := newJob(ctx, name, HAProxyJob, vars, h, a.ChildOptions)
 	if err != nil {
 		return nil, fmt.Errorf("creating Nomad job %q: %w", h.JobID, err)
 	}

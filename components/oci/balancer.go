@@ -1,0 +1,236 @@
+package oci
+
+import (
+	"fmt"
+
+	"github.com/pulumi/pulumi-oci/sdk/v3/go/oci/networkloadbalancer"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/emqx-oci/emqx-oci/components/cluster"
+	"github.com/emqx-oci/emqx-oci/components/fault"
+)
+
+const loadBalancerToken = "emqx:oci:LoadBalancer"
+
+// Backend is a node that the balancer sends clients to.
+type Backend struct {
+	// Name of the node. Without a name OCI's provider would pick a random one.
+	Name string
+	// Address is the node's reserved address, stable over a relaunch.
+	Address pulumi.StringInput
+}
+
+// HealthCheck is how the balancer asks HAProxy. Zero fields take OCI's own
+// defaults.
+type HealthCheck struct {
+	// IntervalSeconds between checks, 1 to 1800; default 10.
+	IntervalSeconds int
+	// TimeoutSeconds of one check, 1 to 600 and at most the interval; default 3.
+	TimeoutSeconds int
+	// Retries before a backend changes state, 1 to 10; default 3.
+	Retries int
+}
+
+// LoadBalancerArgs describe a network load balancer without its listeners.
+type LoadBalancerArgs struct {
+	// Required.
+
+	// Environment names the balancer and its tags.
+	Environment string
+	// CompartmentID is the OCID of the compartment.
+	CompartmentID string
+	// SubnetID is the OCID of the balancer's subnet, a public one unless Private.
+	SubnetID string
+	// SecurityGroupID is the OCID of the balancer's network security group.
+	SecurityGroupID pulumi.StringInput
+	// Listeners get one backend set each, of the same name.
+	Listeners []cluster.Listener
+	// Backends are in every set, on the listener's port.
+	Backends []Backend
+
+	// Defaulted.
+
+	// Health is the check of every backend set: HTTP on HAProxy's admin port.
+	Health HealthCheck
+
+	// Optional.
+
+	// Private keeps the balancer without a public address.
+	Private bool
+	// Tags are extra freeform tags.
+	Tags map[string]string
+}
+
+// LoadBalancer is OCI's network load balancer with its backend sets and
+// backends, and not yet a listener: all of this is slow and may be created
+// while the nodes boot, and no client gets in before [Listeners].
+//
+// The children are created strictly one after another: the service answers 409
+// to parallel changes of one balancer.
+//
+//	balancer, err := oci.NewLoadBalancer(ctx, "balancer", &oci.LoadBalancerArgs{
+//		Environment:     "prod",
+//		CompartmentID:   "ocid1.compartment.oc1..example",
+//		SubnetID:        "ocid1.subnet.oc1.eu-frankfurt-1.example",
+//		SecurityGroupID: groups.BalancerID,
+//		Listeners:       cluster.Listeners(true),
+//		Backends:        []oci.Backend{{Name: "emqx-prod-0", Address: addresses.IP(0)}},
+//	})
+type LoadBalancer struct {
+	pulumi.ResourceState
+
+	// ID is the balancer's OCID.
+	ID pulumi.StringOutput
+	// Address is what clients reach: the public address, or the private one of
+	// a private balancer.
+	Address pulumi.StringOutput
+
+	sets map[string]*networkloadbalancer.BackendSet
+	// last is the youngest child; the next one waits for it.
+	last pulumi.Resource
+}
+
+// NewLoadBalancer registers the balancer, its sets and backends; every fault of
+// args is reported before anything is.
+func NewLoadBalancer(ctx *pulumi.Context, name string, args *LoadBalancerArgs, opts ...pulumi.ResourceOption) (*LoadBalancer, error) {
+	a := LoadBalancerArgs{}
+	if args != nil {
+		a = *args
+	}
+	a.setDefaults()
+	if err := a.validate(); err != nil {
+		return nil, fmt.Errorf("creating load balancer %q: %w", name, err)
+	}
+	b := &LoadBalancer{sets: map[string]*networkloadbalancer.BackendSet{}}
+	if err := ctx.RegisterComponentResource(loadBalancerToken, name, b, opts...); err != nil {
+		return nil, err
+	}
+	shell, err := networkloadbalancer.NewNetworkLoadBalancer(ctx, name, &networkloadbalancer.NetworkLoadBalancerArgs{
+		CompartmentId:           pulumi.String(a.CompartmentID),
+		SubnetId:                pulumi.String(a.SubnetID),
+		DisplayName:             pulumi.String("emqx-" + a.Environment),
+		IsPrivate:               pulumi.Bool(a.Private),
+		NetworkSecurityGroupIds: pulumi.StringArray{a.SecurityGroupID},
+		FreeformTags:            pulumi.ToStringMap(cluster.Tags(a.Environment, a.Tags)),
+	}, pulumi.Parent(b))
+	if err != nil {
+		return nil, fmt.Errorf("creating network load balancer %q: %w", name, err)
+	}
+	b.ID, b.last = shell.ID().ToStringOutput(), shell
+	if err := b.addSets(ctx, name, &a); err != nil {
+		return nil, err
+	}
+	if err := b.addBackends(ctx, name, &a); err != nil {
+		return nil, err
+	}
+	b.Address = shell.IpAddresses.ApplyT(func(found []networkloadbalancer.NetworkLoadBalancerIpAddress) (string, error) {
+		return clientAddress(found, a.Private)
+	}).(pulumi.StringOutput)
+	return b, ctx.RegisterResourceOutputs(b, pulumi.Map{"id": b.ID, "address": b.Address})
+}
+
+func (b *LoadBalancer) addSets(ctx *pulumi.Context, name string, a *LoadBalancerArgs) error {
+	for _, l := range a.Listeners {
+		set, err := networkloadbalancer.NewBackendSet(ctx, name+"-"+l.Name, &networkloadbalancer.BackendSetArgs{
+			NetworkLoadBalancerId: b.ID,
+			Name:                  pulumi.String(l.Name),
+			Policy:                pulumi.String("FIVE_TUPLE"),
+			// Off, all clients would share one source address, and a node could
+			// hold about 64,500 connections a listener (decision 7).
+			IsPreserveSource: pulumi.Bool(true),
+			HealthChecker: networkloadbalancer.BackendSetHealthCheckerArgs{
+				Protocol:         pulumi.String("HTTP"),
+				Port:             pulumi.Int(cluster.ProxyAdmin),
+				UrlPath:          pulumi.String(cluster.HealthPath),
+				ReturnCode:       pulumi.Int(200),
+				IntervalInMillis: pulumi.Int(a.Health.IntervalSeconds * 1000),
+				TimeoutInMillis:  pulumi.Int(a.Health.TimeoutSeconds * 1000),
+				Retries:          pulumi.Int(a.Health.Retries),
+			},
+		}, b.next()...)
+		if err != nil {
+			return fmt.Errorf("creating backend set %q: %w", l.Name, err)
+		}
+		b.sets[l.Name], b.last = set, set
+	}
+	return nil
+}
+
+func (b *LoadBalancer) addBackends(ctx *pulumi.Context, name string, a *LoadBalancerArgs) error {
+	for _, l := range a.Listeners {
+		for _, node := range a.Backends {
+			backend, err := networkloadbalancer.NewBackend(ctx, fmt.Sprintf("%s-%s-%s", name, l.Name, node.Name),
+				&networkloadbalancer.BackendArgs{
+					NetworkLoadBalancerId: b.ID,
+					BackendSetName:        b.sets[l.Name].Name,
+					Name:                  pulumi.String(node.Name),
+					IpAddress:             node.Address.ToStringOutput().ToStringPtrOutput(),
+					Port:                  pulumi.Int(l.Port),
+				}, b.next()...)
+			if err != nil {
+				return fmt.Errorf("creating backend %q of set %q: %w", node.Name, l.Name, err)
+			}
+			b.last = backend
+		}
+	}
+	return nil
+}
+
+// next are the options of the balancer's next child.
+func (b *LoadBalancer) next() []pulumi.ResourceOption {
+	return []pulumi.ResourceOption{pulumi.Parent(b), pulumi.DependsOn([]pulumi.Resource{b.last})}
+}
+
+// clientAddress picks the address that clients reach: a public balancer lists
+// its private address too.
+func clientAddress(found []networkloadbalancer.NetworkLoadBalancerIpAddress, private bool) (string, error) {
+	for _, a := range found {
+		public := a.IsPublic != nil && *a.IsPublic
+		if a.IpAddress != nil && *a.IpAddress != "" && public != private {
+			return *a.IpAddress, nil
+		}
+	}
+	kind := "public"
+	if private {
+		kind = "private"
+	}
+	return "", fmt.Errorf("reading the balancer's addresses: none of %d is %s; look at its subnet", len(found), kind)
+}
+
+func (a *LoadBalancerArgs) setDefaults() {
+	if a.Health.IntervalSeconds == 0 {
+		a.Health.IntervalSeconds = 10
+	}
+	if a.Health.TimeoutSeconds == 0 {
+		a.Health.TimeoutSeconds = 3
+	}
+	if a.Health.Retries == 0 {
+		a.Health.Retries = 3
+	}
+}
+
+func (a *LoadBalancerArgs) validate() error {
+	var f fault.List
+	f.Require("environment", a.Environment)
+	f.Require("compartmentId", a.CompartmentID)
+	f.Require("subnetId", a.SubnetID)
+	if a.SecurityGroupID == nil {
+		f.Add("securityGroupId", "must be set")
+	}
+	if len(a.Listeners) == 0 {
+		f.Add("listeners", "must hold at least one listener")
+	}
+	if len(a.Backends) == 0 {
+		f.Add("backends", "must hold at least one backend")
+	}
+	for i, b := range a.Backends {
+		f.Require(fmt.Sprintf("backends[%d].name", i), b.Name)
+		if b.Address == nil {
+			f.Add(fmt.Sprintf("backends[%d].address", i), "must be set")
+		}
+	}
+	f.Range("health.intervalSeconds", a.Health.IntervalSeconds, 1, 1800)
+	f.Range("health.timeoutSeconds", a.Health.TimeoutSeconds, 1, min(600, max(a.Health.IntervalSeconds, 1)))
+	f.Range("health.retries", a.Health.Retries, 1, 10)
+	return f.Err()
+}

@@ -1,0 +1,225 @@
+package oci
+
+import (
+	"encoding/base64"
+	"fmt"
+
+	"github.com/pulumi/pulumi-oci/sdk/v3/go/oci/core"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/emqx-oci/emqx-oci/components/cluster"
+	"github.com/emqx-oci/emqx-oci/components/fault"
+)
+
+const instancePoolsToken = "emqx:oci:InstancePools"
+
+// userDataLimit is OCI's bound on an instance's metadata, all of it together
+// and encoded: 32,000 bytes.
+const userDataLimit = 32000
+
+// InstancePoolsArgs describe the instances of a cluster.
+type InstancePoolsArgs struct {
+	// Required.
+
+	// Environment names the cluster in tags.
+	Environment string
+	// CompartmentID is the OCID of the compartment.
+	CompartmentID string
+	// SubnetID is the OCID of the nodes' private subnet.
+	SubnetID string
+	// ImageID is the OCID of an Oracle Linux 9 or Ubuntu 24.04 image.
+	ImageID string
+	// Shape of the instances: "VM.Standard.E5.Flex".
+	Shape string
+	// SecurityGroupID is the OCID of the nodes' network security group.
+	SecurityGroupID pulumi.StringInput
+	// Nodes get one pool each, in their availability domain.
+	Nodes []cluster.Node
+	// Boot is what the boot script is told; Index is set for each node. It may
+	// hold only what is known at plan time, or every preview would show all
+	// instance configurations as replaced.
+	Boot BootArgs
+
+	// Defaulted.
+
+	// OCPUs of a flexible shape; default 2.
+	OCPUs float64
+	// MemoryGB of a flexible shape; default 16.
+	MemoryGB float64
+	// BootVolumeGB is the size of the boot volume, 50 to 32768; default 50.
+	BootVolumeGB int
+
+	// Optional.
+
+	// Needs are what must exist before a node boots and while it lives, by node
+	// index: its volume and its address. Given per node, a pool starts as soon as
+	// its own are there, and at scale-in goes before them.
+	Needs [][]pulumi.Resource
+	// SSHKey is an authorized public key; empty means no login.
+	SSHKey string
+	// Tags are extra freeform tags.
+	Tags map[string]string
+}
+
+// InstancePools are one pool of size 1 per node, so that OCI relaunches a dead
+// instance by itself, each with an instance configuration of its own: user data
+// differs by index. A configuration cannot be updated: a change creates the new
+// one, moves the pool to it and deletes the old one last (OCI answers 409 to
+// the delete of one in use). Instances that run are left alone.
+//
+//	pools, err := oci.NewInstancePools(ctx, "pools", &oci.InstancePoolsArgs{
+//		Environment:     "prod",
+//		CompartmentID:   "ocid1.compartment.oc1..example",
+//		SubnetID:        "ocid1.subnet.oc1.eu-frankfurt-1.example",
+//		ImageID:         "ocid1.image.oc1.eu-frankfurt-1.example",
+//		Shape:           "VM.Standard.E5.Flex",
+//		SecurityGroupID: groups.NodesID,
+//		Nodes:           nodes,
+//		Boot:            oci.BootArgs{Environment: "prod"},
+//		Needs:           [][]pulumi.Resource{{volumes.Each[0], addresses.Each[0]}},
+//	})
+type InstancePools struct {
+	pulumi.ResourceState
+
+	// IDs are the pools' OCIDs, by node index.
+	IDs pulumi.StringArrayOutput
+}
+
+// NewInstancePools registers the pools; every fault of args is reported before
+// anything is.
+func NewInstancePools(ctx *pulumi.Context, name string, args *InstancePoolsArgs, opts ...pulumi.ResourceOption) (*InstancePools, error) {
+	a := InstancePoolsArgs{}
+	if args != nil {
+		a = *args
+	}
+	a.setDefaults()
+	if err := a.validate(); err != nil {
+		return nil, fmt.Errorf("creating instance pools %q: %w", name, err)
+	}
+	scripts := make([]string, len(a.Nodes))
+	for i, n := range a.Nodes {
+		boot := a.Boot
+		boot.Index = n.Index
+		script, err := BootScript(boot)
+		if err != nil {
+			return nil, fmt.Errorf("rendering the boot script of node %q: %w", n.Name, err)
+		}
+		scripts[i] = base64.StdEncoding.EncodeToString([]byte(script))
+		if size := len(scripts[i]) + len(a.SSHKey); size > userDataLimit {
+			return nil, fmt.Errorf("rendering the boot script of node %q: user data and keys take %d bytes, OCI allows %d",
+				n.Name, size, userDataLimit)
+		}
+	}
+	p := &InstancePools{}
+	if err := ctx.RegisterComponentResource(instancePoolsToken, name, p, opts...); err != nil {
+		return nil, err
+	}
+	ids := pulumi.StringArray{}
+	for i, n := range a.Nodes {
+		pool, err := a.newPool(ctx, childName(name, n), n, scripts[i], pulumi.Parent(p))
+		if err != nil {
+			return nil, fmt.Errorf("creating instance pool %q: %w", n.Name, err)
+		}
+		ids = append(ids, pool.ID())
+	}
+	p.IDs = ids.ToStringArrayOutput()
+	return p, ctx.RegisterResourceOutputs(p, pulumi.Map{"ids": p.IDs})
+}
+
+func (a *InstancePoolsArgs) newPool(
+	ctx *pulumi.Context, name string, n cluster.Node, userData string, parent pulumi.ResourceOption,
+) (*core.InstancePool, error) {
+	tags := cluster.NodeTags(a.Environment, n.Index, a.Tags)
+	var needs []pulumi.Resource
+	if len(a.Needs) > 0 {
+		needs = a.Needs[n.Index]
+	}
+	metadata := pulumi.StringMap{"user_data": pulumi.String(userData)}
+	if a.SSHKey != "" {
+		metadata["ssh_authorized_keys"] = pulumi.String(a.SSHKey)
+	}
+	config, err := core.NewInstanceConfiguration(ctx, name+"-config", &core.InstanceConfigurationArgs{
+		CompartmentId: pulumi.String(a.CompartmentID),
+		DisplayName:   pulumi.String(n.Name),
+		FreeformTags:  pulumi.ToStringMap(tags),
+		InstanceDetails: core.InstanceConfigurationInstanceDetailsArgs{
+			InstanceType: pulumi.String("compute"),
+			LaunchDetails: core.InstanceConfigurationInstanceDetailsLaunchDetailsArgs{
+				CompartmentId: pulumi.String(a.CompartmentID),
+				DisplayName:   pulumi.String(n.Name),
+				FreeformTags:  pulumi.ToStringMap(tags),
+				Shape:         pulumi.String(a.Shape),
+				ShapeConfig: core.InstanceConfigurationInstanceDetailsLaunchDetailsShapeConfigArgs{
+					Ocpus:       pulumi.Float64(a.OCPUs),
+					MemoryInGbs: pulumi.Float64(a.MemoryGB),
+				},
+				SourceDetails: core.InstanceConfigurationInstanceDetailsLaunchDetailsSourceDetailsArgs{
+					SourceType:          pulumi.String("image"),
+					ImageId:             pulumi.String(a.ImageID),
+					BootVolumeSizeInGbs: pulumi.String(fmt.Sprint(a.BootVolumeGB)),
+				},
+				// No hostname label: while a pool relaunches, the dead instance
+				// still holds it, and the new one would be refused.
+				CreateVnicDetails: core.InstanceConfigurationInstanceDetailsLaunchDetailsCreateVnicDetailsArgs{
+					SubnetId:       pulumi.String(a.SubnetID),
+					NsgIds:         pulumi.StringArray{a.SecurityGroupID},
+					AssignPublicIp: pulumi.Bool(false),
+				},
+				Metadata: metadata,
+			},
+		},
+	}, parent)
+	if err != nil {
+		return nil, err
+	}
+	return core.NewInstancePool(ctx, name, &core.InstancePoolArgs{
+		CompartmentId:                pulumi.String(a.CompartmentID),
+		DisplayName:                  pulumi.String(n.Name),
+		FreeformTags:                 pulumi.ToStringMap(tags),
+		InstanceConfigurationId:      config.ID(),
+		InstanceDisplayNameFormatter: pulumi.String(n.Name),
+		Size:                         pulumi.Int(1),
+		PlacementConfigurations: core.InstancePoolPlacementConfigurationArray{
+			core.InstancePoolPlacementConfigurationArgs{
+				AvailabilityDomain: pulumi.String(n.AvailabilityDomain),
+				PrimarySubnetId:    pulumi.String(a.SubnetID),
+			},
+		},
+	}, parent, pulumi.DependsOn(needs))
+}
+
+func (a *InstancePoolsArgs) setDefaults() {
+	if a.OCPUs == 0 {
+		a.OCPUs = 2
+	}
+	if a.MemoryGB == 0 {
+		a.MemoryGB = 16
+	}
+	if a.BootVolumeGB == 0 {
+		a.BootVolumeGB = 50
+	}
+}
+
+func (a *InstancePoolsArgs) validate() error {
+	var f fault.List
+	f.Require("environment", a.Environment)
+	f.Require("compartmentId", a.CompartmentID)
+	f.Require("subnetId", a.SubnetID)
+	f.Require("imageId", a.ImageID)
+	f.Require("shape", a.Shape)
+	if a.SecurityGroupID == nil {
+		f.Add("securityGroupId", "must be set")
+	}
+	requireNodes(&f, a.Nodes)
+	if len(a.Needs) != 0 && len(a.Needs) != len(a.Nodes) {
+		f.Add("needs", "must hold one list for each of %d nodes, got %d", len(a.Nodes), len(a.Needs))
+	}
+	if a.OCPUs < 1 {
+		f.Add("ocpus", "must be at least 1, got %g", a.OCPUs)
+	}
+	if a.MemoryGB < 1 {
+		f.Add("memoryGb", "must be at least 1, got %g", a.MemoryGB)
+	}
+	f.Range("bootVolumeGb", a.BootVolumeGB, 50, 32768)
+	return f.Err()
+}

@@ -1,0 +1,129 @@
+package oci
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/pulumi/pulumi-oci/sdk/v3/go/oci/core"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/emqx-oci/emqx-oci/components/cluster"
+	"github.com/emqx-oci/emqx-oci/components/fault"
+)
+
+const volumesToken = "emqx:oci:Volumes"
+
+// VolumesArgs describe the data volumes of a cluster.
+type VolumesArgs struct {
+	// Required.
+
+	// Environment names the cluster in the tags that the boot script looks for.
+	Environment string
+	// CompartmentID is the OCID of the compartment.
+	CompartmentID string
+	// Nodes get one volume each, in their availability domain.
+	Nodes []cluster.Node
+
+	// Defaulted.
+
+	// SizeGB of each volume, 50 to 32768; default 150.
+	SizeGB int
+	// VPUsPerGB is the performance: 0 lower cost, 10 balanced, 20 higher, 30 to
+	// 120 ultra high, in tens; nil means 10.
+	VPUsPerGB *int
+
+	// Optional.
+
+	// BackupPolicyID is the OCID of a backup policy; empty means no backups.
+	BackupPolicyID string
+	// Protect makes Pulumi refuse to delete or replace a volume.
+	Protect bool
+	// Tags are extra freeform tags.
+	Tags map[string]string
+}
+
+// Volumes are one block volume per node. They are attached by the node's boot
+// script, which finds its own by tag, so that a relaunched instance takes its
+// volume back without an update of the stack.
+//
+//	volumes, err := oci.NewVolumes(ctx, "volumes", &oci.VolumesArgs{
+//		Environment:   "prod",
+//		CompartmentID: "ocid1.compartment.oc1..example",
+//		Nodes:         nodes, // from cluster.Nodes
+//	})
+type Volumes struct {
+	pulumi.ResourceState
+
+	// IDs are the volumes' OCIDs, by node index.
+	IDs pulumi.StringArrayOutput
+
+	// Each is the volume of a node, by index, for others to depend on.
+	Each []pulumi.Resource
+}
+
+// NewVolumes registers the volumes; every fault of args is reported before
+// anything is.
+func NewVolumes(ctx *pulumi.Context, name string, args *VolumesArgs, opts ...pulumi.ResourceOption) (*Volumes, error) {
+	a := VolumesArgs{}
+	if args != nil {
+		a = *args
+	}
+	a.setDefaults()
+	if err := a.validate(); err != nil {
+		return nil, fmt.Errorf("creating volumes %q: %w", name, err)
+	}
+	v := &Volumes{}
+	if err := ctx.RegisterComponentResource(volumesToken, name, v, opts...); err != nil {
+		return nil, err
+	}
+	ids := pulumi.StringArray{}
+	for _, n := range a.Nodes {
+		volume, err := core.NewVolume(ctx, childName(name, n), &core.VolumeArgs{
+			CompartmentId:      pulumi.String(a.CompartmentID),
+			AvailabilityDomain: pulumi.String(n.AvailabilityDomain),
+			DisplayName:        pulumi.String(n.Name),
+			SizeInGbs:          pulumi.String(strconv.Itoa(a.SizeGB)),
+			VpusPerGb:          pulumi.String(strconv.Itoa(*a.VPUsPerGB)),
+			FreeformTags:       pulumi.ToStringMap(cluster.NodeTags(a.Environment, n.Index, a.Tags)),
+		}, pulumi.Parent(v), pulumi.Protect(a.Protect))
+		if err != nil {
+			return nil, fmt.Errorf("creating volume of node %q: %w", n.Name, err)
+		}
+		ids = append(ids, volume.ID())
+		v.Each = append(v.Each, volume)
+		if a.BackupPolicyID == "" {
+			continue
+		}
+		if _, err := core.NewVolumeBackupPolicyAssignment(ctx, childName(name, n)+"-backup",
+			&core.VolumeBackupPolicyAssignmentArgs{
+				AssetId:  volume.ID(),
+				PolicyId: pulumi.String(a.BackupPolicyID),
+			}, pulumi.Parent(v)); err != nil {
+			return nil, fmt.Errorf("assigning the backup policy to the volume of node %q: %w", n.Name, err)
+		}
+	}
+	v.IDs = ids.ToStringArrayOutput()
+	return v, ctx.RegisterResourceOutputs(v, pulumi.Map{"ids": v.IDs})
+}
+
+func (a *VolumesArgs) setDefaults() {
+	if a.SizeGB == 0 {
+		a.SizeGB = 150
+	}
+	if a.VPUsPerGB == nil {
+		balanced := 10
+		a.VPUsPerGB = &balanced
+	}
+}
+
+func (a *VolumesArgs) validate() error {
+	var f fault.List
+	f.Require("environment", a.Environment)
+	f.Require("compartmentId", a.CompartmentID)
+	requireNodes(&f, a.Nodes)
+	f.Range("sizeGb", a.SizeGB, 50, 32768)
+	if v := *a.VPUsPerGB; v < 0 || v > 120 || v%10 != 0 {
+		f.Add("vpusPerGb", "must be 0 to 120 in steps of 10, got %d", v)
+	}
+	return f.Err()
+}

@@ -1,0 +1,91 @@
+package stacks
+
+import (
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/emqx-oci/emqx-oci/components/cluster"
+	"github.com/emqx-oci/emqx-oci/components/nomad"
+	"github.com/emqx-oci/emqx-oci/components/oci"
+	"github.com/emqx-oci/emqx-oci/infra/gates"
+	"github.com/emqx-oci/emqx-oci/stacks/settings"
+)
+
+// gateSet are the gates as options of the resources behind them, and the check
+// at the end.
+type gateSet struct {
+	nodesReady, clusterFormed, proxiesReady, edgeHealthy pulumi.ResourceOption
+	verify                                               func(ctx *pulumi.Context, after ...pulumi.Output) (pulumi.StringOutput, error)
+}
+
+// gateMaker binds the gates to a program; tests bind ones that hold.
+type gateMaker func(*pulumi.Context, settings.Settings, []cluster.Node, *oci.LoadBalancer, providers) (gateSet, error)
+
+func newGates(
+	ctx *pulumi.Context, s settings.Settings, nodes []cluster.Node, balancer *oci.LoadBalancer, in providers,
+) (gateSet, error) {
+	nomadAPI, err := gates.NewNomad(gates.NomadConfig{
+		Address: s.Nomad.Address, Token: s.Nomad.Token.Reveal(), Region: s.Nomad.Region, Namespace: s.Nomad.Namespace,
+	})
+	if err != nil {
+		return gateSet{}, err
+	}
+	consulAPI, err := gates.NewConsul(gates.ConsulConfig{
+		Address: s.Consul.Address, Token: s.Consul.Token.Reveal(), Datacenter: s.Consul.Datacenter,
+	})
+	if err != nil {
+		return gateSet{}, err
+	}
+	names := make([]string, len(nodes))
+	for i, n := range nodes {
+		names[i] = cluster.EMQXName(n.Name, s.Consul.Datacenter)
+	}
+	health := balancer.BackendHealth(ctx, cluster.Names(nodes), pulumi.Provider(in.oci))
+
+	return bindGates(ctx, s.Gates, gateList{
+		nodesReady: gates.NodesReady(nomadAPI, gates.NodesReadyArgs{
+			Environment: s.Environment, Count: s.Nodes.Count, Timeout: s.Gates.NodesReady,
+		}),
+		clusterFormed: gates.ClusterFormed(nomadAPI, gates.ClusterFormedArgs{
+			Job: nomad.EMQXJobID(s.Environment), Nodes: names, Timeout: s.Gates.ClusterFormed,
+		}),
+		proxiesReady: gates.ProxiesReady(consulAPI, gates.ProxiesReadyArgs{
+			Environment: s.Environment, Count: s.Nodes.Count, Timeout: s.Gates.ProxiesReady,
+		}),
+		edgeHealthy: gates.EdgeHealthy(health, gates.EdgeArgs{
+			Count: len(nodes) * len(cluster.Listeners(s.TLS.Enabled())), Timeout: s.Gates.EdgeHealthy,
+		}),
+		roundTrip: gates.RoundTrip(gates.RoundTripArgs{
+			Name: s.DNS.Name, Proxy: s.Gates.Proxy, Timeout: s.Gates.RoundTrip,
+		}),
+	})
+}
+
+// gateList are the five conditions.
+type gateList struct {
+	nodesReady, clusterFormed, proxiesReady, edgeHealthy, roundTrip gates.Gate
+}
+
+func bindGates(ctx *pulumi.Context, s settings.Gates, g gateList) (gateSet, error) {
+	var set gateSet
+	for _, b := range []struct {
+		gate gates.Gate
+		into *pulumi.ResourceOption
+	}{
+		{g.nodesReady, &set.nodesReady},
+		{g.clusterFormed, &set.clusterFormed},
+		{g.proxiesReady, &set.proxiesReady},
+		{g.edgeHealthy, &set.edgeHealthy},
+	} {
+		option, err := gates.Hook(ctx, b.gate)
+		if err != nil {
+			return gateSet{}, err
+		}
+		*b.into = option
+	}
+	set.verify = func(ctx *pulumi.Context, after ...pulumi.Output) (pulumi.StringOutput, error) {
+		return gates.Verify(ctx, gates.VerifyArgs{
+			After: after, Gates: []gates.Gate{g.clusterFormed, g.proxiesReady, g.roundTrip}, Settle: s.Settle,
+		})
+	}
+	return set, nil
+}

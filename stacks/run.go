@@ -1,0 +1,24 @@
+package stacks
+
+import (
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/emqx-oci/emqx-oci/stacks/settings"
+)
+
+// Run is the program, for `pulumi up` and for the command line alike. Bad
+// settings end it, all faults in one error, before anything is registered.
+func Run(ctx *pulumi.Context) error {
+	s, err := settings.Load(ctx.Stack(), ctx.GetConfig, ctx.IsConfigSecret)
+	if err != nil {
+		return err
+	}
+	outputs, err := deploy(ctx, s, newGates)
+	if err != nil {
+		return err
+	}
+	for name, value := range outputs {
+		ctx.Export(name, value)
+	}
+	return nil
+}

@@ -1,0 +1,25 @@
+package settings
+
+import "github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+// Secret is a value that must not be seen: printed by any verb it reads
+// "[secret]".
+type Secret string
+
+// String hides the value.
+func (Secret) String() string { return "[secret]" }
+
+// GoString hides the value.
+func (Secret) GoString() string { return "[secret]" }
+
+// MarshalText hides the value.
+func (Secret) MarshalText() ([]byte, error) { return []byte("[secret]"), nil }
+
+// Reveal returns the value, for a client that needs it in clear. It must not
+// go into a resource: use [Secret.Output].
+func (s Secret) Reveal() string { return string(s) }
+
+// Output is the value for a resource, encrypted in the state.
+func (s Secret) Output() pulumi.StringOutput {
+	return pulumi.ToSecret(pulumi.String(string(s))).(pulumi.StringOutput)
+}
