@@ -1,0 +1,10 @@
+// Package guest is what runs inside an instance of the lab: it builds the
+// instance's root from a Spec, becomes its PID 1 in place of systemd, and answers
+// the two commands that a boot script needs and a bare namespace has not,
+// systemctl and oci.
+//
+// The package imports the standard library and golang.org/x/sys only: its binary
+// is started for every `oci` call of every instance. It knows nothing of the
+// lab's cloud: user data, metadata and the oci command come through the
+// instance's own metadata address and socket.
+package guest

@@ -1,0 +1,206 @@
+package guest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// haltGrace is how long services may take to stop when the instance is terminated:
+// enough for a Consul client to leave its cluster (about 4 s).
+const haltGrace = 8 * time.Second
+
+// Init is PID 1. It returns only on a fault before the services start.
+func Init() error {
+	status := os.NewFile(statusFD, "status")
+	syscall.CloseOnExec(statusFD)
+	err := setup()
+	if err != nil {
+		fmt.Fprintf(status, "%v", err)
+		status.Close()
+		return err
+	}
+	chld := make(chan os.Signal, 8)
+	signal.Notify(chld, syscall.SIGCHLD)
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, syscall.SIGTERM)
+
+	r := newReaper()
+	go r.run(chld)
+	m := newManager("/", r, os.Environ(), log.Printf)
+	if err := serveControl(m); err != nil {
+		fmt.Fprintf(status, "%v", err)
+		status.Close()
+		return err
+	}
+	fmt.Fprint(status, "ok")
+	status.Close()
+	log.Print("PID 1 runs")
+	for _, u := range enabledUnits("/") {
+		go func() {
+			s, err := m.find(u)
+			if err != nil {
+				log.Printf("%s: %v", u, err)
+				return
+			}
+			_ = m.start(s) // its error is in the log and in the unit's state
+		}()
+	}
+	go func() {
+		if err := bootUserData(r); err != nil {
+			log.Printf("user data: %v", err)
+		}
+	}()
+	<-term
+	log.Print("shutting down")
+	ctx, cancel := context.WithTimeout(context.Background(), haltGrace)
+	defer cancel()
+	m.halt(ctx)
+	os.Exit(0)
+	return nil
+}
+
+func setup() error {
+	f, err := os.OpenFile(filepath.Join(LogDir, "init.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	log.SetOutput(io.MultiWriter(os.Stderr, f))
+	log.SetFlags(log.LstdFlags | log.Lmicroseconds)
+	syscall.Umask(0o022)
+	if err := delegateCgroup2("/sys/fs/cgroup"); err != nil {
+		return err
+	}
+	return nil
+}
+
+// delegateCgroup2 leaves the root of a version 2 hierarchy to directories only:
+// the kernel shares controllers out to children of an empty one only.
+func delegateCgroup2(root string) error {
+	available, err := os.ReadFile(filepath.Join(root, "cgroup.controllers"))
+	if err != nil {
+		return nil // version 1
+	}
+	leaf := filepath.Join(root, "init")
+	if err := os.MkdirAll(leaf, 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(leaf, "cgroup.procs"), []byte("0"), 0); err != nil {
+		return fmt.Errorf("moving PID 1 to its own cgroup: %w", err)
+	}
+	var enable string
+	for _, c := range splitFields(string(available)) {
+		enable += " +" + c
+	}
+	if enable == "" {
+		return nil
+	}
+	if err := os.WriteFile(filepath.Join(root, "cgroup.subtree_control"), []byte(enable[1:]), 0); err != nil {
+		return fmt.Errorf("sharing out cgroup controllers: %w", err)
+	}
+	return nil
+}
+
+// enabledUnits are those linked from multi-user.target.
+func enabledUnits(root string) []string {
+	seen := map[string]bool{}
+	var units []string
+	for _, d := range unitDirs {
+		found, err := filepath.Glob(filepath.Join(root, d, "multi-user.target.wants", "*.service"))
+		if err != nil {
+			continue
+		}
+		for _, p := range found {
+			if n := filepath.Base(p); !seen[n] {
+				seen[n] = true
+				units = append(units, n)
+			}
+		}
+	}
+	return units
+}
+
+// serveControl answers systemctl.
+func serveControl(m *manager) error {
+	old := syscall.Umask(0o177)
+	l, err := net.Listen("unix", ControlSocket)
+	syscall.Umask(old)
+	if err != nil {
+		return fmt.Errorf("opening the control socket: %w", err)
+	}
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go answer(m, conn)
+		}
+	}()
+	return nil
+}
+
+// LimitAndExec raises or lowers the limit of open files, as far as the machine
+// allows, and becomes argv.
+func LimitAndExec(want uint64, argv []string) error {
+	var lim syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
+		return err
+	}
+	set := syscall.Rlimit{Cur: want, Max: max(want, lim.Max)}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &set); err != nil {
+		fmt.Fprintf(os.Stderr, "lab: LimitNOFILE=%d: this machine allows %d open files (%v); going on with %d\n", want, lim.Max, err, min(want, lim.Max))
+		set = syscall.Rlimit{Cur: min(want, lim.Max), Max: lim.Max}
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &set); err != nil {
+			return fmt.Errorf("setting the limit of open files: %w", err)
+		}
+	}
+	path, err := lookPath(argv[0])
+	if err != nil {
+		return err
+	}
+	return syscall.Exec(path, argv, os.Environ())
+}
+
+// ExecIn runs argv in a network namespace with a resolver of its own, in a
+// private mount namespace: the command sees the lab's names, nobody else does.
+func ExecIn(netns string, files map[string]string, argv []string) error {
+	lockThread()
+	fd, err := os.Open(netns)
+	if err != nil {
+		return fmt.Errorf("opening the network namespace: %w", err)
+	}
+	if err := unix.Setns(int(fd.Fd()), unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("entering the network namespace %s: %w", netns, err)
+	}
+	fd.Close()
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		return fmt.Errorf("making a mount namespace: %w", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return err
+	}
+	for target, source := range files {
+		real, err := filepath.EvalSymlinks(target)
+		if err != nil {
+			return fmt.Errorf("replacing %s for the command: %w; make it a file", target, err)
+		}
+		if err := unix.Mount(source, real, "", unix.MS_BIND, ""); err != nil {
+			return fmt.Errorf("replacing %s for the command: %w", target, err)
+		}
+	}
+	path, err := lookPath(argv[0])
+	if err != nil {
+		return err
+	}
+	return syscall.Exec(path, argv, os.Environ())
+}

@@ -1,0 +1,496 @@
+package guest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// service is a unit and its running state.
+type service struct {
+	unit *Unit
+
+	job sync.Mutex // one start, stop or reload at a time
+
+	mu       sync.Mutex
+	state    string // inactive, activating, active, deactivating, failed, reloading
+	result   string // how it ended last
+	pid      int
+	since    time.Time
+	starts   []time.Time   // recent ones, for the start limit
+	done     chan struct{} // closed when the main process has ended
+	stopping bool
+	restart  *time.Timer
+}
+
+func (s *service) set(state, result string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state, s.since = state, time.Now()
+	if result != "" {
+		s.result = result
+	}
+}
+
+func (s *service) get() (state, result string, pid int, since time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state, s.result, s.pid, s.since
+}
+
+// manager holds the services of the instance.
+type manager struct {
+	root   string
+	reaper *reaper
+	env    []string
+	log    func(format string, args ...any)
+
+	mu       sync.Mutex
+	services map[string]*service
+	halting  bool
+}
+
+func newManager(root string, r *reaper, env []string, log func(string, ...any)) *manager {
+	return &manager{root: root, reaper: r, env: env, log: log, services: map[string]*service{}}
+}
+
+func unitName(n string) string {
+	if strings.Contains(n, ".") {
+		return n
+	}
+	return n + ".service"
+}
+
+// find returns the service, loading its unit at first use; as with systemd, what
+// is loaded stays until daemon-reload.
+func (m *manager) find(name string) (*service, error) {
+	name = unitName(name)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if s := m.services[name]; s != nil {
+		return s, nil
+	}
+	u, err := loadUnit(m.root, name)
+	if err != nil {
+		return nil, err
+	}
+	if len(u.Ignored) > 0 {
+		m.log("%s: no effect in the lab: %s", name, strings.Join(u.Ignored, ", "))
+	}
+	s := &service{unit: u, state: "inactive", since: time.Now()}
+	m.services[name] = s
+	return s, nil
+}
+
+// reload reads all loaded units again (daemon-reload).
+func (m *manager) reload() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var faults []error
+	for name, s := range m.services {
+		u, err := loadUnit(m.root, name)
+		if errors.Is(err, errNoUnit) {
+			continue
+		}
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		s.mu.Lock()
+		s.unit = u
+		s.mu.Unlock()
+	}
+	return errors.Join(faults...)
+}
+
+func (s *service) current() *Unit {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.unit
+}
+
+func (m *manager) output(u *Unit) (*os.File, error) {
+	dir := filepath.Join(LogDir, "units")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(filepath.Join(dir, strings.TrimSuffix(u.Name, ".service")+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+}
+
+// start brings the service up and returns when systemd would: for notify after
+// READY=1, for oneshot after the end, else when the process runs.
+func (m *manager) start(s *service) error {
+	s.job.Lock()
+	defer s.job.Unlock()
+	return m.startLocked(s)
+}
+
+func (m *manager) startLocked(s *service) error {
+	if state, _, _, _ := s.get(); state == "active" {
+		return nil
+	}
+	m.mu.Lock()
+	halting := m.halting
+	m.mu.Unlock()
+	if halting {
+		return errors.New("the instance is shutting down")
+	}
+	u := s.current()
+	if err := s.limit(u); err != nil {
+		s.set("failed", "start-limit-hit")
+		return err
+	}
+	s.mu.Lock()
+	s.stopping = false
+	if s.restart != nil {
+		s.restart.Stop()
+		s.restart = nil
+	}
+	s.mu.Unlock()
+	s.set("activating", "")
+	if err := m.launch(s, u); err != nil {
+		m.log("%s: %v", u.Name, err)
+		// launch has set failed, or has left it to the watcher of a process
+		// that ended, which may restart it.
+		return err
+	}
+	m.log("%s: %s", u.Name, "started")
+	return nil
+}
+
+// limit refuses a start that comes too often, as StartLimitBurst says.
+func (s *service) limit(u *Unit) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	kept := s.starts[:0]
+	for _, t := range s.starts {
+		if now.Sub(t) < u.LimitWindow {
+			kept = append(kept, t)
+		}
+	}
+	s.starts = append(kept, now)
+	if u.LimitBurst > 0 && u.LimitWindow > 0 && len(s.starts) > u.LimitBurst {
+		return fmt.Errorf("%s: started %d times within %s; last: %s", u.Name, len(s.starts)-1, u.LimitWindow, s.result)
+	}
+	return nil
+}
+
+func (m *manager) launch(s *service, u *Unit) error {
+	fail := func(err error) error {
+		s.set("failed", err.Error())
+		return err
+	}
+	env, err := u.environ(m.root, m.env)
+	if err != nil {
+		return fail(err)
+	}
+	out, err := m.output(u)
+	if err != nil {
+		return fail(err)
+	}
+	defer out.Close()
+	p := process{env: env, dir: u.WorkingDir, out: out, noFile: u.NoFile}
+	for _, c := range u.StartPre {
+		if err := m.once(p, c, u.StartWait); err != nil {
+			return fail(fmt.Errorf("ExecStartPre: %w", err))
+		}
+	}
+	if u.Type == "oneshot" {
+		for _, c := range u.Start {
+			if err := m.once(p, c, u.StartWait); err != nil {
+				return fail(fmt.Errorf("ExecStart: %w", err))
+			}
+		}
+		s.set("inactive", "success")
+		return nil
+	}
+	var ready <-chan struct{}
+	if u.Type == "notify" {
+		var stop func()
+		p.env, ready, stop, err = listenNotify(u.Name, p.env)
+		if err != nil {
+			return fail(err)
+		}
+		// Kept open for the life of the process: services send more than READY.
+		defer func() {
+			if err != nil {
+				stop()
+			}
+		}()
+	}
+	p.argv = expand(u.Start[0].Argv, p.env)
+	pid, ended, err := m.reaper.start(p)
+	if err != nil {
+		return fail(err)
+	}
+	done := make(chan struct{})
+	s.mu.Lock()
+	s.pid, s.done = pid, done
+	s.mu.Unlock()
+	go m.watch(s, u, pid, ended, done)
+	if ready != nil {
+		select {
+		case <-ready:
+		case <-done:
+			err = fmt.Errorf("%s ended before it was ready: %s; see %s/units", u.Name, s.lastResult(), LogDir)
+			return err
+		case <-time.After(u.StartWait):
+			err = fmt.Errorf("%s was not ready within %s", u.Name, u.StartWait)
+			m.kill(s, u)
+			return fail(err)
+		}
+	}
+	for _, c := range u.StartPost {
+		if perr := m.once(p, c, u.StartWait); perr != nil {
+			m.kill(s, u)
+			return fail(fmt.Errorf("ExecStartPost: %w", perr))
+		}
+	}
+	s.mu.Lock()
+	if s.done == done && s.pid == pid && s.state == "activating" {
+		s.state, s.since = "active", time.Now()
+	}
+	s.mu.Unlock()
+	return nil
+}
+
+func (s *service) lastResult() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.result
+}
+
+// once runs a command of the unit to its end.
+func (m *manager) once(p process, c Command, limit time.Duration) error {
+	p.argv = expand(c.Argv, p.env)
+	pid, ended, err := m.reaper.start(p)
+	if err == nil {
+		select {
+		case ws := <-ended:
+			if !ws.Exited() || ws.ExitStatus() != 0 {
+				err = fmt.Errorf("%s: %s", strings.Join(p.argv, " "), describe(ws))
+			}
+		case <-time.After(limit):
+			syscall.Kill(-pid, syscall.SIGKILL)
+			<-ended
+			err = fmt.Errorf("%s: not done within %s", strings.Join(p.argv, " "), limit)
+		}
+	}
+	if c.IgnoreFailed {
+		return nil
+	}
+	return err
+}
+
+// watch notes the end of the main process and restarts the service if its unit
+// says so.
+func (m *manager) watch(s *service, u *Unit, pid int, ended <-chan syscall.WaitStatus, done chan struct{}) {
+	ws := <-ended
+	if u.KillMode != "process" {
+		killSession(pid, syscall.SIGKILL)
+	}
+	s.mu.Lock()
+	stopping := s.stopping
+	s.pid = 0
+	s.result = describe(ws)
+	s.since = time.Now()
+	s.state = "failed"
+	if clean(ws) || stopping {
+		s.state = "inactive"
+	}
+	again := !stopping && (u.Restart == "always" || u.Restart == "on-failure" && !clean(ws))
+	if again {
+		s.state = "activating"
+		s.restart = time.AfterFunc(u.RestartSec, func() {
+			// An error is in the service's state and in the log already.
+			_ = m.start(s)
+		})
+	}
+	s.mu.Unlock()
+	m.log("%s: ended: %s", u.Name, describe(ws))
+	close(done)
+}
+
+// stop ends the service, with SIGKILL after its timeout.
+func (m *manager) stop(s *service) error {
+	s.job.Lock()
+	defer s.job.Unlock()
+	return m.stopLocked(s)
+}
+
+func (m *manager) stopLocked(s *service) error {
+	u := s.current()
+	s.mu.Lock()
+	s.stopping = true
+	if s.restart != nil {
+		s.restart.Stop()
+		s.restart = nil
+	}
+	pid := s.pid
+	if pid == 0 {
+		if s.state != "failed" {
+			s.state = "inactive"
+		}
+		s.mu.Unlock()
+		return nil
+	}
+	s.state = "deactivating"
+	s.mu.Unlock()
+	m.kill(s, u)
+	m.log("%s: stopped", u.Name)
+	return nil
+}
+
+func (m *manager) kill(s *service, u *Unit) {
+	s.mu.Lock()
+	pid, done := s.pid, s.done
+	s.stopping = true
+	s.mu.Unlock()
+	if pid == 0 {
+		return
+	}
+	sig := signals[u.KillSignal]
+	if u.KillMode == "control-group" {
+		killSession(pid, sig)
+	} else {
+		syscall.Kill(pid, sig)
+	}
+	select {
+	case <-done:
+		return
+	case <-time.After(u.StopTimeout):
+	}
+	if u.KillMode == "process" {
+		syscall.Kill(pid, syscall.SIGKILL)
+	} else {
+		killSession(pid, syscall.SIGKILL)
+	}
+	<-done
+}
+
+func (m *manager) reloadService(s *service) error {
+	s.job.Lock()
+	defer s.job.Unlock()
+	u := s.current()
+	state, _, pid, _ := s.get()
+	if state != "active" {
+		return fmt.Errorf("%s is not active, cannot reload", u.Name)
+	}
+	if len(u.Reload) == 0 {
+		return fmt.Errorf("job type reload is not applicable for unit %s: it has no ExecReload", u.Name)
+	}
+	env, err := u.environ(m.root, m.env)
+	if err != nil {
+		return err
+	}
+	out, err := m.output(u)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	p := process{env: append(env, "MAINPID="+strconv.Itoa(pid)), dir: u.WorkingDir, out: out}
+	for _, c := range u.Reload {
+		// $MAINPID is a word of its own in every unit file; here it is a number.
+		if err := m.once(p, c, u.StartWait); err != nil {
+			return fmt.Errorf("ExecReload: %w", err)
+		}
+	}
+	return nil
+}
+
+func (m *manager) restartService(s *service) error {
+	s.job.Lock()
+	defer s.job.Unlock()
+	if err := m.stopLocked(s); err != nil {
+		return err
+	}
+	return m.startLocked(s)
+}
+
+// halt stops all services at once, as far as they do it within grace.
+func (m *manager) halt(ctx context.Context) {
+	m.mu.Lock()
+	m.halting = true
+	all := make([]*service, 0, len(m.services))
+	for _, s := range m.services {
+		all = append(all, s)
+	}
+	m.mu.Unlock()
+	var wg sync.WaitGroup
+	for _, s := range all {
+		wg.Go(func() { _ = m.stop(s) })
+	}
+	stopped := make(chan struct{})
+	go func() { wg.Wait(); close(stopped) }()
+	select {
+	case <-stopped:
+	case <-ctx.Done():
+	}
+}
+
+// killSession signals every process of the session that pid leads: what systemd
+// finds by cgroup. A process that makes a session of its own escapes; PID 1's
+// death ends those.
+func killSession(pid int, sig syscall.Signal) {
+	dirs, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return
+	}
+	for _, d := range dirs {
+		raw, err := os.ReadFile(d)
+		if err != nil {
+			continue
+		}
+		i := strings.LastIndexByte(string(raw), ')')
+		f := strings.Fields(string(raw[i+1:]))
+		if len(f) < 4 || f[3] != strconv.Itoa(pid) {
+			continue
+		}
+		if p, err := strconv.Atoi(filepath.Base(filepath.Dir(d))); err == nil {
+			syscall.Kill(p, sig)
+		}
+	}
+}
+
+// listenNotify opens the socket of sd_notify for one start of a service.
+func listenNotify(name string, env []string) (withSocket []string, ready <-chan struct{}, stop func(), err error) {
+	dir := "/run/lab-notify"
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, nil, nil, err
+	}
+	path := filepath.Join(dir, name)
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, nil, nil, err
+	}
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("opening the notify socket: %w", err)
+	}
+	ch := make(chan struct{})
+	go func() {
+		buf := make([]byte, 4096)
+		told := false
+		for {
+			n, err := conn.Read(buf)
+			if err != nil {
+				return
+			}
+			for _, l := range strings.Split(string(buf[:n]), "\n") {
+				if l == "READY=1" && !told {
+					told = true
+					close(ch)
+				}
+			}
+		}
+	}()
+	return append(env, "NOTIFY_SOCKET="+path), ch, func() { conn.Close() }, nil
+}

@@ -1,0 +1,146 @@
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/netip"
+	"sync"
+
+	"github.com/things-go/go-socks5"
+	"golang.org/x/sys/unix"
+)
+
+// SOCKSPort is the door into the internet namespace for any program.
+const SOCKSPort = 1080
+
+// doors are the host's way in, on its loopback: the only sockets of the lab there.
+// A port of MQTT leads where the public name leads, seen from the internet.
+func (m *Machine) openDoors() error {
+	fixed := func(short, address string) func(context.Context) (net.Conn, error) {
+		return func(ctx context.Context) (net.Conn, error) {
+			return dialIn(ctx, m.ns(short), nil, "tcp4", address)
+		}
+	}
+	public := func(port uint16) func(context.Context) (net.Conn, error) {
+		return func(ctx context.Context) (net.Conn, error) { return m.dialPublic(ctx, port) }
+	}
+	targets := map[uint16]func(context.Context) (net.Conn, error){
+		4646: fixed(nsServers, "127.0.0.1:4646"),
+		8500: fixed(nsServers, "127.0.0.1:8500"),
+		1883: public(1883), 8883: public(8883), 8083: public(8083), 8084: public(8084),
+		SOCKSPort: nil,
+	}
+	var opened []net.Listener
+	var faults []error
+	listeners := map[uint16]net.Listener{}
+	for port := range targets {
+		at := netip.AddrPortFrom(m.cfg.Door, port)
+		l, err := net.Listen("tcp4", at.String())
+		if errors.Is(err, unix.EADDRINUSE) {
+			err = fmt.Errorf("opening the lab's door %s: another program listens there; stop it or choose another door address", at)
+		} else if err != nil {
+			err = fmt.Errorf("opening the lab's door %s: %w", at, err)
+		}
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		opened = append(opened, l)
+		listeners[port] = l
+	}
+	if len(faults) > 0 {
+		for _, l := range opened {
+			l.Close()
+		}
+		return errors.Join(faults...)
+	}
+	for port, l := range listeners {
+		m.onClose(func() { l.Close() })
+		if port == SOCKSPort {
+			go m.serveSOCKS(l)
+			continue
+		}
+		go m.serveDoor(l, targets[port])
+	}
+	return nil
+}
+
+func (m *Machine) serveDoor(l net.Listener, dial func(context.Context) (net.Conn, error)) {
+	for {
+		in, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer in.Close()
+			out, err := dial(context.Background())
+			if err != nil {
+				m.cfg.Log("door %s: %v", l.Addr(), err)
+				return
+			}
+			defer out.Close()
+			splice(in, out)
+		}()
+	}
+}
+
+// splice copies both ways and passes on each side's end.
+func splice(a, b net.Conn) {
+	var wg sync.WaitGroup
+	for _, p := range [][2]net.Conn{{a, b}, {b, a}} {
+		wg.Go(func() {
+			// An error ends this direction, which is what closing says.
+			_, _ = io.Copy(p[0], p[1])
+			if c, ok := p[0].(interface{ CloseWrite() error }); ok {
+				_ = c.CloseWrite()
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// dialPublic connects from the internet to the stack's public name.
+func (m *Machine) dialPublic(ctx context.Context, port uint16) (net.Conn, error) {
+	name := m.cfg.PublicName
+	if name == "" {
+		name = m.zone.firstA()
+	}
+	if name == "" {
+		return nil, errors.New("the lab's zone has no address record yet: run `up` first")
+	}
+	addrs, err := m.resolver().LookupNetIP(ctx, "ip4", name)
+	if err != nil {
+		return nil, fmt.Errorf("resolving %s in the lab: %w", name, err)
+	}
+	return dialIn(ctx, m.ns(nsInternet), nil, "tcp4", netip.AddrPortFrom(addrs[0].Unmap(), port).String())
+}
+
+// serveSOCKS lets a program of the host be on the lab's internet: names are
+// resolved and connections made there.
+func (m *Machine) serveSOCKS(l net.Listener) {
+	s := socks5.NewServer(
+		socks5.WithDial(func(ctx context.Context, network, address string) (net.Conn, error) {
+			return dialIn(ctx, m.ns(nsInternet), nil, network, address)
+		}),
+		socks5.WithResolver(socksResolver{m}),
+		socks5.WithRule(&socks5.PermitCommand{EnableConnect: true}),
+		socks5.WithLogger(socks5.NewLogger(log.New(io.Discard, "", 0))),
+	)
+	if err := s.Serve(l); err != nil && !errors.Is(err, net.ErrClosed) {
+		m.cfg.Log("door %s: %v", l.Addr(), err)
+	}
+}
+
+type socksResolver struct{ m *Machine }
+
+func (r socksResolver) Resolve(ctx context.Context, name string) (context.Context, net.IP, error) {
+	addrs, err := r.m.resolver().LookupNetIP(ctx, "ip4", name)
+	if err != nil {
+		return ctx, nil, err
+	}
+	return ctx, net.IP(addrs[0].Unmap().AsSlice()), nil
+}
