@@ -106,7 +106,8 @@ var (
 )
 
 // BootScript is the user data of the node: the settings, quoted for the shell,
-// and the script that uses them.
+// and the script that uses them, without its comments: they are for the reader
+// of this source, and OCI's limit is near.
 func BootScript(args BootArgs) (string, error) {
 	a := args.withDefaults()
 	if err := a.validate(); err != nil {
@@ -142,7 +143,7 @@ func BootScript(args BootArgs) (string, error) {
 	} {
 		fmt.Fprintf(&b, "readonly %s=%s\n", s[0], shellQuote(s[1]))
 	}
-	b.WriteString(bootText)
+	b.WriteString(withoutComments(bootText))
 	if b.Len() > MaxUserData {
 		return "", fmt.Errorf("rendering the boot script: it takes %d bytes, OCI allows %d; give fewer servers", b.Len(), MaxUserData)
 	}
@@ -217,6 +218,18 @@ func validServer(s string) bool {
 
 func wholeSeconds(d time.Duration) string {
 	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
+}
+
+// withoutComments drops the lines that are nothing but a comment. The script has
+// no here-document with such a line.
+func withoutComments(script string) string {
+	var b strings.Builder
+	for line := range strings.Lines(script) {
+		if !strings.HasPrefix(strings.TrimSpace(line), "#") {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
 }
 
 // shellQuote is s as one word of any POSIX shell, whatever it holds.

@@ -1,0 +1,148 @@
+package oci
+
+import (
+	"encoding/base64"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"gotest.tools/v3/assert"
+	"gotest.tools/v3/assert/cmp"
+)
+
+func bootArgs() BootArgs {
+	return BootArgs{
+		Environment: "lab", Index: 1,
+		ConsulServers: []string{"10.80.2.10"}, NomadServers: []string{"10.80.2.10:4647"},
+	}
+}
+
+// program finds one that a test cannot do without; in CI a skip would be a lie.
+func program(t *testing.T, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatalf("%s is not installed: %v", name, err)
+		}
+		t.Skipf("%s is not installed", name)
+	}
+	return path
+}
+
+func script(t *testing.T, args BootArgs) string {
+	t.Helper()
+	text, err := BootScript(args)
+	assert.NilError(t, err)
+	path := filepath.Join(t.TempDir(), "boot.sh")
+	assert.NilError(t, os.WriteFile(path, []byte(text), 0o700))
+	return path
+}
+
+func TestBootScriptFitsIntoUserData(t *testing.T) {
+	args := bootArgs()
+	for range 7 {
+		args.ConsulServers = append(args.ConsulServers, "consul-server-with-a-long-name.private.vcn.oraclevcn.com")
+		args.NomadServers = append(args.NomadServers, "nomad-server-with-a-long-name.private.vcn.oraclevcn.com:4647")
+	}
+	text, err := BootScript(args)
+	assert.NilError(t, err)
+	// Room for an RSA key of 4096 bits beside it.
+	encoded := base64.StdEncoding.EncodedLen(len(text))
+	assert.Assert(t, encoded+800 < 32000, "user data takes %d bytes", encoded)
+
+	args.NomadServers = slices.Repeat(args.NomadServers, 100)
+	_, err = BootScript(args)
+	assert.ErrorContains(t, err, "OCI allows 24000")
+}
+
+func TestBootScriptPassesShellcheck(t *testing.T) {
+	shellcheck := program(t, "shellcheck")
+	rendered := script(t, bootArgs())
+	source := filepath.Join(t.TempDir(), "source.sh")
+	text, err := BootScript(bootArgs())
+	assert.NilError(t, err)
+	header, _, ok := strings.Cut(text, "\nset -euo pipefail\n")
+	assert.Assert(t, ok)
+	assert.NilError(t, os.WriteFile(source, []byte(header+"\n"+bootText), 0o700))
+	out, err := exec.Command(shellcheck, "--shell=bash", "--severity=style", source).CombinedOutput()
+	assert.NilError(t, err, string(out))
+	// What is sent has no comments, and so no directives for shellcheck.
+	out, err = exec.Command(shellcheck, "--shell=bash", "--severity=warning", "--exclude=SC1090,SC1091", rendered).CombinedOutput()
+	assert.NilError(t, err, string(out))
+}
+
+func TestBootScriptIsValidBash(t *testing.T) {
+	out, err := exec.Command(program(t, "bash"), "-n", script(t, bootArgs())).CombinedOutput()
+	assert.NilError(t, err, string(out))
+}
+
+// The settings come from a stack file: none may become a command.
+func TestShellQuote(t *testing.T) {
+	bash := program(t, "bash")
+	for _, hostile := range []string{
+		"", "plain", "a b", "it's", "''", `"`, `\`, `\'`, "$(touch x)", "`id`", "a\nb", "-n", "*", "ü", "!!",
+	} {
+		out, err := exec.Command(bash, "-c", "printf '%s.' "+shellQuote(hostile)).Output()
+		assert.NilError(t, err)
+		assert.Equal(t, string(out), hostile+".")
+	}
+}
+
+func TestBootScriptSettings(t *testing.T) {
+	args := bootArgs()
+	args.MaxKillTimeout = 150 * time.Second
+	args.ConsulServers = []string{"10.0.0.1", "consul.example.com"}
+	text, err := BootScript(args)
+	assert.NilError(t, err)
+	for _, line := range []string{
+		"#!/bin/bash",
+		"readonly EMQX_ENV='lab'",
+		"readonly EMQX_INDEX='1'",
+		"readonly DATACENTER='dc1'",
+		"readonly NOMAD_REGION='global'",
+		`readonly CONSUL_SERVERS='["10.0.0.1","consul.example.com"]'`,
+		`readonly NOMAD_SERVERS='["10.80.2.10:4647"]'`,
+		"readonly MAX_KILL_TIMEOUT='150s'",
+		"readonly CLAIM_SECONDS='1800'",
+	} {
+		assert.Assert(t, cmp.Contains(strings.Split(text, "\n"), line))
+	}
+	assert.Assert(t, strings.HasPrefix(text, "#!/bin/bash\nreadonly "))
+	again, err := BootScript(args)
+	assert.NilError(t, err)
+	assert.Equal(t, text, again, "a changing text would replace every instance configuration")
+}
+
+// The kernel keeps these from outgoing connections: otherwise a client port of
+// 1883 makes HAProxy's next start fail.
+func TestReservedPorts(t *testing.T) {
+	assert.Equal(t, reservedPorts(), "1883,4370,4646-4648,5370,8080,8083-8084,8300-8302,8500,8502,8600,8883,18083,21000-21999")
+}
+
+func TestBootScriptRefuses(t *testing.T) {
+	_, err := BootScript(BootArgs{
+		Environment: "Lab; reboot", Index: -1, Datacenter: "DC 1",
+		NomadServers: []string{"ok.example.com", "10.0.0.1:99999", "a b", "$(reboot)"}, NomadVersion: "latest",
+		NoFile: 12, MaxKillTimeout: 30 * time.Second,
+	})
+	for _, fault := range []string{
+		`environment: must be lower-case letters and digits, with single dashes between them, got "Lab; reboot"`,
+		"index: must be 0 to 99999, got -1",
+		`datacenter: must be lower-case letters`,
+		"consulServers: must name at least one server",
+		`nomadServers[1]: must be an address or a name, with or without a port, got "10.0.0.1:99999"`,
+		`nomadServers[2]:`, `nomadServers[3]:`,
+		`nomadVersion: must be a version such as 1.2.3, got "latest"`,
+		"noFile: must be 1024 to 1073741824, got 12",
+		// Decision 9: Nomad's own cap of 30 s would cut every stop of EMQX.
+		"maxKillTimeout: must be at least 2m10s: EMQX takes up to 120 s to stop, got 30s",
+	} {
+		assert.ErrorContains(t, err, fault)
+	}
+	assert.Assert(t, !strings.Contains(err.Error(), "nomadServers[0]"))
+}
