@@ -22,7 +22,7 @@ var DefaultDoor = netip.AddrFrom4([4]byte{127, 0, 77, 1})
 type Options struct {
 	// Defaulted.
 	Dir  string     // folder of the lab; default DefaultDir
-	Name string     // prefix of its namespaces, at most 8 letters or digits; default DefaultName
+	Name string     // prefix of its namespaces, a letter and at most 9 letters or digits; default DefaultName
 	Door netip.Addr // loopback address of its doors; default DefaultDoor
 
 	// Required for Up.
@@ -30,8 +30,10 @@ type Options struct {
 	Bin   string // folder with emqx-oci, lab-guest and emqx
 
 	// Optional.
-	Latency float64      // fraction of the real cloud's latencies; 0 is none
-	Log     func(string) // progress, a line at a time
+	BrokerImages []string     // images of EMQX that instances shall have, such as "emqx/emqx:5.8.9"
+	ProxyImages  []string     // the same of HAProxy, such as "haproxy:3.0.12"
+	Latency      float64      // fraction of the real cloud's latencies; 0 is none
+	Log          func(string) // progress, a line at a time
 }
 
 func (o Options) withDefaults() Options {

@@ -1,0 +1,109 @@
+package lab
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/emqx-oci/emqx-oci/lab/cloud"
+	"github.com/emqx-oci/emqx-oci/lab/images"
+	"github.com/emqx-oci/emqx-oci/lab/machine"
+	"github.com/emqx-oci/emqx-oci/lab/providers"
+)
+
+// controlSocket is where the daemon answers status and stop, inside the lab's folder.
+const controlSocket = "daemon.sock"
+
+func machineConfig(o Options) machine.Config {
+	cfg := machine.Config{
+		Dir: o.Dir, Name: o.Name, Door: o.Door,
+		GuestBinary:  filepath.Join(o.Bin, "lab-guest"),
+		ConsulBinary: filepath.Join(o.Tools, "consul"), NomadBinary: filepath.Join(o.Tools, "nomad"),
+		Log: func(format string, args ...any) { o.Log(fmt.Sprintf(format, args...)) },
+	}
+	standIn := filepath.Join(o.Bin, "emqx")
+	for _, ref := range o.BrokerImages {
+		cfg.Images = append(cfg.Images, machine.Image{Ref: ref, Build: func() (v1.Image, error) { return images.Broker(standIn) }})
+	}
+	for _, ref := range o.ProxyImages {
+		cfg.Images = append(cfg.Images, machine.Image{Ref: ref, Build: images.HAProxy})
+	}
+	return cfg
+}
+
+// Daemon builds or adopts the lab and serves it until ctx ends. Ending it leaves
+// the lab's instances and servers alone.
+func Daemon(ctx context.Context, o Options) (err error) {
+	o = o.withDefaults()
+	m, err := machine.New(machineConfig(o))
+	if err != nil {
+		return err
+	}
+	if err := m.Up(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	c, err := cloud.Open(filepath.Join(o.Dir, "cloud"), m, cloud.Options{Log: o.Log, Latency: cloud.LatencyOCI(o.Latency)})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.Close()) }()
+	m.SetHandler(c)
+	p, err := providers.Serve(ctx, providers.Config{
+		OCI: c, NomadAddr: fmt.Sprintf("http://%s:4646", o.Door), ConsulAddr: fmt.Sprintf("http://%s:8500", o.Door),
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	status := func() Status {
+		return Status{
+			PID: os.Getpid(), Name: o.Name, Dir: o.Dir, Door: o.Door.String(), Providers: p.Env(), Cloud: c.Snapshot(),
+		}
+	}
+	closeControl, err := serveControl(o.Dir, status, stop)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeControl()) }()
+	if err := c.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// serveControl answers on the control socket. Its being there means that the lab is up.
+func serveControl(dir string, status func() Status, stop func()) (func() error, error) {
+	path := filepath.Join(dir, controlSocket)
+	// A socket of a killed daemon; the machine's lock says that none other lives.
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("opening the lab's control socket: %w", err)
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("opening the lab's control socket: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the lab's control socket: %w", err), l.Close())
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(status())
+	})
+	mux.HandleFunc("POST /stop", func(http.ResponseWriter, *http.Request) { stop() })
+	s := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	go func() { _ = s.Serve(l) }()
+	return s.Close, nil
+}

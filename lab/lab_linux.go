@@ -1,0 +1,253 @@
+package lab
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/emqx-oci/emqx-oci/lab/machine"
+)
+
+// upTimeout bounds the building of an empty lab: namespaces, servers, images.
+const upTimeout = 3 * time.Minute
+
+// Up builds the lab and returns when it serves; a lab that is up stays as it is,
+// and one that lost its daemon gets a new one.
+func Up(ctx context.Context, o Options) error {
+	o = o.withDefaults()
+	if _, err := ask(ctx, o.Dir); err == nil {
+		o.Log("the lab is up already")
+		return nil
+	}
+	if _, err := machine.New(machineConfig(o)); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
+		return fmt.Errorf("making the lab's folder: %w", err)
+	}
+	if _, err := secrets(o.Dir, ServerName); err != nil {
+		return err
+	}
+	if _, err := passphrase(o.Dir); err != nil {
+		return err
+	}
+	return startDaemon(ctx, o)
+}
+
+// startDaemon starts it in a session of its own and waits until it answers,
+// passing on what it logs meanwhile.
+func startDaemon(ctx context.Context, o Options) error {
+	path := filepath.Join(o.Dir, "daemon.log")
+	out, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("starting the lab's daemon: %w", err)
+	}
+	defer out.Close()
+	// Not bound to ctx: the daemon outlives this command.
+	cmd := exec.Command(filepath.Join(o.Bin, "emqx-oci"), "lab", "daemon", "--latency", strconv.FormatFloat(o.Latency, 'g', -1, 64)) //nolint:noctx // it outlives the command
+	cmd.Env = append(os.Environ(), "EMQX_OCI_LAB_DIR="+o.Dir, "EMQX_OCI_LAB_NAME="+o.Name, "EMQX_OCI_LAB_DOOR="+o.Door.String(),
+		"EMQX_OCI_LAB_IMAGES="+strings.Join(o.BrokerImages, ",")+";"+strings.Join(o.ProxyImages, ","))
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("starting the lab's daemon: %w", err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+
+	log, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("reading the lab's log: %w", err)
+	}
+	defer log.Close()
+	lines := bufio.NewReader(log)
+	last := ""
+	follow := func() {
+		for {
+			line, err := lines.ReadString('\n')
+			if err != nil {
+				return
+			}
+			last = strings.TrimSpace(line)
+			o.Log(last)
+		}
+	}
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(upTimeout)
+	end := func() { _ = cmd.Process.Signal(syscall.SIGTERM); <-ended }
+	for {
+		select {
+		case <-ended:
+			follow()
+			return fmt.Errorf("building the lab: its daemon ended: %s (whole log: %s)", strings.TrimPrefix(last, "emqx-oci: "), path)
+		case <-ctx.Done():
+			end()
+			return fmt.Errorf("building the lab: %w; `emqx-oci lab down` removes what is there, `emqx-oci lab up` goes on", ctx.Err())
+		case <-deadline:
+			end()
+			return fmt.Errorf("building the lab: not up within %s, the last it said was %q (whole log: %s)", upTimeout, last, path)
+		case <-tick.C:
+			follow()
+			if _, err := ask(ctx, o.Dir); err == nil {
+				return nil
+			}
+		}
+	}
+}
+
+// Down ends the lab and removes all of it, whatever state it is in.
+func Down(ctx context.Context, o Options) error {
+	o = o.withDefaults()
+	m, err := machine.New(machineConfig(o))
+	if err != nil {
+		return err
+	}
+	if err := endDaemon(ctx, o.Dir); err != nil {
+		return err
+	}
+	return m.Down(ctx)
+}
+
+// endDaemon asks the daemon to end, and makes it. The kernel names the process
+// that listens on the socket, so no stale file can point at another.
+func endDaemon(ctx context.Context, dir string) error {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(dir, controlSocket))
+	if err != nil {
+		return nil //nolint:nilerr // nobody listens: there is no daemon, or it is still building and Down takes its lock
+	}
+	defer conn.Close()
+	raw, err := conn.(*net.UnixConn).SyscallConn()
+	if err != nil {
+		return fmt.Errorf("ending the lab's daemon: %w", err)
+	}
+	var cred *unix.Ucred
+	var credErr error
+	if err := raw.Control(func(fd uintptr) {
+		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	}); err != nil || credErr != nil {
+		return fmt.Errorf("ending the lab's daemon: %w", errors.Join(err, credErr))
+	}
+	pidfd, err := unix.PidfdOpen(int(cred.Pid), 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("ending the lab's daemon (process %d): %w", cred.Pid, err)
+	}
+	defer unix.Close(pidfd)
+	for _, step := range []struct {
+		signal unix.Signal
+		wait   time.Duration
+	}{{unix.SIGTERM, 10 * time.Second}, {unix.SIGKILL, 5 * time.Second}} {
+		if err := unix.PidfdSendSignal(pidfd, step.signal, nil, 0); errors.Is(err, unix.ESRCH) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("ending the lab's daemon (process %d): %w", cred.Pid, err)
+		}
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, int(step.wait.Milliseconds()))
+		if err == nil && n == 1 {
+			return nil
+		}
+	}
+	return fmt.Errorf("ending the lab's daemon (process %d): it does not end", cred.Pid)
+}
+
+// ask reads the daemon's status; an error means that the lab is not up.
+func ask(ctx context.Context, dir string) (Status, error) {
+	client := &http.Client{
+		Timeout: 10 * time.Second,
+		Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(dir, controlSocket))
+		}},
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://lab/status", nil)
+	if err != nil {
+		return Status{}, err
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return Status{}, fmt.Errorf("asking the lab's daemon: %w", err)
+	}
+	defer res.Body.Close()
+	var s Status
+	if err := json.NewDecoder(res.Body).Decode(&s); err != nil {
+		return Status{}, fmt.Errorf("asking the lab's daemon: %w", err)
+	}
+	return s, nil
+}
+
+// ErrNotUp says that there is no lab to talk to.
+var ErrNotUp = errors.New("the lab is not running: start it with `emqx-oci lab up`")
+
+// Running reports whether the lab answers.
+func Running(ctx context.Context, o Options) bool {
+	_, err := ask(ctx, o.withDefaults().Dir)
+	return err == nil
+}
+
+// PrintStatus writes what the lab consists of, as text or as JSON.
+func PrintStatus(ctx context.Context, o Options, w io.Writer, asJSON bool) error {
+	s, err := ask(ctx, o.withDefaults().Dir)
+	if err != nil {
+		return ErrNotUp
+	}
+	return s.write(w, asJSON)
+}
+
+// Exec runs a program of this machine where the lab's clients are ("internet"), in
+// another team's machine of the same network ("foreign"), or in an instance, by
+// name, and returns its exit code.
+func Exec(ctx context.Context, o Options, where string, argv []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
+	o = o.withDefaults()
+	if !Running(ctx, o) {
+		return 0, ErrNotUp
+	}
+	m, err := machine.New(machineConfig(o))
+	if err != nil {
+		return 0, err
+	}
+	return m.Exec(ctx, where, argv, machine.Stdio{In: stdin, Out: stdout, Err: stderr})
+}
+
+// Env is the environment in which Pulumi's engine works on the lab: attached
+// providers, a state backend and a passphrase of the lab's own.
+func Env(ctx context.Context, o Options) (map[string]string, error) {
+	o = o.withDefaults()
+	s, err := ask(ctx, o.Dir)
+	if err != nil {
+		return nil, ErrNotUp
+	}
+	pass, err := passphrase(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	state := filepath.Join(o.Dir, "pulumi")
+	if err := os.MkdirAll(state, 0o700); err != nil {
+		return nil, fmt.Errorf("making the folder for Pulumi's state: %w", err)
+	}
+	return map[string]string{
+		"PULUMI_DEBUG_PROVIDERS":        s.Providers,
+		"PULUMI_BACKEND_URL":            "file://" + state,
+		"PULUMI_CONFIG_PASSPHRASE_FILE": pass,
+	}, nil
+}
+
+// Secrets are the secret settings of the lab's stack, by path.
+func Secrets(o Options) (map[string]string, error) {
+	return secrets(o.withDefaults().Dir, ServerName)
+}

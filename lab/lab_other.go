@@ -1,0 +1,25 @@
+//go:build !linux
+
+package lab
+
+import (
+	"context"
+	"errors"
+	"io"
+	"runtime"
+)
+
+// ErrNotUp says that there is no lab to talk to.
+var ErrNotUp = errors.New("the lab needs Linux and root; this is " + runtime.GOOS)
+
+func Up(context.Context, Options) error                           { return ErrNotUp }
+func Down(context.Context, Options) error                         { return ErrNotUp }
+func Daemon(context.Context, Options) error                       { return ErrNotUp }
+func Running(context.Context, Options) bool                       { return false }
+func PrintStatus(context.Context, Options, io.Writer, bool) error { return ErrNotUp }
+func Env(context.Context, Options) (map[string]string, error)     { return nil, ErrNotUp }
+func Secrets(Options) (map[string]string, error)                  { return nil, ErrNotUp }
+
+func Exec(context.Context, Options, string, []string, io.Reader, io.Writer, io.Writer) (int, error) {
+	return 0, ErrNotUp
+}

@@ -1,0 +1,67 @@
+package lab
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/emqx-oci/emqx-oci/lab/cloud"
+)
+
+// Status is what the daemon says of itself and of the lab.
+type Status struct {
+	PID       int            `json:"pid"`
+	Name      string         `json:"name"`
+	Dir       string         `json:"dir"`
+	Door      string         `json:"door"`
+	Providers string         `json:"providers"` // the value of PULUMI_DEBUG_PROVIDERS
+	Cloud     cloud.Snapshot `json:"cloud"`
+}
+
+// write prints a status for people, or for machines.
+func (s Status) write(w io.Writer, asJSON bool) error {
+	if asJSON {
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		return enc.Encode(s)
+	}
+	fmt.Fprintf(w, "lab %s is up (process %d, folder %s)\n", s.Name, s.PID, s.Dir)
+	fmt.Fprintf(w, "  Nomad   http://%s:4646\n  Consul  http://%s:8500\n  MQTT    %s:1883 8883 8083 8084\n  SOCKS   %s:1080 (dials from the lab's internet)\n",
+		s.Door, s.Door, s.Door, s.Door)
+	names := map[string]string{}
+	for _, i := range s.Cloud.Instances {
+		names[i.ID] = i.Name
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if len(s.Cloud.Instances) > 0 {
+		fmt.Fprintf(t, "\nINSTANCE\tSTATE\tDOMAIN\tADDRESS\tRESERVED\n")
+		for _, i := range s.Cloud.Instances {
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", i.Name, i.State, i.AvailabilityDomain, i.Address, strings.Join(i.Reserved, " "))
+		}
+	}
+	if len(s.Cloud.Volumes) > 0 {
+		fmt.Fprintf(t, "\nVOLUME\tSTATE\tDOMAIN\tSIZE\tATTACHED TO\n")
+		for _, v := range s.Cloud.Volumes {
+			fmt.Fprintf(t, "%s\t%s\t%s\t%d GB\t%s\n", v.Name, v.State, v.AvailabilityDomain, v.SizeGB, names[v.Instance])
+		}
+	}
+	if len(s.Cloud.Balancers) > 0 {
+		fmt.Fprintf(t, "\nBALANCER\tADDRESS\tBACKEND\tHEALTH\n")
+		for _, b := range s.Cloud.Balancers {
+			for _, set := range b.Sets {
+				for _, be := range set.Backends {
+					fmt.Fprintf(t, "%s\t%s\t%s %s:%d\t%s\n", b.Name, b.Public, set.Name, be.Address, be.Port, be.Health)
+				}
+			}
+		}
+	}
+	if len(s.Cloud.Records) > 0 {
+		fmt.Fprintf(t, "\nRECORD\tTYPE\tDATA\tTTL\n")
+		for _, r := range s.Cloud.Records {
+			fmt.Fprintf(t, "%s\t%s\t%s\t%d s\n", r.Name, r.Type, r.Data, r.TTL)
+		}
+	}
+	return t.Flush()
+}
