@@ -53,7 +53,7 @@ func poolsArgs(
 ) *oci.InstancePoolsArgs {
 	needs := make([][]pulumi.Resource, len(nodes))
 	for i := range nodes {
-		needs[i] = []pulumi.Resource{volumes.Each[i], addresses.Each[i]}
+		needs[i] = append([]pulumi.Resource{volumes.Each[i], addresses.Each[i]}, groups.Each...)
 	}
 	return &oci.InstancePoolsArgs{
 		Environment:     s.Environment,

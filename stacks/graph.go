@@ -1,6 +1,8 @@
 package stacks
 
 import (
+	"slices"
+
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
@@ -74,22 +76,22 @@ func deploy(ctx *pulumi.Context, s settings.Settings, makeGates gateMaker) (pulu
 		return nil, err
 	}
 	emqx, err := nomad.NewEMQX(ctx, "emqx", emqxArgs(s,
-		gate.nodesReady, after(pools, secrets, members, entries)), in.all)
+		gate.nodesReady, after(pools.Each, secrets.Each, members.Each, entries.Each)), in.all)
 	if err != nil {
 		return nil, err
 	}
 	proxies, err := nomad.NewHAProxy(ctx, "haproxy", haproxyArgs(s,
-		gate.clusterFormed, after(emqx, secrets)), in.all)
+		gate.clusterFormed, after(emqx.Each, secrets.Each)), in.all)
 	if err != nil {
 		return nil, err
 	}
 	open, err := oci.NewListeners(ctx, "listeners", listenersArgs(s, balancer, listeners,
-		gate.proxiesReady, after(proxies)), in.all)
+		gate.proxiesReady, after(proxies.Each)), in.all)
 	if err != nil {
 		return nil, err
 	}
 	record, err := oci.NewDNSRecord(ctx, "dns", recordArgs(s, balancer,
-		gate.edgeHealthy, after(open)), in.all)
+		gate.edgeHealthy, after(open.Each)), in.all)
 	if err != nil {
 		return nil, err
 	}
@@ -103,4 +105,8 @@ func deploy(ctx *pulumi.Context, s settings.Settings, makeGates gateMaker) (pulu
 	return outputs(s, nodes, listeners, balancer, record, verified), nil
 }
 
-func after(resources ...pulumi.Resource) pulumi.ResourceOption { return pulumi.DependsOn(resources) }
+// after waits for custom resources, never for a component: a dependency on a
+// component covers only the children that the SDK happens to know by then.
+func after(resources ...[]pulumi.Resource) pulumi.ResourceOption {
+	return pulumi.DependsOn(slices.Concat(resources...))
+}

@@ -46,6 +46,9 @@ type EntriesArgs struct {
 //	})
 type Entries struct {
 	pulumi.ResourceState
+
+	// Each is the keys' resource, for others to depend on: see [Members].
+	Each []pulumi.Resource
 }
 
 // NewEntries registers the entries; every fault of args is reported before
@@ -79,11 +82,13 @@ func NewEntries(ctx *pulumi.Context, name string, args *EntriesArgs, opts ...pul
 			Delete: pulumi.Bool(true),
 		})
 	}
-	if _, err := consul.NewKeys(ctx, name, &consul.KeysArgs{
+	written, err := consul.NewKeys(ctx, name, &consul.KeysArgs{
 		Datacenter: pulumi.String(a.Datacenter), Keys: keys,
-	}, pulumi.Parent(e)); err != nil {
+	}, pulumi.Parent(e))
+	if err != nil {
 		return nil, fmt.Errorf("creating the keys under emqx/%s/: %w", a.Environment, err)
 	}
+	e.Each = []pulumi.Resource{written}
 	return e, ctx.RegisterResourceOutputs(e, pulumi.Map{})
 }
 

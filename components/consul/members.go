@@ -48,6 +48,11 @@ type MembersArgs struct {
 //	})
 type Members struct {
 	pulumi.ResourceState
+
+	// Each are its custom resources, for others to depend on. A dependency on
+	// the component itself is a race: the SDK learns of children in the
+	// background.
+	Each []pulumi.Resource
 }
 
 // NewMembers registers the list; every fault of args is reported before
@@ -77,7 +82,7 @@ func NewMembers(ctx *pulumi.Context, name string, args *MembersArgs, opts ...pul
 		return nil, fmt.Errorf("creating the external node of the members: %w", err)
 	}
 	for i, member := range a.Nodes {
-		if _, err := consul.NewService(ctx, fmt.Sprintf("%s-%d", name, i), &consul.ServiceArgs{
+		entry, err := consul.NewService(ctx, fmt.Sprintf("%s-%d", name, i), &consul.ServiceArgs{
 			Node:       node.Name,
 			Name:       pulumi.String(MembersService),
 			ServiceId:  pulumi.String(fmt.Sprintf("%s-%s-%d", MembersService, a.Environment, i)),
@@ -85,9 +90,11 @@ func NewMembers(ctx *pulumi.Context, name string, args *MembersArgs, opts ...pul
 			Port:       pulumi.Int(cluster.Distribution),
 			Tags:       pulumi.ToStringArray([]string{a.Environment}),
 			Datacenter: pulumi.String(a.Datacenter),
-		}, pulumi.Parent(m)); err != nil {
+		}, pulumi.Parent(m))
+		if err != nil {
 			return nil, fmt.Errorf("creating the entry of member %q: %w", member, err)
 		}
+		m.Each = append(m.Each, entry)
 	}
 	return m, ctx.RegisterResourceOutputs(m, pulumi.Map{})
 }

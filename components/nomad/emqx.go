@@ -31,7 +31,7 @@ type EMQXArgs struct {
 //			Environment: "prod", Datacenter: "dc1", NodeCount: 3, Image: "emqx/emqx:5.8.9",
 //			CPU: 2000, MemoryMB: 4096, KeepAliveMax: 600, NoFile: 1048576,
 //		},
-//		ChildOptions: []pulumi.ResourceOption{pulumi.DependsOn([]pulumi.Resource{pools, secrets, members})},
+//		ChildOptions: []pulumi.ResourceOption{pulumi.DependsOn(pools.Each)},
 //	})
 type EMQX struct {
 	pulumi.ResourceState
@@ -41,6 +41,11 @@ type EMQX struct {
 	// ModifyIndex grows with every version of the job; known once it is
 	// registered.
 	ModifyIndex pulumi.StringOutput
+
+	// Each are its custom resources, for others to depend on. A dependency on
+	// the component itself is a race: the SDK learns of children in the
+	// background.
+	Each []pulumi.Resource
 }
 
 // NewEMQX registers the job; every fault of args is reported before it is.
@@ -61,7 +66,7 @@ func NewEMQX(ctx *pulumi.Context, name string, args *EMQXArgs, opts ...pulumi.Re
 	if err != nil {
 		return nil, fmt.Errorf("creating Nomad job %q: %w", e.JobID, err)
 	}
-	e.ModifyIndex = job.ModifyIndex
+	e.ModifyIndex, e.Each = job.ModifyIndex, []pulumi.Resource{job}
 	return e, ctx.RegisterResourceOutputs(e, pulumi.Map{"jobId": pulumi.String(e.JobID)})
 }
 

@@ -29,7 +29,7 @@ type HAProxyArgs struct {
 //			Environment: "prod", Datacenter: "dc1", NodeCount: 3, Image: "haproxy:3.0.12",
 //			CPU: 1000, MaxConn: 50000, NoFile: 101000, KeepAliveMax: 600,
 //		},
-//		ChildOptions: []pulumi.ResourceOption{pulumi.DependsOn([]pulumi.Resource{cluster})},
+//		ChildOptions: []pulumi.ResourceOption{pulumi.DependsOn(cluster.Each)},
 //	})
 type HAProxy struct {
 	pulumi.ResourceState
@@ -39,6 +39,9 @@ type HAProxy struct {
 	// ModifyIndex grows with every version of the job; known once it is
 	// registered.
 	ModifyIndex pulumi.StringOutput
+
+	// Each is the job, for others to depend on: see [EMQX].
+	Each []pulumi.Resource
 }
 
 // NewHAProxy registers the job; every fault of args is reported before it is.
@@ -59,6 +62,6 @@ func NewHAProxy(ctx *pulumi.Context, name string, args *HAProxyArgs, opts ...pul
 	if err != nil {
 		return nil, fmt.Errorf("creating Nomad job %q: %w", h.JobID, err)
 	}
-	h.ModifyIndex = job.ModifyIndex
+	h.ModifyIndex, h.Each = job.ModifyIndex, []pulumi.Resource{job}
 	return h, ctx.RegisterResourceOutputs(h, pulumi.Map{"jobId": pulumi.String(h.JobID)})
 }

@@ -45,6 +45,9 @@ type SecretsArgs struct {
 //	})
 type Secrets struct {
 	pulumi.ResourceState
+
+	// Each are the variables, for others to depend on: see [EMQX].
+	Each []pulumi.Resource
 }
 
 // NewSecrets registers the variables; every fault of args is reported before
@@ -71,13 +74,15 @@ func NewSecrets(ctx *pulumi.Context, name string, args *SecretsArgs, opts ...pul
 		{"emqx", EMQXJobID(a.Environment), a.EMQX},
 		{"haproxy", HAProxyJobID(a.Environment), a.HAProxy},
 	} {
-		if _, err := nomad.NewVariable(ctx, name+"-"+v.child, &nomad.VariableArgs{
+		variable, err := nomad.NewVariable(ctx, name+"-"+v.child, &nomad.VariableArgs{
 			Path:      pulumi.String("nomad/jobs/" + v.job),
 			Namespace: pulumi.String(a.Namespace),
 			Items:     pulumi.ToSecret(pulumi.ToStringMap(v.items)).(pulumi.StringMapOutput),
-		}, pulumi.Parent(s)); err != nil {
+		}, pulumi.Parent(s))
+		if err != nil {
 			return nil, fmt.Errorf("creating the Nomad variable of job %q: %w", v.job, err)
 		}
+		s.Each = append(s.Each, variable)
 	}
 	return s, ctx.RegisterResourceOutputs(s, pulumi.Map{})
 }

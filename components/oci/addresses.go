@@ -54,7 +54,8 @@ type Addresses struct {
 	// IPs are the addresses, by node index.
 	IPs pulumi.StringArrayOutput
 
-	// Each is the address of a node, by index, for others to depend on.
+	// Each is the address of a node, by index, for others to depend on: see
+	// [Volumes].
 	Each []pulumi.Resource
 
 	perNode []pulumi.StringOutput

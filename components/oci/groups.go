@@ -66,6 +66,9 @@ type SecurityGroups struct {
 	// BalancerID and NodesID are the OCIDs of the two groups.
 	BalancerID pulumi.StringOutput
 	NodesID    pulumi.StringOutput
+
+	// Each are the rules, for others to depend on: see [Volumes].
+	Each []pulumi.Resource
 }
 
 // NewSecurityGroups registers the groups and their rules; every fault of args
@@ -96,9 +99,11 @@ func NewSecurityGroups(ctx *pulumi.Context, name string, args *SecurityGroupsArg
 		ids[member] = group.ID().ToStringOutput()
 	}
 	for _, r := range a.rules() {
-		if _, err := core.NewNetworkSecurityGroupSecurityRule(ctx, name+"-"+r.name(), r.args(ids), pulumi.Parent(g)); err != nil {
+		rule, err := core.NewNetworkSecurityGroupSecurityRule(ctx, name+"-"+r.name(), r.args(ids), pulumi.Parent(g))
+		if err != nil {
 			return nil, fmt.Errorf("creating security rule %q: %w", r.name(), err)
 		}
+		g.Each = append(g.Each, rule)
 	}
 	g.BalancerID, g.NodesID = ids[balancerGroup], ids[nodesGroup]
 	return g, ctx.RegisterResourceOutputs(g, pulumi.Map{"balancerId": g.BalancerID, "nodesId": g.NodesID})

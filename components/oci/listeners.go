@@ -38,10 +38,13 @@ type ListenersArgs struct {
 //		Balancer:           balancer,
 //		Listeners:          cluster.Listeners(true),
 //		IdleTimeoutSeconds: cluster.IdleTimeout(600),
-//		ChildOptions:       []pulumi.ResourceOption{pulumi.DependsOn([]pulumi.Resource{proxies})},
+//		ChildOptions:       []pulumi.ResourceOption{pulumi.DependsOn(proxies.Each)},
 //	})
 type Listeners struct {
 	pulumi.ResourceState
+
+	// Each are the listeners, for others to depend on: see [Volumes].
+	Each []pulumi.Resource
 }
 
 // NewListeners registers the listeners, one after another behind everything the
@@ -74,6 +77,7 @@ func NewListeners(ctx *pulumi.Context, name string, args *ListenersArgs, opts ..
 			return nil, fmt.Errorf("creating listener %q: %w", l.Name, err)
 		}
 		a.Balancer.last = listener
+		r.Each = append(r.Each, listener)
 	}
 	return r, ctx.RegisterResourceOutputs(r, pulumi.Map{})
 }

@@ -52,8 +52,8 @@ type InstancePoolsArgs struct {
 	// Optional.
 
 	// Needs are what must exist before a node boots and while it lives, by node
-	// index: its volume and its address. Given per node, a pool starts as soon as
-	// its own are there, and at scale-in goes before them.
+	// index: its volume, its address, the rules of its group. Given per node, a
+	// pool starts as soon as its own are there, and at scale-in goes before them.
 	Needs [][]pulumi.Resource
 	// SSHKey is an authorized public key; empty means no login.
 	SSHKey string
@@ -83,6 +83,10 @@ type InstancePools struct {
 
 	// IDs are the pools' OCIDs, by node index.
 	IDs pulumi.StringArrayOutput
+
+	// Each is the pool of a node, by index, for others to depend on: see
+	// [Volumes].
+	Each []pulumi.Resource
 }
 
 // NewInstancePools registers the pools; every fault of args is reported before
@@ -121,6 +125,7 @@ func NewInstancePools(ctx *pulumi.Context, name string, args *InstancePoolsArgs,
 			return nil, fmt.Errorf("creating instance pool %q: %w", n.Name, err)
 		}
 		ids = append(ids, pool.ID())
+		p.Each = append(p.Each, pool)
 	}
 	p.IDs = ids.ToStringArrayOutput()
 	return p, ctx.RegisterResourceOutputs(p, pulumi.Map{"ids": p.IDs})

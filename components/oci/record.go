@@ -42,7 +42,7 @@ type DNSRecordArgs struct {
 //		Zone:         "example.com",
 //		Name:         "mqtt.example.com",
 //		Address:      balancer.Address,
-//		ChildOptions: []pulumi.ResourceOption{pulumi.DependsOn([]pulumi.Resource{listeners})},
+//		ChildOptions: []pulumi.ResourceOption{pulumi.DependsOn(listeners.Each)},
 //	})
 type DNSRecord struct {
 	pulumi.ResourceState

@@ -57,7 +57,9 @@ type Volumes struct {
 	// IDs are the volumes' OCIDs, by node index.
 	IDs pulumi.StringArrayOutput
 
-	// Each is the volume of a node, by index, for others to depend on.
+	// Each is the volume of a node, by index, for others to depend on: a
+	// dependency on a component is a race, the SDK learns of children in the
+	// background.
 	Each []pulumi.Resource
 }
 

@@ -1,0 +1,336 @@
+package stacks
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"gotest.tools/v3/assert"
+	"gotest.tools/v3/golden"
+
+	"github.com/emqx-oci/emqx-oci/components/cluster"
+	"github.com/emqx-oci/emqx-oci/components/oci"
+	"github.com/emqx-oci/emqx-oci/components/recorder"
+	"github.com/emqx-oci/emqx-oci/infra/gates"
+	"github.com/emqx-oci/emqx-oci/stacks/example"
+	"github.com/emqx-oci/emqx-oci/stacks/settings"
+)
+
+// openGates hold at once: a recording has no cloud to ask.
+func openGates(
+	ctx *pulumi.Context, s settings.Settings, _ []cluster.Node, _ *oci.LoadBalancer, _ providers,
+) (gateSet, error) {
+	gate := func(id, title string) gates.Gate {
+		return gates.Gate{ID: id, Title: title, Check: func(context.Context) (gates.Status, error) {
+			return gates.Status{Holds: true}, nil
+		}}
+	}
+	return bindGates(ctx, s.Gates, gateList{
+		nodesReady: gate("G1", "nodes ready"), clusterFormed: gate("G2", "cluster formed"),
+		proxiesReady: gate("G3", "proxies ready"), edgeHealthy: gate("G4", "edge healthy"), roundTrip: gate("G5", "round trip"),
+	})
+}
+
+type run struct {
+	*recorder.Recording
+	outputs map[string]any
+	secret  map[string]bool
+}
+
+// record runs the program of a stack file, changed by change.
+func record(t *testing.T, stack string, tls, preview bool, change func(config map[string]string)) (run, error) {
+	t.Helper()
+	opts, err := example.Options("..", stack, tls)
+	assert.NilError(t, err)
+	opts.Preview = preview
+	if change != nil {
+		change(opts.Config)
+	}
+	r := run{outputs: map[string]any{}, secret: map[string]bool{}}
+	r.Recording, err = recorder.Run(func(ctx *pulumi.Context) error {
+		s, err := settings.Load(ctx.Stack(), ctx.GetConfig, ctx.IsConfigSecret)
+		if err != nil {
+			return err
+		}
+		makeGates := openGates
+		if preview {
+			makeGates = newGates
+		}
+		outputs, err := deploy(ctx, s, makeGates)
+		if err != nil {
+			return err
+		}
+		pulumi.All(outputs).ApplyT(func(v []any) error {
+			for key, value := range v[0].(map[string]any) {
+				r.outputs[key] = value
+			}
+			return nil
+		})
+		for key := range outputs {
+			o := pulumi.ToOutput(outputs[key])
+			r.secret[key] = pulumi.IsSecret(o)
+		}
+		return nil
+	}, opts)
+	return r, err
+}
+
+func mustRecord(t *testing.T, stack string, tls, preview bool) run {
+	t.Helper()
+	r, err := record(t, stack, tls, preview, nil)
+	assert.NilError(t, err)
+	return r
+}
+
+// The whole graph of every stack file, so that a change of it is seen in a
+// review. `go test ./stacks -update` writes them.
+func TestGraphOfEveryStackIsTheReviewedOne(t *testing.T) {
+	for _, stack := range []string{"prod", "staging", "lab"} {
+		t.Run(stack, func(t *testing.T) {
+			golden.Assert(t, mustRecord(t, stack, stack == "lab", false).Text(), stack+".golden")
+		})
+	}
+}
+
+// Nothing in the graph may hang on a value that only an update knows, but for
+// ids and addresses.
+func TestPreviewRegistersTheSameGraph(t *testing.T) {
+	up, preview := mustRecord(t, "lab", true, false), mustRecord(t, "lab", true, true)
+	assert.Equal(t, len(preview.Resources), len(up.Resources))
+	for _, want := range up.Resources {
+		kind := want.Type[strings.LastIndex(want.Type, ":")+1:]
+		got, ok := preview.Find(kind, want.Name)
+		assert.Assert(t, ok, "%s %s is missing in the preview", want.Type, want.Name)
+		assert.DeepEqual(t, got.DependsOn, want.DependsOn)
+		assert.DeepEqual(t, got.Gates, want.Gates)
+	}
+}
+
+func TestJobsAreKnownInAPreview(t *testing.T) {
+	r := mustRecord(t, "lab", true, true)
+	jobs := r.Kind("Job")
+	assert.Equal(t, len(jobs), 2)
+	for _, job := range jobs {
+		assert.Assert(t, !job.Inputs.ContainsUnknowns(), "%s: one unknown variable fails every preview", job.Name)
+		assert.Assert(t, !job.Inputs.ContainsSecrets(), job.Name)
+		assert.Equal(t, job.Inputs["detach"].BoolValue(), true)
+		assert.Equal(t, job.Inputs["rerunIfDead"].BoolValue(), true)
+		assert.Equal(t, job.Inputs["purgeOnDestroy"].BoolValue(), true)
+	}
+	for _, config := range r.Kind("InstanceConfiguration") {
+		metadata := config.Inputs["instanceDetails"].ObjectValue()["launchDetails"].ObjectValue()["metadata"]
+		assert.Assert(t, !metadata.ContainsUnknowns(), "%s would be replaced in every preview", config.Name)
+	}
+}
+
+func TestNoSecretStandsInClear(t *testing.T) {
+	secrets := example.Secrets()
+	for _, preview := range []bool{false, true} {
+		r := mustRecord(t, "lab", true, preview)
+		found := 0
+		for _, x := range r.Resources {
+			for key, value := range x.Inputs {
+				for _, text := range recorder.Texts(value) {
+					for path, secret := range secrets {
+						assert.Assert(t, !strings.Contains(text, secret), "%s %s: %s holds %s", x.Type, x.Name, key, path)
+					}
+					assert.Assert(t, !strings.Contains(text, "PRIVATE KEY"), "%s %s: %s", x.Type, x.Name, key)
+				}
+				if value.IsSecret() {
+					found++
+				}
+			}
+		}
+		assert.Equal(t, found, 2, "the items of both Nomad variables")
+	}
+}
+
+func TestGatesStandBeforeWhatMustWait(t *testing.T) {
+	r := mustRecord(t, "lab", true, false)
+	want := map[string]string{
+		"emqx": "G1 nodes ready", "haproxy": "G2 cluster formed", "dns": "G4 edge healthy",
+		"listeners-mqtt": "G3 proxies ready", "listeners-mqtts": "G3 proxies ready",
+		"listeners-ws": "G3 proxies ready", "listeners-wss": "G3 proxies ready",
+	}
+	for _, x := range r.Resources {
+		if gate, ok := want[x.Name]; ok && x.Custom {
+			assert.DeepEqual(t, x.Gates, []string{gate})
+			assert.DeepEqual(t, x.UpdateGates, []string{gate})
+			delete(want, x.Name)
+			continue
+		}
+		assert.Equal(t, len(x.Gates), 0, "%s waits for %v", x.Name, x.Gates)
+	}
+	assert.Equal(t, len(want), 0, "not registered: %v", want)
+}
+
+func TestOrderOfThePhases(t *testing.T) {
+	r := mustRecord(t, "lab", true, false)
+	for _, c := range []struct{ kind, later, earlier string }{
+		{"InstancePool", "pools-1", "volumes-1"},
+		{"InstancePool", "pools-1", "addresses-1"},
+		{"InstanceConfiguration", "pools-1-config", "groups-nodes"},
+		{"InstancePool", "pools-1", "groups-nodes-out"},
+		{"Job", "emqx", "pools-2"},
+		{"Job", "emqx", "secrets-emqx"},
+		{"Job", "emqx", "members-2"},
+		{"Job", "emqx", "entries"},
+		{"Job", "haproxy", "emqx"},
+		{"Job", "haproxy", "secrets-haproxy"},
+		{"Listener", "listeners-mqtt", "haproxy"},
+		{"Rrset", "dns", "listeners-wss"},
+		{"Rrset", "dns", "balancer"},
+	} {
+		x, ok := r.Find(c.kind, c.later)
+		assert.Assert(t, ok, c.later)
+		assert.Assert(t, contains(x.DependsOn, c.earlier), "%s waits for %v, not for %s", c.later, x.DependsOn, c.earlier)
+	}
+	// What may be slow is made beside phase 1: it waits for no node and no job.
+	for _, x := range append(r.Kind("Backend"), append(r.Kind("BackendSet"), r.Kind("NetworkLoadBalancer")...)...) {
+		for _, dep := range x.DependsOn {
+			assert.Assert(t, !strings.HasPrefix(dep, "pools") && dep != "emqx" && dep != "haproxy", "%s waits for %s", x.Name, dep)
+		}
+	}
+}
+
+// OCI answers 409 to parallel changes of one balancer.
+func TestChildrenOfTheBalancerAreOneChain(t *testing.T) {
+	r := mustRecord(t, "lab", true, false)
+	children := map[string]recorder.Resource{}
+	for _, kind := range []string{"BackendSet", "Backend", "Listener"} {
+		for _, x := range r.Kind(kind) {
+			children[x.Name] = x
+		}
+	}
+	assert.Equal(t, len(children), 4+4*3+4)
+	// Each child is the direct or indirect dependent of all before it: walking
+	// the longest path from the last one must meet every child.
+	var depth func(name string) int
+	depth = func(name string) int {
+		deepest := 0
+		for _, dep := range children[name].DependsOn {
+			if _, ok := children[dep]; ok {
+				deepest = max(deepest, depth(dep))
+			}
+		}
+		return deepest + 1
+	}
+	seen := map[int]string{}
+	for name := range children {
+		d := depth(name)
+		assert.Equal(t, seen[d], "", "%s and %s may be created at once", seen[d], name)
+		seen[d] = name
+	}
+	assert.Equal(t, len(seen), len(children))
+}
+
+func TestNodeLiesInOneDomainWithItsVolume(t *testing.T) {
+	for _, stack := range []string{"lab", "prod"} {
+		r := mustRecord(t, stack, false, false)
+		pools, volumes := r.Kind("InstancePool"), r.Kind("Volume")
+		assert.Equal(t, len(pools), 3)
+		assert.Equal(t, len(volumes), 3)
+		for i := range pools {
+			placement := pools[i].Inputs["placementConfigurations"].ArrayValue()[0].ObjectValue()
+			ad := placement["availabilityDomain"].StringValue()
+			assert.Equal(t, ad, volumes[i].Inputs["availabilityDomain"].StringValue())
+			assert.Assert(t, strings.HasSuffix(ad, "AD-"+string(rune('1'+i))), "node %d in %s", i, ad)
+			assert.Equal(t, pools[i].Inputs["size"].NumberValue(), 1.0)
+		}
+	}
+}
+
+// Decision 5: any update would take the address off its running node.
+func TestAddressesAreNeverUpdated(t *testing.T) {
+	for _, ip := range mustRecord(t, "lab", false, false).Kind("PrivateIp") {
+		assert.Equal(t, ip.Inputs["lifetime"].StringValue(), "RESERVED")
+		for _, property := range []resource.PropertyKey{
+			"vnicId", "displayName", "freeformTags", "definedTags", "hostnameLabel", "lifetime", "routeTableId",
+		} {
+			assert.Assert(t, contains(ip.IgnoreChanges, string(property)), "%s: %s may be updated", ip.Name, property)
+		}
+	}
+}
+
+func TestWithoutACertificateTheTLSPortsExistNowhere(t *testing.T) {
+	r := mustRecord(t, "lab", false, false)
+	assert.Equal(t, len(r.Kind("Listener")), 2)
+	assert.Equal(t, len(r.Kind("BackendSet")), 2)
+	for _, x := range r.Resources {
+		assert.Assert(t, !strings.Contains(x.Name, "mqtts") && !strings.Contains(x.Name, "wss"), x.Name)
+		for _, n := range numbers(resource.NewObjectProperty(x.Inputs)) {
+			assert.Assert(t, n != 8883 && n != 8084, "%s %s", x.Type, x.Name)
+		}
+	}
+	for _, job := range r.Kind("Job") {
+		vars := job.Inputs["hcl2"].ObjectValue()["vars"].ObjectValue()
+		assert.Equal(t, vars["tls"].StringValue(), "false")
+	}
+	assert.Assert(t, strings.HasPrefix(r.outputs["tls"].(string), "off: "), r.outputs["tls"])
+}
+
+func TestOutputs(t *testing.T) {
+	r := mustRecord(t, "lab", true, false)
+	assert.DeepEqual(t, r.outputs["endpoints"], map[string]string{
+		"mqtt": "mqtt://mqtt.lab.test:1883", "mqtts": "mqtts://mqtt.lab.test:8883",
+		"ws": "ws://mqtt.lab.test:8083/mqtt", "wss": "wss://mqtt.lab.test:8084/mqtt",
+	})
+	assert.Equal(t, r.outputs["dnsName"], "mqtt.lab.test")
+	assert.Equal(t, r.outputs["balancerAddress"], "198.51.100.1")
+	assert.DeepEqual(t, r.outputs["nodeNames"], []string{"emqx-lab-0", "emqx-lab-1", "emqx-lab-2"})
+	assert.DeepEqual(t, r.outputs["jobNames"], map[string]string{"emqx": "emqx-lab", "haproxy": "emqx-lab-haproxy"})
+	assert.Equal(t, r.outputs["dashboardAddress"], "http://lab.emqx-dashboard.service.consul:18083")
+	for key, secret := range r.secret {
+		want := key == "dashboardPassword" || key == "apiKey" || key == "apiSecret" || key == "statsPassword"
+		assert.Equal(t, secret, want, key)
+	}
+}
+
+// Decision 7: one setting derives the timeouts.
+func TestKeepAliveDerivesTheIdleTimeout(t *testing.T) {
+	r := mustRecord(t, "lab", true, false)
+	for _, l := range r.Kind("Listener") {
+		assert.Equal(t, l.Inputs["tcpIdleTimeout"].NumberValue(), 180.0)
+	}
+	for _, job := range r.Kind("Job") {
+		vars := job.Inputs["hcl2"].ObjectValue()["vars"].ObjectValue()
+		assert.Equal(t, vars["keepalive_max"].StringValue(), "120")
+	}
+}
+
+func TestBadSettingsRegisterNothing(t *testing.T) {
+	r, err := record(t, "lab", false, false, func(config map[string]string) {
+		config["emqx-oci:nodes"] = `{"count": 0, "image": "ocid1.image.oc1..x", "cuont": 3}`
+	})
+	assert.ErrorContains(t, err, "emqx-oci:nodes.count: must be 1 to 32, got 0")
+	assert.ErrorContains(t, err, `emqx-oci:nodes.cuont: is not a known setting; did you mean "count"?`)
+	assert.Equal(t, len(r.Resources), 0)
+}
+
+func contains(list []string, wanted string) bool {
+	for _, x := range list {
+		if x == wanted {
+			return true
+		}
+	}
+	return false
+}
+
+func numbers(v resource.PropertyValue) []float64 {
+	var found []float64
+	switch {
+	case v.IsNumber():
+		found = append(found, v.NumberValue())
+	case v.IsArray():
+		for _, item := range v.ArrayValue() {
+			found = append(found, numbers(item)...)
+		}
+	case v.IsObject():
+		for _, item := range v.ObjectValue() {
+			found = append(found, numbers(item)...)
+		}
+	}
+	return found
+}
