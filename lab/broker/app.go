@@ -1,0 +1,242 @@
+package broker
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
+)
+
+// app is the part of a node that a join takes down and starts again: the MQTT
+// server with its listeners, and the HTTP API.
+type app struct {
+	node      *node
+	server    *mqtt.Server
+	listeners []*listener
+	http      *api
+	started   time.Time
+	done      chan struct{}
+
+	seq         atomic.Uint32 // picks the node of a shared group in turn
+	fromOthers  atomic.Int64  // messages injected on behalf of other nodes
+	forwarded   atomic.Int64  // messages sent to other nodes
+	remotes     sync.Map      // node name -> *mqtt.Client that injects its messages
+	connectedAt sync.Map      // *mqtt.Client -> time.Time
+	routesDirty chan struct{}
+	shared      atomic.Pointer[[]string] // filters of shared subscriptions on this node
+}
+
+// startApp opens the listeners and serves; the caller holds appMu.
+func (n *node) startApp() error {
+	if n.stopped {
+		return nil
+	}
+	a := &app{node: n, started: time.Now(), done: make(chan struct{}), routesDirty: make(chan struct{}, 1)}
+	a.shared.Store(&[]string{})
+	caps := mqtt.NewDefaultServerCapabilities()
+	m := n.cfg.mqtt
+	caps.MaximumMessageExpiryInterval = 0 // else retained messages would go after a day
+	caps.MaximumPacketSize = uint32(min(m.maxPacket, math.MaxUint32))
+	caps.MaximumClientWritesPending = 2048
+	caps.MaximumInflight = math.MaxUint16
+	if m.maxQueue >= 0 {
+		caps.MaximumInflight = uint16(min(m.maxInflight+m.maxQueue, math.MaxUint16))
+	}
+	caps.ReceiveMaximum = uint16(m.maxInflight) //nolint:gosec // checked to be at most 65535
+	caps.TopicAliasMaximum = uint16(m.topicAlias)
+	caps.MaximumQos = byte(m.maxQoS)
+	caps.RetainAvailable = flag(m.retain && n.cfg.retain.enable)
+	caps.WildcardSubAvailable = flag(m.wildcard)
+	caps.SharedSubAvailable = flag(m.shared)
+	caps.Compatibilities.NoInheritedPropertiesOnAck = true
+	a.server = mqtt.New(&mqtt.Options{
+		Capabilities: caps, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		SysTopicResendInterval: 1 << 30, // its $SYS tree is not EMQX's
+	})
+	if err := a.server.AddHook(&hook{app: a}, nil); err != nil {
+		return err
+	}
+	for _, c := range n.cfg.listeners {
+		l, err := newListener(c, n.cfg.mqtt.idleTimeout, n.log)
+		if err == nil {
+			err = a.server.AddListener(l)
+		}
+		if err != nil {
+			a.closeListeners()
+			return fmt.Errorf("failed to start listener %s on %s: %w", c.id(), c.bind, err)
+		}
+		a.listeners = append(a.listeners, l)
+	}
+	if err := n.loadKeys(); err != nil {
+		a.closeListeners()
+		return err
+	}
+	if n.cfg.dashboard.bind != "" {
+		h, err := startAPI(a)
+		if err != nil {
+			a.closeListeners()
+			return fmt.Errorf("failed to start listener http:dashboard on %s: %w", n.cfg.dashboard.bind, err)
+		}
+		a.http = h
+	}
+	a.loadRetained()
+	if err := a.server.Serve(); err != nil {
+		a.closeListeners()
+		return err
+	}
+	for topic := range a.server.Topics.Retained.GetAll() {
+		if strings.HasPrefix(topic, mqtt.SysPrefix) {
+			a.server.Topics.RetainMessage(packets.Packet{TopicName: topic})
+		}
+	}
+	for _, l := range a.listeners {
+		n.log.print("Listener " + l.ID() + " on " + l.Address() + " started.")
+	}
+	if a.http != nil {
+		n.log.print("Listener http:dashboard on " + n.cfg.dashboard.bind + " started.")
+	}
+	go a.housekeep()
+	n.mu.Lock()
+	n.app = a
+	n.mu.Unlock()
+	n.opts.Ready()
+	return nil
+}
+
+// stopApp cuts all clients, as open source EMQX does; the caller holds appMu.
+func (n *node) stopApp() {
+	n.mu.Lock()
+	a := n.app
+	n.app = nil
+	n.mu.Unlock()
+	if a == nil {
+		return
+	}
+	close(a.done)
+	if a.http != nil {
+		a.http.close()
+	}
+	_ = a.server.Close()
+}
+
+func (a *app) closeListeners() {
+	for _, l := range a.listeners {
+		l.Close(func(string) {})
+	}
+	if a.http != nil {
+		a.http.close()
+	}
+}
+
+// withApp runs f when the application is up.
+func (n *node) withApp(f func(*app)) bool {
+	n.mu.Lock()
+	a := n.app
+	n.mu.Unlock()
+	if a == nil {
+		return false
+	}
+	f(a)
+	return true
+}
+
+// loadRetained puts the node's retained messages into the server.
+func (a *app) loadRetained() {
+	for _, p := range a.node.data.all() {
+		a.server.Topics.RetainMessage(p.packet())
+	}
+}
+
+// inject delivers a message of another node here.
+func (a *app) inject(from string, m *message) {
+	v, ok := a.remotes.Load(from)
+	if !ok {
+		cl := a.server.NewClient(nil, clusterListener, "$node/"+from, true)
+		cl.Properties.ProtocolVersion = 5
+		v, _ = a.remotes.LoadOrStore(from, cl)
+	}
+	pk := m.Publish.packet()
+	if pk.FixedHeader.Qos > 0 {
+		pk.PacketID = 1 // only its presence is checked
+	}
+	tag(&pk, m.Publish.At, m.Shared)
+	a.fromOthers.Add(1)
+	if err := a.server.InjectPacket(v.(*mqtt.Client), pk); err != nil {
+		a.node.log.Warn("delivering a message of another node failed", "topic", pk.TopicName, "reason", err.Error())
+	}
+}
+
+// housekeep ends sessions of MQTT 3 clients that were away too long, and keeps
+// the list of shared groups current.
+func (a *app) housekeep() {
+	tick := time.NewTicker(5 * time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-a.done:
+			return
+		case <-tick.C:
+			expiry := int64(a.node.cfg.mqtt.sessionExpiry.Seconds())
+			for _, cl := range a.server.Clients.GetAll() {
+				if t := cl.StopTime(); t > 0 && cl.Properties.ProtocolVersion < 5 && time.Now().Unix()-t > expiry {
+					a.forget(cl)
+				}
+			}
+		case <-a.routesDirty:
+			time.Sleep(20 * time.Millisecond) // gather what comes together
+			a.findShared()
+		}
+	}
+}
+
+func (a *app) routesChanged() {
+	select {
+	case a.routesDirty <- struct{}{}:
+	default:
+	}
+}
+
+func (a *app) findShared() {
+	set := map[string]bool{}
+	for _, cl := range a.server.Clients.GetAll() {
+		for f := range cl.State.Subscriptions.GetAll() {
+			if mqtt.IsSharedFilter(f) {
+				set[f] = true
+			}
+		}
+	}
+	now := sortedKeys(set)
+	if old := a.shared.Swap(&now); !slices.Equal(*old, now) {
+		a.node.announce()
+	}
+}
+
+func flag(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// publish sends a message of the API as if a client had.
+func (a *app) publish(topic string, payload []byte, qos byte, retain bool) error {
+	if topic == "" || !mqtt.IsValidFilter(topic, true) {
+		return fmt.Errorf("%q is no topic to publish to", topic)
+	}
+	cl := a.server.NewClient(nil, "api", "api", true)
+	pk := packets.Packet{
+		FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: qos, Retain: retain}, TopicName: topic, Payload: payload,
+	}
+	if qos > 0 {
+		pk.PacketID = 1
+	}
+	return a.server.InjectPacket(cl, pk)
+}

@@ -1,0 +1,124 @@
+package broker
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// waitForData decides when a member that has data may use it: at once when it
+// saw every other member stop before itself, else when a member that serves gives
+// it the newer data, else when all it waits for wait too, and for it. It says
+// nothing meanwhile, as the real one says nothing.
+func (n *node) waitForData() error {
+	for {
+		if _, err := resolveHost(n.ctx, n.opts.Resolver, n.cfg.node.host); err == nil {
+			break
+		}
+		if err := n.sleep(n.opts.Tick); err != nil {
+			return err
+		}
+	}
+	n.tendPeers()
+	for {
+		n.mu.Lock()
+		forced := n.phase == phaseRunning // emqx_cluster_rescue force-load
+		waitFor := n.waitForLocked()
+		cluster := n.schema.Cluster
+		n.mu.Unlock()
+		if forced || len(waitFor) == 0 {
+			return nil
+		}
+		for _, p := range n.connectedPeers() {
+			if !p.up(cluster) {
+				continue
+			}
+			r, err := p.ask(&message{Op: "sync", Node: n.cfg.node.String(), Cluster: cluster}, time.Minute)
+			if err != nil {
+				if r != nil && r.Code == codeNotMember {
+					return fmt.Errorf("failed to merge schema: %s does not know %s as a member any more; remove %s to start afresh", p.name, n.cfg.node, n.disk.dir)
+				}
+				continue
+			}
+			return n.adopt(r)
+		}
+		if n.mayStart(waitFor) {
+			return nil
+		}
+		if err := n.sleep(n.opts.Tick / 2); err != nil {
+			return err
+		}
+	}
+}
+
+// waitForLocked are the members whose data may be newer than this node's.
+func (n *node) waitForLocked() []string {
+	var out []string
+	for _, name := range n.othersLocked() {
+		if _, down := n.schema.Down[name]; !down {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// mayStart breaks the tie of members that stopped in the same instant: each waits
+// for the others; the first by name goes ahead, the others load from it.
+func (n *node) mayStart(waitFor []string) bool {
+	self := n.cfg.node.String()
+	n.mu.Lock()
+	cluster := n.schema.Cluster
+	n.mu.Unlock()
+	for _, name := range waitFor {
+		n.mu.Lock()
+		p := n.peers[name]
+		n.mu.Unlock()
+		if p == nil {
+			return false
+		}
+		p.mu.Lock()
+		ok := p.dist != nil && p.phase == phaseWaiting && p.cluster == cluster && slices.Contains(p.waitFor, self) && self < name
+		p.mu.Unlock()
+		if !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// adopt takes a serving member's list and data.
+func (n *node) adopt(r *message) error {
+	n.mu.Lock()
+	n.schema = schema{Cluster: r.Cluster, Members: r.Members, Down: map[string]int64{}}
+	err := n.saveSchema()
+	n.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if err := n.data.replace(r.Data); err != nil {
+		return err
+	}
+	n.tendPeers()
+	return nil
+}
+
+// pullData asks every serving member again once all of them know that this node
+// serves, so that nothing published in between is missed.
+func (n *node) pullData() {
+	for _, p := range n.runningPeers() {
+		r, err := p.ask(&message{Op: "pull"}, time.Minute)
+		if err == nil && r.Data != nil {
+			n.data.merge(r.Data)
+			n.withApp(func(a *app) { a.loadRetained() })
+		}
+	}
+}
+
+func (n *node) sleep(d time.Duration) error {
+	select {
+	case <-n.ctx.Done():
+		return n.ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}

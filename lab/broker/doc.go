@@ -1,0 +1,23 @@
+// Package broker is the stand-in for EMQX 5.8.9 that the lab runs where the real
+// image cannot be pulled. It is not EMQX and says so at start.
+//
+// It owns what a deployment can get wrong: the EMQX_ environment variables and
+// the HOCON in them, the listeners with PROXY protocol and TLS, discovery by DNS,
+// joining with the cookie over the distribution port, which member may start
+// first after a full stop, what is on disk under the node name, the REST paths,
+// the Prometheus numbers and the ctl commands that gates and operators read.
+// Where the real program was measured (facts.md 7.1), this one does the same,
+// including the parts that hurt: a lasting split, a silent wait, a swallowed
+// health check.
+//
+// MQTT itself is github.com/mochi-mqtt/server. The package knows nothing of
+// Nomad, Consul, OCI or the lab: environment, disk, DNS and sockets are its world.
+//
+// Not done, on purpose: authentication and file based ACLs other than the
+// default rules, rules, bridges, gateways, QUIC, durable sessions (the open
+// source cluster has none), replicants, the dashboard's pages, node to node TLS.
+// A taken-over session brings its subscriptions and unacknowledged or queued
+// QoS 1 and 2 messages; half-done inbound QoS 2 handshakes and a pending delayed
+// will do not move. Shared groups that span nodes learn of a new subscriber on
+// another node within about 100 ms.
+package broker

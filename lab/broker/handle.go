@@ -1,0 +1,258 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+const codeNotMember = 410
+
+// handle answers one question of another node or of the command line.
+func (n *node) handle(kind, from string, m *message) *message {
+	if kind == kindCtl {
+		return n.ctl(m.Args)
+	}
+	switch m.Op {
+	case "publish":
+		if m.Publish != nil {
+			n.withApp(func(a *app) { a.inject(from, m) })
+		}
+		return &message{}
+	case "takeover":
+		r := &message{}
+		n.withApp(func(a *app) { r.Session = a.giveUp(m.Client, m.Clean) })
+		return r
+	case "hello":
+		return n.greeting("hello")
+	case "ping":
+		n.heard(from, m)
+		return n.greeting("ping")
+	case "join":
+		return n.admit(from)
+	case "sync":
+		return n.resync(from, m.Cluster)
+	case "pull":
+		return &message{Data: n.data.snapshot()}
+	case "left":
+		return n.farewell(from, m.Text)
+	case "keys":
+		n.data.merge(m.Data)
+		return &message{}
+	case "stats":
+		s := n.stats()
+		return &message{Stats: &s}
+	case "clients":
+		r := &message{}
+		n.withApp(func(a *app) { r.Clients = a.clients() })
+		return r
+	case "kick":
+		r := &message{}
+		n.withApp(func(a *app) { r.Code = a.kick(m.Args...) })
+		return r
+	}
+	return &message{Err: "unknown question " + m.Op}
+}
+
+// heard is a ping that came in: the sender is alive, so look at it now instead of
+// at the next tick, and drop a connection to its former life.
+func (n *node) heard(from string, m *message) {
+	n.mu.Lock()
+	p := n.peers[from]
+	n.mu.Unlock()
+	n.merge(m)
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	stale := p.dist != nil && p.born != 0 && m.Born != p.born
+	news := p.dist == nil || p.phase != m.Phase || p.cluster != m.Cluster
+	p.mu.Unlock()
+	if stale {
+		p.drop()
+	}
+	if stale || news {
+		p.poke()
+	}
+}
+
+// admit makes the asking node a member and hands it everything.
+func (n *node) admit(name string) *message {
+	if _, err := parseNodeName(name); err != nil {
+		return &message{Err: err.Error()}
+	}
+	if n.currentPhase() != phaseRunning {
+		return &message{Err: "node " + n.cfg.node.String() + " is not running"}
+	}
+	n.log.Info("a node joins", "node", name)
+	if err := n.setMember(name, false); err != nil {
+		return &message{Err: err.Error()}
+	}
+	return n.everything()
+}
+
+func (n *node) everything() *message {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return &message{Cluster: n.schema.Cluster, Members: maps.Clone(n.schema.Members), Data: n.data.snapshot()}
+}
+
+// resync gives a returning member the data, unless it is no member any more.
+func (n *node) resync(name, cluster string) *message {
+	n.mu.Lock()
+	m, known := n.schema.Members[name]
+	same, running := cluster == n.schema.Cluster, n.phase == phaseRunning
+	n.mu.Unlock()
+	switch {
+	case !running || !same:
+		return &message{Err: "not running in that cluster"}
+	case !known || m.Removed:
+		return &message{Err: "not a member", Code: codeNotMember}
+	}
+	return n.everything()
+}
+
+func (n *node) farewell(name, why string) *message {
+	if err := n.setMember(name, true); err != nil {
+		return &message{Err: err.Error()}
+	}
+	if why == "join" { // it went to an older cluster, which this node may not know yet
+		n.goDiscover()
+	}
+	return &message{}
+}
+
+var errNoSuchNode = errors.New("node_not_found")
+
+// forceLeave removes another member, running or not.
+func (n *node) forceLeave(name string) error {
+	if name == n.cfg.node.String() {
+		return errors.New("cannot force-leave the node itself; use leave")
+	}
+	if !slices.Contains(n.others(), name) {
+		return errNoSuchNode
+	}
+	n.mu.Lock()
+	p := n.peers[name]
+	n.mu.Unlock()
+	err := n.setMember(name, true)
+	if p != nil { // setMember has told the others; the peer itself is out of the list now
+		if w, dialErr := n.dial(n.ctx, p.name, kindDist); dialErr == nil {
+			_, _ = w.call(n.greeting("ping"), setupTimeout)
+			w.close()
+		}
+	}
+	return err
+}
+
+// leave makes this node a cluster of its own and switches discovery off.
+func (n *node) leave() error {
+	if len(n.others()) == 0 {
+		return errors.New("node_not_in_cluster")
+	}
+	n.tellLeft("leave")
+	n.standAlone("asked to")
+	return nil
+}
+
+func (n *node) setDiscovery(on bool) error {
+	n.mu.Lock()
+	n.schema.Alone = !on
+	err := n.saveSchema()
+	n.mu.Unlock()
+	if on {
+		n.goDiscover()
+	}
+	return err
+}
+
+// joinAsked is `cluster join`.
+func (n *node) joinAsked(name string) error {
+	nn, err := parseNodeName(name)
+	if err != nil {
+		return err
+	}
+	if nn == n.cfg.node || n.isMember(nn) {
+		return errors.New("already_in_cluster")
+	}
+	return n.join(nn)
+}
+
+// nodeStats are one node's numbers.
+type nodeStats struct {
+	Node        string
+	Born        int64
+	Connections int64 // sessions, connected or not
+	Live        int64
+	Subs        int64
+	Topics      int64
+	SharedSubs  int64
+	Retained    int64
+	MsgIn       int64
+	MsgOut      int64
+	MsgDropped  int64
+	MsgForward  int64
+	PacketsIn   int64
+	PacketsOut  int64
+	BytesIn     int64
+	BytesOut    int64
+	CertExpiry  map[string]int64 // listener id -> unix seconds
+	Memory      int64
+}
+
+func (n *node) stats() nodeStats {
+	s := nodeStats{Node: n.cfg.node.String(), Born: n.born, CertExpiry: map[string]int64{}}
+	n.withApp(func(a *app) { a.fill(&s) })
+	for _, p := range n.connectedPeers() {
+		s.MsgDropped += p.rpc.dropped.Load()
+	}
+	return s
+}
+
+// clusterStats asks every running member; own numbers come first.
+func (n *node) clusterStats() []nodeStats {
+	all := []nodeStats{n.stats()}
+	for _, p := range n.runningPeers() {
+		if r, err := p.ask(&message{Op: "stats"}, 5*time.Second); err == nil && r.Stats != nil {
+			all = append(all, *r.Stats)
+		}
+	}
+	return all
+}
+
+// clusterClients lists the sessions of all running members.
+func (n *node) clusterClients() []clientInfo {
+	var all []clientInfo
+	n.withApp(func(a *app) { all = a.clients() })
+	for _, p := range n.runningPeers() {
+		if r, err := p.ask(&message{Op: "clients"}, 15*time.Second); err == nil {
+			all = append(all, r.Clients...)
+		}
+	}
+	return all
+}
+
+// kickClients cuts clients wherever they are and ends their sessions.
+func (n *node) kickClients(ids []string) int {
+	count := 0
+	n.withApp(func(a *app) { count = a.kick(ids...) })
+	for _, p := range n.runningPeers() {
+		if r, err := p.ask(&message{Op: "kick", Args: ids}, 15*time.Second); err == nil {
+			count += r.Code
+		}
+	}
+	return count
+}
+
+// tellKeys replicates keys and users.
+func (n *node) tellKeys() {
+	d := n.data.snapshot()
+	d.Retained = nil
+	for _, p := range n.runningPeers() {
+		if _, err := p.ask(&message{Op: "keys", Data: d}, 15*time.Second); err != nil {
+			n.log.Warn("replicating API keys failed", "node", p.name.String(), "reason", fmt.Sprint(err))
+		}
+	}
+}

@@ -1,0 +1,553 @@
+package broker
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"github.com/miekg/dns"
+	"github.com/mochi-mqtt/server/v2/packets"
+	"gotest.tools/v3/assert"
+)
+
+// Every test has a /24 of loopback addresses of its own, so that nodes can use
+// EMQX's fixed ports and tests can run at the same time.
+var lastNet atomic.Int32
+
+func loopbackNet() string {
+	n := lastNet.Add(1)
+	return fmt.Sprintf("127.%d.%d.", 100+os.Getpid()%150, n)
+}
+
+// names is a DNS server whose answers a test changes as it goes.
+type names struct {
+	mu   sync.Mutex
+	a    map[string]string
+	srv  map[string][]string
+	off  bool
+	addr string
+}
+
+func newNames(t *testing.T, subnet string) *names {
+	d := &names{a: map[string]string{}, srv: map[string][]string{}, addr: subnet + "253:5353"}
+	s := &dns.Server{Addr: d.addr, Net: "udp", Handler: d}
+	up := make(chan struct{})
+	s.NotifyStartedFunc = func() { close(up) }
+	go func() { _ = s.ListenAndServe() }()
+	<-up
+	t.Cleanup(func() { _ = s.Shutdown() })
+	return d
+}
+
+func (d *names) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.off {
+		return
+	}
+	m := new(dns.Msg)
+	m.SetReply(q)
+	name := q.Question[0].Name
+	hdr := func(typ uint16) dns.RR_Header { return dns.RR_Header{Name: name, Rrtype: typ, Class: dns.ClassINET} }
+	switch ip, ok := d.a[name]; {
+	case q.Question[0].Qtype == dns.TypeA && ok:
+		m.Answer = append(m.Answer, &dns.A{Hdr: hdr(dns.TypeA), A: net.ParseIP(ip)})
+	case q.Question[0].Qtype == dns.TypeSRV:
+		for _, target := range d.srv[name] {
+			m.Answer = append(m.Answer, &dns.SRV{Hdr: hdr(dns.TypeSRV), Port: 4370, Target: target})
+		}
+	case !ok:
+		m.Rcode = dns.RcodeNameError
+	}
+	_ = w.WriteMsg(m)
+}
+
+func (d *names) set(f func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f()
+}
+
+func (d *names) resolver() *net.Resolver {
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var dialer net.Dialer
+		return dialer.DialContext(ctx, "udp", d.addr)
+	}}
+}
+
+// lab is a handful of nodes n0.test, n1.test ... that find each other by SRV.
+type lab struct {
+	t      *testing.T
+	subnet string
+	dns    *names
+	dirs   []string
+	extra  []string
+}
+
+func newLab(t *testing.T, nodes int, extra ...string) *lab {
+	t.Helper()
+	l := &lab{t: t, subnet: loopbackNet(), extra: extra}
+	l.dns = newNames(t, l.subnet)
+	for i := range nodes {
+		l.dirs = append(l.dirs, t.TempDir())
+		l.dns.a[fmt.Sprintf("n%d.test.", i)] = l.ip(i)
+	}
+	l.members(nodes)
+	return l
+}
+
+func (l *lab) ip(i int) string            { return fmt.Sprintf("%s%d", l.subnet, 10+i) }
+func (l *lab) name(i int) string          { return fmt.Sprintf("emqx@n%d.test", i) }
+func (l *lab) url(i int, p string) string { return "http://" + l.ip(i) + ":18083" + p }
+
+// members sets the SRV answer to the first n nodes.
+func (l *lab) members(n int) {
+	l.dns.set(func() {
+		var targets []string
+		for i := range n {
+			targets = append(targets, fmt.Sprintf("n%d.test.", i))
+		}
+		l.dns.srv["lab.emqx-cluster.test."] = targets
+	})
+}
+
+func (l *lab) env(i int, more ...string) []string {
+	ip := l.ip(i)
+	return append(append([]string{
+		"EMQX_NODE__NAME=" + l.name(i), "EMQX_NODE__COOKIE=secret", "EMQX_NODE__DATA_DIR=" + l.dirs[i],
+		"EMQX_CLUSTER__DISCOVERY_STRATEGY=dns", "EMQX_CLUSTER__DNS__RECORD_TYPE=srv", "EMQX_CLUSTER__DNS__NAME=lab.emqx-cluster.test",
+		"EMQX_RPC__PORT_DISCOVERY=manual", "EMQX_RPC__SERVER_PORT=5370", "EMQX_RPC__LISTEN_ADDRESS=" + ip,
+		"ERL_FLAGS=-kernel inet_dist_use_interface {" + strings.ReplaceAll(ip, ".", ",") + "}",
+		"EMQX_LISTENERS__TCP__DEFAULT__BIND=" + ip + ":1883", "EMQX_LISTENERS__SSL__DEFAULT__ENABLE=false",
+		"EMQX_LISTENERS__WS__DEFAULT__ENABLE=false", "EMQX_LISTENERS__WSS__DEFAULT__ENABLE=false",
+		"EMQX_DASHBOARD__LISTENERS__HTTP__BIND=" + ip + ":18083", "EMQX_RETAINER__BACKEND__STORAGE_TYPE=disc",
+		"EMQX_AUTHORIZATION__SOURCES=[]",
+	}, l.extra...), more...)
+}
+
+func (l *lab) options(i int, more ...string) Options {
+	return Options{
+		Env: l.env(i, more...), Resolver: l.dns.resolver(), Retry: 150 * time.Millisecond, Jitter: 20 * time.Millisecond, Tick: 50 * time.Millisecond,
+	}
+}
+
+// proc is a node that runs.
+type proc struct {
+	out  *buffer
+	end  context.CancelFunc
+	done chan error
+}
+
+func (l *lab) start(i int, more ...string) *proc {
+	l.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &proc{out: &buffer{}, end: cancel, done: make(chan error, 1)}
+	o := l.options(i, more...)
+	o.Stdout = p.out
+	go func() { p.done <- Run(ctx, o) }()
+	l.t.Cleanup(func() {
+		p.stop(l.t)
+		if l.t.Failed() {
+			l.t.Logf("node %d:\n%s", i, p.out)
+		}
+	})
+	return p
+}
+
+func (p *proc) stop(t *testing.T) error {
+	t.Helper()
+	p.end()
+	select {
+	case err := <-p.done:
+		p.done <- err
+		return err
+	case <-time.After(10 * time.Second):
+		t.Fatal("the node does not stop")
+		return nil
+	}
+}
+
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+func (l *lab) ctl(i int, args ...string) (string, int) {
+	l.t.Helper()
+	out, errs := &buffer{}, &buffer{}
+	o := l.options(i)
+	o.Stdout = out
+	code := Ctl(o, args, errs)
+	return strings.TrimSpace(out.String() + errs.String()), code
+}
+
+// eventually polls until f says "".
+func eventually(t *testing.T, f func() string) {
+	t.Helper()
+	last := ""
+	for end := time.Now().Add(8 * time.Second); time.Now().Before(end); time.Sleep(15 * time.Millisecond) {
+		if last = f(); last == "" {
+			return
+		}
+	}
+	t.Fatal("waited in vain: " + last)
+}
+
+// wantCluster waits until node i sees exactly these running and stopped ones.
+func (l *lab) wantCluster(i int, running, stopped []int) {
+	l.t.Helper()
+	list := func(ids []int) string {
+		var q []string
+		for _, id := range ids {
+			q = append(q, `"`+l.name(id)+`"`)
+		}
+		return "[" + strings.Join(q, ",") + "]"
+	}
+	want := `{"stopped_nodes":` + list(stopped) + `,"running_nodes":` + list(running) + `}`
+	eventually(l.t, func() string {
+		got, _ := l.ctl(i, "cluster", "status", "--json")
+		if got == want {
+			return ""
+		}
+		return fmt.Sprintf("node %d: want %s, got %s", i, want, got)
+	})
+}
+
+func (l *lab) wantUp(i int) {
+	l.t.Helper()
+	eventually(l.t, func() string {
+		code, body := httpGet(l.url(i, "/status"))
+		if code == 200 {
+			return ""
+		}
+		return fmt.Sprint("status: ", code, " ", body)
+	})
+}
+
+func httpGet(url string, auth ...string) (int, string) { return httpDo("GET", url, "", auth...) }
+
+func httpDo(method, url, body string, auth ...string) (int, string) {
+	req, err := http.NewRequest(method, url, strings.NewReader(body))
+	if err != nil {
+		return 0, err.Error()
+	}
+	if len(auth) == 2 {
+		req.SetBasicAuth(auth[0], auth[1])
+	} else if len(auth) == 1 {
+		req.Header.Set("Authorization", "Bearer "+auth[0])
+	}
+	c := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	r, err := c.Do(req)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer r.Body.Close()
+	b, _ := io.ReadAll(r.Body)
+	return r.StatusCode, string(b)
+}
+
+// client is a small MQTT client for any stream and version.
+type client struct {
+	t    *testing.T
+	conn net.Conn
+	v    byte
+	in   chan packets.Packet
+	id   uint16
+}
+
+type connectOpts struct {
+	id     string
+	v      byte
+	keep   bool // not clean, the session stays
+	will   string
+	retain bool
+}
+
+func connect(t *testing.T, conn net.Conn, o connectOpts) (*client, packets.Packet) {
+	t.Helper()
+	if o.v == 0 {
+		o.v = 4
+	}
+	c := &client{t: t, conn: conn, v: o.v, in: make(chan packets.Packet, 1000)}
+	pk := packets.Packet{
+		FixedHeader: packets.FixedHeader{Type: packets.Connect}, ProtocolVersion: o.v,
+		Connect: packets.ConnectParams{ProtocolName: []byte("MQTT"), ClientIdentifier: o.id, Clean: !o.keep, Keepalive: 30},
+	}
+	if o.keep && o.v == 5 {
+		pk.Properties.SessionExpiryInterval, pk.Properties.SessionExpiryIntervalFlag = 3600, true
+	}
+	if o.will != "" {
+		pk.Connect.WillFlag, pk.Connect.WillTopic, pk.Connect.WillPayload = true, o.will, []byte("gone")
+	}
+	c.send(pk)
+	t.Cleanup(func() { conn.Close() })
+	ack := c.read(3 * time.Second)
+	assert.Equal(t, ack.FixedHeader.Type, packets.Connack)
+	assert.Equal(t, ack.ReasonCode, byte(0))
+	go c.loop()
+	return c, ack
+}
+
+func (c *client) send(pk packets.Packet) {
+	c.t.Helper()
+	pk.ProtocolVersion = c.v
+	var b bytes.Buffer
+	var err error
+	switch pk.FixedHeader.Type {
+	case packets.Connect:
+		err = pk.ConnectEncode(&b)
+	case packets.Publish:
+		err = pk.PublishEncode(&b)
+	case packets.Subscribe:
+		err = pk.SubscribeEncode(&b)
+	case packets.Puback:
+		err = pk.PubackEncode(&b)
+	case packets.Pubrec:
+		err = pk.PubrecEncode(&b)
+	case packets.Pubrel:
+		err = pk.PubrelEncode(&b)
+	case packets.Pubcomp:
+		err = pk.PubcompEncode(&b)
+	case packets.Disconnect:
+		err = pk.DisconnectEncode(&b)
+	}
+	assert.NilError(c.t, err)
+	_, err = c.conn.Write(b.Bytes())
+	assert.NilError(c.t, err)
+}
+
+func (c *client) readOne() (packets.Packet, error) {
+	var b [1]byte
+	pk := packets.Packet{ProtocolVersion: c.v}
+	if _, err := io.ReadFull(c.conn, b[:]); err != nil {
+		return pk, err
+	}
+	if err := pk.FixedHeader.Decode(b[0]); err != nil {
+		return pk, err
+	}
+	n, _, err := packets.DecodeLength(byteReader{c.conn})
+	if err != nil {
+		return pk, err
+	}
+	body := make([]byte, n)
+	if _, err := io.ReadFull(c.conn, body); err != nil {
+		return pk, err
+	}
+	pk.FixedHeader.Remaining = n
+	switch pk.FixedHeader.Type {
+	case packets.Connack:
+		err = pk.ConnackDecode(body)
+	case packets.Publish:
+		err = pk.PublishDecode(body)
+	case packets.Suback:
+		err = pk.SubackDecode(body)
+	case packets.Puback:
+		err = pk.PubackDecode(body)
+	case packets.Pubrec:
+		err = pk.PubrecDecode(body)
+	case packets.Pubrel:
+		err = pk.PubrelDecode(body)
+	case packets.Pubcomp:
+		err = pk.PubcompDecode(body)
+	case packets.Disconnect:
+		err = pk.DisconnectDecode(body)
+	}
+	return pk, err
+}
+
+type byteReader struct{ r io.Reader }
+
+func (b byteReader) ReadByte() (byte, error) {
+	var x [1]byte
+	_, err := io.ReadFull(b.r, x[:])
+	return x[0], err
+}
+
+func (c *client) read(d time.Duration) packets.Packet {
+	c.t.Helper()
+	_ = c.conn.SetReadDeadline(time.Now().Add(d))
+	pk, err := c.readOne()
+	assert.NilError(c.t, err)
+	_ = c.conn.SetReadDeadline(time.Time{})
+	return pk
+}
+
+// loop answers the QoS handshakes and hands everything else on.
+func (c *client) loop() {
+	defer close(c.in)
+	for {
+		pk, err := c.readOne()
+		if err != nil {
+			return
+		}
+		switch {
+		case pk.FixedHeader.Type == packets.Publish && pk.FixedHeader.Qos == 1:
+			c.reply(packets.Puback, pk.PacketID)
+		case pk.FixedHeader.Type == packets.Publish && pk.FixedHeader.Qos == 2:
+			c.reply(packets.Pubrec, pk.PacketID)
+		case pk.FixedHeader.Type == packets.Pubrel:
+			c.reply(packets.Pubcomp, pk.PacketID)
+			continue
+		case pk.FixedHeader.Type == packets.Pubrec:
+			c.reply(packets.Pubrel, pk.PacketID)
+			continue
+		}
+		c.in <- pk
+	}
+}
+
+func (c *client) reply(typ byte, id uint16) {
+	pk := packets.Packet{FixedHeader: packets.FixedHeader{Type: typ}, PacketID: id, ProtocolVersion: c.v}
+	if typ == packets.Pubrel {
+		pk.FixedHeader.Qos = 1
+	}
+	var b bytes.Buffer
+	switch typ {
+	case packets.Puback:
+		_ = pk.PubackEncode(&b)
+	case packets.Pubrec:
+		_ = pk.PubrecEncode(&b)
+	case packets.Pubrel:
+		_ = pk.PubrelEncode(&b)
+	case packets.Pubcomp:
+		_ = pk.PubcompEncode(&b)
+	}
+	_, _ = c.conn.Write(b.Bytes())
+}
+
+func (c *client) want(typ byte) packets.Packet {
+	c.t.Helper()
+	for {
+		select {
+		case pk, ok := <-c.in:
+			if !ok {
+				c.t.Fatalf("closed while waiting for %s", packets.PacketNames[typ])
+			}
+			if pk.FixedHeader.Type == typ {
+				return pk
+			}
+		case <-time.After(5 * time.Second):
+			c.t.Fatalf("no %s came", packets.PacketNames[typ])
+		}
+	}
+}
+
+func (c *client) wantMessage(topic, payload string) packets.Packet {
+	c.t.Helper()
+	pk := c.want(packets.Publish)
+	assert.Equal(c.t, pk.TopicName, topic)
+	assert.Equal(c.t, string(pk.Payload), payload)
+	return pk
+}
+
+func (c *client) wantSilence(d time.Duration) {
+	c.t.Helper()
+	for end := time.After(d); ; {
+		select {
+		case pk, ok := <-c.in:
+			if !ok {
+				c.t.Fatal("the connection closed")
+			}
+			if pk.FixedHeader.Type == packets.Publish {
+				c.t.Fatalf("got %s: %s", pk.TopicName, pk.Payload)
+			}
+		case <-end:
+			return
+		}
+	}
+}
+
+func (c *client) wantClosed() {
+	c.t.Helper()
+	for end := time.After(5 * time.Second); ; {
+		select {
+		case _, ok := <-c.in:
+			if !ok {
+				return
+			}
+		case <-end:
+			c.t.Fatal("the connection stays open")
+		}
+	}
+}
+
+func (c *client) subscribe(filter string, qos byte) byte {
+	c.t.Helper()
+	c.id++
+	c.send(packets.Packet{
+		FixedHeader: packets.FixedHeader{Type: packets.Subscribe, Qos: 1}, PacketID: c.id,
+		Filters: packets.Subscriptions{{Filter: filter, Qos: qos}},
+	})
+	return c.want(packets.Suback).ReasonCodes[0]
+}
+
+func (c *client) publish(topic, payload string, qos byte, retain bool) {
+	c.t.Helper()
+	pk := packets.Packet{
+		FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: qos, Retain: retain}, TopicName: topic, Payload: []byte(payload),
+	}
+	if qos > 0 {
+		c.id++
+		pk.PacketID = c.id
+	}
+	c.send(pk)
+	switch qos {
+	case 1:
+		c.want(packets.Puback)
+	case 2:
+		c.want(packets.Pubcomp)
+	}
+}
+
+func dial(t *testing.T, addr string) net.Conn {
+	t.Helper()
+	var conn net.Conn
+	eventually(t, func() string {
+		var err error
+		if conn, err = net.DialTimeout("tcp", addr, time.Second); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
+	return conn
+}
+
+func (l *lab) mqtt(i int, o connectOpts) *client {
+	l.t.Helper()
+	c, _ := connect(l.t, dial(l.t, l.ip(i)+":1883"), o)
+	return c
+}
+
+func dialWS(t *testing.T, conn net.Conn, url string, header http.Header) net.Conn {
+	t.Helper()
+	d := websocket.Dialer{
+		Subprotocols: []string{"mqtt"}, NetDial: func(string, string) (net.Conn, error) { return conn, nil },
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+	}
+	ws, _, err := d.Dial(url, header)
+	assert.NilError(t, err)
+	return &wsConn{Conn: ws.UnderlyingConn(), ws: ws, peer: ws.RemoteAddr()}
+}

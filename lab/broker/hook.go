@@ -1,0 +1,265 @@
+package broker
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
+)
+
+// clusterListener is the listener name of clients that stand for other nodes.
+const clusterListener = "$cluster"
+
+// hook ties the MQTT server to the cluster: messages out, sessions over, retained
+// messages to disk.
+type hook struct {
+	mqtt.HookBase
+	app *app
+}
+
+func (h *hook) ID() string { return "cluster" }
+
+func (h *hook) Provides(b byte) bool {
+	return slices.Contains([]byte{
+		mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnACLCheck, mqtt.OnSessionEstablish, mqtt.OnSessionEstablished,
+		mqtt.OnDisconnect, mqtt.OnPublish, mqtt.OnPublished, mqtt.OnWillSent, mqtt.OnRetainMessage, mqtt.OnRetainedExpired,
+		mqtt.OnSelectSubscribers, mqtt.OnSubscribed, mqtt.OnUnsubscribed, mqtt.OnClientExpired,
+	}, b)
+}
+
+func (h *hook) OnConnect(cl *mqtt.Client, _ packets.Packet) error {
+	if k := h.app.node.cfg.mqtt.serverKeepalive; k > 0 && cl.Properties.ProtocolVersion == 5 {
+		cl.State.Keepalive, cl.State.ServerKeepalive = uint16(min(k, 65535)), true
+	}
+	return nil
+}
+
+// OnConnectAuthenticate lets everybody in, as EMQX does without authenticators.
+func (h *hook) OnConnectAuthenticate(*mqtt.Client, packets.Packet) bool { return true }
+
+// OnACLCheck is the default acl.conf: $SYS/#, # and +/# are for clients on the
+// broker's own machine, everything else is allowed.
+func (h *hook) OnACLCheck(cl *mqtt.Client, topic string, write bool) bool {
+	cfg := h.app.node.cfg
+	if cfg.noACL {
+		return !cfg.denyAll
+	}
+	if write || topic != "#" && topic != "+/#" && !strings.HasPrefix(topic, "$SYS/") {
+		return true
+	}
+	ap, err := netip.ParseAddrPort(cl.Net.Remote)
+	return err == nil && ap.Addr().Unmap() == netip.AddrFrom4([4]byte{127, 0, 0, 1}) || string(cl.Properties.Username) == "dashboard"
+}
+
+// OnSessionEstablish fetches the session from wherever the client was before.
+func (h *hook) OnSessionEstablish(cl *mqtt.Client, pk packets.Packet) {
+	if s := h.app.node.takeOver(cl.ID, pk.Connect.Clean); s != nil && !pk.Connect.Clean {
+		h.app.install(cl.ID, s)
+	}
+	if old, ok := h.app.server.Clients.Get(cl.ID); ok {
+		orderedInflight(old)
+	}
+}
+
+func (h *hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
+	h.app.connectedAt.Store(cl, time.Now())
+	h.app.routesChanged()
+	h.app.node.log.Debug("client connected", "clientid", cl.ID, "peername", cl.Net.Remote, "listener", cl.Net.Listener)
+}
+
+func (h *hook) OnDisconnect(cl *mqtt.Client, err error, _ bool) {
+	h.app.connectedAt.Delete(cl)
+	h.app.routesChanged()
+	h.app.node.log.Debug("client disconnected", "clientid", cl.ID, "peername", cl.Net.Remote, "reason", err)
+}
+
+func (h *hook) OnClientExpired(cl *mqtt.Client) {
+	h.app.server.UnsubscribeClient(cl)
+	cl.ClearInflights()
+	h.app.routesChanged()
+}
+
+func (h *hook) OnSubscribed(_ *mqtt.Client, pk packets.Packet, _ []byte) {
+	if slices.ContainsFunc(pk.Filters, func(s packets.Subscription) bool { return mqtt.IsSharedFilter(s.Filter) }) {
+		h.app.routesChanged()
+	}
+}
+
+func (h *hook) OnUnsubscribed(_ *mqtt.Client, pk packets.Packet) {
+	h.OnSubscribed(nil, pk, nil)
+}
+
+// tag marks a message inside the server with its time and, for one of another
+// node, with the shared groups it may serve here. The packet has no field of its
+// own for such things; these two are unused in a PUBLISH and survive copying.
+func tag(pk *packets.Packet, at int64, shared []string) {
+	pk.Connect.ClientIdentifier = strconv.FormatInt(at, 10)
+	pk.Connect.WillTopic = strings.Join(shared, "\n")
+}
+
+func tagTime(pk packets.Packet) int64 {
+	at, _ := strconv.ParseInt(pk.Connect.ClientIdentifier, 10, 64)
+	return at
+}
+
+func (h *hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
+	if cl.Net.Listener != clusterListener {
+		tag(&pk, time.Now().UnixNano(), nil)
+		pk.Connect.Keepalive = uint16(h.app.seq.Add(1)) //nolint:gosec // wraps on purpose
+		r := h.app.node.cfg.retain
+		if pk.FixedHeader.Retain && (r.maxPayload > 0 && len(pk.Payload) > r.maxPayload ||
+			r.maxMessages > 0 && h.app.node.data.get(pk.TopicName) == nil && h.app.node.data.live() >= r.maxMessages) {
+			h.app.node.log.Error("failed to retain message", "topic", pk.TopicName, "reason", "over the retainer's limit")
+			pk.FixedHeader.Retain = false
+		}
+	}
+	return pk, nil
+}
+
+func (h *hook) OnPublished(cl *mqtt.Client, pk packets.Packet) {
+	if cl.Net.Listener != clusterListener {
+		h.app.spread(pk)
+	}
+}
+
+func (h *hook) OnWillSent(_ *mqtt.Client, pk packets.Packet) { h.app.spread(pk) }
+
+// OnRetainMessage writes the message down; when a newer one is there already, that
+// one goes back into the server.
+func (h *hook) OnRetainMessage(_ *mqtt.Client, pk packets.Packet, _ int64) {
+	at := tagTime(pk)
+	if at == 0 {
+		at = time.Now().UnixNano()
+	}
+	p := publicationOf(pk, at)
+	p.Retain = true
+	if !h.app.node.data.put(p) {
+		if newest := h.app.node.data.get(pk.TopicName); newest != nil {
+			h.app.server.Topics.RetainMessage(newest.packet())
+		}
+	}
+}
+
+func (h *hook) OnRetainedExpired(topic string) {
+	h.app.node.data.put(&publication{Topic: topic, Retain: true, At: time.Now().UnixNano()})
+}
+
+// OnSelectSubscribers leaves only those shared groups that this node serves for
+// this message.
+func (h *hook) OnSelectSubscribers(subs *mqtt.Subscribers, pk packets.Packet) *mqtt.Subscribers {
+	self := h.app.node.cfg.node.String()
+	remote := strings.HasPrefix(pk.Origin, "$node/")
+	chosen := strings.Split(pk.Connect.WillTopic, "\n")
+	for filter := range subs.Shared {
+		if remote && !slices.Contains(chosen, filter) ||
+			!remote && h.app.node.pickNode(filter, true, pk) != self {
+			delete(subs.Shared, filter)
+		}
+	}
+	return subs
+}
+
+// pickNode says which node serves a shared group for a message.
+func (n *node) pickNode(filter string, here bool, pk packets.Packet) string {
+	var nodes []string
+	if here {
+		nodes = append(nodes, n.cfg.node.String())
+	}
+	for _, p := range n.runningPeers() {
+		if p.serves(filter) {
+			nodes = append(nodes, p.name.String())
+		}
+	}
+	if len(nodes) == 0 {
+		return ""
+	}
+	slices.Sort(nodes)
+	return nodes[int(pk.Connect.Keepalive)%len(nodes)]
+}
+
+// spread sends a message of a client here to the other nodes.
+func (a *app) spread(pk packets.Packet) {
+	if pk.Ignore {
+		return
+	}
+	peers := a.node.runningPeers()
+	if len(peers) == 0 {
+		return
+	}
+	at := tagTime(pk)
+	if at == 0 { // a will
+		at = time.Now().UnixNano()
+		if old := a.node.data.get(pk.TopicName); pk.FixedHeader.Retain && old != nil {
+			at = old.At
+		}
+	}
+	pub := publicationOf(pk, at)
+	shares := a.remoteShares(peers, pk)
+	for _, p := range peers {
+		a.forwarded.Add(1)
+		p.rpc.publish(&message{Op: "publish", Publish: pub, Shared: shares[p.name.String()]})
+	}
+}
+
+// remoteShares picks, for each shared group on the message's topic, one node.
+func (a *app) remoteShares(peers []*peer, pk packets.Packet) map[string][]string {
+	index := mqtt.NewTopicsIndex()
+	any := false
+	for _, p := range peers {
+		for _, f := range p.sharedFilters() {
+			any = true
+			index.Subscribe(p.name.String(), packets.Subscription{Filter: f})
+		}
+	}
+	if !any {
+		return nil
+	}
+	local := a.server.Topics.Subscribers(pk.TopicName).Shared
+	out := map[string][]string{}
+	for f := range index.Subscribers(pk.TopicName).Shared {
+		_, here := local[f]
+		who := a.node.pickNode(f, here, pk)
+		out[who] = append(out[who], f)
+	}
+	return out
+}
+
+// orderedInflight gives a session's waiting messages in the order they came. The
+// server sorts them by the second of arrival only; rewriting that stamp with the
+// order keeps them right when it resends.
+func orderedInflight(cl *mqtt.Client) []packets.Packet {
+	all := cl.State.Inflight.GetAll(false)
+	if len(all) == 0 {
+		return nil
+	}
+	lo, hi := all[0].PacketID, all[0].PacketID
+	for _, pk := range all {
+		lo, hi = min(lo, pk.PacketID), max(hi, pk.PacketID)
+	}
+	order := func(id uint16) int {
+		if hi-lo > 1<<15 && id < 1<<15 { // packet identifiers have wrapped
+			return int(id) + 1<<16
+		}
+		return int(id)
+	}
+	slices.SortFunc(all, func(a, b packets.Packet) int { return order(a.PacketID) - order(b.PacketID) })
+	for i := range all {
+		all[i].Created = int64(i + 1)
+		cl.State.Inflight.Set(all[i])
+	}
+	return all
+}
+
+func splitPeer(remote string) (string, int) {
+	host, port, err := net.SplitHostPort(remote)
+	if err != nil {
+		return remote, 0
+	}
+	n, _ := strconv.Atoi(port)
+	return host, n
+}

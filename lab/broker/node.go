@@ -1,0 +1,314 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Version is the version of EMQX that the stand-in stands for.
+const Version = "5.8.9"
+
+// Options hold every outside thing. The zero value is production.
+type Options struct {
+	Env      []string      // KEY=value; nil: the process's
+	Stdout   io.Writer     // log and banner; nil: standard output
+	Resolver *net.Resolver // nil: the system's (/etc/resolv.conf), in pure Go
+	Retry    time.Duration // between attempts at discovery; 0: 5 s
+	Jitter   time.Duration // the first attempt waits up to this long; 0: 3 s
+	Tick     time.Duration // between pings of a peer; 0: 1 s
+	Ready    func()        // called whenever the listeners are up
+}
+
+func (o Options) withDefaults() Options {
+	if o.Env == nil {
+		o.Env = os.Environ()
+	}
+	if o.Stdout == nil {
+		o.Stdout = os.Stdout
+	}
+	if o.Resolver == nil {
+		o.Resolver = &net.Resolver{PreferGo: true}
+	}
+	if o.Retry == 0 {
+		o.Retry = 5 * time.Second
+	}
+	if o.Jitter == 0 {
+		o.Jitter = 3 * time.Second
+	}
+	if o.Tick == 0 {
+		o.Tick = time.Second
+	}
+	if o.Ready == nil {
+		o.Ready = func() {}
+	}
+	return o
+}
+
+const (
+	phaseWaiting = "waiting" // has data, another member may have newer
+	phaseJoining = "joining"
+	phaseRunning = "running"
+)
+
+// node is one running stand-in.
+type node struct {
+	opts Options
+	cfg  config
+	log  *logger
+	disk store
+	born int64 // of this start; the longest running one is the oldest
+
+	ctx  context.Context
+	stop context.CancelCauseFunc
+	wg   sync.WaitGroup
+
+	mu      sync.Mutex
+	phase   string
+	schema  schema
+	peers   map[string]*peer
+	app     *app
+	discoOn bool // discovery is going on
+
+	// appMu serializes join, leave and stop, which take the application down.
+	appMu   sync.Mutex
+	stopped bool
+
+	data *records // retained messages, API keys, users: what joining replaces
+	conn connSet  // accepted node connections, closed at stop
+}
+
+// Run starts a node and returns when ctx ends (nil) or it cannot go on.
+func Run(ctx context.Context, opts Options) error {
+	opts = opts.withDefaults()
+	fmt.Fprintf(opts.Stdout, "This is a STAND-IN for EMQX %s, made for the emqx-oci lab. It is not EMQX.\n", Version)
+	cfg, err := loadConfig(opts.Env)
+	if err != nil {
+		return fmt.Errorf("reading the configuration: %w", err)
+	}
+	disk, err := openStore(cfg.dataDir, cfg.node)
+	if err != nil {
+		return err
+	}
+	n := &node{
+		opts: opts, cfg: cfg, disk: disk, log: newLogger(opts.Stdout, cfg.logLevel),
+		born: time.Now().UnixNano(), peers: map[string]*peer{},
+	}
+	n.data = newRecords(disk, cfg.retain, n.log)
+	n.ctx, n.stop = context.WithCancelCause(context.WithoutCancel(ctx))
+	defer context.AfterFunc(ctx, n.shutdown)()
+	defer n.wg.Wait()
+	defer n.shutdown()
+	if cfg.cookie == defaultCookie {
+		n.log.print("WARNING: Default (insecure) Erlang cookie is in use. Set EMQX_NODE__COOKIE.")
+	}
+	if len(cfg.idle) > 0 {
+		n.log.print("settings of EMQX without effect in the stand-in: " + strings.Join(cfg.idle, ", "))
+	}
+	if err := n.boot(); err != nil {
+		return err
+	}
+	<-n.ctx.Done()
+	if cause := context.Cause(n.ctx); ctx.Err() == nil && !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+// shutdown cuts the clients first, while the other nodes still get their wills.
+func (n *node) shutdown() {
+	n.appMu.Lock()
+	defer n.appMu.Unlock()
+	if n.stopped {
+		return
+	}
+	n.stopped = true
+	n.stopApp()
+	for _, p := range n.runningPeers() {
+		p.rpc.drain(500 * time.Millisecond)
+	}
+	n.stop(nil)
+	n.conn.closeAll()
+	n.mu.Lock()
+	for _, p := range n.peers {
+		p.close()
+	}
+	n.mu.Unlock()
+	n.data.close()
+	n.log.print("EMQX stand-in " + n.cfg.node.String() + " is stopped")
+}
+
+// boot opens the node's own ports, finds out whether its data may be used, and
+// starts the application.
+func (n *node) boot() error {
+	distPort := n.cfg.node.distPort()
+	if err := n.listen(net.JoinHostPort(n.cfg.distAddr, strconv.Itoa(distPort)), kindDist, kindCtl); err != nil {
+		return fmt.Errorf("opening the distribution port: %w", err)
+	}
+	if err := n.listen(net.JoinHostPort(n.cfg.rpcAddr, strconv.Itoa(n.cfg.rpcPort)), kindCall, kindCast); err != nil {
+		return fmt.Errorf("opening the RPC port: %w", err)
+	}
+	had, err := n.disk.load(schemaFile, &n.schema)
+	if err != nil {
+		return err
+	}
+	if err := n.data.reopen(nil); err != nil {
+		return err
+	}
+	if !had {
+		n.schema = n.freshSchema(false)
+		if err := n.saveSchema(); err != nil {
+			return err
+		}
+	}
+	n.setPhase(phaseWaiting)
+	if len(n.others()) > 0 {
+		if err := n.waitForData(); err != nil {
+			if n.ctx.Err() != nil {
+				return nil //nolint:nilerr // stopped while waiting
+			}
+			return err
+		}
+	}
+	n.setPhase(phaseRunning)
+	n.appMu.Lock()
+	err = n.startApp()
+	n.appMu.Unlock()
+	if err != nil {
+		return err
+	}
+	n.announce()
+	n.pullData()
+	n.log.print(fmt.Sprintf("EMQX %s is running now! (stand-in, node %s)", Version, n.cfg.node))
+	n.goDiscover()
+	n.wg.Go(n.autoclean)
+	return nil
+}
+
+func (n *node) freshSchema(alone bool) schema {
+	self := n.cfg.node.String()
+	return schema{
+		Cluster: newClusterID(), Alone: alone,
+		Members: map[string]member{self: {At: time.Now().UnixNano()}}, Down: map[string]int64{},
+	}
+}
+
+func (n *node) setPhase(p string) {
+	n.mu.Lock()
+	n.phase = p
+	n.mu.Unlock()
+}
+
+func (n *node) currentPhase() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.phase
+}
+
+// saveSchema writes the schema; the caller holds mu or is alone.
+func (n *node) saveSchema() error {
+	if err := n.disk.save(schemaFile, n.schema); err != nil {
+		return fmt.Errorf("writing the cluster schema: %w", err)
+	}
+	return nil
+}
+
+// listen opens a node port and serves it until the node stops.
+func (n *node) listen(addr string, kinds ...string) error {
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	context.AfterFunc(n.ctx, func() { ln.Close() })
+	n.wg.Go(func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			n.wg.Go(func() { n.serveConn(c, kinds) })
+		}
+	})
+	return nil
+}
+
+func (n *node) serveConn(c net.Conn, kinds []string) {
+	if !n.conn.add(c) {
+		c.Close()
+		return
+	}
+	defer n.conn.remove(c)
+	defer c.Close()
+	w, kind, err := serverHello(c, n.cfg.node.String(), n.cfg.cookie, kinds...)
+	if errors.Is(err, errCookie) {
+		n.log.Error("connection attempt from node " + w.peerOr(c) + " rejected: " + err.Error())
+		return
+	}
+	if err != nil {
+		n.log.Debug("node connection refused", "from", c.RemoteAddr().String(), "reason", err.Error())
+		return
+	}
+	for {
+		m, err := w.receive()
+		if err != nil {
+			return
+		}
+		reply := n.handle(kind, w.peer, m)
+		if kind == kindCast {
+			continue
+		}
+		_ = c.SetWriteDeadline(time.Now().Add(30 * time.Second))
+		if err := w.send(reply); err != nil {
+			return
+		}
+	}
+}
+
+func (w *wire) peerOr(c net.Conn) string {
+	if w != nil {
+		return w.peer
+	}
+	return c.RemoteAddr().String()
+}
+
+// connSet remembers open connections so that a stop can cut them.
+type connSet struct {
+	mu     sync.Mutex
+	m      map[net.Conn]bool
+	closed bool
+}
+
+func (s *connSet) add(c net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	if s.m == nil {
+		s.m = map[net.Conn]bool{}
+	}
+	s.m[c] = true
+	return true
+}
+
+func (s *connSet) remove(c net.Conn) {
+	s.mu.Lock()
+	delete(s.m, c)
+	s.mu.Unlock()
+}
+
+func (s *connSet) closeAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	for c := range s.m {
+		c.Close()
+	}
+}
