@@ -66,7 +66,7 @@ func TestBootScriptPassesShellcheck(t *testing.T) {
 	source := filepath.Join(t.TempDir(), "source.sh")
 	text, err := BootScript(bootArgs())
 	assert.NilError(t, err)
-	header, _, ok := strings.Cut(text, "\nset -euo pipefail\n")
+	header, _, ok := strings.Cut(text, "\nset -Eeuo pipefail\n")
 	assert.Assert(t, ok)
 	assert.NilError(t, os.WriteFile(source, []byte(header+"\n"+bootText), 0o700))
 	out, err := exec.Command(shellcheck, "--shell=bash", "--severity=style", source).CombinedOutput()

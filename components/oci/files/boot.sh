@@ -3,7 +3,7 @@
 # Consul and Nomad for them, and starts both agents. A second run changes nothing;
 # at a later boot emqx-boot.service runs it again.
 
-set -euo pipefail
+set -Eeuo pipefail
 umask 022
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C
 
@@ -214,7 +214,7 @@ claim_volume() {
     fi
     ((SECONDS < end)) || die "claiming the volume: $why; gave up after $CLAIM_SECONDS s"
     log "waiting: ${why:-asking for attachments failed}"
-    sleep 5
+    sleep 3
   done
 }
 
@@ -243,7 +243,7 @@ claim_address() {
     fi
     ((SECONDS < end)) || die "claiming the address: $why; gave up after $CLAIM_SECONDS s"
     log "waiting: $why"
-    sleep 5
+    sleep 3
   done
 }
 
@@ -267,8 +267,15 @@ volume_is_empty() {
   ((found == 2)) && [[ -z $(wipefs --noheadings "$1") ]] && cmp -s -n 1048576 "$1" /dev/zero
 }
 
+# grown DEVICE: the volume has room that its file system does not use.
+grown() {
+  local blocks size
+  read -r blocks size < <(dumpe2fs -h "$1" 2>/dev/null | awk '/^Block count:/ {b = $3} /^Block size:/ {s = $3} END {print b, s}')
+  ((blocks * size + 1048576 < $(blockdev --getsize64 "$1")))
+}
+
 mount_volume() {
-  local device uuid type label
+  local device uuid type label code=0 force=()
   until_true 120 "waiting for $DEVICE" test -b "$DEVICE"
   device=$(readlink -f "$DEVICE")
   # The kernel learns of a grown volume by asking.
@@ -289,8 +296,8 @@ mount_volume() {
     # What is under the mount is for nobody: EMQX must not start beside its volume.
     mkdir -p "$MOUNT"
     chmod 0700 "$MOUNT"
-    local code=0
-    fsck.ext4 -p "$device" || code=$?
+    if grown "$device"; then force=(-f); fi
+    fsck.ext4 -p "${force[@]}" "$device" || code=$?
     ((code < 4)) || die "checking the file system of $device: fsck.ext4 -p ended with $code; repair it by hand"
   fi
   if ! grep -q "^UUID=$uuid $MOUNT " /etc/fstab; then
@@ -299,14 +306,15 @@ mount_volume() {
     systemctl daemon-reload
     log "wrote $MOUNT into /etc/fstab"
   fi
+  if grown "$device"; then
+    resize2fs "$device" || log "growing the file system of $device failed; it is tried again at the next boot"
+  fi
   if ! mountpoint -q "$MOUNT"; then
     # By device: udev may not have made the link of the UUID yet.
     mount -t ext4 -o noatime "$device" "$MOUNT"
     log "mounted $device on $MOUNT"
   fi
   [[ $(readlink -f "$(findmnt -n -o SOURCE "$MOUNT")") == "$device" ]] || die "$MOUNT is a mount of something else than $device"
-  # A no-op unless the volume grew.
-  resize2fs "$device" 2>&1 | grep -v -e '^resize2fs' -e 'Nothing to do' -e '^$' || true
   [[ $(stat -c %u:%g "$MOUNT") == $EMQX_UID:$EMQX_UID ]] || chown "$EMQX_UID:$EMQX_UID" "$MOUNT"
 
   mkdir -p "${LINK%/*}"
@@ -433,7 +441,6 @@ start_docker() {
     ((changed == 0)) || log "docker runs containers: its new limits hold from its next start on"
     changed=0
   fi
-  systemctl enable docker
   start docker "$changed"
   until_true 120 "waiting for docker" docker info >/dev/null
 }
@@ -468,7 +475,7 @@ start_nomad() {
     changed=1
   fi
   unit_limits nomad 65536 && changed=1
-  config=$(jq -n --arg region "$NOMAD_REGION" --arg dc "$DATACENTER" --arg node "$NODE" --arg addr "$ADDRESS" --arg if "$INTERFACE" \
+  config=$(jq -n --arg region "$NOMAD_REGION" --arg dc "$DATACENTER" --arg node "$NODE" --arg addr "$ADDRESS" --arg nic "$INTERFACE" \
     --arg env "$EMQX_ENV" --arg i "$EMQX_INDEX" --arg path "$LINK" --arg kill "$MAX_KILL_TIMEOUT" \
     --argjson join "$NOMAD_SERVERS" --argjson min "$PORT_MIN" --argjson max "$PORT_MAX" '{
       region: $region, datacenter: $dc, name: $node, data_dir: "/opt/nomad/data", bind_addr: $addr,
@@ -476,7 +483,7 @@ start_nomad() {
       leave_on_terminate: false, leave_on_interrupt: false, disable_update_check: true,
       server: {enabled: false},
       client: {
-        enabled: true, network_interface: $if, server_join: {retry_join: $join, retry_interval: "5s"},
+        enabled: true, network_interface: $nic, server_join: {retry_join: $join, retry_interval: "5s"},
         meta: {pool_type: "emqx", "group-index": $i, emqx_cluster: $env},
         host_volume: {"emqx[\($i)]": {path: $path, read_only: false}},
         host_network: {emqx: {cidr: ($addr + "/32")}},
@@ -485,7 +492,7 @@ start_nomad() {
       },
       consul: {address: "127.0.0.1:8500"},
       telemetry: {publish_allocation_metrics: true, publish_node_metrics: true, prometheus_metrics: true},
-      plugin: {docker: {config: {gc: {image: false}, volumes: {enabled: true}}}}
+      plugin: [{docker: [{config: [{gc: [{image: false}]}]}]}]
     }')
   put /etc/nomad.d/emqx.json 644 <<<"$config" && changed=1
   start nomad "$changed"
@@ -496,7 +503,7 @@ nomad_ready() {
   curl -fsS --max-time 5 'http://127.0.0.1:4646/v1/agent/health?type=client' 2>/dev/null | jq -e '.client.ok' >/dev/null 2>&1
 }
 
-# Address and mount come first at every boot, so the agents are not enabled:
+# Address and mount come first at every boot, so Consul and Nomad are not enabled:
 # this service starts them.
 install_self() {
   [[ $0 == "$SELF" ]] || put "$SELF" 755 <"$0" || true
@@ -504,7 +511,7 @@ install_self() {
 [Unit]
 Description=Claims volume and address of the EMQX node, starts Consul and Nomad
 Wants=network-online.target
-After=network-online.target remote-fs.target docker.service
+After=network-online.target remote-fs.target dnsmasq.service docker.service
 
 [Service]
 Type=oneshot
@@ -524,6 +531,7 @@ main() {
   log "booting $NODE"
   [[ $EUID == 0 ]] || die "must run as root"
   mkdir -p "${DONE%/*}"
+  trap 'log "FAILED: $BASH_COMMAND; run $SELF again (log: $LOG)"' ERR
   SCRATCH=$(mktemp -d)
   trap 'rm -rf "$SCRATCH"' EXIT
   install_self

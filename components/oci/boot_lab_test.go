@@ -1,0 +1,515 @@
+//go:build lab
+
+package oci
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"gotest.tools/v3/assert"
+)
+
+// These tests run the boot script as root in a root file system, network and
+// device directory of its own, with a real loop device as the volume. The cloud,
+// the metadata service, the agents' answers and the system's own commands
+// (systemctl, sysctl) are this test's binary and small scripts.
+
+// TestMain is also the helper program that the sessions start.
+func TestMain(m *testing.M) {
+	switch os.Getenv("BOOT_HELPER") {
+	case "oci":
+		os.Exit(fakeOCI(os.Args[1:]))
+	case "metadata":
+		os.Exit(fakeMetadata())
+	}
+	os.Exit(m.Run())
+}
+
+// fakeCloud is what the fake oci command knows; it lives in a file.
+type fakeCloud struct {
+	// Instances by id, with their state.
+	Instances map[string]string
+	// VolumeHolder has the volume attached; empty when it is free.
+	VolumeHolder string
+	// AddressVNIC has the reserved address.
+	AddressVNIC string
+	// TerminateAfter calls, the other instance ends.
+	TerminateAfter int
+	Calls          []string
+	// Loop is the minor number of the loop device.
+	Loop int
+}
+
+const (
+	me, other     = "ocid1.instance.me", "ocid1.instance.other"
+	myVNIC        = "ocid1.vnic.me"
+	stateFile     = "/boot-test/cloud.json"
+	bootAddress   = "10.80.1.11"
+	bootVolume    = "ocid1.volume.1"
+	bootPrivateIP = "ocid1.privateip.1"
+)
+
+func fakeOCI(args []string) int {
+	var c fakeCloud
+	raw, err := os.ReadFile(stateFile)
+	if err == nil {
+		err = json.Unmarshal(raw, &c)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 3
+	}
+	defer func() {
+		raw, _ := json.Marshal(c)
+		_ = os.WriteFile(stateFile, raw, 0o600)
+	}()
+	words, opt := []string{}, map[string]string{}
+	for i := 0; i < len(args); i++ {
+		name, isOption := strings.CutPrefix(args[i], "--")
+		switch {
+		case !isOption:
+			words = append(words, args[i])
+		case name == "all" || name == "force" || name == "unassign-if-already-assigned":
+			opt[name] = "true"
+		default:
+			i++
+			opt[name] = args[i]
+		}
+	}
+	command := strings.Join(words, " ")
+	c.Calls = append(c.Calls, command)
+	if c.TerminateAfter > 0 && len(c.Calls) > c.TerminateAfter {
+		c.Instances[other] = "TERMINATED"
+	}
+	if opt["auth"] != "instance_principal" {
+		fmt.Fprintln(os.Stderr, "ERROR: Could not find config file")
+		return 1
+	}
+	tags := func(cluster, index string) map[string]string {
+		return map[string]string{"emqx-cluster": cluster, "group-index": index, "pool_type": "emqx"}
+	}
+	var data any
+	switch command {
+	case "bv volume list":
+		data = []any{
+			map[string]any{"id": "ocid1.volume.wrong-index", "freeform-tags": tags("lab", "0")},
+			map[string]any{"id": "ocid1.volume.wrong-cluster", "freeform-tags": tags("prod", "1")},
+			map[string]any{"id": bootVolume, "freeform-tags": tags("lab", "1")},
+		}
+	case "compute volume-attachment list":
+		if opt["volume-id"] != bootVolume {
+			return refuse("NotAuthorizedOrNotFound")
+		}
+		list := []any{map[string]any{"id": "old", "instance-id": "ocid1.instance.before", "lifecycle-state": "DETACHED"}}
+		if c.VolumeHolder != "" {
+			list = append(list, map[string]any{"id": "a1", "instance-id": c.VolumeHolder, "lifecycle-state": "ATTACHED"})
+		}
+		data = list
+	case "compute volume-attachment attach":
+		if c.VolumeHolder != "" {
+			return refuse("Conflict")
+		}
+		c.VolumeHolder = opt["instance-id"]
+		if err := syscall.Mknod(opt["device"], syscall.S_IFBLK|0o600, 7<<8|c.Loop); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 3
+		}
+		data = map[string]any{"id": "a1"}
+	case "compute volume-attachment detach":
+		if opt["force"] == "" || c.Instances[c.VolumeHolder] == "RUNNING" {
+			return refuse("taken from a running instance")
+		}
+		c.VolumeHolder = ""
+		data = map[string]any{"id": "a1"}
+	case "compute instance get":
+		state, ok := c.Instances[opt["instance-id"]]
+		if !ok {
+			return refuse("NotAuthorizedOrNotFound")
+		}
+		fmt.Fprintln(os.Stderr, "FutureWarning: a line that is no JSON")
+		data = map[string]any{"id": opt["instance-id"], "lifecycle-state": state}
+	case "network private-ip list":
+		reserved := map[string]any{
+			"id": bootPrivateIP, "ip-address": bootAddress, "subnet-id": "s", "vnic-id": nil, "freeform-tags": tags("lab", "1"),
+		}
+		if c.AddressVNIC != "" {
+			reserved["vnic-id"] = c.AddressVNIC
+		}
+		primary := map[string]any{"id": "p", "ip-address": "10.80.1.100", "subnet-id": "s", "vnic-id": myVNIC, "freeform-tags": map[string]string{}}
+		data = []any{primary}
+		if opt["subnet-id"] == "s" {
+			data = []any{primary, reserved}
+		}
+	case "network vnic assign-private-ip":
+		if c.AddressVNIC != "" && opt["unassign-if-already-assigned"] == "" || opt["ip-address"] != bootAddress {
+			return refuse("Conflict")
+		}
+		c.AddressVNIC = opt["vnic-id"]
+		data = map[string]any{"id": bootPrivateIP}
+	default:
+		fmt.Fprintf(os.Stderr, "Error: No such command '%s'.\n", command)
+		return 2
+	}
+	_ = json.NewEncoder(os.Stdout).Encode(map[string]any{"data": data})
+	return 0
+}
+
+func refuse(code string) int {
+	fmt.Fprintf(os.Stderr, "ServiceError:\n{\"code\": %q}\n", code)
+	return 1
+}
+
+// fakeMetadata answers for the metadata service, Consul and Nomad.
+func fakeMetadata() int {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/opc/v2/", func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer Oracle" {
+			http.Error(w, "unauthorized", http.StatusUnauthorized)
+			return
+		}
+		switch r.URL.Path {
+		case "/opc/v2/instance/":
+			fmt.Fprintf(w, `{"id":%q,"compartmentId":"c","availabilityDomain":"LAB:AD-2"}`, me)
+		case "/opc/v2/vnics/":
+			fmt.Fprintf(w, `[{"vnicId":%q,"privateIp":"10.80.1.100","subnetCidrBlock":"10.80.1.0/24"}]`, myVNIC)
+		default:
+			http.NotFound(w, r)
+		}
+	})
+	mux.HandleFunc("/v1/status/leader", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `"10.80.2.10:8300"`) })
+	mux.HandleFunc("/v1/agent/health", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"client":{"ok":true}}`) })
+	failed := make(chan error)
+	for _, address := range []string{"169.254.169.254:80", "127.0.0.1:8500", "127.0.0.1:4646"} {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		go func() { failed <- http.Serve(l, mux) }()
+	}
+	fmt.Fprintln(os.Stderr, <-failed)
+	return 1
+}
+
+// sessionSetup runs in new mount and network namespaces: $1 is the test's folder,
+// $2 this binary. What follows it is the test's own script.
+const sessionSetup = `
+set -eu
+T=$1 HELPER=$2
+mount --make-rprivate /
+ip link set lo up
+ip addr add 169.254.169.254/32 dev lo
+ip link add ens3 type veth peer name peer3
+ip addr add 10.80.1.100/24 dev ens3
+ip link set ens3 up
+mount -t tmpfs tmpfs "$T/ovl"
+mkdir "$T/ovl/upper" "$T/ovl/work" "$T/ovl/root"
+mount -t overlay overlay -o "lowerdir=/,upperdir=$T/ovl/upper,workdir=$T/ovl/work" "$T/ovl/root"
+R=$T/ovl/root
+mount --bind /proc "$R/proc"
+mount -t tmpfs tmpfs "$R/dev"
+mount -t tmpfs tmpfs "$R/run"
+mkdir -p "$R/dev/oracleoci" "$R/boot-test" "$R/etc/nomad.d" "$R/run/units"
+mknod "$R/dev/null" c 1 3; mknod "$R/dev/zero" c 1 5; mknod "$R/dev/urandom" c 1 9; chmod 666 "$R"/dev/*o*
+ln -s /proc/self/fd "$R/dev/fd"
+cp "$HELPER" "$R/boot-test/helper"
+cp "$T/boot.sh" "$R/boot.sh"
+mv "$T/cloud.json" "$R/boot-test/cloud.json"
+rm -f "$R/etc/resolv.conf"
+printf 'nameserver 169.254.169.254\nsearch sub.vcn.oraclevcn.com\n' >"$R/etc/resolv.conf"
+echo 'server { enabled = true }' >"$R/etc/nomad.d/nomad.hcl"
+: >"$R/etc/fstab"
+fake() { rm -f "$R/usr/local/sbin/$1"; cat >"$R/usr/local/sbin/$1"; chmod 755 "$R/usr/local/sbin/$1"; }
+fake oci <<'END'
+#!/bin/sh
+BOOT_HELPER=oci exec /boot-test/helper "$@"
+END
+fake systemctl <<'END'
+#!/bin/bash
+for u; do :; done
+case "$1" in
+  is-active) [[ -e /run/units/$u ]]; exit ;;
+  start | restart) touch "/run/units/$u" ;;
+esac
+echo "$*" >>/boot-test/systemctl
+END
+fake sysctl <<'END'
+#!/bin/bash
+case "$*" in
+  *nf_conntrack*) echo 'cannot stat' >&2; exit 1 ;;
+  -n*) cat "/run/sysctl.$2" ;;
+  *) kv=${*: -1}; echo "${kv#*=}" >"/run/sysctl.${kv%%=*}" ;;
+esac
+END
+for p in docker consul nomad; do fake "$p" </dev/null; done
+BOOT_HELPER=metadata "$HELPER" & server=$!
+trap 'kill $server' EXIT
+inside() { chroot "$R" /bin/bash -c "$1"; }
+boot() { code=0; chroot "$R" /bin/bash /boot.sh 2>&1 || code=$?; echo "boot ended with $code"; }
+`
+
+// session runs script after sessionSetup and returns what it printed.
+func session(t *testing.T, c fakeCloud, args BootArgs, image, script string) string {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Fatal("the lab's tests need root: they make namespaces and loop devices")
+	}
+	for _, p := range []string{"unshare", "losetup", "mkfs.ext4", "jq", "curl", "ip"} {
+		program(t, p)
+	}
+	dir := t.TempDir()
+	out, err := exec.Command("losetup", "--find", "--show", image).Output()
+	assert.NilError(t, err)
+	loop := strings.TrimSpace(string(out))
+	t.Cleanup(func() {
+		if out, err := exec.Command("losetup", "--detach", loop).CombinedOutput(); err != nil {
+			t.Errorf("detaching %s: %v: %s", loop, err, out)
+		}
+	})
+	_, err = fmt.Sscanf(loop, "/dev/loop%d", &c.Loop)
+	assert.NilError(t, err)
+	raw, err := json.Marshal(c)
+	assert.NilError(t, err)
+	assert.NilError(t, os.WriteFile(filepath.Join(dir, "cloud.json"), raw, 0o600))
+	text, err := BootScript(args)
+	assert.NilError(t, err)
+	assert.NilError(t, os.WriteFile(filepath.Join(dir, "boot.sh"), []byte(text), 0o700))
+	assert.NilError(t, os.Mkdir(filepath.Join(dir, "ovl"), 0o700))
+	self, err := os.Executable()
+	assert.NilError(t, err)
+
+	cmd := exec.Command("unshare", "--mount", "--net", "bash", "-c", sessionSetup+script, "session", dir, self)
+	var all bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &all, &all
+	// The metadata server ends with the script; should it not, do not wait for it.
+	cmd.WaitDelay = 5 * time.Second
+	err = cmd.Run()
+	t.Log(all.String())
+	if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
+		t.Fatalf("running the session: %v", err)
+	}
+	return all.String()
+}
+
+// volume makes an image file: empty, or with what fill puts on it.
+func volume(t *testing.T, fill ...string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "volume.img")
+	f, err := os.Create(path)
+	assert.NilError(t, err)
+	assert.NilError(t, f.Truncate(64<<20))
+	assert.NilError(t, f.Close())
+	if len(fill) > 0 {
+		out, err := exec.Command(fill[0], append(fill[1:], path)...).CombinedOutput()
+		assert.NilError(t, err, string(out))
+	}
+	return path
+}
+
+// builtTool is one of the project's pinned tools, or the one on PATH.
+func builtTool(t *testing.T, name string) string {
+	t.Helper()
+	built, err := filepath.Abs(filepath.Join("..", "..", ".tools", "bin", name))
+	assert.NilError(t, err)
+	if _, err := os.Stat(built); err == nil {
+		return built
+	}
+	return program(t, name)
+}
+
+func has(t *testing.T, out string, wanted ...string) {
+	t.Helper()
+	for _, w := range wanted {
+		if !strings.Contains(out, w) {
+			t.Errorf("the session did not print %q", w)
+		}
+	}
+}
+
+func hasNot(t *testing.T, out string, unwanted ...string) {
+	t.Helper()
+	for _, w := range unwanted {
+		if strings.Contains(out, w) {
+			t.Errorf("the session printed %q", w)
+		}
+	}
+}
+
+func free() fakeCloud { return fakeCloud{Instances: map[string]string{me: "RUNNING"}} }
+
+func TestBootOnAnEmptyVolume(t *testing.T) {
+	image := volume(t)
+	args := bootArgs()
+	out := session(t, free(), args, image, `
+boot
+inside 'echo precious >/mnt/bv/emqx-1/data; stat -c "owner %u:%g" /mnt/bv/emqx-1; readlink /opt/nomad/data/emqx-1'
+inside 'cat /etc/fstab /etc/resolv.conf /etc/dnsmasq.d/consul.conf /etc/systemd/system/docker.service.d/emqx.conf; ls /etc/nomad.d'
+inside 'jq -c . /etc/consul.d/emqx.json /etc/nomad.d/emqx.json'
+ip -4 -br addr show ens3
+inside 'cat /boot-test/systemctl'
+inside 'stat -c "%n %Y %i" /etc/consul.d/emqx.json /etc/nomad.d/emqx.json /etc/fstab /etc/resolv.conf /var/lib/emqx-boot/done /etc/sysctl.d/90-emqx.conf; ip -4 -br addr; tune2fs -l /dev/oracleoci/oraclevdb | grep -E "UUID|created"; wc -l </boot-test/systemctl' >"$T/before" 2>&1
+sleep 1
+echo SECOND RUN
+boot
+inside 'stat -c "%n %Y %i" /etc/consul.d/emqx.json /etc/nomad.d/emqx.json /etc/fstab /etc/resolv.conf /var/lib/emqx-boot/done /etc/sysctl.d/90-emqx.conf; ip -4 -br addr; tune2fs -l /dev/oracleoci/oraclevdb | grep -E "UUID|created"; wc -l </boot-test/systemctl' >"$T/after" 2>&1
+diff "$T/before" "$T/after" && echo NOTHING CHANGED
+inside 'cat /mnt/bv/emqx-1/data; tail -n 2 /var/log/emqx-boot.log; tail -n 3 /boot-test/systemctl'
+inside 'umount /mnt/bv/emqx-1'
+`)
+	has(
+		t, out, "boot ended with 0", "making a file system on the empty volume", "owner 1000:1000", "\n/mnt/bv/emqx-1\n",
+		"/mnt/bv/emqx-1 ext4 defaults,noatime,nofail,_netdev 0 2",
+		"nameserver 127.0.0.1\nsearch sub.vcn.oraclevcn.com\n", "server=/consul/127.0.0.1#8600", "LimitNOFILE=1048576",
+		"emqx.json\nnomad.hcl.package",
+		"10.80.1.100/24 10.80.1.11/24",
+		`"node_name":"emqx-lab-1"`, `"bind_addr":"10.80.1.11"`, `"retry_join":["10.80.2.10"]`,
+		`"host_volume":{"emqx[1]":{"path":"/opt/nomad/data/emqx-1","read_only":false}}`,
+		`"meta":{"pool_type":"emqx","group-index":"1","emqx_cluster":"lab"}`,
+		`"host_network":{"emqx":{"cidr":"10.80.1.11/32"}}`,
+		`"max_kill_timeout":"600s"`, `"min_dynamic_port":21000,"max_dynamic_port":21999`,
+		"the kernel refuses net.netfilter.nf_conntrack_max = 1000000 (it is: not there)",
+		"restart consul", "restart docker", "restart nomad", "enable emqx-boot",
+		"done: emqx-lab-1 is 10.80.1.11, its volume is on /mnt/bv/emqx-1",
+		"precious", "NOTHING CHANGED",
+	)
+	// The programs' own opinion of their configuration.
+	for tool, begin := range map[string]string{"consul": `{"server":false,`, "nomad": `{"region":`} {
+		_, rest, ok := strings.Cut(out, begin)
+		assert.Assert(t, ok)
+		line, _, _ := strings.Cut(rest, "\n")
+		path := filepath.Join(t.TempDir(), "emqx.json")
+		assert.NilError(t, os.WriteFile(path, []byte(begin+line), 0o600))
+		cmd := exec.Command(builtTool(t, tool), "validate", path)
+		if tool == "nomad" {
+			cmd.Args = []string{tool, "config", "validate", path}
+		}
+		said, err := cmd.CombinedOutput()
+		assert.NilError(t, err, string(said))
+	}
+	_, second, _ := strings.Cut(out, "SECOND RUN")
+	has(t, second, "boot ended with 0", "precious")
+	hasNot(t, second, "making a file system", "wrote ", "restarted ", "started ", "attached", "added", "linked")
+	hasNot(t, out, "command not found", "unbound variable")
+}
+
+// A relaunched instance: the volume has data, and the dead instance still has
+// volume and address.
+func TestBootTakesOverFromADeadInstance(t *testing.T) {
+	image := volume(t, "mkfs.ext4", "-q", "-L", "emqx-1", "-F")
+	c := fakeCloud{
+		Instances:    map[string]string{me: "RUNNING", other: "RUNNING"},
+		VolumeHolder: other, AddressVNIC: "ocid1.vnic.other", TerminateAfter: 9,
+	}
+	out := session(t, c, bootArgs(), image, `
+boot
+inside 'jq -c "{VolumeHolder,AddressVNIC}" /boot-test/cloud.json; umount /mnt/bv/emqx-1'
+`)
+	has(
+		t, out, "boot ended with 0", "which still lives", "is gone, detaching",
+		`{"VolumeHolder":"ocid1.instance.me","AddressVNIC":"ocid1.vnic.me"}`,
+	)
+	hasNot(t, out, "making a file system")
+}
+
+func TestBootNeverTakesAVolumeFromALivingInstance(t *testing.T) {
+	c := fakeCloud{
+		Instances:    map[string]string{me: "RUNNING", other: "RUNNING"},
+		VolumeHolder: other, AddressVNIC: "ocid1.vnic.other",
+	}
+	args := bootArgs()
+	args.ClaimTimeout = 6 * time.Second
+	out := session(t, c, args, volume(t), `
+boot
+inside 'jq -c "{VolumeHolder,AddressVNIC}" /boot-test/cloud.json; ls /var/lib/emqx-boot'
+`)
+	has(
+		t, out, "waiting: volume ocid1.volume.1 is ATTACHED to instance ocid1.instance.other, which still lives",
+		"FAILED: claiming the volume: volume ocid1.volume.1 is ATTACHED to instance ocid1.instance.other, which still lives; gave up after 6 s",
+		"boot ended with 1", `{"VolumeHolder":"ocid1.instance.other","AddressVNIC":"ocid1.vnic.other"}`,
+	)
+	hasNot(t, out, "done\n")
+}
+
+// An instance that may not ask about instances gets the answer of a forgotten one.
+func TestBootWithoutPolicyTakesNothing(t *testing.T) {
+	c := fakeCloud{Instances: map[string]string{}, VolumeHolder: other}
+	args := bootArgs()
+	args.ClaimTimeout = 3 * time.Second
+	out := session(t, c, args, volume(t), `boot; inside 'jq -c .VolumeHolder /boot-test/cloud.json'`)
+	has(t, out, "boot ended with 1", `"ocid1.instance.other"`)
+	hasNot(t, out, "detaching")
+}
+
+// mbr writes a partition table with one Linux partition.
+const mbr = `
+printf '\x00\x20\x21\x00\x83\x51\x05\x08\x00\x08\x00\x00\x00\xf8\x01\x00' | dd of="$0" bs=1 seek=446 conv=notrunc status=none
+printf '\x55\xaa' | dd of="$0" bs=1 seek=510 conv=notrunc status=none`
+
+func TestBootNeverFormatsData(t *testing.T) {
+	for name, tc := range map[string]struct {
+		fill   []string
+		refuse string
+	}{
+		"our file system":       {[]string{"mkfs.ext4", "-q", "-L", "emqx-1", "-F"}, ""},
+		"another node's":        {[]string{"mkfs.ext4", "-q", "-L", "emqx-0", "-F"}, "labelled 'emqx-0', not 'emqx-1'"},
+		"no label":              {[]string{"mkfs.ext4", "-q", "-F"}, "e2label"},
+		"swap":                  {[]string{"mkswap", "-q"}, "holds no ext4 (found: swap)"},
+		"a partition table":     {[]string{"bash", "-c", mbr}, "holds no ext4"},
+		"bytes without meaning": {[]string{"bash", "-c", `printf secret | dd of="$0" bs=1 seek=700000 conv=notrunc status=none`}, "(found: unknown data)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			image := volume(t, tc.fill...)
+			before, err := os.ReadFile(image)
+			assert.NilError(t, err)
+			args := bootArgs()
+			args.ClaimTimeout = 3 * time.Second
+			out := session(t, free(), args, image, `boot; inside 'umount /mnt/bv/emqx-1 2>/dev/null || true'`)
+			hasNot(t, out, "making a file system")
+			if tc.refuse == "" {
+				has(t, out, "boot ended with 0")
+				return
+			}
+			has(t, out, "boot ended with 1", tc.refuse)
+			after, err := os.ReadFile(image)
+			assert.NilError(t, err)
+			assert.Assert(t, bytes.Equal(before, after), "the volume changed")
+		})
+	}
+}
+
+func TestBootGrowsTheFileSystem(t *testing.T) {
+	image := volume(t, "mkfs.ext4", "-q", "-L", "emqx-1", "-F")
+	assert.NilError(t, os.Truncate(image, 128<<20))
+	out := session(t, free(), bootArgs(), image, `boot; inside 'df -m --output=size /mnt/bv/emqx-1; umount /mnt/bv/emqx-1'`)
+	has(t, out, "boot ended with 0")
+	var mb int
+	lines := strings.Fields(out[strings.LastIndex(out, "1M-blocks"):])
+	_, err := fmt.Sscan(lines[1], &mb)
+	assert.NilError(t, err)
+	assert.Assert(t, mb > 90, "the file system has %d MB", mb)
+}
+
+func TestBootStartsAgainWhatIsDown(t *testing.T) {
+	out := session(t, free(), bootArgs(), volume(t), `
+boot >/dev/null
+ip addr del 10.80.1.11/24 dev ens3
+inside 'umount /mnt/bv/emqx-1; rm /run/units/*'
+echo REBOOT
+boot
+inside 'umount /mnt/bv/emqx-1'
+`)
+	_, second, _ := strings.Cut(out, "REBOOT")
+	has(t, second, "boot ended with 0", "mounted ", "added 10.80.1.11/24 to ens3", "started consul", "started nomad", "started docker")
+	hasNot(t, second, "restarted ", "wrote ")
+}
