@@ -1,6 +1,9 @@
 package stacks
 
 import (
+	"context"
+	"time"
+
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
@@ -57,12 +60,14 @@ func newGates(
 		roundTrip: gates.RoundTrip(gates.RoundTripArgs{
 			Name: s.DNS.Name, Proxy: s.Gates.Proxy, Timeout: s.Gates.RoundTrip,
 		}),
+		rolling: deploying(nomadAPI, nomad.EMQXJobID(s.Environment), nomad.HAProxyJobID(s.Environment)),
 	})
 }
 
-// gateList are the five conditions.
+// gateList are the five conditions, and whether Nomad is still deploying.
 type gateList struct {
 	nodesReady, clusterFormed, proxiesReady, edgeHealthy, roundTrip gates.Gate
+	rolling                                                         func(context.Context) bool
 }
 
 func bindGates(ctx *pulumi.Context, s settings.Gates, g gateList) (gateSet, error) {
@@ -84,7 +89,15 @@ func bindGates(ctx *pulumi.Context, s settings.Gates, g gateList) (gateSet, erro
 	}
 	set.verify = func(ctx *pulumi.Context, after ...pulumi.Output) (pulumi.StringOutput, error) {
 		return gates.Verify(ctx, gates.VerifyArgs{
-			After: after, Gates: []gates.Gate{g.clusterFormed, g.proxiesReady, g.roundTrip}, Settle: s.Settle,
+			After: after,
+			Gates: []gates.Gate{
+				whileRolling(g.clusterFormed, s.Settle, g.rolling, time.Now),
+				whileRolling(g.proxiesReady, s.Settle, g.rolling, time.Now),
+				// A name that did not resolve may be cached for a while: this one
+				// keeps its own timeout.
+				g.roundTrip,
+			},
+			Settle: max(s.ClusterFormed, s.ProxiesReady, s.RoundTrip),
 		})
 	}
 	return set, nil

@@ -30,6 +30,7 @@ func openGates(
 	return bindGates(ctx, s.Gates, gateList{
 		nodesReady: gate("G1", "nodes ready"), clusterFormed: gate("G2", "cluster formed"),
 		proxiesReady: gate("G3", "proxies ready"), edgeHealthy: gate("G4", "edge healthy"), roundTrip: gate("G5", "round trip"),
+		rolling: func(context.Context) bool { return false },
 	})
 }
 

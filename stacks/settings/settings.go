@@ -224,8 +224,8 @@ type Gates struct {
 	ProxiesReady  time.Duration `cfg:"proxiesReady"`
 	EdgeHealthy   time.Duration `cfg:"edgeHealthy"`
 	RoundTrip     time.Duration `cfg:"roundTrip"`
-	// Settle is how long the check at the end of an update waits for a gate that
-	// does not hold; default 60s.
+	// Settle is how long the check at the end of an update waits for a cluster
+	// that no deployment is changing; default 60s.
 	Settle time.Duration `cfg:"settle"`
 	// Proxy reaches the public name for the round trip: "socks5h://host:port";
 	// none by default.
