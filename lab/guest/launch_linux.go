@@ -131,6 +131,16 @@ func populate(root string, s Spec) error {
 	if err := guardProc(root); err != nil {
 		return err
 	}
+	for _, f := range s.Remove {
+		if err := os.Remove(in(f)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("removing %s: %w", f, err)
+		}
+	}
+	for _, d := range s.Dirs {
+		if err := os.MkdirAll(in(d), 0o755); err != nil {
+			return fmt.Errorf("making %s: %w", d, err)
+		}
+	}
 	for _, f := range s.Files {
 		mode := os.FileMode(f.Mode)
 		if mode == 0 {

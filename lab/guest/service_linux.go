@@ -210,7 +210,11 @@ func (m *manager) launch(s *service, u *Unit) error {
 				return fail(fmt.Errorf("ExecStart: %w", err))
 			}
 		}
-		s.set("inactive", "success")
+		if u.Remains {
+			s.set("active", "success")
+		} else {
+			s.set("inactive", "success")
+		}
 		return nil
 	}
 	var ready <-chan struct{}

@@ -33,6 +33,10 @@ type Spec struct {
 	Hide []string
 	// Binds are mounted in this order.
 	Binds []Bind
+	// Remove lists files of the host that the image has not.
+	Remove []string
+	// Dirs exist, whatever the host has.
+	Dirs []string
 	// Files are written into the upper layer, Links made there.
 	Files []File
 	Links []Link

@@ -39,6 +39,7 @@ type Unit struct {
 	RestartSec  time.Duration
 	KillMode    string // control-group, mixed, process
 	KillSignal  string
+	Remains     bool // a oneshot stays active after its end
 	StopTimeout time.Duration
 	StartWait   time.Duration
 	LimitBurst  int
@@ -202,6 +203,8 @@ func (u *Unit) set(section, key, value string) error {
 		u.EnvFiles = append(u.EnvFiles, value)
 	case "UnsetEnvironment":
 		u.Unset = append(u.Unset, strings.Fields(value)...)
+	case "RemainAfterExit":
+		u.Remains = value == "yes" || value == "true" || value == "1" || value == "on"
 	case "WorkingDirectory":
 		u.WorkingDir = value
 	case "LimitNOFILE":

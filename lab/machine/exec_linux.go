@@ -55,7 +55,7 @@ func (m *Machine) command(ctx context.Context, where string, argv []string) (*ex
 			return nil, err
 		}
 		// The instance's own environment, not the caller's.
-		cmd := exec.CommandContext(ctx, "nsenter", append([]string{"-t", strconv.Itoa(pid), "-a", "--wd=/", "--"}, argv...)...)
+		cmd := exec.CommandContext(ctx, "nsenter", append([]string{"-t", strconv.Itoa(pid), "-a", "--"}, argv...)...)
 		cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8", "TERM=xterm"}
 		return cmd, nil
 	}

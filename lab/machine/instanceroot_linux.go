@@ -43,7 +43,7 @@ Description=Consul
 ConditionFileNotEmpty=/etc/consul.d/consul.hcl
 
 [Service]
-Type=simple
+Type=notify
 ExecStart=/usr/bin/consul agent -config-dir=/etc/consul.d/
 ExecReload=/bin/kill --signal HUP $MAINPID
 UnsetEnvironment=AWS_CA_BUNDLE
@@ -61,7 +61,7 @@ WantedBy=multi-user.target
 Description=Nomad
 
 [Service]
-Type=simple
+Type=notify
 ExecStartPre=/usr/local/lib/oci-lab/wait-images
 ExecStart=/usr/bin/nomad agent -config /etc/nomad.d
 ExecReload=/bin/kill --signal HUP $MAINPID
@@ -95,12 +95,25 @@ WantedBy=multi-user.target
 // a job never finds half of them; the boot script runs on meanwhile.
 const loadImages = `#!/bin/sh
 # Loads the lab's image archives; makes /run/oci-lab-images when all are there.
-set -eu
-trap 'echo "exit $?" >/run/oci-lab-images' EXIT
-for tar in /usr/local/lib/oci-lab/images/*.tar; do
-	[ -e "$tar" ] || continue
-	docker load --quiet --input "$tar"
+# Docker may be restarted meanwhile: then it begins again.
+set -u
+exec 9>/run/oci-lab-images.lock
+flock 9
+rm -f /run/oci-lab-images
+load() {
+	for tar in /usr/local/lib/oci-lab/images/*.tar; do
+		[ -e "$tar" ] || continue
+		docker load --quiet --input "$tar" || return
+	done
+}
+try=1
+until load; do
+	try=$((try + 1))
+	[ "$try" -le 20 ] || break
+	sleep 0.5
 done
+if [ "$try" -le 20 ]; then echo ok; else echo failed; fi >/run/oci-lab-images.new
+mv /run/oci-lab-images.new /run/oci-lab-images
 `
 
 const waitImages = `#!/bin/sh
@@ -114,7 +127,7 @@ while [ ! -s /run/oci-lab-images ]; do
 	fi
 	sleep 0.05
 done
-[ "$(cat /run/oci-lab-images)" = "exit 0" ] || {
+[ "$(cat /run/oci-lab-images)" = ok ] || {
 	echo "loading the container images failed; see /var/log/units/images.log" >&2
 	exit 1
 }
@@ -146,6 +159,10 @@ func (m *Machine) spec(r record, groups []guest.Cgroup, archives []string) guest
 			"/var/lib/docker", "/var/lib/containerd", "/var/lib/cloud", "/var/lib/consul", "/var/lib/nomad",
 			"/opt/consul", "/opt/nomad", "/var/tmp",
 		},
+		// Clients of services that do not run in an instance, and rules of a
+		// firewall that is not its own.
+		Remove: []string{"/usr/bin/nmcli", "/usr/bin/firewall-cmd", "/usr/bin/resolvectl", "/etc/iptables/rules.v4", "/etc/iptables/rules.v6"},
+		Dirs:   []string{"/mnt", "/etc/consul.d", "/etc/nomad.d", "/etc/dnsmasq.d", "/etc/sysctl.d"},
 		Files: []guest.File{
 			{Path: "/etc/hostname", Content: r.Spec.Name + "\n"},
 			{Path: "/etc/hosts", Content: fmt.Sprintf("127.0.0.1 localhost\n%s %s\n", r.Spec.Address, r.Spec.Name)},
@@ -162,7 +179,6 @@ func (m *Machine) spec(r record, groups []guest.Cgroup, archives []string) guest
 			{Path: "/usr/bin/systemctl", Target: guest.Binary},
 			{Path: "/usr/local/bin/systemctl", Target: guest.Binary},
 			{Path: "/usr/local/bin/oci", Target: guest.Binary},
-			{Path: "/etc/systemd/system/multi-user.target.wants/docker.service", Target: "/usr/lib/systemd/system/docker.service"},
 		},
 		Binds: []guest.Bind{
 			{Source: m.cfg.GuestBinary, Target: guest.Binary, ReadOnly: true},

@@ -145,24 +145,3 @@ func eventually(t *testing.T, limit time.Duration, what string, f func() (bool, 
 	}
 	t.Fatalf("%s: not within %s; last: %s", what, limit, last)
 }
-
-func TestThin(t *testing.T) {
-	h := &handler{userData: map[string]string{}}
-	m := newTestMachine(t, h)
-	assert.NilError(t, m.Down(t.Context()))
-	began := time.Now()
-	assert.NilError(t, m.Up(t.Context()))
-	t.Logf("up: %s", time.Since(began))
-	for n := range 2 {
-		h.set(spec(n).ID, nodeScript)
-		began = time.Now()
-		assert.NilError(t, m.LaunchInstance(t.Context(), spec(n)))
-		t.Logf("launch: %s", time.Since(began))
-	}
-	began = time.Now()
-	eventually(t, 60*time.Second, "two ready nodes", func() (bool, string) {
-		out, _ := run(t, m, "servers", "curl", "-s", "http://127.0.0.1:4646/v1/nodes")
-		return strings.Count(out, `"Status":"ready"`) == 2 && strings.Count(out, `"Healthy":true`) >= 2, out
-	})
-	t.Logf("nodes: %s", time.Since(began))
-}

@@ -176,7 +176,7 @@ func balancerRules(bs []cloud.Balancer) string {
 				fmt.Fprintf(&pre, "    %s dnat to %s\n", match, destination(l.Backends))
 			}
 			if !l.PreserveSource && b.Private.IsValid() {
-				fmt.Fprintf(&post, "    ct status dnat ct original ip daddr %s ct original proto-dst %d meta l4proto tcp snat to %s\n", b.Public, l.Port, b.Private)
+				fmt.Fprintf(&post, "    ct status dnat meta l4proto tcp ct original ip daddr %s ct original proto-dst %d snat to %s\n", b.Public, l.Port, b.Private)
 			}
 		}
 	}
