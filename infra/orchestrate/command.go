@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/blang/semver"
@@ -22,6 +22,9 @@ const minimumCLI = "3.255.0"
 
 // terminateGrace is how long an engine that was told to stop at once may take before it is killed.
 const terminateGrace = 2 * time.Second
+
+// followEvery is how often an operation's text is looked at for those who want to see it.
+const followEvery = 100 * time.Millisecond
 
 // runMarker is set in the environment of everything the engine starts, plugins included, so that what a killed run
 // left behind can be told from other people's processes.
@@ -85,8 +88,6 @@ type cli struct {
 	stage   *stage
 	// kill ends the running process and everything below it at once.
 	kill <-chan struct{}
-	// pid of the long operation under way, 0 between two.
-	pid atomic.Int64
 }
 
 func newCLI(ctx context.Context, path string, st *stage, kill <-chan struct{}) (*cli, error) {
@@ -147,10 +148,6 @@ func (c *cli) Run(ctx context.Context, dir string, stdin io.Reader, extraOut, ex
 	if err := cmd.Start(); err != nil {
 		return "", "", -1, fmt.Errorf("starting %s: %w", c.path, err)
 	}
-	if long {
-		c.pid.Store(int64(cmd.Process.Pid))
-		defer c.pid.Store(0)
-	}
 	forget, err := c.stage.record(cmd.Process.Pid)
 	if err != nil {
 		_ = cmd.Process.Kill()
@@ -160,16 +157,14 @@ func (c *cli) Run(ctx context.Context, dir string, stdin io.Reader, extraOut, ex
 	ended := make(chan struct{})
 	stopped := make(chan struct{})
 	go func() { defer close(stopped); c.stop(ctx, cmd.Process.Pid, ended) }()
+	var followers sync.WaitGroup
+	followers.Go(func() { follow(out, io.MultiWriter(extraOut...), ended) })
+	followers.Go(func() { follow(errs, io.MultiWriter(extraErr...), ended) })
 	err = cmd.Wait()
 	close(ended)
 	<-stopped
+	followers.Wait()
 	forget()
-	for _, w := range extraOut {
-		_, _ = io.WriteString(w, out.String())
-	}
-	for _, w := range extraErr {
-		_, _ = io.WriteString(w, errs.String())
-	}
 	code = cmd.ProcessState.ExitCode()
 	return out.String(), errs.String(), code, err
 }
@@ -230,6 +225,32 @@ func (m *memory) Close() error      { return nil }
 type file struct{ *os.File }
 
 func (f file) writer() io.Writer { return f.File }
+
+// follow copies what a child prints into a file to w, until it has ended.
+func follow(o output, w io.Writer, ended <-chan struct{}) {
+	f, ok := o.(file)
+	if !ok {
+		<-ended
+		_, _ = io.WriteString(w, o.String())
+		return
+	}
+	in, err := os.Open(f.Name())
+	if err != nil {
+		return
+	}
+	defer in.Close()
+	for last := false; ; {
+		_, _ = io.Copy(w, in)
+		if last {
+			return
+		}
+		select {
+		case <-ended:
+			last = true
+		case <-time.After(followEvery):
+		}
+	}
+}
 
 func (f file) String() string {
 	b, err := os.ReadFile(f.Name())

@@ -25,18 +25,63 @@ import (
 // stackName is what may stand in a file's name and in a backend's path alike.
 var stackName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$`)
 
-// staged is a stack's configuration as the engine will see it.
-type staged struct {
+// Config is a stack's configuration as the program will see it.
+type Config struct {
 	project string
 	values  map[string]string // plain, secrets too; nil when only the engine can decrypt them
+	secret  map[string]bool
+}
+
+// Get gives a value by its key, "emqx-oci:nodes" or "nodes" for short; an object comes as JSON.
+func (c Config) Get(key string) (value string, ok bool) {
+	value, ok = c.values[c.long(key)]
+	return value, ok
+}
+
+// IsSecret says whether a value, or a part of it, is kept encrypted.
+func (c Config) IsSecret(key string) bool { return c.secret[c.long(key)] }
+
+// Keys are all keys, long and sorted.
+func (c Config) Keys() []string { return slices.Sorted(maps.Keys(c.values)) }
+
+func (c Config) long(key string) string {
+	if strings.Contains(key, ":") {
+		return key
+	}
+	return c.project + ":" + key
+}
+
+// Peek reads one plain value of a stack file, "" when it is not there.
+func Peek(projectDir, stack, key string) (string, error) {
+	if !stackName.MatchString(stack) {
+		return "", badName(stack)
+	}
+	b, err := os.ReadFile(filepath.Join(projectDir, "Pulumi."+stack+".yaml"))
+	if errors.Is(err, os.ErrNotExist) {
+		return "", &UnknownStackError{Stack: stack, Known: stacks(projectDir), Dir: projectDir}
+	} else if err != nil {
+		return "", fmt.Errorf("reading the stack's file: %w", err)
+	}
+	var f struct {
+		Config map[string]yaml.Node `yaml:"config"`
+	}
+	if err := yaml.Unmarshal(b, &f); err != nil {
+		return "", &ConfigError{Stack: stack, Err: fmt.Errorf("reading Pulumi.%s.yaml: %w", stack, err)}
+	}
+	n := f.Config[key]
+	if n.Kind != yaml.ScalarNode {
+		return "", nil
+	}
+	return n.Value, nil
+}
+
+func badName(stack string) error {
+	return &UsageError{Reason: fmt.Sprintf("%q cannot be a stack's name: letters, digits, '-', '_' and '.' only", stack)}
 }
 
 // files reads the project's stack file, adds the extra configuration, and puts both into the stage. The project's own
 // files are only read.
-func (r *Runner) files() (*staged, error) {
-	if !stackName.MatchString(r.opts.Stack) {
-		return nil, &UsageError{Reason: fmt.Sprintf("%q cannot be a stack's name: letters, digits, '-', '_' and '.' only", r.opts.Stack)}
-	}
+func (r *Runner) files() (*Config, error) {
 	projectFile := filepath.Join(r.opts.ProjectDir, "Pulumi.yaml")
 	projectText, err := os.ReadFile(projectFile)
 	if errors.Is(err, os.ErrNotExist) {
@@ -85,7 +130,11 @@ func (r *Runner) files() (*staged, error) {
 	if err := r.stage.write("Pulumi.yaml", projectText); err != nil {
 		return nil, err
 	}
-	return &staged{project: string(project.Name), values: values}, nil
+	c := &Config{project: string(project.Name), values: values, secret: map[string]bool{}}
+	for _, k := range stack.Config.SecureKeys() {
+		c.secret[k.String()] = true
+	}
+	return c, nil
 }
 
 // overlay sets the extra values and returns the plain text of all.

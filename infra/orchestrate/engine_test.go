@@ -89,6 +89,12 @@ func (w *world) runner(change ...func(*orchestrate.Options)) *orchestrate.Runner
 	for _, c := range change {
 		c(&o)
 	}
+	if file := os.Getenv("ORCHESTRATE_TEST_RECORD"); file != "" {
+		f, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		assert.NilError(w.t, err)
+		w.t.Cleanup(func() { _ = f.Close() })
+		o.Record = f
+	}
 	r, err := orchestrate.New(o)
 	assert.NilError(w.t, err)
 	return r

@@ -2,6 +2,7 @@ package orchestrate
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optpreview"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optrefresh"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 )
 
 // drainPoll is how often a killed run's engine is looked at while it finishes.
@@ -85,6 +87,9 @@ func (r *Runner) operate(ctx context.Context, name progress.Operation, create bo
 	res, err := r.attempt(ctx, name, create, do)
 	res.Operation, res.Stack, res.Duration = string(name), r.opts.Stack, time.Since(start)
 	end := progress.End{Operation: name, Stack: r.opts.Stack, Changes: res.Changes, Elapsed: res.Duration, Err: err}
+	if len(res.Outputs) > 0 {
+		end.Outputs = res.Outputs.Plain(false)
+	}
 	var cut *InterruptedError
 	end.Cancelled = errors.As(err, &cut)
 	r.opts.View.End(end)
@@ -109,7 +114,6 @@ func (r *Runner) attempt(ctx context.Context, name progress.Operation, create bo
 			}
 			refresh = found.refresh
 		}
-		r.opts.View.Expect(r.known)
 		res, err := r.once(ctx, name, s, refresh, do)
 		if err == nil {
 			return res, nil
@@ -124,7 +128,7 @@ func (r *Runner) attempt(ctx context.Context, name progress.Operation, create bo
 // once runs the engine once and reads its events.
 func (r *Runner) once(ctx context.Context, name progress.Operation, s *session, refresh bool, do deed) (Result, error) {
 	ev := make(chan events.EngineEvent)
-	reader := progress.NewReader(name)
+	reader, start := progress.NewReader(name), time.Now()
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
@@ -134,8 +138,12 @@ func (r *Runner) once(ctx context.Context, name progress.Operation, s *session, 
 				if !ok {
 					return
 				}
-				if e.Error == nil {
-					r.opts.View.Events(reader.Read(e.EngineEvent))
+				if e.Error != nil {
+					continue // a line that is no event, or the engine's sudden end, which its exit tells
+				}
+				r.record(time.Since(start), e.EngineEvent)
+				if seen := reader.Read(e.EngineEvent); len(seen) > 0 {
+					r.opts.View.Events(seen)
 				}
 			case <-stop:
 				return
@@ -153,6 +161,9 @@ func (r *Runner) once(ctx context.Context, name progress.Operation, s *session, 
 	res := Result{Changes: reader.Changes(), Outputs: outputs(out)}
 	if err == nil && name != progress.Preview { // a preview takes no lock
 		r.stage.prune()
+		if refresh {
+			r.stage.owe(false)
+		}
 	}
 	if err == nil {
 		return res, nil
@@ -211,6 +222,15 @@ func (r *Runner) contend(ctx context.Context, s *session, err error) (again bool
 		return true, nil
 	default:
 		return false, locked
+	}
+}
+
+func (r *Runner) record(at time.Duration, e apitype.EngineEvent) {
+	if r.opts.Record == nil {
+		return
+	}
+	if b, err := json.Marshal(progress.Recorded{At: at.Seconds(), Event: e}); err == nil {
+		_, _ = r.opts.Record.Write(append(b, '\n'))
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
@@ -24,9 +23,8 @@ type Options struct {
 	// Bind, when set, gives the program's context the caller's one, which ends at the first Ctrl-C: the engine does not
 	// tell a hook that it was cancelled. Meant for gates.WithContext.
 	Bind func(ctx *pulumi.Context, caller context.Context) *pulumi.Context
-	// Validate checks the stack's configuration before the engine starts. get knows "nodes" and "emqx-oci:nodes"; an
-	// object comes as JSON. All faults belong into one error. Optional.
-	Validate func(get func(key string) (value string, ok bool)) error
+	// Validate checks the stack's configuration before the engine starts. All faults belong into one error. Optional.
+	Validate func(Config) error
 	// Env is added to the engine's environment.
 	Env map[string]string
 	// ExtraConfig and ExtraSecrets are set on top of the stack file, as paths: "emqx-oci:tls.certificate".
@@ -42,6 +40,9 @@ type Options struct {
 	View progress.View
 	// Verbose, when set, gets everything that the engine prints.
 	Verbose io.Writer
+	// Record, when set, gets the engine's events as they come, one progress.Recorded per line: for bug reports, and for
+	// the renderers' tests.
+	Record io.Writer
 	// Kill, once closed, ends the operation under way at once. The context's end asks for a clean end.
 	Kill <-chan struct{}
 	// Parallel is how many operations the engine may have under way; 0 leaves it to the engine.
@@ -52,8 +53,6 @@ type Options struct {
 type Runner struct {
 	opts  Options
 	stage *stage
-	// known is the number of resources in the state before the operation.
-	known int
 }
 
 // Result is what an operation did.
@@ -82,7 +81,7 @@ func New(o Options) (*Runner, error) {
 		return nil, errors.New("making a runner: no program")
 	}
 	if !stackName.MatchString(o.Stack) {
-		return nil, &UsageError{Reason: fmt.Sprintf("%q cannot be a stack's name: letters, digits, '-', '_' and '.' only", o.Stack)}
+		return nil, badName(o.Stack)
 	}
 	dir, err := filepath.Abs(o.ProjectDir)
 	if err != nil {
@@ -92,12 +91,16 @@ func New(o Options) (*Runner, error) {
 	if o.View == nil {
 		o.View = progress.Silent{}
 	}
+	o.View = progress.Serial(o.View)
 	st, err := openStage(o.StageDir, dir, o.Stack)
 	if err != nil {
 		return nil, err
 	}
 	return &Runner{opts: o, stage: st}, nil
 }
+
+// Note shows a line of the caller's own beside the progress. It may be called while an operation is under way.
+func (r *Runner) Note(text string) { r.opts.View.Note(text) }
 
 func (r *Runner) note(text string) { r.opts.View.Note(text) }
 
@@ -114,7 +117,7 @@ func (r *Runner) open(ctx context.Context, create bool) (*session, error) {
 		return nil, err
 	}
 	if files.values != nil {
-		if err := r.validate(files.project, files.values); err != nil {
+		if err := r.validate(*files); err != nil {
 			return nil, err
 		}
 	}
@@ -155,29 +158,22 @@ func (r *Runner) open(ctx context.Context, create bool) (*session, error) {
 		if err != nil {
 			return nil, r.plainError(ctx, "reading the stack's configuration", err)
 		}
-		values := make(map[string]string, len(all))
+		files.values = make(map[string]string, len(all))
 		for k, v := range all {
-			values[k] = v.Value
+			files.values[k], files.secret[k] = v.Value, v.Secret
 		}
-		if err := r.validate(files.project, values); err != nil {
+		if err := r.validate(*files); err != nil {
 			return nil, err
 		}
 	}
 	return &session{stack: &stack, cli: c}, nil
 }
 
-func (r *Runner) validate(project string, values map[string]string) error {
+func (r *Runner) validate(c Config) error {
 	if r.opts.Validate == nil {
 		return nil
 	}
-	err := r.opts.Validate(func(key string) (string, bool) {
-		if !strings.Contains(key, ":") {
-			key = project + ":" + key
-		}
-		v, ok := values[key]
-		return v, ok
-	})
-	if err != nil {
+	if err := r.opts.Validate(c); err != nil {
 		return &ConfigError{Stack: r.opts.Stack, Err: err}
 	}
 	return nil

@@ -24,10 +24,7 @@ type Pending struct {
 type deployment struct {
 	raw       map[string]json.RawMessage
 	pending   []operation
-	Resources []struct {
-		URN    string `json:"urn"`
-		Custom bool   `json:"custom"`
-	}
+	resources []map[string]json.RawMessage
 }
 
 type operation struct {
@@ -42,7 +39,7 @@ func readDeployment(b []byte) (*deployment, error) {
 		return nil, err
 	}
 	if r, ok := d.raw["resources"]; ok {
-		if err := json.Unmarshal(r, &d.Resources); err != nil {
+		if err := json.Unmarshal(r, &d.resources); err != nil {
 			return nil, err
 		}
 	}
@@ -110,30 +107,47 @@ func (d *deployment) settle(ctx context.Context, adopt func(context.Context, Pen
 		}
 		note(fmt.Sprintf("an earlier run was interrupted while creating %s %s: it exists, continuing with it", o.Type, o.Name))
 		s.refresh = true
-		o.raw["type"] = json.RawMessage(`"importing"`)
-		idText, err := json.Marshal(id)
-		if err != nil {
-			return s, err
+		if err := d.adopt(o, id); err != nil {
+			return s, fmt.Errorf("taking %s %s over: %w", o.Type, o.Name, err)
 		}
-		o.resource["id"] = idText
-		if o.raw["resource"], err = json.Marshal(o.resource); err != nil {
-			return s, err
-		}
-		kept = append(kept, o.raw)
 	}
 	if !s.changed {
 		return s, nil
 	}
-	if len(kept) == 0 {
-		delete(d.raw, "pending_operations")
-		return s, nil
+	delete(d.raw, "pending_operations")
+	if len(kept) > 0 {
+		if err := put(d.raw, "pending_operations", kept); err != nil {
+			return s, err
+		}
 	}
-	text, err := json.Marshal(kept)
-	if err != nil {
-		return s, err
+	return s, put(d.raw, "resources", d.resources)
+}
+
+// adopt puts the resource among those that exist, where the refresh then reads what it really is. (The engine's own way,
+// an operation of type "importing", is dropped unread by the version tried.)
+func (d *deployment) adopt(o operation, id string) error {
+	for _, r := range d.resources {
+		// It was to replace this one, which is still there and now has to go.
+		if same, err := json.Marshal(o.URN); err == nil && string(same) == string(r["urn"]) {
+			r["delete"] = json.RawMessage("true")
+		}
 	}
-	d.raw["pending_operations"] = text
-	return s, nil
+	if err := put(o.resource, "id", id); err != nil {
+		return err
+	}
+	if _, ok := o.resource["outputs"]; !ok {
+		if inputs, ok := o.resource["inputs"]; ok {
+			o.resource["outputs"] = inputs
+		}
+	}
+	d.resources = append(d.resources, o.resource)
+	return nil
+}
+
+func put(m map[string]json.RawMessage, key string, v any) error {
+	b, err := json.Marshal(v)
+	m[key] = b
+	return err
 }
 
 // settlePending looks into the state for what an interrupted run left, and puts it in order. The state passes through
@@ -157,9 +171,8 @@ func (r *Runner) settlePending(ctx context.Context, s *session) (settled, error)
 	if err != nil {
 		return settled{}, fmt.Errorf("reading the stack's state: %w", err)
 	}
-	r.known = len(d.Resources)
 	if len(d.pending) == 0 {
-		return settled{}, nil
+		return settled{refresh: r.stage.owes()}, nil
 	}
 	// A run that is under way has operations under way, too: those are not ours to judge. Its lock stops the import
 	// below; a state that moved meanwhile stops us here.
@@ -182,6 +195,9 @@ func (r *Runner) settlePending(ctx context.Context, s *session) (settled, error)
 	b, err := json.Marshal(state)
 	if err != nil {
 		return found, fmt.Errorf("writing the stack's state: %w", err)
+	}
+	if found.refresh {
+		r.stage.owe(true)
 	}
 	const name = "state.json"
 	if err := r.stage.write(name, b); err != nil {

@@ -97,6 +97,22 @@ func (s *stage) logs() (out, errs output, err error) {
 	return out, errs, nil
 }
 
+// owe notes that the state holds resources which nobody has read yet: the next update has to refresh first, even when
+// this one does not get that far.
+func (s *stage) owe(refresh bool) {
+	name := filepath.Join(s.dir, "refresh-first")
+	if refresh {
+		_ = os.WriteFile(name, nil, 0o600)
+	} else {
+		_ = os.Remove(name)
+	}
+}
+
+func (s *stage) owes() bool {
+	_, err := os.Stat(filepath.Join(s.dir, "refresh-first"))
+	return err == nil
+}
+
 // run is a process of the engine that this program started, and the life it was started in.
 type run struct {
 	PID     int    `json:"pid"`

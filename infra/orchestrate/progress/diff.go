@@ -49,12 +49,48 @@ func change(m apitype.StepEventMetadata, path, kind string, replaces, inputs boo
 		if was, is := at(m.Old.Outputs, path); is && (!inputs || !ok) {
 			old = was
 		}
-		c.Old = old
+		c.Old = clean(old)
 	}
 	if kind != "delete" {
-		c.New, _ = at(m.New.Inputs, path)
+		v, _ := at(m.New.Inputs, path)
+		c.New = clean(v)
 	}
 	return c
+}
+
+// What stands in the engine's values for a secret, and for what is known only once a resource exists.
+const (
+	signature = "4dabf18193072939515e22adb298388d"
+	unknown   = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+
+	hidden = "[secret]"
+	later  = "(known later)"
+)
+
+// clean puts words in the place of the engine's signs. The engine hides the secrets themselves before.
+func clean(v any) any {
+	switch v := v.(type) {
+	case string:
+		if v == unknown {
+			return later
+		}
+	case []any:
+		out := make([]any, len(v))
+		for i := range v {
+			out[i] = clean(v[i])
+		}
+		return out
+	case map[string]any:
+		if _, ok := v[signature]; ok {
+			return hidden
+		}
+		out := make(map[string]any, len(v))
+		for k := range v {
+			out[k] = clean(v[k])
+		}
+		return out
+	}
+	return v
 }
 
 // at follows a property path into plain values.
@@ -131,8 +167,8 @@ func (c Change) lines(p palette) []string {
 		return out
 	}
 	old, now := value(c.Old), value(c.New)
-	if old == now && old == "[secret]" {
-		return []string{p.paint(yellow, "~ "+c.Path+": [secret] changes") + note}
+	if old == now && old == hidden {
+		return []string{p.paint(yellow, "~ "+c.Path+": "+hidden+" changes") + note}
 	}
 	return []string{p.paint(yellow, "~ "+c.Path+": ") + p.paint(red, old) + " -> " + p.paint(green, now) + note}
 }
@@ -171,12 +207,8 @@ func value(v any) string {
 	case nil:
 		return "(none)"
 	case string:
-		if v == "[secret]" {
+		if v == hidden || v == later {
 			return v
-		}
-		// The engine's placeholder for what is known only after a resource exists.
-		if v == "04da6b54-80e4-46f7-96ec-b56ff0331ba9" {
-			return "(known later)"
 		}
 		return fmt.Sprintf("%q", v)
 	case float64:

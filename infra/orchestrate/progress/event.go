@@ -1,6 +1,11 @@
 package progress
 
-import "time"
+import (
+	"sync"
+	"time"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+)
 
 // Operation is what the engine was asked to do.
 type Operation string
@@ -79,6 +84,13 @@ type Change struct {
 	New      any  `json:"new,omitempty"`
 }
 
+// Recorded is one line of a recorded event stream.
+type Recorded struct {
+	// At is the number of seconds since the operation began.
+	At    float64             `json:"at"`
+	Event apitype.EngineEvent `json:"event"`
+}
+
 // Fault is something that made the operation fail.
 type Fault struct {
 	Resource string
@@ -90,8 +102,10 @@ type End struct {
 	Operation Operation
 	Stack     string
 	// Changes counts the resources by what was, or would be, done to them; "same" among them.
-	Changes   map[string]int
-	Elapsed   time.Duration
+	Changes map[string]int
+	Elapsed time.Duration
+	// Outputs are the stack's, after an update; secrets are hidden.
+	Outputs   map[string]any
 	Err       error
 	Cancelled bool
 }
@@ -99,8 +113,6 @@ type End struct {
 // View shows an operation to somebody. Calls come one after another.
 type View interface {
 	Begin(op Operation, stack string)
-	// Expect says how many resources the stack had before.
-	Expect(resources int)
 	// Note is a line from the orchestrator itself.
 	Note(text string)
 	Events([]Event)
@@ -113,9 +125,6 @@ type Silent struct{}
 // Begin is part of View.
 func (Silent) Begin(Operation, string) {}
 
-// Expect is part of View.
-func (Silent) Expect(int) {}
-
 // Note is part of View.
 func (Silent) Note(string) {}
 
@@ -124,3 +133,35 @@ func (Silent) Events([]Event) {}
 
 // End is part of View.
 func (Silent) End(End) {}
+
+// Serial lets several goroutines use a view.
+func Serial(v View) View { return &serial{v: v} }
+
+type serial struct {
+	mu sync.Mutex
+	v  View
+}
+
+func (s *serial) Begin(op Operation, stack string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.v.Begin(op, stack)
+}
+
+func (s *serial) Note(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.v.Note(text)
+}
+
+func (s *serial) Events(e []Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.v.Events(e)
+}
+
+func (s *serial) End(e End) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.v.End(e)
+}

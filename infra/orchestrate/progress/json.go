@@ -37,6 +37,7 @@ type jsonSummary struct {
 	Stack     string         `json:"stack"`
 	Result    string         `json:"result"` // succeeded, failed or cancelled
 	Changes   map[string]int `json:"changes"`
+	Outputs   map[string]any `json:"outputs,omitempty"`
 	Error     string         `json:"error,omitempty"`
 	// ExitCode is left out where a signal decides it.
 	ExitCode *int `json:"exitCode,omitempty"`
@@ -47,9 +48,6 @@ func (v *JSON) Begin(op Operation, stack string) {
 	v.at = v.now()
 	v.put(jsonBegin{Event: "begin", Time: v.at, Operation: op, Stack: stack})
 }
-
-// Expect is part of View.
-func (v *JSON) Expect(int) {}
 
 // Note is part of View.
 func (v *JSON) Note(text string) {
@@ -68,7 +66,7 @@ func (v *JSON) Events(events []Event) {
 func (v *JSON) End(e End) {
 	s := jsonSummary{
 		Event: "summary", Time: v.now(), Elapsed: round(e.Elapsed.Seconds()), Operation: e.Operation, Stack: e.Stack,
-		Result: "succeeded", Changes: e.Changes,
+		Result: "succeeded", Changes: e.Changes, Outputs: e.Outputs,
 	}
 	if s.Changes == nil {
 		s.Changes = map[string]int{}

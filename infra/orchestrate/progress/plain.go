@@ -29,9 +29,6 @@ func (v *Plain) Begin(op Operation, stack string) {
 	v.line(0, "%s %s", op, stack)
 }
 
-// Expect is part of View.
-func (v *Plain) Expect(int) {}
-
 // Note is part of View.
 func (v *Plain) Note(text string) { v.line(v.now().Sub(v.start).Seconds(), "note  %s", text) }
 

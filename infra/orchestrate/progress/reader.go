@@ -135,16 +135,18 @@ func (r *Reader) diagnostic(d *apitype.DiagnosticEvent) []Event {
 				return nil
 			}
 		}
-		text = reason(text)
 		name := ""
 		if ev.Type != "" {
 			name = Short(ev.Type) + " " + ev.Name
 		}
-		if !r.fault(name, text) {
-			return nil
+		var all []Event
+		for _, text := range reasons(text) {
+			if r.fault(name, text) {
+				ev.Message = text
+				all = append(all, r.at(ev))
+			}
 		}
-		ev.Message = text
-		return []Event{r.at(ev)}
+		return all
 	}
 	if m := gateLine.FindStringSubmatch(text); m != nil && ev.Severity == "info" {
 		ev.Kind, ev.Severity, ev.Gate = KindGate, "", m[1]
@@ -182,12 +184,27 @@ func (r *Reader) summary(s *apitype.SummaryEvent) {
 	}
 }
 
-// reason takes the engine's wrapping off.
-func reason(text string) string {
+// several is how the SDK lists the errors of the program.
+var several = regexp.MustCompile(`^\d+ errors? occurred:\s+\* `)
+
+// reasons takes the engine's and the SDK's wrapping off.
+func reasons(text string) []string {
 	for _, w := range wrapping {
 		text = w.ReplaceAllString(text, "")
 	}
-	return strings.TrimSpace(text)
+	text = strings.TrimSpace(text)
+	head := several.FindString(text)
+	if head == "" {
+		if text == "" {
+			return nil
+		}
+		return []string{text}
+	}
+	var all []string
+	for _, t := range strings.Split(text[len(head):], "\n\t* ") {
+		all = append(all, reasons(t)...)
+	}
+	return all
 }
 
 // verb is the user's word for a step, "" for one that nobody needs to see.
@@ -239,4 +256,3 @@ func Short(typ string) string {
 }
 
 func round(s float64) float64 { return float64(int(s*10+0.5)) / 10 }
-

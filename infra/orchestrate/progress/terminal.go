@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 )
 
 // redrawEvery keeps the elapsed times moving. Ten a second look live and cost nothing.
@@ -20,19 +21,21 @@ type Terminal struct {
 	p    palette
 	now  func() time.Time
 
-	mu     sync.Mutex
+	mu sync.Mutex
+	table
+	drawn []int // printable widths of the table's lines on the screen
+	stop  chan struct{}
+	done  chan struct{}
+}
+
+// table is what is shown.
+type table struct {
 	op     Operation
 	stack  string
 	start  time.Time
-	expect int
 	phases []*phase
 	active []*row
-	gates  []*row
-	seen   int // resources that were begun or planned
-	last   string
-	drawn  []int // printable widths of the lines of the table on the screen
-	stop   chan struct{}
-	done   chan struct{}
+	ended  bool
 }
 
 type phase struct {
@@ -43,8 +46,15 @@ type phase struct {
 
 type row struct {
 	key, text string
+	color     color
 	phase     *phase
 	since     time.Time
+}
+
+// line is text and its paint, kept apart so that clipping counts columns only.
+type line struct {
+	text  string
+	color color
 }
 
 // NewTerminal draws on w, whose size is asked before every redraw.
@@ -56,22 +66,230 @@ func NewTerminal(w io.Writer, size func() (width, height int), color bool) *Term
 func (v *Terminal) Begin(op Operation, stack string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	*v = Terminal{w: v.w, size: v.size, p: v.p, now: v.now, op: op, stack: stack, start: v.now(), //nolint:govet // mu is held
-		stop: make(chan struct{}), done: make(chan struct{})}
+	v.table = table{op: op, stack: stack, start: v.now()}
+	v.drawn = nil
+	v.stop, v.done = make(chan struct{}), make(chan struct{})
+	go v.tick(v.stop, v.done)
+	v.draw(nil)
 }
 
-// Expect is part of View.
-func (v *Terminal) Expect(int) {}
+func (v *Terminal) tick(stop, done chan struct{}) {
+	defer close(done)
+	t := time.NewTicker(redrawEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-t.C:
+			v.mu.Lock()
+			v.draw(nil)
+			v.mu.Unlock()
+		}
+	}
+}
 
 // Note is part of View.
-func (v *Terminal) Note(string) {}
+func (v *Terminal) Note(text string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.draw([]string{v.p.paint(dim, text)})
+}
 
 // Events is part of View.
-func (v *Terminal) Events([]Event) {}
+func (v *Terminal) Events(events []Event) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var above []string
+	for _, e := range events {
+		above = append(above, v.take(e, v.p)...)
+	}
+	if len(above) > 0 {
+		v.draw(above) // all else waits for the next tick: a burst of events is one redraw
+	}
+}
 
 // End is part of View.
-func (v *Terminal) End(End) {}
+func (v *Terminal) End(e End) {
+	close(v.stop)
+	<-v.done
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.ended, v.active = true, nil
+	if v.op == Preview {
+		v.phases = nil
+	}
+	v.draw(nil)
+	v.drawn = nil
+	if e.Err == nil {
+		text := fmt.Sprintf("%s %s: %s", e.Operation, e.Stack, Tally(e.Changes, e.Operation == Preview))
+		_, _ = fmt.Fprintf(v.w, "%s  %s\n", v.p.paint(green, text), v.p.paint(dim, short(e.Elapsed)))
+	}
+}
 
-var _ = slices.Contains[[]string]
-var _ = strings.Contains
-var _ = fmt.Sprint
+// draw writes lines above the table and the table anew. One write: a terminal shows all of it or nothing.
+func (v *Terminal) draw(above []string) {
+	width, height := v.size()
+	if width < 20 {
+		width = 80
+	}
+	if height < 5 {
+		height = 24
+	}
+	var b strings.Builder
+	// Lines that were drawn on a wider screen take several rows now.
+	rows := 0
+	for _, w := range v.drawn {
+		rows += max(1, (w+width-1)/width)
+	}
+	if rows > 0 {
+		fmt.Fprintf(&b, "\x1b[%dA\r", rows)
+	}
+	for _, l := range above {
+		b.WriteString("\x1b[K" + l + "\n")
+	}
+	v.drawn = v.drawn[:0]
+	// One column stays free: a full line would wrap on some terminals; one row for the cursor.
+	for _, l := range v.lines(v.now(), height-1) {
+		text := clip(l.text, width-1)
+		v.drawn = append(v.drawn, utf8.RuneCountInString(text))
+		b.WriteString("\x1b[K" + v.p.paint(l.color, text) + "\n")
+	}
+	b.WriteString("\x1b[J")
+	_, _ = io.WriteString(v.w, b.String())
+}
+
+// take works an event in and gives the lines that stay on the screen.
+func (t *table) take(e Event, p palette) []string {
+	switch e.Kind {
+	case KindPlan:
+		return planLines(e, p)
+	case KindResource:
+		t.resource(e)
+	case KindGate:
+		t.gate(e)
+	case KindMessage:
+		switch {
+		case e.Severity == "warning":
+			return []string{p.paint(yellow, message(e))}
+		case e.Severity == "info" && !e.Ephemeral:
+			return strings.Split(message(e), "\n")
+		}
+	}
+	return nil
+}
+
+func (t *table) resource(e Event) {
+	ph := t.phaseOf(Phase(e.Type), e.Time)
+	ph.last = e.Time
+	key := e.URN + e.Op
+	switch e.Status {
+	case Started:
+		ph.begun++
+		t.active = append(t.active, &row{key: key, text: ing[e.Op] + " " + Short(e.Type) + " " + e.Name, phase: ph, since: e.Time})
+		return
+	case Done:
+		ph.done++
+	case Failed:
+		ph.failed++
+	}
+	t.drop(key)
+}
+
+// gate shows what a gate waits for beside the resources that wait for it, which the engine calls under way.
+func (t *table) gate(e Event) {
+	if e.Status == Done {
+		t.drop(e.Gate)
+		return
+	}
+	text := "gate " + e.Gate + "  " + e.Message
+	for _, r := range t.active {
+		if r.key == e.Gate {
+			r.text = text
+			return
+		}
+	}
+	// The check at the end of an update has no resource that waits.
+	ph := t.phaseOf(gatesPhase, e.Time)
+	for _, r := range t.active {
+		if r.phase != ph {
+			ph = r.phase // the newest of those under way
+		}
+	}
+	t.active = append(t.active, &row{key: e.Gate, text: text, color: cyan, phase: ph, since: e.Time})
+}
+
+func (t *table) drop(key string) {
+	t.active = slices.DeleteFunc(t.active, func(r *row) bool { return r.key == key })
+}
+
+func (t *table) phaseOf(name string, at time.Time) *phase {
+	for _, p := range t.phases {
+		if p.name == name {
+			return p
+		}
+	}
+	p := &phase{name: name, first: at}
+	t.phases = append(t.phases, p)
+	return p
+}
+
+// lines renders the table into at most height lines.
+func (t *table) lines(now time.Time, height int) []line {
+	head := fmt.Sprintf("%s %s  %s", t.op, t.stack, short(now.Sub(t.start)))
+	if len(t.phases) == 0 && len(t.active) == 0 {
+		if t.ended {
+			return nil
+		}
+		return []line{{head + "  starting the engine and reading the stack", dim}}
+	}
+	out := []line{{head, bold}}
+	room := height - 1 - len(t.phases)
+	hidden := 0
+	for _, p := range t.phases {
+		out = append(out, p.line(now, t.running(p)))
+		for _, r := range t.active {
+			if r.phase != p {
+				continue
+			}
+			if room <= 1 {
+				hidden++
+				continue
+			}
+			room--
+			out = append(out, line{fmt.Sprintf("      %-s  %s", r.text, short(now.Sub(r.since))), r.color})
+		}
+	}
+	if hidden > 0 {
+		out = append(out, line{fmt.Sprintf("      and %d more under way", hidden), dim})
+	}
+	if len(out) > height {
+		out = out[:height]
+	}
+	return out
+}
+
+func (t *table) running(p *phase) bool {
+	return slices.ContainsFunc(t.active, func(r *row) bool { return r.phase == p })
+}
+
+func (p *phase) line(now time.Time, running bool) line {
+	took := p.last.Sub(p.first)
+	state, c := "done", green
+	switch {
+	case p.failed > 0:
+		state, c = fmt.Sprintf("%d failed", p.failed), red
+	case running:
+		state, c, took = "", "", now.Sub(p.first)
+	case p.done < p.begun:
+		state, c = "stopped", yellow
+	}
+	return line{strings.TrimRight(fmt.Sprintf("  %-16s %3d/%-3d %-9s %s", p.name, p.done, p.begun, state, short(took)), " "), c}
+}
+
+func short(d time.Duration) string {
+	if d < time.Minute {
+		return fmt.Sprintf("%.1fs", d.Seconds())
+	}
+	return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
+}

@@ -1,0 +1,30 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
+)
+
+// confirm asks one question. Ctrl-C and Ctrl-D answer it, too.
+func (a *app) confirm(ctx context.Context, question string, accept func(string) bool) (bool, error) {
+	_, _ = fmt.Fprint(a.Stdout, question)
+	answer := make(chan string, 1)
+	go func() { // it stays behind when ctx ends first: a read cannot be called back, and the process ends anyway
+		line, _ := bufio.NewReader(a.Stdin).ReadString('\n')
+		answer <- line
+	}()
+	select {
+	case line := <-answer:
+		if !strings.HasSuffix(line, "\n") {
+			_, _ = fmt.Fprintln(a.Stdout)
+		}
+		return accept(strings.TrimSpace(line)), nil
+	case <-ctx.Done():
+		_, _ = fmt.Fprintln(a.Stdout)
+		return false, &orchestrate.InterruptedError{Operation: "asking"}
+	}
+}

@@ -1,0 +1,51 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) destroy() *cobra.Command {
+	var yes bool
+	c := &cobra.Command{
+		Use:   "destroy [stack]",
+		Short: "Take everything of the stack away, its volumes and their data included",
+		Args:  oneStack,
+		RunE: func(c *cobra.Command, args []string) error {
+			stack := stackOf(args)
+			if err := a.mustAsk(yes, "destroy "+stack); err != nil {
+				return err
+			}
+			t, err := a.open(stack, false)
+			if err != nil {
+				return err
+			}
+			defer t.close()
+			if !yes {
+				_, _ = fmt.Fprintf(a.Stdout, "This takes away everything of stack %s, its volumes and the data on them included.\n", stack)
+				ok, err := a.confirm(c.Context(), "Type the stack's name to go on: ", func(s string) bool { return s == stack })
+				if err != nil {
+					return err
+				}
+				if !ok {
+					_, _ = fmt.Fprintln(a.Stdout, "nothing was changed")
+					return nil
+				}
+			}
+			_, err = t.Destroy(c.Context())
+			var never *orchestrate.NotCreatedError
+			if errors.As(err, &never) {
+				if !a.asJSON {
+					_, _ = fmt.Fprintf(a.Stdout, "stack %s was never deployed: nothing to take away\n", stack)
+				}
+				return nil
+			}
+			return err
+		},
+	}
+	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	return c
+}

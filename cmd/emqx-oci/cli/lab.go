@@ -1,0 +1,148 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) lab() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "lab",
+		Short: "A cloud on this machine, for the stack \"lab\"",
+		Long: `lab builds a cloud in network namespaces of this machine: simulated Oracle Cloud, real Nomad, Consul,
+Docker and HAProxy. It needs Linux and root.`,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usage{fmt.Errorf("unknown command %q: see \"%s --help\"", args[0], c.CommandPath())}
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(a.labUp(), a.labDown(), a.labStatus(), a.labExec(), a.labEnv(), a.labDaemon())
+	return c
+}
+
+func (a *app) labUp() *cobra.Command {
+	latency, scale := "none", 1.0
+	c := &cobra.Command{
+		Use:   "up",
+		Short: "Build the lab, or what is missing of it",
+		Args:  noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			o := LabUpOptions{Log: func(line string) { _, _ = fmt.Fprintln(a.Stdout, line) }}
+			switch latency {
+			case "none":
+			case "oci":
+				if scale <= 0 || scale > 1 {
+					return usage{fmt.Errorf("--latency-scale: must be above 0 and at most 1, got %g", scale)}
+				}
+				o.Latency = scale
+			default:
+				return usage{fmt.Errorf("--latency: must be none or oci, got %q", latency)}
+			}
+			return a.Lab(a.labDir).Up(c.Context(), o)
+		},
+	}
+	c.Flags().StringVar(&latency, "latency", latency, "wait as the real cloud makes one wait: none or oci")
+	c.Flags().Float64Var(&scale, "latency-scale", scale, "part of the real cloud's latencies")
+	return c
+}
+
+func (a *app) labDown() *cobra.Command {
+	return &cobra.Command{
+		Use:   "down",
+		Short: "Take the lab away, with everything in it",
+		Args:  noArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return a.Lab(a.labDir).Down(c.Context()) },
+	}
+}
+
+func (a *app) labStatus() *cobra.Command {
+	return &cobra.Command{
+		Use:   "status",
+		Short: "Show the lab's instances, volumes, balancer and records",
+		Args:  noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			l := a.Lab(a.labDir)
+			if !l.Running() {
+				return errLabDown
+			}
+			return l.Status(c.Context(), a.Stdout, a.asJSON)
+		},
+	}
+}
+
+func (a *app) labExec() *cobra.Command {
+	where := "internet"
+	c := &cobra.Command{
+		Use:     "exec [--in place] -- command [argument...]",
+		Short:   "Run a command in the lab, by default as a client on its internet",
+		Example: "  emqx-oci lab exec -- mosquitto_pub -h mqtt.lab.test -t hello -m world\n  emqx-oci lab exec --in emqx-lab-0 -- nomad node status",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usage{errors.New("no command: emqx-oci lab exec -- mosquitto_pub -h mqtt.lab.test -t hello -m world")}
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			l := a.Lab(a.labDir)
+			if !l.Running() {
+				return errLabDown
+			}
+			exit, err := l.Exec(c.Context(), where, args, Stdio{In: a.Stdin, Out: a.Stdout, Err: a.Stderr, Terminal: a.StdinTerminal && a.StdoutTerminal})
+			if err != nil {
+				return err
+			}
+			if exit != 0 {
+				return code(exit)
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVar(&where, "in", where, "internet, foreign, server, or an instance's name")
+	c.Flags().SetInterspersed(false)
+	return c
+}
+
+func (a *app) labEnv() *cobra.Command {
+	return &cobra.Command{
+		Use:     "env",
+		Short:   "Print the environment that lets plain pulumi work on the lab",
+		Example: `  eval "$(emqx-oci lab env)"`,
+		Args:    noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			l := a.Lab(a.labDir)
+			if !l.Running() {
+				return errLabDown
+			}
+			env, err := l.Env()
+			if err != nil {
+				return err
+			}
+			if a.asJSON {
+				return json.NewEncoder(a.Stdout).Encode(env)
+			}
+			for _, k := range slices.Sorted(maps.Keys(env)) {
+				_, _ = fmt.Fprintf(a.Stdout, "export %s='%s'\n", k, strings.ReplaceAll(env[k], "'", `'\''`))
+			}
+			return nil
+		},
+	}
+}
+
+func (a *app) labDaemon() *cobra.Command {
+	return &cobra.Command{
+		Use:    "daemon",
+		Short:  "Be the lab's own process",
+		Hidden: true,
+		Args:   noArgs,
+		RunE:   func(c *cobra.Command, _ []string) error { return a.Lab(a.labDir).Daemon(c.Context()) },
+	}
+}

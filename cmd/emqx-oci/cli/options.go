@@ -1,0 +1,80 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"os"
+
+	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// Options are everything that the command line takes from outside.
+type Options struct {
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	// StdinTerminal and StdoutTerminal say whether a person is there.
+	StdinTerminal, StdoutTerminal bool
+	// Size is the terminal's.
+	Size   func() (width, height int)
+	Getenv func(string) string
+	// Dir is the working folder, Executable this program's path: the project is looked for from both.
+	Dir, Executable string
+	// Signals are SIGINT, SIGTERM, SIGHUP and SIGPIPE as they come.
+	Signals <-chan os.Signal
+	Version string
+
+	// Program, Bind, Validate and Adopt go to the engine: see orchestrate.Options.
+	Program  pulumi.RunFunc
+	Bind     func(ctx *pulumi.Context, caller context.Context) *pulumi.Context
+	Validate func(stack string, c orchestrate.Config) error
+	Adopt    func(context.Context, orchestrate.Pending) (id string, err error)
+	// NewEngine makes the runner of a stack.
+	NewEngine func(orchestrate.Options) (Engine, error)
+	// Lab gives the local cloud in a folder ("" is the default one).
+	Lab func(dir string) Lab
+}
+
+// Engine performs operations on one stack. orchestrate.Runner is one.
+type Engine interface {
+	Preview(context.Context) (orchestrate.Result, error)
+	Up(context.Context) (orchestrate.Result, error)
+	Refresh(context.Context) (orchestrate.Result, error)
+	Destroy(context.Context) (orchestrate.Result, error)
+	Outputs(context.Context) (orchestrate.Outputs, error)
+	Cancel(context.Context) error
+	Note(text string)
+}
+
+// Lab is the local cloud.
+type Lab interface {
+	// Up builds the lab, or continues building it.
+	Up(context.Context, LabUpOptions) error
+	// Down takes everything of it away.
+	Down(context.Context) error
+	Status(ctx context.Context, w io.Writer, asJSON bool) error
+	// Exec runs a command in a place of the lab: "internet", "foreign", "server", or an instance's name.
+	Exec(ctx context.Context, where string, argv []string, io Stdio) (exit int, err error)
+	// Daemon is the lab's own process; Up starts it.
+	Daemon(context.Context) error
+	// Env is the engine's environment for the lab's stack.
+	Env() (map[string]string, error)
+	// Secrets are configuration that the lab made for its stack, by path: "emqx-oci:secrets.erlangCookie".
+	Secrets() (map[string]string, error)
+	Running() bool
+}
+
+// LabUpOptions are the choices for a new lab.
+type LabUpOptions struct {
+	// Latency is the part of the real cloud's latencies that the lab waits: 0 is none, 1 all.
+	Latency float64
+	// Log gets the progress, a line at a time.
+	Log func(string)
+}
+
+// Stdio is what a command run in the lab reads and writes.
+type Stdio struct {
+	In       io.Reader
+	Out, Err io.Writer
+	Terminal bool
+}

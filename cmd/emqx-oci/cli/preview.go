@@ -1,0 +1,20 @@
+package cli
+
+import "github.com/spf13/cobra"
+
+func (a *app) preview() *cobra.Command {
+	return &cobra.Command{
+		Use:   "preview [stack]",
+		Short: "Show what up would change, and touch nothing",
+		Args:  oneStack,
+		RunE: func(c *cobra.Command, args []string) error {
+			t, err := a.open(stackOf(args), false)
+			if err != nil {
+				return err
+			}
+			defer t.close()
+			_, err = t.Preview(c.Context())
+			return err
+		},
+	}
+}

@@ -1,0 +1,20 @@
+package cli
+
+import "github.com/spf13/cobra"
+
+func (a *app) refresh() *cobra.Command {
+	return &cobra.Command{
+		Use:   "refresh [stack]",
+		Short: "Read what the clouds really hold into the stack's state, and change nothing there",
+		Args:  oneStack,
+		RunE: func(c *cobra.Command, args []string) error {
+			t, err := a.open(stackOf(args), false)
+			if err != nil {
+				return err
+			}
+			defer t.close()
+			_, err = t.Refresh(c.Context())
+			return err
+		},
+	}
+}

@@ -1,0 +1,101 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) up() *cobra.Command {
+	var yes bool
+	c := &cobra.Command{
+		Use:   "up [stack]",
+		Short: "Deploy the stack, or bring it up to date; ends with a message sent through it",
+		Args:  oneStack,
+		RunE: func(c *cobra.Command, args []string) error {
+			stack := stackOf(args)
+			if err := a.mustAsk(yes, "up "+stack); err != nil {
+				return err
+			}
+			t, err := a.open(stack, false)
+			if err != nil {
+				return err
+			}
+			defer t.close()
+			if !yes {
+				plan, err := t.Preview(c.Context())
+				if err != nil {
+					return err
+				}
+				if plan.Changed() {
+					ok, err := a.confirm(c.Context(), fmt.Sprintf("Perform these changes on stack %s? [y/N] ", stack), func(s string) bool {
+						s = strings.ToLower(s)
+						return s == "y" || s == "yes"
+					})
+					if err != nil {
+						return err
+					}
+					if !ok {
+						_, _ = fmt.Fprintln(a.Stdout, "nothing was changed")
+						return nil
+					}
+				} else {
+					_, _ = fmt.Fprintln(a.Stdout, "nothing to change; checking the cluster")
+				}
+			}
+			res, err := t.Up(c.Context())
+			if err != nil {
+				return err
+			}
+			if !a.asJSON {
+				a.farewell(t, res.Outputs.Plain(false))
+			}
+			return nil
+		},
+	}
+	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	return c
+}
+
+// mustAsk refuses a change that nobody can be asked about.
+func (a *app) mustAsk(yes bool, command string) error {
+	if yes || a.StdinTerminal && a.StdoutTerminal && !a.asJSON {
+		return nil
+	}
+	if a.asJSON {
+		return usage{fmt.Errorf("--json asks no questions: run \"emqx-oci %s --json --yes\"", command)}
+	}
+	return usage{errors.New("nobody to ask, for this is no terminal: run \"emqx-oci " + command + " --yes\"")}
+}
+
+// farewell prints where the cluster is and what to try.
+func (a *app) farewell(t *target, out map[string]any) {
+	w := a.Stdout
+	endpoints, _ := out["endpoints"].(map[string]any)
+	if len(endpoints) == 0 {
+		return
+	}
+	_, _ = fmt.Fprintln(w, "\nendpoints")
+	for _, name := range sorted(endpoints) {
+		_, _ = fmt.Fprintf(w, "  %-6s %v\n", name, endpoints[name])
+	}
+	if tls, ok := out["tls"].(string); ok && strings.HasPrefix(tls, "off") {
+		_, _ = fmt.Fprintln(w, "  TLS is "+tls)
+	}
+	name, _ := out["dnsName"].(string)
+	if name == "" {
+		return
+	}
+	prefix := ""
+	if t.lab {
+		prefix = "emqx-oci lab exec -- "
+	}
+	_, _ = fmt.Fprintf(w, `
+try
+  %[1]smosquitto_sub -h %[2]s -t hello -C 1 &
+  %[1]smosquitto_pub -h %[2]s -t hello -m world
+  emqx-oci outputs %[3]s
+`, prefix, name, t.stack)
+}
