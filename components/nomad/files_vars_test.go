@@ -1,0 +1,123 @@
+package nomad
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"gotest.tools/v3/assert"
+)
+
+func TestEMQXVarsRefuse(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(*EMQXVars)
+		fault  string
+	}{
+		"short kill":       {func(v *EMQXVars) { v.KillTimeout = 5 * time.Second }, "killTimeout: must be at least 2m10s: EMQX takes up to 120 s to stop, got 5s"},
+		"latest":           {func(v *EMQXVars) { v.Image = "emqx/emqx:latest" }, "image: must have a tag other than latest"},
+		"no tag":           {func(v *EMQXVars) { v.Image = "registry.example.com:5000/emqx" }, "image: must have a tag other than latest"},
+		"needs a licence":  {func(v *EMQXVars) { v.Image = "emqx/emqx:5.9.0" }, "image: \"emqx/emqx:5.9.0\" is EMQX 5.9 or newer"},
+		"enterprise":       {func(v *EMQXVars) { v.Image = "emqx/emqx-enterprise:6.0.1" }, "needs a licence key"},
+		"digest":           {func(v *EMQXVars) { v.Image = "emqx/emqx:5.10.0@sha256:abc" }, "needs a licence key"},
+		"cookie in env":    {func(v *EMQXVars) { v.Env = map[string]string{"EMQX_NODE__COOKIE": "x"} }, "env.EMQX_NODE__COOKIE: is set by the job itself"},
+		"no variable name": {func(v *EMQXVars) { v.Env = map[string]string{"A-B": "x"} }, "env.A-B: must be the name of an environment variable"},
+		"no node":          {func(v *EMQXVars) { v.NodeCount = 0 }, "nodeCount: must be 1 to 32, got 0"},
+		"too many nodes":   {func(v *EMQXVars) { v.NodeCount = 33 }, "nodeCount: must be 1 to 32, got 33"},
+		"environment":      {func(v *EMQXVars) { v.Environment = "Prod_1" }, "environment: must be lower-case letters"},
+		"deadlines":        {func(v *EMQXVars) { v.ProgressDeadline = time.Minute }, "progressDeadline: must be above healthyDeadline (10m0s), got 1m0s"},
+		"files":            {func(v *EMQXVars) { v.MaxConnections = 20000 }, "noFile: must be at least 1024 and above maxConnections"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := emqxVars()
+			tc.change(&v)
+			_, err := v.HCL2()
+			assert.ErrorContains(t, err, tc.fault)
+		})
+	}
+}
+
+func TestLicence(t *testing.T) {
+	for image, needed := range map[string]bool{
+		"emqx/emqx:5.8.9": false, "emqx/emqx-enterprise:e5.8.11": false, "emqx/emqx:5.9.0": true, "emqx/emqx:5.10.1-elixir": true,
+		"emqx/emqx:6.0": true, "registry.example.com:5000/emqx:v5.9.1": true, "emqx/emqx:stable": false, "emqx/emqx@sha256:5.9": false,
+	} {
+		assert.Equal(t, needsLicense(image), needed, image)
+	}
+	v := emqxVars()
+	v.Image = "emqx/emqx:5.9.0"
+	v.NodeCount = 1
+	_, err := v.HCL2()
+	assert.NilError(t, err, "one node needs no key")
+	v.NodeCount, v.License = 3, true
+	_, err = v.HCL2()
+	assert.NilError(t, err)
+}
+
+func TestHAProxyVarsRefuse(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(*HAProxyVars)
+		fault  string
+	}{
+		// The original's: 50,000 connections in 512 MB.
+		"memory": {func(v *HAProxyVars) { v.MaxConn, v.MemoryMB, v.NoFile = 50000, 512, 200000 }, "memoryMb: must be at least 1676 for 50000 connections of 33 kB, got 512"},
+		"files":  {func(v *HAProxyVars) { v.MaxConn = 5000 }, "noFile: must be at least 10500, two for each connection and 500, got 10000"},
+		"kill":   {func(v *HAProxyVars) { v.KillTimeout = 45 * time.Second }, "killTimeout: must be at least 10 s above shutdownDelay (40s), got 45s"},
+		"none":   {func(v *HAProxyVars) { v.MaxConn = 0 }, "maxConn: must be 1 to"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := haproxyVars()
+			tc.change(&v)
+			_, err := v.HCL2()
+			assert.ErrorContains(t, err, tc.fault)
+		})
+	}
+}
+
+// Bad input is told at once, all of it.
+func TestAllFaultsAtOnce(t *testing.T) {
+	_, err := EMQXVars{}.HCL2()
+	for _, path := range []string{"environment", "datacenter", "image", "nodeCount", "cpu", "memoryMb", "keepAliveMax", "noFile"} {
+		assert.ErrorContains(t, err, path+": ")
+	}
+	_, err = HAProxyVars{}.HCL2()
+	for _, path := range []string{"environment", "datacenter", "image", "nodeCount", "cpu", "maxConn", "keepAliveMax", "noFile"} {
+		assert.ErrorContains(t, err, path+": ")
+	}
+}
+
+func TestSeconds(t *testing.T) {
+	for d, s := range map[time.Duration]string{90 * time.Second: "90s", time.Hour: "3600s", 1500 * time.Millisecond: "2s", 0: "0s"} {
+		assert.Equal(t, seconds(d), s)
+	}
+}
+
+func TestCheckSecrets(t *testing.T) {
+	good := func() map[string]string {
+		return map[string]string{
+			ItemErlangCookie: "abcdefghijklmnop", ItemDashboardPassword: `a"b\c#d e'f`, ItemAPIKey: "deploy01", ItemAPISecret: "s3cr3t-s3cr3t",
+			ItemTLSCert: "c", ItemTLSKey: "k", ItemTLSCA: "a",
+		}
+	}
+	assert.NilError(t, CheckEMQXSecrets(good(), true, false))
+	for item, bad := range map[string][]string{
+		ItemErlangCookie:      {"", "short", "0123456789012345", "abcdefghijklmno#", "abcdefghijklmn p", `"abcdefghijklmno"`},
+		ItemDashboardPassword: {"", "short", "line\nbreak", "nul\x00nulnul"},
+		ItemAPIKey:            {"", "with:colon", "with space"},
+		ItemAPISecret:         {"", "a:b:c:d:e"},
+		ItemTLSKey:            {""},
+	} {
+		for _, value := range bad {
+			items := good()
+			items[item] = value
+			err := CheckEMQXSecrets(items, true, false)
+			assert.ErrorContains(t, err, item+": must")
+			if value != "" {
+				assert.Assert(t, !strings.Contains(err.Error(), value), "the error shows the secret")
+			}
+		}
+	}
+	assert.ErrorContains(t, CheckEMQXSecrets(good(), true, true), ItemLicenseKey)
+	assert.NilError(t, CheckHAProxySecrets(map[string]string{ItemStatsUser: "admin", ItemStatsPassword: `p w'd"#$\${X}`}))
+	assert.ErrorContains(t, CheckHAProxySecrets(map[string]string{ItemStatsUser: "a:b", ItemStatsPassword: "long enough"}), "stats_user: must hold no colon")
+	assert.ErrorContains(t, CheckHAProxySecrets(map[string]string{ItemStatsUser: "a", ItemStatsPassword: "line\nbreak"}), "stats_password: must be valid text")
+}
