@@ -164,6 +164,9 @@ func (c *Cloud) begin(k kind, token string, in Props) (id string, done func(), e
 				return err
 			}
 		}
+		if id := str(in, "compartmentId"); id != "" && id != CompartmentID {
+			return notFound(id)
+		}
 		if err := k.check(s, "", in, nil); err != nil {
 			return err
 		}

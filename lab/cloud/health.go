@@ -112,7 +112,7 @@ func (c *Cloud) record(p probe, result string) (changed bool, err error) {
 }
 
 // watchHealth checks every backend at its interval until ctx ends.
-func (c *Cloud) watchHealth(ctx context.Context, tick time.Duration) error {
+func (c *Cloud) watchHealth(ctx context.Context, tick time.Duration) {
 	type result struct {
 		p    probe
 		seen string
@@ -125,22 +125,25 @@ func (c *Cloud) watchHealth(ctx context.Context, tick time.Duration) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return
 		case r := <-results:
 			delete(underway, r.p.backend)
 			changed, err := c.record(r.p, r.seen)
-			if err != nil {
-				return err
+			if err == nil && changed {
+				err = c.push(ctx)
 			}
-			if changed {
-				if err := c.push(ctx); err != nil {
-					c.logf("publishing a change of health: %v", err)
-				}
+			if err != nil && ctx.Err() == nil {
+				c.logf("publishing a change of health: %v", err)
 			}
 		case <-ticker.C:
 			var probes map[string]probe
 			c.read(func(s *state) { probes = s.probes() })
 			now := time.Now()
+			for id := range due {
+				if _, ok := probes[id]; !ok {
+					delete(due, id) // one that comes back under this name is checked at once
+				}
+			}
 			for id, p := range probes {
 				if underway[id] || now.Before(due[id]) {
 					continue

@@ -3,7 +3,7 @@ package cloud
 import (
 	"context"
 	"errors"
-	"fmt"
+	"sync"
 	"time"
 )
 
@@ -18,44 +18,50 @@ const (
 // what the state says, then pools relaunch what dies and health checks put
 // backends in and out. It returns ctx's error.
 func (c *Cloud) Run(ctx context.Context) error {
-	health := make(chan error, 1)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	report := c.reporter(ctx)
 	c.forget()
 	if err := c.reassert(ctx); err != nil {
-		c.logf("asserting the state on the machine: %v; it is tried again", err)
+		report(err)
 		c.poke()
 	}
-	go func() { health <- c.watchHealth(ctx, healthTick) }()
+	wg.Go(func() { c.watchHealth(ctx, healthTick) })
 	ticker := time.NewTicker(poolTick)
 	defer ticker.Stop()
-	failing := ""
 	for {
-		var err error
 		select {
 		case <-ctx.Done():
-			<-health
 			return ctx.Err()
-		case err := <-health:
-			return fmt.Errorf("watching the backends' health: %w", err)
+		case <-ticker.C:
+		}
+		// Not waited for: with latencies on, one relaunch takes minutes, and a pool
+		// that is being worked on is left out of the next round.
+		wg.Go(func() { report(c.tend(ctx)) })
+		select {
 		case <-c.wake:
-			select { // not in a tight loop while the machine refuses
-			case <-ctx.Done():
-			case <-time.After(poolTick):
-			}
-			err = c.reassert(ctx)
+			err := c.reassert(ctx)
+			report(err)
 			if err != nil {
 				c.poke()
 			}
-		case <-ticker.C:
-			err = c.tend(ctx)
+		default:
 		}
-		text := ""
-		if err != nil && ctx.Err() == nil {
-			text = err.Error()
+	}
+}
+
+// reporter logs errors, each once until another one comes.
+func (c *Cloud) reporter(ctx context.Context) func(error) {
+	var mu sync.Mutex
+	last := ""
+	return func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if err == nil || ctx.Err() != nil || err.Error() == last {
+			return
 		}
-		if text != failing && text != "" {
-			c.logf("tending the cloud: %v", err)
-		}
-		failing = text
+		last = err.Error()
+		c.logf("tending the cloud: %v; it is tried again", err)
 	}
 }
 

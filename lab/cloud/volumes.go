@@ -19,9 +19,6 @@ var volumeKind = kind{
 		if err := need(in, "compartmentId", "availabilityDomain"); err != nil {
 			return err
 		}
-		if str(in, "compartmentId") != CompartmentID {
-			return notFound(str(in, "compartmentId"))
-		}
 		if ad := str(in, "availabilityDomain"); !knownAD(ad) {
 			return invalid("availabilityDomain %q is not one of %s", ad, strings.Join(AvailabilityDomains, ", "))
 		}

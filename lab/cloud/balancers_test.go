@@ -1,0 +1,299 @@
+package cloud
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"regexp"
+	"sync"
+	"testing"
+	"time"
+
+	"gotest.tools/v3/assert"
+)
+
+func balancerArgs(groups ...any) Props {
+	return Props{"compartmentId": CompartmentID, "displayName": "emqx-lab", "subnetId": PublicSubnet, "networkSecurityGroupIds": groups}
+}
+
+func setArgs(nlb, name string) Props {
+	return Props{
+		"networkLoadBalancerId": nlb, "name": name, "policy": "FIVE_TUPLE", "isPreserveSource": true,
+		"healthChecker": Props{
+			"protocol": "HTTP", "port": 8080, "urlPath": "/haproxy_health", "returnCode": 200, "intervalInMillis": 1000, "retries": 2,
+		},
+	}
+}
+
+func backendArgs(nlb, set, address string) Props {
+	return Props{"networkLoadBalancerId": nlb, "backendSetName": set, "name": "emqx-lab-" + address[len(address)-1:], "ipAddress": address, "port": 1883}
+}
+
+func listenerArgs(nlb, set string, port int) Props {
+	return Props{
+		"networkLoadBalancerId": nlb, "name": fmt.Sprint("p", port), "defaultBackendSetName": set, "port": port, "protocol": "TCP",
+		"tcpIdleTimeout": 600,
+	}
+}
+
+// edge is a balancer with one set of two backends and a listener.
+func (l *lab) edge() (nlb string) {
+	l.t.Helper()
+	nlb, _ = l.create(tokenBalancer, balancerArgs())
+	l.create(tokenBackendSet, setArgs(nlb, "mqtt"))
+	l.create(tokenBackend, backendArgs(nlb, "mqtt", "10.80.1.10"))
+	l.create(tokenBackend, backendArgs(nlb, "mqtt", "10.80.1.11"))
+	l.create(tokenListener, listenerArgs(nlb, "mqtt", 1883))
+	return nlb
+}
+
+func TestBalancerHasBothAddresses(t *testing.T) {
+	l := newLab(t)
+	g := l.group("edge")
+	l.create(tokenRule, ingress(g, "0.0.0.0/0", 1883, 1883))
+	id, out := l.create(tokenBalancer, balancerArgs(g))
+	assert.Assert(t, ocidForm.MatchString(id))
+	assert.Equal(t, out["state"], "ACTIVE")
+	addresses := subs(out, "ipAddresses")
+	assert.Equal(t, addresses[0]["ipAddress"], "198.51.100.10")
+	assert.Equal(t, addresses[0]["isPublic"], true)
+	assert.Equal(t, addresses[1]["ipAddress"], "10.80.0.10")
+	assert.Equal(t, addresses[1]["isPublic"], false)
+	same(t, l.m.balancers, []Balancer{{
+		ID: id, Public: netip.MustParseAddr("198.51.100.10"), Private: netip.MustParseAddr("10.80.0.10"),
+		Ingress: []Rule{{Protocol: "tcp", CIDRs: prefixes("0.0.0.0/0"), PortMin: 1883, PortMax: 1883}},
+	}})
+}
+
+func TestBalancerRefusals(t *testing.T) {
+	l := newLab(t)
+	l.refused(tokenBalancer, with(balancerArgs(), "subnetId", "ocid1.no"), 404, "ocid1.no")
+	l.refused(tokenBalancer, with(balancerArgs(), "subnetId", PrivateSubnet), 400, "isPrivate")
+	l.refused(tokenBalancer, with(balancerArgs(), "displayName", nil), 400, "displayName")
+	l.refused(tokenBalancer, balancerArgs("ocid1.networksecuritygroup.no"), 404, "no")
+	nlb := l.edge()
+	set := setArgs(nlb, "tls")
+	checker := func(kv ...any) Props {
+		return with(set, "healthChecker", with(sub(clone(set), "healthChecker"), kv...))
+	}
+	for _, c := range []struct {
+		token   string
+		in      Props
+		status  int
+		message string
+	}{
+		{tokenBackendSet, with(set, "networkLoadBalancerId", "ocid1.no"), 404, "ocid1.no"},
+		{tokenBackendSet, with(set, "policy", "ROUND_ROBIN"), 400, "FIVE_TUPLE"},
+		{tokenBackendSet, setArgs(nlb, "mqtt"), 0, ""}, // replaced below: names are unique
+		{tokenBackendSet, with(set, "healthChecker", nil), 400, "healthChecker is required"},
+		{tokenBackendSet, checker("protocol", "MQTT"), 400, "protocol"},
+		{tokenBackendSet, checker("protocol", "DNS"), 501, "DNS"},
+		{tokenBackendSet, checker("urlPath", nil), 400, "urlPath"},
+		{tokenBackendSet, checker("intervalInMillis", 10), 400, "intervalInMillis"},
+		{tokenBackendSet, checker("port", 80800), 400, "port"},
+		{tokenBackend, backendArgs(nlb, "nowhere", "10.80.1.12"), 404, "nowhere"},
+		{tokenBackend, with(backendArgs(nlb, "mqtt", "10.80.1.12"), "targetId", "ocid1.x"), 400, "not both"},
+		{tokenBackend, with(backendArgs(nlb, "mqtt", "10.80.1.12"), "ipAddress", nil), 400, "either"},
+		{tokenBackend, with(backendArgs(nlb, "mqtt", "10.80.1.12"), "ipAddress", "8.8.8.8"), 400, "VCN"},
+		{tokenBackend, with(backendArgs(nlb, "mqtt", "10.80.1.12"), "port", 80800), 400, "port"},
+		{tokenBackend, with(backendArgs(nlb, "mqtt", "10.80.1.12"), "name", "emqx-lab-1"), 409, "taken"},
+		{tokenBackend, with(backendArgs(nlb, "mqtt", "10.80.1.10"), "name", "again"), 409, "Duplicate backend"},
+		{tokenListener, listenerArgs(nlb, "nowhere", 1), 404, "nowhere"},
+		{tokenListener, with(listenerArgs(nlb, "mqtt", 1), "protocol", "HTTPX"), 400, "protocol"},
+		{tokenListener, with(listenerArgs(nlb, "mqtt", 1), "protocol", "UDP"), 501, "TCP only"},
+		{tokenListener, with(listenerArgs(nlb, "mqtt", 1), "tcpIdleTimeout", 5), 400, "tcpIdleTimeout"},
+		{tokenListener, with(listenerArgs(nlb, "mqtt", 1883), "name", "other"), 409, "used by listener"},
+		{tokenListener, with(listenerArgs(nlb, "mqtt", 1), "name", "p1883"), 409, "taken"},
+	} {
+		if c.status == 0 {
+			c.in = with(c.in, "policy", "TWO_TUPLE")
+			c.status, c.message = 409, "taken"
+		}
+		l.refused(c.token, c.in, c.status, c.message)
+	}
+}
+
+func TestChildrenHaveNamesAndComposedIDs(t *testing.T) {
+	l := newLab(t)
+	nlb := l.edge()
+	id, out := l.create(tokenBackend, with(backendArgs(nlb, "mqtt", "10.80.1.12"), "name", nil))
+	assert.Assert(t, regexp.MustCompile(`^backend-[a-z2-7]{7}$`).MatchString(str(out, "name")), out["name"])
+	assert.Equal(t, id, "networkLoadBalancers/"+nlb+"/backendSets/mqtt/backends/"+str(out, "name"))
+	set, err := l.Read(context.Background(), tokenBackendSet, "networkLoadBalancers/"+nlb+"/backendSets/mqtt")
+	assert.NilError(t, err)
+	assert.Equal(t, len(list(set, "backends")), 3)
+	assert.Equal(t, sub(set, "healthChecker")["timeoutInMillis"], 3000.0)
+}
+
+// terraform-provider-oci#1456: children created in parallel fail.
+func TestParallelChildrenGetConflicts(t *testing.T) {
+	l := newLab(t)
+	nlb, _ := l.create(tokenBalancer, balancerArgs())
+	other, _ := l.create(tokenBalancer, with(balancerArgs(), "displayName", "other"))
+	errs := make([]error, 4)
+	var wg sync.WaitGroup
+	for n := range errs {
+		wg.Go(func() {
+			on := nlb
+			if n == 3 {
+				on = other // another balancer is not disturbed
+			}
+			_, _, errs[n] = l.Create(context.Background(), tokenBackendSet, setArgs(on, fmt.Sprint("set", n)))
+		})
+	}
+	wg.Wait()
+	failed := 0
+	for _, err := range errs[:3] {
+		if err != nil {
+			l.isError(err, 409, "Invalid State Transition of NLB lifeCycle state from Updating to Updating")
+			failed++
+		}
+	}
+	assert.Equal(t, failed, 2)
+	assert.NilError(t, errs[3])
+	// One after another all is well.
+	for n := range 3 {
+		_, _, err := l.Create(context.Background(), tokenBackendSet, setArgs(nlb, fmt.Sprint("again", n)))
+		assert.NilError(t, err)
+	}
+}
+
+func TestOnlyHealthyBackendsGetTraffic(t *testing.T) {
+	l := newLab(t)
+	nlb := l.edge()
+	ask := func() Props {
+		out, err := l.Invoke(context.Background(), getBackendSetHealth, Props{"networkLoadBalancerId": nlb, "backendSetName": "mqtt"})
+		assert.NilError(t, err)
+		return out
+	}
+	served := func() []netip.AddrPort {
+		l.m.mu.Lock()
+		defer l.m.mu.Unlock()
+		return l.m.balancers[0].Listeners[0].Backends
+	}
+	out := ask()
+	assert.Equal(t, out["status"], "UNKNOWN")
+	assert.Equal(t, out["totalBackendCount"], 2.0)
+	assert.DeepEqual(t, strs(out, "unknownStateBackendNames"), []string{"emqx-lab-0", "emqx-lab-1"})
+	assert.Equal(t, len(served()), 0)
+
+	l.m.set(func() {
+		l.m.healthy["http://10.80.1.10:8080/haproxy_health"] = 200
+		l.m.healthy["http://10.80.1.11:8080/haproxy_health"] = 503
+	})
+	l.run()
+	l.eventually("one backend is healthy", func() bool { return ask()["status"] == "WARNING" })
+	assert.DeepEqual(t, strs(ask(), "criticalStateBackendNames"), []string{"emqx-lab-1"})
+	l.eventually("it gets traffic", func() bool { return len(served()) == 1 })
+	assert.Equal(t, served()[0].String(), "10.80.1.10:1883")
+	b, err := l.Invoke(context.Background(), getBackendHealth,
+		Props{"networkLoadBalancerId": nlb, "backendSetName": "mqtt", "backendName": "emqx-lab-1"})
+	assert.NilError(t, err)
+	assert.Equal(t, b["status"], "CRITICAL")
+	assert.Equal(t, subs(b, "healthCheckResults")[0]["healthCheckStatus"], "INVALID_STATUS_CODE")
+
+	// Recovery takes as many good results as the checker has retries.
+	started := time.Now()
+	l.m.set(func() { l.m.healthy["http://10.80.1.11:8080/haproxy_health"] = 200 })
+	l.eventually("all are healthy", func() bool { return ask()["status"] == "OK" })
+	assert.Assert(t, time.Since(started) > 900*time.Millisecond, "two checks, a second apart")
+	l.eventually("both get traffic", func() bool { return len(served()) == 2 })
+	assert.Equal(t, l.m.balancers[0].Listeners[0].IdleTimeout, 10*time.Minute)
+	assert.Equal(t, l.m.balancers[0].Listeners[0].PreserveSource, true)
+}
+
+func TestHealthSurvivesARestart(t *testing.T) {
+	l := newLab(t)
+	l.edge()
+	assert.NilError(t, l.change(func(s *state) error {
+		for _, b := range s.of(tokenBackend) {
+			b.Health = healthOK
+		}
+		return nil
+	}))
+	l = l.restart()
+	l.m.set(func() { l.m.balancers = nil })
+	assert.NilError(t, l.push(context.Background()))
+	assert.Equal(t, len(l.m.balancers[0].Listeners[0].Backends), 2, "a restart takes nobody out")
+}
+
+func TestDrainedBackendsGetNoTraffic(t *testing.T) {
+	l := newLab(t)
+	nlb := l.edge()
+	assert.NilError(t, l.change(func(s *state) error {
+		for _, b := range s.of(tokenBackend) {
+			b.Health = healthOK
+		}
+		return nil
+	}))
+	id := "networkLoadBalancers/" + nlb + "/backendSets/mqtt/backends/emqx-lab-0"
+	_, err := l.Update(context.Background(), tokenBackend, id, with(backendArgs(nlb, "mqtt", "10.80.1.10"), "isDrain", true))
+	assert.NilError(t, err)
+	assert.Equal(t, l.m.balancers[0].Listeners[0].Backends[0].String(), "10.80.1.11:1883")
+	assert.Equal(t, len(l.m.balancers[0].Listeners[0].Backends), 1)
+	_, err = l.Update(context.Background(), tokenBackend, id, with(backendArgs(nlb, "mqtt", "10.80.1.10"), "port", 8883))
+	l.isError(err, 400, "cannot be changed")
+}
+
+func TestDeletingABalancerPartByPart(t *testing.T) {
+	l := newLab(t)
+	ctx := context.Background()
+	nlb := l.edge()
+	set := "networkLoadBalancers/" + nlb + "/backendSets/mqtt"
+	l.isError(l.Delete(ctx, tokenBackendSet, set), 409, "used by listener")
+	assert.NilError(t, l.Delete(ctx, tokenListener, "networkLoadBalancers/"+nlb+"/listeners/p1883"))
+	assert.Equal(t, len(l.m.balancers[0].Listeners), 0)
+	assert.NilError(t, l.Delete(ctx, tokenBackend, set+"/backends/emqx-lab-0"))
+	assert.NilError(t, l.Delete(ctx, tokenBackendSet, set))
+	assert.NilError(t, l.Delete(ctx, tokenBalancer, nlb))
+	assert.Equal(t, len(l.m.balancers), 0)
+	assert.NilError(t, l.Delete(ctx, tokenBackend, set+"/backends/emqx-lab-1"), "its parts went with it")
+	l.read(func(s *state) { assert.Equal(t, len(s.Resources), 0) })
+}
+
+func TestZoneAndRecordSets(t *testing.T) {
+	l := newLab(t)
+	ctx := context.Background()
+	in := Props{
+		"zoneNameOrId": ZoneName, "domain": "mqtt.lab.test", "rtype": "A",
+		"items": []any{Props{"domain": "mqtt.lab.test", "rtype": "A", "rdata": "198.51.100.10", "ttl": 60}},
+	}
+	item := func(kv ...any) Props { return with(in, "items", []any{with(subs(clone(in), "items")[0], kv...)}) }
+	l.refused(tokenRrset, with(in, "zoneNameOrId", "example.com"), 404, "example.com")
+	l.refused(tokenRrset, with(in, "domain", "mqtt.example.com"), 400, "not in zone")
+	l.refused(tokenRrset, item("rdata", "nowhere"), 400, "no IPv4 address")
+	l.refused(tokenRrset, item("domain", "other.lab.test"), 400, "does not belong")
+	l.refused(tokenRrset, item("ttl", nil), 400, "ttl is required")
+	id, out := l.create(tokenRrset, in)
+	assert.Equal(t, id, "zoneNameOrId/lab.test/domain/mqtt.lab.test/rtype/A")
+	assert.Equal(t, subs(out, "items")[0]["isProtected"], false)
+	assert.DeepEqual(t, l.m.records, []Record{{Name: "mqtt.lab.test", Type: "A", Data: "198.51.100.10", TTL: 60}})
+	_, err := l.Update(ctx, tokenRrset, id, item("rdata", "198.51.100.11"))
+	assert.NilError(t, err)
+	assert.Equal(t, l.m.records[0].Data, "198.51.100.11")
+	assert.NilError(t, l.Delete(ctx, tokenRrset, id))
+	assert.Equal(t, len(l.m.records), 0)
+}
+
+func TestInvokes(t *testing.T) {
+	l := newLab(t)
+	ctx := context.Background()
+	out, err := l.Invoke(ctx, getAvailabilityDomains, Props{"compartmentId": CompartmentID})
+	assert.NilError(t, err)
+	var names []string
+	for _, ad := range subs(out, "availabilityDomains") {
+		names = append(names, str(ad, "name"))
+	}
+	assert.DeepEqual(t, names, AvailabilityDomains)
+	out, err = l.Invoke(ctx, getAvailabilityDomains,
+		Props{"compartmentId": CompartmentID, "filters": []any{Props{"name": "name", "values": []any{"LAB:AD-2"}}}})
+	assert.NilError(t, err)
+	assert.Equal(t, len(subs(out, "availabilityDomains")), 1)
+	out, err = l.Invoke(ctx, getSubnet, Props{"subnetId": PrivateSubnet})
+	assert.NilError(t, err)
+	assert.Equal(t, out["cidrBlock"], "10.80.1.0/24")
+	assert.Equal(t, out["virtualRouterIp"], "10.80.1.1")
+	assert.Equal(t, out["prohibitPublicIpOnVnic"], true)
+	_, err = l.Invoke(ctx, "oci:Core/getVcn:getVcn", Props{})
+	l.isError(err, 501, "getVcn")
+}
