@@ -65,7 +65,7 @@ func (r *Resource) Diff(oldInputs, state, news resource.PropertyMap, ignore []st
 		if p.Watched && empty(o) && empty(n) && !slices.Contains(ignore, p.Name) {
 			o = Plain(state[key])
 		}
-		if p.Computed && empty(n) {
+		if p.Computed && left(n) {
 			continue
 		}
 		d.value(p.Name, p.Type, withDefault(p, o), withDefault(p, n), p.Replace)
@@ -108,6 +108,13 @@ func empty(v resource.PropertyValue) bool {
 	return false
 }
 
+// left reports whether a program leaves a value to the provider: false and 0 are
+// values, "" and an empty list are not.
+func left(v resource.PropertyValue) bool {
+	v = Plain(v)
+	return empty(v) && !v.IsBool() && !v.IsNumber()
+}
+
 type differ struct{ changes []Change }
 
 func (d *differ) add(path string, kind ChangeKind, replace, unknown bool) {
@@ -140,7 +147,7 @@ func (d *differ) value(path string, t Type, o, n resource.PropertyValue, replace
 			if !ok {
 				return Type{Kind: Any}, true
 			}
-			return p.Type, !(p.Computed && empty(n.ObjectValue()[resource.PropertyKey(k)]))
+			return p.Type, !(p.Computed && left(n.ObjectValue()[resource.PropertyKey(k)]))
 		}, replace)
 	default:
 		oj, _ := jsonValue(o)
