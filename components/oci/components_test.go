@@ -1,0 +1,260 @@
+package oci
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"gotest.tools/v3/assert"
+
+	"github.com/emqx-oci/emqx-oci/components/cluster"
+	"github.com/emqx-oci/emqx-oci/components/fault"
+	"github.com/emqx-oci/emqx-oci/components/recorder"
+)
+
+var boot = BootArgs{Environment: "test", ConsulServers: []string{"10.0.2.10"}, NomadServers: []string{"10.0.2.10:4647"}}
+
+func testNodes(t *testing.T, count int) []cluster.Node {
+	t.Helper()
+	nodes, err := cluster.Nodes("test", count, []string{"AD-1", "AD-2"})
+	assert.NilError(t, err)
+	return nodes
+}
+
+// build runs a program that makes one component, for real and as a preview
+// with unknown ids; both must register the same resources.
+func build(t *testing.T, program pulumi.RunFunc) *recorder.Recording {
+	t.Helper()
+	up := recordOnce(t, program, false)
+	preview := recordOnce(t, program, true)
+	assert.DeepEqual(t, outline(preview), outline(up))
+	return up
+}
+
+func recordOnce(t *testing.T, program pulumi.RunFunc, preview bool) *recorder.Recording {
+	t.Helper()
+	r, err := recorder.Run(program, recorder.Options{Preview: preview, Outputs: cloudOutputs})
+	assert.NilError(t, err)
+	return r
+}
+
+// cloudOutputs are what OCI adds to what it was given.
+func cloudOutputs(r recorder.Resource) map[string]any {
+	switch {
+	case strings.HasSuffix(r.Type, ":PrivateIp"):
+		return map[string]any{"ipAddress": "10.0.1.9"}
+	case strings.HasSuffix(r.Type, ":NetworkLoadBalancer"):
+		return map[string]any{"ipAddresses": []any{map[string]any{"ipAddress": "198.51.100.1", "isPublic": true}}}
+	}
+	return nil
+}
+
+func outline(r *recorder.Recording) []string {
+	var lines []string
+	for _, x := range r.Resources {
+		lines = append(lines, fmt.Sprintf("%s %s under %q after %v", x.Type, x.Name, x.Parent, x.DependsOn))
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// refuses checks that bad args end with every fault and register nothing.
+func refuses(t *testing.T, program pulumi.RunFunc, faults ...string) {
+	t.Helper()
+	r, err := recorder.Run(program, recorder.Options{})
+	var list *fault.Error
+	assert.Assert(t, errors.As(err, &list), "got %v", err)
+	var got []string
+	for _, f := range list.Faults {
+		got = append(got, f.Path)
+	}
+	assert.DeepEqual(t, got, faults)
+	assert.Equal(t, len(r.Resources), 0, "registered although the args are bad")
+}
+
+func TestVolumes(t *testing.T) {
+	r := build(t, func(ctx *pulumi.Context) error {
+		v, err := NewVolumes(ctx, "volumes", &VolumesArgs{
+			Environment: "test", CompartmentID: "c", Nodes: testNodes(t, 3), BackupPolicyID: "policy", Protect: true,
+			Tags: map[string]string{"team": "iot", "emqx-cluster": "other"},
+		})
+		assert.Equal(t, len(v.Each), 3)
+		return err
+	})
+	volumes := r.Kind("Volume")
+	assert.Equal(t, len(volumes), 3)
+	for i, v := range volumes {
+		assert.Equal(t, v.Parent, "volumes")
+		assert.Equal(t, v.Type, "oci:Core/volume:Volume")
+		assert.Assert(t, v.Protect)
+		assert.Equal(t, v.Inputs["sizeInGbs"].StringValue(), "150")
+		assert.Equal(t, v.Inputs["vpusPerGb"].StringValue(), "10")
+		assert.Equal(t, v.Inputs["availabilityDomain"].StringValue(), fmt.Sprintf("AD-%d", i%2+1))
+		assert.DeepEqual(t, v.Inputs["freeformTags"].ObjectValue().Mappable(), map[string]any{
+			"emqx-cluster": "test", "group-index": fmt.Sprint(i), "pool_type": "emqx", "team": "iot",
+		})
+	}
+	assert.Equal(t, len(r.Kind("VolumeBackupPolicyAssignment")), 3)
+
+	zero := 0
+	r = build(t, func(ctx *pulumi.Context) error {
+		_, err := NewVolumes(ctx, "volumes", &VolumesArgs{Environment: "test", CompartmentID: "c", Nodes: testNodes(t, 1), VPUsPerGB: &zero})
+		return err
+	})
+	assert.Equal(t, r.Kind("Volume")[0].Inputs["vpusPerGb"].StringValue(), "0", "lower cost is a choice, not a gap")
+	assert.Equal(t, len(r.Kind("VolumeBackupPolicyAssignment")), 0)
+
+	refuses(t, func(ctx *pulumi.Context) error {
+		_, err := NewVolumes(ctx, "volumes", &VolumesArgs{SizeGB: 10})
+		return err
+	}, "compartmentId", "environment", "nodes", "sizeGb")
+	refuses(t, func(ctx *pulumi.Context) error {
+		_, err := NewVolumes(ctx, "volumes", nil)
+		return err
+	}, "compartmentId", "environment", "nodes")
+}
+
+func TestAddresses(t *testing.T) {
+	r := build(t, func(ctx *pulumi.Context) error {
+		_, err := NewAddresses(ctx, "addresses", &AddressesArgs{Environment: "test", SubnetID: "s", Nodes: testNodes(t, 2)})
+		return err
+	})
+	ips := r.Kind("PrivateIp")
+	assert.Equal(t, len(ips), 2)
+	for i, ip := range ips {
+		assert.Equal(t, ip.Inputs["lifetime"].StringValue(), "RESERVED")
+		assert.Equal(t, ip.Inputs["subnetId"].StringValue(), "s")
+		assert.Equal(t, ip.Inputs["freeformTags"].ObjectValue()["group-index"].StringValue(), fmt.Sprint(i))
+		assert.Assert(t, !ip.Inputs.HasValue("vnicId"), "the boot script claims it")
+		assert.DeepEqual(t, ip.IgnoreChanges, updatable)
+	}
+	refuses(t, func(ctx *pulumi.Context) error {
+		_, err := NewAddresses(ctx, "addresses", &AddressesArgs{Nodes: []cluster.Node{{Index: 1, Name: "x"}}})
+		return err
+	}, "environment", "nodes[0].availabilityDomain", "nodes[0].index", "subnetId")
+}
+
+func TestInstancePools(t *testing.T) {
+	args := func(ctx *pulumi.Context) *InstancePoolsArgs {
+		return &InstancePoolsArgs{
+			Environment: "test", CompartmentID: "c", SubnetID: "s", ImageID: "i", Shape: "VM.Standard.E5.Flex",
+			SecurityGroupID: pulumi.String("group"), Nodes: testNodes(t, 2), Boot: boot, SSHKey: "ssh-ed25519 AAAA",
+		}
+	}
+	r := build(t, func(ctx *pulumi.Context) error {
+		_, err := NewInstancePools(ctx, "pools", args(ctx))
+		return err
+	})
+	pools, configs := r.Kind("InstancePool"), r.Kind("InstanceConfiguration")
+	assert.Equal(t, len(pools), 2)
+	assert.Equal(t, len(configs), 2)
+	scripts := map[string]bool{}
+	for i, pool := range pools {
+		assert.Equal(t, pool.Inputs["size"].NumberValue(), 1.0)
+		assert.Equal(t, pool.Inputs["instanceDisplayNameFormatter"].StringValue(), fmt.Sprintf("emqx-test-%d", i))
+		assert.DeepEqual(t, pool.DependsOn, []string{configs[i].Name})
+		launch := configs[i].Inputs["instanceDetails"].ObjectValue()["launchDetails"].ObjectValue()
+		vnic := launch["createVnicDetails"].ObjectValue()
+		assert.Equal(t, vnic["assignPublicIp"].BoolValue(), false)
+		assert.Equal(t, vnic["nsgIds"].ArrayValue()[0].StringValue(), "group")
+		assert.Assert(t, !vnic.HasValue("hostnameLabel"), "a relaunch would be refused while the dead instance holds it")
+		metadata := launch["metadata"].ObjectValue()
+		scripts[metadata["user_data"].StringValue()] = true
+		assert.Equal(t, metadata["ssh_authorized_keys"].StringValue(), "ssh-ed25519 AAAA")
+		assert.Equal(t, launch["freeformTags"].ObjectValue()["group-index"].StringValue(), fmt.Sprint(i))
+	}
+	assert.Equal(t, len(scripts), 2, "each node is told its own index")
+
+	// A second run must render the same user data, or every update would replace
+	// all configurations.
+	again := build(t, func(ctx *pulumi.Context) error {
+		_, err := NewInstancePools(ctx, "pools", args(ctx))
+		return err
+	})
+	assert.Equal(t, again.Text(), r.Text())
+	for _, config := range again.Kind("InstanceConfiguration") {
+		launch := config.Inputs["instanceDetails"].ObjectValue()["launchDetails"].ObjectValue()
+		assert.Assert(t, scripts[launch["metadata"].ObjectValue()["user_data"].StringValue()])
+	}
+
+	refuses(t, func(ctx *pulumi.Context) error {
+		_, err := NewInstancePools(ctx, "pools", &InstancePoolsArgs{
+			Nodes: testNodes(t, 2), Boot: boot, BootVolumeGB: 20, Needs: make([][]pulumi.Resource, 1),
+		})
+		return err
+	}, "bootVolumeGb", "compartmentId", "environment", "imageId", "needs", "securityGroupId", "shape", "subnetId")
+}
+
+// The port table of SecurityGroups, exactly.
+func TestSecurityGroupsArePortTable(t *testing.T) {
+	for _, tls := range []bool{true, false} {
+		r := build(t, func(ctx *pulumi.Context) error {
+			_, err := NewSecurityGroups(ctx, "groups", &SecurityGroupsArgs{
+				Environment: "test", CompartmentID: "c", VCNID: "v", Listeners: cluster.Listeners(tls),
+				ClientCIDRs: []string{"203.0.113.0/24", "198.51.100.0/24"}, ServerCIDRs: []string{"10.0.2.0/24"},
+			})
+			return err
+		})
+		ports := []int{1883, 8083}
+		if tls {
+			ports = []int{1883, 8883, 8083, 8084}
+		}
+		var want []string
+		for _, cidr := range []string{"203.0.113.0/24", "198.51.100.0/24"} {
+			for _, p := range ports {
+				want = append(want,
+					fmt.Sprintf("balancer in 6 %d-%d from %s", p, p, cidr), fmt.Sprintf("nodes in 6 %d-%d from %s", p, p, cidr))
+			}
+		}
+		want = append(want,
+			"nodes in 6 8080-8080 from balancer",
+			"nodes in 6 4370-4370 from nodes", "nodes in 6 5370-5370 from nodes", "nodes in 6 18083-18083 from nodes",
+			"nodes in 6 21000-21999 from nodes", "nodes in 6 8301-8301 from nodes", "nodes in 17 8301-8301 from nodes",
+			"nodes in 6 8301-8301 from 10.0.2.0/24", "nodes in 17 8301-8301 from 10.0.2.0/24",
+			"balancer out all to 0.0.0.0/0", "nodes out all to 0.0.0.0/0",
+		)
+		var got []string
+		for _, x := range r.Kind("NetworkSecurityGroupSecurityRule") {
+			assert.Equal(t, x.Inputs["stateless"].BoolValue(), false)
+			got = append(got, ruleText(x.Inputs))
+		}
+		slices.Sort(want)
+		slices.Sort(got)
+		assert.DeepEqual(t, got, want)
+	}
+	refuses(t, func(ctx *pulumi.Context) error {
+		_, err := NewSecurityGroups(ctx, "groups", &SecurityGroupsArgs{
+			Environment: "test", CompartmentID: "c", VCNID: "v", Listeners: cluster.Listeners(true),
+			ClientCIDRs: []string{"10.0.0.1/8", "x", "10.0.0.0/8", "10.0.0.0/8"},
+		})
+		return err
+	}, "clientCidrs[0]", "clientCidrs[1]", "clientCidrs[3]", "serverCidrs")
+}
+
+func ruleText(in resource.PropertyMap) string {
+	side := func(key string) string {
+		return strings.TrimPrefix(in[resource.PropertyKey(key)].StringValue(), "id-groups-")
+	}
+	group := side("networkSecurityGroupId")
+	if in["direction"].StringValue() == "EGRESS" {
+		return fmt.Sprintf("%s out %s to %s", group, in["protocol"].StringValue(), side("destination"))
+	}
+	options := in["tcpOptions"]
+	if in["protocol"].StringValue() == "17" {
+		options = in["udpOptions"]
+	}
+	ports := options.ObjectValue()["destinationPortRange"].ObjectValue()
+	peer, kind := side("source"), "CIDR_BLOCK"
+	if peer == balancerGroup || peer == nodesGroup {
+		kind = "NETWORK_SECURITY_GROUP"
+	}
+	if in["sourceType"].StringValue() != kind {
+		peer += " as " + in["sourceType"].StringValue()
+	}
+	return fmt.Sprintf("%s in %s %v-%v from %s", group, in["protocol"].StringValue(),
+		ports["min"].NumberValue(), ports["max"].NumberValue(), peer)
+}
