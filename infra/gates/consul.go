@@ -67,7 +67,7 @@ func (c *consulClient) Service(ctx context.Context, name, tag string) ([]*consul
 	var answer consul.StatusError
 	switch {
 	case !errors.As(err, &answer):
-		return nil, fmt.Errorf("cannot reach Consul at %s: %s", c.address, rootCause(err))
+		return nil, fmt.Errorf("cannot reach Consul at %s: %w", c.address, rootCause(err))
 	case answer.Code == http.StatusForbidden:
 		return nil, Fatal(fmt.Errorf("reading service %s from Consul at %s: permission denied; check consul.token", name, c.address))
 	}

@@ -145,7 +145,7 @@ func (s *jobState) judge() (Status, error) {
 	case d.Status == nomad.DeploymentStatusFailed:
 		return Status{Next: fmt.Sprintf("`nomad job status %s` and `nomad alloc logs -stderr`; Nomad deploys this version only "+
 				"once: mend the cause, then change the job, or `nomad job stop %s` and update again", id, id)},
-			Fatal(fmt.Errorf("the deployment of %s failed: %s%s", what, d.StatusDescription, s.because(s.version())))
+			Fatal(fmt.Errorf("the deployment of %s failed: %s%s", what, d.StatusDescription, s.becauseOrState(s.version())))
 	case active(d):
 		return Status{Seen: s.progress(d) + s.because(s.version())}, nil
 	}
@@ -213,6 +213,24 @@ func (s *jobState) because(version uint64) string {
 		return ""
 	}
 	return ": " + joinSome(reasons)
+}
+
+// becauseOrState falls back to what the allocations were at when time ran out.
+func (s *jobState) becauseOrState(version uint64) string {
+	if r := s.because(version); r != "" {
+		return r
+	}
+	var states []string
+	for _, a := range s.allocs {
+		if a.JobVersion == version && (a.DeploymentStatus == nil || !value(a.DeploymentStatus.Healthy)) {
+			states = append(states, allocState(a))
+		}
+	}
+	if len(states) == 0 {
+		return ""
+	}
+	slices.Sort(states)
+	return ": " + joinSome(states)
 }
 
 func active(d *nomad.Deployment) bool {

@@ -101,7 +101,10 @@ func (c *nomadClient) explain(what string, err error) error {
 	}
 	var answer nomad.UnexpectedResponseError
 	if !errors.As(err, &answer) {
-		return fmt.Errorf("cannot reach Nomad at %s: %s", c.address, rootCause(err))
+		if unreachable(err) {
+			return fmt.Errorf("cannot reach Nomad at %s: %w", c.address, rootCause(err))
+		}
+		return fmt.Errorf("reading %s from Nomad at %s: %w", what, c.address, err)
 	}
 	switch answer.StatusCode() {
 	case http.StatusNotFound:

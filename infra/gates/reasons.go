@@ -9,13 +9,16 @@ import (
 	nomad "github.com/hashicorp/nomad/api"
 )
 
-// failures are the task events that say why a task does not run. The events
-// around them (Restarting, Killing, Task Setup) are what Nomad does about it.
-var failures = []string{
-	nomad.TaskDriverFailure, nomad.TaskSetupFailure, nomad.TaskFailedValidation,
-	nomad.TaskArtifactDownloadFailed, nomad.TaskSiblingFailed, nomad.TaskLeaderDead,
-	"Template", "Alloc Unhealthy", "Task hook failed", nomad.TaskTerminated,
-}
+// causes are the task events that say why a task does not run; consequences
+// follow from a cause, and speak when there is none. The events around them
+// (Restarting, Killing, Task Setup) are what Nomad does about it.
+var (
+	causes = []string{
+		nomad.TaskDriverFailure, nomad.TaskSetupFailure, nomad.TaskFailedValidation, nomad.TaskArtifactDownloadFailed,
+		"Template", "Task hook failed", "Failed Restoring Task", "Disk Resources Exceeded", nomad.TaskTerminated,
+	}
+	consequences = []string{"Alloc Unhealthy", nomad.TaskSiblingFailed, nomad.TaskLeaderDead}
+)
 
 // allocReason is why an allocation does not run: its place, and for each sick
 // task the last event that tells a cause and the last one of all.
@@ -38,21 +41,38 @@ func allocReason(a *nomad.AllocationListStub) string {
 	return fmt.Sprintf("%s (%s on %s): %s", a.Name, shortID(a.ID), a.NodeName, strings.Join(parts, ", "))
 }
 
+// allocState is what an allocation was doing last, where nothing failed.
+func allocState(a *nomad.AllocationListStub) string {
+	s := fmt.Sprintf("%s (%s on %s) is %s", a.Name, shortID(a.ID), a.NodeName, a.ClientStatus)
+	for _, name := range slices.Sorted(maps.Keys(a.TaskStates)) {
+		if t := a.TaskStates[name]; t != nil && len(t.Events) > 0 {
+			s += fmt.Sprintf(", task %s: %s", name, eventText(t.Events[len(t.Events)-1]))
+		}
+	}
+	return s
+}
+
 func taskReason(t *nomad.TaskState) string {
 	if t == nil || len(t.Events) == 0 {
 		return ""
 	}
 	last := t.Events[len(t.Events)-1]
-	cause := -1
+	cause, consequence := -1, -1
 	for i := len(t.Events) - 1; i >= 0 && cause < 0; i-- {
 		e := t.Events[i]
-		// A task that started after it left the failure behind it.
+		// A task that runs has left behind it what was before its start.
 		if e.Type == nomad.TaskStarted && t.State == "running" {
 			break
 		}
-		if slices.Contains(failures, e.Type) && !cleanExit(e) {
+		if slices.Contains(causes, e.Type) && !cleanExit(e) {
 			cause = i
 		}
+		if slices.Contains(consequences, e.Type) && consequence < 0 {
+			consequence = i
+		}
+	}
+	if cause < 0 {
+		cause = consequence
 	}
 	if cause < 0 {
 		if t.Failed {

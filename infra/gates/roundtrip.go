@@ -140,6 +140,19 @@ func dialMQTT(ctx context.Context, args RoundTripArgs) (net.Conn, error) {
 	if args.Name == "" {
 		return nil, Fatal(errors.New("connecting by MQTT: no name given"))
 	}
+	var config *tls.Config
+	if args.TLS {
+		config = &tls.Config{ServerName: args.ServerName, MinVersion: tls.VersionTLS12}
+		if config.ServerName == "" {
+			config.ServerName = args.Name
+		}
+		if args.CACert != "" {
+			config.RootCAs = x509.NewCertPool()
+			if !config.RootCAs.AppendCertsFromPEM([]byte(args.CACert)) {
+				return nil, Fatal(errors.New("reading the authority's certificate for the round trip: it holds no PEM certificate"))
+			}
+		}
+	}
 	var dialer proxy.ContextDialer = &net.Dialer{}
 	via := ""
 	if args.Proxy != "" {
@@ -162,19 +175,8 @@ func dialMQTT(ctx context.Context, args RoundTripArgs) (net.Conn, error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		_ = conn.SetDeadline(deadline)
 	}
-	if !args.TLS {
+	if config == nil {
 		return conn, nil
-	}
-	config := &tls.Config{ServerName: args.ServerName, MinVersion: tls.VersionTLS12}
-	if config.ServerName == "" {
-		config.ServerName = args.Name
-	}
-	if args.CACert != "" {
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM([]byte(args.CACert)) {
-			_ = conn.Close()
-			return nil, Fatal(errors.New("reading the authority's certificate for the round trip: it holds no PEM certificate"))
-		}
 	}
 	secured := tls.Client(conn, config)
 	if err := secured.HandshakeContext(ctx); err != nil {

@@ -1,8 +1,11 @@
 package gates
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/url"
 	"strings"
 )
@@ -30,6 +33,14 @@ func oneLine(s string) string {
 }
 
 func shortID(id string) string { return id[:min(8, len(id))] }
+
+// unreachable tells that no answer came from one that says something.
+func unreachable(err error) bool {
+	var u *url.Error
+	var n net.Error
+	return errors.As(err, &u) || errors.As(err, &n) || errors.Is(err, io.EOF) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}
 
 // rootCause drops the request line that net/http puts before the cause: it
 // holds the whole URL and hides what happened.

@@ -1,0 +1,330 @@
+//go:build lab
+
+package gates
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	consul "github.com/hashicorp/consul/api"
+	nomad "github.com/hashicorp/nomad/api"
+	"gotest.tools/v3/assert"
+)
+
+// output is a log that several goroutines write.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// startAgent runs a program of the pinned tools until the test ends.
+func startAgent(t *testing.T, name string, args ...string) *output {
+	t.Helper()
+	out := &output{}
+	cmd := exec.Command(filepath.Join(toolsRoot(t), "bin", name), args...) //nolint:noctx // ends in the cleanup, gracefully
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.Env = []string{}
+	for _, e := range os.Environ() {
+		// Nomad dies at start when its AWS client cannot read this file.
+		if !strings.HasPrefix(e, "AWS_CA_BUNDLE=") {
+			cmd.Env = append(cmd.Env, e)
+		}
+	}
+	assert.NilError(t, cmd.Start(), "this build needs the pinned %s; build it with make tools", name)
+	done := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(done) }()
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGINT)
+		select {
+		case <-done:
+		case <-time.After(20 * time.Second):
+			_ = cmd.Process.Kill()
+			<-done
+		}
+		if t.Failed() {
+			log := out.String()
+			t.Logf("%s said:\n%s", name, log[max(0, len(log)-5000):])
+		}
+	})
+	return out
+}
+
+func freePorts(t *testing.T, n int) []int {
+	t.Helper()
+	ports := make([]int, n)
+	for i := range ports {
+		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		assert.NilError(t, err)
+		ports[i] = l.Addr().(*net.TCPAddr).Port
+		defer func() { _ = l.Close() }()
+	}
+	return ports
+}
+
+// startNomad runs a server and client in one, which is node 0 of stack lab.
+func startNomad(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	volume := filepath.Join(dir, "volume")
+	assert.NilError(t, os.MkdirAll(volume, 0o700))
+	p := freePorts(t, 3)
+	config := fmt.Sprintf(`
+name      = "emqx-lab-0"
+bind_addr = "127.0.0.1"
+ports {
+  http = %d
+  rpc  = %d
+  serf = %d
+}
+client {
+  meta {
+    pool_type    = "emqx"
+    group-index  = "0"
+    emqx_cluster = "lab"
+  }
+  host_volume "emqx[0]" {
+    path = %q
+  }
+  options = {
+    "fingerprint.denylist" = "env_aws,env_gce,env_azure,env_digitalocean"
+  }
+}
+plugin "raw_exec" {
+  config {
+    enabled = true
+  }
+}
+`, p[0], p[1], p[2], volume)
+	file := filepath.Join(dir, "nomad.hcl")
+	assert.NilError(t, os.WriteFile(file, []byte(config), 0o600))
+	// A raw_exec task has no file system of its own: what runs in it is found on
+	// the agent's path.
+	bin := filepath.Join(dir, "bin")
+	assert.NilError(t, os.MkdirAll(bin, 0o700))
+	assert.NilError(t, os.WriteFile(filepath.Join(bin, "emqx"), []byte(fakeEMQX), 0o700)) //nolint:gosec // a script must be executable
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	startAgent(t, "nomad", "agent", "-dev", "-config", file)
+	return fmt.Sprintf("http://127.0.0.1:%d", p[0])
+}
+
+func newTestNomad(t *testing.T, address string) (NomadClient, *nomad.Client) {
+	t.Helper()
+	c, err := NewNomad(NomadConfig{Address: address})
+	assert.NilError(t, err)
+	return c, c.(*nomadClient).api
+}
+
+const fakeEMQX = `#!/bin/sh
+echo 'WARNING: this is no EMQX' >&2
+test "$*" = "ctl cluster status --json" || exit 9
+echo '{"stopped_nodes":[],"running_nodes":["emqx@emqx-lab-0.node.dc1.consul"]}'
+`
+
+// register runs a shell script as job emqx-lab, changed at will.
+func register(t *testing.T, api *nomad.Client, script string, change ...func(*nomad.Job, *nomad.TaskGroup, *nomad.Task)) {
+	t.Helper()
+	task := nomad.NewTask("emqx", "raw_exec").SetConfig("command", "/bin/sh").SetConfig("args", []string{"-c", script})
+	task.KillTimeout = ptr(100 * time.Millisecond)
+	task.Resources = &nomad.Resources{CPU: ptr(50), MemoryMB: ptr(32)}
+	group := nomad.NewTaskGroup("emqx", 1).AddTask(task)
+	group.RestartPolicy = &nomad.RestartPolicy{Attempts: ptr(1), Delay: ptr(time.Second), Interval: ptr(time.Minute), Mode: ptr("fail")}
+	group.ReschedulePolicy = &nomad.ReschedulePolicy{Attempts: ptr(0), Unlimited: ptr(false)}
+	group.Update = &nomad.UpdateStrategy{
+		MaxParallel: ptr(1), HealthCheck: ptr("task_states"), MinHealthyTime: ptr(time.Second),
+		HealthyDeadline: ptr(20 * time.Second), ProgressDeadline: ptr(25 * time.Second),
+	}
+	job := nomad.NewServiceJob("emqx-lab", "emqx-lab", "global", 50).AddTaskGroup(group)
+	for _, c := range change {
+		c(job, group, task)
+	}
+	_, _, err := api.Jobs().Register(job, nil)
+	assert.NilError(t, err)
+}
+
+func TestGatesAgainstANomadAgent(t *testing.T) {
+	address := startNomad(t)
+	client, api := newTestNomad(t, address)
+
+	t.Run("G1 holds for a node with everything", func(t *testing.T) {
+		var lines []string
+		err := Wait(t.Context(), SystemClock(), NodesReady(client, NodesReadyArgs{
+			Environment: "lab", Count: 1, Timeout: time.Minute, Interval: 200 * time.Millisecond, driver: "raw_exec",
+		}), func(s string) { lines = append(lines, s) })
+		assert.NilError(t, err)
+		// The agent was asked before it listened.
+		assert.Assert(t, strings.Contains(lines[0], "cannot reach Nomad at "+address), lines[0])
+	})
+	t.Run("G1 says what is missing", func(t *testing.T) {
+		err := Wait(t.Context(), SystemClock(), NodesReady(client, NodesReadyArgs{
+			Environment: "lab", Count: 2, Timeout: 500 * time.Millisecond, Interval: 100 * time.Millisecond, driver: "java-of-tests",
+		}), nil)
+		assert.ErrorContains(t, err, "0/2 nodes: emqx-lab-0 has no java-of-tests driver; emqx-lab-1 not registered in Nomad; look next at: the boot log")
+	})
+
+	gate := func() Gate {
+		return ClusterFormed(client, ClusterFormedArgs{
+			Job: "emqx-lab", Nodes: []string{"emqx@emqx-lab-0.node.dc1.consul"}, Timeout: time.Minute, Interval: 200 * time.Millisecond,
+		})
+	}
+	wait := func(t *testing.T, g Gate) error {
+		t.Helper()
+		return Wait(t.Context(), SystemClock(), g, func(s string) { t.Log(s) })
+	}
+	t.Run("G2 waits for the job", func(t *testing.T) {
+		g := gate()
+		g.Timeout = 300 * time.Millisecond
+		assert.ErrorContains(t, wait(t, g), "job emqx-lab not registered in Nomad")
+	})
+	t.Run("G2 holds when the members say so", func(t *testing.T) {
+		register(t, api, "exec sleep 3600")
+		assert.NilError(t, wait(t, gate()))
+	})
+	t.Run("G2 says why a task ends", func(t *testing.T) {
+		register(t, api, "exit 78")
+		err := wait(t, gate())
+		assert.Assert(t, IsFatal(err), "%v", err)
+		for _, part := range []string{"the deployment of version 1 of job emqx-lab failed", "emqx-lab.emqx[0]", "on emqx-lab-0", "task emqx: Terminated", "Exit Code: 78"} {
+			assert.ErrorContains(t, err, part)
+		}
+	})
+	t.Run("G2 says why a task cannot start", func(t *testing.T) {
+		register(t, api, "", func(_ *nomad.Job, _ *nomad.TaskGroup, task *nomad.Task) {
+			task.SetConfig("command", "/no/such/program")
+		})
+		err := wait(t, gate())
+		assert.Assert(t, IsFatal(err), "%v", err)
+		assert.ErrorContains(t, err, "/no/such/program")
+	})
+	t.Run("G2 goes on after the job was mended", func(t *testing.T) {
+		register(t, api, "exec sleep 3601")
+		assert.NilError(t, wait(t, gate()))
+	})
+	t.Run("G2 says why an allocation cannot be placed", func(t *testing.T) {
+		register(t, api, "exec sleep 3602", func(job *nomad.Job, _ *nomad.TaskGroup, _ *nomad.Task) {
+			job.Constrain(nomad.NewConstraint("${meta.group-index}", "=", "9"))
+		})
+		soon := func(count int) Gate {
+			return ClusterFormed(client, ClusterFormedArgs{Job: "emqx-lab", Nodes: make([]string, count), Timeout: 3 * time.Second, Interval: 200 * time.Millisecond})
+		}
+		assert.ErrorContains(t, wait(t, soon(1)), `1 allocations of group emqx cannot be placed: 1 nodes excluded by "${meta.group-index} = 9"`)
+
+		register(t, api, "exec sleep 3603", func(_ *nomad.Job, group *nomad.TaskGroup, _ *nomad.Task) {
+			group.Count = ptr(5) // more than the loopback has addresses
+			group.Networks = []*nomad.NetworkResource{{ReservedPorts: []nomad.Port{{Label: "dist", Value: 24370}}}}
+			group.Update.MaxParallel = ptr(5)
+		})
+		assert.ErrorContains(t, wait(t, soon(5)), "reserved port collision dist=24370")
+
+		register(t, api, "exec sleep 3604", func(_ *nomad.Job, group *nomad.TaskGroup, _ *nomad.Task) {
+			group.Count = ptr(2)
+			group.Volumes = map[string]*nomad.VolumeRequest{"data": {Name: "data", Type: "host", Source: "emqx", PerAlloc: true, AccessMode: "single-node-writer", AttachmentMode: "file-system"}}
+			group.Update.MaxParallel = ptr(2)
+		})
+		assert.ErrorContains(t, wait(t, soon(2)), "missing compatible host volumes")
+	})
+	t.Run("G2 sees members missing", func(t *testing.T) {
+		register(t, api, "exec sleep 3605")
+		g := ClusterFormed(client, ClusterFormedArgs{Job: "emqx-lab", Nodes: []string{"emqx@other"}, Timeout: 8 * time.Second, Interval: 500 * time.Millisecond})
+		assert.ErrorContains(t, wait(t, g), "0/1 EMQX nodes running: emqx@other is no member; emqx@emqx-lab-0.node.dc1.consul runs but does not belong here")
+	})
+	t.Run("G2 sees a job that somebody stopped", func(t *testing.T) {
+		_, _, err := api.Jobs().Deregister("emqx-lab", false, nil)
+		assert.NilError(t, err)
+		g := gate()
+		g.Timeout = time.Second
+		assert.ErrorContains(t, wait(t, g), "job emqx-lab is stopped; look next at: who stopped it")
+		// Started again, the old deployments say nothing.
+		register(t, api, "exec sleep 3605")
+		assert.NilError(t, wait(t, gate()))
+	})
+	t.Run("G2 looks at what runs when the deployment had failed before", func(t *testing.T) {
+		flag := filepath.Join(t.TempDir(), "repaired")
+		// A task that is restarted for ever recovers by itself when the cause goes.
+		register(t, api, "test -e "+flag+" || exit 3; exec sleep 3600", func(_ *nomad.Job, group *nomad.TaskGroup, _ *nomad.Task) {
+			group.RestartPolicy = &nomad.RestartPolicy{Attempts: ptr(1), Delay: ptr(time.Second), Interval: ptr(5 * time.Second), Mode: ptr("delay")}
+			group.Update.HealthyDeadline, group.Update.ProgressDeadline = ptr(4*time.Second), ptr(5*time.Second)
+		})
+		err := wait(t, gate())
+		assert.Assert(t, IsFatal(err), "%v", err)
+		assert.ErrorContains(t, err, "Exit Code: 3")
+		assert.NilError(t, os.WriteFile(flag, nil, 0o600))
+		assert.NilError(t, wait(t, gate()), "another program's gate")
+	})
+	_, _, err := api.Jobs().Deregister("emqx-lab", true, nil)
+	assert.NilError(t, err)
+	assert.NilError(t, Wait(t.Context(), SystemClock(), Gate{ID: "end", Title: "no allocation left", Interval: 100 * time.Millisecond, Timeout: time.Minute,
+		Check: func(ctx context.Context) (Status, error) {
+			allocs, err := client.Allocations(ctx, "emqx-lab")
+			running := 0
+			for _, a := range allocs {
+				if a.ClientStatus == "running" || a.ClientStatus == "pending" {
+					running++
+				}
+			}
+			return Status{Holds: running == 0, Seen: fmt.Sprint(running, " run")}, err
+		}}, nil))
+}
+
+func TestGatesAgainstAConsulAgent(t *testing.T) {
+	p := freePorts(t, 5)
+	address := fmt.Sprintf("http://127.0.0.1:%d", p[0])
+	client, err := NewConsul(ConsulConfig{Address: address})
+	assert.NilError(t, err)
+	gate := ProxiesReady(client, ProxiesReadyArgs{Environment: "lab", Count: 3, Timeout: 30 * time.Second, Interval: 100 * time.Millisecond})
+	_, err = once(t, gate)
+	assert.ErrorContains(t, err, "cannot reach Consul at "+address+": ")
+	assert.ErrorContains(t, err, "connection refused")
+
+	startAgent(t, "consul", "agent", "-dev", "-bind", "127.0.0.1", "-client", "127.0.0.1", "-node", "srv",
+		"-data-dir", t.TempDir(),
+		"-http-port", fmt.Sprint(p[0]), "-server-port", fmt.Sprint(p[1]), "-serf-lan-port", fmt.Sprint(p[2]), "-serf-wan-port", fmt.Sprint(p[3]),
+		"-dns-port", fmt.Sprint(p[4]), "-grpc-port", "-1", "-grpc-tls-port", "-1")
+	api := client.(*consulClient).api
+	put := func(i int, tag, status, output string) error {
+		node := fmt.Sprintf("emqx-lab-%d", i)
+		_, err := api.Catalog().Register(&consul.CatalogRegistration{
+			Node: node, Address: fmt.Sprintf("10.80.1.1%d", i),
+			Service: &consul.AgentService{ID: "haproxy-" + tag, Service: "emqx-haproxy", Tags: []string{tag}, Port: 8080},
+			Check:   &consul.AgentCheck{Node: node, CheckID: "haproxy-" + tag, Name: "backends", Status: status, Output: output, ServiceID: "haproxy-" + tag},
+		}, nil)
+		return err
+	}
+	assert.NilError(t, Wait(t.Context(), SystemClock(), Gate{ID: "start", Title: "leader", Timeout: 30 * time.Second, Interval: 100 * time.Millisecond,
+		Check: func(context.Context) (Status, error) { return Status{Holds: true}, put(0, "lab", "passing", "") }}, nil))
+	assert.NilError(t, put(1, "lab", "passing", ""))
+	// Another stack's proxy on the third node must not be counted.
+	assert.NilError(t, put(2, "prod", "passing", ""))
+	s, err := once(t, gate)
+	assert.NilError(t, err)
+	assert.Equal(t, s.Seen, "2/3 proxies pass: only 2 instances of emqx-haproxy registered in Consul")
+
+	assert.NilError(t, put(2, "lab", "critical", "HTTP GET http://10.80.1.12:8080/haproxy_health: 503 Service Unavailable\n"))
+	s, err = once(t, gate)
+	assert.NilError(t, err)
+	assert.Equal(t, s.Seen, "2/3 proxies pass: emqx-lab-2 is critical: backends: HTTP GET http://10.80.1.12:8080/haproxy_health: 503 Service Unavailable")
+
+	assert.NilError(t, put(2, "lab", "passing", ""))
+	assert.NilError(t, Wait(t.Context(), SystemClock(), gate, nil))
+}

@@ -1,0 +1,335 @@
+package gates
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	nomad "github.com/hashicorp/nomad/api"
+	"gotest.tools/v3/assert"
+)
+
+func ptr[T any](v T) *T { return &v }
+
+func labJob(version uint64) *nomad.Job {
+	return &nomad.Job{
+		ID: ptr("emqx-lab"), Version: ptr(version), CreateIndex: ptr(uint64(10)),
+		JobModifyIndex: ptr(100 * version), Stop: ptr(false),
+	}
+}
+
+func labDeployment(version uint64, status string) *nomad.Deployment {
+	d := &nomad.Deployment{
+		ID: fmt.Sprintf("dep-%d", version), JobVersion: version, JobCreateIndex: 10, CreateIndex: 100*version + 1,
+		Status: status, TaskGroups: map[string]*nomad.DeploymentState{"emqx": {DesiredTotal: 3, PlacedAllocs: 1}},
+	}
+	switch status {
+	case "failed":
+		d.StatusDescription = "Failed due to progress deadline"
+	case "successful":
+		d.StatusDescription = "Deployment completed successfully"
+	}
+	return d
+}
+
+func labAlloc(i int, version uint64, change ...func(*nomad.AllocationListStub)) *nomad.AllocationListStub {
+	a := &nomad.AllocationListStub{
+		ID: fmt.Sprintf("a%d-%d-00000000", i, version), Name: fmt.Sprintf("emqx-lab.emqx[%d]", i), NodeName: fmt.Sprintf("emqx-lab-%d", i),
+		JobVersion: version, TaskGroup: "emqx", DesiredStatus: "run", ClientStatus: "running",
+		TaskStates:       map[string]*nomad.TaskState{"emqx": {State: "running", Events: []*nomad.TaskEvent{{Type: "Started", DisplayMessage: "Task started by client"}}}},
+		DeploymentStatus: &nomad.AllocDeploymentStatus{Healthy: ptr(true)},
+	}
+	for _, c := range change {
+		c(a)
+	}
+	return a
+}
+
+func threeAllocs(version uint64) []*nomad.AllocationListStub {
+	return []*nomad.AllocationListStub{labAlloc(0, version), labAlloc(1, version), labAlloc(2, version)}
+}
+
+// pullFails is an allocation whose image cannot be had.
+func pullFails(a *nomad.AllocationListStub) {
+	a.ClientStatus = "pending"
+	a.DeploymentStatus = nil
+	a.TaskStates = map[string]*nomad.TaskState{"emqx": {State: "pending", Restarts: 2, Events: []*nomad.TaskEvent{
+		{Type: "Received", DisplayMessage: "Task received by client"},
+		{Type: "Driver", DisplayMessage: "Downloading image"},
+		{Type: "Driver Failure", DisplayMessage: "Failed to pull `emqx/emqx:9`: manifest unknown"},
+		{Type: "Restarting", DisplayMessage: "Task restarting in 17s"},
+	}}}
+}
+
+const pullReason = "emqx-lab.emqx[1] (a1-4-000 on emqx-lab-1): task emqx: Driver Failure: Failed to pull `emqx/emqx:9`: manifest unknown " +
+	"[2 restarts], then Restarting: Task restarting in 17s"
+
+var labNodes = []string{"emqx@emqx-lab-0.node.dc1.consul", "emqx@emqx-lab-1.node.dc1.consul", "emqx@emqx-lab-2.node.dc1.consul"}
+
+func statusJSON(running, stopped []string) string {
+	q := func(s []string) string {
+		if len(s) == 0 {
+			return "[]"
+		}
+		return `["` + strings.Join(s, `","`) + `"]`
+	}
+	return fmt.Sprintf(`{"stopped_nodes":%s,"running_nodes":%s}`, q(stopped), q(running))
+}
+
+func whole(string, string, []string) (ExecResult, error) {
+	return ExecResult{Stdout: statusJSON(labNodes, nil)}, nil
+}
+
+func clusterGate(f *fakeNomad) Gate {
+	return ClusterFormed(f, ClusterFormedArgs{Job: "emqx-lab", Nodes: labNodes})
+}
+
+func TestClusterFormedByDeployment(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		nomad *fakeNomad
+		holds bool
+		seen  string
+		fatal string
+	}{
+		{name: "no job", nomad: &fakeNomad{}, seen: "job emqx-lab not registered in Nomad"},
+		{
+			name:  "success",
+			nomad: &fakeNomad{job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "successful")}, allocs: threeAllocs(4)},
+			holds: true, seen: "3/3 EMQX nodes running",
+		},
+		{
+			name: "stopped from outside", seen: "job emqx-lab is stopped",
+			nomad: &fakeNomad{job: func() *nomad.Job { j := labJob(4); j.Stop = ptr(true); return j }(), allocs: threeAllocs(4)},
+		},
+		{
+			name:  "going on",
+			nomad: &fakeNomad{job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "running")}, allocs: threeAllocs(3)},
+			seen:  "deployment of version 4 is running: 1 placed, 0 healthy of 3",
+		},
+		{
+			name: "going on and failing",
+			nomad: &fakeNomad{job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "running")},
+				allocs: []*nomad.AllocationListStub{labAlloc(0, 4), labAlloc(1, 4, pullFails), labAlloc(2, 3)}},
+			seen: "deployment of version 4 is running: 1 placed, 0 healthy of 3: " + pullReason,
+		},
+		{
+			name: "an earlier version had failed",
+			nomad: &fakeNomad{job: labJob(4), allocs: threeAllocs(4),
+				deployments: []*nomad.Deployment{labDeployment(4, "successful"), labDeployment(3, "failed")}},
+			holds: true, seen: "3/3 EMQX nodes running",
+		},
+		{
+			name:  "an earlier version had succeeded, this one has no deployment yet",
+			nomad: &fakeNomad{job: labJob(4), deployments: []*nomad.Deployment{labDeployment(3, "successful")}, allocs: threeAllocs(3)},
+			seen:  "0/3 allocations of version 4 of job emqx-lab run",
+		},
+		{
+			name: "an earlier job of the same id had succeeded at the same version",
+			nomad: &fakeNomad{job: labJob(0), deployments: func() []*nomad.Deployment {
+				d := labDeployment(0, "successful")
+				d.JobCreateIndex = 3
+				return []*nomad.Deployment{d}
+			}()},
+			seen: "0/3 allocations of version 0 of job emqx-lab run",
+		},
+		{
+			name:  "the deployment is purged, its allocations run",
+			nomad: &fakeNomad{job: labJob(4), allocs: threeAllocs(4)},
+			holds: true, seen: "3/3 EMQX nodes running",
+		},
+		{
+			name: "failed, never seen going on, allocations missing",
+			nomad: &fakeNomad{job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "failed")},
+				allocs: []*nomad.AllocationListStub{labAlloc(0, 4), labAlloc(1, 4, pullFails)}},
+			fatal: "the deployment of version 4 of job emqx-lab failed: Failed due to progress deadline: " + pullReason,
+		},
+		{
+			name: "failed before, still being restarted",
+			nomad: &fakeNomad{job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "failed")},
+				allocs: []*nomad.AllocationListStub{labAlloc(0, 4), labAlloc(1, 4, pullFails), labAlloc(2, 4)}},
+			seen: "the deployment of version 4 of job emqx-lab had failed before (Failed due to progress deadline): " +
+				"2/3 allocations of version 4 of job emqx-lab run: " + pullReason,
+		},
+		{
+			name: "failed before, has come up since",
+			nomad: &fakeNomad{job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "failed")},
+				allocs: []*nomad.AllocationListStub{labAlloc(0, 4), labAlloc(1, 4, func(a *nomad.AllocationListStub) { a.DeploymentStatus.Healthy = ptr(false) }), labAlloc(2, 4)}},
+			holds: true, seen: "3/3 EMQX nodes running",
+		},
+		{
+			name: "rolled back by Nomad: healthy, but not what was asked for",
+			nomad: &fakeNomad{job: labJob(5), allocs: threeAllocs(5), deployments: []*nomad.Deployment{labDeployment(5, "successful"), func() *nomad.Deployment {
+				d := labDeployment(4, "failed")
+				d.StatusDescription += " - rolling back to job version 3"
+				return d
+			}()}},
+			fatal: "version 4 of job emqx-lab failed and Nomad went back to an older one: Failed due to progress deadline - rolling back to job version 3",
+		},
+		{
+			name: "succeeded, then one died",
+			nomad: &fakeNomad{job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "successful")},
+				allocs: []*nomad.AllocationListStub{labAlloc(0, 4), labAlloc(1, 4, func(a *nomad.AllocationListStub) {
+					a.ClientStatus = "failed"
+					a.TaskStates["emqx"] = &nomad.TaskState{State: "dead", Failed: true, Restarts: 3, Events: []*nomad.TaskEvent{
+						{Type: "Terminated", DisplayMessage: "Exit Code: 137, Exit Message: \"Docker container exited\"", Details: map[string]string{"exit_code": "137", "oom_killed": "true"}},
+						{Type: "Not Restarting", DisplayMessage: "Exceeded allowed attempts 3 in interval 5m0s and mode is \"fail\""},
+					}}
+				}), labAlloc(2, 4)}},
+			seen: `2/3 allocations of version 4 of job emqx-lab run: emqx-lab.emqx[1] (a1-4-000 on emqx-lab-1): task emqx: Terminated: ` +
+				`Exit Code: 137, Exit Message: "Docker container exited", out of memory [3 restarts], then Not Restarting: ` +
+				`Exceeded allowed attempts 3 in interval 5m0s and mode is "fail"`,
+		},
+		{
+			name: "its node is gone",
+			nomad: &fakeNomad{job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "successful")},
+				allocs: []*nomad.AllocationListStub{labAlloc(0, 4), labAlloc(1, 4), labAlloc(2, 4, func(a *nomad.AllocationListStub) { a.ClientStatus = "unknown" })}},
+			seen: "2/3 allocations of version 4 of job emqx-lab run: emqx-lab.emqx[2] (a2-4-000 on emqx-lab-2): its node is gone (unknown)",
+		},
+		{
+			name: "unplaced",
+			nomad: &fakeNomad{job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "running")}, allocs: []*nomad.AllocationListStub{labAlloc(0, 4)},
+				evals: []*nomad.Evaluation{
+					{CreateIndex: 1, JobModifyIndex: 300, FailedTGAllocs: map[string]*nomad.AllocationMetric{"emqx": {NodesEvaluated: 1}}},
+					{CreateIndex: 500, JobModifyIndex: 400, FailedTGAllocs: map[string]*nomad.AllocationMetric{"emqx": {
+						NodesEvaluated: 3, NodesFiltered: 1, NodesExhausted: 2, CoalescedFailures: 1,
+						ConstraintFiltered: map[string]int{"missing compatible host volumes": 1},
+						DimensionExhausted: map[string]int{"network: reserved port collision dist=4370": 2},
+					}}},
+				}},
+			seen: `deployment of version 4 is running: 1 placed, 0 healthy of 3: 2 allocations of group emqx cannot be placed: ` +
+				`1 nodes excluded by "missing compatible host volumes", 2 nodes exhausted: network: reserved port collision dist=4370`,
+		},
+		{
+			name: "unplaced: no node at all",
+			nomad: &fakeNomad{job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "failed")},
+				evals: []*nomad.Evaluation{{CreateIndex: 500, JobModifyIndex: 400, FailedTGAllocs: map[string]*nomad.AllocationMetric{"emqx": {CoalescedFailures: 2}}}}},
+			fatal: "the deployment of version 4 of job emqx-lab failed: Failed due to progress deadline: 3 allocations of group emqx cannot be placed: no node is eligible",
+		},
+		{
+			name: "failed with nothing failing: too slow",
+			nomad: &fakeNomad{job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "failed")},
+				allocs: []*nomad.AllocationListStub{labAlloc(0, 4), labAlloc(1, 4, func(a *nomad.AllocationListStub) {
+					a.ClientStatus, a.DeploymentStatus = "pending", nil
+					a.TaskStates["emqx"] = &nomad.TaskState{State: "pending", Events: []*nomad.TaskEvent{{Type: "Driver", DisplayMessage: "Downloading image"}}}
+				})}},
+			fatal: "the deployment of version 4 of job emqx-lab failed: Failed due to progress deadline: " +
+				"emqx-lab.emqx[1] (a1-4-000 on emqx-lab-1) is pending, task emqx: Driver: Downloading image",
+		},
+		{
+			name: "placed since: the old evaluation is silent",
+			nomad: &fakeNomad{job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "running")}, allocs: []*nomad.AllocationListStub{labAlloc(0, 4)},
+				evals: []*nomad.Evaluation{
+					{CreateIndex: 500, JobModifyIndex: 400, FailedTGAllocs: map[string]*nomad.AllocationMetric{"emqx": {}}},
+					{CreateIndex: 501, JobModifyIndex: 400},
+				}},
+			seen: "deployment of version 4 is running: 1 placed, 0 healthy of 3",
+		},
+		{
+			name: "cancelled",
+			nomad: &fakeNomad{job: labJob(4), deployments: []*nomad.Deployment{func() *nomad.Deployment {
+				d := labDeployment(4, "cancelled")
+				d.StatusDescription = "Cancelled because job is stopped"
+				return d
+			}()}},
+			seen: "the deployment of version 4 of job emqx-lab is cancelled: Cancelled because job is stopped",
+		},
+		{
+			name: "marked unhealthy",
+			nomad: &fakeNomad{job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "successful")},
+				allocs: []*nomad.AllocationListStub{labAlloc(0, 4), labAlloc(1, 4, func(a *nomad.AllocationListStub) { a.DeploymentStatus.Healthy = ptr(false) }), labAlloc(2, 4)}},
+			seen: "2/3 allocations of version 4 of job emqx-lab run",
+		},
+		{
+			name: "rescheduled outside of a deployment",
+			nomad: &fakeNomad{job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "successful")},
+				allocs: []*nomad.AllocationListStub{
+					labAlloc(0, 4), labAlloc(1, 4, func(a *nomad.AllocationListStub) { a.DeploymentStatus = nil }), labAlloc(2, 4),
+					labAlloc(1, 4, pullFails, func(a *nomad.AllocationListStub) { a.ClientStatus, a.NextAllocation = "failed", "a1" }),
+				}},
+			holds: true, seen: "3/3 EMQX nodes running",
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.nomad.exec = whole
+			s, err := once(t, clusterGate(c.nomad))
+			if c.fatal != "" {
+				assert.Error(t, err, c.fatal)
+				assert.Assert(t, IsFatal(err))
+				return
+			}
+			assert.NilError(t, err)
+			assert.Equal(t, s.Seen, c.seen)
+			assert.Equal(t, s.Holds, c.holds)
+		})
+	}
+}
+
+func TestClusterFormedStopsWhenTheDeploymentFailsWhileWatched(t *testing.T) {
+	f := &fakeNomad{job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "running")}, exec: whole,
+		allocs: []*nomad.AllocationListStub{labAlloc(0, 4), labAlloc(1, 4, pullFails), labAlloc(2, 4)}}
+	g := clusterGate(f)
+	_, err := once(t, g)
+	assert.NilError(t, err)
+	// The same picture is "being restarted" to a gate that did not see it fail.
+	f.deployments = []*nomad.Deployment{labDeployment(4, "failed")}
+	err = Wait(t.Context(), newFakeClock(), g, nil)
+	assert.Error(t, err, "waiting for G2 cluster formed: failed after 0s: the deployment of version 4 of job emqx-lab failed: "+
+		"Failed due to progress deadline: "+pullReason+"; look next at: `nomad job status emqx-lab` and `nomad alloc logs -stderr`; "+
+		"Nomad deploys this version only once: mend the cause, then change the job, or `nomad job stop emqx-lab` and update again")
+}
+
+func TestClusterFormedByMembers(t *testing.T) {
+	three := labNodes
+	for _, c := range []struct {
+		name   string
+		output string
+		holds  bool
+		seen   string
+	}{
+		{"whole", statusJSON(three, nil), true, "3/3 EMQX nodes running"},
+		{"order does not matter", statusJSON([]string{three[2], three[0], three[1]}, nil), true, "3/3 EMQX nodes running"},
+		{"a warning in front", "WARNING: default cookie\n" + statusJSON(three, nil) + "\n", true, "3/3 EMQX nodes running"},
+		{"split", statusJSON(three[:1], nil), false, "1/3 EMQX nodes running: " + three[1] + " is no member; " + three[2] + " is no member"},
+		{"stopped", statusJSON(three[:2], three[2:]), false, "2/3 EMQX nodes running: " + three[2] + " is stopped"},
+		{
+			"scaled in, not left", statusJSON(three, []string{"emqx@emqx-lab-3.node.dc1.consul"}), false,
+			"3/3 EMQX nodes running: emqx@emqx-lab-3.node.dc1.consul is stopped and no longer wanted (`emqx ctl cluster force-leave emqx@emqx-lab-3.node.dc1.consul` on a running member)",
+		},
+		{"a foreign node", statusJSON(append([]string{"emqx@10.0.0.5"}, three...), nil), false, "3/3 EMQX nodes running: emqx@10.0.0.5 runs but does not belong here"},
+		{"no JSON", "Node 'emqx@x' not responding to pings.", false, "EMQX's cluster status is no JSON (invalid character 'N' looking for beginning of value): Node 'emqx@x' not responding to pings."},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := clusterFormed(three, c.output)
+			assert.Equal(t, s.Seen, c.seen)
+			assert.Equal(t, s.Holds, c.holds)
+		})
+	}
+}
+
+func TestClusterFormedAsksTheNextMemberWhenOneDoesNotAnswer(t *testing.T) {
+	f := &fakeNomad{job: labJob(4), allocs: threeAllocs(4)}
+	var asked []string
+	f.exec = func(alloc, task string, command []string) (ExecResult, error) {
+		assert.Equal(t, task+": "+strings.Join(command, " "), "emqx: emqx ctl cluster status --json")
+		asked = append(asked, alloc)
+		switch len(asked) {
+		case 1:
+			return ExecResult{Exit: 1, Stderr: "Node not responding to pings.\n"}, nil
+		case 2:
+			return ExecResult{}, errors.New("cannot reach Nomad")
+		}
+		return ExecResult{Stdout: statusJSON(labNodes, nil)}, nil
+	}
+	s, err := once(t, clusterGate(f))
+	assert.NilError(t, err)
+	assert.Assert(t, s.Holds, s.Seen)
+	assert.DeepEqual(t, asked, []string{"a0-4-00000000", "a1-4-00000000", "a2-4-00000000"})
+
+	f.exec = func(string, string, []string) (ExecResult, error) { return ExecResult{Exit: 1, Stderr: "no"}, nil }
+	s, err = once(t, clusterGate(f))
+	assert.NilError(t, err)
+	assert.Equal(t, s.Seen, "no member answers `emqx ctl cluster status --json`: emqx-lab.emqx[0]: exit code 1: no; "+
+		"emqx-lab.emqx[1]: exit code 1: no; emqx-lab.emqx[2]: exit code 1: no")
+}
