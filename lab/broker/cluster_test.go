@@ -204,6 +204,7 @@ func TestAMemberComesBackAsTheSameMember(t *testing.T) {
 	l.mqtt(0, connectOpts{id: "a"}).publish("k", "before", 1, true)
 	assert.NilError(t, procs[1].stop(t))
 	l.wantCluster(0, []int{0, 2}, []int{1})
+	l.wantCluster(2, []int{0, 2}, []int{1})
 	_, body := httpGet(l.url(2, "/api/v5/prometheus/stats"))
 	assert.Assert(t, strings.Contains(body, "emqx_cluster_nodes_running 2\n"), body)
 	assert.Assert(t, strings.Contains(body, "emqx_cluster_nodes_stopped 1\n"), body)

@@ -22,7 +22,7 @@ func (n *node) goDiscover() {
 		wait := time.Duration(rand.Int64N(int64(n.opts.Jitter) + 1))
 		for n.sleep(wait) == nil {
 			wait = n.opts.Retry
-			if n.discoverOnce() {
+			if n.alone() || n.discoverOnce() {
 				break
 			}
 		}
@@ -30,6 +30,13 @@ func (n *node) goDiscover() {
 		n.discoOn = false
 		n.mu.Unlock()
 	})
+}
+
+// alone: somebody took the node out of its cluster, and discovery must not put it back.
+func (n *node) alone() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.schema.Alone
 }
 
 // discoverOnce is one round of ekka's autocluster. True ends it for good: that is
@@ -73,7 +80,7 @@ func (n *node) discoverOnce() bool {
 	}
 	joined := true
 	if oldest != n.cfg.node && !n.isMember(oldest) {
-		if err := n.join(oldest); err != nil {
+		if err := n.join(oldest, false); err != nil {
 			n.log.Error("joining failed", "with", oldest.String(), "reason", err.Error())
 			joined = false
 		}
@@ -140,11 +147,14 @@ func (n *node) isMember(name nodeName) bool {
 
 // join leaves what this node has behind, data included, and becomes a member of
 // the seed's cluster. Its clients are gone for that while, as on the real one.
-func (n *node) join(seed nodeName) error {
+func (n *node) join(seed nodeName, asked bool) error {
 	n.appMu.Lock()
 	defer n.appMu.Unlock()
-	if n.stopped {
+	switch {
+	case n.stopped:
 		return errors.New("stopping")
+	case !asked && n.alone():
+		return errors.New("discovery is switched off")
 	}
 	n.log.Info("joining", "with", seed.String())
 	n.setPhase(phaseJoining)

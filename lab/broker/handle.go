@@ -21,8 +21,12 @@ func (n *node) handle(kind, from string, m *message) *message {
 			n.withApp(func(a *app) { a.inject(from, m) })
 		}
 		return &message{}
+	case "barrier":
+		close(n.marks.get(m.Text))
+		return &message{}
 	case "takeover":
 		r := &message{}
+		n.marks.wait(m.Text)
 		n.withApp(func(a *app) { r.Session = a.giveUp(m.Client, m.Clean) })
 		return r
 	case "hello":
@@ -177,7 +181,7 @@ func (n *node) joinAsked(name string) error {
 	if nn == n.cfg.node || n.isMember(nn) {
 		return errors.New("already_in_cluster")
 	}
-	return n.join(nn)
+	return n.join(nn, true)
 }
 
 // nodeStats are one node's numbers.

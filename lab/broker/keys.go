@@ -434,7 +434,11 @@ func lookupKey(path []string) (key, bool) {
 func nearestVariable(name string) string {
 	best, bestN := "", 1<<30
 	try := func(candidate string) {
-		if n := editDistance(name, candidate); n < bestN || n == bestN && candidate < best {
+		n := editDistance(name, candidate)
+		if partsWithin(strings.Split(name, "__"), strings.Split(candidate, "__")) {
+			n = 1 // a level left out, such as SSL_OPTIONS
+		}
+		if n < bestN || n == bestN && candidate < best {
 			best, bestN = candidate, n
 		}
 	}
@@ -445,6 +449,16 @@ func nearestVariable(name string) string {
 		try(v)
 	}
 	return best
+}
+
+// partsWithin tells whether all of a appear in b, in order.
+func partsWithin(a, b []string) bool {
+	for _, p := range b {
+		if len(a) > 0 && a[0] == p {
+			a = a[1:]
+		}
+	}
+	return len(a) == 0
 }
 
 func editDistance(a, b string) int {

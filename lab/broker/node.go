@@ -83,6 +83,8 @@ type node struct {
 
 	data *records // retained messages, API keys, users: what joining replaces
 	conn connSet  // accepted node connections, closed at stop
+
+	marks barriers
 }
 
 // Run starts a node and returns when ctx ends (nil) or it cannot go on.

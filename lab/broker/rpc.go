@@ -161,7 +161,10 @@ func (n *node) takeOver(client string, clean bool) *session {
 	var wg sync.WaitGroup
 	for i, p := range peers {
 		wg.Go(func() {
-			r, err := p.rpc.ask(&message{Op: "takeover", Client: client, Clean: clean})
+			// What was published here before has to be in the session when it moves.
+			mark := nonce()
+			p.rpc.publish(&message{Op: "barrier", Text: mark})
+			r, err := p.rpc.ask(&message{Op: "takeover", Client: client, Clean: clean, Text: mark})
 			if err != nil {
 				n.log.Error("taking over a session failed", "client", client, "node", p.name.String(), "reason", err.Error())
 				return
@@ -176,6 +179,36 @@ func (n *node) takeOver(client string, clean bool) *session {
 		}
 	}
 	return nil
+}
+
+// barriers pair a mark in the message stream with the question that refers to it.
+type barriers struct {
+	mu sync.Mutex
+	m  map[string]chan struct{}
+}
+
+func (b *barriers) get(mark string) chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.m == nil {
+		b.m = map[string]chan struct{}{}
+	}
+	if b.m[mark] == nil {
+		b.m[mark] = make(chan struct{})
+		time.AfterFunc(10*time.Second, func() {
+			b.mu.Lock()
+			delete(b.m, mark)
+			b.mu.Unlock()
+		})
+	}
+	return b.m[mark]
+}
+
+func (b *barriers) wait(mark string) {
+	select {
+	case <-b.get(mark):
+	case <-time.After(time.Second):
+	}
 }
 
 // giveUp is the other side of takeOver.

@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -89,6 +90,7 @@ type wsConn struct {
 	ws   *websocket.Conn
 	r    io.Reader
 	peer net.Addr
+	mu   sync.Mutex // a frame at a time
 }
 
 func (c *wsConn) RemoteAddr() net.Addr { return c.peer }
@@ -116,6 +118,8 @@ func (c *wsConn) Read(p []byte) (int, error) {
 }
 
 func (c *wsConn) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if err := c.ws.WriteMessage(websocket.BinaryMessage, p); err != nil {
 		return 0, err
 	}
