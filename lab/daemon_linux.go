@@ -42,7 +42,10 @@ func machineConfig(o Options) machine.Config {
 // Daemon builds or adopts the lab and serves it until ctx ends. Ending it leaves
 // the lab's instances and servers alone.
 func Daemon(ctx context.Context, o Options) (err error) {
-	o = o.withDefaults()
+	o, err = o.known()
+	if err != nil {
+		return err
+	}
 	m, err := machine.New(machineConfig(o))
 	if err != nil {
 		return err

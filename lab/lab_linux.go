@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -39,6 +38,9 @@ func Up(ctx context.Context, o Options) error {
 	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
 		return fmt.Errorf("making the lab's folder: %w", err)
 	}
+	if err := o.save(); err != nil {
+		return err
+	}
 	if _, err := secrets(o.Dir, ServerName); err != nil {
 		return err
 	}
@@ -58,9 +60,7 @@ func startDaemon(ctx context.Context, o Options) error {
 	}
 	defer out.Close()
 	// Not bound to ctx: the daemon outlives this command.
-	cmd := exec.Command(filepath.Join(o.Bin, "emqx-oci"), "lab", "daemon", "--latency", strconv.FormatFloat(o.Latency, 'g', -1, 64)) //nolint:noctx // it outlives the command
-	cmd.Env = append(os.Environ(), "EMQX_OCI_LAB_DIR="+o.Dir, "EMQX_OCI_LAB_NAME="+o.Name, "EMQX_OCI_LAB_DOOR="+o.Door.String(),
-		"EMQX_OCI_LAB_IMAGES="+strings.Join(o.BrokerImages, ",")+";"+strings.Join(o.ProxyImages, ","))
+	cmd := exec.Command(filepath.Join(o.Bin, "emqx-oci"), "lab", "daemon", "--lab-dir", o.Dir) //nolint:noctx // it outlives the command
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
@@ -112,7 +112,10 @@ func startDaemon(ctx context.Context, o Options) error {
 
 // Down ends the lab and removes all of it, whatever state it is in.
 func Down(ctx context.Context, o Options) error {
-	o = o.withDefaults()
+	o, err := o.known()
+	if err != nil {
+		return err
+	}
 	m, err := machine.New(machineConfig(o))
 	if err != nil {
 		return err
@@ -213,7 +216,10 @@ func PrintStatus(ctx context.Context, o Options, w io.Writer, asJSON bool) error
 // another team's machine of the same network ("foreign"), or in an instance, by
 // name, and returns its exit code.
 func Exec(ctx context.Context, o Options, where string, argv []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
-	o = o.withDefaults()
+	o, err := o.known()
+	if err != nil {
+		return 0, err
+	}
 	if !Running(ctx, o) {
 		return 0, ErrNotUp
 	}

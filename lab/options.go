@@ -1,7 +1,13 @@
 package lab
 
 import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
 	"net/netip"
+	"os"
+	"path/filepath"
 )
 
 // Where the lab keeps its things unless told otherwise.
@@ -33,7 +39,41 @@ type Options struct {
 	BrokerImages []string     // images of EMQX that instances shall have, such as "emqx/emqx:5.8.9"
 	ProxyImages  []string     // the same of HAProxy, such as "haproxy:3.0.12"
 	Latency      float64      // fraction of the real cloud's latencies; 0 is none
-	Log          func(string) // progress, a line at a time
+	Log          func(string) `json:"-"` // progress, a line at a time
+}
+
+// optionsFile keeps what a lab was made with, for its daemon and for later commands.
+const optionsFile = "options.json"
+
+// known returns the options that the lab in o.Dir was made with, or o where there
+// is none: a lab is found by its folder alone.
+func (o Options) known() (Options, error) {
+	o = o.withDefaults()
+	text, err := os.ReadFile(filepath.Join(o.Dir, optionsFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return o, nil
+	}
+	if err != nil {
+		return o, fmt.Errorf("reading what the lab was made with: %w", err)
+	}
+	saved := Options{Log: o.Log}
+	if err := json.Unmarshal(text, &saved); err != nil {
+		return o, fmt.Errorf("reading what the lab was made with: %s: %w", filepath.Join(o.Dir, optionsFile), err)
+	}
+	// The programs are those of this command: the ones of then may be gone.
+	saved.Dir, saved.Tools, saved.Bin = o.Dir, o.Tools, o.Bin
+	return saved.withDefaults(), nil
+}
+
+func (o Options) save() error {
+	text, err := json.MarshalIndent(o, "", "  ")
+	if err != nil {
+		return fmt.Errorf("recording what the lab is made with: %w", err)
+	}
+	if err := writeFile(filepath.Join(o.Dir, optionsFile), text, 0o644); err != nil {
+		return fmt.Errorf("recording what the lab is made with: %w", err)
+	}
+	return nil
 }
 
 func (o Options) withDefaults() Options {

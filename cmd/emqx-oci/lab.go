@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+
+	"github.com/emqx-oci/emqx-oci/cmd/emqx-oci/cli"
+	"github.com/emqx-oci/emqx-oci/lab"
+	"github.com/emqx-oci/emqx-oci/stacks/settings"
+)
+
+// localCloud gives the command line its lab.
+type localCloud struct{ options lab.Options }
+
+// newLab finds the lab in dir ("" is the default folder). Name and door of a new
+// one may be chosen by EMQX_OCI_LAB_NAME and EMQX_OCI_LAB_DOOR, so that two labs
+// can stand on one machine.
+func newLab(dir, executable string) cli.Lab {
+	bin := filepath.Dir(executable)
+	o := lab.Options{
+		Dir: dir, Name: os.Getenv("EMQX_OCI_LAB_NAME"),
+		Bin: bin, Tools: filepath.Join(filepath.Dir(bin), ".tools", "bin"),
+		BrokerImages: []string{settings.DefaultBrokerImage}, ProxyImages: []string{settings.DefaultProxyImage},
+	}
+	if tools := os.Getenv("EMQX_OCI_TOOLS"); tools != "" {
+		o.Tools = tools
+	}
+	if door, err := netip.ParseAddr(os.Getenv("EMQX_OCI_LAB_DOOR")); err == nil {
+		o.Door = door
+	}
+	return localCloud{o}
+}
+
+func (l localCloud) Up(ctx context.Context, up cli.LabUpOptions) error {
+	o := l.options
+	o.Latency, o.Log = up.Latency, up.Log
+	return lab.Up(ctx, o)
+}
+
+func (l localCloud) Down(ctx context.Context) error { return lab.Down(ctx, l.options) }
+
+func (l localCloud) Status(ctx context.Context, w io.Writer, asJSON bool) error {
+	return lab.PrintStatus(ctx, l.options, w, asJSON)
+}
+
+func (l localCloud) Exec(ctx context.Context, where string, argv []string, s cli.Stdio) (int, error) {
+	return lab.Exec(ctx, l.options, where, argv, s.In, s.Out, s.Err)
+}
+
+func (l localCloud) Daemon(ctx context.Context) error {
+	o := l.options
+	// Its output is the lab's log.
+	o.Log = func(line string) { _, _ = io.WriteString(os.Stdout, line+"\n") }
+	return lab.Daemon(ctx, o)
+}
+
+func (l localCloud) Env() (map[string]string, error) { return lab.Env(context.Background(), l.options) }
+
+func (l localCloud) Secrets() (map[string]string, error) { return lab.Secrets(l.options) }
+
+func (l localCloud) Running() bool { return lab.Running(context.Background(), l.options) }
