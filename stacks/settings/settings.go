@@ -2,6 +2,13 @@ package settings
 
 import "time"
 
+// The images that a stack runs unless it names others. EMQX 5.8 is the last line
+// under Apache-2.0; HAProxy 3.0 is supported for the longest time.
+const (
+	DefaultBrokerImage = "emqx/emqx:5.8.9"
+	DefaultProxyImage  = "haproxy:3.0.12"
+)
+
 // Settings are everything that differs between stacks. Each group is one
 // structured configuration key, "emqx-oci:nodes" and so on.
 type Settings struct {
@@ -256,11 +263,11 @@ func defaults() Settings {
 		Nodes:   Nodes{Count: 3, Shape: "VM.Standard.E5.Flex", OCPUs: 2, MemoryGB: 16, BootVolumeGB: 50},
 		Volumes: Volumes{SizeGB: 150, VPUsPerGB: 10},
 		Broker: Broker{
-			Image: "emqx/emqx:5.8.9", CPU: 2000, MemoryMB: 4096, KeepAliveMax: 600, NoFile: 1048576,
+			Image: DefaultBrokerImage, CPU: 2000, MemoryMB: 4096, KeepAliveMax: 600, NoFile: 1048576,
 			KillTimeout: 150 * time.Second, ShutdownDelay: 45 * time.Second, Rollout: rollout,
 		},
 		Proxy: Proxy{
-			Image: "haproxy:3.0.12", CPU: 1000, MaxConn: 50000,
+			Image: DefaultProxyImage, CPU: 1000, MaxConn: 50000,
 			KillTimeout: 60 * time.Second, ShutdownDelay: 40 * time.Second, Rollout: rollout,
 		},
 		Edge:   Edge{Kind: "network", HealthInterval: 10 * time.Second, HealthTimeout: 3 * time.Second, HealthRetries: 3},
