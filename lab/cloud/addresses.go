@@ -142,7 +142,7 @@ func (s *state) taken(addr netip.Addr) bool {
 func (s *state) free(prefix netip.Prefix, first, last int) (netip.Addr, bool) {
 	b := prefix.Addr().As4()
 	for n := first; n <= last; n++ {
-		b[3] = byte(n)
+		b[3] = byte(n) //nolint:gosec // the callers' ranges end at 254
 		if addr := netip.AddrFrom4(b); !s.taken(addr) {
 			return addr, true
 		}
@@ -171,7 +171,7 @@ func (c *Cloud) assign(ctx context.Context, id, vnic string) error {
 		return err
 	}
 	err := c.change(func(s *state) error {
-		r, ok := s.get(tokenPrivateIP, id)
+		r, ok := s.get(typePrivateIP, id)
 		if !ok {
 			return notFound(id)
 		}

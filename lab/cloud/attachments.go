@@ -17,7 +17,7 @@ func (c *Cloud) attach(ctx context.Context, instanceID, volumeID, device, kind, 
 		if !ok {
 			return notFound(instanceID)
 		}
-		vol, ok := s.get(tokenVolume, volumeID)
+		vol, ok := s.get(typeVolume, volumeID)
 		if !ok {
 			return notFound(volumeID)
 		}

@@ -12,14 +12,14 @@ var backendKind = kind{
 		return "networkLoadBalancers/" + parentOf(r) + "/backendSets/" + str(r.In, "backendSetName") + "/backends/" + childName(r)
 	},
 	check: func(s *state, id string, in, old Props) error {
-		if err := checkChild(s, tokenBackend, id, in, old); err != nil {
+		if err := checkChild(s, typeBackend, id, in, old); err != nil {
 			return err
 		}
 		if err := need(in, "backendSetName"); err != nil {
 			return err
 		}
 		nlb, set := str(in, "networkLoadBalancerId"), str(in, "backendSetName")
-		if _, ok := s.child(tokenBackendSet, nlb, "", set); !ok {
+		if _, ok := s.child(typeBackendSet, nlb, "", set); !ok {
 			return notFound("backend set " + set + " of " + nlb)
 		}
 		ip, target := str(in, "ipAddress"), str(in, "targetId")
@@ -55,8 +55,10 @@ var backendKind = kind{
 		for _, b := range s.backends(nlb, set) {
 			if b.ID != id && str(b.In, "ipAddress") == ip && str(b.In, "targetId") == target && wholeOr(b.In, "port", 0) == wholeOr(in, "port", 0) {
 				// As in terraform-provider-oci#1593.
-				return &Error{409, "NotAuthorizedOrResourceAlreadyExists",
-					"Conflict. For nlb-id " + nlb + " Duplicate backend IP/id + port combinations not allowed: " + ip + target}
+				return &Error{
+					409, "NotAuthorizedOrResourceAlreadyExists",
+					"Conflict. For nlb-id " + nlb + " Duplicate backend IP/id + port combinations not allowed: " + ip + target,
+				}
 			}
 		}
 		return nil
@@ -83,7 +85,7 @@ func (s *state) target(id string) (netip.Addr, bool) {
 	if i, ok := s.Instances[id]; ok && i.live() {
 		return netip.MustParseAddr(i.Address), true
 	}
-	if r, ok := s.get(tokenPrivateIP, id); ok {
+	if r, ok := s.get(typePrivateIP, id); ok {
 		return netip.MustParseAddr(r.Address), true
 	}
 	for _, i := range s.Instances {
@@ -104,7 +106,7 @@ func (s *state) backendAddress(r *resource) (netip.Addr, bool) {
 
 func (s *state) backends(nlb, set string) []*resource {
 	var out []*resource
-	for _, r := range s.of(tokenBackend) {
+	for _, r := range s.of(typeBackend) {
 		if parentOf(r) == nlb && str(r.In, "backendSetName") == set && r.State != terminating {
 			out = append(out, r)
 		}

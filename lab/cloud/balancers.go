@@ -83,7 +83,7 @@ func childName(r *resource) string { return strOr(r.In, "name", r.Name) }
 // child finds one of a balancer's parts by name; set is for backends.
 func (s *state) child(token, nlb, set, name string) (*resource, bool) {
 	for _, r := range s.of(token) {
-		if parentOf(r) == nlb && childName(r) == name && (token != tokenBackend || str(r.In, "backendSetName") == set) && r.State != terminating {
+		if parentOf(r) == nlb && childName(r) == name && (token != typeBackend || str(r.In, "backendSetName") == set) && r.State != terminating {
 			return r, true
 		}
 	}
@@ -96,7 +96,7 @@ func checkChild(s *state, token, id string, in, old Props) error {
 		return err
 	}
 	nlb := str(in, "networkLoadBalancerId")
-	if _, ok := s.get(tokenBalancer, nlb); !ok {
+	if _, ok := s.get(typeBalancer, nlb); !ok {
 		return notFound(nlb)
 	}
 	if old != nil {
@@ -133,7 +133,7 @@ var backendSetKind = kind{
 		return "networkLoadBalancers/" + parentOf(r) + "/backendSets/" + childName(r)
 	},
 	check: func(s *state, id string, in, old Props) error {
-		if err := checkChild(s, tokenBackendSet, id, in, old); err != nil {
+		if err := checkChild(s, typeBackendSet, id, in, old); err != nil {
 			return err
 		}
 		if err := need(in, "policy"); err != nil {
@@ -149,7 +149,7 @@ var backendSetKind = kind{
 	},
 	record: func(_ *state, r *resource) error { randomName(r, "backendset"); return nil },
 	held: func(s *state, r *resource) error {
-		for _, l := range s.of(tokenListener) {
+		for _, l := range s.of(typeListener) {
 			if parentOf(l) == parentOf(r) && str(l.In, "defaultBackendSetName") == childName(r) && l.State != terminating {
 				return conflict("Backend set %s is used by listener %s", childName(r), childName(l))
 			}
@@ -217,7 +217,7 @@ func checkHealthChecker(in Props) error {
 		{"port", 0, 65535}, {"intervalInMillis", 1000, 1800000}, {"timeoutInMillis", 1, 600000}, {"retries", 1, 10}, {"returnCode", 100, 599},
 	} {
 		if err := within(checker, l.key, l.low, l.high); err != nil {
-			return invalid("healthChecker: %s", err.(*Error).Message)
+			return inside("healthChecker", err)
 		}
 	}
 	return nil

@@ -26,7 +26,7 @@ func init() {
 		"bv volume get": {
 			options: []string{"volume-id"}, required: []string{"volume-id"}, service: "blockstorage",
 			run: func(_ context.Context, c *Cloud, opt map[string]string) (*answer, error) {
-				return one(c, tokenVolume, opt["volume-id"], cliVolume)
+				return one(c, typeVolume, opt["volume-id"], cliVolume)
 			},
 		},
 		"compute volume-attachment list": {
@@ -133,7 +133,7 @@ func listVolumes(_ context.Context, c *Cloud, opt map[string]string) (*answer, e
 	}
 	out := []any{}
 	c.read(func(s *state) {
-		for _, r := range s.of(tokenVolume) {
+		for _, r := range s.of(typeVolume) {
 			if matches(opt, map[string]string{
 				"availability-domain": str(r.In, "availabilityDomain"), "lifecycle-state": r.State, "display-name": nameOf(r),
 			}) {
@@ -240,7 +240,7 @@ func listPrivateIPs(_ context.Context, c *Cloud, opt map[string]string) (*answer
 				out = append(out, cliPrimaryIP(i))
 			}
 		}
-		for _, r := range s.of(tokenPrivateIP) {
+		for _, r := range s.of(typePrivateIP) {
 			if r.State == available && matches(opt, map[string]string{"subnet-id": r.Subnet, "vnic-id": r.VNIC, "ip-address": r.Address}) {
 				out = append(out, cliPrivateIP(r))
 			}
@@ -264,7 +264,7 @@ func onePrivateIP(c *Cloud, id string) (*answer, error) {
 	if data != nil {
 		return &answer{data: data, etag: true}, nil
 	}
-	return one(c, tokenPrivateIP, id, cliPrivateIP)
+	return one(c, typePrivateIP, id, cliPrivateIP)
 }
 
 // runAssign does what the real command does on the client's side: it looks the
@@ -279,7 +279,7 @@ func runAssign(ctx context.Context, c *Cloud, opt map[string]string) (*answer, e
 		if known = i != nil; !known {
 			return
 		}
-		for _, r := range s.of(tokenPrivateIP) {
+		for _, r := range s.of(typePrivateIP) {
 			if r.State == available && r.Subnet == i.Subnet && r.Address == address {
 				id, holder = r.ID, r.VNIC
 			}

@@ -72,9 +72,9 @@ func (l *lab) boot(i instance, index string) string {
 func TestRelaunchedInstanceReclaimsVolumeAndAddress(t *testing.T) {
 	l := newLab(t)
 	g := l.group("nodes")
-	l.create(tokenRule, ingress(g, g, 4370, 4370))
-	vol, _ := l.create(tokenVolume, volumeArgs(0))
-	address, out := l.create(tokenPrivateIP, addressArgs(0))
+	l.create(typeRule, ingress(g, g, 4370, 4370))
+	vol, _ := l.create(typeVolume, volumeArgs(0))
+	address, out := l.create(typePrivateIP, addressArgs(0))
 	assert.Equal(t, out["ipAddress"], "10.80.1.10")
 	assert.Equal(t, out["ipState"], "AVAILABLE")
 	assert.Equal(t, out["vnicId"], nil)
@@ -92,13 +92,13 @@ func TestRelaunchedInstanceReclaimsVolumeAndAddress(t *testing.T) {
 		s := l.Snapshot()
 		return len(s.Instances) == 1 && s.Instances[0].ID != first.ID && s.Instances[0].State == running
 	})
-	read, err := l.Read(context.Background(), tokenPrivateIP, address)
+	read, err := l.Read(context.Background(), typePrivateIP, address)
 	assert.NilError(t, err)
 	assert.Equal(t, read["ipState"], "AVAILABLE", "the dead instance's claim is released")
 	second := l.instanceOf(pool)
 	assert.Equal(t, l.boot(second, "0"), "10.80.1.10")
 	assert.Equal(t, l.m.tied[vol], second.ID)
-	read, err = l.Read(context.Background(), tokenPrivateIP, address)
+	read, err = l.Read(context.Background(), typePrivateIP, address)
 	assert.NilError(t, err)
 	assert.Equal(t, read["vnicId"], second.VNIC)
 	// OCI goes on listing the old attachment; scripts have to look at its state.
@@ -111,17 +111,17 @@ func TestRelaunchedInstanceReclaimsVolumeAndAddress(t *testing.T) {
 func TestUpdateOfAClaimedAddressDetachesIt(t *testing.T) {
 	l := newLab(t)
 	ctx := context.Background()
-	l.create(tokenVolume, volumeArgs(0))
-	id, _ := l.create(tokenPrivateIP, addressArgs(0))
+	l.create(typeVolume, volumeArgs(0))
+	id, _ := l.create(typePrivateIP, addressArgs(0))
 	pool := l.pool(0)
-	out, err := l.Update(ctx, tokenPrivateIP, id, with(addressArgs(0), "displayName", "before"))
+	out, err := l.Update(ctx, typePrivateIP, id, with(addressArgs(0), "displayName", "before"))
 	assert.NilError(t, err)
 	assert.Equal(t, out["displayName"], "before", "one that nobody has claimed can be updated")
 	i := l.instanceOf(pool)
 	l.boot(i, "0")
 	assert.Equal(t, len(l.m.firewall(i.ID).Addresses), 2)
 
-	out, err = l.Update(ctx, tokenPrivateIP, id, with(addressArgs(0), "displayName", "after"))
+	out, err = l.Update(ctx, typePrivateIP, id, with(addressArgs(0), "displayName", "after"))
 	assert.NilError(t, err)
 	assert.Equal(t, out["displayName"], "before")
 	assert.Equal(t, out["vnicId"], nil)
@@ -130,31 +130,31 @@ func TestUpdateOfAClaimedAddressDetachesIt(t *testing.T) {
 
 func TestAddresses(t *testing.T) {
 	l := newLab(t)
-	_, a := l.create(tokenPrivateIP, addressArgs(0))
-	_, b := l.create(tokenPrivateIP, addressArgs(1))
+	_, a := l.create(typePrivateIP, addressArgs(0))
+	_, b := l.create(typePrivateIP, addressArgs(1))
 	assert.Equal(t, a["ipAddress"], "10.80.1.10")
 	assert.Equal(t, b["ipAddress"], "10.80.1.11")
-	_, c := l.create(tokenPrivateIP, with(addressArgs(2), "ipAddress", "10.80.1.50"))
+	_, c := l.create(typePrivateIP, with(addressArgs(2), "ipAddress", "10.80.1.50"))
 	assert.Equal(t, c["ipAddress"], "10.80.1.50")
-	l.refused(tokenPrivateIP, with(addressArgs(3), "ipAddress", "10.80.1.50"), 409, "in use")
-	l.refused(tokenPrivateIP, with(addressArgs(3), "ipAddress", "10.80.2.50"), 400, "subnet")
-	l.refused(tokenPrivateIP, with(addressArgs(3), "ipAddress", "10.80.1.1"), 400, "kept")
-	l.refused(tokenPrivateIP, with(addressArgs(3), "lifetime", "FOREVER"), 400, "lifetime")
-	l.refused(tokenPrivateIP, with(addressArgs(3), "lifetime", "EPHEMERAL"), 400, "RESERVED")
-	l.refused(tokenPrivateIP, with(addressArgs(3), "subnetId", nil), 400, "subnetId or vnicId")
-	l.refused(tokenPrivateIP, with(addressArgs(3), "subnetId", "ocid1.no"), 404, "ocid1.no")
+	l.refused(typePrivateIP, with(addressArgs(3), "ipAddress", "10.80.1.50"), 409, "in use")
+	l.refused(typePrivateIP, with(addressArgs(3), "ipAddress", "10.80.2.50"), 400, "subnet")
+	l.refused(typePrivateIP, with(addressArgs(3), "ipAddress", "10.80.1.1"), 400, "kept")
+	l.refused(typePrivateIP, with(addressArgs(3), "lifetime", "FOREVER"), 400, "lifetime")
+	l.refused(typePrivateIP, with(addressArgs(3), "lifetime", "EPHEMERAL"), 400, "RESERVED")
+	l.refused(typePrivateIP, with(addressArgs(3), "subnetId", nil), 400, "subnetId or vnicId")
+	l.refused(typePrivateIP, with(addressArgs(3), "subnetId", "ocid1.no"), 404, "ocid1.no")
 	for n := 3; n < 90; n++ {
-		l.create(tokenPrivateIP, addressArgs(n))
+		l.create(typePrivateIP, addressArgs(n))
 	}
-	l.refused(tokenPrivateIP, addressArgs(90), 400, "no free address")
+	l.refused(typePrivateIP, addressArgs(90), 400, "no free address")
 }
 
 func TestAttachRefusals(t *testing.T) {
 	l := newLab(t)
 	i := l.instanceOf(l.pool(0))
 	other := l.instanceOf(l.pool(0))
-	here, _ := l.create(tokenVolume, volumeArgs(0))
-	there, _ := l.create(tokenVolume, volumeArgs(1))
+	here, _ := l.create(typeVolume, volumeArgs(0))
+	there, _ := l.create(typeVolume, volumeArgs(1))
 	attach := func(inst, vol, device string) string {
 		return "compute volume-attachment attach --type paravirtualized --instance-id " + inst + " --volume-id " + vol + " --device " + device
 	}
@@ -167,7 +167,7 @@ func TestAttachRefusals(t *testing.T) {
 	assert.Equal(t, data["lifecycle-state"], "ATTACHING", "without --wait-for-state")
 	l.ociFails(i.ID, attach(other.ID, here, b), 1, "already ATTACHED")
 	l.ociFails(i.ID, attach(i.ID, here, b), 1, "Conflict")
-	second, _ := l.create(tokenVolume, volumeArgs(0))
+	second, _ := l.create(typeVolume, volumeArgs(0))
 	l.ociFails(i.ID, attach(i.ID, second, b), 1, "in use by volume "+here)
 
 	id := str(data, "id")
@@ -187,7 +187,7 @@ func TestAttachRefusals(t *testing.T) {
 func TestTwoInstancesRaceForOneVolume(t *testing.T) {
 	l := newLab(t)
 	a, b := l.instanceOf(l.pool(0)), l.instanceOf(l.pool(0))
-	vol, _ := l.create(tokenVolume, volumeArgs(0))
+	vol, _ := l.create(typeVolume, volumeArgs(0))
 	var wg sync.WaitGroup
 	exits := make([]int, 2)
 	for n, i := range []instance{a, b} {
@@ -217,7 +217,7 @@ func TestCLIJSONShapes(t *testing.T) {
 	stdout, stderr, exit := l.CLI(context.Background(), i.ID, append(strings.Fields(list), "--auth", "instance_principal"))
 	assert.Equal(t, string(stdout)+string(stderr), "")
 	assert.Equal(t, exit, 0)
-	l.create(tokenVolume, volumeArgs(0))
+	l.create(typeVolume, volumeArgs(0))
 	vol := l.ociList(i.ID, list)[0]
 	assert.Equal(t, vol["size-in-gbs"], 150.0)
 	assert.Equal(t, vol["lifecycle-state"], "AVAILABLE")
@@ -236,7 +236,7 @@ func TestCLIJSONShapes(t *testing.T) {
 func TestAssignPrivateIPAsTheRealCommandDoes(t *testing.T) {
 	l := newLab(t)
 	a, b := l.instanceOf(l.pool(0)), l.instanceOf(l.pool(1))
-	l.create(tokenPrivateIP, addressArgs(0))
+	l.create(typePrivateIP, addressArgs(0))
 	assign := func(i instance) string {
 		return "network vnic assign-private-ip --vnic-id " + i.VNIC + " --ip-address 10.80.1.10"
 	}
@@ -333,11 +333,11 @@ func TestMetadata(t *testing.T) {
 // is RUNNING, and its rules in place, long before its first program runs.
 func TestGuestWaitsForItsLaunch(t *testing.T) {
 	l := newLab(t)
-	cfg, _ := l.create(tokenConfiguration, configurationArgs(0))
+	cfg, _ := l.create(typeConfiguration, configurationArgs(0))
 	gate := make(chan struct{})
 	l.m.block["launch"] = gate
 	created := make(chan error, 1)
-	go func() { _, _, err := l.Create(context.Background(), tokenPool, poolArgs(0, cfg)); created <- err }()
+	go func() { _, _, err := l.Create(context.Background(), typePool, poolArgs(0, cfg)); created <- err }()
 	l.eventually("the launch began", func() bool { return len(l.Snapshot().Instances) == 1 })
 	id := l.Snapshot().Instances[0].ID
 	answer := make(chan string, 1)

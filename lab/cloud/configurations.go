@@ -34,7 +34,7 @@ var configurationKind = kind{
 		return checkLaunch(s, launch)
 	},
 	held: func(s *state, r *resource) error {
-		for _, p := range s.of(tokenPool) {
+		for _, p := range s.of(typePool) {
 			if str(p.In, "instanceConfigurationId") == r.ID {
 				return conflict("InstanceConfiguration %s is in use by instance pool %s", r.ID, p.ID)
 			}

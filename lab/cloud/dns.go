@@ -76,7 +76,7 @@ func domainOf(p Props) string { return strings.ToLower(strings.TrimSuffix(str(p,
 // records of the zone.
 func (s *state) records() []Record {
 	var out []Record
-	for _, r := range s.of(tokenRrset) {
+	for _, r := range s.of(typeRrset) {
 		if r.State == terminating {
 			continue
 		}

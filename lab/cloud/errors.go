@@ -28,8 +28,10 @@ func (e *Error) Is(target error) bool {
 
 // notFound hides, as OCI does, whether the thing is missing or only not allowed.
 func notFound(id string) *Error {
-	return &Error{http.StatusNotFound, "NotAuthorizedOrNotFound",
-		"Authorization failed or requested resource not found: " + id}
+	return &Error{
+		http.StatusNotFound, "NotAuthorizedOrNotFound",
+		"Authorization failed or requested resource not found: " + id,
+	}
 }
 
 func invalid(format string, args ...any) *Error {

@@ -292,8 +292,8 @@ func poolArgs(i int, configuration string) Props {
 // pool makes a configuration and a pool of one and returns the pool's id.
 func (l *lab) pool(i int, groups ...any) string {
 	l.t.Helper()
-	cfg, _ := l.create(tokenConfiguration, configurationArgs(i, groups...))
-	id, _ := l.create(tokenPool, poolArgs(i, cfg))
+	cfg, _ := l.create(typeConfiguration, configurationArgs(i, groups...))
+	id, _ := l.create(typePool, poolArgs(i, cfg))
 	return id
 }
 
@@ -314,7 +314,7 @@ func (l *lab) instanceOf(pool string) instance {
 
 func (l *lab) group(name string) string {
 	l.t.Helper()
-	id, _ := l.create(tokenGroup, Props{"compartmentId": CompartmentID, "vcnId": VCNID, "displayName": name})
+	id, _ := l.create(typeGroup, Props{"compartmentId": CompartmentID, "vcnId": VCNID, "displayName": name})
 	return id
 }
 

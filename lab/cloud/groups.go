@@ -32,7 +32,7 @@ var groupKind = kind{
 	},
 	gone: func(s *state, r *resource) {
 		for id, o := range s.Resources {
-			if o.Token != tokenRule {
+			if o.Token != typeRule {
 				continue
 			}
 			if str(o.In, "networkSecurityGroupId") == r.ID {
@@ -85,7 +85,7 @@ func checkRule(s *state, id string, in, old Props) error {
 		return err
 	}
 	group := str(in, "networkSecurityGroupId")
-	if _, ok := s.get(tokenGroup, group); !ok {
+	if _, ok := s.get(typeGroup, group); !ok {
 		return notFound(group)
 	}
 	if old != nil && group != str(old, "networkSecurityGroupId") {
@@ -129,7 +129,7 @@ func checkRule(s *state, id string, in, old Props) error {
 		}
 	}
 	count := 0
-	for _, r := range s.of(tokenRule) {
+	for _, r := range s.of(typeRule) {
 		if str(r.In, "networkSecurityGroupId") == group && r.ID != id {
 			count++
 		}
@@ -152,7 +152,7 @@ func checkPeer(s *state, in Props, peer string) error {
 			return &Error{501, "NotImplemented", "the lab has no IPv6: " + value}
 		}
 	case "NETWORK_SECURITY_GROUP":
-		if _, ok := s.get(tokenGroup, value); !ok {
+		if _, ok := s.get(typeGroup, value); !ok {
 			return notFound(value)
 		}
 	case "SERVICE_CIDR_BLOCK":
@@ -175,7 +175,7 @@ func checkPorts(options Props, key string) error {
 			return &Error{400, "MissingParameter", key + "." + k + " is required"}
 		}
 		if err := within(ports, k, 1, 65535); err != nil {
-			return invalid("%s: %s", key, err.(*Error).Message)
+			return inside(key, err)
 		}
 	}
 	if low, high := wholeOr(ports, "min", 0), wholeOr(ports, "max", 0); low > high {
@@ -190,7 +190,7 @@ func checkGroups(s *state, ids []string) error {
 		return invalid("a VNIC can be in at most %d network security groups, got %d", maxGroupsPerVNIC, len(ids))
 	}
 	for _, id := range ids {
-		if _, ok := s.get(tokenGroup, id); !ok {
+		if _, ok := s.get(typeGroup, id); !ok {
 			return notFound(id)
 		}
 	}
@@ -200,7 +200,7 @@ func checkGroups(s *state, ids []string) error {
 // addresses of an instance's VNIC, the primary one first.
 func (s *state) addresses(i *instance) []netip.Addr {
 	out := []netip.Addr{netip.MustParseAddr(i.Address)}
-	for _, r := range s.of(tokenPrivateIP) {
+	for _, r := range s.of(typePrivateIP) {
 		if r.VNIC == i.VNIC && r.State != terminating {
 			out = append(out, netip.MustParseAddr(r.Address))
 		}
@@ -216,7 +216,7 @@ func (s *state) members(group string) []netip.Addr {
 			out = append(out, s.addresses(i)...)
 		}
 	}
-	for _, r := range s.of(tokenBalancer) {
+	for _, r := range s.of(typeBalancer) {
 		if slices.Contains(strs(r.In, "networkSecurityGroupIds"), group) {
 			out = append(out, netip.MustParseAddr(r.Address))
 		}
@@ -227,7 +227,7 @@ func (s *state) members(group string) []netip.Addr {
 // rules resolves the groups of a VNIC into what the machine filters by. The
 // subnets' own security lists are empty, so what no group admits is closed.
 func (s *state) rules(groups []string) (ingress, egress []Rule) {
-	for _, r := range s.of(tokenRule) {
+	for _, r := range s.of(typeRule) {
 		if r.Invalid || r.State == terminating || !slices.Contains(groups, str(r.In, "networkSecurityGroupId")) {
 			continue
 		}

@@ -51,9 +51,9 @@ func TestRuleRefusals(t *testing.T) {
 		{with(ok, "tcpOptions", ports(9, 8)), 400, "greater than max"},
 		{with(ok, "tcpOptions", ports(9, nil)), 400, "max is required"},
 	} {
-		l.refused(tokenRule, c.in, c.status, c.message)
+		l.refused(typeRule, c.in, c.status, c.message)
 	}
-	id, out := l.create(tokenRule, ok)
+	id, out := l.create(typeRule, ok)
 	assert.Assert(t, len(id) > 0 && out["isValid"] == true)
 	assert.Equal(t, out["sourceType"], "CIDR_BLOCK")
 }
@@ -61,9 +61,9 @@ func TestRuleRefusals(t *testing.T) {
 func TestRulesReachTheMachineResolved(t *testing.T) {
 	l := newLab(t)
 	nodes, edge := l.group("nodes"), l.group("edge")
-	l.create(tokenRule, ingress(nodes, nodes, 4370, 4370))
-	l.create(tokenRule, ingress(nodes, edge, 8080, 8080))
-	l.create(tokenRule, Props{"networkSecurityGroupId": nodes, "direction": "EGRESS", "protocol": "all", "destination": "0.0.0.0/0"})
+	l.create(typeRule, ingress(nodes, nodes, 4370, 4370))
+	l.create(typeRule, ingress(nodes, edge, 8080, 8080))
+	l.create(typeRule, Props{"networkSecurityGroupId": nodes, "direction": "EGRESS", "protocol": "all", "destination": "0.0.0.0/0"})
 	a := l.instanceOf(l.pool(0, nodes))
 	same(t, l.m.firewall(a.ID), Firewall{
 		Addresses: []netip.Addr{netip.MustParseAddr(a.Address)},
@@ -73,8 +73,8 @@ func TestRulesReachTheMachineResolved(t *testing.T) {
 
 	// A second member and a balancer in the other group: the first one's rules follow.
 	b := l.instanceOf(l.pool(1, nodes))
-	nlb, _ := l.create(tokenBalancer, balancerArgs(edge))
-	out, err := l.Read(context.Background(), tokenBalancer, nlb)
+	nlb, _ := l.create(typeBalancer, balancerArgs(edge))
+	out, err := l.Read(context.Background(), typeBalancer, nlb)
 	assert.NilError(t, err)
 	private := str(subs(out, "ipAddresses")[1], "ipAddress")
 	for _, i := range []instance{a, b} {
@@ -91,12 +91,12 @@ func TestRuleChangesReachRunningInstances(t *testing.T) {
 	g := l.group("nodes")
 	i := l.instanceOf(l.pool(0, g))
 	assert.Equal(t, len(l.m.firewall(i.ID).Ingress), 0)
-	id, _ := l.create(tokenRule, ingress(g, "10.80.0.0/24", 1883, 1884))
+	id, _ := l.create(typeRule, ingress(g, "10.80.0.0/24", 1883, 1884))
 	assert.Equal(t, l.m.firewall(i.ID).Ingress[0].PortMax, 1884)
-	_, err := l.Update(ctx, tokenRule, id, ingress(g, "10.80.0.0/24", 1883, 1883))
+	_, err := l.Update(ctx, typeRule, id, ingress(g, "10.80.0.0/24", 1883, 1883))
 	assert.NilError(t, err)
 	assert.Equal(t, l.m.firewall(i.ID).Ingress[0].PortMax, 1883)
-	assert.NilError(t, l.Delete(ctx, tokenRule, id))
+	assert.NilError(t, l.Delete(ctx, typeRule, id))
 	assert.Equal(t, len(l.m.firewall(i.ID).Ingress), 0)
 }
 
@@ -104,12 +104,12 @@ func TestGroupInUseIsKept(t *testing.T) {
 	l := newLab(t)
 	ctx := context.Background()
 	nodes, other := l.group("nodes"), l.group("other")
-	rule, _ := l.create(tokenRule, ingress(other, nodes, 1, 2))
+	rule, _ := l.create(typeRule, ingress(other, nodes, 1, 2))
 	pool := l.pool(0, nodes)
-	l.isError(l.Delete(ctx, tokenGroup, nodes), 409, "in use by 1 VNICs")
-	assert.NilError(t, l.Delete(ctx, tokenPool, pool))
-	assert.NilError(t, l.Delete(ctx, tokenGroup, nodes))
-	out, err := l.Read(ctx, tokenRule, rule)
+	l.isError(l.Delete(ctx, typeGroup, nodes), 409, "in use by 1 VNICs")
+	assert.NilError(t, l.Delete(ctx, typePool, pool))
+	assert.NilError(t, l.Delete(ctx, typeGroup, nodes))
+	out, err := l.Read(ctx, typeRule, rule)
 	assert.NilError(t, err)
 	assert.Equal(t, out["isValid"], false)
 }
@@ -117,9 +117,9 @@ func TestGroupInUseIsKept(t *testing.T) {
 func TestGroupTakesItsRulesAlong(t *testing.T) {
 	l := newLab(t)
 	g := l.group("nodes")
-	rule, _ := l.create(tokenRule, ingress(g, "10.80.0.0/24", 1, 2))
-	assert.NilError(t, l.Delete(context.Background(), tokenGroup, g))
-	_, err := l.Read(context.Background(), tokenRule, rule)
+	rule, _ := l.create(typeRule, ingress(g, "10.80.0.0/24", 1, 2))
+	assert.NilError(t, l.Delete(context.Background(), typeGroup, g))
+	_, err := l.Read(context.Background(), typeRule, rule)
 	l.isError(err, 404, rule)
-	l.refused(tokenGroup, Props{"compartmentId": CompartmentID, "vcnId": "ocid1.vcn.oc1.lab-1.no"}, 404, "vcn")
+	l.refused(typeGroup, Props{"compartmentId": CompartmentID, "vcnId": "ocid1.vcn.oc1.lab-1.no"}, 404, "vcn")
 }

@@ -31,8 +31,8 @@ type probe struct {
 // probes are the checks of all backends by id.
 func (s *state) probes() map[string]probe {
 	out := map[string]probe{}
-	for _, set := range s.of(tokenBackendSet) {
-		nlb, ok := s.get(tokenBalancer, parentOf(set))
+	for _, set := range s.of(typeBackendSet) {
+		nlb, ok := s.get(typeBalancer, parentOf(set))
 		if !ok || set.State != active {
 			continue
 		}
@@ -82,7 +82,7 @@ func (c *Cloud) check(ctx context.Context, p probe) string {
 // down and up alike.
 func (c *Cloud) record(p probe, result string) (changed bool, err error) {
 	err = c.change(func(s *state) error {
-		b, ok := s.get(tokenBackend, p.backend)
+		b, ok := s.get(typeBackend, p.backend)
 		if !ok {
 			delete(c.streaks, p.backend)
 			return errNothing

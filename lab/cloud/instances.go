@@ -101,7 +101,7 @@ func (c *Cloud) end(ctx context.Context, id string) error {
 				a.State = detached
 			}
 		}
-		for _, r := range s.of(tokenPrivateIP) {
+		for _, r := range s.of(typePrivateIP) {
 			if r.VNIC == i.VNIC {
 				r.VNIC = ""
 			}

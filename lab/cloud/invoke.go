@@ -49,7 +49,7 @@ var functions = map[string]func(s *state, args Props) (Props, error){
 			return nil, notFound(c)
 		}
 		pool := str(args, "instancePoolId")
-		if _, ok := s.get(tokenPool, pool); !ok {
+		if _, ok := s.get(typePool, pool); !ok {
 			return nil, notFound(pool)
 		}
 		out := []any{}
@@ -68,7 +68,7 @@ var functions = map[string]func(s *state, args Props) (Props, error){
 	},
 	getBackendSetHealth: func(s *state, args Props) (Props, error) {
 		nlb, name := str(args, "networkLoadBalancerId"), str(args, "backendSetName")
-		if _, ok := s.child(tokenBackendSet, nlb, "", name); !ok {
+		if _, ok := s.child(typeBackendSet, nlb, "", name); !ok {
 			return nil, notFound("backend set " + name + " of " + nlb)
 		}
 		backends := s.backends(nlb, name)
@@ -86,7 +86,7 @@ var functions = map[string]func(s *state, args Props) (Props, error){
 	},
 	getBackendHealth: func(s *state, args Props) (Props, error) {
 		nlb, set, name := str(args, "networkLoadBalancerId"), str(args, "backendSetName"), str(args, "backendName")
-		b, ok := s.child(tokenBackend, nlb, set, name)
+		b, ok := s.child(typeBackend, nlb, set, name)
 		if !ok {
 			return nil, notFound("backend " + name + " of backend set " + set + " of " + nlb)
 		}

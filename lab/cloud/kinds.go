@@ -4,18 +4,18 @@ import "context"
 
 // Resource tokens, as pulumi-oci spells them.
 const (
-	tokenVolume           = "oci:Core/volume:Volume"
-	tokenBackupAssignment = "oci:Core/volumeBackupPolicyAssignment:VolumeBackupPolicyAssignment"
-	tokenPrivateIP        = "oci:Core/privateIp:PrivateIp"
-	tokenConfiguration    = "oci:Core/instanceConfiguration:InstanceConfiguration"
-	tokenPool             = "oci:Core/instancePool:InstancePool"
-	tokenGroup            = "oci:Core/networkSecurityGroup:NetworkSecurityGroup"
-	tokenRule             = "oci:Core/networkSecurityGroupSecurityRule:NetworkSecurityGroupSecurityRule"
-	tokenBalancer         = "oci:NetworkLoadBalancer/networkLoadBalancer:NetworkLoadBalancer"
-	tokenBackendSet       = "oci:NetworkLoadBalancer/backendSet:BackendSet"
-	tokenBackend          = "oci:NetworkLoadBalancer/backend:Backend"
-	tokenListener         = "oci:NetworkLoadBalancer/listener:Listener"
-	tokenRrset            = "oci:Dns/rrset:Rrset"
+	typeVolume           = "oci:Core/volume:Volume"
+	typeBackupAssignment = "oci:Core/volumeBackupPolicyAssignment:VolumeBackupPolicyAssignment" //nolint:gosec // a resource type, no credential
+	typePrivateIP        = "oci:Core/privateIp:PrivateIp"
+	typeConfiguration    = "oci:Core/instanceConfiguration:InstanceConfiguration"
+	typePool             = "oci:Core/instancePool:InstancePool"
+	typeGroup            = "oci:Core/networkSecurityGroup:NetworkSecurityGroup"
+	typeRule             = "oci:Core/networkSecurityGroupSecurityRule:NetworkSecurityGroupSecurityRule"
+	typeBalancer         = "oci:NetworkLoadBalancer/networkLoadBalancer:NetworkLoadBalancer"
+	typeBackendSet       = "oci:NetworkLoadBalancer/backendSet:BackendSet"
+	typeBackend          = "oci:NetworkLoadBalancer/backend:Backend"
+	typeListener         = "oci:NetworkLoadBalancer/listener:Listener"
+	typeRrset            = "oci:Dns/rrset:Rrset"
 )
 
 // kind is what the cloud knows about one token. The functions that take a state
@@ -53,17 +53,17 @@ var kinds map[string]kind
 
 func init() {
 	kinds = map[string]kind{
-		tokenVolume:           volumeKind,
-		tokenBackupAssignment: backupAssignmentKind,
-		tokenPrivateIP:        privateIPKind,
-		tokenConfiguration:    configurationKind,
-		tokenPool:             poolKind,
-		tokenGroup:            groupKind,
-		tokenRule:             ruleKind,
-		tokenBalancer:         balancerKind,
-		tokenBackendSet:       backendSetKind,
-		tokenBackend:          backendKind,
-		tokenListener:         listenerKind,
-		tokenRrset:            rrsetKind,
+		typeVolume:           volumeKind,
+		typeBackupAssignment: backupAssignmentKind,
+		typePrivateIP:        privateIPKind,
+		typeConfiguration:    configurationKind,
+		typePool:             poolKind,
+		typeGroup:            groupKind,
+		typeRule:             ruleKind,
+		typeBalancer:         balancerKind,
+		typeBackendSet:       backendSetKind,
+		typeBackend:          backendKind,
+		typeListener:         listenerKind,
+		typeRrset:            rrsetKind,
 	}
 }

@@ -44,18 +44,18 @@ type timing struct{ create, update, remove float64 }
 var realTimings = map[string]timing{
 	// Assumption: PROVISIONING lasts about ten seconds, whatever the size; the
 	// provider polls. Growing online takes as long.
-	tokenVolume: {11, 11, 5},
+	typeVolume: {11, 11, 5},
 	// Assumption: one call, no work request.
-	tokenBackupAssignment: {1, 1, 1},
+	typeBackupAssignment: {1, 1, 1},
 	// Assumption: one call. Same for everything of the virtual network; a subnet or
 	// VCN takes 2 s in the log of turbot/steampipe-plugin-oci#224.
-	tokenPrivateIP: {2, 2, 2},
-	tokenGroup:     {2, 2, 2},
-	tokenRule:      {1, 1, 1},
+	typePrivateIP: {2, 2, 2},
+	typeGroup:     {2, 2, 2},
+	typeRule:      {1, 1, 1},
 	// Assumption: one call.
-	tokenConfiguration: {1, 1, 1},
+	typeConfiguration: {1, 1, 1},
 	// Assumption: what a pool adds to its instances' launch (its own state is polled).
-	tokenPool: {15, 10, 15},
+	typePool: {15, 10, 15},
 	// Assumption: 60 to 90 s until a flexible VM of a pool is RUNNING.
 	LaunchInstance: {75, 0, 0},
 	// Assumption: shutdown plus removal of the boot volume.
@@ -68,15 +68,15 @@ var realTimings = map[string]timing{
 	AssignAddress: {3, 0, 0},
 	// Log: 21 s for an empty balancer (turbot/steampipe-plugin-oci#224); busy regions
 	// and public addresses take minutes, so the middle is taken.
-	tokenBalancer: {60, 15, 45},
+	typeBalancer: {60, 15, 45},
 	// Assumption: each child is a work request of 10 to 15 s, during which the
 	// balancer is UPDATING (terraform-provider-oci#1456 shows that state; #1593 shows
 	// several of them waiting in a row for minutes).
-	tokenBackendSet: {12, 12, 12},
-	tokenBackend:    {12, 12, 12},
-	tokenListener:   {12, 12, 12},
+	typeBackendSet: {12, 12, 12},
+	typeBackend:    {12, 12, 12},
+	typeListener:   {12, 12, 12},
 	// Assumption: the record set is accepted at once and served seconds later.
-	tokenRrset: {4, 4, 4},
+	typeRrset: {4, 4, 4},
 }
 
 // Of is the time that an operation takes; 0 for what the table does not hold.

@@ -36,7 +36,7 @@ func TestEveryTokenHasALatency(t *testing.T) {
 			assert.Equal(t, Latency{}.Of(token, op), time.Duration(0))
 		}
 	}
-	assert.Equal(t, LatencyOCI(0.1).Of(tokenBalancer, OpCreate), 6*time.Second)
+	assert.Equal(t, LatencyOCI(0.1).Of(typeBalancer, OpCreate), 6*time.Second)
 	assert.Equal(t, LatencyOCI(1).Of("no such thing", OpCreate), time.Duration(0))
 }
 
@@ -49,23 +49,23 @@ func TestOperationsTakeTheirTime(t *testing.T) {
 		return clock.Now().Sub(before)
 	}
 	lat := LatencyOCI(1)
-	assert.Equal(t, took(func() { l.create(tokenVolume, volumeArgs(0)) }), lat.Of(tokenVolume, OpCreate))
-	assert.Equal(t, took(func() { l.create(tokenBalancer, balancerArgs()) }), lat.Of(tokenBalancer, OpCreate))
-	cfg, _ := l.create(tokenConfiguration, configurationArgs(0))
+	assert.Equal(t, took(func() { l.create(typeVolume, volumeArgs(0)) }), lat.Of(typeVolume, OpCreate))
+	assert.Equal(t, took(func() { l.create(typeBalancer, balancerArgs()) }), lat.Of(typeBalancer, OpCreate))
+	cfg, _ := l.create(typeConfiguration, configurationArgs(0))
 	var pool string
-	assert.Equal(t, took(func() { pool, _ = l.create(tokenPool, poolArgs(0, cfg)) }),
-		lat.Of(tokenPool, OpCreate)+lat.Of(LaunchInstance, OpCreate))
+	assert.Equal(t, took(func() { pool, _ = l.create(typePool, poolArgs(0, cfg)) }),
+		lat.Of(typePool, OpCreate)+lat.Of(LaunchInstance, OpCreate))
 	i := l.instanceOf(pool)
 	assert.Equal(t, took(func() { l.Metadata(i.ID, "/opc/v2/instance/") }), lat.Of(BootInstance, OpCreate), "the guest boots")
 	assert.Equal(t, took(func() { l.Metadata(i.ID, "/opc/v2/instance/") }), time.Duration(0), "and has booted then")
-	assert.Equal(t, took(func() { assert.NilError(t, l.Delete(context.Background(), tokenPool, pool)) }),
-		lat.Of(tokenPool, OpDelete)+lat.Of(TerminateInstance, OpDelete))
+	assert.Equal(t, took(func() { assert.NilError(t, l.Delete(context.Background(), typePool, pool)) }),
+		lat.Of(typePool, OpDelete)+lat.Of(TerminateInstance, OpDelete))
 }
 
 func TestLatencyEndsWithItsCaller(t *testing.T) {
 	l := openLab(t, t.TempDir(), newFake(), Options{Latency: LatencyOCI(100)})
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 	defer cancel()
-	_, _, err := l.Create(ctx, tokenVolume, volumeArgs(0))
+	_, _, err := l.Create(ctx, typeVolume, volumeArgs(0))
 	assert.Assert(t, errors.Is(err, context.DeadlineExceeded), err)
 }

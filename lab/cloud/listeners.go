@@ -5,7 +5,7 @@ var listenerKind = kind{
 	balancer: parentOf,
 	id:       func(r *resource) string { return "networkLoadBalancers/" + parentOf(r) + "/listeners/" + childName(r) },
 	check: func(s *state, id string, in, old Props) error {
-		if err := checkChild(s, tokenListener, id, in, old); err != nil {
+		if err := checkChild(s, typeListener, id, in, old); err != nil {
 			return err
 		}
 		if err := need(in, "defaultBackendSetName", "protocol"); err != nil {
@@ -22,7 +22,7 @@ var listenerKind = kind{
 		}
 		nlb := str(in, "networkLoadBalancerId")
 		if set := str(in, "defaultBackendSetName"); set != "" {
-			if _, ok := s.child(tokenBackendSet, nlb, "", set); !ok {
+			if _, ok := s.child(typeBackendSet, nlb, "", set); !ok {
 				return notFound("backend set " + set + " of " + nlb)
 			}
 		}
@@ -37,7 +37,7 @@ var listenerKind = kind{
 		if err := within(in, "tcpIdleTimeout", minIdleSeconds, maxIdleSeconds); err != nil {
 			return err
 		}
-		for _, l := range s.of(tokenListener) {
+		for _, l := range s.of(typeListener) {
 			if parentOf(l) == nlb && l.ID != id && wholeOr(l.In, "port", 0) == wholeOr(in, "port", 0) {
 				return conflict("Port %d is used by listener %s already", wholeOr(in, "port", 0), childName(l))
 			}

@@ -96,7 +96,7 @@ func (s *state) firewalls() map[string]Firewall {
 // balancers as the gateway is to serve them.
 func (s *state) balancers() []Balancer {
 	out := []Balancer{}
-	for _, r := range s.of(tokenBalancer) {
+	for _, r := range s.of(typeBalancer) {
 		if r.State != active {
 			continue
 		}
@@ -105,11 +105,11 @@ func (s *state) balancers() []Balancer {
 			b.Public = netip.MustParseAddr(r.Public)
 		}
 		b.Ingress, _ = s.rules(strs(r.In, "networkSecurityGroupIds"))
-		for _, l := range s.of(tokenListener) {
+		for _, l := range s.of(typeListener) {
 			if parentOf(l) != r.ID || l.State != active {
 				continue
 			}
-			set, ok := s.child(tokenBackendSet, r.ID, "", str(l.In, "defaultBackendSetName"))
+			set, ok := s.child(typeBackendSet, r.ID, "", str(l.In, "defaultBackendSetName"))
 			if !ok {
 				continue
 			}

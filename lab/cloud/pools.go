@@ -20,7 +20,7 @@ var poolKind = kind{
 			return err
 		}
 		cfg := str(in, "instanceConfigurationId")
-		if _, ok := s.get(tokenConfiguration, cfg); !ok {
+		if _, ok := s.get(typeConfiguration, cfg); !ok {
 			return notFound(cfg)
 		}
 		if _, present, err := whole(in, "size"); err != nil {
@@ -44,7 +44,7 @@ var poolKind = kind{
 			}
 			id := placementSubnet(p)
 			if id == "" {
-				r, _ := s.get(tokenConfiguration, cfg)
+				r, _ := s.get(typeConfiguration, cfg)
 				id = str(sub(sub(sub(r.In, "instanceDetails"), "launchDetails"), "createVnicDetails"), "subnetId")
 			}
 			if _, ok := findSubnet(id); !ok {

@@ -15,7 +15,7 @@ import (
 func TestPoolLaunchesItsInstance(t *testing.T) {
 	l := newLab(t)
 	pool := l.pool(1)
-	out, err := l.Read(context.Background(), tokenPool, pool)
+	out, err := l.Read(context.Background(), typePool, pool)
 	assert.NilError(t, err)
 	assert.Equal(t, out["state"], "RUNNING")
 	assert.Equal(t, out["size"], 1.0)
@@ -32,24 +32,24 @@ func TestPoolLaunchesItsInstance(t *testing.T) {
 
 func TestPoolNamesAsOCIDoes(t *testing.T) {
 	l := newLab(t)
-	cfg, _ := l.create(tokenConfiguration, configurationArgs(0))
+	cfg, _ := l.create(typeConfiguration, configurationArgs(0))
 	// The configuration's own displayName is ignored.
-	id, _ := l.create(tokenPool, with(poolArgs(0, cfg), "instanceDisplayNameFormatter", nil))
+	id, _ := l.create(typePool, with(poolArgs(0, cfg), "instanceDisplayNameFormatter", nil))
 	assert.Assert(t, regexp.MustCompile(`^inst-[a-z2-7]{5}-emqx-lab-0$`).MatchString(l.instanceOf(id).Name), l.instanceOf(id).Name)
-	id, _ = l.create(tokenPool, with(poolArgs(0, cfg), "instanceDisplayNameFormatter", "n-${launchCount}"))
+	id, _ = l.create(typePool, with(poolArgs(0, cfg), "instanceDisplayNameFormatter", "n-${launchCount}"))
 	assert.Equal(t, l.instanceOf(id).Name, "n-1")
 }
 
 func TestPoolSpreadsOverAvailabilityDomains(t *testing.T) {
 	l := newLab(t)
-	cfg, _ := l.create(tokenConfiguration, configurationArgs(0))
+	cfg, _ := l.create(typeConfiguration, configurationArgs(0))
 	in := poolArgs(0, cfg)
 	in["size"] = 4
 	in["placementConfigurations"] = []any{
 		Props{"availabilityDomain": "LAB:AD-1", "primarySubnetId": PrivateSubnet},
 		Props{"availabilityDomain": "LAB:AD-3", "primaryVnicSubnets": Props{"subnetId": PrivateSubnet}},
 	}
-	id, out := l.create(tokenPool, in)
+	id, out := l.create(typePool, in)
 	assert.Equal(t, out["actualSize"], 4.0)
 	count := map[string]int{}
 	for _, i := range l.Snapshot().Instances {
@@ -57,7 +57,7 @@ func TestPoolSpreadsOverAvailabilityDomains(t *testing.T) {
 	}
 	assert.DeepEqual(t, count, map[string]int{"LAB:AD-1": 2, "LAB:AD-3": 2})
 
-	out, err := l.Update(context.Background(), tokenPool, id, with(in, "size", 1))
+	out, err := l.Update(context.Background(), typePool, id, with(in, "size", 1))
 	assert.NilError(t, err)
 	assert.Equal(t, out["actualSize"], 1.0)
 	assert.Equal(t, len(l.m.alive), 1)
@@ -75,14 +75,14 @@ func maxSeq(l *lab) (n int) {
 
 func TestPoolRefusals(t *testing.T) {
 	l := newLab(t)
-	cfg, _ := l.create(tokenConfiguration, configurationArgs(0))
+	cfg, _ := l.create(typeConfiguration, configurationArgs(0))
 	in := poolArgs(0, cfg)
-	l.refused(tokenPool, with(in, "instanceConfigurationId", "ocid1.instanceconfiguration.oc1.lab-1.no"), 404, "lab-1.no")
-	l.refused(tokenPool, with(in, "size", nil), 400, "size is required")
-	l.refused(tokenPool, with(in, "size", 1.5), 400, "whole number")
-	l.refused(tokenPool, with(in, "placementConfigurations", []any{}), 400, "placementConfigurations")
-	l.refused(tokenPool, with(in, "placementConfigurations", []any{Props{"availabilityDomain": "AD-1"}}), 400, "AD-1")
-	l.refused(tokenPool, with(in, "placementConfigurations",
+	l.refused(typePool, with(in, "instanceConfigurationId", "ocid1.instanceconfiguration.oc1.lab-1.no"), 404, "lab-1.no")
+	l.refused(typePool, with(in, "size", nil), 400, "size is required")
+	l.refused(typePool, with(in, "size", 1.5), 400, "whole number")
+	l.refused(typePool, with(in, "placementConfigurations", []any{}), 400, "placementConfigurations")
+	l.refused(typePool, with(in, "placementConfigurations", []any{Props{"availabilityDomain": "AD-1"}}), 400, "AD-1")
+	l.refused(typePool, with(in, "placementConfigurations",
 		[]any{Props{"availabilityDomain": "LAB:AD-1", "primarySubnetId": "ocid1.subnet.oc1.lab-1.no"}}), 404, "lab-1.no")
 	assert.Equal(t, l.m.calls["launch"], 0)
 }
@@ -90,21 +90,21 @@ func TestPoolRefusals(t *testing.T) {
 func TestConfigurationIsImmutableAndHeldByItsPool(t *testing.T) {
 	l := newLab(t)
 	ctx := context.Background()
-	cfg, out := l.create(tokenConfiguration, configurationArgs(0))
+	cfg, out := l.create(typeConfiguration, configurationArgs(0))
 	assert.DeepEqual(t, out["instanceDetails"], clone(configurationArgs(0))["instanceDetails"])
-	pool, _ := l.create(tokenPool, poolArgs(0, cfg))
-	_, err := l.Update(ctx, tokenConfiguration, cfg, configurationArgs(1))
+	pool, _ := l.create(typePool, poolArgs(0, cfg))
+	_, err := l.Update(ctx, typeConfiguration, cfg, configurationArgs(1))
 	l.isError(err, 400, "cannot be changed")
-	l.isError(l.Delete(ctx, tokenConfiguration, cfg), 409, "in use by instance pool "+pool)
+	l.isError(l.Delete(ctx, typeConfiguration, cfg), 409, "in use by instance pool "+pool)
 
 	// A new configuration for the pool leaves what runs alone.
 	before := l.instanceOf(pool)
-	next, _ := l.create(tokenConfiguration, configurationArgs(0))
-	_, err = l.Update(ctx, tokenPool, pool, poolArgs(0, next))
+	next, _ := l.create(typeConfiguration, configurationArgs(0))
+	_, err = l.Update(ctx, typePool, pool, poolArgs(0, next))
 	assert.NilError(t, err)
 	assert.Equal(t, l.instanceOf(pool).ID, before.ID)
 	assert.Equal(t, l.instanceOf(pool).Config, cfg)
-	assert.NilError(t, l.Delete(ctx, tokenConfiguration, cfg))
+	assert.NilError(t, l.Delete(ctx, typeConfiguration, cfg))
 }
 
 func TestConfigurationRefusals(t *testing.T) {
@@ -115,13 +115,13 @@ func TestConfigurationRefusals(t *testing.T) {
 		d["launchDetails"] = with(sub(d, "launchDetails"), kv...)
 		return in
 	}
-	l.refused(tokenConfiguration, with(configurationArgs(0), "instanceDetails", nil), 400, "instanceDetails is required")
-	l.refused(tokenConfiguration, launch("shape", nil), 400, "shape is required")
-	l.refused(tokenConfiguration, launch("sourceDetails", Props{"sourceType": "image", "imageId": "ocid1.image.oc1..no"}), 404, "image")
-	l.refused(tokenConfiguration, launch("metadata", Props{"user_data": "#!/bin/bash"}), 400, "base64")
-	l.refused(tokenConfiguration, launch("metadata", Props{"user_data": strings.Repeat("AAAA", 8100)}), 400, "32000 bytes")
-	l.refused(tokenConfiguration, launch("createVnicDetails", Props{"nsgIds": []any{"ocid1.networksecuritygroup.oc1.lab-1.no"}}), 404, "no")
-	l.refused(tokenConfiguration, launch("createVnicDetails", Props{"subnetId": PrivateSubnet, "assignPublicIp": true}), 400, "prohibits public")
+	l.refused(typeConfiguration, with(configurationArgs(0), "instanceDetails", nil), 400, "instanceDetails is required")
+	l.refused(typeConfiguration, launch("shape", nil), 400, "shape is required")
+	l.refused(typeConfiguration, launch("sourceDetails", Props{"sourceType": "image", "imageId": "ocid1.image.oc1..no"}), 404, "image")
+	l.refused(typeConfiguration, launch("metadata", Props{"user_data": "#!/bin/bash"}), 400, "base64")
+	l.refused(typeConfiguration, launch("metadata", Props{"user_data": strings.Repeat("AAAA", 8100)}), 400, "32000 bytes")
+	l.refused(typeConfiguration, launch("createVnicDetails", Props{"nsgIds": []any{"ocid1.networksecuritygroup.oc1.lab-1.no"}}), 404, "no")
+	l.refused(typeConfiguration, launch("createVnicDetails", Props{"subnetId": PrivateSubnet, "assignPublicIp": true}), 400, "prohibits public")
 }
 
 func TestDeadInstanceIsRelaunchedElsewhere(t *testing.T) {
@@ -157,7 +157,7 @@ func TestDeadInstancesAreRelaunchedAfterARestart(t *testing.T) {
 func TestLiveInstancesAreKeptOverARestart(t *testing.T) {
 	l := newLab(t)
 	g := l.group("nodes")
-	l.create(tokenRule, ingress(g, "10.80.9.0/24", 22, 22))
+	l.create(typeRule, ingress(g, "10.80.9.0/24", 22, 22))
 	pool := l.pool(0, g)
 	old := l.instanceOf(pool)
 	l = l.restart()
@@ -171,12 +171,12 @@ func TestLiveInstancesAreKeptOverARestart(t *testing.T) {
 
 func TestFailedLaunchIsSaidAndTakenOver(t *testing.T) {
 	l := newLab(t)
-	cfg, _ := l.create(tokenConfiguration, configurationArgs(0))
+	cfg, _ := l.create(typeConfiguration, configurationArgs(0))
 	l.m.set(func() { l.m.fail["launch"] = errors.New("no memory left") })
-	l.refused(tokenPool, poolArgs(0, cfg), 500, "no memory left")
+	l.refused(typePool, poolArgs(0, cfg), 500, "no memory left")
 	assert.Equal(t, len(l.Snapshot().Unclaimed), 1)
 	l.m.set(func() { l.m.fail = map[string]error{} })
-	id, out := l.create(tokenPool, poolArgs(0, cfg))
+	id, out := l.create(typePool, poolArgs(0, cfg))
 	assert.Equal(t, out["state"], "RUNNING")
 	assert.Equal(t, l.instanceOf(id).State, running)
 	assert.Equal(t, len(l.m.alive), 1)
@@ -186,11 +186,11 @@ func TestFailedLaunchIsSaidAndTakenOver(t *testing.T) {
 // the launch, and the next Create gets that pool.
 func TestCutOffLaunchIsFinished(t *testing.T) {
 	l := newLab(t)
-	cfg, _ := l.create(tokenConfiguration, configurationArgs(0))
+	cfg, _ := l.create(typeConfiguration, configurationArgs(0))
 	l.m.block["launch"] = make(chan struct{})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
-	go func() { _, _, err := l.Create(ctx, tokenPool, poolArgs(0, cfg)); done <- err }()
+	go func() { _, _, err := l.Create(ctx, typePool, poolArgs(0, cfg)); done <- err }()
 	l.eventually("the launch began", func() bool { l.m.mu.Lock(); defer l.m.mu.Unlock(); return l.m.calls["launch"] == 1 })
 	cancel()
 	assert.Assert(t, <-done != nil)
@@ -198,7 +198,7 @@ func TestCutOffLaunchIsFinished(t *testing.T) {
 	l.m.set(func() { l.m.block = map[string]chan struct{}{} })
 	l.run()
 	l.eventually("the instance runs", func() bool { s := l.Snapshot(); return len(s.Instances) == 1 && s.Instances[0].State == running })
-	id, _ := l.create(tokenPool, poolArgs(0, cfg))
+	id, _ := l.create(typePool, poolArgs(0, cfg))
 	assert.Equal(t, len(l.Snapshot().Instances), 1)
 	assert.Equal(t, l.instanceOf(id).Seq, maxSeq(l))
 }
@@ -206,19 +206,19 @@ func TestCutOffLaunchIsFinished(t *testing.T) {
 func TestPoolDeleteEndsItsInstances(t *testing.T) {
 	l := newLab(t)
 	pool := l.pool(0)
-	vol, _ := l.create(tokenVolume, volumeArgs(0))
+	vol, _ := l.create(typeVolume, volumeArgs(0))
 	i := l.instanceOf(pool)
 	_, err := l.attach(context.Background(), i.ID, vol, "", "paravirtualized", "")
 	assert.NilError(t, err)
-	l.isError(l.Delete(context.Background(), tokenVolume, vol), 409, "attached to instance "+i.ID)
+	l.isError(l.Delete(context.Background(), typeVolume, vol), 409, "attached to instance "+i.ID)
 
-	assert.NilError(t, l.Delete(context.Background(), tokenPool, pool))
+	assert.NilError(t, l.Delete(context.Background(), typePool, pool))
 	assert.Equal(t, len(l.m.alive), 0)
 	assert.Equal(t, len(l.m.tied), 0)
 	assert.Equal(t, len(l.Snapshot().Instances), 0)
-	_, err = l.Read(context.Background(), tokenPool, pool)
+	_, err = l.Read(context.Background(), typePool, pool)
 	assert.Assert(t, errors.Is(err, ErrNotFound))
-	assert.NilError(t, l.Delete(context.Background(), tokenVolume, vol))
+	assert.NilError(t, l.Delete(context.Background(), typeVolume, vol))
 	assert.Equal(t, len(l.m.volumes), 0)
 }
 
@@ -226,7 +226,7 @@ func TestCutOffPoolDeleteIsFinishedByRun(t *testing.T) {
 	l := newLab(t)
 	pool := l.pool(0)
 	l.m.set(func() { l.m.fail["terminate"] = errors.New("busy") })
-	assert.ErrorContains(t, l.Delete(context.Background(), tokenPool, pool), "busy")
+	assert.ErrorContains(t, l.Delete(context.Background(), typePool, pool), "busy")
 	l = l.restart()
 	l.m.set(func() { l.m.fail = map[string]error{} })
 	l.run()

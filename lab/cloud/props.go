@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"encoding/json"
+	"errors"
 	"reflect"
 	"strconv"
 	"strings"
@@ -119,6 +120,15 @@ func within(p Props, key string, low, high int) error {
 		err = invalid("%s must be between %d and %d, got %d", key, low, high, n)
 	}
 	return err
+}
+
+// inside says in which sub-object a refused property is.
+func inside(where string, err error) error {
+	var e *Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	return &Error{e.Status, e.Code, where + "." + e.Message}
 }
 
 // need checks that string properties are there.

@@ -77,7 +77,7 @@ func (c *Cloud) poke() {
 func (c *Cloud) tend(ctx context.Context) error {
 	var ids, ending []string
 	c.read(func(s *state) {
-		for _, r := range s.of(tokenPool) {
+		for _, r := range s.of(typePool) {
 			if c.inflight[r.ID] {
 				continue
 			}
@@ -113,7 +113,7 @@ func (c *Cloud) tend(ctx context.Context) error {
 		return err
 	}
 	for _, id := range ending {
-		if err := c.finishDelete(ctx, kinds[tokenPool], id); err != nil {
+		if err := c.finishDelete(ctx, kinds[typePool], id); err != nil {
 			return err
 		}
 	}
@@ -126,7 +126,7 @@ func (c *Cloud) reassert(ctx context.Context) error {
 	var volumes, deletions []*resource
 	var ties []attachment
 	c.read(func(s *state) {
-		for _, r := range s.of(tokenVolume) {
+		for _, r := range s.of(typeVolume) {
 			copied := *r
 			switch {
 			case c.inflight[r.ID]:
@@ -138,7 +138,7 @@ func (c *Cloud) reassert(ctx context.Context) error {
 		}
 		for id, r := range s.Resources {
 			// All other kinds live in the records alone, so a deletion only has to end.
-			if r.State == terminating && !c.inflight[id] && r.Token != tokenVolume && r.Token != tokenPool {
+			if r.State == terminating && !c.inflight[id] && r.Token != typeVolume && r.Token != typePool {
 				copied := *r
 				deletions = append(deletions, &copied)
 			}
@@ -169,7 +169,7 @@ func (c *Cloud) reassert(ctx context.Context) error {
 		// What waited for nothing but the clock is as usable as it gets; whether a
 		// caller takes it over is another matter (Acked).
 		for id, r := range s.Resources {
-			if !c.inflight[id] && r.Token != tokenPool && r.State == kinds[r.Token].starting {
+			if !c.inflight[id] && r.Token != typePool && r.State == kinds[r.Token].starting {
 				r.State = kinds[r.Token].ready
 			}
 		}

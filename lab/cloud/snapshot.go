@@ -93,19 +93,19 @@ func (c *Cloud) Snapshot() Snapshot {
 		byVNIC[i.VNIC] = i.ID
 		out.Instances = append(out.Instances, status)
 	}
-	for _, r := range s.of(tokenVolume) {
+	for _, r := range s.of(typeVolume) {
 		v := VolumeStatus{ID: r.ID, Name: nameOf(r), SizeGB: volumeGB(r.In), AvailabilityDomain: str(r.In, "availabilityDomain"), State: r.State}
 		if a := s.attachmentOf(r.ID); a != nil {
 			v.Instance, v.Device = a.Instance, a.Device
 		}
 		out.Volumes = append(out.Volumes, v)
 	}
-	for _, r := range s.of(tokenPrivateIP) {
+	for _, r := range s.of(typePrivateIP) {
 		out.Addresses = append(out.Addresses, AddressStatus{ID: r.ID, Name: nameOf(r), Address: r.Address, Instance: byVNIC[r.VNIC]})
 	}
-	for _, r := range s.of(tokenBalancer) {
+	for _, r := range s.of(typeBalancer) {
 		b := BalancerStatus{ID: r.ID, Name: str(r.In, "displayName"), State: r.State, Public: r.Public, Private: r.Address}
-		for _, set := range s.of(tokenBackendSet) {
+		for _, set := range s.of(typeBackendSet) {
 			if parentOf(set) == r.ID {
 				b.Sets = append(b.Sets, s.setStatus(set))
 			}
@@ -123,7 +123,7 @@ func (c *Cloud) Snapshot() Snapshot {
 func (s *state) setStatus(set *resource) SetStatus {
 	backends := s.backends(parentOf(set), childName(set))
 	out := SetStatus{Name: childName(set), Health: setHealth(backends)}
-	for _, l := range s.of(tokenListener) {
+	for _, l := range s.of(typeListener) {
 		if parentOf(l) == parentOf(set) && str(l.In, "defaultBackendSetName") == out.Name {
 			out.Ports = append(out.Ports, wholeOr(l.In, "port", 0))
 		}

@@ -45,7 +45,7 @@ var volumeKind = kind{
 	realize: func(ctx context.Context, c *Cloud, id string) error {
 		size := 0
 		c.read(func(s *state) {
-			if r, ok := s.get(tokenVolume, id); ok {
+			if r, ok := s.get(typeVolume, id); ok {
 				size = volumeGB(r.In)
 			}
 		})
@@ -75,7 +75,7 @@ var volumeKind = kind{
 			}
 		}
 		for id, o := range s.Resources {
-			if o.Token == tokenBackupAssignment && str(o.In, "assetId") == r.ID {
+			if o.Token == typeBackupAssignment && str(o.In, "assetId") == r.ID {
 				delete(s.Resources, id)
 			}
 		}
@@ -121,13 +121,13 @@ var backupAssignmentKind = kind{
 			return invalid("a backup policy assignment cannot be changed")
 		}
 		asset := str(in, "assetId")
-		if _, ok := s.get(tokenVolume, asset); !ok {
+		if _, ok := s.get(typeVolume, asset); !ok {
 			return notFound(asset)
 		}
 		if p := str(in, "policyId"); !strings.HasPrefix(p, "ocid1.volumebackuppolicy.") {
 			return notFound(p)
 		}
-		for _, r := range s.of(tokenBackupAssignment) {
+		for _, r := range s.of(typeBackupAssignment) {
 			if r.ID != id && str(r.In, "assetId") == asset {
 				return conflict("Volume %s has a backup policy assigned already", asset)
 			}

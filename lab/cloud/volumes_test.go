@@ -14,7 +14,7 @@ var ocidForm = regexp.MustCompile(`^ocid1\.[a-z]+\.oc1\.lab-1\.[a-z2-7]{60}$`)
 
 func TestVolumeOutputsAreTheRealOnes(t *testing.T) {
 	l := newLab(t)
-	id, out := l.create(tokenVolume, volumeArgs(0))
+	id, out := l.create(typeVolume, volumeArgs(0))
 	assert.Assert(t, ocidForm.MatchString(id), id)
 	assert.Equal(t, out["id"], id)
 	assert.Equal(t, out["state"], "AVAILABLE")
@@ -29,61 +29,95 @@ func TestVolumeOutputsAreTheRealOnes(t *testing.T) {
 func TestVolumeGrowsAndNeverShrinks(t *testing.T) {
 	l := newLab(t)
 	ctx := context.Background()
-	id, _ := l.create(tokenVolume, volumeArgs(0))
-	out, err := l.Update(ctx, tokenVolume, id, with(volumeArgs(0), "sizeInGbs", "200"))
+	id, _ := l.create(typeVolume, volumeArgs(0))
+	out, err := l.Update(ctx, typeVolume, id, with(volumeArgs(0), "sizeInGbs", "200"))
 	assert.NilError(t, err)
 	assert.Equal(t, out["sizeInGbs"], "200")
 	assert.Equal(t, l.m.volumes[id], 200)
-	_, err = l.Update(ctx, tokenVolume, id, volumeArgs(0))
+	_, err = l.Update(ctx, typeVolume, id, volumeArgs(0))
 	l.isError(err, 400, "can only grow")
 	assert.Equal(t, l.m.volumes[id], 200)
-	_, err = l.Update(ctx, tokenVolume, id, with(volumeArgs(0), "sizeInGbs", "200", "availabilityDomain", "LAB:AD-2"))
+	_, err = l.Update(ctx, typeVolume, id, with(volumeArgs(0), "sizeInGbs", "200", "availabilityDomain", "LAB:AD-2"))
 	l.isError(err, 400, "availabilityDomain")
 }
 
 func TestVolumeRefusals(t *testing.T) {
 	l := newLab(t)
-	l.refused(tokenVolume, with(volumeArgs(0), "sizeInGbs", "49"), 400, "between 50 and 32768")
-	l.refused(tokenVolume, with(volumeArgs(0), "sizeInGbs", "many"), 400, "whole number")
-	l.refused(tokenVolume, with(volumeArgs(0), "vpusPerGb", "15"), 400, "multiple of 10")
-	l.refused(tokenVolume, with(volumeArgs(0), "availabilityDomain", "AD-9"), 400, "AD-9")
-	l.refused(tokenVolume, with(volumeArgs(0), "availabilityDomain", nil), 400, "availabilityDomain is required")
-	l.refused(tokenVolume, with(volumeArgs(0), "compartmentId", "ocid1.compartment.oc1..other"), 404, "NotAuthorizedOrNotFound")
+	l.refused(typeVolume, with(volumeArgs(0), "sizeInGbs", "49"), 400, "between 50 and 32768")
+	l.refused(typeVolume, with(volumeArgs(0), "sizeInGbs", "many"), 400, "whole number")
+	l.refused(typeVolume, with(volumeArgs(0), "vpusPerGb", "15"), 400, "multiple of 10")
+	l.refused(typeVolume, with(volumeArgs(0), "availabilityDomain", "AD-9"), 400, "AD-9")
+	l.refused(typeVolume, with(volumeArgs(0), "availabilityDomain", nil), 400, "availabilityDomain is required")
+	l.refused(typeVolume, with(volumeArgs(0), "compartmentId", "ocid1.compartment.oc1..other"), 404, "NotAuthorizedOrNotFound")
 	l.refused("oci:Core/vcn:Vcn", Props{}, 501, "does not simulate")
 	assert.Equal(t, len(l.m.volumes), 0)
 }
 
 func TestUnknownResources(t *testing.T) {
 	l := newLab(t)
-	_, err := l.Read(context.Background(), tokenVolume, "ocid1.volume.oc1.lab-1.none")
+	_, err := l.Read(context.Background(), typeVolume, "ocid1.volume.oc1.lab-1.none")
 	assert.Assert(t, errors.Is(err, ErrNotFound), err)
-	_, err = l.Update(context.Background(), tokenVolume, "ocid1.volume.oc1.lab-1.none", volumeArgs(0))
+	_, err = l.Update(context.Background(), typeVolume, "ocid1.volume.oc1.lab-1.none", volumeArgs(0))
 	l.isError(err, 404, "none")
-	assert.NilError(t, l.Delete(context.Background(), tokenVolume, "ocid1.volume.oc1.lab-1.none"))
-	id, _ := l.create(tokenVolume, volumeArgs(0))
-	_, err = l.Read(context.Background(), tokenPool, id)
+	assert.NilError(t, l.Delete(context.Background(), typeVolume, "ocid1.volume.oc1.lab-1.none"))
+	id, _ := l.create(typeVolume, volumeArgs(0))
+	_, err = l.Read(context.Background(), typePool, id)
 	assert.Assert(t, errors.Is(err, ErrNotFound), "a volume is no pool")
 }
 
 func TestBackupPolicyAssignment(t *testing.T) {
 	l := newLab(t)
-	vol, _ := l.create(tokenVolume, volumeArgs(0))
+	vol, _ := l.create(typeVolume, volumeArgs(0))
 	in := Props{"assetId": vol, "policyId": "ocid1.volumebackuppolicy.oc1..gold"}
-	id, out := l.create(tokenBackupAssignment, in)
+	id, out := l.create(typeBackupAssignment, in)
 	assert.Equal(t, out["assetId"], vol)
-	l.refused(tokenBackupAssignment, with(in, "policyId", "ocid1.volumebackuppolicy.oc1..silver"), 409, "already")
-	l.refused(tokenBackupAssignment, with(in, "assetId", "ocid1.volume.oc1.lab-1.none"), 404, "none")
-	assert.NilError(t, l.Delete(context.Background(), tokenBackupAssignment, id))
-	l.create(tokenBackupAssignment, in)
+	l.refused(typeBackupAssignment, with(in, "policyId", "ocid1.volumebackuppolicy.oc1..silver"), 409, "already")
+	l.refused(typeBackupAssignment, with(in, "assetId", "ocid1.volume.oc1.lab-1.none"), 404, "none")
+	assert.NilError(t, l.Delete(context.Background(), typeBackupAssignment, id))
+	l.create(typeBackupAssignment, in)
 }
 
 func TestStateSurvivesRestart(t *testing.T) {
 	l := newLab(t)
-	id, before := l.create(tokenVolume, volumeArgs(0))
+	id, before := l.create(typeVolume, volumeArgs(0))
 	l = l.restart()
-	after, err := l.Read(context.Background(), tokenVolume, id)
+	after, err := l.Read(context.Background(), typeVolume, id)
 	assert.NilError(t, err)
 	assert.DeepEqual(t, before, after)
+}
+
+func TestRunAssertsWhatTheMachineLost(t *testing.T) {
+	l := newLab(t)
+	vol, _ := l.create(typeVolume, volumeArgs(0))
+	g := l.group("nodes")
+	l.create(typeRule, ingress(g, "10.80.9.0/24", 22, 22))
+	i := l.instanceOf(l.pool(0, g))
+	_, err := l.attach(context.Background(), i.ID, vol, "", "paravirtualized", "")
+	assert.NilError(t, err)
+	l.edge()
+	l.m.set(func() {
+		l.m.volumes, l.m.tied, l.m.firewalls, l.m.balancers = map[string]int{}, map[string]string{}, map[string]Firewall{}, nil
+	})
+	l.run()
+	l.eventually("everything is there again", func() bool {
+		l.m.mu.Lock()
+		defer l.m.mu.Unlock()
+		return l.m.volumes[vol] == 150 && l.m.tied[vol] == i.ID && len(l.m.firewalls[i.ID].Ingress) == 1 && len(l.m.balancers) == 1
+	})
+}
+
+// What the machine refuses while it is asked for something else is tried again.
+func TestRunRetriesWhatTheMachineRefused(t *testing.T) {
+	l := newLab(t)
+	l.run()
+	l.m.set(func() { l.m.fail["zone"] = errors.New("no resolver") })
+	in := Props{"zoneNameOrId": ZoneName, "domain": "a.lab.test", "rtype": "A", "items": []any{
+		Props{"domain": "a.lab.test", "rtype": "A", "rdata": "198.51.100.10", "ttl": 60},
+	}}
+	_, _, err := l.Create(context.Background(), typeRrset, in)
+	assert.ErrorContains(t, err, "no resolver")
+	l.m.set(func() { l.m.fail = map[string]error{} })
+	l.eventually("the record is served", func() bool { l.m.mu.Lock(); defer l.m.mu.Unlock(); return len(l.m.records) == 1 })
 }
 
 func TestOneProcessAtATime(t *testing.T) {
@@ -94,7 +128,7 @@ func TestOneProcessAtATime(t *testing.T) {
 
 func TestBrokenStateIsSaidAndKept(t *testing.T) {
 	l := newLab(t)
-	l.create(tokenVolume, volumeArgs(0))
+	l.create(typeVolume, volumeArgs(0))
 	assert.NilError(t, l.Close())
 	for text, want := range map[string]string{"{": "unexpected end", `{"Version": 99}`: "version 99"} {
 		assert.NilError(t, os.WriteFile(l.path, []byte(text), 0o600))
@@ -115,7 +149,7 @@ func TestCutOffCreateIsTakenOver(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() {
-		_, _, err := l.Create(ctx, tokenVolume, volumeArgs(0))
+		_, _, err := l.Create(ctx, typeVolume, volumeArgs(0))
 		done <- err
 	}()
 	l.eventually("the machine is asked", func() bool { l.m.mu.Lock(); defer l.m.mu.Unlock(); return l.m.calls["create volume"] == 1 })
@@ -126,22 +160,22 @@ func TestCutOffCreateIsTakenOver(t *testing.T) {
 	l.m.set(func() { l.m.block = map[string]chan struct{}{} })
 	unclaimed := l.Snapshot().Unclaimed
 	assert.Equal(t, len(unclaimed), 1)
-	id, out := l.create(tokenVolume, volumeArgs(0))
+	id, out := l.create(typeVolume, volumeArgs(0))
 	assert.Equal(t, id, unclaimed[0])
 	assert.Equal(t, out["state"], "AVAILABLE")
 	assert.Equal(t, len(l.Snapshot().Unclaimed), 0)
 
-	other, _ := l.create(tokenVolume, volumeArgs(0))
+	other, _ := l.create(typeVolume, volumeArgs(0))
 	assert.Assert(t, other != id, "a finished one belongs to whoever asked for it")
 }
 
 func TestCutOffDeleteIsFinishedByRun(t *testing.T) {
 	l := newLab(t)
-	id, _ := l.create(tokenVolume, volumeArgs(0))
+	id, _ := l.create(typeVolume, volumeArgs(0))
 	l.m.set(func() { l.m.fail["delete volume"] = errors.New("busy") })
-	assert.ErrorContains(t, l.Delete(context.Background(), tokenVolume, id), "busy")
+	assert.ErrorContains(t, l.Delete(context.Background(), typeVolume, id), "busy")
 	l = l.restart()
-	_, err := l.Read(context.Background(), tokenVolume, id)
+	_, err := l.Read(context.Background(), typeVolume, id)
 	assert.Assert(t, errors.Is(err, ErrNotFound), "a volume on its way out is gone for its users")
 	l.m.set(func() { l.m.fail = map[string]error{} })
 	l.run()
