@@ -18,9 +18,10 @@ type Stdio struct {
 }
 
 // Exec runs a command in "internet", "foreign", "servers", "gateway", or in an
-// instance, by display name or OCID, and returns its exit code. In the first ones the command is a
-// program of the host that sees the lab's network and names; in an instance it
-// sees the instance's files and processes too.
+// instance (display name or OCID), and returns its exit code. In the first ones
+// the command is a program of the host that sees the lab's network and names; in
+// an instance it sees the instance's files and processes too. It needs no Up in
+// this process, only a lab that is there.
 func (m *Machine) Exec(ctx context.Context, where string, argv []string, io Stdio) (int, error) {
 	if len(argv) == 0 {
 		return 0, errors.New("running a command in the lab: which command?")
@@ -50,12 +51,12 @@ func (m *Machine) Exec(ctx context.Context, where string, argv []string, io Stdi
 func (m *Machine) command(ctx context.Context, where string, argv []string) (*exec.Cmd, error) {
 	short := map[string]string{"internet": nsInternet, "foreign": nsForeign, "servers": nsServers, "gateway": nsGateway}[where]
 	if short == "" {
-		pid, err := m.findPID(where)
+		r, err := m.findRunning(where)
 		if err != nil {
 			return nil, err
 		}
 		// The instance's own environment, not the caller's.
-		cmd := exec.CommandContext(ctx, "nsenter", append([]string{"-t", strconv.Itoa(pid), "-a", "--"}, argv...)...)
+		cmd := exec.CommandContext(ctx, "nsenter", append([]string{"-t", strconv.Itoa(r.Proc.PID), "-a", "--"}, argv...)...)
 		cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8", "TERM=xterm"}
 		return cmd, nil
 	}
@@ -73,17 +74,17 @@ func (m *Machine) command(ctx context.Context, where string, argv []string) (*ex
 	return exec.CommandContext(ctx, m.cfg.GuestBinary, append(append(args, "--"), argv...)...), nil
 }
 
-// findPID works without Up too: it reads the instances from disk then.
-func (m *Machine) findPID(where string) (int, error) {
+// findRunning works without Up too: it reads the instances from disk.
+func (m *Machine) findRunning(where string) (record, error) {
 	var names []string
 	for _, r := range m.records() {
 		if !r.Proc.alive() {
 			continue
 		}
 		if where == r.Spec.ID || where == r.Spec.Name || where == r.Short {
-			return r.Proc.PID, nil
+			return r, nil
 		}
 		names = append(names, r.Spec.Name)
 	}
-	return 0, fmt.Errorf("no place %q in the lab; there are internet, foreign, servers, gateway and the running instances [%s]", where, strings.Join(names, " "))
+	return record{}, fmt.Errorf("no place %q in the lab; there are internet, foreign, servers, gateway and the running instances [%s]", where, strings.Join(names, " "))
 }

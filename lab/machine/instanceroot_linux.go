@@ -31,6 +31,9 @@ ExecStartPost=/bin/sh -c 'setsid /usr/local/lib/oci-lab/load-images >>/var/log/u
 ExecReload=/bin/kill -s HUP $MAINPID
 UnsetEnvironment=AWS_CA_BUNDLE
 TimeoutStartSec=60
+# Shorter than a container may take: a terminated instance waits for Consul's leave
+# and not for more.
+TimeoutStopSec=3
 Restart=always
 RestartSec=2
 KillMode=process

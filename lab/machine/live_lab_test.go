@@ -128,11 +128,19 @@ func testJob(t *testing.T, m *Machine) {
 }
 
 func testServices(t *testing.T, m *Machine) {
-	out, code := run(t, m, "node-0", "sh", "-c", "kill -9 $(pidof nomad | tr ' ' '\n' | sort -n | head -1)")
+	status := func() string {
+		out, _ := run(t, m, "node-0", "systemctl", "status", "nomad")
+		_, pid, _ := strings.Cut(out, "Main PID: ")
+		pid, _, _ = strings.Cut(pid, "\n")
+		return pid
+	}
+	was := status()
+	out, code := run(t, m, "node-0", "kill", "-9", was)
 	assert.Equal(t, code, 0, out)
 	eventually(t, 30*time.Second, "nomad is started again", func() (bool, string) {
-		out, _ := run(t, m, "node-0", "sh", "-c", "systemctl is-active nomad; grep -c ended /var/log/init.log")
-		return strings.HasPrefix(out, "active\n") && !strings.HasSuffix(out, "\n0\n"), out
+		out, code := run(t, m, "node-0", "systemctl", "is-active", "nomad")
+		now := status()
+		return code == 0 && now != "" && now != was, out + now
 	})
 	out, code = run(t, m, "node-0", "systemctl", "reload-or-restart", "consul")
 	assert.Equal(t, code, 0, out)
@@ -418,6 +426,14 @@ func testVolume(t *testing.T, m *Machine) {
 	assert.Equal(t, code, 0, out)
 	err := m.AttachVolume(ctx, spec(1).ID, id, dev)
 	assert.ErrorContains(t, err, "it is attached to instance "+spec(0).ID)
+	// A terminated instance stops its services: Consul's node leaves.
+	h1 := spec(1)
+	began := time.Now()
+	assert.NilError(t, m.TerminateInstance(ctx, h1.ID))
+	t.Logf("terminate: %s", time.Since(began))
+	out, _ = run(t, m, "servers", "curl", "-s", "http://127.0.0.1:8500/v1/catalog/nodes")
+	assert.Assert(t, !strings.Contains(out, h1.Name), out)
+	assert.NilError(t, m.LaunchInstance(ctx, h1))
 	// A power cut, then the pool's next instance.
 	assert.NilError(t, m.KillInstance(spec(0).ID))
 	assert.Assert(t, !m.InstanceAlive(spec(0).ID))

@@ -37,13 +37,11 @@ type Machine struct {
 	lock    *os.File // held from Up to Close: one daemon per lab
 }
 
-// New checks the configuration and the machine; it touches nothing.
+// New checks the configuration; it touches nothing. What the lab needs of the
+// machine is checked by Up: Down must work where something is missing by now.
 func New(cfg Config) (*Machine, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
-		return nil, err
-	}
-	if err := checkRequirements(cfg); err != nil {
 		return nil, err
 	}
 	return &Machine{
@@ -189,13 +187,14 @@ func (m *Machine) InstanceAlive(id string) bool {
 	return i != nil && i.get().Proc.alive()
 }
 
-// KillInstance ends an instance as a power cut does; its files stay until it is terminated.
-func (m *Machine) KillInstance(id string) error {
-	i := m.get(id)
-	if i == nil {
-		return fmt.Errorf("killing instance %s: it is unknown", id)
+// KillInstance ends an instance (by name or OCID) as a power cut does; its files
+// stay until it is terminated. It works from any process, as Exec does.
+func (m *Machine) KillInstance(where string) error {
+	r, err := m.findRunning(where)
+	if err != nil {
+		return fmt.Errorf("killing an instance: %w", err)
 	}
-	return i.get().Proc.end(unix.SIGKILL, 0)
+	return r.Proc.end(unix.SIGKILL, 0)
 }
 
 var errDown = errors.New("the lab is not up")

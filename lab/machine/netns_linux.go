@@ -148,8 +148,12 @@ func setSysctl(ns string, values map[string]string) error {
 
 // nft loads rules into a namespace, all or none.
 func nft(ctx context.Context, ns, rules string) error {
+	program, err := lookProgram("nft")
+	if err != nil {
+		return err
+	}
 	return inNetNS(ns, func() error {
-		cmd := exec.CommandContext(ctx, "nft", "-f", "-")
+		cmd := exec.CommandContext(ctx, program, "-f", "-")
 		cmd.Stdin = strings.NewReader(rules)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("loading rules into %s: %w: %s", ns, err, strings.TrimSpace(string(out)))

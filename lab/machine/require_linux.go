@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -25,11 +26,18 @@ var programs = []struct{ name, pkg string }{
 	{"bash", "bash"},
 }
 
+func needRoot() error {
+	if os.Geteuid() != 0 {
+		return errors.New("root: namespaces, mounts and loop devices need it; run it with sudo")
+	}
+	return nil
+}
+
 // checkRequirements names everything that is missing at once.
 func checkRequirements(cfg Config) error {
 	var faults []string
-	if os.Geteuid() != 0 {
-		faults = append(faults, "root: namespaces, mounts and loop devices need it; run it with sudo")
+	if err := needRoot(); err != nil {
+		faults = append(faults, err.Error())
 	}
 	pkgs := map[string]bool{}
 	var list []string

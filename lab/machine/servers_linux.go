@@ -79,6 +79,15 @@ func (m *Machine) startServer(s server) error {
 	if err := readJSON(m.serverFile(s), &p); err == nil && p.alive() {
 		return nil
 	}
+	// One that was started just before its starter was killed, and not recorded.
+	for _, stray := range processesIn(m.ns(nsServers)) {
+		line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", stray.PID))
+		if err == nil && strings.Contains(string(line), m.path("servers", s.name+".json")) {
+			if err := stray.end(syscall.SIGKILL, 0); err != nil {
+				return err
+			}
+		}
+	}
 	log, err := os.OpenFile(m.path("servers", s.name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("starting the %s server: %w", s.name, err)

@@ -23,6 +23,9 @@ import (
 // is adopted as it is. It returns when the servers have leaders and the images
 // are there. This process then serves the lab until Close.
 func (m *Machine) Up(ctx context.Context) error {
+	if err := checkRequirements(m.cfg); err != nil {
+		return err
+	}
 	if err := m.takeLock(); err != nil {
 		return err
 	}
@@ -73,9 +76,9 @@ func (m *Machine) ensureImages(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			how := "made on the spot: it could not be pulled"
+			how := "made on the spot under that name, because it cannot be pulled here"
 			if pulled {
-				how = "pulled"
+				how = "the registry's"
 			}
 			m.cfg.Log("image %s: %s", i.Ref, how)
 			archives[n] = tar
@@ -145,6 +148,9 @@ func (m *Machine) buildNetwork(ctx context.Context) error {
 // Down ends the lab and removes all of it, whatever state it is in. It needs no
 // Up before, and goes on after a fault, so that one stuck thing leaves only itself.
 func (m *Machine) Down(ctx context.Context) error {
+	if err := needRoot(); err != nil {
+		return fmt.Errorf("removing the lab needs %w", err)
+	}
 	var faults []error
 	note := func(err error) {
 		if err != nil {
