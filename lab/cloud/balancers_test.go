@@ -101,7 +101,7 @@ func TestBalancerRefusals(t *testing.T) {
 		{typeListener, listenerArgs(nlb, "nowhere", 1), 404, "nowhere"},
 		{typeListener, with(listenerArgs(nlb, "mqtt", 1), "protocol", "HTTPX"), 400, "protocol"},
 		{typeListener, with(listenerArgs(nlb, "mqtt", 1), "protocol", "UDP"), 501, "TCP only"},
-		{typeListener, with(listenerArgs(nlb, "mqtt", 1), "tcpIdleTimeout", 5), 400, "tcpIdleTimeout"},
+		{typeListener, with(listenerArgs(nlb, "mqtt", 1), "tcpIdleTimeout", 1801), 400, "tcpIdleTimeout"},
 		{typeListener, with(listenerArgs(nlb, "mqtt", 1883), "name", "other"), 409, "used by listener"},
 		{typeListener, with(listenerArgs(nlb, "mqtt", 1), "name", "p1883"), 409, "taken"},
 	} {

@@ -56,10 +56,10 @@ var listenerKind = kind{
 }
 
 // An idle TCP flow through a network load balancer is forgotten after this many
-// seconds (facts.md 3.3 for the default). The range is the documented one of the
-// console's field.
+// seconds. Oracle documents the default (360 s) and examples up to 1200 s, but no
+// range; the upper end is an assumption.
 const (
 	defaultIdleSeconds = 360
-	minIdleSeconds     = 60
+	minIdleSeconds     = 1
 	maxIdleSeconds     = 1800
 )
