@@ -122,6 +122,22 @@ func (c *Cloud) Names() []string {
 	return names
 }
 
+// Change sets a property of a thing behind the engine's back; nil removes the thing.
+func (c *Cloud) Change(name, key string, value any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for id, o := range c.objects {
+		if o["name"] != name {
+			continue
+		}
+		if value == nil {
+			delete(c.objects, id)
+			continue
+		}
+		o[key] = value
+	}
+}
+
 // ID is the id of the first thing with that name, "" when there is none.
 func (c *Cloud) ID(name string) string {
 	c.mu.Lock()

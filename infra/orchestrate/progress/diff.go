@@ -42,6 +42,21 @@ func changes(m apitype.StepEventMetadata) []Change {
 	return all
 }
 
+// found is what a refresh found changed: the outputs, as they were and as they are.
+func found(m apitype.StepEventMetadata) []Change {
+	if m.Old == nil || m.New == nil {
+		return nil
+	}
+	var all []Change
+	for _, path := range slices.Sorted(maps.Keys(m.DetailedDiff)) {
+		kind, _ := strings.CutSuffix(string(m.DetailedDiff[path].Kind), "-replace")
+		old, _ := at(m.Old.Outputs, path)
+		now, _ := at(m.New.Outputs, path)
+		all = append(all, Change{Path: path, Kind: kind, Old: clean(old), New: clean(now)})
+	}
+	return all
+}
+
 func change(m apitype.StepEventMetadata, path, kind string, replaces, inputs bool) Change {
 	c := Change{Path: path, Kind: kind, Replaces: replaces}
 	if kind != "add" {

@@ -46,6 +46,9 @@ func (v *Plain) event(e Event) {
 			_, _ = fmt.Fprintln(v.w, l)
 		}
 	case KindResource:
+		if e.Op == "refresh" && e.Status != Failed {
+			return // what it found is told by the plan events
+		}
 		v.line(e.Elapsed, "%s", strings.TrimRight(doing(e), " "))
 	case KindGate:
 		if v.gates[e.Gate] == e.Message+string(e.Status) {

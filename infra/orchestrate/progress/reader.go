@@ -60,8 +60,6 @@ func (r *Reader) Read(e apitype.EngineEvent) []Event {
 		return []Event{r.at(Event{Kind: KindMessage, Severity: "info", Message: e.ProgressEvent.Message, Ephemeral: true})}
 	case e.ErrorEvent != nil:
 		r.fault("", e.ErrorEvent.Error)
-	case e.SummaryEvent != nil:
-		r.summary(e.SummaryEvent)
 	}
 	return nil
 }
@@ -74,38 +72,69 @@ func (r *Reader) at(e Event) Event {
 
 func (r *Reader) pre(e *apitype.ResourcePreEvent) []Event {
 	m := e.Metadata
-	op := verb(m.Op)
-	if op == "" || internal(m.Type) {
+	// Components take no time and cost nothing; a replacement is told by its creation, or in a preview by itself.
+	if internal(m.Type) || !custom(m) {
 		return nil
 	}
-	if r.op == Preview {
-		if !custom(m) && len(m.DetailedDiff) == 0 && len(m.Diffs) == 0 && op == "update" {
+	if m.Op == apitype.OpSame {
+		r.changes["same"]++
+		return nil
+	}
+	op := verb(m.Op)
+	switch {
+	case op == "":
+		return nil
+	case r.op == Preview:
+		if m.Op == apitype.OpCreateReplacement || m.Op == apitype.OpDeleteReplaced {
 			return nil
 		}
-		if m.Op == apitype.OpCreateReplacement || m.Op == apitype.OpDeleteReplaced {
-			return nil // the replace step tells it all
-		}
+		r.changes[op]++
 		return []Event{r.resource(Event{Kind: KindPlan, Op: op, Changes: changes(m)}, m)}
+	case m.Op == apitype.OpReplace:
+		return nil
 	}
-	if !custom(m) || m.Op == apitype.OpReplace {
-		return nil // components and the logical half of a replacement take no time
-	}
-	r.began[m.URN+string(m.Op)] = r.now()
+	r.began[key(m)] = r.now()
 	return []Event{r.resource(Event{Kind: KindResource, Op: op, Status: Started, Changes: changes(m)}, m)}
 }
 
 func (r *Reader) outcome(m apitype.StepEventMetadata, status Status) []Event {
-	op := verb(m.Op)
-	if op == "" || internal(m.Type) || r.op == Preview || !custom(m) {
+	if internal(m.Type) || !custom(m) || r.op == Preview || m.Op == apitype.OpReplace {
 		return nil
 	}
-	began, ok := r.began[m.URN+string(m.Op)]
-	if !ok {
-		return nil // outputs of something that had no start, such as the logical half of a replacement
+	began, ok := r.began[key(m)]
+	if ok {
+		delete(r.began, key(m))
+		op := verb(m.Op)
+		if status == Done {
+			switch m.Op {
+			case apitype.OpCreateReplacement:
+				r.changes["replace"]++
+			case apitype.OpDeleteReplaced:
+			default:
+				r.changes[op]++
+			}
+		}
+		return []Event{r.resource(Event{Kind: KindResource, Op: op, Status: status, Seconds: r.since(began)}, m)}
 	}
-	delete(r.began, m.URN+string(m.Op))
-	return []Event{r.resource(Event{Kind: KindResource, Op: op, Status: status, Seconds: round(r.now().Sub(began).Seconds())}, m)}
+	// A refresh ends with what it found: same, update or delete.
+	began, ok = r.began[m.URN+string(apitype.OpRefresh)]
+	if !ok {
+		return nil
+	}
+	delete(r.began, m.URN+string(apitype.OpRefresh))
+	all := []Event{r.resource(Event{Kind: KindResource, Op: "refresh", Status: status, Seconds: r.since(began)}, m)}
+	if r.op == Refresh && status == Done {
+		r.changes[string(m.Op)]++
+	}
+	if op := verb(m.Op); op == "update" || op == "delete" {
+		all = append(all, r.resource(Event{Kind: KindPlan, Op: op, Changes: found(m)}, m))
+	}
+	return all
 }
+
+func (r *Reader) since(t time.Time) float64 { return round(r.now().Sub(t).Seconds()) }
+
+func key(m apitype.StepEventMetadata) string { return m.URN + string(m.Op) }
 
 func (r *Reader) resource(e Event, m apitype.StepEventMetadata) Event {
 	e.Type, e.Name, e.URN = m.Type, nameOf(m.URN), m.URN
@@ -174,14 +203,6 @@ func (r *Reader) fault(resource, text string) bool {
 	}
 	r.faults = append(r.faults, Fault{Resource: resource, Message: text})
 	return true
-}
-
-func (r *Reader) summary(s *apitype.SummaryEvent) {
-	for op, n := range s.ResourceChanges {
-		if n > 0 {
-			r.changes[string(op)] += n
-		}
-	}
 }
 
 // several is how the SDK lists the errors of the program.

@@ -40,6 +40,7 @@ type table struct {
 
 type phase struct {
 	name                string
+	planned             int // by the preview before, if there was one
 	begun, done, failed int
 	first, last         time.Time
 }
@@ -66,7 +67,13 @@ func NewTerminal(w io.Writer, size func() (width, height int), color bool) *Term
 func (v *Terminal) Begin(op Operation, stack string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.table = table{op: op, stack: stack, start: v.now()}
+	next := table{op: op, stack: stack, start: v.now()}
+	if v.op == Preview && op == Up && v.stack == stack {
+		for _, p := range v.phases {
+			next.phases = append(next.phases, &phase{name: p.name, planned: p.planned})
+		}
+	}
+	v.table = next
 	v.drawn = nil
 	v.stop, v.done = make(chan struct{}), make(chan struct{})
 	go v.tick(v.stop, v.done)
@@ -116,9 +123,6 @@ func (v *Terminal) End(e End) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.ended, v.active = true, nil
-	if v.op == Preview {
-		v.phases = nil
-	}
 	v.draw(nil)
 	v.drawn = nil
 	if e.Err == nil {
@@ -163,6 +167,9 @@ func (v *Terminal) draw(above []string) {
 func (t *table) take(e Event, p palette) []string {
 	switch e.Kind {
 	case KindPlan:
+		if t.op == Preview {
+			t.plan(e)
+		}
 		return planLines(e, p)
 	case KindResource:
 		t.resource(e)
@@ -179,8 +186,20 @@ func (t *table) take(e Event, p palette) []string {
 	return nil
 }
 
+// plan counts what an update would do, for the totals of the update after it.
+func (t *table) plan(e Event) {
+	n := 1
+	if e.Op == "replace" {
+		n = 2 // one goes, one comes
+	}
+	t.phaseOf(Phase(e.Type), time.Time{}).planned += n
+}
+
 func (t *table) resource(e Event) {
 	ph := t.phaseOf(Phase(e.Type), e.Time)
+	if ph.first.IsZero() {
+		ph.first = e.Time
+	}
 	ph.last = e.Time
 	key := e.URN + e.Op
 	switch e.Status {
@@ -209,12 +228,13 @@ func (t *table) gate(e Event) {
 			return
 		}
 	}
-	// The check at the end of an update has no resource that waits.
-	ph := t.phaseOf(gatesPhase, e.Time)
+	var ph *phase
 	for _, r := range t.active {
-		if r.phase != ph {
-			ph = r.phase // the newest of those under way
-		}
+		ph = r.phase // the newest of those under way
+	}
+	if ph == nil {
+		ph = t.phaseOf(gatesPhase, e.Time) // the check at the end of an update: no resource waits
+		ph.last = e.Time
 	}
 	t.active = append(t.active, &row{key: e.Gate, text: text, color: cyan, phase: ph, since: e.Time})
 }
@@ -237,11 +257,11 @@ func (t *table) phaseOf(name string, at time.Time) *phase {
 // lines renders the table into at most height lines.
 func (t *table) lines(now time.Time, height int) []line {
 	head := fmt.Sprintf("%s %s  %s", t.op, t.stack, short(now.Sub(t.start)))
-	if len(t.phases) == 0 && len(t.active) == 0 {
+	if t.op == Preview || len(t.phases) == 0 && len(t.active) == 0 {
 		if t.ended {
 			return nil
 		}
-		return []line{{head + "  starting the engine and reading the stack", dim}}
+		return []line{{head + "  " + t.opening(), dim}}
 	}
 	out := []line{{head, bold}}
 	room := height - 1 - len(t.phases)
@@ -273,18 +293,34 @@ func (t *table) running(p *phase) bool {
 	return slices.ContainsFunc(t.active, func(r *row) bool { return r.phase == p })
 }
 
+func (t *table) opening() string {
+	if t.op == Preview {
+		return "comparing with what is deployed"
+	}
+	return "starting the engine and reading the stack"
+}
+
 func (p *phase) line(now time.Time, running bool) line {
-	took := p.last.Sub(p.first)
+	took := short(p.last.Sub(p.first))
 	state, c := "done", green
+	total := max(p.planned, p.begun)
 	switch {
 	case p.failed > 0:
 		state, c = fmt.Sprintf("%d failed", p.failed), red
 	case running:
-		state, c, took = "", "", now.Sub(p.first)
+		state, c, took = "", "", short(now.Sub(p.first))
+	case p.begun == 0 && p.planned > 0:
+		state, c, took = "waiting", dim, ""
 	case p.done < p.begun:
 		state, c = "stopped", yellow
+	case p.done < total:
+		state, c = "", ""
 	}
-	return line{strings.TrimRight(fmt.Sprintf("  %-16s %3d/%-3d %-9s %s", p.name, p.done, p.begun, state, short(took)), " "), c}
+	count := ""
+	if total > 0 {
+		count = fmt.Sprintf("%d/%d", p.done, total)
+	}
+	return line{strings.TrimRight(fmt.Sprintf("  %-16s %7s  %-9s %s", p.name, count, state, took), " "), c}
 }
 
 func short(d time.Duration) string {
