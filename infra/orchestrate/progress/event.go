@@ -26,7 +26,7 @@ const (
 	KindResource Kind = "resource" // an operation on a resource began or ended
 	KindGate     Kind = "gate"     // what a gate waits for, or that it holds
 	KindMessage  Kind = "message"  // a line from the program, a provider or the engine
-	KindPlan     Kind = "plan"     // preview: what would happen to a resource
+	KindPlan     Kind = "plan"     // preview: what would happen to a resource; refresh: what did, outside the stack
 )
 
 // Status is how far an operation on a resource is.

@@ -46,13 +46,13 @@ type jsonSummary struct {
 // Begin is part of View.
 func (v *JSON) Begin(op Operation, stack string) {
 	v.at = v.now()
-	v.put(jsonBegin{Event: "begin", Time: v.at, Operation: op, Stack: stack})
+	v.put(jsonBegin{Event: "begin", Time: v.at.Truncate(time.Millisecond), Operation: op, Stack: stack})
 }
 
 // Note is part of View.
 func (v *JSON) Note(text string) {
 	now := v.now()
-	v.put(Event{Kind: KindMessage, Time: now, Elapsed: round(now.Sub(v.at).Seconds()), Severity: "info", Message: text})
+	v.put(Event{Kind: KindMessage, Time: now.Truncate(time.Millisecond), Elapsed: round(now.Sub(v.at).Seconds()), Severity: "info", Message: text})
 }
 
 // Events is part of View.
@@ -65,7 +65,7 @@ func (v *JSON) Events(events []Event) {
 // End is part of View.
 func (v *JSON) End(e End) {
 	s := jsonSummary{
-		Event: "summary", Time: v.now(), Elapsed: round(e.Elapsed.Seconds()), Operation: e.Operation, Stack: e.Stack,
+		Event: "summary", Time: v.now().Truncate(time.Millisecond), Elapsed: round(e.Elapsed.Seconds()), Operation: e.Operation, Stack: e.Stack,
 		Result: "succeeded", Changes: e.Changes, Outputs: e.Outputs,
 	}
 	if s.Changes == nil {

@@ -73,7 +73,7 @@ func (v *Plain) End(e End) {
 	if e.Err != nil {
 		return // whoever asked tells the reason, once
 	}
-	v.line(e.Elapsed.Seconds(), "%s %s: %s", e.Operation, e.Stack, Tally(e.Changes, e.Operation == Preview))
+	v.line(e.Elapsed.Seconds(), "%s %s: %s", e.Operation, e.Stack, Tally(e.Changes, e.Operation))
 }
 
 func (v *Plain) line(elapsed float64, format string, args ...any) {

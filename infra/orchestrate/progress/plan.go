@@ -18,6 +18,9 @@ var signs = map[string]struct {
 func planLines(e Event, p palette) []string {
 	s := signs[e.Op]
 	out := []string{p.paint(s.color, s.sign+" "+Short(e.Type)) + " " + p.paint(bold, e.Name)}
+	if e.Message != "" {
+		out[0] += p.paint(dim, "  ("+e.Message+")")
+	}
 	for _, c := range e.Changes {
 		for _, l := range c.lines(p) {
 			out = append(out, "       "+l)
@@ -26,27 +29,31 @@ func planLines(e Event, p palette) []string {
 	return out
 }
 
-// planned are the words of a count, in the order they are shown.
-var planned = []struct{ op, will, did string }{
-	{"create", "to create", "created"},
-	{"update", "to update", "updated"},
-	{"replace", "to replace", "replaced"},
-	{"delete", "to delete", "deleted"},
-	{"import", "to import", "imported"},
-	{"same", "unchanged", "unchanged"},
+// counted are the words of a count, in the order they are shown: before, after, and of a refresh, which does nothing
+// itself.
+var counted = []struct{ op, will, did, found string }{
+	{"create", "to create", "created", "created"},
+	{"update", "to update", "updated", "changed outside"},
+	{"replace", "to replace", "replaced", "replaced"},
+	{"delete", "to delete", "deleted", "gone"},
+	{"import", "to import", "imported", "imported"},
+	{"same", "unchanged", "unchanged", "unchanged"},
 }
 
 // Tally renders the counts: "3 to create, 41 unchanged" or "3 created, 41 unchanged".
-func Tally(changes map[string]int, preview bool) string {
+func Tally(changes map[string]int, op Operation) string {
 	var parts []string
-	for _, w := range planned {
+	for _, w := range counted {
 		n := changes[w.op]
 		if n == 0 {
 			continue
 		}
 		word := w.did
-		if preview {
+		switch op {
+		case Preview:
 			word = w.will
+		case Refresh:
+			word = w.found
 		}
 		parts = append(parts, fmt.Sprintf("%d %s", n, word))
 	}

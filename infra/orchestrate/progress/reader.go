@@ -65,7 +65,7 @@ func (r *Reader) Read(e apitype.EngineEvent) []Event {
 }
 
 func (r *Reader) at(e Event) Event {
-	e.Time = r.now()
+	e.Time = r.now().Truncate(time.Millisecond)
 	e.Elapsed = round(e.Time.Sub(r.start).Seconds())
 	return e
 }
@@ -127,7 +127,11 @@ func (r *Reader) outcome(m apitype.StepEventMetadata, status Status) []Event {
 		r.changes[string(m.Op)]++
 	}
 	if op := verb(m.Op); op == "update" || op == "delete" {
-		all = append(all, r.resource(Event{Kind: KindPlan, Op: op, Changes: found(m)}, m))
+		what := "changed outside the stack"
+		if op == "delete" {
+			what = "is gone"
+		}
+		all = append(all, r.resource(Event{Kind: KindPlan, Op: op, Changes: found(m), Message: what}, m))
 	}
 	return all
 }

@@ -126,7 +126,7 @@ func (v *Terminal) End(e End) {
 	v.draw(nil)
 	v.drawn = nil
 	if e.Err == nil {
-		text := fmt.Sprintf("%s %s: %s", e.Operation, e.Stack, Tally(e.Changes, e.Operation == Preview))
+		text := fmt.Sprintf("%s %s: %s", e.Operation, e.Stack, Tally(e.Changes, e.Operation))
 		_, _ = fmt.Fprintf(v.w, "%s  %s\n", v.p.paint(green, text), v.p.paint(dim, short(e.Elapsed)))
 	}
 }

@@ -1,0 +1,72 @@
+package progress
+
+import (
+	"encoding/base64"
+	"strings"
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+	"gotest.tools/v3/assert"
+)
+
+func TestChangeRendering(t *testing.T) {
+	script := strings.Repeat("echo a line of the boot script\n", 12)
+	pack := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+	for name, c := range map[string]struct {
+		change Change
+		want   []string
+	}{
+		"short":    {Change{Path: "size", Kind: "update", Old: 3.0, New: 5.0}, []string{"~ size: 3 -> 5"}},
+		"replaces": {Change{Path: "zone", Kind: "update", Replaces: true, Old: "a", New: "b"}, []string{`~ zone: "a" -> "b"  (needs a new resource)`}},
+		"add":      {Change{Path: "tags", Kind: "add", New: map[string]any{"b": "2", "a": []any{1.0, true}}}, []string{`+ tags: {a: [1, true], b: "2"}`}},
+		"delete":   {Change{Path: "tags.a", Kind: "delete", Old: "x"}, []string{`- tags.a: "x"`}},
+		"secret":   {Change{Path: "items", Kind: "update", Old: hidden, New: hidden}, []string{"~ items: [secret] changes"}},
+		"unknown":  {Change{Path: "id", Kind: "update", Old: "x", New: later}, []string{`~ id: "x" -> (known later)`}},
+		"text": {Change{Path: "jobspec", Kind: "update", Old: "1\n2\n3\n4\n5\n6\n", New: "1\n2\n3\n4\nfive\n6\n"},
+			[]string{"~ jobspec:", "      ...", "      3", "      4", "    - 5", "    + five", "      6"}},
+		"user data": {Change{Path: "userData", Kind: "update", Old: pack(script + "old\n"), New: pack(script + "new\n")},
+			[]string{"~ userData:", "      ...", "      echo a line of the boot script", "      echo a line of the boot script", "    - old", "    + new"}},
+	} {
+		t.Run(name, func(t *testing.T) { assert.DeepEqual(t, c.change.lines(false), c.want) })
+	}
+}
+
+func TestChangesOfAnUpdate(t *testing.T) {
+	secret := map[string]any{signature: "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "[secret]"}
+	got := changes(apitype.StepEventMetadata{
+		Old: &apitype.StepEventStateMetadata{Inputs: map[string]any{
+			"hcl2": map[string]any{"vars": map[string]any{"n": "3"}}, "items": secret, "list": []any{"a", "b"},
+		}},
+		New: &apitype.StepEventStateMetadata{Inputs: map[string]any{
+			"hcl2": map[string]any{"vars": map[string]any{"n": "5"}}, "items": secret, "list": []any{"a", unknown},
+		}},
+		DetailedDiff: map[string]apitype.PropertyDiff{
+			"hcl2.vars.n": {Kind: apitype.DiffUpdate, InputDiff: true}, "items": {Kind: apitype.DiffUpdateReplace}, "list[1]": {Kind: apitype.DiffUpdate},
+			"gone.away": {Kind: apitype.DiffDelete},
+		},
+	})
+	assert.DeepEqual(t, got, []Change{
+		{Path: "gone.away", Kind: "delete"},
+		{Path: "hcl2.vars.n", Kind: "update", Old: "3", New: "5"},
+		{Path: "items", Kind: "update", Replaces: true, Old: hidden, New: hidden},
+		{Path: "list[1]", Kind: "update", Old: "b", New: later},
+	})
+}
+
+// apply gives the text before and the text after that a full difference stands for.
+func TestMiddleIsADifference(t *testing.T) {
+	for _, c := range [][2]string{{"", "a"}, {"a b c d", "b d e"}, {"a a a b", "a b a a"}, {"x", "x"}, {"a b c", ""}} {
+		a, b := strings.Fields(c[0]), strings.Fields(c[1])
+		var before, after []string
+		for _, l := range middle(a, b) {
+			if l[0] != '+' {
+				before = append(before, l[2:])
+			}
+			if l[0] != '-' {
+				after = append(after, l[2:])
+			}
+		}
+		assert.Equal(t, strings.Join(before, " "), c[0])
+		assert.Equal(t, strings.Join(after, " "), c[1])
+	}
+}
