@@ -1,0 +1,389 @@
+//go:build lab
+
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	nomad "github.com/hashicorp/nomad/api"
+	"gotest.tools/v3/assert"
+
+	"github.com/emqx-oci/emqx-oci/lab"
+)
+
+const (
+	emqxJob  = "emqx-lab"
+	proxyJob = "emqx-lab-haproxy"
+	name     = "mqtt.lab.test"
+)
+
+var protocols = []int{1883, 8883, 8083, 8084}
+
+// TestLab is one story on one lab, as a user would live it: each chapter begins
+// where the one before it ended.
+func TestLab(t *testing.T) {
+	b := newBed(t)
+	before := inventory(t)
+	t.Cleanup(func() { b.run(t, "lab", "down") })
+
+	chapter := func(name string, f func(*testing.T)) {
+		if !t.Run(name, f) {
+			b.diagnose(t)
+			t.FailNow()
+		}
+	}
+	chapter("bad input ends with one message", func(t *testing.T) { badInput(t, b) })
+	chapter("lab up", func(t *testing.T) {
+		b.must(t, "lab", "up")
+		again := b.must(t, "lab", "up")
+		assert.Assert(t, strings.Contains(again.stdout+again.stderr, "up already"), "%s", again)
+	})
+	chapter("an update that is killed is continued by the next", func(t *testing.T) { killedUpdate(t, b) })
+	chapter("up ends with a message through the public name", func(t *testing.T) {
+		r := b.must(t, "up", "lab", "--yes")
+		assert.Assert(t, strings.Contains(r.stdout, "G5 round trip: a message came back through "+name), "%s", r)
+		assert.Assert(t, strings.Contains(r.stdout, "mqtt://"+name+":1883"), "%s", r)
+	})
+	chapter("two allocations run on every node", placement)
+	chapter("a message published on one node is received through the others", func(t *testing.T) { acrossNodes(t, b) })
+	chapter("all four protocols answer", func(t *testing.T) { allProtocols(t, b) })
+	chapter("no secret stands in clear", func(t *testing.T) { noSecrets(t, b) })
+	chapter("security groups are really closed", func(t *testing.T) { closedPorts(t, b) })
+	chapter("up again changes nothing", func(t *testing.T) {
+		r := b.must(t, "up", "lab", "--yes", "--json")
+		assert.Equal(t, summary(t, r).Changed(), 0, "%s", r)
+	})
+	chapter("preview of a change shows it and does nothing", func(t *testing.T) { previewChange(t, b) })
+	chapter("refresh finds no drift", func(t *testing.T) {
+		b.must(t, "refresh", "lab", "--yes")
+		r := b.must(t, "preview", "lab", "--json")
+		assert.Equal(t, summary(t, r).Changed(), 0, "%s", r)
+	})
+	chapter("an update over a sick cluster fails with the reason", func(t *testing.T) { sickCluster(t, b) })
+	chapter("a relaunched instance is the same member with its data", func(t *testing.T) { relaunch(t, b) })
+	chapter("the lab survives its daemon", func(t *testing.T) { daemonKilled(t, b) })
+	chapter("destroy leaves nothing", func(t *testing.T) { destroyed(t, b) })
+	chapter("lab down leaves nothing", func(t *testing.T) {
+		b.must(t, "lab", "down")
+		assert.DeepEqual(t, inventory(t), before)
+		_, err := os.Stat(b.dir)
+		assert.Assert(t, os.IsNotExist(err), "the lab's folder: %v", err)
+	})
+}
+
+func badInput(t *testing.T, b *bed) {
+	r := b.run(t, "up", "lab", "--yes")
+	assert.Equal(t, r.code, 1, "%s", r)
+	assert.Assert(t, strings.Contains(r.stderr, "emqx-oci lab up"), "%s", r)
+
+	r = b.run(t, "up", "nosuch", "--yes")
+	assert.Equal(t, r.code, 2, "%s", r)
+	assert.Assert(t, strings.Contains(r.stderr, "nosuch") && strings.Contains(r.stderr, "lab"), "%s", r)
+
+	// A port of the lab in use: named, and nothing is left behind.
+	l, err := net.Listen("tcp", door+":1883")
+	assert.NilError(t, err)
+	r = b.run(t, "lab", "up")
+	assert.NilError(t, l.Close())
+	assert.Equal(t, r.code, 1, "%s", r)
+	assert.Assert(t, strings.Contains(r.stderr, door+":1883"), "%s", r)
+	b.must(t, "lab", "down")
+}
+
+// killedUpdate ends an update with SIGKILL in its middle. What it had made is
+// found by the next one: nothing is made twice.
+func killedUpdate(t *testing.T, b *bed) {
+	var out syncBuffer
+	cmd := b.start(t, &out, "up", "lab", "--yes")
+	eventually(t, 2*time.Minute, "instance pools under way", func() error {
+		if !strings.Contains(out.String(), "InstancePool") {
+			return fmt.Errorf("so far: %s", out.String())
+		}
+		return nil
+	})
+	assert.NilError(t, syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL))
+	_ = cmd.Wait()
+}
+
+func placement(t *testing.T) {
+	c := nomadClient(t)
+	perNode := map[string]int{}
+	for _, job := range []string{emqxJob, proxyJob} {
+		for _, a := range running(t, c, job) {
+			perNode[a.NodeName]++
+		}
+	}
+	assert.DeepEqual(t, perNode, map[string]int{"emqx-lab-0": 2, "emqx-lab-1": 2, "emqx-lab-2": 2})
+}
+
+func running(t *testing.T, c *nomad.Client, job string) []*nomad.AllocationListStub {
+	t.Helper()
+	all, _, err := c.Jobs().Allocations(job, false, nil)
+	assert.NilError(t, err)
+	return slices.DeleteFunc(all, func(a *nomad.AllocationListStub) bool { return a.ClientStatus != "running" })
+}
+
+// acrossNodes opens subscribers until every node serves one, then publishes one
+// message: all of them must get it.
+func acrossNodes(t *testing.T, b *bed) {
+	const subscribers = 18
+	// -W bounds the wait; -i keeps the clients apart; the balancer spreads them by
+	// their source ports.
+	script := fmt.Sprintf(`for i in $(seq %d); do mosquitto_sub -h %s -i e2e-$i -t e2e/cross -q 1 -C 1 -W 60 & done; wait`, subscribers, name)
+	var out syncBuffer
+	cmd := b.start(t, &out, "lab", "exec", "--", "bash", "-c", script)
+	eventually(t, 30*time.Second, "subscribers on every node", func() error {
+		perNode := connections(t, b)
+		total := 0
+		for _, n := range perNode {
+			total += n
+		}
+		if len(perNode) != 3 || total < subscribers {
+			return fmt.Errorf("connections per node: %v", perNode)
+		}
+		return nil
+	})
+	b.must(t, "lab", "exec", "--", "mosquitto_pub", "-h", name, "-t", "e2e/cross", "-q", "1", "-m", "to all nodes")
+	assert.NilError(t, cmd.Wait(), "%s", out.String())
+	assert.Equal(t, strings.Count(out.String(), "to all nodes"), subscribers, "%s", out.String())
+}
+
+// connections counts MQTT clients per node, as the brokers themselves do.
+func connections(t *testing.T, b *bed) map[string]int {
+	t.Helper()
+	counts := map[string]int{}
+	for i := range 3 {
+		node := fmt.Sprintf("emqx-lab-%d", i)
+		r := b.must(t, "lab", "exec", "--in", node, "--", "bash", "-c",
+			`curl -fsS "http://$(hostname).node.dc1.consul:18083/api/v5/prometheus/stats?mode=node"`)
+		for line := range strings.Lines(r.stdout) {
+			var n int
+			if strings.HasPrefix(line, "emqx_live_connections_count") {
+				_, err := fmt.Sscanf(line[strings.LastIndex(line, " "):], "%d", &n)
+				assert.NilError(t, err, "%s", line)
+				if n > 0 {
+					counts[node] += n
+				}
+			}
+		}
+	}
+	return counts
+}
+
+func allProtocols(t *testing.T, b *bed) {
+	ca := filepath.Join(b.dir, lab.CAFile)
+	for _, p := range []struct {
+		port  int
+		extra []string
+	}{{1883, nil}, {8883, []string{"--cafile", ca}}} {
+		topic := fmt.Sprintf("e2e/port/%d", p.port)
+		args := append([]string{"lab", "exec", "--", "mosquitto_pub", "-h", name, "-p", fmt.Sprint(p.port), "-t", topic, "-m", "kept", "-q", "1", "-r"}, p.extra...)
+		b.must(t, args...)
+		args = append([]string{"lab", "exec", "--", "mosquitto_sub", "-h", name, "-p", fmt.Sprint(p.port), "-t", topic, "-C", "1", "-W", "20"}, p.extra...)
+		assert.Equal(t, strings.TrimSpace(b.must(t, args...).stdout), "kept")
+	}
+	// mosquitto's clients of this distribution speak no WebSocket: curl shows the
+	// upgrade, through the whole path, in clear and over TLS.
+	for _, url := range []string{"http://" + name + ":8083/mqtt", "https://" + name + ":8084/mqtt"} {
+		r := b.run(t, "lab", "exec", "--", "curl", "-sS", "-i", "--http1.1", "-m", "3", "--cacert", ca,
+			"-H", "Connection: Upgrade", "-H", "Upgrade: websocket", "-H", "Sec-WebSocket-Version: 13",
+			"-H", "Sec-WebSocket-Key: ZTJlLWUyZS1lMmUtZTJlIQ==", "-H", "Sec-WebSocket-Protocol: mqtt", url)
+		assert.Assert(t, strings.HasPrefix(r.stdout, "HTTP/1.1 101 "), "%s: %s", url, r)
+	}
+	// The loopback door, for programs of this machine.
+	conn, err := net.DialTimeout("tcp", door+":1883", 5*time.Second)
+	assert.NilError(t, err)
+	assert.NilError(t, conn.Close())
+}
+
+// noSecrets looks for every secret of the stack in all that others may read.
+func noSecrets(t *testing.T, b *bed) {
+	secrets, err := lab.Secrets(lab.Options{Dir: b.dir})
+	assert.NilError(t, err)
+	texts := map[string]string{}
+	c := nomadClient(t)
+	for _, job := range []string{emqxJob, proxyJob} {
+		j, _, err := c.Jobs().Info(job, nil)
+		assert.NilError(t, err)
+		text, err := json.Marshal(j)
+		assert.NilError(t, err)
+		texts["job "+job] = string(text)
+	}
+	for _, root := range []string{"pulumi", "stage", "daemon.log"} {
+		assert.NilError(t, filepath.WalkDir(filepath.Join(b.dir, root), func(path string, d os.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			texts[path] = string(text)
+			return err
+		}))
+	}
+	assert.Assert(t, len(texts) > 4, "too little to look at: %d texts", len(texts))
+	checked := 0
+	for where, text := range texts {
+		for path, secret := range secrets {
+			if path == "emqx-oci:tls.certificate" || path == "emqx-oci:tls.ca" {
+				continue // public
+			}
+			// As written, and as JSON writes its line ends.
+			for _, form := range []string{secret, strings.ReplaceAll(secret, "\n", `\n`)} {
+				assert.Check(t, !strings.Contains(text, form), "%s stands in clear in %s", path, where)
+			}
+			checked++
+		}
+	}
+	t.Logf("looked for %d pairs of text and secret", checked)
+}
+
+func previewChange(t *testing.T, b *bed) {
+	b.edit(t, "memoryMb: 512", "memoryMb: 544")
+	r := b.must(t, "preview", "lab")
+	assert.Assert(t, strings.Contains(r.stdout, "512") && strings.Contains(r.stdout, "544"), "%s", r)
+	j := b.must(t, "preview", "lab", "--json")
+	assert.Equal(t, summary(t, j).Changed(), 1, "%s", j)
+	job, _, err := nomadClient(t).Jobs().Info(emqxJob, nil)
+	assert.NilError(t, err)
+	assert.Equal(t, *job.TaskGroups[0].Tasks[0].Resources.MemoryMB, 512)
+	b.edit(t, "memoryMb: 544", "memoryMb: 512")
+}
+
+// sickCluster stops a broker for good: its node takes no work any more. An update
+// without any change must not call that a success (decision 16).
+func sickCluster(t *testing.T, b *bed) {
+	c := nomadClient(t)
+	allocs := running(t, c, emqxJob)
+	victim := allocs[0]
+	_, err := c.Nodes().ToggleEligibility(victim.NodeID, false, nil)
+	assert.NilError(t, err)
+	full, _, err := c.Allocations().Info(victim.ID, nil)
+	assert.NilError(t, err)
+	_, err = c.Allocations().Stop(full, nil)
+	assert.NilError(t, err)
+	eventually(t, time.Minute, "the broker is gone", func() error {
+		if n := len(running(t, c, emqxJob)); n != 2 {
+			return fmt.Errorf("%d brokers run", n)
+		}
+		return nil
+	})
+
+	r := b.run(t, "up", "lab", "--yes")
+	assert.Equal(t, r.code, 1, "%s", r)
+	assert.Assert(t, strings.Contains(r.stderr, "G2") && strings.Contains(r.stderr, "2"), "%s", r)
+
+	_, err = c.Nodes().ToggleEligibility(victim.NodeID, true, nil)
+	assert.NilError(t, err)
+	b.must(t, "up", "lab", "--yes")
+	placement(t)
+}
+
+// relaunch cuts an instance's power. The pool starts another one, with another
+// address, which is the same member with the same volume.
+func relaunch(t *testing.T, b *bed) {
+	old := instanceNamed(t, b, "emqx-lab-1")
+	b.must(t, "lab", "exec", "--in", "emqx-lab-1", "--", "bash", "-c", "echo kept > /mnt/bv/emqx-1/e2e-mark")
+	cutPower(t, b, old.ID)
+	eventually(t, 2*time.Minute, "another instance", func() error {
+		if i := instanceNamed(t, b, "emqx-lab-1"); i.ID == old.ID || i.State != "RUNNING" {
+			return fmt.Errorf("instance %+v", i)
+		}
+		return nil
+	})
+	now := instanceNamed(t, b, "emqx-lab-1")
+	assert.Assert(t, now.Address != old.Address, "primary address %s", now.Address)
+	eventually(t, 2*time.Minute, "the reserved address", func() error {
+		if i := instanceNamed(t, b, "emqx-lab-1"); !slices.Equal(i.Reserved, old.Reserved) {
+			return fmt.Errorf("reserved addresses %v, before %v", i.Reserved, old.Reserved)
+		}
+		return nil
+	})
+	// No update of the stack is needed; this one only watches, and changes nothing.
+	eventually(t, 3*time.Minute, "a healthy cluster", func() error {
+		r := b.run(t, "up", "lab", "--yes", "--json")
+		if r.code != 0 {
+			return fmt.Errorf("%s", r)
+		}
+		if n := summary(t, r).Changed(); n != 0 {
+			return fmt.Errorf("%d changes", n)
+		}
+		return nil
+	})
+	assert.Equal(t, strings.TrimSpace(b.must(t, "lab", "exec", "--in", "emqx-lab-1", "--", "cat", "/mnt/bv/emqx-1/e2e-mark").stdout), "kept")
+	placement(t)
+}
+
+// daemonKilled ends the lab's daemon with SIGKILL: traffic goes on, and the next
+// `lab up` adopts what runs.
+func daemonKilled(t *testing.T, b *bed) {
+	ids := running(t, nomadClient(t), emqxJob)
+	s := status(t, b)
+	assert.NilError(t, syscall.Kill(s.PID, syscall.SIGKILL))
+	eventually(t, 10*time.Second, "the daemon's end", func() error {
+		if r := b.run(t, "lab", "status"); r.code == 0 {
+			return fmt.Errorf("%s", r)
+		}
+		return nil
+	})
+	b.must(t, "lab", "up")
+	assert.Equal(t, len(status(t, b).Cloud.Instances), 3)
+	after := running(t, nomadClient(t), emqxJob)
+	assert.Equal(t, len(after), len(ids))
+	for _, a := range after {
+		assert.Assert(t, slices.ContainsFunc(ids, func(o *nomad.AllocationListStub) bool { return o.ID == a.ID }), "%s is new", a.Name)
+	}
+	b.must(t, "up", "lab", "--yes")
+}
+
+func destroyed(t *testing.T, b *bed) {
+	b.must(t, "destroy", "lab", "--yes")
+	s := status(t, b)
+	assert.Equal(t, len(s.Cloud.Instances)+len(s.Cloud.Volumes)+len(s.Cloud.Addresses)+len(s.Cloud.Balancers)+len(s.Cloud.Records), 0, "%+v", s.Cloud)
+	assert.Equal(t, len(s.Cloud.Unclaimed), 0, "%v", s.Cloud.Unclaimed)
+
+	jobs, _, err := nomadClient(t).Jobs().List(nil)
+	assert.NilError(t, err)
+	assert.Equal(t, len(jobs), 0)
+	vars, _, err := nomadClient(t).Variables().PrefixList("", nil)
+	assert.NilError(t, err)
+	assert.Equal(t, len(vars), 0)
+
+	c := consulClient(t)
+	services, _, err := c.Catalog().Services(nil)
+	assert.NilError(t, err)
+	for s := range services {
+		assert.Check(t, !strings.HasPrefix(s, "emqx"), "service %s stays in Consul", s)
+	}
+	keys, _, err := c.KV().Keys("emqx/", "", nil)
+	assert.NilError(t, err)
+	assert.Equal(t, len(keys), 0, "%v", keys)
+
+	// The state's own file: no resource is left in it.
+	out := b.must(t, "outputs", "lab", "--json")
+	assert.Equal(t, strings.TrimSpace(out.stdout), "{}", "%s", out)
+}
+
+// diagnose prints what a reader of a failed run asks for first.
+func (b *bed) diagnose(t *testing.T) {
+	r := b.run(t, "lab", "status")
+	t.Logf("%s", r)
+	if text, err := os.ReadFile(filepath.Join(b.dir, "daemon.log")); err == nil {
+		lines := bytes.Split(text, []byte("\n"))
+		t.Logf("daemon.log:\n%s", bytes.Join(lines[max(0, len(lines)-40):], []byte("\n")))
+	}
+	logs, _ := filepath.Glob(filepath.Join(b.dir, "instances", "*", "log", "emqx-boot.log"))
+	for _, path := range logs {
+		text, _ := os.ReadFile(path)
+		lines := bytes.Split(text, []byte("\n"))
+		t.Logf("%s:\n%s", path, bytes.Join(lines[max(0, len(lines)-15):], []byte("\n")))
+	}
+}

@@ -1,0 +1,161 @@
+//go:build lab
+
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	consul "github.com/hashicorp/consul/api"
+	nomad "github.com/hashicorp/nomad/api"
+	"gotest.tools/v3/assert"
+)
+
+// The suite's lab stands beside a user's: other names, another door.
+const (
+	labName = "e2elab"
+	door    = "127.0.79.1"
+)
+
+// bed is one lab and one project folder, with the commands as a user types them.
+type bed struct {
+	dir, project string
+	bin, tools   string
+}
+
+func newBed(t *testing.T) *bed {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Fatal("the end-to-end suite needs root")
+	}
+	bin, tools := os.Getenv("EMQX_OCI_BIN"), os.Getenv("EMQX_OCI_TOOLS")
+	if bin == "" || tools == "" {
+		t.Fatal("EMQX_OCI_BIN and EMQX_OCI_TOOLS are not set: run `make e2e`")
+	}
+	// Not under t.TempDir: its path is too long for some of the lab's sockets.
+	dir, err := os.MkdirTemp("/var/tmp", "e2elab-")
+	assert.NilError(t, err)
+	b := &bed{dir: filepath.Join(dir, "lab"), project: filepath.Join(dir, "project"), bin: bin, tools: tools}
+	t.Cleanup(func() { assert.Check(t, os.RemoveAll(dir)) })
+
+	assert.NilError(t, os.MkdirAll(b.project, 0o755))
+	for _, name := range []string{"Pulumi.yaml", "Pulumi.lab.yaml"} {
+		text, err := os.ReadFile(filepath.Join("..", "..", name))
+		assert.NilError(t, err)
+		b.write(t, name, strings.ReplaceAll(string(text), "127.0.77.1", door))
+	}
+	return b
+}
+
+func (b *bed) write(t *testing.T, name, text string) {
+	t.Helper()
+	assert.NilError(t, os.WriteFile(filepath.Join(b.project, name), []byte(text), 0o644))
+}
+
+// edit replaces one passage of the lab's stack file, which has to be there once.
+func (b *bed) edit(t *testing.T, from, to string) {
+	t.Helper()
+	path := filepath.Join(b.project, "Pulumi.lab.yaml")
+	text, err := os.ReadFile(path)
+	assert.NilError(t, err)
+	assert.Equal(t, strings.Count(string(text), from), 1, "%q in the stack file", from)
+	b.write(t, "Pulumi.lab.yaml", strings.Replace(string(text), from, to, 1))
+}
+
+func (b *bed) command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, filepath.Join(b.bin, "emqx-oci"), args...)
+	cmd.Dir = b.project
+	cmd.Env = append(os.Environ(),
+		"EMQX_OCI_LAB_DIR="+b.dir, "EMQX_OCI_LAB_NAME="+labName, "EMQX_OCI_LAB_DOOR="+door,
+		"XDG_STATE_HOME="+filepath.Join(filepath.Dir(b.dir), "state"), "NO_COLOR=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return cmd
+}
+
+// result is what a command left: its exit code, and all that it printed.
+type result struct {
+	code           int
+	stdout, stderr string
+	took           time.Duration
+}
+
+func (r result) String() string {
+	return fmt.Sprintf("exit %d after %s\n%s%s", r.code, r.took.Round(100*time.Millisecond), r.stdout, r.stderr)
+}
+
+// run runs a command to its end.
+func (b *bed) run(t *testing.T, args ...string) result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	var stdout, stderr bytes.Buffer
+	cmd := b.command(ctx, args...)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	start := time.Now()
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatalf("emqx-oci %s: %v", strings.Join(args, " "), err)
+	}
+	r := result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String(), time.Since(start)}
+	t.Logf("emqx-oci %s: exit %d after %s", strings.Join(args, " "), r.code, r.took.Round(100*time.Millisecond))
+	return r
+}
+
+// must runs a command that has to succeed.
+func (b *bed) must(t *testing.T, args ...string) result {
+	t.Helper()
+	r := b.run(t, args...)
+	assert.Equal(t, r.code, 0, "emqx-oci %s: %s", strings.Join(args, " "), r)
+	return r
+}
+
+// start runs a command in the background; its output goes to w.
+func (b *bed) start(t *testing.T, w io.Writer, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := b.command(context.Background(), args...)
+	cmd.Stdout, cmd.Stderr = w, w
+	assert.NilError(t, cmd.Start())
+	t.Cleanup(func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+	return cmd
+}
+
+func nomadClient(t *testing.T) *nomad.Client {
+	t.Helper()
+	c, err := nomad.NewClient(&nomad.Config{Address: "http://" + door + ":4646"})
+	assert.NilError(t, err)
+	return c
+}
+
+func consulClient(t *testing.T) *consul.Client {
+	t.Helper()
+	c, err := consul.NewClient(&consul.Config{Address: door + ":8500"})
+	assert.NilError(t, err)
+	return c
+}
+
+// eventually polls a condition and fails with what it said last.
+func eventually(t *testing.T, within time.Duration, what string, check func() error) {
+	t.Helper()
+	deadline := time.Now().Add(within)
+	for {
+		err := check()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within %s: %v", what, within, err)
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+}
