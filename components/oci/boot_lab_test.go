@@ -25,15 +25,14 @@ import (
 // the metadata service, the agents' answers and the system's own commands
 // (systemctl, sysctl) are this test's binary and small scripts.
 
-// TestMain is also the helper program that the sessions start.
-func TestMain(m *testing.M) {
+// The sessions start this test's binary as their helper programs, too.
+func init() {
 	switch os.Getenv("BOOT_HELPER") {
 	case "oci":
 		os.Exit(fakeOCI(os.Args[1:]))
 	case "metadata":
 		os.Exit(fakeMetadata())
 	}
-	os.Exit(m.Run())
 }
 
 // fakeCloud is what the fake oci command knows; it lives in a file.
