@@ -6,22 +6,10 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 )
-
-func splitFields(s string) []string { return strings.Fields(s) }
-func lockThread()                   { runtime.LockOSThread() }
-func lookPath(name string) (string, error) {
-	p, err := exec.LookPath(name)
-	if err != nil {
-		return "", fmt.Errorf("starting %s: %w", name, err)
-	}
-	return p, nil
-}
 
 // request is one call of systemctl; answer what it prints and its exit code.
 type request struct {

@@ -9,10 +9,9 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // haltGrace is how long services may take to stop when the instance is terminated:
@@ -98,7 +97,7 @@ func delegateCgroup2(root string) error {
 		return fmt.Errorf("moving PID 1 to its own cgroup: %w", err)
 	}
 	var enable string
-	for _, c := range splitFields(string(available)) {
+	for _, c := range strings.Fields(string(available)) {
 		enable += " +" + c
 	}
 	if enable == "" {
@@ -147,60 +146,4 @@ func serveControl(m *manager) error {
 		}
 	}()
 	return nil
-}
-
-// LimitAndExec raises or lowers the limit of open files, as far as the machine
-// allows, and becomes argv.
-func LimitAndExec(want uint64, argv []string) error {
-	var lim syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
-		return err
-	}
-	set := syscall.Rlimit{Cur: want, Max: max(want, lim.Max)}
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &set); err != nil {
-		fmt.Fprintf(os.Stderr, "lab: LimitNOFILE=%d: this machine allows %d open files (%v); going on with %d\n", want, lim.Max, err, min(want, lim.Max))
-		set = syscall.Rlimit{Cur: min(want, lim.Max), Max: lim.Max}
-		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &set); err != nil {
-			return fmt.Errorf("setting the limit of open files: %w", err)
-		}
-	}
-	path, err := lookPath(argv[0])
-	if err != nil {
-		return err
-	}
-	return syscall.Exec(path, argv, os.Environ())
-}
-
-// ExecIn runs argv in a network namespace with a resolver of its own, in a
-// private mount namespace: the command sees the lab's names, nobody else does.
-func ExecIn(netns string, files map[string]string, argv []string) error {
-	lockThread()
-	fd, err := os.Open(netns)
-	if err != nil {
-		return fmt.Errorf("opening the network namespace: %w", err)
-	}
-	if err := unix.Setns(int(fd.Fd()), unix.CLONE_NEWNET); err != nil {
-		return fmt.Errorf("entering the network namespace %s: %w", netns, err)
-	}
-	fd.Close()
-	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
-		return fmt.Errorf("making a mount namespace: %w", err)
-	}
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return err
-	}
-	for target, source := range files {
-		real, err := filepath.EvalSymlinks(target)
-		if err != nil {
-			return fmt.Errorf("replacing %s for the command: %w; make it a file", target, err)
-		}
-		if err := unix.Mount(source, real, "", unix.MS_BIND, ""); err != nil {
-			return fmt.Errorf("replacing %s for the command: %w", target, err)
-		}
-	}
-	path, err := lookPath(argv[0])
-	if err != nil {
-		return err
-	}
-	return syscall.Exec(path, argv, os.Environ())
 }

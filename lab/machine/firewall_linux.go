@@ -2,10 +2,13 @@ package machine
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"time"
 
 	"github.com/emqx-oci/emqx-oci/lab/cloud"
@@ -86,11 +89,18 @@ func (m *Machine) SetBalancers(ctx context.Context, bs []cloud.Balancer) error {
 			}
 		}
 	}
-	if t := timeoutRules(bs); t != m.timeouts {
+	t := timeoutRules(bs)
+	loaded, err := os.ReadFile(m.path("timeouts.nft"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if t != string(loaded) {
 		if err := nft(ctx, m.ns(nsGateway), t); err != nil {
 			return err
 		}
-		m.timeouts = t
+		if err := writeText(m.path("timeouts.nft"), t); err != nil {
+			return err
+		}
 	}
 	return nft(ctx, m.ns(nsGateway), balancerRules(bs))
 }

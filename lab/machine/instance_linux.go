@@ -102,7 +102,6 @@ func (m *Machine) launch(ctx context.Context, s cloud.InstanceSpec) error {
 	}
 	m.mu.Lock()
 	m.instances[s.ID] = i
-	archives := m.archives
 	fw, known := m.pending[s.ID]
 	m.mu.Unlock()
 	// What a killed process left of an earlier try.
@@ -125,7 +124,7 @@ func (m *Machine) launch(ctx context.Context, s cloud.InstanceSpec) error {
 		return err
 	}
 	specFile := filepath.Join(dir, "spec.json")
-	if err := writeJSON(specFile, m.spec(i.get(), groups, archives)); err != nil {
+	if err := writeJSON(specFile, m.spec(i.get(), groups)); err != nil {
 		return err
 	}
 	return m.startPID1(ctx, i, specFile)

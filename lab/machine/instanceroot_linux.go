@@ -149,7 +149,7 @@ const nomadDefaults = `{
 `
 
 // spec puts the root of an instance together.
-func (m *Machine) spec(r record, groups []guest.Cgroup, archives []string) guest.Spec {
+func (m *Machine) spec(r record, groups []guest.Cgroup) guest.Spec {
 	dir := m.path("instances", r.Short)
 	s := guest.Spec{
 		Hostname: r.Spec.Name,
@@ -187,6 +187,8 @@ func (m *Machine) spec(r record, groups []guest.Cgroup, archives []string) guest
 			{Source: m.cfg.GuestBinary, Target: guest.Binary, ReadOnly: true},
 			{Source: m.cfg.ConsulBinary, Target: "/usr/bin/consul", ReadOnly: true},
 			{Source: m.cfg.NomadBinary, Target: "/usr/bin/nomad", ReadOnly: true},
+			// The folder, not its files: AddImage may add some later.
+			{Source: m.path("images"), Target: guest.ImageDir, ReadOnly: true},
 			{Source: filepath.Join(dir, "api"), Target: guest.APIDir},
 			{Source: filepath.Join(dir, "log"), Target: guest.LogDir},
 		},
@@ -198,9 +200,6 @@ func (m *Machine) spec(r record, groups []guest.Cgroup, archives []string) guest
 	// system below it.
 	for _, d := range diskDirs {
 		s.Binds = append(s.Binds, guest.Bind{Source: filepath.Join(dir, "disk", d.name), Target: d.target})
-	}
-	for _, a := range archives {
-		s.Binds = append(s.Binds, guest.Bind{Source: a, Target: path.Join(guest.ImageDir, filepath.Base(a)), ReadOnly: true})
 	}
 	return s
 }

@@ -16,11 +16,13 @@ import (
 	"testing"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/net/proxy"
 	"gotest.tools/v3/assert"
 	"gotest.tools/v3/assert/cmp"
 
 	"github.com/emqx-oci/emqx-oci/lab/cloud"
+	"github.com/emqx-oci/emqx-oci/lab/images"
 )
 
 var everywhere = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}
@@ -52,6 +54,7 @@ func TestLive(t *testing.T) {
 		{"host is hidden and safe", testHostHidden},
 		{"oci and systemctl", testCommands},
 		{"job runs in a container", testJob},
+		{"image comes later", testAddImage},
 		{"services come back", testServices},
 		{"doors", testDoors},
 		{"firewall", testFirewall},
@@ -125,6 +128,14 @@ func testJob(t *testing.T, m *Machine) {
 	})
 	out, _ = run(t, m, "node-0", "sh", "-c", "docker logs $(docker ps -q | head -1)")
 	assert.Assert(t, cmp.Contains(out, "haproxy\nHAProxy version"))
+}
+
+func testAddImage(t *testing.T, m *Machine) {
+	const ref = "localhost:1/emqx/emqx:5.8.10"
+	assert.NilError(t, m.AddImage(t.Context(), Image{Ref: ref, Build: func() (v1.Image, error) { return images.Broker(guestBinary) }}))
+	out, code := run(t, m, "node-1", "docker", "run", "--rm", "--network", "host", ref, "sh", "-c", "set -e; id -u; : >/opt/emqx/data/x; command -v emqx")
+	assert.Equal(t, code, 0, out)
+	assert.Equal(t, out, "1000\n/opt/emqx/bin/emqx\n")
 }
 
 func testServices(t *testing.T, m *Machine) {

@@ -28,8 +28,6 @@ type Machine struct {
 	pending   map[string]cloud.Firewall
 	jobs      map[string]*sync.Mutex // one change of an instance at a time
 	closers   []func()
-	archives  []string // docker archives, once Up has them
-	timeouts  string   // the timeout rules that are loaded
 
 	gateway sync.Mutex // one change of the balancers at a time
 	volumes sync.Mutex // one change of the loop devices at a time

@@ -54,6 +54,9 @@ func (*Machine) SetHandler(InstanceHandler) {}
 // Instances are none.
 func (*Machine) Instances() []Instance { return nil }
 
+// AddImage fails.
+func (*Machine) AddImage(context.Context, Image) error { return errSystem }
+
 // KillInstance fails.
 func (*Machine) KillInstance(string) error { return errSystem }
 

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/emqx-oci/emqx-oci/lab/cloud"
+	"github.com/emqx-oci/emqx-oci/lab/guest"
 	"github.com/emqx-oci/emqx-oci/lab/images"
 )
 
@@ -68,35 +69,69 @@ func (m *Machine) up(ctx context.Context) error {
 }
 
 func (m *Machine) ensureImages(ctx context.Context) error {
-	archives := make([]string, len(m.cfg.Images))
+	if err := os.MkdirAll(m.path("images"), 0o755); err != nil {
+		return err
+	}
 	g, ctx := errgroup.WithContext(ctx)
-	for n, i := range m.cfg.Images {
+	for _, i := range m.cfg.Images {
 		g.Go(func() error {
-			tar, pulled, err := images.Ensure(ctx, i.Ref, m.path("images"), i.Build)
+			_, err := m.ensureImage(ctx, i)
+			return err
+		})
+	}
+	return g.Wait()
+}
+
+func (m *Machine) ensureImage(ctx context.Context, i Image) (archive string, err error) {
+	archive, pulled, err := images.Ensure(ctx, i.Ref, m.path("images"), i.Build)
+	if err != nil {
+		return "", err
+	}
+	how := "made on the spot under that name, because it cannot be pulled here"
+	if pulled {
+		how = "the registry's"
+	}
+	m.cfg.Log("image %s: %s", i.Ref, how)
+	return archive, nil
+}
+
+// AddImage makes one more image known to all instances, the running ones too: what
+// a registry does for a stack that changes its image.
+func (m *Machine) AddImage(ctx context.Context, i Image) error {
+	archive, err := m.ensureImage(ctx, i)
+	if err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	for _, r := range m.records() {
+		if !r.Proc.alive() {
+			continue
+		}
+		g.Go(func() error {
+			var out strings.Builder
+			// A Docker that does not run yet loads all when it starts.
+			code, err := m.Exec(ctx, r.Spec.ID, []string{"sh", "-c", `systemctl is-active --quiet docker || exit 0; docker load --quiet --input "$1"`, "sh", guest.ImageDir + "/" + filepath.Base(archive)}, Stdio{Out: &out, Err: &out})
+			if err == nil && code != 0 {
+				err = fmt.Errorf("docker load ended with %d: %s", code, strings.TrimSpace(out.String()))
+			}
 			if err != nil {
-				return err
+				return fmt.Errorf("adding image %s to %s: %w", i.Ref, r.Spec.Name, err)
 			}
-			how := "made on the spot under that name, because it cannot be pulled here"
-			if pulled {
-				how = "the registry's"
-			}
-			m.cfg.Log("image %s: %s", i.Ref, how)
-			archives[n] = tar
 			return nil
 		})
 	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.archives = archives
-	return nil
+	return g.Wait()
 }
 
 // buildNetwork makes the gateway and the namespaces that are always there.
 func (m *Machine) buildNetwork(ctx context.Context) error {
 	gwNS := m.ns(nsGateway)
+	if !isNetNS(netnsPath(gwNS)) {
+		// A new gateway has no rules, whatever an old one had.
+		if err := os.Remove(m.path("timeouts.nft")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
 	for _, n := range []string{nsGateway, nsServers, nsInternet, nsForeign} {
 		if err := ensureNetNS(m.ns(n)); err != nil {
 			return err
