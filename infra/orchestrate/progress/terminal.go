@@ -277,7 +277,7 @@ func (t *table) lines(now time.Time, height int) []line {
 				continue
 			}
 			room--
-			out = append(out, line{fmt.Sprintf("      %-s  %s", r.text, short(now.Sub(r.since))), r.color})
+			out = append(out, line{fmt.Sprintf("    %6s  %s", short(now.Sub(r.since)), r.text), r.color})
 		}
 	}
 	if hidden > 0 {
