@@ -1,0 +1,160 @@
+package emqxoci_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"gotest.tools/v3/assert"
+)
+
+const module = "github.com/emqx-oci/emqx-oci/"
+
+// sourceFile is one Go file of the tree, without its tests.
+type sourceFile struct {
+	path, dir string
+	syntax    *ast.File
+	imports   []string
+}
+
+// in tells whether the file lies in one of the rooms.
+func (f sourceFile) in(rooms ...string) bool {
+	for _, room := range rooms {
+		if f.dir == room || strings.HasPrefix(f.dir, room+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+func sources(t *testing.T) []sourceFile {
+	t.Helper()
+	var files []sourceFile
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (strings.HasPrefix(d.Name(), ".") && path != "." || path == "tools" || path == "sdks" || d.Name() == "testdata"):
+			return filepath.SkipDir
+		case d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || path == "deps_dev.go":
+			return nil
+		}
+		syntax, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		f := sourceFile{path: filepath.ToSlash(path), dir: filepath.ToSlash(filepath.Dir(path)), syntax: syntax}
+		for _, spec := range syntax.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			f.imports = append(f.imports, imported)
+		}
+		files = append(files, f)
+		return nil
+	})
+	assert.NilError(t, err)
+	assert.Assert(t, len(files) > 20, "the test must see the tree")
+	return files
+}
+
+// Data flows one way: settings -> stacks -> components -> outputs. Each room
+// names the rooms that it may know; what it does not name is forbidden.
+func TestRoomsKnowOnlyWhatTheyMay(t *testing.T) {
+	may := map[string][]string{
+		"components/fault":    {},
+		"components/cluster":  {},
+		"components/recorder": {},
+		"components":          {"components/cluster", "components/fault", "components/recorder"},
+		"infra/gates":         {"infra/gates"},
+		"infra/orchestrate":   {"infra/orchestrate", "infra/gates"},
+		"stacks/settings":     {"components/cluster", "components/fault"},
+		"stacks":              {"stacks", "components", "infra/gates"},
+		"infra":               {"stacks"},
+		"lab":                 {"lab"},
+	}
+	for _, f := range sources(t) {
+		room, allowed := "", []string(nil)
+		for name, list := range may {
+			if f.in(name) && len(name) > len(room) {
+				room, allowed = name, list
+			}
+		}
+		if room == "" {
+			continue
+		}
+		for _, imported := range f.imports {
+			other, ours := strings.CutPrefix(imported, module)
+			if !ours || other == f.dir {
+				continue
+			}
+			assert.Assert(t, (sourceFile{dir: other}).in(allowed...), "%s imports %s: %s may know only %v", f.path, other, room, allowed)
+		}
+	}
+}
+
+func TestOnlyOrchestrateDrivesTheEngine(t *testing.T) {
+	for _, f := range sources(t) {
+		for _, imported := range f.imports {
+			if strings.HasPrefix(imported, "github.com/pulumi/pulumi/sdk/v3/go/auto") {
+				assert.Assert(t, f.in("infra/orchestrate"), "%s imports the Automation API", f.path)
+			}
+		}
+	}
+}
+
+// Pulumi's configuration is read by stacks/settings alone, handed the means to
+// by stacks.Run: components take plain args.
+func TestOnlySettingsReadConfiguration(t *testing.T) {
+	for _, f := range sources(t) {
+		if !f.in("components", "stacks", "infra/gates") || f.in("stacks/settings") {
+			continue
+		}
+		for _, imported := range f.imports {
+			assert.Assert(t, imported != "github.com/pulumi/pulumi/sdk/v3/go/pulumi/config", "%s reads configuration", f.path)
+			assert.Assert(t, imported != "os" || f.in("stacks/example", "stacks/draw"), "%s reads the environment or files", f.path)
+		}
+		if f.path == "stacks/run.go" {
+			continue
+		}
+		calls(f, func(receiver, name string) {
+			assert.Assert(t, name != "GetConfig" && name != "IsConfigSecret", "%s calls %s.%s", f.path, receiver, name)
+		})
+	}
+}
+
+// A wait anywhere else would have no progress line, no timeout from the
+// settings, and no reason at its end.
+func TestOnlyGatesWait(t *testing.T) {
+	for _, f := range sources(t) {
+		if !f.in("components", "stacks", "infra") || f.in("infra/gates", "infra/orchestrate") {
+			continue
+		}
+		calls(f, func(receiver, name string) {
+			if receiver == "time" {
+				assert.Assert(t, name != "Sleep" && name != "After" && name != "Tick" && name != "NewTicker" && name != "NewTimer" && name != "AfterFunc",
+					"%s calls time.%s", f.path, name)
+			}
+		})
+	}
+}
+
+// calls reports what a file selects, such as ("time", "Sleep").
+func calls(f sourceFile, report func(receiver, name string)) {
+	ast.Inspect(f.syntax, func(n ast.Node) bool {
+		if s, ok := n.(*ast.SelectorExpr); ok {
+			receiver := ""
+			if id, ok := s.X.(*ast.Ident); ok {
+				receiver = id.Name
+			}
+			report(receiver, s.Sel.Name)
+		}
+		return true
+	})
+}
