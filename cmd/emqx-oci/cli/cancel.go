@@ -16,7 +16,7 @@ its hold on the stack, and two runs at once damage its state: be sure.`,
 		Args: oneStack,
 		RunE: func(c *cobra.Command, args []string) error {
 			stack := stackOf(args)
-			t, err := a.open(stack, true)
+			t, err := a.open(quiet, stack)
 			if err != nil {
 				return err
 			}

@@ -11,6 +11,7 @@ import (
 
 // confirm asks one question. Ctrl-C and Ctrl-D answer it, too.
 func (a *app) confirm(ctx context.Context, question string, accept func(string) bool) (bool, error) {
+	defer a.say(a.say(func(string) {})) // nothing is under way that a signal would have to wait for
 	_, _ = fmt.Fprint(a.Stdout, question)
 	answer := make(chan string, 1)
 	go func() { // it stays behind when ctx ends first: a read cannot be called back, and the process ends anyway
@@ -27,4 +28,18 @@ func (a *app) confirm(ctx context.Context, question string, accept func(string) 
 		_, _ = fmt.Fprintln(a.Stdout)
 		return false, &orchestrate.InterruptedError{Operation: "asking"}
 	}
+}
+
+// declined ends a command whose question was answered with no: no error, and no success for what comes after "&&".
+func (a *app) declined() error {
+	_, _ = fmt.Fprintln(a.Stdout, "nothing was changed")
+	return code(orchestrate.ExitFailed)
+}
+
+// say changes who tells about a signal, and gives the one before.
+func (a *app) say(announce func(string)) (before func(string)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	before, a.announce = a.announce, announce
+	return before
 }

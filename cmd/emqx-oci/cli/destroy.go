@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
+	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
 	"github.com/spf13/cobra"
 )
 
@@ -19,7 +20,7 @@ func (a *app) destroy() *cobra.Command {
 			if err := a.mustAsk(yes, "destroy "+stack); err != nil {
 				return err
 			}
-			t, err := a.open(stack, false)
+			t, err := a.open(progress.Destroy, stack)
 			if err != nil {
 				return err
 			}
@@ -31,8 +32,7 @@ func (a *app) destroy() *cobra.Command {
 					return err
 				}
 				if !ok {
-					_, _ = fmt.Fprintln(a.Stdout, "nothing was changed")
-					return nil
+					return a.declined()
 				}
 			}
 			_, err = t.Destroy(c.Context())

@@ -21,8 +21,20 @@ type target struct {
 	close func()
 }
 
-// open makes the engine for a stack. quiet leaves its progress out.
-func (a *app) open(stack string, quiet bool) (*target, error) {
+// open makes the engine for an operation on a stack. A program that reads the objects of --json gets its summary also
+// when it does not come to an operation.
+func (a *app) open(op progress.Operation, stack string) (*target, error) {
+	t, err := a.engine(stack, op == quiet)
+	if err != nil && a.asJSON && op != quiet {
+		progress.NewJSON(a.Stdout).End(progress.End{Operation: op, Stack: stack, Err: err})
+	}
+	return t, err
+}
+
+// quiet is an operation without progress.
+const quiet progress.Operation = ""
+
+func (a *app) engine(stack string, quiet bool) (*target, error) {
 	dir, err := a.projectDir()
 	if err != nil {
 		return nil, err
@@ -70,9 +82,7 @@ func (a *app) open(stack string, quiet bool) (*target, error) {
 		return nil, err
 	}
 	if !quiet && !a.asJSON {
-		a.mu.Lock()
-		a.announce = t.Note
-		a.mu.Unlock()
+		a.say(t.Note)
 	}
 	return t, nil
 }

@@ -1,6 +1,9 @@
 package cli
 
-import "github.com/spf13/cobra"
+import (
+	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
+	"github.com/spf13/cobra"
+)
 
 func (a *app) preview() *cobra.Command {
 	return &cobra.Command{
@@ -8,7 +11,7 @@ func (a *app) preview() *cobra.Command {
 		Short: "Show what up would change, and touch nothing",
 		Args:  oneStack,
 		RunE: func(c *cobra.Command, args []string) error {
-			t, err := a.open(stackOf(args), false)
+			t, err := a.open(progress.Preview, stackOf(args))
 			if err != nil {
 				return err
 			}

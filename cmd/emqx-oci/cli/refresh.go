@@ -1,6 +1,9 @@
 package cli
 
-import "github.com/spf13/cobra"
+import (
+	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
+	"github.com/spf13/cobra"
+)
 
 func (a *app) refresh() *cobra.Command {
 	return &cobra.Command{
@@ -8,7 +11,7 @@ func (a *app) refresh() *cobra.Command {
 		Short: "Read what the clouds really hold into the stack's state, and change nothing there",
 		Args:  oneStack,
 		RunE: func(c *cobra.Command, args []string) error {
-			t, err := a.open(stackOf(args), false)
+			t, err := a.open(progress.Refresh, stackOf(args))
 			if err != nil {
 				return err
 			}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
 	"github.com/spf13/cobra"
 )
 
@@ -19,7 +20,7 @@ func (a *app) up() *cobra.Command {
 			if err := a.mustAsk(yes, "up "+stack); err != nil {
 				return err
 			}
-			t, err := a.open(stack, false)
+			t, err := a.open(progress.Up, stack)
 			if err != nil {
 				return err
 			}
@@ -38,8 +39,7 @@ func (a *app) up() *cobra.Command {
 						return err
 					}
 					if !ok {
-						_, _ = fmt.Fprintln(a.Stdout, "nothing was changed")
-						return nil
+						return a.declined()
 					}
 				} else {
 					_, _ = fmt.Fprintln(a.Stdout, "nothing to change; checking the cluster")

@@ -153,6 +153,10 @@ func (v *Terminal) draw(above []string) {
 		b.WriteString("\x1b[K" + l + "\n")
 	}
 	v.drawn = v.drawn[:0]
+	if v.op == "" || v.ended && len(above) > 0 { // before and after an operation there is no table
+		_, _ = io.WriteString(v.w, b.String())
+		return
+	}
 	// One column stays free: a full line would wrap on some terminals; one row for the cursor.
 	for _, l := range v.lines(v.now(), height-1) {
 		text := clip(l.text, width-1)

@@ -65,11 +65,11 @@ func (l worldLab) Env() (map[string]string, error) {
 func (worldLab) Secrets() (map[string]string, error) {
 	return map[string]string{"emqx-oci:secrets.token": "s3cr3t#value"}, nil
 }
-func (worldLab) Running() bool                                { return true }
-func (worldLab) Up(context.Context, cli.LabUpOptions) error   { return nil }
-func (worldLab) Down(context.Context) error                   { return nil }
+func (worldLab) Running() bool                                 { return true }
+func (worldLab) Up(context.Context, cli.LabUpOptions) error    { return nil }
+func (worldLab) Down(context.Context) error                    { return nil }
 func (worldLab) Status(context.Context, io.Writer, bool) error { return nil }
-func (worldLab) Daemon(context.Context) error                 { return nil }
+func (worldLab) Daemon(context.Context) error                  { return nil }
 func (worldLab) Exec(context.Context, string, []string, cli.Stdio) (int, error) {
 	return 0, nil
 }

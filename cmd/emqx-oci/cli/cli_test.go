@@ -1,0 +1,278 @@
+package cli_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/emqx-oci/emqx-oci/cmd/emqx-oci/cli"
+	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
+	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
+	"gotest.tools/v3/assert"
+	"gotest.tools/v3/golden"
+)
+
+// fake plays the engine and the lab, and writes down what it was asked.
+type fake struct {
+	opts    orchestrate.Options
+	calls   []string
+	plan    map[string]int
+	fail    map[string]error
+	stopped bool // the lab
+	hang    bool // operations last until they are cancelled
+	began   chan struct{}
+}
+
+func (f *fake) do(ctx context.Context, op progress.Operation) (orchestrate.Result, error) {
+	f.calls = append(f.calls, string(op))
+	res := orchestrate.Result{Operation: string(op), Stack: f.opts.Stack, Changes: f.plan}
+	f.opts.View.Begin(op, f.opts.Stack)
+	err := f.fail[string(op)]
+	if f.hang {
+		close(f.began)
+		<-ctx.Done()
+		err = &orchestrate.InterruptedError{Operation: string(op)}
+	}
+	if op == progress.Up && err == nil {
+		res.Outputs, _ = f.Outputs(ctx)
+	}
+	f.opts.View.End(progress.End{Operation: op, Stack: f.opts.Stack, Changes: f.plan, Err: err, Cancelled: f.hang})
+	return res, err
+}
+
+func (f *fake) Preview(ctx context.Context) (orchestrate.Result, error) {
+	return f.do(ctx, progress.Preview)
+}
+func (f *fake) Up(ctx context.Context) (orchestrate.Result, error) { return f.do(ctx, progress.Up) }
+func (f *fake) Refresh(ctx context.Context) (orchestrate.Result, error) {
+	return f.do(ctx, progress.Refresh)
+}
+
+func (f *fake) Destroy(ctx context.Context) (orchestrate.Result, error) {
+	return f.do(ctx, progress.Destroy)
+}
+
+func (f *fake) Cancel(context.Context) error {
+	f.calls = append(f.calls, "cancel")
+	return f.fail["cancel"]
+}
+
+func (f *fake) Note(text string) { f.opts.View.Note(text) }
+
+func (f *fake) Outputs(context.Context) (orchestrate.Outputs, error) {
+	return orchestrate.Outputs{
+		"endpoints":         {Value: map[string]any{"mqtt": "mqtt://mqtt.lab.test:1883", "wss": "wss://mqtt.lab.test:8084/mqtt"}},
+		"dnsName":           {Value: "mqtt.lab.test"},
+		"tls":               {Value: "on"},
+		"nodeNames":         {Value: []any{"emqx-lab-0", "emqx-lab-1"}},
+		"dashboardPassword": {Value: "hunter2", Secret: true},
+	}, f.fail["outputs"]
+}
+
+type fakeLab struct{ f *fake }
+
+func (l fakeLab) Up(_ context.Context, o cli.LabUpOptions) error {
+	l.f.calls = append(l.f.calls, fmt.Sprintf("lab up %g", o.Latency))
+	o.Log("building")
+	return l.f.fail["lab up"]
+}
+
+func (l fakeLab) Down(context.Context) error {
+	l.f.calls = append(l.f.calls, "lab down")
+	return nil
+}
+
+func (l fakeLab) Status(_ context.Context, w io.Writer, asJSON bool) error {
+	_, err := fmt.Fprintln(w, "status", asJSON)
+	return err
+}
+
+func (l fakeLab) Exec(_ context.Context, where string, argv []string, _ cli.Stdio) (int, error) {
+	l.f.calls = append(l.f.calls, where+": "+strings.Join(argv, " "))
+	return 7, nil
+}
+func (l fakeLab) Daemon(context.Context) error { l.f.calls = append(l.f.calls, "daemon"); return nil }
+func (l fakeLab) Env() (map[string]string, error) {
+	return map[string]string{"PULUMI_BACKEND_URL": "file:///it's here"}, nil
+}
+
+func (l fakeLab) Secrets() (map[string]string, error) {
+	return map[string]string{"emqx-oci:secrets.apiKey": "k"}, nil
+}
+func (l fakeLab) Running() bool { return !l.f.stopped }
+
+var times = regexp.MustCompile(`"time":"[^"]*"`)
+
+// call is one run of the command line.
+type call struct {
+	args     string
+	stdin    string
+	terminal bool
+	env      map[string]string
+}
+
+func run(t *testing.T, f *fake, c call, sigs chan os.Signal) (out, errs string, exit int) {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"Pulumi.yaml": "name: emqx-oci\n", "Pulumi.lab.yaml": "config:\n  emqx-oci:cloud: lab\n", "Pulumi.prod.yaml": "config: {}\n",
+	} {
+		assert.NilError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	assert.NilError(t, os.Mkdir(filepath.Join(dir, "below"), 0o700))
+	var stdout, stderr bytes.Buffer
+	exit = cli.Run(cli.Options{
+		Stdin: strings.NewReader(c.stdin), Stdout: &stdout, Stderr: &stderr, StdinTerminal: c.terminal, StdoutTerminal: c.terminal,
+		Size: func() (int, int) { return 80, 24 }, Getenv: func(k string) string { return c.env[k] },
+		Dir: filepath.Join(dir, "below"), Executable: "/usr/local/bin/emqx-oci", Signals: sigs, Version: "1.2.3",
+		NewEngine: func(o orchestrate.Options) (cli.Engine, error) { f.opts = o; return f, nil },
+		Lab:       func(string) cli.Lab { return fakeLab{f} },
+	}, strings.Fields(c.args))
+	clean := func(s string) string {
+		return times.ReplaceAllString(strings.ReplaceAll(s, dir, "DIR"), `"time":"TIME"`)
+	}
+	return clean(stdout.String()), clean(stderr.String()), exit
+}
+
+func TestCases(t *testing.T) {
+	changes := map[string]int{"create": 2, "same": 1}
+	locked := &orchestrate.LockedError{Stack: "lab", Locks: []orchestrate.Lock{{User: "ann", Host: "box", PID: 7, Since: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}}}
+	dumb := map[string]string{"TERM": "dumb"}
+	for name, c := range map[string]struct {
+		call
+		fake
+		calls string
+	}{
+		"no command":            {call: call{args: ""}},
+		"unknown command":       {call: call{args: "deploy"}},
+		"unknown flag":          {call: call{args: "up --force"}},
+		"two stacks":            {call: call{args: "preview lab prod"}},
+		"version":               {call: call{args: "version"}},
+		"unknown stack":         {call: call{args: "preview prd"}},
+		"no project":            {call: call{args: "preview -C /none"}},
+		"lab is down":           {call: call{args: "preview"}, fake: fake{stopped: true}},
+		"prod needs no lab":     {call: call{args: "preview prod"}, fake: fake{stopped: true, plan: changes}, calls: "preview"},
+		"preview":               {call: call{args: "preview"}, fake: fake{plan: changes}, calls: "preview"},
+		"up in a pipe":          {call: call{args: "up prod"}},
+		"up in a pipe, yes":     {call: call{args: "up --yes"}, fake: fake{plan: changes}, calls: "up"},
+		"up of prod, yes":       {call: call{args: "up prod -y"}, calls: "up"},
+		"up as json":            {call: call{args: "up --json"}},
+		"up asks, yes":          {call: call{args: "up", terminal: true, stdin: "y\n", env: dumb}, fake: fake{plan: changes}, calls: "preview up"},
+		"up asks, no":           {call: call{args: "up", terminal: true, stdin: "\n", env: dumb}, fake: fake{plan: changes}, calls: "preview"},
+		"up asks, end of input": {call: call{args: "up", terminal: true, env: dumb}, fake: fake{plan: changes}, calls: "preview"},
+		"up without changes":    {call: call{args: "up", terminal: true, env: dumb}, fake: fake{plan: map[string]int{"same": 3}}, calls: "preview up"},
+		"up fails":              {call: call{args: "up -y"}, fake: fake{fail: map[string]error{"up": &orchestrate.FailedError{Operation: "up", Faults: []orchestrate.Fault{{Resource: "nomad:Job emqx-lab", Message: "2/3 nodes"}}}}}, calls: "up"},
+		"up is refused":         {call: call{args: "up -y"}, fake: fake{fail: map[string]error{"up": locked}}, calls: "up"},
+		"bad configuration":     {call: call{args: "up -y"}, fake: fake{fail: map[string]error{"up": &orchestrate.ConfigError{Stack: "lab", Err: errors.New("a: one\nb: two")}}}, calls: "up"},
+		"unknown stack as json": {call: call{args: "preview prd --json"}},
+		"destroy in a pipe":     {call: call{args: "destroy"}},
+		"destroy asks, yes":     {call: call{args: "destroy prod", terminal: true, stdin: "prod\n", env: dumb}, calls: "destroy"},
+		"destroy asks, y":       {call: call{args: "destroy prod", terminal: true, stdin: "y\n", env: dumb}},
+		"destroy of nothing":    {call: call{args: "destroy -y"}, fake: fake{fail: map[string]error{"destroy": &orchestrate.NotCreatedError{Stack: "lab"}}}, calls: "destroy"},
+		"refresh":               {call: call{args: "refresh"}, calls: "refresh"},
+		"outputs":               {call: call{args: "outputs"}},
+		"outputs as json":       {call: call{args: "outputs --json"}},
+		"outputs with secrets":  {call: call{args: "outputs --show-secrets"}},
+		"outputs of nothing":    {call: call{args: "outputs"}, fake: fake{fail: map[string]error{"outputs": &orchestrate.NotCreatedError{Stack: "lab"}}}},
+		"cancel":                {call: call{args: "cancel prod"}, calls: "cancel"},
+		"lab":                   {call: call{args: "lab"}},
+		"lab up":                {call: call{args: "lab up"}, calls: "lab up 0"},
+		"lab up, slow":          {call: call{args: "lab up --latency oci --latency-scale 0.1"}, calls: "lab up 0.1"},
+		"lab up, wrong latency": {call: call{args: "lab up --latency aws"}},
+		"lab up fails":          {call: call{args: "lab up"}, fake: fake{fail: map[string]error{"lab up": errors.New("building the lab: needs root")}}, calls: "lab up 0"},
+		"lab down":              {call: call{args: "lab down"}, fake: fake{stopped: true}, calls: "lab down"},
+		"lab status":            {call: call{args: "lab status --json"}},
+		"lab status of none":    {call: call{args: "lab status"}, fake: fake{stopped: true}},
+		"lab exec":              {call: call{args: "lab exec -- mosquitto_pub -h mqtt.lab.test --json"}, calls: "internet: mosquitto_pub -h mqtt.lab.test --json"},
+		"lab exec elsewhere":    {call: call{args: "lab exec --in emqx-lab-0 nomad node status -v"}, calls: "emqx-lab-0: nomad node status -v"},
+		"lab exec of nothing":   {call: call{args: "lab exec"}},
+		"lab env":               {call: call{args: "lab env"}},
+		"lab bogus":             {call: call{args: "lab bogus"}},
+		"lab daemon":            {call: call{args: "lab daemon"}, calls: "daemon"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := c.fake
+			out, errs, exit := run(t, &f, c.call, nil)
+			text := fmt.Sprintf("$ emqx-oci %s\n-- stdout --\n%s-- stderr --\n%s-- exit %d --\n", c.args, out, errs, exit)
+			golden.Assert(t, text, strings.ReplaceAll(strings.ReplaceAll(name, ", ", "-"), " ", "-")+".golden")
+			assert.Equal(t, strings.Join(f.calls, " "), c.calls)
+		})
+	}
+}
+
+func TestTheLabsStackGetsItsEnvironmentAndSecrets(t *testing.T) {
+	var f fake
+	_, _, exit := run(t, &f, call{args: "preview"}, nil)
+	assert.Equal(t, exit, 0)
+	assert.Equal(t, f.opts.Env["PULUMI_BACKEND_URL"], "file:///it's here")
+	assert.Equal(t, f.opts.ExtraSecrets["emqx-oci:secrets.apiKey"], "k")
+	f = fake{}
+	_, _, exit = run(t, &f, call{args: "preview prod"}, nil)
+	assert.Equal(t, exit, 0)
+	assert.Equal(t, len(f.opts.Env)+len(f.opts.ExtraSecrets), 0)
+}
+
+func TestSignals(t *testing.T) {
+	for sig, want := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143, syscall.SIGHUP: 129} {
+		f := fake{hang: true, began: make(chan struct{})}
+		sigs := make(chan os.Signal, 1)
+		go func() { <-f.began; sigs <- sig }()
+		_, errs, exit := run(t, &f, call{args: "up -y"}, sigs)
+		assert.Equal(t, exit, want)
+		assert.Equal(t, errs, "error: up was cancelled: what was finished is recorded; the next up continues from there\n")
+	}
+}
+
+func TestSecondSignalKills(t *testing.T) {
+	f := fake{hang: true, began: make(chan struct{})}
+	sigs := make(chan os.Signal)
+	killed := make(chan struct{})
+	go func() {
+		<-f.began
+		kill := f.opts.Kill
+		sigs <- syscall.SIGINT
+		sigs <- syscall.SIGPIPE // one per line that nobody reads: not a wish
+		select {
+		case <-kill:
+			t.Error("killed at the first signal")
+		default:
+		}
+		sigs <- syscall.SIGINT
+		<-kill
+		close(killed)
+	}()
+	// The fake ends at the first signal; keep the command line alive behind it.
+	f.fail = nil
+	f2 := &slow{fake: &f, until: killed}
+	dir := t.TempDir()
+	assert.NilError(t, os.WriteFile(filepath.Join(dir, "Pulumi.yaml"), []byte("name: emqx-oci\n"), 0o600))
+	assert.NilError(t, os.WriteFile(filepath.Join(dir, "Pulumi.prod.yaml"), []byte("config: {}\n"), 0o600))
+	var out bytes.Buffer
+	exit := cli.Run(cli.Options{
+		Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out, Getenv: func(string) string { return "" }, Dir: dir, Signals: sigs,
+		NewEngine: func(o orchestrate.Options) (cli.Engine, error) { f.opts = o; return f2, nil },
+		Lab:       func(string) cli.Lab { return fakeLab{&f} },
+	}, []string{"up", "prod", "-y"})
+	assert.Equal(t, exit, 130)
+}
+
+// slow waits after it was cancelled.
+type slow struct {
+	*fake
+	until chan struct{}
+}
+
+func (s *slow) Up(ctx context.Context) (orchestrate.Result, error) {
+	res, err := s.fake.Up(ctx)
+	<-s.until
+	return res, err
+}
