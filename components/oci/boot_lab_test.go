@@ -370,7 +370,7 @@ inside 'umount /mnt/bv/emqx-1'
 		t, out, "boot ended with 0", "making a file system on the empty volume", "owner 1000:1000", "\n/mnt/bv/emqx-1\n",
 		"/mnt/bv/emqx-1 ext4 defaults,noatime,nofail,_netdev 0 2",
 		"nameserver 127.0.0.1\nsearch sub.vcn.oraclevcn.com\n", "server=/consul/127.0.0.1#8600", "LimitNOFILE=1048576",
-		"emqx.json\nnomad.hcl.package",
+		"emqx.json\nnomad.hcl\nnomad.hcl.package",
 		"10.80.1.100/24 10.80.1.11/24",
 		`"node_name":"emqx-lab-1"`, `"bind_addr":"10.80.1.11"`, `"retry_join":["10.80.2.10"]`,
 		`"host_volume":{"emqx[1]":{"path":"/opt/nomad/data/emqx-1","read_only":false}}`,

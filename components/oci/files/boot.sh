@@ -470,9 +470,9 @@ consul_ready() { [[ $(curl -fsS --max-time 5 http://127.0.0.1:8500/v1/status/lea
 start_nomad() {
   local changed=0 config
   # The package's file makes every machine a server.
-  if [[ -f /etc/nomad.d/nomad.hcl ]]; then
-    mv /etc/nomad.d/nomad.hcl /etc/nomad.d/nomad.hcl.package
-    changed=1
+  if [[ -f /etc/nomad.d/nomad.hcl ]] && ! grep -q emqx-boot /etc/nomad.d/nomad.hcl; then
+    cp /etc/nomad.d/nomad.hcl /etc/nomad.d/nomad.hcl.package
+    put /etc/nomad.d/nomad.hcl 644 <<<'# Emptied by emqx-boot, whose settings are in emqx.json.' && changed=1
   fi
   unit_limits nomad 65536 && changed=1
   config=$(jq -n --arg region "$NOMAD_REGION" --arg dc "$DATACENTER" --arg node "$NODE" --arg addr "$ADDRESS" --arg nic "$INTERFACE" \
