@@ -16,15 +16,17 @@ import (
 // api is the HTTP listener on 18083: health, numbers, REST.
 type api struct {
 	app *app
+	ln  net.Listener
 	srv *http.Server
 }
 
-func startAPI(a *app) (*api, error) {
-	h := &api{app: a}
+// openAPI opens the address; serve answers, once the MQTT listeners do.
+func openAPI(a *app) (*api, error) {
 	ln, err := net.Listen("tcp", a.node.cfg.dashboard.bind)
 	if err != nil {
 		return nil, err
 	}
+	h := &api{app: a, ln: ln}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", h.status)
 	mux.HandleFunc("GET /api/v5/status", h.status)
@@ -56,15 +58,19 @@ func startAPI(a *app) (*api, error) {
 		fmt.Fprintf(w, "Stand-in for EMQX %s, node %s. It has no dashboard.\n", Version, a.node.cfg.node)
 	})
 	h.srv = &http.Server{Handler: mux, ReadHeaderTimeout: 15 * time.Second}
-	go func() {
-		if err := h.srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
-			a.node.log.Error("HTTP listener ended", "reason", err.Error())
-		}
-	}()
 	return h, nil
 }
 
+func (h *api) serve() {
+	go func() {
+		if err := h.srv.Serve(h.ln); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+			h.app.node.log.Error("HTTP listener ended", "reason", err.Error())
+		}
+	}()
+}
+
 func (h *api) close() {
+	h.ln.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if h.srv.Shutdown(ctx) != nil {

@@ -80,7 +80,7 @@ func (n *node) startApp() error {
 		return err
 	}
 	if n.cfg.dashboard.bind != "" {
-		h, err := startAPI(a)
+		h, err := openAPI(a)
 		if err != nil {
 			a.closeListeners()
 			return fmt.Errorf("failed to start listener http:dashboard on %s: %w", n.cfg.dashboard.bind, err)
@@ -88,7 +88,9 @@ func (n *node) startApp() error {
 		a.http = h
 	}
 	a.loadRetained()
+	n.setApp(a)
 	if err := a.server.Serve(); err != nil {
+		n.setApp(nil)
 		a.closeListeners()
 		return err
 	}
@@ -101,14 +103,18 @@ func (n *node) startApp() error {
 		n.log.print("Listener " + l.ID() + " on " + l.Address() + " started.")
 	}
 	if a.http != nil {
+		a.http.serve()
 		n.log.print("Listener http:dashboard on " + n.cfg.dashboard.bind + " started.")
 	}
 	go a.housekeep()
+	n.opts.Ready()
+	return nil
+}
+
+func (n *node) setApp(a *app) {
 	n.mu.Lock()
 	n.app = a
 	n.mu.Unlock()
-	n.opts.Ready()
-	return nil
 }
 
 // stopApp cuts all clients, as open source EMQX does; the caller holds appMu.

@@ -29,7 +29,7 @@ func (n *node) waitForData() error {
 		if forced || len(waitFor) == 0 {
 			return nil
 		}
-		for _, p := range n.connectedPeers() {
+		for _, p := range n.allPeers() {
 			if !p.up(cluster) {
 				continue
 			}
@@ -62,28 +62,48 @@ func (n *node) waitForLocked() []string {
 	return out
 }
 
-// mayStart breaks the tie of members that stopped in the same instant: each waits
-// for the others; the first by name goes ahead, the others load from it.
+// mayStart breaks the tie of members that stopped in the same instant and each
+// wait for the others, perhaps in a ring. When everybody that could be newer,
+// directly or through others, waits too and could be older as well, the one that
+// saw most of the others stop goes ahead, then the first by name; the rest load
+// from it.
 func (n *node) mayStart(waitFor []string) bool {
 	self := n.cfg.node.String()
+	waits := map[string][]string{self: waitFor}
 	n.mu.Lock()
-	cluster := n.schema.Cluster
-	n.mu.Unlock()
-	for _, name := range waitFor {
-		n.mu.Lock()
-		p := n.peers[name]
-		n.mu.Unlock()
-		if p == nil {
-			return false
-		}
+	for name, p := range n.peers {
 		p.mu.Lock()
-		ok := p.dist != nil && p.phase == phaseWaiting && p.cluster == cluster && slices.Contains(p.waitFor, self) && self < name
+		if p.phase == phaseWaiting && p.cluster == n.schema.Cluster {
+			waits[name] = p.waitFor
+		}
 		p.mu.Unlock()
-		if !ok {
+	}
+	n.mu.Unlock()
+	ring := reachable(waits, self)
+	for name := range ring {
+		theirs, known := waits[name]
+		switch {
+		case !known, !reachable(waits, name)[self]:
+			return false
+		case len(theirs) < len(waitFor), len(theirs) == len(waitFor) && name < self:
 			return false
 		}
 	}
 	return true
+}
+
+// reachable are the nodes that from waits for, directly or through others.
+func reachable(waits map[string][]string, from string) map[string]bool {
+	seen, todo := map[string]bool{}, waits[from]
+	for len(todo) > 0 {
+		name := todo[0]
+		todo = todo[1:]
+		if !seen[name] {
+			seen[name] = true
+			todo = append(slices.Clone(todo), waits[name]...)
+		}
+	}
+	return seen
 }
 
 // adopt takes a serving member's list and data.

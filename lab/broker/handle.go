@@ -32,8 +32,11 @@ func (n *node) handle(kind, from string, m *message) *message {
 	case "hello":
 		return n.greeting("hello")
 	case "ping":
-		n.heard(from, m)
+		n.heard(from, m, false)
 		return n.greeting("ping")
+	case "announce":
+		n.heard(from, m, true)
+		return n.greeting("announce")
 	case "join":
 		return n.admit(from)
 	case "sync":
@@ -61,8 +64,10 @@ func (n *node) handle(kind, from string, m *message) *message {
 }
 
 // heard is a ping that came in: the sender is alive, so look at it now instead of
-// at the next tick, and drop a connection to its former life.
-func (n *node) heard(from string, m *message) {
+// at the next tick, and drop a connection to its former life. An announcement
+// waits for that look, so that the sender may count on being known; a ping must
+// not, or two nodes would wait for each other.
+func (n *node) heard(from string, m *message, wait bool) {
 	n.mu.Lock()
 	p := n.peers[from]
 	n.mu.Unlock()
@@ -72,13 +77,21 @@ func (n *node) heard(from string, m *message) {
 	}
 	p.mu.Lock()
 	stale := p.dist != nil && p.born != 0 && m.Born != p.born
-	news := p.dist == nil || p.phase != m.Phase || p.cluster != m.Cluster
+	news := p.phase != m.Phase || p.cluster != m.Cluster || !slices.Equal(p.shared, m.Shared)
 	p.mu.Unlock()
 	if stale {
 		p.drop()
 	}
 	if stale || news {
 		p.poke()
+	}
+	for end := time.Now().Add(time.Second); wait && (stale || news) && time.Now().Before(end) && n.ctx.Err() == nil; {
+		p.poke()
+		time.Sleep(2 * time.Millisecond)
+		p.mu.Lock()
+		news = p.phase != m.Phase || p.cluster != m.Cluster || p.born != m.Born
+		stale = false
+		p.mu.Unlock()
 	}
 }
 
@@ -209,7 +222,7 @@ type nodeStats struct {
 func (n *node) stats() nodeStats {
 	s := nodeStats{Node: n.cfg.node.String(), Born: n.born, CertExpiry: map[string]int64{}}
 	n.withApp(func(a *app) { a.fill(&s) })
-	for _, p := range n.connectedPeers() {
+	for _, p := range n.allPeers() {
 		s.MsgDropped += p.rpc.dropped.Load()
 	}
 	return s

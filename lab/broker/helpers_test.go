@@ -551,3 +551,7 @@ func dialWS(t *testing.T, conn net.Conn, url string, header http.Header) net.Con
 	assert.NilError(t, err)
 	return &wsConn{Conn: ws.UnderlyingConn(), ws: ws, peer: ws.RemoteAddr()}
 }
+
+func publishPacket(topic, payload string) packets.Packet {
+	return packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Publish}, TopicName: topic, Payload: []byte(payload)}
+}

@@ -27,7 +27,7 @@ func (h *hook) ID() string { return "cluster" }
 func (h *hook) Provides(b byte) bool {
 	return slices.Contains([]byte{
 		mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnACLCheck, mqtt.OnSessionEstablish, mqtt.OnSessionEstablished,
-		mqtt.OnDisconnect, mqtt.OnPublish, mqtt.OnPublished, mqtt.OnWillSent, mqtt.OnRetainMessage, mqtt.OnRetainedExpired,
+		mqtt.OnDisconnect, mqtt.OnPublish, mqtt.OnWillSent, mqtt.OnRetainMessage, mqtt.OnRetainedExpired,
 		mqtt.OnSelectSubscribers, mqtt.OnSubscribed, mqtt.OnUnsubscribed, mqtt.OnClientExpired,
 	}, b)
 }
@@ -117,14 +117,11 @@ func (h *hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, er
 			h.app.node.log.Error("failed to retain message", "topic", pk.TopicName, "reason", "over the retainer's limit")
 			pk.FixedHeader.Retain = false
 		}
-	}
-	return pk, nil
-}
-
-func (h *hook) OnPublished(cl *mqtt.Client, pk packets.Packet) {
-	if cl.Net.Listener != clusterListener {
+		// Before the server acknowledges it: a client that has the acknowledgement
+		// and goes to another node finds the message there.
 		h.app.spread(pk)
 	}
+	return pk, nil
 }
 
 func (h *hook) OnWillSent(_ *mqtt.Client, pk packets.Packet) { h.app.spread(pk) }

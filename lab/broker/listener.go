@@ -27,6 +27,8 @@ type listener struct {
 	web   *http.Server
 	ready chan net.Conn // connections past PROXY and TLS, for the web server
 	open  atomic.Int64
+	conns connSet        // all of them, CONNECT sent or not
+	busy  sync.WaitGroup // calls into the server
 	end   chan struct{}
 	once  sync.Once
 }
@@ -101,6 +103,11 @@ func (c *countedConn) Close() error {
 }
 
 func (l *listener) handle(raw net.Conn, establish listeners.EstablishFn) {
+	if !l.conns.add(raw) {
+		raw.Close()
+		return
+	}
+	defer l.conns.remove(raw)
 	c, err := l.prepare(raw)
 	if err != nil {
 		l.log.Error("connection refused", "listener", l.ID(), "peername", raw.RemoteAddr().String(), "reason", err.Error())
@@ -108,8 +115,10 @@ func (l *listener) handle(raw net.Conn, establish listeners.EstablishFn) {
 		return
 	}
 	if l.web != nil {
+		w := &webConn{Conn: c, done: make(chan struct{})}
 		select {
-		case l.ready <- c:
+		case l.ready <- w:
+			<-w.done
 		case <-l.end:
 			c.Close()
 		}
@@ -140,12 +149,28 @@ func (l *listener) establish(c net.Conn, establish listeners.EstablishFn) {
 		_ = c.SetDeadline(time.Now().Add(l.idle)) // the server sets its own after CONNECT
 	}
 	defer c.Close()
+	if !l.enter() {
+		return
+	}
+	defer l.busy.Done()
 	if err := establish(l.ID(), c); err != nil {
 		l.log.Debug("connection ended", "listener", l.ID(), "peername", c.RemoteAddr().String(), "reason", err.Error())
 	}
 }
 
-// Close stops accepting and cuts the clients.
+// enter counts a call into the server, unless the listener closes.
+func (l *listener) enter() bool {
+	l.conns.mu.Lock()
+	defer l.conns.mu.Unlock()
+	if l.conns.closed {
+		return false
+	}
+	l.busy.Add(1)
+	return true
+}
+
+// Close stops accepting, says goodbye to the clients, cuts who has not even sent
+// CONNECT, and waits until nobody is inside the server.
 func (l *listener) Close(closeClients listeners.CloseFn) {
 	l.once.Do(func() { close(l.end) })
 	if l.ln != nil {
@@ -155,6 +180,8 @@ func (l *listener) Close(closeClients listeners.CloseFn) {
 	if l.web != nil {
 		l.web.Close()
 	}
+	l.conns.closeAll()
+	l.busy.Wait()
 }
 
 // pacer lets at most rate connections a second through.

@@ -108,6 +108,7 @@ func (p *peer) run() {
 			p.gone()
 			continue
 		}
+		p.gone() // an answer to announce may have come from its last breath
 		p.mu.Lock()
 		first := errors.Is(err, errCookie) && !p.badLogin
 		p.badLogin = p.badLogin || first
@@ -161,10 +162,10 @@ func (p *peer) ping(w *wire) error {
 // learn takes in what a peer says of itself.
 func (p *peer) learn(m *message) {
 	p.mu.Lock()
-	wasUp := p.phase == phaseRunning && p.dist != nil
+	wasUp := p.phase == phaseRunning
 	p.cluster, p.phase, p.born, p.members, p.waitFor = m.Cluster, m.Phase, m.Born, m.Members, m.WaitFor
 	p.shared = m.Shared
-	isUp := p.phase == phaseRunning && p.dist != nil
+	isUp := p.phase == phaseRunning
 	p.mu.Unlock()
 	p.node.merge(m)
 	if isUp && !wasUp {
@@ -197,7 +198,7 @@ func (p *peer) sharedFilters() []string {
 func (p *peer) up(cluster string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.dist != nil && p.phase == phaseRunning && p.cluster == cluster
+	return p.phase == phaseRunning && p.cluster == cluster
 }
 
 // greeting is what a node says of itself, in questions and answers.
@@ -265,6 +266,7 @@ func (n *node) memberUp(name, cluster string) {
 		return
 	}
 	n.log.Info("node up", "node", name)
+	n.wg.Go(n.tellKeys)
 	if _, was := n.schema.Down[name]; was {
 		delete(n.schema.Down, name)
 		n.complain(n.saveSchema())
@@ -319,29 +321,25 @@ func (n *node) runningPeers() []*peer {
 	return out
 }
 
-// connectedPeers are those that answer, whatever they do.
-func (n *node) connectedPeers() []*peer {
+// allPeers are the other members, whatever they do.
+func (n *node) allPeers() []*peer {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	var out []*peer
 	for _, name := range sortedKeys(n.peers) {
-		p := n.peers[name]
-		p.mu.Lock()
-		if p.dist != nil {
-			out = append(out, p)
-		}
-		p.mu.Unlock()
+		out = append(out, n.peers[name])
 	}
 	return out
 }
 
-// announce tells every connected peer about this node at once.
+// announce tells every peer about this node at once, and learns who runs. When it
+// returns, the running ones count this node in.
 func (n *node) announce() {
 	n.tendPeers()
 	var wg sync.WaitGroup
-	for _, p := range n.connectedPeers() {
+	for _, p := range n.allPeers() {
 		wg.Go(func() {
-			if r, err := p.ask(n.greeting("ping"), 2*time.Second); err == nil {
+			if r, err := p.ask(n.greeting("announce"), 2*time.Second); err == nil {
 				p.learn(r)
 			}
 		})

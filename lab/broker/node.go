@@ -151,12 +151,16 @@ func (n *node) shutdown() {
 // starts the application.
 func (n *node) boot() error {
 	distPort := n.cfg.node.distPort()
-	if err := n.listen(net.JoinHostPort(n.cfg.distAddr, strconv.Itoa(distPort)), kindDist, kindCtl); err != nil {
+	dist, err := net.Listen("tcp", net.JoinHostPort(n.cfg.distAddr, strconv.Itoa(distPort)))
+	if err != nil {
 		return fmt.Errorf("opening the distribution port: %w", err)
 	}
-	if err := n.listen(net.JoinHostPort(n.cfg.rpcAddr, strconv.Itoa(n.cfg.rpcPort)), kindCall, kindCast); err != nil {
+	context.AfterFunc(n.ctx, func() { dist.Close() })
+	rpc, err := net.Listen("tcp", net.JoinHostPort(n.cfg.rpcAddr, strconv.Itoa(n.cfg.rpcPort)))
+	if err != nil {
 		return fmt.Errorf("opening the RPC port: %w", err)
 	}
+	context.AfterFunc(n.ctx, func() { rpc.Close() })
 	had, err := n.disk.load(schemaFile, &n.schema)
 	if err != nil {
 		return err
@@ -171,6 +175,8 @@ func (n *node) boot() error {
 		}
 	}
 	n.setPhase(phaseWaiting)
+	n.accept(dist, kindDist, kindCtl)
+	n.accept(rpc, kindCall, kindCast)
 	if len(n.others()) > 0 {
 		if err := n.waitForData(); err != nil {
 			if n.ctx.Err() != nil {
@@ -222,23 +228,22 @@ func (n *node) saveSchema() error {
 	return nil
 }
 
-// listen opens a node port and serves it until the node stops.
-func (n *node) listen(addr string, kinds ...string) error {
-	ln, err := net.Listen("tcp", addr)
-	if err != nil {
-		return err
-	}
-	context.AfterFunc(n.ctx, func() { ln.Close() })
+// accept serves a node port until the node stops.
+func (n *node) accept(ln net.Listener, kinds ...string) {
 	n.wg.Go(func() {
 		for {
 			c, err := ln.Accept()
-			if err != nil {
+			if errors.Is(err, net.ErrClosed) {
 				return
+			}
+			if err != nil { // out of files, most likely
+				n.log.Error("accepting a node connection failed", "reason", err.Error())
+				time.Sleep(100 * time.Millisecond)
+				continue
 			}
 			n.wg.Go(func() { n.serveConn(c, kinds) })
 		}
 	})
-	return nil
 }
 
 func (n *node) serveConn(c net.Conn, kinds []string) {

@@ -36,6 +36,18 @@ func (w webAccept) Accept() (net.Conn, error) {
 func (w webAccept) Close() error   { return nil }
 func (w webAccept) Addr() net.Addr { return w.l.ln.Addr() }
 
+// webConn tells when the web server, or the client it became, is done with it.
+type webConn struct {
+	net.Conn
+	done chan struct{}
+	once sync.Once
+}
+
+func (c *webConn) Close() error {
+	c.once.Do(func() { close(c.done) })
+	return c.Conn.Close()
+}
+
 func (l *listener) webServer(establish listeners.EstablishFn) *http.Server {
 	up := websocket.Upgrader{Subprotocols: l.cfg.wsProtos, CheckOrigin: func(*http.Request) bool { return true }}
 	mux := http.NewServeMux()
@@ -53,7 +65,7 @@ func (l *listener) webServer(establish listeners.EstablishFn) *http.Server {
 		}
 		l.establish(&wsConn{Conn: c.UnderlyingConn(), ws: c, peer: l.wsPeer(r, c.RemoteAddr())}, establish)
 	})
-	return &http.Server{Handler: mux, ReadHeaderTimeout: 15 * time.Second}
+	return &http.Server{Handler: mux, ReadHeaderTimeout: 15 * time.Second, IdleTimeout: 15 * time.Second}
 }
 
 func offersOneOf(r *http.Request, protos []string) bool {
