@@ -43,7 +43,7 @@ func (o *output) String() string {
 func startAgent(t *testing.T, name string, args ...string) *output {
 	t.Helper()
 	out := &output{}
-	cmd := exec.Command(filepath.Join(toolsRoot(t), "bin", name), args...) //nolint:noctx // ends in the cleanup, gracefully
+	cmd := exec.Command(filepath.Join(toolsRoot(t), "bin", name), args...)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Env = []string{}
 	for _, e := range os.Environ() {
@@ -123,7 +123,7 @@ plugin "raw_exec" {
 	// the agent's path.
 	bin := filepath.Join(dir, "bin")
 	assert.NilError(t, os.MkdirAll(bin, 0o700))
-	assert.NilError(t, os.WriteFile(filepath.Join(bin, "emqx"), []byte(fakeEMQX), 0o700)) //nolint:gosec // a script must be executable
+	assert.NilError(t, os.WriteFile(filepath.Join(bin, "emqx"), []byte(fakeEMQX), 0o700))
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
 	startAgent(t, "nomad", "agent", "-dev", "-config", file)
 	return fmt.Sprintf("http://127.0.0.1:%d", p[0])
@@ -274,7 +274,8 @@ func TestGatesAgainstANomadAgent(t *testing.T) {
 	})
 	_, _, err := api.Jobs().Deregister("emqx-lab", true, nil)
 	assert.NilError(t, err)
-	assert.NilError(t, Wait(t.Context(), SystemClock(), Gate{ID: "end", Title: "no allocation left", Interval: 100 * time.Millisecond, Timeout: time.Minute,
+	assert.NilError(t, Wait(t.Context(), SystemClock(), Gate{
+		ID: "end", Title: "no allocation left", Interval: 100 * time.Millisecond, Timeout: time.Minute,
 		Check: func(ctx context.Context) (Status, error) {
 			allocs, err := client.Allocations(ctx, "emqx-lab")
 			running := 0
@@ -284,7 +285,8 @@ func TestGatesAgainstANomadAgent(t *testing.T) {
 				}
 			}
 			return Status{Holds: running == 0, Seen: fmt.Sprint(running, " run")}, err
-		}}, nil))
+		},
+	}, nil))
 }
 
 func TestGatesAgainstAConsulAgent(t *testing.T) {
@@ -311,8 +313,10 @@ func TestGatesAgainstAConsulAgent(t *testing.T) {
 		}, nil)
 		return err
 	}
-	assert.NilError(t, Wait(t.Context(), SystemClock(), Gate{ID: "start", Title: "leader", Timeout: 30 * time.Second, Interval: 100 * time.Millisecond,
-		Check: func(context.Context) (Status, error) { return Status{Holds: true}, put(0, "lab", "passing", "") }}, nil))
+	assert.NilError(t, Wait(t.Context(), SystemClock(), Gate{
+		ID: "start", Title: "leader", Timeout: 30 * time.Second, Interval: 100 * time.Millisecond,
+		Check: func(context.Context) (Status, error) { return Status{Holds: true}, put(0, "lab", "passing", "") },
+	}, nil))
 	assert.NilError(t, put(1, "lab", "passing", ""))
 	// Another stack's proxy on the third node must not be counted.
 	assert.NilError(t, put(2, "prod", "passing", ""))

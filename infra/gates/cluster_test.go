@@ -110,14 +110,18 @@ func TestClusterFormedByDeployment(t *testing.T) {
 		},
 		{
 			name: "going on and failing",
-			nomad: &fakeNomad{job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "running")},
-				allocs: []*nomad.AllocationListStub{labAlloc(0, 4), labAlloc(1, 4, pullFails), labAlloc(2, 3)}},
+			nomad: &fakeNomad{
+				job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "running")},
+				allocs: []*nomad.AllocationListStub{labAlloc(0, 4), labAlloc(1, 4, pullFails), labAlloc(2, 3)},
+			},
 			seen: "deployment of version 4 is running: 1 placed, 0 healthy of 3: " + pullReason,
 		},
 		{
 			name: "an earlier version had failed",
-			nomad: &fakeNomad{job: labJob(4), allocs: threeAllocs(4),
-				deployments: []*nomad.Deployment{labDeployment(4, "successful"), labDeployment(3, "failed")}},
+			nomad: &fakeNomad{
+				job: labJob(4), allocs: threeAllocs(4),
+				deployments: []*nomad.Deployment{labDeployment(4, "successful"), labDeployment(3, "failed")},
+			},
 			holds: true, seen: "3/3 EMQX nodes running",
 		},
 		{
@@ -141,21 +145,27 @@ func TestClusterFormedByDeployment(t *testing.T) {
 		},
 		{
 			name: "failed, never seen going on, allocations missing",
-			nomad: &fakeNomad{job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "failed")},
-				allocs: []*nomad.AllocationListStub{labAlloc(0, 4), labAlloc(1, 4, pullFails)}},
+			nomad: &fakeNomad{
+				job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "failed")},
+				allocs: []*nomad.AllocationListStub{labAlloc(0, 4), labAlloc(1, 4, pullFails)},
+			},
 			fatal: "the deployment of version 4 of job emqx-lab failed: Failed due to progress deadline: " + pullReason,
 		},
 		{
 			name: "failed before, still being restarted",
-			nomad: &fakeNomad{job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "failed")},
-				allocs: []*nomad.AllocationListStub{labAlloc(0, 4), labAlloc(1, 4, pullFails), labAlloc(2, 4)}},
+			nomad: &fakeNomad{
+				job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "failed")},
+				allocs: []*nomad.AllocationListStub{labAlloc(0, 4), labAlloc(1, 4, pullFails), labAlloc(2, 4)},
+			},
 			seen: "the deployment of version 4 of job emqx-lab had failed before (Failed due to progress deadline): " +
 				"2/3 allocations of version 4 of job emqx-lab run: " + pullReason,
 		},
 		{
 			name: "failed before, has come up since",
-			nomad: &fakeNomad{job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "failed")},
-				allocs: []*nomad.AllocationListStub{labAlloc(0, 4), labAlloc(1, 4, func(a *nomad.AllocationListStub) { a.DeploymentStatus.Healthy = ptr(false) }), labAlloc(2, 4)}},
+			nomad: &fakeNomad{
+				job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "failed")},
+				allocs: []*nomad.AllocationListStub{labAlloc(0, 4), labAlloc(1, 4, func(a *nomad.AllocationListStub) { a.DeploymentStatus.Healthy = ptr(false) }), labAlloc(2, 4)},
+			},
 			holds: true, seen: "3/3 EMQX nodes running",
 		},
 		{
@@ -169,27 +179,32 @@ func TestClusterFormedByDeployment(t *testing.T) {
 		},
 		{
 			name: "succeeded, then one died",
-			nomad: &fakeNomad{job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "successful")},
+			nomad: &fakeNomad{
+				job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "successful")},
 				allocs: []*nomad.AllocationListStub{labAlloc(0, 4), labAlloc(1, 4, func(a *nomad.AllocationListStub) {
 					a.ClientStatus = "failed"
 					a.TaskStates["emqx"] = &nomad.TaskState{State: "dead", Failed: true, Restarts: 3, Events: []*nomad.TaskEvent{
 						{Type: "Terminated", DisplayMessage: "Exit Code: 137, Exit Message: \"Docker container exited\"", Details: map[string]string{"exit_code": "137", "oom_killed": "true"}},
 						{Type: "Not Restarting", DisplayMessage: "Exceeded allowed attempts 3 in interval 5m0s and mode is \"fail\""},
 					}}
-				}), labAlloc(2, 4)}},
+				}), labAlloc(2, 4)},
+			},
 			seen: `2/3 allocations of version 4 of job emqx-lab run: emqx-lab.emqx[1] (a1-4-000 on emqx-lab-1): task emqx: Terminated: ` +
 				`Exit Code: 137, Exit Message: "Docker container exited", out of memory [3 restarts], then Not Restarting: ` +
 				`Exceeded allowed attempts 3 in interval 5m0s and mode is "fail"`,
 		},
 		{
 			name: "its node is gone",
-			nomad: &fakeNomad{job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "successful")},
-				allocs: []*nomad.AllocationListStub{labAlloc(0, 4), labAlloc(1, 4), labAlloc(2, 4, func(a *nomad.AllocationListStub) { a.ClientStatus = "unknown" })}},
+			nomad: &fakeNomad{
+				job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "successful")},
+				allocs: []*nomad.AllocationListStub{labAlloc(0, 4), labAlloc(1, 4), labAlloc(2, 4, func(a *nomad.AllocationListStub) { a.ClientStatus = "unknown" })},
+			},
 			seen: "2/3 allocations of version 4 of job emqx-lab run: emqx-lab.emqx[2] (a2-4-000 on emqx-lab-2): its node is gone (unknown)",
 		},
 		{
 			name: "unplaced",
-			nomad: &fakeNomad{job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "running")}, allocs: []*nomad.AllocationListStub{labAlloc(0, 4)},
+			nomad: &fakeNomad{
+				job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "running")}, allocs: []*nomad.AllocationListStub{labAlloc(0, 4)},
 				evals: []*nomad.Evaluation{
 					{CreateIndex: 1, JobModifyIndex: 300, FailedTGAllocs: map[string]*nomad.AllocationMetric{"emqx": {NodesEvaluated: 1}}},
 					{CreateIndex: 500, JobModifyIndex: 400, FailedTGAllocs: map[string]*nomad.AllocationMetric{"emqx": {
@@ -197,33 +212,40 @@ func TestClusterFormedByDeployment(t *testing.T) {
 						ConstraintFiltered: map[string]int{"missing compatible host volumes": 1},
 						DimensionExhausted: map[string]int{"network: reserved port collision dist=4370": 2},
 					}}},
-				}},
+				},
+			},
 			seen: `deployment of version 4 is running: 1 placed, 0 healthy of 3: 2 allocations of group emqx cannot be placed: ` +
 				`1 nodes excluded by "missing compatible host volumes", 2 nodes exhausted: network: reserved port collision dist=4370`,
 		},
 		{
 			name: "unplaced: no node at all",
-			nomad: &fakeNomad{job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "failed")},
-				evals: []*nomad.Evaluation{{CreateIndex: 500, JobModifyIndex: 400, FailedTGAllocs: map[string]*nomad.AllocationMetric{"emqx": {CoalescedFailures: 2}}}}},
+			nomad: &fakeNomad{
+				job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "failed")},
+				evals: []*nomad.Evaluation{{CreateIndex: 500, JobModifyIndex: 400, FailedTGAllocs: map[string]*nomad.AllocationMetric{"emqx": {CoalescedFailures: 2}}}},
+			},
 			fatal: "the deployment of version 4 of job emqx-lab failed: Failed due to progress deadline: 3 allocations of group emqx cannot be placed: no node is eligible",
 		},
 		{
 			name: "failed with nothing failing: too slow",
-			nomad: &fakeNomad{job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "failed")},
+			nomad: &fakeNomad{
+				job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "failed")},
 				allocs: []*nomad.AllocationListStub{labAlloc(0, 4), labAlloc(1, 4, func(a *nomad.AllocationListStub) {
 					a.ClientStatus, a.DeploymentStatus = "pending", nil
 					a.TaskStates["emqx"] = &nomad.TaskState{State: "pending", Events: []*nomad.TaskEvent{{Type: "Driver", DisplayMessage: "Downloading image"}}}
-				})}},
+				})},
+			},
 			fatal: "the deployment of version 4 of job emqx-lab failed: Failed due to progress deadline: " +
 				"emqx-lab.emqx[1] (a1-4-000 on emqx-lab-1) is pending, task emqx: Driver: Downloading image",
 		},
 		{
 			name: "placed since: the old evaluation is silent",
-			nomad: &fakeNomad{job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "running")}, allocs: []*nomad.AllocationListStub{labAlloc(0, 4)},
+			nomad: &fakeNomad{
+				job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "running")}, allocs: []*nomad.AllocationListStub{labAlloc(0, 4)},
 				evals: []*nomad.Evaluation{
 					{CreateIndex: 500, JobModifyIndex: 400, FailedTGAllocs: map[string]*nomad.AllocationMetric{"emqx": {}}},
 					{CreateIndex: 501, JobModifyIndex: 400},
-				}},
+				},
+			},
 			seen: "deployment of version 4 is running: 1 placed, 0 healthy of 3",
 		},
 		{
@@ -237,17 +259,21 @@ func TestClusterFormedByDeployment(t *testing.T) {
 		},
 		{
 			name: "marked unhealthy",
-			nomad: &fakeNomad{job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "successful")},
-				allocs: []*nomad.AllocationListStub{labAlloc(0, 4), labAlloc(1, 4, func(a *nomad.AllocationListStub) { a.DeploymentStatus.Healthy = ptr(false) }), labAlloc(2, 4)}},
+			nomad: &fakeNomad{
+				job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "successful")},
+				allocs: []*nomad.AllocationListStub{labAlloc(0, 4), labAlloc(1, 4, func(a *nomad.AllocationListStub) { a.DeploymentStatus.Healthy = ptr(false) }), labAlloc(2, 4)},
+			},
 			seen: "2/3 allocations of version 4 of job emqx-lab run",
 		},
 		{
 			name: "rescheduled outside of a deployment",
-			nomad: &fakeNomad{job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "successful")},
+			nomad: &fakeNomad{
+				job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "successful")},
 				allocs: []*nomad.AllocationListStub{
 					labAlloc(0, 4), labAlloc(1, 4, func(a *nomad.AllocationListStub) { a.DeploymentStatus = nil }), labAlloc(2, 4),
 					labAlloc(1, 4, pullFails, func(a *nomad.AllocationListStub) { a.ClientStatus, a.NextAllocation = "failed", "a1" }),
-				}},
+				},
+			},
 			holds: true, seen: "3/3 EMQX nodes running",
 		},
 	} {
@@ -267,8 +293,10 @@ func TestClusterFormedByDeployment(t *testing.T) {
 }
 
 func TestClusterFormedStopsWhenTheDeploymentFailsWhileWatched(t *testing.T) {
-	f := &fakeNomad{job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "running")}, exec: whole,
-		allocs: []*nomad.AllocationListStub{labAlloc(0, 4), labAlloc(1, 4, pullFails), labAlloc(2, 4)}}
+	f := &fakeNomad{
+		job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "running")}, exec: whole,
+		allocs: []*nomad.AllocationListStub{labAlloc(0, 4), labAlloc(1, 4, pullFails), labAlloc(2, 4)},
+	}
 	g := clusterGate(f)
 	_, err := once(t, g)
 	assert.NilError(t, err)

@@ -41,52 +41,70 @@ func TestNodesReady(t *testing.T) {
 		{"one missing", []*nomad.Node{labNode(0), labNode(2)}, false, "2/3 nodes: emqx-lab-1 not registered in Nomad"},
 		{"one down", []*nomad.Node{labNode(0), labNode(1, status("down")), labNode(2)}, false, "2/3 nodes: emqx-lab-1 is down in Nomad"},
 		{
-			"relaunched: the old one is down", []*nomad.Node{labNode(0), labNode(1, status("down"), id("old")), labNode(1), labNode(2)},
+			"relaunched: the old one is down",
+			[]*nomad.Node{labNode(0), labNode(1, status("down"), id("old")), labNode(1), labNode(2)},
 			true, "3/3 nodes ready",
 		},
 		{
-			"relaunched: the old one is disconnected", []*nomad.Node{labNode(0), labNode(1, status("disconnected"), id("old")), labNode(1), labNode(2)},
+			"relaunched: the old one is disconnected",
+			[]*nomad.Node{labNode(0), labNode(1, status("disconnected"), id("old")), labNode(1), labNode(2)},
 			true, "3/3 nodes ready",
 		},
 		{
-			"two live ones", []*nomad.Node{labNode(0), labNode(1), labNode(1, id("twin0000-1")), labNode(2)}, false,
+			"two live ones",
+			[]*nomad.Node{labNode(0), labNode(1), labNode(1, id("twin0000-1")), labNode(2)},
+			false,
 			"2/3 nodes: emqx-lab-1 has 2 live nodes in Nomad: 10000000 (emqx-lab-1), twin0000 (emqx-lab-1)",
 		},
 		{
-			"another name claims the index", []*nomad.Node{labNode(0), labNode(1), labNode(2), labNode(2, id("thief000"), func(n *nomad.Node) { n.Name = "ip-10-0-0-5" })},
+			"another name claims the index",
+			[]*nomad.Node{labNode(0), labNode(1), labNode(2), labNode(2, id("thief000"), func(n *nomad.Node) { n.Name = "ip-10-0-0-5" })},
 			false, "2/3 nodes: emqx-lab-2 has 2 live nodes in Nomad: 20000000 (emqx-lab-2), thief000 (ip-10-0-0-5)",
 		},
 		{
-			"named by the cloud", []*nomad.Node{labNode(0), labNode(1), labNode(2, func(n *nomad.Node) { n.Name = "ip-10-0-0-5" })},
+			"named by the cloud",
+			[]*nomad.Node{labNode(0), labNode(1), labNode(2, func(n *nomad.Node) { n.Name = "ip-10-0-0-5" })},
 			false, "2/3 nodes: emqx-lab-2 is named ip-10-0-0-5",
 		},
 		{"initializing", []*nomad.Node{labNode(0, status("initializing")), labNode(1), labNode(2)}, false, "2/3 nodes: emqx-lab-0 is initializing"},
 		{
-			"not eligible", []*nomad.Node{labNode(0, func(n *nomad.Node) { n.SchedulingEligibility = "ineligible" }), labNode(1), labNode(2)}, false,
+			"not eligible",
+			[]*nomad.Node{labNode(0, func(n *nomad.Node) { n.SchedulingEligibility = "ineligible" }), labNode(1), labNode(2)},
+			false,
 			"2/3 nodes: emqx-lab-0 is not eligible for scheduling (`nomad node eligibility -enable 00000000`)",
 		},
 		{
-			"draining", []*nomad.Node{labNode(0, func(n *nomad.Node) { n.Drain, n.SchedulingEligibility = true, "ineligible" }), labNode(1), labNode(2)}, false,
+			"draining",
+			[]*nomad.Node{labNode(0, func(n *nomad.Node) { n.Drain, n.SchedulingEligibility = true, "ineligible" }), labNode(1), labNode(2)},
+			false,
 			"2/3 nodes: emqx-lab-0 is draining",
 		},
 		{
-			"docker missing, volume missing", []*nomad.Node{labNode(0, func(n *nomad.Node) { n.Drivers, n.HostVolumes = nil, nil }), labNode(1), labNode(2)}, false,
+			"docker missing, volume missing",
+			[]*nomad.Node{labNode(0, func(n *nomad.Node) { n.Drivers, n.HostVolumes = nil, nil }), labNode(1), labNode(2)},
+			false,
 			"2/3 nodes: emqx-lab-0 has no docker driver, lacks host volume emqx[0]",
 		},
 		{
-			"docker unhealthy", []*nomad.Node{labNode(0, func(n *nomad.Node) {
+			"docker unhealthy",
+			[]*nomad.Node{labNode(0, func(n *nomad.Node) {
 				n.Drivers["docker"] = &nomad.DriverInfo{Detected: true, HealthDescription: "Failed to connect to\ndocker daemon"}
-			}), labNode(1), labNode(2)}, false,
+			}), labNode(1), labNode(2)},
+			false,
 			"2/3 nodes: emqx-lab-0 has an unhealthy docker driver (Failed to connect to docker daemon)",
 		},
 		{
-			"the volume of another index", []*nomad.Node{labNode(0), labNode(1, func(n *nomad.Node) {
+			"the volume of another index",
+			[]*nomad.Node{labNode(0), labNode(1, func(n *nomad.Node) {
 				n.HostVolumes = map[string]*nomad.HostVolumeInfo{"emqx[0]": {}}
-			}), labNode(2)}, false,
+			}), labNode(2)},
+			false,
 			"2/3 nodes: emqx-lab-1 lacks host volume emqx[1]",
 		},
 		{
-			"another stack's meta", []*nomad.Node{labNode(0, func(n *nomad.Node) { n.Meta["emqx_cluster"] = "prod" }), labNode(1), labNode(2)}, false,
+			"another stack's meta",
+			[]*nomad.Node{labNode(0, func(n *nomad.Node) { n.Meta["emqx_cluster"] = "prod" }), labNode(1), labNode(2)},
+			false,
 			`2/3 nodes: emqx-lab-0 has meta emqx_cluster="prod" instead of "lab"`,
 		},
 		{
@@ -209,10 +227,12 @@ func TestProxiesReady(t *testing.T) {
 		{"all", []*consul.ServiceEntry{proxyEntry("emqx-lab-0", "passing", ""), proxyEntry("emqx-lab-1", "passing", "")}, true, "2/2 proxies pass"},
 		{"none", nil, false, "0/2 proxies pass: no service emqx-haproxy with tag lab in Consul"},
 		{
-			"one fails", []*consul.ServiceEntry{
+			"one fails",
+			[]*consul.ServiceEntry{
 				proxyEntry("emqx-lab-0", "passing", ""),
 				proxyEntry("emqx-lab-1", "critical", "HTTP GET http://10.80.1.11:8080/haproxy_health:\n503 Service Unavailable Output: no backend"),
-			}, false,
+			},
+			false,
 			"1/2 proxies pass: emqx-lab-1 is critical: backends: HTTP GET http://10.80.1.11:8080/haproxy_health: 503 Service Unavailable Output: no backend",
 		},
 		{"warning is not passing", []*consul.ServiceEntry{proxyEntry("emqx-lab-0", "passing", ""), proxyEntry("emqx-lab-1", "warning", "slow")}, false, "1/2 proxies pass: emqx-lab-1 is warning: backends: slow"},
@@ -266,7 +286,10 @@ func TestEdgeHealthy(t *testing.T) {
 		{"none", EdgeArgs{}, nil, false, "0/1 backends healthy: the balancer knows only 0"},
 		{"too few", EdgeArgs{Count: 4}, map[string]string{"mqtt/emqx-lab-0": "OK"}, false, "1/4 backends healthy: the balancer knows only 1"},
 		{
-			"sick", EdgeArgs{Count: 3}, map[string]string{"mqtt/emqx-lab-0": "OK", "mqtt/emqx-lab-1": "CRITICAL", "ws/emqx-lab-1": "UNKNOWN"}, false,
+			"sick",
+			EdgeArgs{Count: 3},
+			map[string]string{"mqtt/emqx-lab-0": "OK", "mqtt/emqx-lab-1": "CRITICAL", "ws/emqx-lab-1": "UNKNOWN"},
+			false,
 			"1/3 backends healthy: mqtt/emqx-lab-1 is CRITICAL; ws/emqx-lab-1 is UNKNOWN",
 		},
 		{"warning", EdgeArgs{}, map[string]string{"mqtt/emqx-lab-0": "WARNING"}, false, "0/1 backends healthy: mqtt/emqx-lab-0 is WARNING"},

@@ -5,6 +5,7 @@ package gates
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -50,7 +51,7 @@ func (p *thingProvider) did(op, urn string) {
 func (p *thingProvider) take() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	ops := p.ops
+	ops := append([]string{}, p.ops...)
 	p.ops = nil
 	return ops
 }
@@ -177,6 +178,25 @@ func (e *engine) outputs() map[string]any {
 		values[k] = v.Value
 	}
 	return values
+}
+
+// export returns what the state holds of each resource.
+func (e *engine) export() map[string]any {
+	e.t.Helper()
+	d, err := e.stack.Export(e.t.Context())
+	assert.NilError(e.t, err)
+	var state struct {
+		Resources []struct {
+			URN, ID         string
+			Inputs, Outputs map[string]any
+		}
+	}
+	assert.NilError(e.t, json.Unmarshal(d.Deployment, &state))
+	resources := map[string]any{}
+	for _, r := range state.Resources {
+		resources[r.URN+" "+r.ID] = map[string]any{"inputs": r.Inputs, "outputs": r.Outputs}
+	}
+	return resources
 }
 
 func sorted(s []string) []string {

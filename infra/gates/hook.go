@@ -31,7 +31,7 @@ func WithContext(ctx *pulumi.Context, caller context.Context) *pulumi.Context {
 func Hook(ctx *pulumi.Context, g Gate) (pulumi.ResourceOption, error) {
 	var shared sharedWait
 	hook, err := ctx.RegisterResourceHook(g.name(), func(*pulumi.ResourceHookArgs) error {
-		return shared.do(func() error { return waitIn(ctx, g) })
+		return shared.do(func() error { return waitIn(ctx, g, "") })
 	}, nil)
 	if err != nil {
 		return nil, fmt.Errorf("registering gate %s: %w", g.name(), err)
@@ -44,7 +44,7 @@ func Hook(ctx *pulumi.Context, g Gate) (pulumi.ResourceOption, error) {
 
 // waitIn waits for a gate inside a running program: progress goes to the
 // engine's log, and the wait ends with the program, its caller or its engine.
-func waitIn(ctx *pulumi.Context, g Gate) error {
+func waitIn(ctx *pulumi.Context, g Gate, prefix string) error {
 	wait, cancel := context.WithCancelCause(ctx.Context())
 	defer cancel(nil)
 	if caller, ok := ctx.Context().Value(callerKey{}).(context.Context); ok {
@@ -53,7 +53,7 @@ func waitIn(ctx *pulumi.Context, g Gate) error {
 	}
 	return waitReporting(wait, SystemClock(), g, func(line string, isNew bool) {
 		// What was said before is shown, but not kept for the list at the end.
-		if err := ctx.Log.Info(line, &pulumi.LogArgs{Ephemeral: !isNew}); err != nil {
+		if err := ctx.Log.Info(prefix+line, &pulumi.LogArgs{Ephemeral: !isNew}); err != nil {
 			cancel(fmt.Errorf("%w: %w", errEngineGone, err))
 		}
 	})

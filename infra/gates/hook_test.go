@@ -57,11 +57,12 @@ func TestHookBindsTheGateBeforeCreateAndBeforeUpdate(t *testing.T) {
 func TestHookEndsWithTheCallersContext(t *testing.T) {
 	caller, cancel := context.WithCancelCause(t.Context())
 	err := runMocked(false, func(ctx *pulumi.Context) error {
-		opt, err := Hook(WithContext(ctx, caller), Gate{ID: "G1", Title: "nodes ready", Timeout: time.Hour,
-			Check: func(context.Context) (Status, error) {
-				cancel(errors.New("interrupted"))
-				return Status{Seen: "0/3 nodes"}, nil
-			}})
+		interrupting := func(context.Context) (Status, error) {
+			cancel(errors.New("interrupted"))
+			return Status{Seen: "0/3 nodes"}, nil
+		}
+		bound := WithContext(ctx, caller)
+		opt, err := Hook(bound, Gate{ID: "G1", Title: "nodes ready", Timeout: time.Hour, Check: interrupting}) //nolint:contextcheck // the Pulumi context carries it
 		if err != nil {
 			return err
 		}

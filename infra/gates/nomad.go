@@ -163,17 +163,30 @@ func (c *nomadClient) Evaluations(ctx context.Context, job string) (out []*nomad
 	return out, err
 }
 
+// Exec goes through the servers. The API client would dial the node itself
+// first, when it knows which; the gates need no route to the nodes, and from
+// outside their network that address may be anybody's. Without a node in the
+// allocation the client has nothing to dial.
 func (c *nomadClient) Exec(ctx context.Context, alloc, task string, command ...string) (ExecResult, error) {
-	var stdout, stderr bytes.Buffer
-	var exit int
-	err := c.ask(ctx, "output of "+command[0], func(q *nomad.QueryOptions) error {
-		a, _, err := c.api.Allocations().Info(alloc, q)
-		if err != nil {
-			return err
-		}
-		ctx := q.Context()
-		exit, err = c.api.Allocations().Exec(ctx, a, task, false, command, bytes.NewReader(nil), &stdout, &stderr, nil, q)
-		return err
-	})
-	return ExecResult{Stdout: stdout.String(), Stderr: stderr.String(), Exit: exit}, err
+	type end struct {
+		result ExecResult
+		err    error
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	done := make(chan end, 1)
+	go func() {
+		var stdout, stderr bytes.Buffer
+		exit, err := c.api.Allocations().Exec(ctx, &nomad.Allocation{ID: alloc}, task, false, command,
+			bytes.NewReader(nil), &stdout, &stderr, nil, (&nomad.QueryOptions{}).WithContext(ctx))
+		done <- end{ExecResult{Stdout: stdout.String(), Stderr: stderr.String(), Exit: exit}, err}
+	}()
+	what := "output of " + command[0]
+	select {
+	case e := <-done:
+		return e.result, c.explain(what, e.err)
+	case <-ctx.Done():
+		// The client's handshake does not end with the context.
+		return ExecResult{}, c.explain(what, ctx.Err())
+	}
 }

@@ -171,9 +171,10 @@ func dialMQTT(ctx context.Context, args RoundTripArgs) (net.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connecting to %s%s: %w", args.address(), via, err)
 	}
-	// paho does not bound its writes and reads by the context of a call.
+	// paho does not bound its writes and reads by the context of a call. The
+	// context comes first all the same: its end says what was being waited for.
 	if deadline, ok := ctx.Deadline(); ok {
-		_ = conn.SetDeadline(deadline)
+		_ = conn.SetDeadline(deadline.Add(time.Second))
 	}
 	if config == nil {
 		return conn, nil

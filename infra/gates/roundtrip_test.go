@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,7 +35,7 @@ type brokerHook struct {
 	clients  []string
 	clean    []bool
 	password string
-	lose     bool
+	lose     atomic.Bool
 }
 
 func (h *brokerHook) ID() string { return "test" }
@@ -54,7 +55,7 @@ func (h *brokerHook) OnConnectAuthenticate(c *mqtt.Client, p packets.Packet) boo
 func (h *brokerHook) OnACLCheck(*mqtt.Client, string, bool) bool { return true }
 
 func (h *brokerHook) OnPublish(_ *mqtt.Client, p packets.Packet) (packets.Packet, error) {
-	if h.lose {
+	if h.lose.Load() {
 		return p, packets.CodeSuccessIgnore
 	}
 	return p, nil
@@ -96,7 +97,9 @@ func TestRoundTripReceivesItsOwnMessage(t *testing.T) {
 }
 
 func TestRoundTripSaysThatTheMessageWasLost(t *testing.T) {
-	g := RoundTrip(RoundTripArgs{Name: "localhost", Port: startBroker(t, &brokerHook{lose: true}, nil), AttemptTimeout: 300 * time.Millisecond})
+	hook := &brokerHook{}
+	hook.lose.Store(true)
+	g := RoundTrip(RoundTripArgs{Name: "localhost", Port: startBroker(t, hook, nil), AttemptTimeout: 300 * time.Millisecond})
 	s, err := once(t, g)
 	assert.NilError(t, err)
 	assert.Assert(t, !s.Holds)

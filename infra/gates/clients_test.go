@@ -1,0 +1,129 @@
+package gates
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+	nomad "github.com/hashicorp/nomad/api"
+	"gotest.tools/v3/assert"
+)
+
+// answering is a server with one answer to everything.
+func answering(t *testing.T, status int, body string) string {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		_, _ = fmt.Fprint(w, body)
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+// silent accepts connections and says nothing.
+func silent(t *testing.T) string {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	assert.NilError(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	return "http://" + l.Addr().String()
+}
+
+func TestNomadClientTellsItsTroublesApart(t *testing.T) {
+	for _, c := range []struct {
+		name, address string
+		fatal         bool
+		says          string
+	}{
+		{"forbidden", answering(t, http.StatusForbidden, "Permission denied"), true, "permission denied; check nomad.token"},
+		{"broken", answering(t, http.StatusInternalServerError, "No cluster leader"), false, "No cluster leader"},
+		{"silent", silent(t), false, "cannot reach Nomad at http://127.0.0.1:"},
+		{"nobody", "http://127.0.0.1:1", false, "cannot reach Nomad at http://127.0.0.1:1: dial tcp 127.0.0.1:1: connect: connection refused"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			client, err := NewNomad(NomadConfig{Address: c.address, Timeout: 100 * time.Millisecond})
+			assert.NilError(t, err)
+			start := time.Now()
+			_, err = client.Nodes(t.Context())
+			assert.ErrorContains(t, err, c.says)
+			assert.Equal(t, IsFatal(err), c.fatal)
+			_, err = client.Exec(t.Context(), "alloc", "emqx", "emqx", "ctl")
+			assert.Assert(t, err != nil)
+			assert.Assert(t, time.Since(start) < 5*time.Second, "a request must be bounded")
+		})
+	}
+	client, err := NewNomad(NomadConfig{Address: answering(t, http.StatusNotFound, "job not found")})
+	assert.NilError(t, err)
+	_, err = client.Job(t.Context(), "emqx-lab")
+	assert.ErrorIs(t, err, ErrNotFound)
+}
+
+func TestConsulClientTellsItsTroublesApart(t *testing.T) {
+	for _, c := range []struct {
+		name, address string
+		fatal         bool
+		says          string
+	}{
+		{"forbidden", answering(t, http.StatusForbidden, "Permission denied"), true, "permission denied; check consul.token"},
+		{"broken", answering(t, http.StatusInternalServerError, "No cluster leader"), false, "No cluster leader"},
+		{"silent", silent(t), false, "cannot reach Consul at http://127.0.0.1:"},
+		{"nobody", "http://127.0.0.1:1", false, "cannot reach Consul at http://127.0.0.1:1: dial tcp 127.0.0.1:1: connect: connection refused"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			client, err := NewConsul(ConsulConfig{Address: c.address, Timeout: 100 * time.Millisecond})
+			assert.NilError(t, err)
+			_, err = client.Service(t.Context(), "emqx-haproxy", "lab")
+			assert.ErrorContains(t, err, c.says)
+			assert.Equal(t, IsFatal(err), c.fatal)
+		})
+	}
+}
+
+func TestClientsNeedAnAddress(t *testing.T) {
+	_, err := NewNomad(NomadConfig{})
+	assert.Error(t, err, "connecting to Nomad: no address given")
+	_, err = NewConsul(ConsulConfig{})
+	assert.Error(t, err, "connecting to Consul: no address given")
+	_, err = NewNomad(NomadConfig{Address: "https://127.0.0.1:1", CACert: "no pem"})
+	assert.ErrorContains(t, err, "connecting to Nomad at https://127.0.0.1:1")
+}
+
+func TestExecNeverDialsTheNode(t *testing.T) {
+	var dialled atomic.Bool
+	node := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { dialled.Store(true) }))
+	t.Cleanup(node.Close)
+	mux := http.NewServeMux()
+	mux.HandleFunc("/v1/node/", func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v1/node/" {
+			http.Error(w, "missing node ID", http.StatusInternalServerError)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(nomad.Node{ID: "n", Status: "ready", HTTPAddr: node.Listener.Addr().String()})
+	})
+	mux.HandleFunc("/v1/allocation/", func(w http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(w).Encode(nomad.Allocation{ID: "a", NodeID: "n"})
+	})
+	mux.HandleFunc("/v1/client/allocation/a/exec", func(w http.ResponseWriter, r *http.Request) {
+		conn, err := (&websocket.Upgrader{}).Upgrade(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer func() { _ = conn.Close() }()
+		_ = conn.WriteJSON(nomad.ExecStreamingOutput{Stdout: &nomad.ExecStreamingIOOperation{Data: []byte(r.URL.Query().Get("command"))}})
+		_ = conn.WriteJSON(nomad.ExecStreamingOutput{Exited: true, Result: &nomad.ExecStreamingExitResult{ExitCode: 3}})
+	})
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	client, err := NewNomad(NomadConfig{Address: server.URL})
+	assert.NilError(t, err)
+	result, err := client.Exec(t.Context(), "a", "emqx", "emqx", "ctl")
+	assert.NilError(t, err)
+	assert.DeepEqual(t, result, ExecResult{Stdout: `["emqx","ctl"]`, Exit: 3})
+	assert.Assert(t, !dialled.Load(), "the node itself was dialled")
+}
