@@ -37,6 +37,9 @@ func newLab(dir, executable string) cli.Lab {
 func (l localCloud) Up(ctx context.Context, up cli.LabUpOptions) error {
 	o := l.options
 	o.Latency, o.Log = up.Latency, up.Log
+	if broker, proxy, ok := wantedImages(up.Project); ok {
+		o.BrokerImages, o.ProxyImages = []string{broker}, []string{proxy}
+	}
 	return lab.Up(ctx, o)
 }
 

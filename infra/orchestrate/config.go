@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -73,6 +74,30 @@ func Peek(projectDir, stack, key string) (string, error) {
 		return "", nil
 	}
 	return n.Value, nil
+}
+
+// Read gives a stack file's configuration as far as it is not encrypted; "[secret]" stands in the place of the rest.
+func Read(projectDir, stack string) (Config, error) {
+	if _, err := Peek(projectDir, stack, ""); err != nil {
+		return Config{}, err
+	}
+	project, err := workspace.LoadProject(filepath.Join(projectDir, "Pulumi.yaml"))
+	if err != nil {
+		return Config{}, fmt.Errorf("reading the project: %w", err)
+	}
+	sink := diag.DefaultSink(io.Discard, io.Discard, diag.FormatOptions{Color: colors.Never})
+	file, err := workspace.LoadProjectStack(sink, project, filepath.Join(projectDir, "Pulumi."+stack+".yaml"))
+	if err != nil {
+		return Config{}, &ConfigError{Stack: stack, Err: err}
+	}
+	c := Config{project: string(project.Name), secret: map[string]bool{}}
+	if c.values, err = plain(file.Config, config.NewBlindingDecrypter()); err != nil {
+		return Config{}, &ConfigError{Stack: stack, Err: err}
+	}
+	for _, k := range file.Config.SecureKeys() {
+		c.secret[k.String()] = true
+	}
+	return c, nil
 }
 
 func badName(stack string) error {

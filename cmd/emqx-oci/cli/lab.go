@@ -37,6 +37,7 @@ func (a *app) labUp() *cobra.Command {
 		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			o := LabUpOptions{Log: func(line string) { _, _ = fmt.Fprintln(a.Stdout, line) }}
+			o.Project, _ = a.projectDir()
 			switch latency {
 			case "none":
 			case "oci":

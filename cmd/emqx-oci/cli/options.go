@@ -68,6 +68,8 @@ type Lab interface {
 type LabUpOptions struct {
 	// Latency is the part of the real cloud's latencies that the lab waits: 0 is none, 1 all.
 	Latency float64
+	// Project is the folder of the project, "" when there is none: its lab stack says which images are wanted.
+	Project string
 	// Log gets the progress, a line at a time.
 	Log func(string)
 }
