@@ -49,7 +49,7 @@ func OCI(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "oci: reading the cloud's answer (%s): %v\n", resp.Status, err)
 		return 1
 	}
-	io.WriteString(stdout, r.Stdout)
-	io.WriteString(stderr, r.Stderr)
+	fmt.Fprint(stdout, r.Stdout)
+	fmt.Fprint(stderr, r.Stderr)
 	return r.Exit
 }

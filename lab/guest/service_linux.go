@@ -218,25 +218,25 @@ func (m *manager) launch(s *service, u *Unit) error {
 		return nil
 	}
 	var ready <-chan struct{}
+	unlisten := func() {}
 	if u.Type == "notify" {
-		var stop func()
-		p.env, ready, stop, err = listenNotify(u.Name, p.env)
+		p.env, ready, unlisten, err = listenNotify(u.Name, p.env)
 		if err != nil {
 			return fail(err)
 		}
-		// Kept open for the life of the process: services send more than READY.
-		defer func() {
-			if err != nil {
-				stop()
-			}
-		}()
 	}
 	p.argv = expand(u.Start[0].Argv, p.env)
 	pid, ended, err := m.reaper.start(p)
 	if err != nil {
+		unlisten()
 		return fail(err)
 	}
 	done := make(chan struct{})
+	go func() {
+		// Kept open for the life of the process: services send more than READY.
+		<-done
+		unlisten()
+	}()
 	s.mu.Lock()
 	s.pid, s.done = pid, done
 	s.mu.Unlock()
@@ -245,18 +245,16 @@ func (m *manager) launch(s *service, u *Unit) error {
 		select {
 		case <-ready:
 		case <-done:
-			err = fmt.Errorf("%s ended before it was ready: %s; see %s/units", u.Name, s.lastResult(), LogDir)
-			return err
+			return fmt.Errorf("%s ended before it was ready: %s; see %s/units", u.Name, s.lastResult(), LogDir)
 		case <-time.After(u.StartWait):
-			err = fmt.Errorf("%s was not ready within %s", u.Name, u.StartWait)
 			m.kill(s, u)
-			return fail(err)
+			return fail(fmt.Errorf("%s was not ready within %s", u.Name, u.StartWait))
 		}
 	}
 	for _, c := range u.StartPost {
-		if perr := m.once(p, c, u.StartWait); perr != nil {
+		if err := m.once(p, c, u.StartWait); err != nil {
 			m.kill(s, u)
-			return fail(fmt.Errorf("ExecStartPost: %w", perr))
+			return fail(fmt.Errorf("ExecStartPost: %w", err))
 		}
 	}
 	s.mu.Lock()
@@ -284,7 +282,7 @@ func (m *manager) once(p process, c Command, limit time.Duration) error {
 				err = fmt.Errorf("%s: %s", strings.Join(p.argv, " "), describe(ws))
 			}
 		case <-time.After(limit):
-			syscall.Kill(-pid, syscall.SIGKILL)
+			signalTo(-pid, syscall.SIGKILL)
 			<-ended
 			err = fmt.Errorf("%s: not done within %s", strings.Join(p.argv, " "), limit)
 		}
@@ -314,7 +312,7 @@ func (m *manager) watch(s *service, u *Unit, pid int, ended <-chan syscall.WaitS
 	again := !stopping && (u.Restart == "always" || u.Restart == "on-failure" && !clean(ws))
 	if again {
 		s.state = "activating"
-		s.restart = time.AfterFunc(u.RestartSec, func() {
+		s.restart = time.AfterFunc(u.RestartWait, func() {
 			// An error is in the service's state and in the log already.
 			_ = m.start(s)
 		})
@@ -366,7 +364,7 @@ func (m *manager) kill(s *service, u *Unit) {
 	if u.KillMode == "control-group" {
 		killSession(pid, sig)
 	} else {
-		syscall.Kill(pid, sig)
+		signalTo(pid, sig)
 	}
 	select {
 	case <-done:
@@ -374,7 +372,7 @@ func (m *manager) kill(s *service, u *Unit) {
 	case <-time.After(u.StopTimeout):
 	}
 	if u.KillMode == "process" {
-		syscall.Kill(pid, syscall.SIGKILL)
+		signalTo(pid, syscall.SIGKILL)
 	} else {
 		killSession(pid, syscall.SIGKILL)
 	}
@@ -441,6 +439,9 @@ func (m *manager) halt(ctx context.Context) {
 	}
 }
 
+// signalTo ignores the one fault there is: the process has just ended.
+func signalTo(pid int, sig syscall.Signal) { _ = syscall.Kill(pid, sig) }
+
 // killSession signals every process of the session that pid leads: what systemd
 // finds by cgroup. A process that makes a session of its own escapes; PID 1's
 // death ends those.
@@ -460,7 +461,7 @@ func killSession(pid int, sig syscall.Signal) {
 			continue
 		}
 		if p, err := strconv.Atoi(filepath.Base(filepath.Dir(d))); err == nil {
-			syscall.Kill(p, sig)
+			signalTo(p, sig)
 		}
 	}
 }

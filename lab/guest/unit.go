@@ -38,7 +38,7 @@ type Unit struct {
 	WorkingDir  string
 	NoFile      uint64 // 0: as PID 1 has it
 	Restart     string // no, always, on-failure
-	RestartSec  time.Duration
+	RestartWait time.Duration
 	KillMode    string // control-group, mixed, process
 	KillSignal  string
 	Remains     bool // a oneshot stays active after its end
@@ -60,7 +60,7 @@ var errNoUnit = errors.New("unit not found")
 func loadUnit(root, name string) (*Unit, error) {
 	u := &Unit{
 		Name: name, Type: "simple", Restart: "no", KillMode: "control-group", KillSignal: "SIGTERM",
-		RestartSec: 100 * time.Millisecond, StopTimeout: 90 * time.Second, StartWait: 90 * time.Second,
+		RestartWait: 100 * time.Millisecond, StopTimeout: 90 * time.Second, StartWait: 90 * time.Second,
 		LimitBurst: 5, LimitWindow: 10 * time.Second,
 	}
 	var main string
@@ -221,7 +221,7 @@ func (u *Unit) set(section, key, value string) error {
 			err = fmt.Errorf("unknown value %q", value)
 		}
 	case "RestartSec":
-		u.RestartSec, err = parseSpan(value)
+		u.RestartWait, err = parseSpan(value)
 	case "TimeoutStopSec":
 		u.StopTimeout, err = parseSpan(value)
 	case "TimeoutStartSec":

@@ -39,7 +39,7 @@ func TestDropInsApplyInOrderOfTheirNames(t *testing.T) {
 	assert.DeepEqual(t, u.Start, []Command{{Argv: []string{"/usr/bin/nomad", "agent", "-dev"}, IgnoreFailed: true}})
 	assert.Equal(t, u.NoFile, uint64(1048576))
 	assert.Equal(t, u.Restart, "on-failure")
-	assert.Equal(t, u.RestartSec, 2*time.Second)
+	assert.Equal(t, u.RestartWait, 2*time.Second)
 	assert.Equal(t, u.StopTimeout, 90*time.Second)
 	assert.Equal(t, u.KillMode+u.KillSignal, "processSIGINT")
 	assert.Equal(t, u.LimitBurst, 3)

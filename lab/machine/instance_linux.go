@@ -192,7 +192,7 @@ func (m *Machine) startPID1(ctx context.Context, i *instance, specFile string) e
 	if err := i.update(func(r *record) { r.Proc = proc }); err != nil {
 		return errors.Join(err, proc.end(unix.SIGKILL, 0))
 	}
-	stop := context.AfterFunc(ctx, func() { status.SetReadDeadline(time.Now()) })
+	stop := context.AfterFunc(ctx, func() { _ = status.SetReadDeadline(time.Now()) })
 	defer stop()
 	if err := status.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		return err

@@ -518,7 +518,10 @@ func labProcesses(t *testing.T) []procID {
 		if err == nil && strings.Contains(string(raw), "/"+testLab+"/") {
 			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(f)))
 			assert.NilError(t, err)
-			out = append(out, identify(pid))
+			// A dead orphan stays until whoever is init here collects it.
+			if p := identify(pid); p.alive() {
+				out = append(out, p)
+			}
 		}
 	}
 	for _, n := range []string{nsServers, nsGateway, nsForeign, nsInternet} {

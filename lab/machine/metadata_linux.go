@@ -73,7 +73,7 @@ func (m *Machine) metadata(id string) http.Handler {
 			return
 		}
 		w.Header().Set("Content-Type", contentType)
-		w.Write(body)
+		_, _ = w.Write(body) // the instance may have gone
 	})
 }
 
@@ -91,7 +91,7 @@ func (m *Machine) cli(id string) http.Handler {
 			out = guest.CLIReply{Stdout: string(stdout), Stderr: string(stderr), Exit: exit}
 		}
 		w.Header().Set("Content-Type", "application/json")
-		json.NewEncoder(w).Encode(out)
+		_ = json.NewEncoder(w).Encode(out) // the instance may have gone
 	})
 	return mux
 }

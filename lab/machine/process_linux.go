@@ -85,11 +85,34 @@ func (p procID) end(sig syscall.Signal, grace time.Duration) error {
 		if err := unix.PidfdSendSignal(fd, s.sig, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 			return fmt.Errorf("ending process %d: %w", p.PID, err)
 		}
-		if waitUntil(s.wait, func() bool { return !p.alive() }) {
+		gone, err := awaitEnd(fd, s.wait)
+		if err != nil {
+			return fmt.Errorf("ending process %d: %w", p.PID, err)
+		}
+		if gone {
 			return nil
 		}
 	}
 	return fmt.Errorf("ending process %d: it is still there 20 s after SIGKILL", p.PID)
+}
+
+// awaitEnd waits on a process's descriptor. It says more than /proc, where the
+// first thread of a process may be a zombie while others still end: when PID 1's
+// is readable, everything in its PID namespace is dead.
+func awaitEnd(fd int, limit time.Duration) (bool, error) {
+	for end := time.Now().Add(limit); ; {
+		left := max(0, time.Until(end))
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(left.Milliseconds()))
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return false, err
+		case n > 0:
+			return true, nil
+		case left == 0:
+			return false, nil
+		}
+	}
 }
 
 // waitUntil polls; it reports whether f came true in time.
