@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 
 	consul "github.com/hashicorp/consul/api"
@@ -136,7 +137,7 @@ type fakeNomad struct {
 	evals       []*nomad.Evaluation
 	exec        func(alloc, task string, command []string) (ExecResult, error)
 	err         error
-	nodeReads   int
+	nodeReads   atomic.Int32
 }
 
 func (f *fakeNomad) Nodes(context.Context) (out []*nomad.NodeListStub, err error) {
@@ -149,7 +150,7 @@ func (f *fakeNomad) Nodes(context.Context) (out []*nomad.NodeListStub, err error
 func (f *fakeNomad) Node(_ context.Context, id string) (*nomad.Node, error) {
 	for _, n := range f.nodes {
 		if n.ID == id {
-			f.nodeReads++
+			f.nodeReads.Add(1)
 			return n, nil
 		}
 	}
@@ -184,17 +185,16 @@ func (f *fakeNomad) Exec(_ context.Context, alloc, task string, command ...strin
 
 func TestNodesReadyReadsANodeAgainOnlyWhenItChanged(t *testing.T) {
 	f := &fakeNomad{nodes: []*nomad.Node{labNode(0), labNode(1)}}
-	// One request at a time, for the count below.
 	g := NodesReady(f, NodesReadyArgs{Environment: "lab", Count: 3})
 	s, err := once(t, g)
 	assert.NilError(t, err)
 	assert.Equal(t, s.Seen, "2/3 nodes: emqx-lab-2 not registered in Nomad")
 	f.nodes = append(f.nodes, labNode(2, func(n *nomad.Node) { n.HostVolumes = nil }))
-	f.nodeReads = 0
+	f.nodeReads.Store(0)
 	s, err = once(t, g)
 	assert.NilError(t, err)
 	assert.Equal(t, s.Seen, "2/3 nodes: emqx-lab-2 lacks host volume emqx[2]")
-	assert.Equal(t, f.nodeReads, 1)
+	assert.Equal(t, f.nodeReads.Load(), int32(1))
 	f.nodes[2] = labNode(2, func(n *nomad.Node) { n.ModifyIndex = 8 })
 	s, err = once(t, g)
 	assert.NilError(t, err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	nomad "github.com/hashicorp/nomad/api"
 )
@@ -16,7 +17,8 @@ type jobWatch struct {
 	job    string
 	count  int
 	// active holds the deployments that were once seen going on: only their
-	// failure is news.
+	// failure is news. A gate may be asked from two places at once.
+	mu     sync.Mutex
 	active map[string]bool
 }
 
@@ -45,18 +47,24 @@ func (w *jobWatch) check(ctx context.Context) (Status, []*nomad.AllocationListSt
 		return Status{}, nil, err
 	}
 	s.count = w.count
-	d := s.deployment()
-	if d != nil {
-		if active(d) {
-			w.active[d.ID] = true
-		}
-		s.watched = w.active[d.ID]
+	if d := s.deployment(); d != nil {
+		s.watched = w.watched(d)
 	}
 	status, err := s.judge()
 	if err != nil || !status.Holds {
 		return status, nil, err
 	}
 	return status, s.current(), nil
+}
+
+// watched notes a deployment that goes on, and tells whether it was noted.
+func (w *jobWatch) watched(d *nomad.Deployment) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if active(d) {
+		w.active[d.ID] = true
+	}
+	return w.active[d.ID]
 }
 
 // jobState is what Nomad says of a job at one moment.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	nomad "github.com/hashicorp/nomad/api"
@@ -33,7 +34,7 @@ func NodesReady(client NomadClient, args NodesReadyArgs) Gate {
 	if args.driver == "" {
 		args.driver = "docker"
 	}
-	reader := nodeReader{client: client, known: map[string]*nomad.Node{}}
+	reader := &nodeReader{client: client, known: map[string]*nomad.Node{}}
 	return Gate{
 		ID: "G1", Title: "nodes ready", Timeout: args.Timeout, Interval: args.Interval,
 		Next: "the boot log of the instance (/var/log/emqx-boot.log), then its consul and nomad units; `nomad node status`",
@@ -52,6 +53,7 @@ func NodesReady(client NomadClient, args NodesReadyArgs) Gate {
 // read anew at every poll.
 type nodeReader struct {
 	client NomadClient
+	mu     sync.Mutex // a gate may be asked from two places at once
 	known  map[string]*nomad.Node
 }
 
@@ -63,6 +65,8 @@ func (r *nodeReader) read(ctx context.Context) ([]*nomad.Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	nodes := make([]*nomad.Node, len(stubs))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(readsAtOnce)
