@@ -157,19 +157,19 @@ func TestConsulFaultsOnTheEngine(t *testing.T) {
 	text = e.previewFails(func(ctx *pulumi.Context) error {
 		var r pulumi.CustomResourceState
 		return ctx.RegisterResource("consul:index/service:Service", "x", pulumi.Map{
-			"port": pulumi.String("4370a"), "adress": pulumi.String("a"),
+			"port": pulumi.String("4370a"), "adr": pulumi.String("a"),
 			"checks": pulumi.Array{pulumi.Map{"checkId": pulumi.String("c"), "name": pulumi.String("c"), "interval": pulumi.String("1s")}},
 		}, &r)
 	})
 	for _, want := range []string{
 		"Missing required property 'node'", "Missing required property 'checks[0].timeout'",
-		"Invalid or unknown key. Examine values at 'x.adress'.", "Examine values at 'x.port'.",
+		"Invalid or unknown key. Examine values at 'x.adr'.", "Examine values at 'x.port'.",
 	} {
 		assert.Assert(t, strings.Contains(text, want), "%q is not in:\n%s", want, text)
 	}
 	text = e.previewFails(func(ctx *pulumi.Context) error {
 		var p pulumi.ProviderResourceState
-		return ctx.RegisterResource("pulumi:providers:consul", "mine", pulumi.Map{"adress": pulumi.String("a")}, &p)
+		return ctx.RegisterResource("pulumi:providers:consul", "mine", pulumi.Map{"adr": pulumi.String("a")}, &p)
 	})
-	assert.Assert(t, strings.Contains(text, "could not validate provider configuration: Invalid or unknown key. Examine values at 'mine.adress'."), text)
+	assert.Assert(t, strings.Contains(text, "could not validate provider configuration: Invalid or unknown key. Examine values at 'mine.adr'."), text)
 }

@@ -19,10 +19,10 @@ import (
 )
 
 type ociSettings struct {
-	size, address, userData, volumeAD, bogus string
-	addressName                              string
-	ignoreVnic                               bool
-	timeouts                                 string
+	size, address, userData, volumeAD string
+	addressName                       string
+	ignoreVnic                        bool
+	timeouts                          string
 }
 
 func ociProgram(s ociSettings) pulumi.RunFunc {
@@ -174,12 +174,6 @@ func TestClaimedAddressOnTheEngine(t *testing.T) {
 	assert.DeepEqual(t, e.preview(ociProgram(s)), map[string]int{"update": 1})
 	s.ignoreVnic = true
 	assert.DeepEqual(t, e.preview(ociProgram(s)), map[string]int{})
-
-	s.addressName = "b"
-	e.up(ociProgram(s))
-	_, ip := m.find("privateip")
-	assert.Equal(t, ip["vnicId"], "", "any update takes the address off its node")
-	assert.Equal(t, ip["displayName"], "a", "and skips the change")
 }
 
 func TestOCIFaultsOnTheEngine(t *testing.T) {

@@ -47,7 +47,7 @@ func Serve(ctx context.Context, c Config) (*Servers, error) {
 	}
 	s := &Servers{servers: map[string]*rpc.Server{}}
 	for _, p := range []rpc.Plugin{oci.Plugin(c.OCI), nomad.Plugin(c.NomadAddr), consul.Plugin(c.ConsulAddr)} {
-		server, err := rpc.Serve(host+":0", p)
+		server, err := rpc.Serve(ctx, host+":0", p)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("starting the lab's providers: %w", err), s.Close())
 		}

@@ -2,7 +2,6 @@ package consul
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 
@@ -184,8 +183,7 @@ func (s service) remove(ctx context.Context, id string, state rpc.Props) error {
 		Datacenter: dc, Node: text(state["node"]), ServiceID: id,
 		Namespace: text(state["namespace"]), Partition: text(state["partition"]),
 	}, s.write(ctx, dc, state))
-	var status api.StatusError
-	if err != nil && !(errors.As(err, &status) && status.Code == 404) {
+	if err != nil {
 		return fmt.Errorf("failed to deregister Consul service with id '%s' in %s: %w", id, dc, err)
 	}
 	return nil

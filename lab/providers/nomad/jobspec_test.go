@@ -108,8 +108,8 @@ func TestPreviewOfACreateWithoutAServer(t *testing.T) {
 func fakeNomad(t *testing.T) string {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case r.URL.Path == "/v1/jobs/parse":
+		switch r.URL.Path {
+		case "/v1/jobs/parse":
 			id := "a"
 			body, _ := io.ReadAll(r.Body)
 			if strings.Contains(string(body), "renamed") {
@@ -120,7 +120,7 @@ func fakeNomad(t *testing.T) string {
 				return
 			}
 			_, _ = w.Write([]byte(`{"ID":"` + id + `","Name":"` + id + `","Datacenters":["dc1"]}`))
-		case r.URL.Path == "/v1/job/a":
+		case "/v1/job/a":
 			_, _ = w.Write([]byte(`{"ID":"a","JobModifyIndex":7}`))
 		default:
 			http.NotFound(w, r)

@@ -20,8 +20,8 @@ import (
 const Version = "2.6.1"
 
 const (
-	jobToken      = "nomad:index/job:Job"
-	variableToken = "nomad:index/variable:Variable"
+	jobToken      = "nomad:index/job:Job"           //nolint:gosec // a type token, no credential
+	variableToken = "nomad:index/variable:Variable" //nolint:gosec // a type token, no credential
 )
 
 //go:embed table.txt

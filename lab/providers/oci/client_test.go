@@ -83,17 +83,3 @@ func TestGoneIsGone(t *testing.T) {
 	f.fails = cloud.ErrNotFound
 	assert.NilError(t, client{f}.Delete(t.Context(), r, "ocid1.volume.9", nil))
 }
-
-func TestUpdateOfAClaimedAddressDetachesItAndSkipsTheChange(t *testing.T) {
-	f := &fakeCloud{all: map[string]m{"ip": {"displayName": "a", "ipAddress": "10.0.0.1", "vnicId": "vnic1"}}}
-	r := table.MustParse(rows).Resources[privateIP]
-	out, err := client{f}.Update(t.Context(), r, "ip", nil, m{"displayName": "b"})
-	assert.NilError(t, err)
-	assert.DeepEqual(t, out, m{"displayName": "b", "ipAddress": "10.0.0.1"})
-	assert.DeepEqual(t, f.all["ip"], m{"displayName": "a", "ipAddress": "10.0.0.1", "vnicId": ""})
-
-	// Named by the program, or not claimed: an update like any other.
-	_, err = client{f}.Update(t.Context(), r, "ip", nil, m{"displayName": "c", "vnicId": "vnic2"})
-	assert.NilError(t, err)
-	assert.DeepEqual(t, f.all["ip"], m{"displayName": "c", "vnicId": "vnic2"})
-}

@@ -2,8 +2,7 @@
 // checked and compared as the real plugin does, the work done by the lab's cloud.
 //
 // The table of properties is written from the official Go SDK (see sdktable), so
-// a property that the program can name is here with the same type. What the real
-// provider does around the API it does too, also where it hurts: no retry when the
-// children of one network load balancer are made in parallel, and an update of a
-// claimed private address that takes the address away (see Update).
+// a property that the program can name is here with the same type. There is no
+// retry: the children of one network load balancer that are made in parallel fail
+// here with the conflict that they fail with there.
 package oci

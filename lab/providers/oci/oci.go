@@ -4,7 +4,6 @@ import (
 	"context"
 	_ "embed"
 	"errors"
-	"maps"
 
 	"github.com/emqx-oci/emqx-oci/lab/cloud"
 	"github.com/emqx-oci/emqx-oci/lab/providers/rpc"
@@ -26,6 +25,8 @@ type Backend interface {
 	Delete(ctx context.Context, token, id string) error
 	Invoke(ctx context.Context, token string, args map[string]any) (map[string]any, error)
 }
+
+var _ Backend = (*cloud.Cloud)(nil)
 
 // Plugin is the provider over backend b.
 func Plugin(b Backend) rpc.Plugin {
@@ -53,30 +54,9 @@ func (c client) Read(ctx context.Context, r *table.Resource, id string, _ rpc.Pr
 	return out, explain(r, "Get", err)
 }
 
-const privateIP = "oci:Core/privateIp:PrivateIp"
-
-// Update hands the whole inputs to the cloud, with one exception that the real
-// provider has (measured): a private address that somebody claimed for a VNIC, in
-// a program that names no VNIC, is detached by any update, the update itself is
-// skipped, and all that is reported as success.
-func (c client) Update(ctx context.Context, r *table.Resource, id string, state, in rpc.Props) (rpc.Props, error) {
-	if r.Token == privateIP && in["vnicId"] == nil {
-		now, err := c.backend.Read(ctx, r.Token, id)
-		if err != nil {
-			return nil, explain(r, "Get", err)
-		}
-		if vnic, _ := now["vnicId"].(string); vnic != "" {
-			detach := maps.Clone(now)
-			detach["vnicId"] = ""
-			if _, err := c.backend.Update(ctx, r.Token, id, detach); err != nil {
-				return nil, explain(r, "Update", err)
-			}
-			out := maps.Clone(now)
-			delete(out, "vnicId")
-			maps.Copy(out, in)
-			return out, nil
-		}
-	}
+// Update hands over the whole inputs: what the program leaves out is not sent, as
+// with the real provider, and the cloud draws the consequences.
+func (c client) Update(ctx context.Context, r *table.Resource, id string, _, in rpc.Props) (rpc.Props, error) {
 	out, err := c.backend.Update(ctx, r.Token, id, in)
 	return out, explain(r, "Update", err)
 }

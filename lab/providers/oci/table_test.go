@@ -99,7 +99,7 @@ func sameType(t *testing.T, path string, have table.Type, want reflect.Type, see
 		want = want.Elem()
 	}
 	ok := true
-	switch want.Kind() {
+	switch want.Kind() { //nolint:exhaustive // the SDK has no other kinds
 	case reflect.String:
 		ok = have.Kind == table.String
 	case reflect.Bool:

@@ -118,7 +118,7 @@ func (s *server) Create(rpc context.Context, req *pulumirpc.CreateRequest) (*pul
 	id, out, err := client.Create(ctx, r, in)
 	if rpc.Err() != nil && id != "" {
 		if u, ok := client.(Undoer); ok {
-			undo(u, r, id)
+			undo(rpc, u, r, id)
 		}
 	}
 	if err != nil {
@@ -128,8 +128,8 @@ func (s *server) Create(rpc context.Context, req *pulumirpc.CreateRequest) (*pul
 	return &pulumirpc.CreateResponse{Id: id, Properties: props}, err
 }
 
-func undo(u Undoer, r *table.Resource, id string) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+func undo(rpc context.Context, u Undoer, r *table.Resource, id string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(rpc), time.Minute)
 	defer cancel()
 	_ = u.Undo(ctx, r, id) // nobody is left to tell
 }

@@ -86,7 +86,7 @@ func (f *fake) Undo(_ context.Context, _ *table.Resource, id string) error {
 // engine does, configured with where.
 func serve(t *testing.T, f *fake) func(where string) (pulumirpc.ResourceProviderClient, *grpc.ClientConn) {
 	t.Helper()
-	s, err := rpc.Serve("127.0.0.1:0", rpc.Plugin{
+	s, err := rpc.Serve(t.Context(), "127.0.0.1:0", rpc.Plugin{
 		Name: "test", Version: "1.0.0", Schema: table.MustParse(rows),
 		Open: func(config rpc.Props) (rpc.Client, error) {
 			return &fake{config: config, create: f.create, read: f.read, update: f.update, undone: nil}, nil
@@ -326,7 +326,7 @@ func TestWhatADeadEngineNeverHeardOfIsTakenBack(t *testing.T) {
 		<-ctx.Done()
 		return "id1", nil, nil // it was made all the same
 	}}
-	s, err := rpc.Serve("127.0.0.1:0", rpc.Plugin{
+	s, err := rpc.Serve(t.Context(), "127.0.0.1:0", rpc.Plugin{
 		Name: "test", Schema: table.MustParse(rows), Open: func(rpc.Props) (rpc.Client, error) { return f, nil },
 	})
 	assert.NilError(t, err)

@@ -7,10 +7,9 @@ import (
 	"sync"
 	"time"
 
+	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/stats"
-
-	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 )
 
 // maxMessage is Pulumi's own limit for its gRPC messages.
@@ -63,8 +62,8 @@ type Server struct {
 }
 
 // Serve listens on address (host:port, port 0 for any) and serves p until Close.
-func Serve(address string, p Plugin) (*Server, error) {
-	l, err := net.Listen("tcp", address)
+func Serve(ctx context.Context, address string, p Plugin) (*Server, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("listening for the %s provider on %s: %w", p.Name, address, err)
 	}

@@ -109,7 +109,7 @@ func (c *checker) primitive(path string, t Type, v resource.PropertyValue) {
 		c.fail(path, "Attribute must be a single value, not a list")
 	case v.IsObject():
 		c.fail(path, "Attribute must be a single value, not a map")
-	case !(v.IsString() || v.IsNumber() || v.IsBool()):
+	case !v.IsString() && !v.IsNumber() && !v.IsBool():
 		c.fail(path, "Inappropriate value: a %s is required, got %s", t, kindOf(v))
 	case t.Kind == String:
 		// Numbers and booleans are written as text, silently, as the real ones do.

@@ -131,9 +131,9 @@ func (d *differ) value(path string, t Type, o, n resource.PropertyValue, replace
 		}
 		d.add(path, kind, replace, true)
 	case empty(o) && empty(n):
-	case empty(o) && !(t.Kind == Bool || t.Kind == Number || t.Kind == Integer):
+	case empty(o) && !zeroIsAValue(t):
 		d.add(path, Add, replace, false)
-	case empty(n) && !(t.Kind == Bool || t.Kind == Number || t.Kind == Integer):
+	case empty(n) && !zeroIsAValue(t):
 		d.add(path, Delete, replace, false)
 	case t.Kind == List && o.IsArray() && n.IsArray():
 		d.list(path, t, o.ArrayValue(), n.ArrayValue(), replace)
@@ -147,7 +147,7 @@ func (d *differ) value(path string, t Type, o, n resource.PropertyValue, replace
 			if !ok {
 				return Type{Kind: Any}, true
 			}
-			return p.Type, !(p.Computed && left(n.ObjectValue()[resource.PropertyKey(k)]))
+			return p.Type, !p.Computed || !left(n.ObjectValue()[resource.PropertyKey(k)])
 		}, replace)
 	default:
 		oj, _ := jsonValue(o)
@@ -157,6 +157,8 @@ func (d *differ) value(path string, t Type, o, n resource.PropertyValue, replace
 		}
 	}
 }
+
+func zeroIsAValue(t Type) bool { return t.Kind == Bool || t.Kind == Number || t.Kind == Integer }
 
 func (d *differ) list(path string, t Type, o, n []resource.PropertyValue, replace bool) {
 	for i := range max(len(o), len(n)) {

@@ -23,9 +23,11 @@ func changes(d table.Diff) []string {
 }
 
 func TestDiff(t *testing.T) {
-	base := map[string]any{"kind": "k", "size": 3, "tags": map[string]any{"a": "1", "b": "2"},
+	base := map[string]any{
+		"kind": "k", "size": 3, "tags": map[string]any{"a": "1", "b": "2"},
 		"check": map[string]any{"port": 1}, "list": []any{"a", "b"},
-		"items": []any{map[string]any{"rdata": "1"}, map[string]any{"rdata": "2", "ttl": 60}}}
+		"items": []any{map[string]any{"rdata": "1"}, map[string]any{"rdata": "2", "ttl": 60}},
+	}
 	with := func(over map[string]any) map[string]any {
 		m := map[string]any{}
 		for k, v := range base {
@@ -104,8 +106,10 @@ func TestChosenNameDeletesBeforeItReplaces(t *testing.T) {
 }
 
 func TestDriftTakesWhatChangedAndKeepsWhatMeansTheSame(t *testing.T) {
-	in := props(map[string]any{"kind": "k", "size": "3", "list": []any{"a"},
-		"items": []any{map[string]any{"rdata": "1"}, map[string]any{"rdata": "2"}}})
+	in := props(map[string]any{
+		"kind": "k", "size": "3", "list": []any{"a"},
+		"items": []any{map[string]any{"rdata": "1"}, map[string]any{"rdata": "2"}},
+	})
 	in["check"] = resource.MakeSecret(resource.NewProperty(props(map[string]any{"port": 1})))
 	got := thing(t).Drift(in, map[string]any{
 		"kind": "k", "size": 3.0, "list": []any{"a", "b"}, "owner": "somebody", "time": "now",

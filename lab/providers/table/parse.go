@@ -151,6 +151,7 @@ func (s *Schema) parseType(text string) (Type, error) {
 			return Type{}, err
 		}
 		t.Elem = &elem
+	default:
 	}
 	return t, nil
 }

@@ -138,6 +138,7 @@ func canon(t Type, v any) any {
 		if m, ok := v.(map[string]any); ok {
 			return t.Fields.Canon(m)
 		}
+	case Any:
 	}
 	return v
 }

@@ -52,7 +52,7 @@ func Environ(extra ...string) []string {
 // Port is a port that is free on loopback now.
 func Port(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	assert.NilError(t, err)
 	defer l.Close() //nolint:errcheck // it was only asked for its number
 	return l.Addr().(*net.TCPAddr).Port
@@ -121,7 +121,7 @@ func (l *lines) String() string {
 
 func start(t *testing.T, tool string, args ...string) {
 	t.Helper()
-	cmd := exec.Command(Tool(t, tool), args...)
+	cmd := exec.Command(Tool(t, tool), args...) //nolint:gosec,noctx // the test chooses, and ends it below
 	cmd.Env = Environ()
 	cmd.Dir = t.TempDir()
 	var out lines
@@ -153,7 +153,7 @@ func answer(t *testing.T, url, want string) {
 	deadline := time.Now().Add(60 * time.Second)
 	last := ""
 	for time.Now().Before(deadline) {
-		resp, err := http.Get(url) //nolint:noctx // polled for a minute at most
+		resp, err := http.Get(url) //nolint:noctx,gosec // loopback, polled for a minute at most
 		if err == nil {
 			var b bytes.Buffer
 			_, _ = b.ReadFrom(resp.Body)
