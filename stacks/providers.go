@@ -6,10 +6,9 @@ import (
 	"slices"
 
 	consulsdk "github.com/pulumi/pulumi-consul/sdk/v3/go/consul"
+	nomadsdk "github.com/pulumi/pulumi-nomad/sdk/v2/go/nomad"
 	ocisdk "github.com/pulumi/pulumi-oci/sdk/v3/go/oci"
 	"github.com/pulumi/pulumi-oci/sdk/v3/go/oci/identity"
-
-	nomadsdk "github.com/pulumi/pulumi-nomad/sdk/v2/go/nomad"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"

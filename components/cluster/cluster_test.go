@@ -11,8 +11,11 @@ func TestNodesAreSpreadOverTheDomainsInTurn(t *testing.T) {
 	nodes, err := Nodes("prod", 5, []string{"AD-1", "AD-2", "AD-3"})
 	assert.NilError(t, err)
 	assert.DeepEqual(t, nodes, []Node{
-		{0, "emqx-prod-0", "AD-1"}, {1, "emqx-prod-1", "AD-2"}, {2, "emqx-prod-2", "AD-3"},
-		{3, "emqx-prod-3", "AD-1"}, {4, "emqx-prod-4", "AD-2"},
+		{0, "emqx-prod-0", "AD-1"},
+		{1, "emqx-prod-1", "AD-2"},
+		{2, "emqx-prod-2", "AD-3"},
+		{3, "emqx-prod-3", "AD-1"},
+		{4, "emqx-prod-4", "AD-2"},
 	})
 	_, err = Nodes("prod", 3, nil)
 	assert.ErrorContains(t, err, "offers no availability domain")

@@ -13,7 +13,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/fault"
 )
 
-const entriesToken = "emqx:consul:Entries"
+const entriesType = "emqx:consul:Entries"
 
 // EntriesArgs describe the intended cluster.
 type EntriesArgs struct {
@@ -65,7 +65,7 @@ func NewEntries(ctx *pulumi.Context, name string, args *EntriesArgs, opts ...pul
 		return nil, fmt.Errorf("creating the entries %q: %w", name, err)
 	}
 	e := &Entries{}
-	if err := ctx.RegisterComponentResource(entriesToken, name, e, opts...); err != nil {
+	if err := ctx.RegisterComponentResource(entriesType, name, e, opts...); err != nil {
 		return nil, err
 	}
 	urls := slices.Sorted(maps.Values(a.Endpoints))

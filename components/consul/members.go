@@ -10,7 +10,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/fault"
 )
 
-const membersToken = "emqx:consul:Members"
+const membersType = "emqx:consul:Members"
 
 // MembersService is the service that EMQX looks up by
 // "<environment>.emqx-cluster.service.consul".
@@ -69,7 +69,7 @@ func NewMembers(ctx *pulumi.Context, name string, args *MembersArgs, opts ...pul
 		return nil, fmt.Errorf("creating the members %q: %w", name, err)
 	}
 	m := &Members{}
-	if err := ctx.RegisterComponentResource(membersToken, name, m, opts...); err != nil {
+	if err := ctx.RegisterComponentResource(membersType, name, m, opts...); err != nil {
 		return nil, err
 	}
 	node, err := consul.NewNode(ctx, name, &consul.NodeArgs{

@@ -7,7 +7,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-const emqxToken = "emqx:nomad:EMQXJob"
+const emqxType = "emqx:nomad:EMQXJob"
 
 // EMQXArgs describe the cluster's job.
 type EMQXArgs struct {
@@ -59,7 +59,7 @@ func NewEMQX(ctx *pulumi.Context, name string, args *EMQXArgs, opts ...pulumi.Re
 		return nil, fmt.Errorf("creating EMQX job %q: %w", name, err)
 	}
 	e := &EMQX{JobID: EMQXJobID(a.Environment)}
-	if err := ctx.RegisterComponentResource(emqxToken, name, e, opts...); err != nil {
+	if err := ctx.RegisterComponentResource(emqxType, name, e, opts...); err != nil {
 		return nil, err
 	}
 	job, err := newJob(ctx, name, EMQXJob, vars, e, a.ChildOptions)

@@ -6,7 +6,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-const haproxyToken = "emqx:nomad:HAProxyJob"
+const haproxyType = "emqx:nomad:HAProxyJob"
 
 // HAProxyArgs describe the proxies' job.
 type HAProxyArgs struct {
@@ -55,7 +55,7 @@ func NewHAProxy(ctx *pulumi.Context, name string, args *HAProxyArgs, opts ...pul
 		return nil, fmt.Errorf("creating HAProxy job %q: %w", name, err)
 	}
 	h := &HAProxy{JobID: HAProxyJobID(a.Environment)}
-	if err := ctx.RegisterComponentResource(haproxyToken, name, h, opts...); err != nil {
+	if err := ctx.RegisterComponentResource(haproxyType, name, h, opts...); err != nil {
 		return nil, err
 	}
 	job, err := newJob(ctx, name, HAProxyJob, vars, h, a.ChildOptions)

@@ -9,7 +9,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/fault"
 )
 
-const secretsToken = "emqx:nomad:Secrets"
+const secretsType = "emqx:nomad:Secrets" //nolint:gosec // the type of a resource
 
 // SecretsArgs are what the jobs must not carry in their text.
 type SecretsArgs struct {
@@ -64,7 +64,7 @@ func NewSecrets(ctx *pulumi.Context, name string, args *SecretsArgs, opts ...pul
 		return nil, fmt.Errorf("creating secrets %q: %w", name, err)
 	}
 	s := &Secrets{}
-	if err := ctx.RegisterComponentResource(secretsToken, name, s, opts...); err != nil {
+	if err := ctx.RegisterComponentResource(secretsType, name, s, opts...); err != nil {
 		return nil, err
 	}
 	for _, v := range []struct {

@@ -10,7 +10,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/fault"
 )
 
-const addressesToken = "emqx:oci:Addresses"
+const addressesType = "emqx:oci:Addresses"
 
 // updatable are all properties of a private IP that OCI's provider would update
 // in place. Any such update, a tag's included, detaches the address from the
@@ -75,7 +75,7 @@ func NewAddresses(ctx *pulumi.Context, name string, args *AddressesArgs, opts ..
 		return nil, fmt.Errorf("creating addresses %q: %w", name, err)
 	}
 	r := &Addresses{}
-	if err := ctx.RegisterComponentResource(addressesToken, name, r, opts...); err != nil {
+	if err := ctx.RegisterComponentResource(addressesType, name, r, opts...); err != nil {
 		return nil, err
 	}
 	ips := pulumi.StringArray{}

@@ -10,7 +10,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/fault"
 )
 
-const loadBalancerToken = "emqx:oci:LoadBalancer"
+const loadBalancerType = "emqx:oci:LoadBalancer"
 
 // Backend is a node that the balancer sends clients to.
 type Backend struct {
@@ -102,7 +102,7 @@ func NewLoadBalancer(ctx *pulumi.Context, name string, args *LoadBalancerArgs, o
 		return nil, fmt.Errorf("creating load balancer %q: %w", name, err)
 	}
 	b := &LoadBalancer{sets: map[string]*networkloadbalancer.BackendSet{}}
-	if err := ctx.RegisterComponentResource(loadBalancerToken, name, b, opts...); err != nil {
+	if err := ctx.RegisterComponentResource(loadBalancerType, name, b, opts...); err != nil {
 		return nil, err
 	}
 	shell, err := networkloadbalancer.NewNetworkLoadBalancer(ctx, name, &networkloadbalancer.NetworkLoadBalancerArgs{

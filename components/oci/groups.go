@@ -11,7 +11,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/fault"
 )
 
-const securityGroupsToken = "emqx:oci:SecurityGroups"
+const securityGroupsType = "emqx:oci:SecurityGroups"
 
 // SecurityGroupsArgs describe who may reach what.
 type SecurityGroupsArgs struct {
@@ -82,7 +82,7 @@ func NewSecurityGroups(ctx *pulumi.Context, name string, args *SecurityGroupsArg
 		return nil, fmt.Errorf("creating security groups %q: %w", name, err)
 	}
 	g := &SecurityGroups{}
-	if err := ctx.RegisterComponentResource(securityGroupsToken, name, g, opts...); err != nil {
+	if err := ctx.RegisterComponentResource(securityGroupsType, name, g, opts...); err != nil {
 		return nil, err
 	}
 	ids := map[string]pulumi.StringOutput{}

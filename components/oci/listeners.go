@@ -10,7 +10,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/fault"
 )
 
-const listenersToken = "emqx:oci:Listeners"
+const listenersType = "emqx:oci:Listeners"
 
 // ListenersArgs describe the doors of a balancer.
 type ListenersArgs struct {
@@ -58,7 +58,7 @@ func NewListeners(ctx *pulumi.Context, name string, args *ListenersArgs, opts ..
 		return nil, fmt.Errorf("creating listeners %q: %w", name, err)
 	}
 	r := &Listeners{}
-	if err := ctx.RegisterComponentResource(listenersToken, name, r, opts...); err != nil {
+	if err := ctx.RegisterComponentResource(listenersType, name, r, opts...); err != nil {
 		return nil, err
 	}
 	for _, l := range a.Listeners {

@@ -11,7 +11,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/fault"
 )
 
-const instancePoolsToken = "emqx:oci:InstancePools"
+const instancePoolsType = "emqx:oci:InstancePools"
 
 // userDataLimit is OCI's bound on an instance's metadata, all of it together
 // and encoded: 32,000 bytes.
@@ -115,7 +115,7 @@ func NewInstancePools(ctx *pulumi.Context, name string, args *InstancePoolsArgs,
 		}
 	}
 	p := &InstancePools{}
-	if err := ctx.RegisterComponentResource(instancePoolsToken, name, p, opts...); err != nil {
+	if err := ctx.RegisterComponentResource(instancePoolsType, name, p, opts...); err != nil {
 		return nil, err
 	}
 	ids := pulumi.StringArray{}

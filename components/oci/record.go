@@ -10,7 +10,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/fault"
 )
 
-const dnsRecordToken = "emqx:oci:DNSRecord"
+const dnsRecordType = "emqx:oci:DNSRecord"
 
 // DNSRecordArgs describe the public name of a cluster.
 type DNSRecordArgs struct {
@@ -65,7 +65,7 @@ func NewDNSRecord(ctx *pulumi.Context, name string, args *DNSRecordArgs, opts ..
 		return nil, fmt.Errorf("creating DNS record %q: %w", name, err)
 	}
 	r := &DNSRecord{}
-	if err := ctx.RegisterComponentResource(dnsRecordToken, name, r, opts...); err != nil {
+	if err := ctx.RegisterComponentResource(dnsRecordType, name, r, opts...); err != nil {
 		return nil, err
 	}
 	childOpts := append([]pulumi.ResourceOption{pulumi.Parent(r)}, a.ChildOptions...)

@@ -11,7 +11,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/fault"
 )
 
-const volumesToken = "emqx:oci:Volumes"
+const volumesType = "emqx:oci:Volumes"
 
 // VolumesArgs describe the data volumes of a cluster.
 type VolumesArgs struct {
@@ -75,7 +75,7 @@ func NewVolumes(ctx *pulumi.Context, name string, args *VolumesArgs, opts ...pul
 		return nil, fmt.Errorf("creating volumes %q: %w", name, err)
 	}
 	v := &Volumes{}
-	if err := ctx.RegisterComponentResource(volumesToken, name, v, opts...); err != nil {
+	if err := ctx.RegisterComponentResource(volumesType, name, v, opts...); err != nil {
 		return nil, err
 	}
 	ids := pulumi.StringArray{}

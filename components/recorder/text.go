@@ -91,7 +91,7 @@ func valueText(key string, v resource.PropertyValue) string {
 		}
 		return "{" + strings.Join(items, ", ") + "}"
 	case v.IsResourceReference():
-		return "(resource " + string(v.ResourceReferenceValue().URN.Name()) + ")"
+		return "(resource " + v.ResourceReferenceValue().URN.Name() + ")"
 	default:
 		return v.TypeString()
 	}

@@ -24,7 +24,7 @@ import (
 
 // Secrets are the made-up ones by their path, each of them recognisable.
 func Secrets() map[string]string {
-	return map[string]string{
+	return map[string]string{ //nolint:gosec // made up
 		"erlangCookie":      "exampleCookieExampleCookie",
 		"dashboardPassword": "example-dashboard-password",
 		"apiKey":            "example-api-key",
@@ -36,7 +36,7 @@ func Secrets() map[string]string {
 // Options are those of a recording of the stack whose file lies in dir. With
 // tls the stack has a certificate for its name.
 func Options(dir, stack string, tls bool) (recorder.Options, error) {
-	text, err := os.ReadFile(filepath.Join(dir, "Pulumi."+stack+".yaml"))
+	text, err := os.ReadFile(filepath.Join(dir, "Pulumi."+stack+".yaml")) //nolint:gosec // a stack file of the tree, named by a test or a tool
 	if err != nil {
 		return recorder.Options{}, err
 	}

@@ -123,10 +123,12 @@ func TestFaults(t *testing.T) {
 		{"tls", `{"terminate": "edge"}`, `tls.terminate: must be broker, got "edge"`},
 		{"tls", `{"certificate": "x"}`, `tls.privateKey: must be set with the certificate; set it with: pulumi config set --secret --path 'emqx-oci:tls.privateKey'`},
 		{"tls", `{"ca": "x"}`, `tls.ca: must not be set without a certificate and its key`},
-		{"nomad", `{"address": "10.0.2.10:4646", "servers": ["10.0.2.10"], "datacenter": "dc2"}`,
+		{
+			"nomad", `{"address": "10.0.2.10:4646", "servers": ["10.0.2.10"], "datacenter": "dc2"}`,
 			`nomad.address: must be a URL such as https://10.0.2.10:4646, got "10.0.2.10:4646"` + "\n" +
 				`nomad.datacenter: must be consul.datacenter ("dc1"), because a node has one name in both, got "dc2"` + "\n" +
-				`nomad.servers[0]: must be host:port, such as 10.0.2.10:4647, got "10.0.2.10"`},
+				`nomad.servers[0]: must be host:port, such as 10.0.2.10:4647, got "10.0.2.10"`,
+		},
 		{"consul", `{"address": "http://10.0.2.10:8500", "servers": []}`, `consul.servers: must hold at least one address`},
 		{"gates", `{"nodesReady": "0s"}`, `gates.nodesReady: must be longer than 0s, got 0s`},
 		{"gates", `{"proxy": "http://127.0.0.1:1080"}`, `gates.proxy: must be socks5h://host:port, got "http://127.0.0.1:1080"`},
