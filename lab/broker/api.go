@@ -22,7 +22,7 @@ type api struct {
 
 // openAPI opens the address; serve answers, once the MQTT listeners do.
 func openAPI(a *app) (*api, error) {
-	ln, err := net.Listen("tcp", a.node.cfg.dashboard.bind)
+	ln, err := listenTCP(a.node.cfg.dashboard.bind)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func openAPI(a *app) (*api, error) {
 			fail(w, http.StatusNotFound, "NOT_FOUND", "Request Path Not Found")
 			return
 		}
-		fmt.Fprintf(w, "Stand-in for EMQX %s, node %s. It has no dashboard.\n", Version, a.node.cfg.node)
+		_, _ = fmt.Fprintf(w, "Stand-in for EMQX %s, node %s. It has no dashboard.\n", Version, a.node.cfg.node)
 	})
 	h.srv = &http.Server{Handler: mux, ReadHeaderTimeout: 15 * time.Second}
 	return h, nil
@@ -70,11 +70,11 @@ func (h *api) serve() {
 }
 
 func (h *api) close() {
-	h.ln.Close()
+	_ = h.ln.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if h.srv.Shutdown(ctx) != nil {
-		h.srv.Close()
+		_ = h.srv.Close()
 	}
 }
 
@@ -104,7 +104,7 @@ func (h *api) status(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/plain")
 	w.WriteHeader(code)
-	fmt.Fprintf(w, "Node %s is started\nemqx is %s", n.cfg.node, state)
+	_, _ = fmt.Fprintf(w, "Node %s is started\nemqx is %s", n.cfg.node, state)
 }
 
 func (h *api) nodeInfo(s *nodeStats, name string) map[string]any {
@@ -118,9 +118,9 @@ func (h *api) nodeInfo(s *nodeStats, name string) map[string]any {
 	}
 }
 
-func (h *api) nodeList() []map[string]any {
+func (h *api) nodeList(ctx context.Context) []map[string]any {
 	list := []map[string]any{}
-	for _, s := range h.app.node.clusterStats() {
+	for _, s := range h.app.node.clusterStats(ctx) {
 		list = append(list, h.nodeInfo(&s, s.Node))
 	}
 	_, stopped := h.app.node.clusterStatus()
@@ -130,10 +130,12 @@ func (h *api) nodeList() []map[string]any {
 	return list
 }
 
-func (h *api) nodes(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, h.nodeList()) }
+func (h *api) nodes(w http.ResponseWriter, r *http.Request) {
+	reply(w, http.StatusOK, h.nodeList(r.Context()))
+}
 
 func (h *api) node(w http.ResponseWriter, r *http.Request) {
-	for _, info := range h.nodeList() {
+	for _, info := range h.nodeList(r.Context()) {
 		if info["node"] == r.PathValue("node") {
 			reply(w, http.StatusOK, info)
 			return
@@ -148,7 +150,7 @@ func (h *api) cluster(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (h *api) forceLeave(w http.ResponseWriter, r *http.Request) {
-	err := h.app.node.forceLeave(r.PathValue("node"))
+	err := h.app.node.forceLeave(context.WithoutCancel(r.Context()), r.PathValue("node"))
 	switch {
 	case errors.Is(err, errNoSuchNode):
 		fail(w, http.StatusNotFound, "NOT_FOUND", err.Error())
@@ -176,7 +178,7 @@ func clientJSON(c clientInfo) map[string]any {
 
 func (h *api) clients(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	all := h.app.node.clusterClients()
+	all := h.app.node.clusterClients(r.Context())
 	sortClients(all)
 	kept := []map[string]any{}
 	for _, c := range all {
@@ -203,7 +205,7 @@ func number(s string, def int) int {
 }
 
 func (h *api) client(w http.ResponseWriter, r *http.Request) {
-	for _, c := range h.app.node.clusterClients() {
+	for _, c := range h.app.node.clusterClients(r.Context()) {
 		if c.ID == r.PathValue("id") {
 			reply(w, http.StatusOK, clientJSON(c))
 			return
@@ -213,7 +215,7 @@ func (h *api) client(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *api) kickOne(w http.ResponseWriter, r *http.Request) {
-	if h.app.node.kickClients([]string{r.PathValue("id")}) == 0 {
+	if h.app.node.kickClients(r.Context(), []string{r.PathValue("id")}) == 0 {
 		fail(w, http.StatusNotFound, "CLIENTID_NOT_FOUND", "Client ID not found")
 		return
 	}
@@ -226,7 +228,7 @@ func (h *api) kickMany(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, "BAD_REQUEST", "want a JSON list of client identifiers: "+err.Error())
 		return
 	}
-	h.app.node.kickClients(ids)
+	h.app.node.kickClients(context.WithoutCancel(r.Context()), ids)
 	w.WriteHeader(http.StatusNoContent)
 }
 
@@ -248,9 +250,9 @@ func (h *api) publish(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, map[string]string{"id": newClusterID()})
 }
 
-func (h *api) stats(w http.ResponseWriter, _ *http.Request) {
+func (h *api) stats(w http.ResponseWriter, r *http.Request) {
 	list := []map[string]any{}
-	for _, s := range h.app.node.clusterStats() {
+	for _, s := range h.app.node.clusterStats(r.Context()) {
 		list = append(list, map[string]any{
 			"node": s.Node, "connections.count": s.Connections, "live_connections.count": s.Live, "sessions.count": s.Connections,
 			"subscriptions.count": s.Subs, "topics.count": s.Topics, "subscriptions.shared.count": s.SharedSubs, "retained.count": s.Retained,

@@ -43,16 +43,16 @@ func (n *node) startApp() error {
 	a.shared.Store(&[]string{})
 	caps := mqtt.NewDefaultServerCapabilities()
 	m := n.cfg.mqtt
-	caps.MaximumMessageExpiryInterval = 0 // else retained messages would go after a day
-	caps.MaximumPacketSize = uint32(min(m.maxPacket, math.MaxUint32))
+	caps.MaximumMessageExpiryInterval = 0                             // else retained messages would go after a day
+	caps.MaximumPacketSize = uint32(min(m.maxPacket, math.MaxUint32)) //nolint:gosec // bounded in the same line
 	caps.MaximumClientWritesPending = 2048
 	caps.MaximumInflight = math.MaxUint16
 	if m.maxQueue >= 0 {
-		caps.MaximumInflight = uint16(min(m.maxInflight+m.maxQueue, math.MaxUint16))
+		caps.MaximumInflight = uint16(min(m.maxInflight+m.maxQueue, math.MaxUint16)) //nolint:gosec // bounded in the same line
 	}
-	caps.ReceiveMaximum = uint16(m.maxInflight) //nolint:gosec // checked to be at most 65535
-	caps.TopicAliasMaximum = uint16(m.topicAlias)
-	caps.MaximumQos = byte(m.maxQoS)
+	caps.ReceiveMaximum = uint16(m.maxInflight)   //nolint:gosec // checked to be at most 65535
+	caps.TopicAliasMaximum = uint16(m.topicAlias) //nolint:gosec // checked to be at most 65535
+	caps.MaximumQos = byte(m.maxQoS)              //nolint:gosec // checked to be at most 2
 	caps.RetainAvailable = flag(m.retain && n.cfg.retain.enable)
 	caps.WildcardSubAvailable = flag(m.wildcard)
 	caps.SharedSubAvailable = flag(m.shared)
@@ -143,15 +143,13 @@ func (a *app) closeListeners() {
 }
 
 // withApp runs f when the application is up.
-func (n *node) withApp(f func(*app)) bool {
+func (n *node) withApp(f func(*app)) {
 	n.mu.Lock()
 	a := n.app
 	n.mu.Unlock()
-	if a == nil {
-		return false
+	if a != nil {
+		f(a)
 	}
-	f(a)
-	return true
 }
 
 // loadRetained puts the node's retained messages into the server.
@@ -221,7 +219,7 @@ func (a *app) findShared() {
 	}
 	now := sortedKeys(set)
 	if old := a.shared.Swap(&now); !slices.Equal(*old, now) {
-		a.node.announce()
+		a.node.announce(a.node.ctx)
 	}
 }
 

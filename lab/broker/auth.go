@@ -30,7 +30,7 @@ func (n *node) loadKeys() error {
 	if err != nil {
 		return fmt.Errorf("failed to open the API key bootstrap file: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	sc := bufio.NewScanner(f)
 	for line := 1; sc.Scan(); line++ {
 		text := strings.TrimSpace(sc.Text())
@@ -70,9 +70,7 @@ func (h *api) guard(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if why := h.denied(r); why != "" {
 			w.Header().Set("WWW-Authenticate", `Basic Realm="minirest-server"`)
-			fail(w, http.StatusUnauthorized, why, map[string]string{
-				"BAD_API_KEY_OR_SECRET": "Check api_key/api_secret", "TOKEN_TIME_OUT": "Token expired, get new token by POST /login",
-			}[why])
+			fail(w, http.StatusUnauthorized, why, "")
 			return
 		}
 		next(w, r)

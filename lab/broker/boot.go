@@ -33,7 +33,7 @@ func (n *node) waitForData() error {
 			if !p.up(cluster) {
 				continue
 			}
-			r, err := p.ask(&message{Op: "sync", Node: n.cfg.node.String(), Cluster: cluster}, time.Minute)
+			r, err := p.ask(n.ctx, &message{Op: "sync", Node: n.cfg.node.String(), Cluster: cluster}, time.Minute)
 			if err != nil {
 				if r != nil && r.Code == codeNotMember {
 					return fmt.Errorf("failed to merge schema: %s does not know %s as a member any more; remove %s to start afresh", p.name, n.cfg.node, n.disk.dir)
@@ -126,7 +126,7 @@ func (n *node) adopt(r *message) error {
 // serves, so that nothing published in between is missed.
 func (n *node) pullData() {
 	for _, p := range n.runningPeers() {
-		r, err := p.ask(&message{Op: "pull"}, time.Minute)
+		r, err := p.ask(n.ctx, &message{Op: "pull"}, time.Minute)
 		if err == nil && r.Data != nil {
 			n.data.merge(r.Data)
 			n.withApp(func(a *app) { a.loadRetained() })

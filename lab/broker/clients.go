@@ -121,11 +121,11 @@ func (a *app) listenersText() string {
 		if l.cfg.maxConns > 0 {
 			limit = fmt.Sprint(l.cfg.maxConns)
 		}
-		fmt.Fprintf(&b, "%s\n  listen_on       : %s\n  acceptors       : %d\n  proxy_protocol  : %t\n  running         : true\n  current_conn    : %d\n  max_conns       : %s\n",
+		_, _ = fmt.Fprintf(&b, "%s\n  listen_on       : %s\n  acceptors       : %d\n  proxy_protocol  : %t\n  running         : true\n  current_conn    : %d\n  max_conns       : %s\n",
 			l.ID(), l.Address(), l.cfg.acceptors, l.cfg.proxy, l.open.Load(), limit)
 	}
 	if a.http != nil {
-		fmt.Fprintf(&b, "http:dashboard\n  listen_on       : %s\n  running         : true\n", a.node.cfg.dashboard.bind)
+		_, _ = fmt.Fprintf(&b, "http:dashboard\n  listen_on       : %s\n  running         : true\n", a.node.cfg.dashboard.bind)
 	}
 	return b.String()
 }

@@ -57,7 +57,7 @@ func TestMessagesReachSubscribersOnEveryNode(t *testing.T) {
 	}
 	// A will travels too.
 	dying := l.mqtt(2, connectOpts{id: "dying", will: "t/will"})
-	dying.conn.Close()
+	_ = dying.conn.Close()
 	for _, s := range subs {
 		s.wantMessage("t/will", "gone")
 	}
@@ -242,7 +242,7 @@ func TestAfterAFullStopAllWaitForTheLastOneStopped(t *testing.T) {
 		for _, port := range []string{"4370", "5370"} {
 			c, err := net.Dial("tcp", l.ip(i)+":"+port)
 			assert.NilError(t, err)
-			c.Close()
+			_ = c.Close()
 		}
 		for _, port := range []string{"1883", "18083"} {
 			_, err := net.Dial("tcp", l.ip(i)+":"+port)
@@ -405,7 +405,7 @@ func TestASessionMovesToTheNodeTheClientReturnsOn(t *testing.T) {
 			pub.publish("cmd", "live", 1, false)
 			c2.wantMessage("cmd", "live")
 			// Messages queued while away move, in order.
-			c2.conn.Close()
+			_ = c2.conn.Close()
 			eventually(t, func() string {
 				if out, _ := l.ctl(1, "clients", "show", "dev"); !strings.Contains(out, "connected=false") {
 					return out

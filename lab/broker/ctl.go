@@ -27,19 +27,19 @@ func Ctl(opts Options, args []string, stderr io.Writer) int {
 	opts = opts.withDefaults()
 	cfg, err := loadConfig(opts.Env)
 	if err != nil {
-		fmt.Fprintln(stderr, "reading the configuration: "+err.Error())
+		_, _ = fmt.Fprintln(stderr, "reading the configuration: "+err.Error())
 		return 1
 	}
 	r, err := askNode(opts, cfg, args)
 	if err != nil {
-		fmt.Fprintf(stderr, "Node %s not responding to pings.\n%v\n", cfg.node, err)
+		_, _ = fmt.Fprintf(stderr, "Node %s not responding to pings.\n%v\n", cfg.node, err)
 		return 1
 	}
 	out := opts.Stdout
 	if r.Code != 0 {
 		out = stderr
 	}
-	fmt.Fprintln(out, strings.TrimRight(r.Text, "\n"))
+	_, _ = fmt.Fprintln(out, strings.TrimRight(r.Text, "\n"))
 	return r.Code
 }
 
@@ -137,7 +137,7 @@ func (n *node) ctlCluster(verb, arg string) *message {
 		}
 		return done("Leave the cluster successfully.\n" + n.statusText())
 	case "force-leave":
-		if err := n.forceLeave(arg); err != nil {
+		if err := n.forceLeave(n.ctx, arg); err != nil {
 			return failed("Failed to remove the node from cluster: {error,%v}", err)
 		}
 		return done("Remove the node from cluster successfully.\n" + n.statusText())
@@ -157,7 +157,7 @@ func (a *app) ctlClients(verb, id string) *message {
 	case "list":
 		var b strings.Builder
 		for _, c := range a.clients() {
-			fmt.Fprintln(&b, c)
+			_, _ = fmt.Fprintln(&b, c)
 		}
 		return done(b.String())
 	case "show":
@@ -168,7 +168,7 @@ func (a *app) ctlClients(verb, id string) *message {
 		}
 		return failed("Not Found.")
 	case "kick":
-		if a.node.kickClients([]string{id}) > 0 {
+		if a.node.kickClients(a.node.ctx, []string{id}) > 0 {
 			return done("ok")
 		}
 		return failed("Not Found.")
@@ -184,7 +184,7 @@ func (a *app) ctlRetainer(verb, topic string) *message {
 		var b strings.Builder
 		for _, p := range a.node.data.all() {
 			if len(p.Payload) > 0 {
-				fmt.Fprintln(&b, p.Topic)
+				_, _ = fmt.Fprintln(&b, p.Topic)
 			}
 		}
 		return done(b.String())

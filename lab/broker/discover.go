@@ -19,7 +19,7 @@ func (n *node) goDiscover() {
 	}
 	n.discoOn = true
 	n.wg.Go(func() {
-		wait := time.Duration(rand.Int64N(int64(n.opts.Jitter) + 1))
+		wait := time.Duration(rand.Int64N(int64(n.opts.Jitter) + 1)) //nolint:gosec // spreads starts, no secret
 		for n.sleep(wait) == nil {
 			wait = n.opts.Retry
 			if n.alone() || n.discoverOnce() {
@@ -176,7 +176,7 @@ func (n *node) join(seed nodeName, asked bool) error {
 		return err
 	}
 	n.setPhase(phaseRunning)
-	n.announce()
+	n.announce(n.ctx)
 	n.pullData()
 	if err := n.startApp(); err != nil {
 		n.stop(err)
@@ -189,7 +189,7 @@ func (n *node) join(seed nodeName, asked bool) error {
 // tellLeft says goodbye to the cluster that this node is about to leave.
 func (n *node) tellLeft(why string) {
 	for _, p := range n.runningPeers() {
-		_, _ = p.ask(&message{Op: "left", Node: n.cfg.node.String(), Text: why}, setupTimeout)
+		_, _ = p.ask(n.ctx, &message{Op: "left", Node: n.cfg.node.String(), Text: why}, setupTimeout)
 	}
 }
 

@@ -40,13 +40,13 @@ func openStore(dataDir string, n nodeName) (store, error) {
 	if err != nil {
 		return s, fmt.Errorf("writing to the data directory: %w (it has to be writable for uid %d)", err, os.Getuid())
 	}
-	f.Close()
+	_ = f.Close()
 	return s, os.Remove(f.Name())
 }
 
 // load reads a JSON file; false when there is none.
 func (s store) load(name string, v any) (bool, error) {
-	b, err := os.ReadFile(filepath.Join(s.dir, name))
+	b, err := os.ReadFile(filepath.Join(s.dir, name)) //nolint:gosec // the node's own folder
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -74,7 +74,7 @@ func (s store) save(name string, v any) error {
 	if err == nil {
 		err = f.Sync()
 	}
-	f.Close()
+	_ = f.Close()
 	if err == nil {
 		err = os.Rename(f.Name(), path)
 	}

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -104,7 +105,7 @@ func (n *node) admit(name string) *message {
 		return &message{Err: "node " + n.cfg.node.String() + " is not running"}
 	}
 	n.log.Info("a node joins", "node", name)
-	if err := n.setMember(name, false); err != nil {
+	if err := n.setMember(n.ctx, name, false); err != nil {
 		return &message{Err: err.Error()}
 	}
 	return n.everything()
@@ -132,7 +133,7 @@ func (n *node) resync(name, cluster string) *message {
 }
 
 func (n *node) farewell(name, why string) *message {
-	if err := n.setMember(name, true); err != nil {
+	if err := n.setMember(n.ctx, name, true); err != nil {
 		return &message{Err: err.Error()}
 	}
 	if why == "join" { // it went to an older cluster, which this node may not know yet
@@ -144,7 +145,7 @@ func (n *node) farewell(name, why string) *message {
 var errNoSuchNode = errors.New("node_not_found")
 
 // forceLeave removes another member, running or not.
-func (n *node) forceLeave(name string) error {
+func (n *node) forceLeave(ctx context.Context, name string) error {
 	if name == n.cfg.node.String() {
 		return errors.New("cannot force-leave the node itself; use leave")
 	}
@@ -154,9 +155,9 @@ func (n *node) forceLeave(name string) error {
 	n.mu.Lock()
 	p := n.peers[name]
 	n.mu.Unlock()
-	err := n.setMember(name, true)
+	err := n.setMember(ctx, name, true)
 	if p != nil { // setMember has told the others; the peer itself is out of the list now
-		if w, dialErr := n.dial(n.ctx, p.name, kindDist); dialErr == nil {
+		if w, dialErr := n.dial(ctx, p.name, kindDist); dialErr == nil {
 			_, _ = w.call(n.greeting("ping"), setupTimeout)
 			w.close()
 		}
@@ -229,10 +230,10 @@ func (n *node) stats() nodeStats {
 }
 
 // clusterStats asks every running member; own numbers come first.
-func (n *node) clusterStats() []nodeStats {
+func (n *node) clusterStats(ctx context.Context) []nodeStats {
 	all := []nodeStats{n.stats()}
 	for _, p := range n.runningPeers() {
-		if r, err := p.ask(&message{Op: "stats"}, 5*time.Second); err == nil && r.Stats != nil {
+		if r, err := p.ask(ctx, &message{Op: "stats"}, 5*time.Second); err == nil && r.Stats != nil {
 			all = append(all, *r.Stats)
 		}
 	}
@@ -240,11 +241,11 @@ func (n *node) clusterStats() []nodeStats {
 }
 
 // clusterClients lists the sessions of all running members.
-func (n *node) clusterClients() []clientInfo {
+func (n *node) clusterClients(ctx context.Context) []clientInfo {
 	var all []clientInfo
 	n.withApp(func(a *app) { all = a.clients() })
 	for _, p := range n.runningPeers() {
-		if r, err := p.ask(&message{Op: "clients"}, 15*time.Second); err == nil {
+		if r, err := p.ask(ctx, &message{Op: "clients"}, 15*time.Second); err == nil {
 			all = append(all, r.Clients...)
 		}
 	}
@@ -252,11 +253,11 @@ func (n *node) clusterClients() []clientInfo {
 }
 
 // kickClients cuts clients wherever they are and ends their sessions.
-func (n *node) kickClients(ids []string) int {
+func (n *node) kickClients(ctx context.Context, ids []string) int {
 	count := 0
 	n.withApp(func(a *app) { count = a.kick(ids...) })
 	for _, p := range n.runningPeers() {
-		if r, err := p.ask(&message{Op: "kick", Args: ids}, 15*time.Second); err == nil {
+		if r, err := p.ask(ctx, &message{Op: "kick", Args: ids}, 15*time.Second); err == nil {
 			count += r.Code
 		}
 	}
@@ -268,7 +269,7 @@ func (n *node) tellKeys() {
 	d := n.data.snapshot()
 	d.Retained = nil
 	for _, p := range n.runningPeers() {
-		if _, err := p.ask(&message{Op: "keys", Data: d}, 15*time.Second); err != nil {
+		if _, err := p.ask(n.ctx, &message{Op: "keys", Data: d}, 15*time.Second); err != nil {
 			n.log.Warn("replicating API keys failed", "node", p.name.String(), "reason", fmt.Sprint(err))
 		}
 	}

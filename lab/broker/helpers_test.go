@@ -157,7 +157,7 @@ func (l *lab) start(i int, more ...string) *proc {
 	o.Stdout = p.out
 	go func() { p.done <- Run(ctx, o) }()
 	l.t.Cleanup(func() {
-		p.stop(l.t)
+		_ = p.stop(l.t)
 		if l.t.Failed() {
 			l.t.Logf("node %d:\n%s", i, p.out)
 		}
@@ -264,7 +264,7 @@ func httpDo(method, url, body string, auth ...string) (int, string) {
 	if err != nil {
 		return 0, err.Error()
 	}
-	defer r.Body.Close()
+	defer func() { _ = r.Body.Close() }()
 	b, _ := io.ReadAll(r.Body)
 	return r.StatusCode, string(b)
 }
@@ -279,11 +279,10 @@ type client struct {
 }
 
 type connectOpts struct {
-	id     string
-	v      byte
-	keep   bool // not clean, the session stays
-	will   string
-	retain bool
+	id   string
+	v    byte
+	keep bool // not clean, the session stays
+	will string
 }
 
 func connect(t *testing.T, conn net.Conn, o connectOpts) (*client, packets.Packet) {
@@ -303,7 +302,7 @@ func connect(t *testing.T, conn net.Conn, o connectOpts) (*client, packets.Packe
 		pk.Connect.WillFlag, pk.Connect.WillTopic, pk.Connect.WillPayload = true, o.will, []byte("gone")
 	}
 	c.send(pk)
-	t.Cleanup(func() { conn.Close() })
+	t.Cleanup(func() { _ = conn.Close() })
 	ack := c.read(3 * time.Second)
 	assert.Equal(t, ack.FixedHeader.Type, packets.Connack)
 	assert.Equal(t, ack.ReasonCode, byte(0))
@@ -313,7 +312,7 @@ func connect(t *testing.T, conn net.Conn, o connectOpts) (*client, packets.Packe
 
 func (c *client) send(pk packets.Packet) {
 	c.t.Helper()
-	pk.ProtocolVersion = c.v
+	pk.ProtocolVersion, pk.Mods.AllowResponseInfo = c.v, true
 	var b bytes.Buffer
 	var err error
 	switch pk.FixedHeader.Type {

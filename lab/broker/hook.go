@@ -34,7 +34,7 @@ func (h *hook) Provides(b byte) bool {
 
 func (h *hook) OnConnect(cl *mqtt.Client, _ packets.Packet) error {
 	if k := h.app.node.cfg.mqtt.serverKeepalive; k > 0 && cl.Properties.ProtocolVersion == 5 {
-		cl.State.Keepalive, cl.State.ServerKeepalive = uint16(min(k, 65535)), true
+		cl.State.Keepalive, cl.State.ServerKeepalive = uint16(min(k, 65535)), true //nolint:gosec // bounded in the same line
 	}
 	return nil
 }

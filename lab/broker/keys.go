@@ -133,18 +133,6 @@ func byteSizeOr(words ...string) check {
 	}
 }
 
-func percent(v any) (any, error) {
-	s, err := hoconText(v)
-	if err != nil {
-		return nil, err
-	}
-	n, err := strconv.ParseFloat(strings.TrimSuffix(s, "%"), 64)
-	if err != nil || n < 0 {
-		return nil, fmt.Errorf("want a percentage such as 80%%, got %q", s)
-	}
-	return n, nil
-}
-
 // rate reads 1000/s, 10MB/5m, infinity. The result is units per second, -1 for no limit.
 func rate(v any) (any, error) {
 	s, err := hoconText(v)

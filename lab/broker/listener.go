@@ -50,7 +50,7 @@ func (l *listener) Protocol() string { return l.cfg.typ }
 // Init opens the address.
 func (l *listener) Init(*slog.Logger) error {
 	var err error
-	l.ln, err = net.Listen("tcp", l.cfg.bind)
+	l.ln, err = listenTCP(l.cfg.bind)
 	return err
 }
 
@@ -82,7 +82,7 @@ func (l *listener) Serve(establish listeners.EstablishFn) {
 		pace.wait(l.end)
 		if l.cfg.maxConns > 0 && l.open.Load() >= int64(l.cfg.maxConns) {
 			l.log.Warn("max_connections reached", "listener", l.ID())
-			c.Close()
+			_ = c.Close()
 			continue
 		}
 		l.open.Add(1)
@@ -104,14 +104,14 @@ func (c *countedConn) Close() error {
 
 func (l *listener) handle(raw net.Conn, establish listeners.EstablishFn) {
 	if !l.conns.add(raw) {
-		raw.Close()
+		_ = raw.Close()
 		return
 	}
 	defer l.conns.remove(raw)
 	c, err := l.prepare(raw)
 	if err != nil {
 		l.log.Error("connection refused", "listener", l.ID(), "peername", raw.RemoteAddr().String(), "reason", err.Error())
-		raw.Close()
+		_ = raw.Close()
 		return
 	}
 	if l.web != nil {
@@ -120,7 +120,7 @@ func (l *listener) handle(raw net.Conn, establish listeners.EstablishFn) {
 		case l.ready <- w:
 			<-w.done
 		case <-l.end:
-			c.Close()
+			_ = c.Close()
 		}
 		return
 	}
@@ -148,7 +148,7 @@ func (l *listener) establish(c net.Conn, establish listeners.EstablishFn) {
 	if l.idle > 0 {
 		_ = c.SetDeadline(time.Now().Add(l.idle)) // the server sets its own after CONNECT
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	if !l.enter() {
 		return
 	}
@@ -174,11 +174,11 @@ func (l *listener) enter() bool {
 func (l *listener) Close(closeClients listeners.CloseFn) {
 	l.once.Do(func() { close(l.end) })
 	if l.ln != nil {
-		l.ln.Close()
+		_ = l.ln.Close()
 	}
 	closeClients(l.ID())
 	if l.web != nil {
-		l.web.Close()
+		_ = l.web.Close()
 	}
 	l.conns.closeAll()
 	l.busy.Wait()

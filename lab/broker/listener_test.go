@@ -139,7 +139,7 @@ func TestAProxyListenerClosesAConnectionWithoutHeaderAfterThreeSeconds(t *testin
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			conn := dial(t, l.ip(0)+":1883")
-			defer conn.Close()
+			defer func() { _ = conn.Close() }()
 			begin := time.Now()
 			_, err := io.WriteString(conn, text)
 			assert.NilError(t, err)
@@ -166,7 +166,7 @@ func TestAProxyV2LocalHeaderSwallowsWhatFollows(t *testing.T) {
 	l.start(0, "EMQX_LISTENERS__TCP__DEFAULT__PROXY_PROTOCOL=true")
 	l.wantUp(0)
 	conn := dial(t, l.ip(0)+":1883")
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	_, err := io.WriteString(conn, "\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00"+connectBytes(t))
 	assert.NilError(t, err)
 	_ = conn.SetReadDeadline(time.Now().Add(700 * time.Millisecond))
@@ -180,7 +180,7 @@ func TestAConnectionThatNeverSendsConnectIsClosed(t *testing.T) {
 	l.start(0, "EMQX_MQTT__IDLE_TIMEOUT=300ms")
 	l.wantUp(0)
 	conn := dial(t, l.ip(0)+":1883")
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	_ = conn.SetReadDeadline(time.Now().Add(3 * time.Second))
 	_, err := conn.Read(make([]byte, 1))
 	assert.Assert(t, err != nil && !strings.Contains(err.Error(), "timeout"), "%v", err)
@@ -197,7 +197,7 @@ func TestLimitsOfAListener(t *testing.T) {
 	_ = conn.SetReadDeadline(time.Now().Add(3 * time.Second))
 	_, err := conn.Read(make([]byte, 1))
 	assert.Assert(t, err != nil && !strings.Contains(err.Error(), "timeout"), "%v", err)
-	a.conn.Close()
+	_ = a.conn.Close()
 	eventually(t, func() string {
 		out, _ := l.ctl(0, "listeners")
 		if strings.Contains(out, "current_conn    : 1\n") {

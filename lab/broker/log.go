@@ -24,9 +24,9 @@ func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
 		level = "error"
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s [%s] msg: %s", r.Time.Format("2006-01-02T15:04:05.000000-07:00"), level, r.Message)
+	_, _ = fmt.Fprintf(&b, "%s [%s] msg: %s", r.Time.Format("2006-01-02T15:04:05.000000-07:00"), level, r.Message)
 	r.Attrs(func(a slog.Attr) bool {
-		fmt.Fprintf(&b, ", %s: %v", a.Key, a.Value)
+		_, _ = fmt.Fprintf(&b, ", %s: %v", a.Key, a.Value)
 		return true
 	})
 	h.mu.Lock()
@@ -61,5 +61,5 @@ func (l *logger) print(s string) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	fmt.Fprintln(h.w, s)
+	_, _ = fmt.Fprintln(h.w, s)
 }

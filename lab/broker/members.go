@@ -137,9 +137,10 @@ func (p *peer) poke() {
 
 // ask puts one question on a connection of its own, so that a peer that hangs
 // holds up nobody but the asker, for at most timeout.
-func (p *peer) ask(m *message, timeout time.Duration) (*message, error) {
-	ctx, cancel := context.WithTimeout(p.ctx, timeout)
+func (p *peer) ask(ctx context.Context, m *message, timeout time.Duration) (*message, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	defer context.AfterFunc(p.ctx, cancel)() //nolint:contextcheck // either ends the question
 	w, err := p.node.dial(ctx, p.name, kindDist)
 	if err != nil {
 		return nil, err
@@ -246,7 +247,7 @@ func (n *node) merge(m *message) {
 }
 
 // setMember changes the list here and tells the others.
-func (n *node) setMember(name string, removed bool) error {
+func (n *node) setMember(ctx context.Context, name string, removed bool) error {
 	n.mu.Lock()
 	n.schema.Members[name] = member{Removed: removed, At: time.Now().UnixNano()}
 	if removed {
@@ -254,7 +255,7 @@ func (n *node) setMember(name string, removed bool) error {
 	}
 	err := n.saveSchema()
 	n.mu.Unlock()
-	n.announce()
+	n.announce(ctx)
 	n.tendPeers()
 	return err
 }
@@ -334,13 +335,13 @@ func (n *node) allPeers() []*peer {
 
 // announce tells every peer about this node at once, and learns who runs. When it
 // returns, the running ones count this node in.
-func (n *node) announce() {
+func (n *node) announce(ctx context.Context) {
 	n.tendPeers()
 	var wg sync.WaitGroup
 	for _, p := range n.allPeers() {
 		wg.Go(func() {
-			if r, err := p.ask(n.greeting("announce"), 2*time.Second); err == nil {
-				p.learn(r)
+			if r, err := p.ask(ctx, n.greeting("announce"), 2*time.Second); err == nil {
+				p.learn(r) //nolint:contextcheck // what follows from it is the node's doing, not the asker's
 			}
 		})
 	}
@@ -357,6 +358,11 @@ func resolveHost(ctx context.Context, r *net.Resolver, host string) (string, err
 	addrs, err := r.LookupHost(ctx, host)
 	if err != nil {
 		return "", err
+	}
+	for _, a := range addrs { // inet_tcp, the default, is IPv4
+		if net.ParseIP(a).To4() != nil {
+			return a, nil
+		}
 	}
 	return addrs[0], nil
 }
@@ -399,7 +405,7 @@ func (n *node) autoclean() {
 		n.mu.Unlock()
 		for _, name := range old {
 			n.log.Warn("autoclean removes a node", "node", name)
-			n.complain(n.setMember(name, true))
+			n.complain(n.setMember(n.ctx, name, true))
 		}
 	}
 }

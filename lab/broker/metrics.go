@@ -44,17 +44,17 @@ func (h *api) prometheus(w http.ResponseWriter, r *http.Request) {
 	case mode == "" || mode == "node":
 		writeMetrics(&b, []nodeStats{n.stats()}, false)
 	case mode == "all_nodes_aggregated":
-		writeMetrics(&b, []nodeStats{sumStats(n.clusterStats())}, false)
+		writeMetrics(&b, []nodeStats{sumStats(n.clusterStats(r.Context()))}, false)
 	case mode == "all_nodes_unaggregated":
-		writeMetrics(&b, n.clusterStats(), true)
+		writeMetrics(&b, n.clusterStats(r.Context()), true)
 	default:
 		fail(w, http.StatusBadRequest, "BAD_REQUEST", "mode: want node, all_nodes_aggregated or all_nodes_unaggregated")
 		return
 	}
 	if strings.HasSuffix(r.URL.Path, "/stats") {
 		running, stopped := n.clusterStatus()
-		fmt.Fprintf(&b, "# TYPE emqx_cluster_nodes_running gauge\nemqx_cluster_nodes_running %d\n", len(running))
-		fmt.Fprintf(&b, "# TYPE emqx_cluster_nodes_stopped gauge\nemqx_cluster_nodes_stopped %d\n", len(stopped))
+		_, _ = fmt.Fprintf(&b, "# TYPE emqx_cluster_nodes_running gauge\nemqx_cluster_nodes_running %d\n", len(running))
+		_, _ = fmt.Fprintf(&b, "# TYPE emqx_cluster_nodes_stopped gauge\nemqx_cluster_nodes_stopped %d\n", len(stopped))
 	}
 	w.Header().Set("Content-Type", "text/plain")
 	_, _ = w.Write([]byte(b.String()))
@@ -62,12 +62,12 @@ func (h *api) prometheus(w http.ResponseWriter, r *http.Request) {
 
 func writeMetrics(b *strings.Builder, nodes []nodeStats, label bool) {
 	for _, m := range metrics {
-		fmt.Fprintf(b, "# TYPE %s %s\n", m.name, m.kind)
+		_, _ = fmt.Fprintf(b, "# TYPE %s %s\n", m.name, m.kind)
 		for _, s := range nodes {
 			if label {
-				fmt.Fprintf(b, "%s{node=%q} %d\n", m.name, s.Node, m.value(s))
+				_, _ = fmt.Fprintf(b, "%s{node=%q} %d\n", m.name, s.Node, m.value(s))
 			} else {
-				fmt.Fprintf(b, "%s %d\n", m.name, m.value(s))
+				_, _ = fmt.Fprintf(b, "%s %d\n", m.name, m.value(s))
 			}
 		}
 	}
@@ -79,7 +79,7 @@ func writeMetrics(b *strings.Builder, nodes []nodeStats, label bool) {
 			if label {
 				labels = fmt.Sprintf("node=%q,", s.Node) + labels
 			}
-			fmt.Fprintf(b, "emqx_cert_expiry_at{%s} %d\n", labels, s.CertExpiry[id])
+			_, _ = fmt.Fprintf(b, "emqx_cert_expiry_at{%s} %d\n", labels, s.CertExpiry[id])
 		}
 	}
 }

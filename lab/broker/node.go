@@ -90,7 +90,7 @@ type node struct {
 // Run starts a node and returns when ctx ends (nil) or it cannot go on.
 func Run(ctx context.Context, opts Options) error {
 	opts = opts.withDefaults()
-	fmt.Fprintf(opts.Stdout, "This is a STAND-IN for EMQX %s, made for the emqx-oci lab. It is not EMQX.\n", Version)
+	_, _ = fmt.Fprintf(opts.Stdout, "This is a STAND-IN for EMQX %s, made for the emqx-oci lab. It is not EMQX.\n", Version)
 	cfg, err := loadConfig(opts.Env)
 	if err != nil {
 		return fmt.Errorf("reading the configuration: %w", err)
@@ -107,18 +107,19 @@ func Run(ctx context.Context, opts Options) error {
 	n.ctx, n.stop = context.WithCancelCause(context.WithoutCancel(ctx))
 	defer context.AfterFunc(ctx, n.shutdown)()
 	defer n.wg.Wait()
-	defer n.shutdown()
+	defer n.shutdown() //nolint:contextcheck // the node's own context outlives the caller's, to say goodbye
 	if cfg.cookie == defaultCookie {
 		n.log.print("WARNING: Default (insecure) Erlang cookie is in use. Set EMQX_NODE__COOKIE.")
 	}
 	if len(cfg.idle) > 0 {
 		n.log.print("settings of EMQX without effect in the stand-in: " + strings.Join(cfg.idle, ", "))
 	}
-	if err := n.boot(); err != nil {
+	if err := n.boot(); err != nil { //nolint:contextcheck // the node's own context outlives the caller's, to say goodbye
 		return err
 	}
 	<-n.ctx.Done()
-	if cause := context.Cause(n.ctx); ctx.Err() == nil && !errors.Is(cause, context.Canceled) {
+	cause := context.Cause(n.ctx) //nolint:contextcheck // the node's own context outlives the caller's, to say goodbye
+	if ctx.Err() == nil && !errors.Is(cause, context.Canceled) {
 		return cause
 	}
 	return nil
@@ -151,16 +152,16 @@ func (n *node) shutdown() {
 // starts the application.
 func (n *node) boot() error {
 	distPort := n.cfg.node.distPort()
-	dist, err := net.Listen("tcp", net.JoinHostPort(n.cfg.distAddr, strconv.Itoa(distPort)))
+	dist, err := listenTCP(net.JoinHostPort(n.cfg.distAddr, strconv.Itoa(distPort)))
 	if err != nil {
 		return fmt.Errorf("opening the distribution port: %w", err)
 	}
-	context.AfterFunc(n.ctx, func() { dist.Close() })
-	rpc, err := net.Listen("tcp", net.JoinHostPort(n.cfg.rpcAddr, strconv.Itoa(n.cfg.rpcPort)))
+	context.AfterFunc(n.ctx, func() { _ = dist.Close() })
+	rpc, err := listenTCP(net.JoinHostPort(n.cfg.rpcAddr, strconv.Itoa(n.cfg.rpcPort)))
 	if err != nil {
 		return fmt.Errorf("opening the RPC port: %w", err)
 	}
-	context.AfterFunc(n.ctx, func() { rpc.Close() })
+	context.AfterFunc(n.ctx, func() { _ = rpc.Close() })
 	had, err := n.disk.load(schemaFile, &n.schema)
 	if err != nil {
 		return err
@@ -192,7 +193,7 @@ func (n *node) boot() error {
 	if err != nil {
 		return err
 	}
-	n.announce()
+	n.announce(n.ctx)
 	n.pullData()
 	n.log.print(fmt.Sprintf("EMQX %s is running now! (stand-in, node %s)", Version, n.cfg.node))
 	n.goDiscover()
@@ -228,6 +229,12 @@ func (n *node) saveSchema() error {
 	return nil
 }
 
+// listenTCP opens an address; nothing in it takes long enough to cancel.
+func listenTCP(addr string) (net.Listener, error) {
+	var c net.ListenConfig
+	return c.Listen(context.Background(), "tcp", addr)
+}
+
 // accept serves a node port until the node stops.
 func (n *node) accept(ln net.Listener, kinds ...string) {
 	n.wg.Go(func() {
@@ -248,18 +255,18 @@ func (n *node) accept(ln net.Listener, kinds ...string) {
 
 func (n *node) serveConn(c net.Conn, kinds []string) {
 	if !n.conn.add(c) {
-		c.Close()
+		_ = c.Close()
 		return
 	}
 	defer n.conn.remove(c)
-	defer c.Close()
-	w, kind, err := serverHello(c, n.cfg.node.String(), n.cfg.cookie, kinds...)
+	defer func() { _ = c.Close() }()
+	w, kind, peer, err := serverHello(c, n.cfg.node.String(), n.cfg.cookie, kinds...)
 	if errors.Is(err, errCookie) {
-		n.log.Error("connection attempt from node " + w.peerOr(c) + " rejected: " + err.Error())
+		n.log.Error("connection attempt from node rejected: "+err.Error(), "node", peer, "peername", c.RemoteAddr().String())
 		return
 	}
 	if err != nil {
-		n.log.Debug("node connection refused", "from", c.RemoteAddr().String(), "reason", err.Error())
+		n.log.Debug("node connection refused", "peername", c.RemoteAddr().String(), "reason", err.Error())
 		return
 	}
 	for {
@@ -276,13 +283,6 @@ func (n *node) serveConn(c net.Conn, kinds []string) {
 			return
 		}
 	}
-}
-
-func (w *wire) peerOr(c net.Conn) string {
-	if w != nil {
-		return w.peer
-	}
-	return c.RemoteAddr().String()
 }
 
 // connSet remembers open connections so that a stop can cut them.
@@ -316,6 +316,6 @@ func (s *connSet) closeAll() {
 	defer s.mu.Unlock()
 	s.closed = true
 	for c := range s.m {
-		c.Close()
+		_ = c.Close()
 	}
 }

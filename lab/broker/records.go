@@ -128,11 +128,11 @@ func (r *records) readLog() error {
 	if err != nil {
 		return fmt.Errorf("reading the retained messages: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	for rd := bufio.NewReader(f); ; {
 		line, err := rd.ReadBytes('\n')
 		if err != nil {
-			return nil //nolint:nilerr // the last line was cut by a kill: its message was never acknowledged on disk
+			return nil // a line without an end was cut by a kill
 		}
 		p := &publication{Retain: true}
 		if err := json.Unmarshal(line, p); err != nil {
@@ -155,7 +155,7 @@ func (r *records) newer(p *publication) bool {
 // flushLocked rewrites everything, without old tombstones and expired messages.
 func (r *records) flushLocked() error {
 	if r.file != nil {
-		r.file.Close()
+		_ = r.file.Close()
 		r.file = nil
 	}
 	if err := errors.Join(r.disk.save(keysFile, r.keys), r.disk.save(usersFile, r.users)); err != nil {
@@ -187,7 +187,7 @@ func (r *records) flushLocked() error {
 	if err := os.Rename(tmp, path); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // the node's own folder
 	r.file, r.lines = f, len(r.retained)
 	return err
 }
@@ -258,30 +258,34 @@ func (r *records) snapshot() *clusterData {
 func (r *records) merge(d *clusterData) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.mergeLocked(d)
+	if !r.mergeLocked(d) {
+		return
+	}
 	if err := r.flushLocked(); err != nil {
 		r.log.Error(err.Error())
 	}
 }
 
-func (r *records) mergeLocked(d *clusterData) {
+func (r *records) mergeLocked(d *clusterData) (changed bool) {
 	if d == nil {
-		return
+		return false
 	}
 	for _, p := range d.Retained {
 		p.Retain = true
-		r.newer(p)
+		changed = r.newer(p) || changed
 	}
-	mergeKeys(r.keys, d.Keys)
-	mergeKeys(r.users, d.Users)
+	changed = mergeKeys(r.keys, d.Keys) || changed
+	return mergeKeys(r.users, d.Users) || changed
 }
 
-func mergeKeys(into, from map[string]apiKey) {
+func mergeKeys(into, from map[string]apiKey) (changed bool) {
 	for k, v := range from {
 		if old, ok := into[k]; !ok || v.At > old.At {
 			into[k] = v
+			changed = true
 		}
 	}
+	return changed
 }
 
 // replace is what a returning member does with the data of one that served on.
@@ -308,7 +312,7 @@ func (r *records) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.file != nil {
-		r.file.Close()
+		_ = r.file.Close()
 		r.file = nil
 	}
 }

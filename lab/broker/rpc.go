@@ -21,7 +21,13 @@ type rpcLink struct {
 	mu   sync.Mutex
 	call *wire
 	cast *wire
+	// After a failed attempt the next one waits: with a closed port every client
+	// that connects would otherwise hang for the whole connect timeout.
+	failed error
+	again  time.Time
 }
+
+const redialPause = 2 * time.Second
 
 // castQueue bounds what waits for a slow or lost member.
 const castQueue = 20000
@@ -105,8 +111,12 @@ func (l *rpcLink) open(slot **wire, kind string) (*wire, error) {
 	if l.peer.ctx.Err() != nil {
 		return nil, errors.New("stopping")
 	}
+	if time.Now().Before(l.again) {
+		return nil, l.failed
+	}
 	w, err := l.peer.node.dial(l.peer.ctx, l.peer.name, kind)
 	if err != nil {
+		l.failed, l.again = err, time.Now().Add(redialPause)
 		return nil, err
 	}
 	*slot = w
@@ -126,6 +136,7 @@ func (l *rpcLink) drop(slot **wire, w *wire) {
 func (l *rpcLink) reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.again = time.Time{}
 	for _, slot := range []**wire{&l.call, &l.cast} {
 		if *slot != nil {
 			(*slot).close()
@@ -217,8 +228,10 @@ func (a *app) giveUp(id string, clean bool) *session {
 	if !ok {
 		return nil
 	}
-	keeps := !clean && !(cl.Properties.Clean && cl.Properties.ProtocolVersion < 5) &&
-		!(cl.Properties.ProtocolVersion == 5 && cl.Properties.Props.SessionExpiryInterval == 0)
+	keeps := !clean && !cl.Properties.Clean
+	if cl.Properties.ProtocolVersion == 5 {
+		keeps = !clean && cl.Properties.Props.SessionExpiryInterval > 0
+	}
 	_ = a.server.DisconnectClient(cl, packets.ErrSessionTakenOver)
 	var s *session
 	if keeps {

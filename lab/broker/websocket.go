@@ -93,7 +93,7 @@ func (l *listener) wsPeer(r *http.Request, remote net.Addr) net.Addr {
 	if p, err := strconv.ParseUint(r.Header.Get(l.cfg.wsPortHeader), 10, 16); err == nil {
 		port = p
 	}
-	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(ip, uint16(port))) //nolint:gosec // parsed with 16 bits
+	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(ip, uint16(port)))
 }
 
 // wsConn is the byte stream inside binary frames.

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -67,7 +68,7 @@ func dialWire(ctx context.Context, addr, kind, self, want, cookie string) (*wire
 	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
 	w, err := clientHello(conn, kind, self, want, cookie)
 	if err != nil {
-		conn.Close()
+		_ = conn.Close()
 		return nil, err
 	}
 	return w, nil
@@ -99,37 +100,33 @@ func clientHello(conn net.Conn, kind, self, want, cookie string) (*wire, error) 
 	return newWire(conn, r, peer), nil
 }
 
-func serverHello(conn net.Conn, self, cookie string, kinds ...string) (*wire, string, error) {
+func serverHello(conn net.Conn, self, cookie string, kinds ...string) (w *wire, kind, peer string, err error) {
 	_ = conn.SetDeadline(time.Now().Add(setupTimeout))
 	r := bufio.NewReader(conn)
 	f, err := helloLine(r, 4)
 	if err != nil {
-		return nil, "", err
+		return nil, "", "", err
 	}
 	kind, peer, theirs := f[1], f[2], f[3]
-	ok := false
-	for _, k := range kinds {
-		ok = ok || k == kind
-	}
-	if f[0] != helloWord || !ok {
-		return nil, peer, errors.New("not a node of this kind")
+	if f[0] != helloWord || !slices.Contains(kinds, kind) {
+		return nil, kind, peer, errors.New("not a node of this kind")
 	}
 	mine := nonce()
 	if _, err := fmt.Fprintf(conn, "%s %s %s\n", helloWord, self, mine); err != nil {
-		return nil, peer, err
+		return nil, kind, peer, err
 	}
 	f, err = helloLine(r, 1)
 	if err != nil {
-		return nil, peer, err
+		return nil, kind, peer, err
 	}
 	if !hmac.Equal([]byte(f[0]), []byte(proof(cookie, "client", kind, peer, self, theirs, mine))) {
-		return nil, peer, errCookie
+		return nil, kind, peer, errCookie
 	}
 	if _, err := fmt.Fprintf(conn, "%s\n", proof(cookie, "server", kind, peer, self, theirs, mine)); err != nil {
-		return nil, peer, err
+		return nil, kind, peer, err
 	}
 	_ = conn.SetDeadline(time.Time{})
-	return newWire(conn, r, peer), kind, nil
+	return newWire(conn, r, peer), kind, peer, nil
 }
 
 // helloLine reads one short line; whoever sends something else is cut off.
@@ -181,7 +178,7 @@ func (w *wire) call(m *message, timeout time.Duration) (*message, error) {
 	return r, nil
 }
 
-func (w *wire) close() { w.conn.Close() }
+func (w *wire) close() { _ = w.conn.Close() }
 
 // message is every question and answer; Op says which fields count.
 type message struct {

@@ -30,17 +30,17 @@ func run(args []string) int {
 	case verb == "ping":
 		return broker.Ctl(broker.Options{}, []string{"ping"}, os.Stderr)
 	case verb == "version":
-		fmt.Println(broker.Version + " (stand-in)")
+		_, _ = fmt.Fprintln(os.Stdout, broker.Version+" (stand-in)")
 		return 0
 	case verb == "foreground", verb == "start", verb == "console":
 		ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 		defer cancel()
 		if err := broker.Run(ctx, broker.Options{}); err != nil {
-			fmt.Fprintln(os.Stderr, "emqx: "+err.Error())
+			_, _ = fmt.Fprintln(os.Stderr, "emqx: "+err.Error())
 			return 1
 		}
 		return 0
 	}
-	fmt.Fprintln(os.Stderr, "Usage: emqx foreground | start | console | ctl COMMAND | ping | version")
+	_, _ = fmt.Fprintln(os.Stderr, "Usage: emqx foreground | start | console | ctl COMMAND | ping | version")
 	return 2
 }
