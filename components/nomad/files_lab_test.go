@@ -44,8 +44,8 @@ var brokerAddresses = []string{"10.80.1.21", "10.80.1.22"}
 // which end with the namespace.
 const namespaceDir = "FILES_LAB_DIR"
 
-// inNamespace runs the test again in network and mount namespaces of its own, and
-// is true there.
+// inNamespace runs the test again in network, mount and process namespaces of its
+// own, so that nothing it starts outlives it, and is true there.
 func inNamespace(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv(namespaceDir) != "" {
@@ -56,7 +56,7 @@ func inNamespace(t *testing.T) bool {
 	}
 	self, err := os.Executable()
 	assert.NilError(t, err)
-	cmd := exec.Command("unshare", "--net", "--mount", self, "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=5m")
+	cmd := exec.Command("unshare", "--net", "--mount", "--mount-proc", "--pid", "--fork", "--kill-child", self, "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=5m")
 	// Short: HAProxy has a socket below it, and a socket's path has 97 characters.
 	dir, err := os.MkdirTemp("/tmp", "n")
 	assert.NilError(t, err)
@@ -64,6 +64,15 @@ func inNamespace(t *testing.T) bool {
 	cmd.Env = append(os.Environ(), namespaceDir+"="+dir)
 	out, err := cmd.CombinedOutput()
 	t.Log(string(out))
+	// Nomad leaves its allocations' control groups behind; without a process
+	// in it, such a directory can be removed.
+	allocs, _ := filepath.Glob(filepath.Join(dir, "alloc", "*"))
+	for _, a := range allocs {
+		groups, _ := filepath.Glob("/sys/fs/cgroup/*/nomad/" + filepath.Base(a) + ".*")
+		for _, g := range groups {
+			_ = os.Remove(g)
+		}
+	}
 	if err != nil {
 		t.Fatal("failed in its namespace: ", err)
 	}
@@ -147,6 +156,7 @@ func servers(t *testing.T) (*api.Client, *consul.Client) {
 			t.Logf("%s:\n%s", filepath.Base(log), raw)
 		}
 	})
+	assert.NilError(t, os.MkdirAll(filepath.Join(dir, "volume"), 0o700))
 	config := filepath.Join(dir, "nomad.json")
 	raw, err := json.Marshal(map[string]any{
 		"name": "emqx-lab-0", "data_dir": dir, "bind_addr": nodeAddress,
@@ -155,13 +165,16 @@ func servers(t *testing.T) (*api.Client, *consul.Client) {
 		"client": map[string]any{
 			"enabled": true, "network_interface": "lo", "max_kill_timeout": "200s",
 			"host_network": map[string]any{"emqx": map[string]any{"cidr": nodeAddress + "/32"}},
-			"host_volume":  map[string]any{"emqx[0]": map[string]any{"path": dir, "read_only": false}},
+			"host_volume":  map[string]any{"emqx[0]": map[string]any{"path": filepath.Join(dir, "volume"), "read_only": false}},
 			"meta":         map[string]any{"pool_type": "emqx", "emqx_cluster": "lab"},
-			"options":      map[string]any{"fingerprint.denylist": "env_aws,env_gce,env_azure,env_digitalocean", "driver.allowlist": "raw_exec"},
+			"options":      map[string]any{"fingerprint.denylist": "env_aws,env_gce,env_azure,env_digitalocean", "driver.allowlist": "raw_exec,docker"},
 			// Below what a namespace may choose for outgoing connections.
 			"min_dynamic_port": 21000, "max_dynamic_port": 21999,
 		},
-		"plugin":    []any{map[string]any{"raw_exec": []any{map[string]any{"config": []any{map[string]any{"enabled": true}}}}}},
+		"plugin": []any{
+			map[string]any{"raw_exec": []any{map[string]any{"config": []any{map[string]any{"enabled": true}}}}},
+			map[string]any{"docker": []any{map[string]any{"config": []any{map[string]any{"endpoint": os.Getenv("DOCKER_HOST")}}}}},
+		},
 		"log_level": "WARN", "disable_update_check": true,
 	})
 	assert.NilError(t, err)
@@ -194,6 +207,13 @@ func startJob(t *testing.T, n *api.Client, job *api.Job, command string, args ..
 	task := g.Tasks[0]
 	task.Driver, task.Config = "raw_exec", map[string]any{"command": command, "args": args}
 	task.User, task.VolumeMounts, g.Volumes = "", nil, nil
+	return runJob(t, n, job)
+}
+
+// runJob runs the job until its only task runs, and stops it at the test's end.
+func runJob(t *testing.T, n *api.Client, job *api.Job) *api.Allocation {
+	t.Helper()
+	task := job.TaskGroups[0].Tasks[0]
 	_, _, err := n.Jobs().Register(job, nil)
 	assert.NilError(t, err)
 	var id, seen string

@@ -288,7 +288,7 @@ func session(t *testing.T, c fakeCloud, args BootArgs, image, script string) str
 	self, err := os.Executable()
 	assert.NilError(t, err)
 
-	cmd := exec.Command("unshare", "--mount", "--net", "bash", "-c", sessionSetup+script, "session", dir, self)
+	cmd := exec.Command("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "bash", "-c", sessionSetup+script, "session", dir, self)
 	var all bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &all, &all
 	// The metadata server ends with the script; should it not, do not wait for it.

@@ -1,0 +1,153 @@
+//go:build lab
+
+package nomad
+
+import (
+	"archive/tar"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/nomad/api"
+	"gotest.tools/v3/assert"
+	"gotest.tools/v3/assert/cmp"
+)
+
+// probe is the program of both images: it says what it finds, passes its health
+// check, and waits.
+const probe = `package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"syscall"
+)
+
+func main() {
+	var files syscall.Rlimit
+	_ = syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files)
+	found := map[string]any{"args": os.Args, "uid": os.Getuid(), "gid": os.Getgid(), "nofile": files.Max}
+	for _, p := range []string{"/secrets/haproxy.cfg", "/secrets/api_keys", "/secrets/tls.key"} {
+		if raw, err := os.ReadFile(p); err == nil {
+			found[p] = len(raw)
+		}
+	}
+	if err := os.WriteFile("/opt/emqx/data/probe", nil, 0o600); err == nil {
+		found["data"] = "written"
+	}
+	_ = json.NewEncoder(os.Stdout).Encode(found)
+	address := os.Getenv("NOMAD_ADDR_dashboard")
+	if address == "" {
+		address = os.Getenv("NOMAD_ADDR_admin")
+	}
+	panic(http.ListenAndServe(address, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
+}
+`
+
+// probeImage is an image archive with the probe as its entry point or as a command
+// of the given path.
+func probeImage(t *testing.T) []byte {
+	t.Helper()
+	dir := t.TempDir()
+	assert.NilError(t, os.WriteFile(filepath.Join(dir, "main.go"), []byte(probe), 0o600))
+	cmd := exec.Command(tool(t, "go"), "build", "-o", filepath.Join(dir, "probe"), filepath.Join(dir, "main.go"))
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := cmd.CombinedOutput()
+	assert.NilError(t, err, string(out))
+	raw, err := os.ReadFile(filepath.Join(dir, "probe"))
+	assert.NilError(t, err)
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	assert.NilError(t, w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: "bin/", Mode: 0o755}))
+	for _, name := range []string{"probe", "bin/haproxy"} {
+		assert.NilError(t, w.WriteHeader(&tar.Header{Name: name, Mode: 0o755, Size: int64(len(raw))}))
+		_, err = w.Write(raw)
+		assert.NilError(t, err)
+	}
+	assert.NilError(t, w.Close())
+	return b.Bytes()
+}
+
+// Docker's own part: the driver takes every option, each user can read its
+// secrets and write its data, and the limits hold.
+func TestJobsInDocker(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	docker := startDocker(t)
+	image := probeImage(t)
+	for name, change := range map[string]string{
+		"emqx/emqx:5.8.9": `ENTRYPOINT ["/probe"]`, "haproxy:3.0.12": `ENV PATH=/bin`,
+	} {
+		cmd := exec.Command(docker, "import", "--change", change, "-", name)
+		cmd.Stdin = bytes.NewReader(image)
+		out, err := cmd.CombinedOutput()
+		assert.NilError(t, err, string(out))
+	}
+	volume := filepath.Join(os.Getenv(namespaceDir), "volume")
+	assert.NilError(t, os.Mkdir(volume, 0o700))
+	assert.NilError(t, os.Chown(volume, 1000, 1000))
+	n, _ := servers(t)
+	putVariable(t, n, EMQXJobID("lab"), map[string]string{
+		ItemErlangCookie: "abcdefghijklmnop", ItemDashboardPassword: "password", ItemAPIKey: "deploy01", ItemAPISecret: "s3cr3t-s3cr3t",
+		ItemTLSCert: "CERT\n", ItemTLSKey: "KEY\n", ItemTLSCA: "CA\n",
+	})
+	putVariable(t, n, HAProxyJobID("lab"), map[string]string{ItemStatsUser: "stats", ItemStatsPassword: "password"})
+
+	e, h := emqxVars(), haproxyVars()
+	e.NodeCount, e.ShutdownDelay, e.MinHealthyTime = 1, time.Second, time.Second
+	h.NodeCount, h.ShutdownDelay, h.KillTimeout, h.MinHealthyTime = 1, time.Second, 11*time.Second, time.Second
+	for _, tc := range []struct {
+		job    *api.Job
+		wanted []string
+	}{
+		{emqxJob(t, e), []string{`"uid":1000`, `"gid":1000`, `"nofile":10000`, `"data":"written"`, `"/secrets/api_keys":23`, `"/secrets/tls.key":5`}},
+		{haproxyJob(t, h), []string{`"uid":99`, `"gid":99`, `"nofile":10000`, `"args":["haproxy","-W","-db","-f","/secrets/haproxy.cfg"]`, `"/secrets/haproxy.cfg":`}},
+	} {
+		a := runJob(t, n, tc.job)
+		eventually(t, *tc.job.ID+" healthy", 60*time.Second, func() error {
+			d, _, err := n.Jobs().LatestDeployment(*tc.job.ID, nil)
+			if err == nil && d.Status != "successful" {
+				now, _, _ := n.Allocations().Info(a.ID, nil)
+				raw, _ := json.Marshal(now.TaskStates)
+				err = fmt.Errorf("%s: %s", d.StatusDescription, raw)
+			}
+			return err
+		})
+		logs, err := filepath.Glob(filepath.Join(os.Getenv(namespaceDir), "alloc", a.ID, "alloc/logs/*.stdout.0"))
+		assert.NilError(t, err)
+		assert.Equal(t, len(logs), 1)
+		raw, err := os.ReadFile(logs[0])
+		assert.NilError(t, err)
+		for _, text := range tc.wanted {
+			assert.Assert(t, cmp.Contains(string(raw), text))
+		}
+	}
+}
+
+// startDocker runs a daemon of the namespace's own and returns the command that
+// talks to it.
+func startDocker(t *testing.T) string {
+	t.Helper()
+	command := tool(t, "docker")
+	dir := os.Getenv(namespaceDir)
+	socket := "unix://" + dir + "/docker.sock"
+	t.Setenv("DOCKER_HOST", socket)
+	agent(t, "dockerd", "--host", socket, "--data-root", dir+"/docker", "--exec-root", dir+"/exec", "--pidfile", dir+"/pid",
+		"--bridge=none", "--iptables=false", "--ip6tables=false", "--storage-driver=vfs", "--log-level=error")
+	eventually(t, "Docker", 60*time.Second, func() error {
+		out, err := exec.Command(command, "info").CombinedOutput()
+		if err != nil {
+			err = fmt.Errorf("%w: %s", err, out)
+		}
+		return err
+	})
+	return strings.TrimSpace(command)
+}
