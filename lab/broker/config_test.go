@@ -124,6 +124,30 @@ func TestConfigValues(t *testing.T) {
 	assert.Equal(t, c.dashboard.bind, "10.80.1.10:18083")
 }
 
+// What the production job sets, as Nomad hands it over.
+func TestTheJobsEnvironmentIsAccepted(t *testing.T) {
+	t.Parallel()
+	c, err := loadConfig([]string{
+		"EMQX_NODE__NAME=emqx@emqx-lab-0.node.dc1.consul", "EMQX_NODE__COOKIE=0a1b2c3d4e5f", `EMQX_DASHBOARD__DEFAULT_PASSWORD="p#w:1 x"`,
+		"EMQX_CLUSTER__DISCOVERY_STRATEGY=dns", "EMQX_CLUSTER__DNS__RECORD_TYPE=srv", `EMQX_CLUSTER__DNS__NAME="lab.emqx-cluster.service.consul"`,
+		`EMQX_CLUSTER__AUTOCLEAN="168h"`, "EMQX_RPC__PORT_DISCOVERY=manual", "EMQX_RPC__SERVER_PORT=5370", `EMQX_RPC__LISTEN_ADDRESS="10.80.1.10"`,
+		`EMQX_DASHBOARD__LISTENERS__HTTP__BIND="10.80.1.10:18083"`, `EMQX_API_KEY__BOOTSTRAP_FILE="/secrets/api_keys"`,
+		"EMQX_RETAINER__BACKEND__STORAGE_TYPE=disc", `EMQX_LISTENERS__TCP__DEFAULT__BIND="10.80.1.10:21234"`,
+		"EMQX_LISTENERS__TCP__DEFAULT__PROXY_PROTOCOL=true", "EMQX_LISTENERS__TCP__DEFAULT__MAX_CONNECTIONS=1000",
+		`EMQX_LISTENERS__WS__DEFAULT__BIND="10.80.1.10:21235"`, `EMQX_LISTENERS__WS__DEFAULT__WEBSOCKET__IDLE_TIMEOUT="900s"`,
+		`EMQX_LISTENERS__SSL__DEFAULT__SSL_OPTIONS__CERTFILE="/secrets/tls.crt"`, `EMQX_LISTENERS__SSL__DEFAULT__SSL_OPTIONS__KEYFILE="/secrets/tls.key"`,
+		`EMQX_LISTENERS__SSL__DEFAULT__SSL_OPTIONS__CACERTFILE="/secrets/ca.crt"`, "EMQX_LISTENERS__WSS__DEFAULT__ENABLE=false",
+		"ERL_FLAGS=-kernel inet_dist_use_interface {10,80,1,10}",
+	})
+	assert.NilError(t, err)
+	assert.Equal(t, c.cookie, "0a1b2c3d4e5f")
+	assert.Equal(t, c.dashboard.password, "p#w:1 x")
+	assert.Equal(t, c.autoclean, 168*time.Hour)
+	assert.Equal(t, c.rpcAddr, "10.80.1.10")
+	assert.Equal(t, len(c.listeners), 3)
+	assert.Equal(t, c.listeners[0].maxConns, 1000)
+}
+
 func TestTrailingDigitsMoveThePorts(t *testing.T) {
 	t.Parallel()
 	for name, port := range map[string]int{"emqx@h": 4370, "emqx1@h": 4371, "emqx-12@h": 4382, "e2mqx@h": 4370} {

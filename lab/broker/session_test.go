@@ -1,0 +1,58 @@
+package broker
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"gotest.tools/v3/assert"
+)
+
+func TestASessionMovesToTheNodeTheClientReturnsOn(t *testing.T) {
+	t.Parallel()
+	for _, v := range []byte{4, 5} {
+		t.Run(fmt.Sprint("v", v), func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t, 2)
+			l.start(0)
+			l.start(1)
+			l.wantCluster(0, []int{0, 1}, nil)
+			l.wantCluster(1, []int{0, 1}, nil)
+			l.wantUp(0)
+			l.wantUp(1)
+			c := l.mqtt(0, connectOpts{id: "dev", v: v, keep: true})
+			c.subscribe("cmd", 1)
+			// Live takeover: the old connection is cut.
+			c2, ack := connect(t, dial(t, l.ip(1)+":1883"), connectOpts{id: "dev", v: v, keep: true})
+			assert.Equal(t, ack.SessionPresent, true)
+			c.wantClosed()
+			pub := l.mqtt(0, connectOpts{id: "pub"})
+			pub.publish("cmd", "live", 1, false)
+			c2.wantMessage("cmd", "live")
+			// Messages queued while away move, in order.
+			_ = c2.conn.Close()
+			eventually(t, func() string {
+				if out, _ := l.ctl(1, "clients", "show", "dev"); !strings.Contains(out, "connected=false") {
+					return out
+				}
+				return ""
+			})
+			for i := range 20 {
+				pub.publish("cmd", fmt.Sprint(i), 1, false)
+			}
+			c3, ack := connect(t, dial(t, l.ip(0)+":1883"), connectOpts{id: "dev", v: v, keep: true})
+			assert.Equal(t, ack.SessionPresent, true)
+			for i := range 20 {
+				c3.wantMessage("cmd", fmt.Sprint(i))
+			}
+			out, _ := l.ctl(1, "clients", "list")
+			assert.Equal(t, out, "")
+			// A clean start ends it.
+			c4, ack := connect(t, dial(t, l.ip(1)+":1883"), connectOpts{id: "dev", v: v})
+			assert.Equal(t, ack.SessionPresent, false)
+			pub.publish("cmd", "nobody", 1, false)
+			c4.wantSilence(150 * time.Millisecond)
+		})
+	}
+}
