@@ -212,7 +212,7 @@ func set(m config.Map, key string, v config.Value) error {
 func plain(m config.Map, d config.Decrypter) (map[string]string, error) {
 	decrypted, err := m.Decrypt(d)
 	if err != nil {
-		return nil, fmt.Errorf("decrypting the stack's secrets: %w; is the passphrase right?", err)
+		return nil, fmt.Errorf("decrypting the stack's secrets (a wrong passphrase?): %w", err)
 	}
 	values := make(map[string]string, len(decrypted))
 	for k, v := range decrypted {
@@ -249,7 +249,7 @@ func (r *Runner) crypter(stack *workspace.ProjectStack) (config.Crypter, error) 
 	}
 	parts := strings.SplitN(stack.EncryptionSalt, ":", 3)
 	if len(parts) != 3 || parts[0] != "v1" {
-		return nil, &ConfigError{Stack: r.opts.Stack, Err: errors.New("reading encryptionsalt: it is not in the form v1:...:...")}
+		return nil, &ConfigError{Stack: r.opts.Stack, Err: errors.New("reading encryptionsalt: it does not have the three parts of version v1")}
 	}
 	salt, err := base64.StdEncoding.DecodeString(parts[1])
 	if err != nil {

@@ -16,11 +16,12 @@ import (
 	"testing"
 	"time"
 
+	"gotest.tools/v3/assert"
+
 	"github.com/emqx-oci/emqx-oci/infra/gates"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/enginetest"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
-	"gotest.tools/v3/assert"
 )
 
 // childVar holds the operation that this test binary is to perform as a program of its own, to be killed.

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/events"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optdestroy"
@@ -18,6 +17,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optrefresh"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+
+	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
 )
 
 // drainPoll is how often a killed run's engine is looked at while it finishes.

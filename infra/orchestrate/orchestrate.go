@@ -8,9 +8,10 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
 )
 
 // Options are everything that a Runner takes from outside.

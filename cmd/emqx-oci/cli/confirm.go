@@ -11,7 +11,8 @@ import (
 
 // confirm asks one question. Ctrl-C and Ctrl-D answer it, too.
 func (a *app) confirm(ctx context.Context, question string, accept func(string) bool) (bool, error) {
-	defer a.say(a.say(func(string) {})) // nothing is under way that a signal would have to wait for
+	announce := a.say(func(string) {}) // nothing is under way that a signal would have to wait for
+	defer func() { a.say(announce) }()
 	_, _ = fmt.Fprint(a.Stdout, question)
 	answer := make(chan string, 1)
 	go func() { // it stays behind when ctx ends first: a read cannot be called back, and the process ends anyway

@@ -9,9 +9,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/emqx-oci/emqx-oci/infra/gates"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/config"
+
+	"github.com/emqx-oci/emqx-oci/infra/gates"
 )
 
 // Spec is what the test program deploys. It is read from a file at every run, so that a test can change it for a

@@ -22,10 +22,14 @@ func TestChangeRendering(t *testing.T) {
 		"delete":   {Change{Path: "tags.a", Kind: "delete", Old: "x"}, []string{`- tags.a: "x"`}},
 		"secret":   {Change{Path: "items", Kind: "update", Old: hidden, New: hidden}, []string{"~ items: [secret] changes"}},
 		"unknown":  {Change{Path: "id", Kind: "update", Old: "x", New: later}, []string{`~ id: "x" -> (known later)`}},
-		"text": {Change{Path: "jobspec", Kind: "update", Old: "1\n2\n3\n4\n5\n6\n", New: "1\n2\n3\n4\nfive\n6\n"},
-			[]string{"~ jobspec:", "      ...", "      3", "      4", "    - 5", "    + five", "      6"}},
-		"user data": {Change{Path: "userData", Kind: "update", Old: pack(script + "old\n"), New: pack(script + "new\n")},
-			[]string{"~ userData:", "      ...", "      echo a line of the boot script", "      echo a line of the boot script", "    - old", "    + new"}},
+		"text": {
+			Change{Path: "jobspec", Kind: "update", Old: "1\n2\n3\n4\n5\n6\n", New: "1\n2\n3\n4\nfive\n6\n"},
+			[]string{"~ jobspec:", "      ...", "      3", "      4", "    - 5", "    + five", "      6"},
+		},
+		"user data": {
+			Change{Path: "userData", Kind: "update", Old: pack(script + "old\n"), New: pack(script + "new\n")},
+			[]string{"~ userData:", "      ...", "      echo a line of the boot script", "      echo a line of the boot script", "    - old", "    + new"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) { assert.DeepEqual(t, c.change.lines(false), c.want) })
 	}

@@ -271,7 +271,7 @@ func (t *table) lines(now time.Time, height int) []line {
 	room := height - 1 - len(t.phases)
 	hidden := 0
 	for _, p := range t.phases {
-		out = append(out, p.line(now, t.running(p)))
+		out = append(out, p.line(now, t.running(p), t.ended))
 		for _, r := range t.active {
 			if r.phase != p {
 				continue
@@ -304,8 +304,11 @@ func (t *table) opening() string {
 	return "starting the engine and reading the stack"
 }
 
-func (p *phase) line(now time.Time, running bool) line {
-	took := short(p.last.Sub(p.first))
+func (p *phase) line(now time.Time, running, ended bool) line {
+	took := ""
+	if p.begun > 0 {
+		took = short(p.last.Sub(p.first))
+	}
 	state, c := "done", green
 	total := max(p.planned, p.begun)
 	switch {
@@ -313,10 +316,10 @@ func (p *phase) line(now time.Time, running bool) line {
 		state, c = fmt.Sprintf("%d failed", p.failed), red
 	case running:
 		state, c, took = "", "", short(now.Sub(p.first))
+	case ended && p.done < total:
+		state, c = "stopped", yellow
 	case p.begun == 0 && p.planned > 0:
 		state, c, took = "waiting", dim, ""
-	case p.done < p.begun:
-		state, c = "stopped", yellow
 	case p.done < total:
 		state, c = "", ""
 	}
