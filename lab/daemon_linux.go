@@ -71,9 +71,13 @@ func Daemon(ctx context.Context, o Options) (err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	status := func() Status {
-		return Status{
+		st := Status{
 			PID: os.Getpid(), Name: o.Name, Dir: o.Dir, Door: o.Door.String(), Providers: p.Env(), Cloud: c.Snapshot(),
 		}
+		for _, i := range m.Instances() {
+			st.Guests = append(st.Guests, Guest{ID: i.ID, Name: i.Name, PID: i.PID, Logs: i.LogDir})
+		}
+		return st
 	}
 	closeControl, err := serveControl(o.Dir, status, stop)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -49,7 +50,9 @@ func drawSecrets(dir, serverName string) (map[string]string, error) {
 		return nil, fmt.Errorf("making the lab's certificates: %w", err)
 	}
 	s := map[string]string{
-		"emqx-oci:secrets.erlangCookie":      random(32),
+		// A letter, then letters and digits: a cookie that needs quotes, or looks like
+		// a number, is read in different ways by EMQX and its command line.
+		"emqx-oci:secrets.erlangCookie":      "c" + hex.EncodeToString([]byte(random(18))),
 		"emqx-oci:secrets.dashboardPassword": random(18),
 		"emqx-oci:secrets.apiKey":            "lab-" + random(9),
 		"emqx-oci:secrets.apiSecret":         random(32),

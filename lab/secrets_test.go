@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gotest.tools/v3/assert"
+	"gotest.tools/v3/assert/cmp"
 )
 
 func TestSecretsAreDrawnOnceAndPrivate(t *testing.T) {
@@ -29,6 +30,7 @@ func TestSecretsAreDrawnOnceAndPrivate(t *testing.T) {
 		assert.Equal(t, seen[value], "", "%s repeats", path)
 		seen[value] = path
 	}
+	assert.Assert(t, cmp.Regexp("^[A-Za-z][A-Za-z0-9]{19,}$", first["emqx-oci:secrets.erlangCookie"]))
 	other, err := secrets(t.TempDir(), "mqtt.lab.test")
 	assert.NilError(t, err)
 	for path, value := range other {

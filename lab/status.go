@@ -18,6 +18,15 @@ type Status struct {
 	Door      string         `json:"door"`
 	Providers string         `json:"providers"` // the value of PULUMI_DEBUG_PROVIDERS
 	Cloud     cloud.Snapshot `json:"cloud"`
+	Guests    []Guest        `json:"guests"`
+}
+
+// Guest is an instance as this machine sees it.
+type Guest struct {
+	ID   string `json:"id"`   // OCID
+	Name string `json:"name"` // display name
+	PID  int    `json:"pid"`  // of its first process; ending it cuts the power
+	Logs string `json:"logs"` // folder with the logs of its boot script and units
 }
 
 // write prints a status for people, or for machines.

@@ -53,6 +53,7 @@ func newGates(
 		}),
 		proxiesReady: gates.ProxiesReady(consulAPI, gates.ProxiesReadyArgs{
 			Environment: s.Environment, Count: s.Nodes.Count, Timeout: s.Gates.ProxiesReady,
+			Nomad: nomadAPI, Job: nomad.HAProxyJobID(s.Environment),
 		}),
 		edgeHealthy: gates.EdgeHealthy(health, gates.EdgeArgs{
 			Count: len(nodes) * len(cluster.Listeners(s.TLS.Enabled())), Timeout: s.Gates.EdgeHealthy,

@@ -305,7 +305,7 @@ func TestBadSettingsRegisterNothing(t *testing.T) {
 	r, err := record(t, "lab", false, false, func(config map[string]string) {
 		config["emqx-oci:nodes"] = `{"count": 0, "image": "ocid1.image.oc1..x", "cuont": 3}`
 	})
-	assert.ErrorContains(t, err, "emqx-oci:nodes.count: must be 1 to 32, got 0")
+	assert.ErrorContains(t, err, "emqx-oci:nodes.count: must be 1 to 100, got 0")
 	assert.ErrorContains(t, err, `emqx-oci:nodes.cuont: is not a known setting; did you mean "count"?`)
 	assert.Equal(t, len(r.Resources), 0)
 }

@@ -30,7 +30,7 @@ var HAProxyConfig string
 
 // MaxNodes is the number of brokers that one HAProxy has slots for. They are
 // there from the start, so that a new node needs no new configuration.
-const MaxNodes = 32
+const MaxNodes = 100
 
 // EMQXJobID is the id of the cluster's job. It never changes in the life of a
 // stack: a new id would be a second job that wants the same static ports.

@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -276,7 +275,11 @@ func newTable(head ...string) *table {
 func (t *table) row(name string, numbers ...float64) {
 	cells := []string{name}
 	for _, n := range numbers {
-		cells = append(cells, strconv.FormatFloat(n, 'f', cmp.Or(min(2, max(0, 2-len(strconv.Itoa(int(n)))+1)), 0), 64))
+		digits := 2
+		if n >= 10 {
+			digits = 1
+		}
+		cells = append(cells, strconv.FormatFloat(n, 'f', digits, 64))
 	}
 	t.rows = append(t.rows, cells)
 }

@@ -87,7 +87,7 @@ func TestFaults(t *testing.T) {
 		{"oci", `{"regoin": "r", "region": "r", "compartment": "ocid1.tenancy.oc1..x"}`, `oci.regoin: is not a known setting; did you mean "region"?`},
 		{"oci", `"text"`, "oci: must be a group of settings\n" +
 			`oci.compartment: must be an OCID that begins with ocid1.compartment., got ""` + "\noci.region: must be set"},
-		{"nodes", `{"image": "ocid1.image.oc1..x", "count": 0}`, `nodes.count: must be 1 to 32, got 0`},
+		{"nodes", `{"image": "ocid1.image.oc1..x", "count": 0}`, `nodes.count: must be 1 to 100, got 0`},
 		{"nodes", `{"image": "ocid1.image.oc1..x", "count": "3"}`, `nodes.count: must be a whole number, got "3"`},
 		{"nodes", `{"image": "ocid1.image.oc1..x", "count": 2.5}`, `nodes.count: must be a whole number, got 2.5`},
 		{"nodes", `{"image": "ocid1.image.oc1..x", "count": null}`, `nodes.count: has no value; remove the key or give it one`},

@@ -26,7 +26,7 @@ var (
 
 const (
 	// maxNodes is what the proxies have slots for; see nomad.MaxNodes.
-	maxNodes = 32
+	maxNodes = 100
 	// proxyConnectionKB is what HAProxy's documents count for one busy
 	// connection: two buffers of 16 kB.
 	proxyConnectionKB = 33
