@@ -3,30 +3,35 @@ module github.com/emqx-oci/emqx-oci
 go 1.26.6
 
 require (
-	github.com/eclipse/paho.golang v0.23.0
-	github.com/google/go-containerregistry v0.20.7
-	github.com/google/nftables v0.3.0
-	github.com/gorilla/websocket v1.5.3
-	github.com/hashicorp/consul/api v1.33.0
-	github.com/hashicorp/nomad/api v0.0.0-20260211190147-f876384fe3ab
-	github.com/miekg/dns v1.1.73
-	github.com/mochi-mqtt/server/v2 v2.7.9
-	github.com/pires/go-proxyproto v0.8.1
-	github.com/pulumi/pulumi-consul/sdk/v3 v3.11.3
-	github.com/pulumi/pulumi-oci/sdk/v3 v3.16.0
-	github.com/pulumi/pulumi/sdk/v3 v3.262.0
-	github.com/spf13/cobra v1.10.2
-	github.com/things-go/go-socks5 v0.1.0
-	github.com/vishvananda/netlink v1.3.1
-	github.com/vishvananda/netns v0.0.5
-	golang.org/x/net v0.62.0
-	golang.org/x/sync v0.24.0
-	golang.org/x/sys v0.49.0
-	golang.org/x/term v0.47.0
-	gotest.tools/v3 v3.5.2
+	github.com/blang/semver v3.5.1+incompatible // the type of a version in the Automation API
+	github.com/eclipse/paho.golang v0.23.0 // MQTT 5 client of gate G5
+	github.com/google/go-cmp v0.7.0 // the broker's tests compare values with fields of their own
+	github.com/google/go-containerregistry v0.20.7 // pulls and builds the images of the lab
+	github.com/gorilla/websocket v1.5.3 // MQTT over WebSocket: the stand-in broker's listener, gate G5's client
+	github.com/hashicorp/consul/api v1.33.0 // gate G3, and the lab behind the Consul provider
+	github.com/hashicorp/hcl/v2 v2.22.0 // variables of a job file, as HCL2 reads them
+	github.com/hashicorp/nomad/api v0.0.0-20260211190147-f876384fe3ab // gates G1 and G2, and the lab behind the Nomad provider
+	github.com/miekg/dns v1.1.73 // the lab's name server, and the broker's tests
+	github.com/mochi-mqtt/server/v2 v2.7.9 // MQTT engine of the stand-in broker
+	github.com/pires/go-proxyproto v0.8.1 // the stand-in broker's listeners behind HAProxy
+	github.com/pulumi/pulumi-consul/sdk/v3 v3.11.3 // resources of components/consul
+	github.com/pulumi/pulumi-nomad/sdk/v2 v2.6.1 // resources of components/nomad
+	github.com/pulumi/pulumi-oci/sdk/v3 v3.16.0 // resources of components/oci
+	github.com/pulumi/pulumi/sdk/v3 v3.262.0 // the program, the Automation API, the protocol of providers
+	github.com/spf13/cobra v1.10.2 // verbs and flags of the CLI
+	github.com/things-go/go-socks5 v0.1.0 // the lab's door to its simulated internet
+	github.com/vishvananda/netlink v1.3.1 // the lab's links, addresses and routes
+	github.com/vishvananda/netns v0.0.5 // the lab's network namespaces
+	github.com/zclconf/go-cty v1.13.2 // values of the variables of a job file
+	golang.org/x/net v0.62.0 // SOCKS5 client of gate G5
+	golang.org/x/sync v0.24.0 // limits what gate G1 and the lab do at once
+	golang.org/x/sys v0.49.0 // mounts, loop devices and process descriptors of the lab
+	golang.org/x/term v0.47.0 // is the output a terminal, and how wide
+	google.golang.org/grpc v1.82.1 // serves the lab's providers to the engine
+	google.golang.org/protobuf v1.36.11 // property values on the wire of the lab's providers
+	gopkg.in/yaml.v3 v3.0.1 // stack files
+	gotest.tools/v3 v3.5.2 // assertions of the tests
 )
-
-require github.com/spf13/cast v1.4.1 // indirect
 
 require (
 	github.com/BurntSushi/toml v1.6.0 // indirect
@@ -38,7 +43,6 @@ require (
 	github.com/apparentlymart/go-textseg/v15 v15.0.0 // indirect
 	github.com/armon/go-metrics v0.4.1 // indirect
 	github.com/aymanbagabas/go-osc52/v2 v2.0.1 // indirect
-	github.com/blang/semver v3.5.1+incompatible // indirect
 	github.com/cenkalti/backoff/v5 v5.0.3 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/charmbracelet/bubbles v1.0.0 // indirect
@@ -72,7 +76,6 @@ require (
 	github.com/godbus/dbus/v5 v5.2.2 // indirect
 	github.com/gogo/protobuf v1.3.2 // indirect
 	github.com/golang/glog v1.2.5 // indirect
-	github.com/google/go-cmp v0.7.0 // indirect
 	github.com/google/go-tpm v0.9.8 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/grpc-ecosystem/grpc-gateway/v2 v2.28.0 // indirect
@@ -86,7 +89,6 @@ require (
 	github.com/hashicorp/go-rootcerts v1.0.2 // indirect
 	github.com/hashicorp/go-version v1.8.0 // indirect
 	github.com/hashicorp/golang-lru v0.5.4 // indirect
-	github.com/hashicorp/hcl/v2 v2.22.0 // indirect
 	github.com/hashicorp/serf v0.10.1 // indirect
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
 	github.com/iwdgo/sigintwindows v0.2.2 // indirect
@@ -99,8 +101,6 @@ require (
 	github.com/mattn/go-isatty v0.0.20 // indirect
 	github.com/mattn/go-localereader v0.0.1 // indirect
 	github.com/mattn/go-runewidth v0.0.20 // indirect
-	github.com/mdlayher/netlink v1.7.3-0.20250113171957-fbb4dce95f42 // indirect
-	github.com/mdlayher/socket v0.5.0 // indirect
 	github.com/mitchellh/go-homedir v1.1.0 // indirect
 	github.com/mitchellh/go-ps v1.0.0 // indirect
 	github.com/mitchellh/go-wordwrap v1.0.1 // indirect
@@ -120,13 +120,13 @@ require (
 	github.com/pkg/errors v0.9.1 // indirect
 	github.com/pkg/term v1.1.0 // indirect
 	github.com/pulumi/appdash v0.0.0-20231130102222-75f619a67231 // indirect
-	github.com/pulumi/pulumi-nomad/sdk/v2 v2.6.1
 	github.com/rivo/uniseg v0.4.7 // indirect
 	github.com/rogpeppe/go-internal v1.14.1 // indirect
 	github.com/rs/xid v1.4.0 // indirect
 	github.com/santhosh-tekuri/jsonschema/v5 v5.3.1 // indirect
 	github.com/sergi/go-diff v1.4.0 // indirect
 	github.com/sirupsen/logrus v1.9.3 // indirect
+	github.com/spf13/cast v1.4.1 // indirect
 	github.com/spf13/pflag v1.0.10 // indirect
 	github.com/texttheater/golang-levenshtein v1.0.1 // indirect
 	github.com/uber/jaeger-client-go v2.30.0+incompatible // indirect
@@ -134,7 +134,6 @@ require (
 	github.com/vbatts/tar-split v0.12.2 // indirect
 	github.com/xo/terminfo v0.0.0-20220910002029-abceb7e1c41e // indirect
 	github.com/zalando/go-keyring v0.2.8 // indirect
-	github.com/zclconf/go-cty v1.13.2 // indirect
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
 	go.opentelemetry.io/collector/featuregate v1.53.0 // indirect
 	go.opentelemetry.io/collector/pdata v1.53.0 // indirect
@@ -158,11 +157,10 @@ require (
 	golang.org/x/tools v0.51.0 // indirect
 	google.golang.org/genproto/googleapis/api v0.0.0-20260414002931-afd174a4e478 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260414002931-afd174a4e478 // indirect
-	google.golang.org/grpc v1.82.1 // indirect
-	google.golang.org/protobuf v1.36.11 // indirect
 	gopkg.in/tomb.v1 v1.0.0-20141024135613-dd632973f1e7 // indirect
-	gopkg.in/yaml.v3 v3.0.1 // indirect
 	lukechampine.com/frand v1.4.2 // indirect
 )
 
+// The official module does not resolve from the module proxies; sdks/nomad is
+// generated from its schema (make sdk).
 replace github.com/pulumi/pulumi-nomad/sdk/v2 => ./sdks/nomad
