@@ -7,11 +7,12 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"golang.org/x/term"
+
 	"github.com/emqx-oci/emqx-oci/cmd/emqx-oci/cli"
 	"github.com/emqx-oci/emqx-oci/infra/gates"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/stacks"
-	"golang.org/x/term"
 )
 
 func main() {
@@ -25,7 +26,7 @@ func main() {
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		StdinTerminal: term.IsTerminal(in), StdoutTerminal: term.IsTerminal(out),
 		Size:   func() (int, int) { w, h, _ := term.GetSize(out); return w, h },
-		Getenv: os.Getenv, Dir: dir, Executable: self, Signals: signals, Version: version(),
+		Getenv: os.Getenv, Dir: dir, Executable: self, Command: os.Args[0], Signals: signals, Version: version(),
 		Program: stacks.Run, Bind: gates.WithContext, Validate: validate,
 		NewEngine: func(o orchestrate.Options) (cli.Engine, error) { return orchestrate.New(o) },
 		Lab:       func(dir string) cli.Lab { return newLab(dir, self) },

@@ -14,11 +14,12 @@ import (
 	"testing"
 	"time"
 
+	"gotest.tools/v3/assert"
+	"gotest.tools/v3/golden"
+
 	"github.com/emqx-oci/emqx-oci/cmd/emqx-oci/cli"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
-	"gotest.tools/v3/assert"
-	"gotest.tools/v3/golden"
 )
 
 // fake plays the engine and the lab, and writes down what it was asked.
@@ -115,6 +116,7 @@ var times = regexp.MustCompile(`"time":"[^"]*"`)
 // call is one run of the command line.
 type call struct {
 	args     string
+	command  string // what the program is called by; in DIR, the folder of the project
 	stdin    string
 	terminal bool
 	env      map[string]string
@@ -133,10 +135,11 @@ func run(t *testing.T, f *fake, c call, sigs chan os.Signal) (out, errs string, 
 	exit = cli.Run(cli.Options{
 		Stdin: strings.NewReader(c.stdin), Stdout: &stdout, Stderr: &stderr, StdinTerminal: c.terminal, StdoutTerminal: c.terminal,
 		Size: func() (int, int) { return 80, 24 }, Getenv: func(k string) string { return c.env[k] },
-		Dir: filepath.Join(dir, "below"), Executable: "/usr/local/bin/emqx-oci", Signals: sigs, Version: "1.2.3",
+		Dir: filepath.Join(dir, "below"), Executable: "/usr/local/bin/emqx-oci",
+		Command: strings.ReplaceAll(c.command, "DIR", dir), Signals: sigs, Version: "1.2.3",
 		NewEngine: func(o orchestrate.Options) (cli.Engine, error) { f.opts = o; return f, nil },
 		Lab:       func(string) cli.Lab { return fakeLab{f} },
-	}, strings.Fields(c.args))
+	}, strings.Fields(strings.ReplaceAll(c.args, "DIR", dir)))
 	clean := func(s string) string {
 		return times.ReplaceAllString(strings.ReplaceAll(s, dir, "DIR"), `"time":"TIME"`)
 	}
@@ -164,6 +167,8 @@ func TestCases(t *testing.T) {
 		"preview":               {call: call{args: "preview"}, fake: fake{plan: changes}, calls: "preview"},
 		"up in a pipe":          {call: call{args: "up prod"}},
 		"up in a pipe, yes":     {call: call{args: "up --yes"}, fake: fake{plan: changes}, calls: "up"},
+		"up by its path":        {call: call{args: "up --yes", command: "DIR/below/bin/emqx-oci"}, calls: "up"},
+		"up by another path":    {call: call{args: "up --yes -C DIR", command: "/opt/bin/emqx-oci"}, calls: "up"},
 		"up of prod, yes":       {call: call{args: "up prod -y"}, calls: "up"},
 		"up as json":            {call: call{args: "up --json"}},
 		"up asks, yes":          {call: call{args: "up", terminal: true, stdin: "y\n", env: dumb}, fake: fake{plan: changes}, calls: "preview up"},

@@ -48,7 +48,11 @@ func (a *app) labUp() *cobra.Command {
 			default:
 				return usage{fmt.Errorf("--latency: must be none or oci, got %q", latency)}
 			}
-			return a.Lab(a.labDir).Up(c.Context(), o)
+			if err := a.Lab(a.labDir).Up(c.Context(), o); err != nil {
+				return err
+			}
+			_, _ = fmt.Fprintf(a.Stdout, "the lab is ready; next: %s up %s\n", a.command(), defaultStack)
+			return nil
 		},
 	}
 	c.Flags().StringVar(&latency, "latency", latency, "wait as the real cloud makes one wait: none or oci")

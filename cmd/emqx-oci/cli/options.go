@@ -5,8 +5,9 @@ import (
 	"io"
 	"os"
 
-	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 )
 
 // Options are everything that the command line takes from outside.
@@ -20,6 +21,8 @@ type Options struct {
 	Getenv func(string) string
 	// Dir is the working folder, Executable this program's path: the project is looked for from both.
 	Dir, Executable string
+	// Command is what this program was called by: hints repeat it. "" is a name on PATH.
+	Command string
 	// Signals are SIGINT, SIGTERM, SIGHUP and SIGPIPE as they come.
 	Signals <-chan os.Signal
 	Version string

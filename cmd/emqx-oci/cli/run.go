@@ -10,8 +10,9 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/spf13/cobra"
+
+	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 )
 
 // defaultStack is the one that needs no account.
@@ -165,6 +166,22 @@ func noArgs(c *cobra.Command, args []string) error {
 		return usage{fmt.Errorf("%q takes no arguments, got %s", c.CommandPath(), strings.Join(args, " "))}
 	}
 	return nil
+}
+
+// command is how to call this program from where the caller is: "make up" in a checkout calls it by its whole path, and
+// puts it on nobody's PATH.
+func (a *app) command() string {
+	name := a.Command
+	if !strings.Contains(name, string(filepath.Separator)) {
+		return "emqx-oci"
+	}
+	if !filepath.IsAbs(name) {
+		return name
+	}
+	if rel, err := filepath.Rel(a.Dir, name); err == nil && !strings.HasPrefix(rel, "..") {
+		return filepath.Dir(rel) + string(filepath.Separator) + filepath.Base(rel)
+	}
+	return name
 }
 
 func stackOf(args []string) string {

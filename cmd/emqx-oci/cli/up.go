@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
 	"github.com/spf13/cobra"
+
+	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
 )
 
 func (a *app) up() *cobra.Command {
@@ -88,14 +89,17 @@ func (a *app) farewell(t *target, out map[string]any) {
 	if name == "" {
 		return
 	}
-	prefix := ""
+	prefix, self := "", a.command()
 	if t.lab {
-		prefix = "emqx-oci lab exec -- "
+		prefix = self + " lab exec -- "
+	}
+	if a.project != "" {
+		self += " -C " + a.project
 	}
 	_, _ = fmt.Fprintf(w, `
 try
   %[1]smosquitto_sub -h %[2]s -t hello -C 1 &
   %[1]smosquitto_pub -h %[2]s -t hello -m world
-  emqx-oci outputs %[3]s
-`, prefix, name, t.stack)
+  %[3]s outputs %[4]s
+`, prefix, name, self, t.stack)
 }

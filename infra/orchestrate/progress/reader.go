@@ -12,6 +12,8 @@ import (
 var (
 	gateLine = regexp.MustCompile(`^(G\d+[^:\n]*): (?s)(.*)$`)
 	waiting  = regexp.MustCompile(`^waiting \S+ of \S+: `)
+	// The same gates, asked at the end of an update. They stay messages: what they say is the update's result.
+	verifyLine = regexp.MustCompile(`^verify: (G\d+[^:\n]*): (?s)(.*)$`)
 	// What the engine and gRPC put around the reason that a hook or a provider gave.
 	wrapping = []*regexp.Regexp{
 		regexp.MustCompile(`before hook "[^"]*" failed: `),
@@ -187,6 +189,13 @@ func (r *Reader) diagnostic(d *apitype.DiagnosticEvent) []Event {
 		if ev.Message == m[2] {
 			ev.Status = Done
 		}
+	}
+	if m := verifyLine.FindStringSubmatch(text); m != nil && ev.Severity == "info" {
+		said := waiting.ReplaceAllString(m[2], "")
+		if said == m[2] {
+			said = "holds: " + said
+		}
+		ev.Message = "verify " + m[1] + "  " + said
 	}
 	return []Event{r.at(ev)}
 }
