@@ -97,7 +97,7 @@ func serveControl(dir string, status func() Status, stop func()) (func() error, 
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("opening the lab's control socket: %w", err)
 	}
-	l, err := net.Listen("unix", path)
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("opening the lab's control socket: %w", err)
 	}

@@ -231,7 +231,7 @@ func Exec(ctx context.Context, o Options, where string, argv []string, stdin io.
 }
 
 // Env is the environment in which Pulumi's engine works on the lab: attached
-// providers, a state backend and a passphrase of the lab's own.
+// providers, a state backend, a passphrase and a folder to work in of the lab's own.
 func Env(ctx context.Context, o Options) (map[string]string, error) {
 	o = o.withDefaults()
 	s, err := ask(ctx, o.Dir)
@@ -250,6 +250,7 @@ func Env(ctx context.Context, o Options) (map[string]string, error) {
 		"PULUMI_DEBUG_PROVIDERS":        s.Providers,
 		"PULUMI_BACKEND_URL":            "file://" + state,
 		"PULUMI_CONFIG_PASSPHRASE_FILE": pass,
+		"EMQX_OCI_STAGE_DIR":            filepath.Join(o.Dir, "stage"),
 	}, nil
 }
 

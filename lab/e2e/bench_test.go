@@ -28,7 +28,6 @@ const latencyScale = 0.2
 // round trip, then an update without a change, then previews of larger clusters.
 func TestBenchDeployment(t *testing.T) {
 	b := newBed(t)
-	t.Cleanup(func() { b.run(t, "lab", "down") })
 	table := newTable("what", "seconds", "peak memory, MiB")
 
 	up := b.measure(t, "lab", "up")
@@ -62,7 +61,6 @@ func TestBenchDeployment(t *testing.T) {
 // which no order can beat, and the strict order of the original's phases.
 func TestBenchLatency(t *testing.T) {
 	b := newBed(t)
-	t.Cleanup(func() { b.run(t, "lab", "down") })
 	b.must(t, "lab", "up", "--latency", "oci", "--latency-scale", strconv.FormatFloat(latencyScale, 'g', -1, 64))
 	r := b.must(t, "up", "lab", "--yes", "--json")
 	g := readGraph(t, b, r)

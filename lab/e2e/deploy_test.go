@@ -27,14 +27,13 @@ const (
 	name     = "mqtt.lab.test"
 )
 
-var protocols = []int{1883, 8883, 8083, 8084}
+// protocols are the ports that the internet may reach, in order.
+var protocols = []int{1883, 8083, 8084, 8883}
 
 // TestLab is one story on one lab, as a user would live it: each chapter begins
 // where the one before it ended.
 func TestLab(t *testing.T) {
 	b := newBed(t)
-	before := inventory(t)
-	t.Cleanup(func() { b.run(t, "lab", "down") })
 
 	chapter := func(name string, f func(*testing.T)) {
 		if !t.Run(name, f) {
@@ -65,7 +64,7 @@ func TestLab(t *testing.T) {
 	})
 	chapter("preview of a change shows it and does nothing", func(t *testing.T) { previewChange(t, b) })
 	chapter("refresh finds no drift", func(t *testing.T) {
-		b.must(t, "refresh", "lab", "--yes")
+		b.must(t, "refresh", "lab")
 		r := b.must(t, "preview", "lab", "--json")
 		assert.Equal(t, summary(t, r).Changed(), 0, "%s", r)
 	})
@@ -73,9 +72,13 @@ func TestLab(t *testing.T) {
 	chapter("a relaunched instance is the same member with its data", func(t *testing.T) { relaunch(t, b) })
 	chapter("the lab survives its daemon", func(t *testing.T) { daemonKilled(t, b) })
 	chapter("destroy leaves nothing", func(t *testing.T) { destroyed(t, b) })
+	chapter("down removes a lab that is full", func(t *testing.T) { fullDown(t, b) })
 	chapter("lab down leaves nothing", func(t *testing.T) {
+		ns := labNamespaces(t)
+		up := inventory(t, ns)
+		assert.Assert(t, len(up.Namespaces) >= 4 && len(up.Programs) >= 2, "the look-out sees nothing: %+v", up)
 		b.must(t, "lab", "down")
-		assert.DeepEqual(t, inventory(t), before)
+		assert.DeepEqual(t, inventory(t, ns), things{})
 		_, err := os.Stat(b.dir)
 		assert.Assert(t, os.IsNotExist(err), "the lab's folder: %v", err)
 	})
@@ -370,6 +373,27 @@ func destroyed(t *testing.T, b *bed) {
 	// The state's own file: no resource is left in it.
 	out := b.must(t, "outputs", "lab", "--json")
 	assert.Equal(t, strings.TrimSpace(out.stdout), "{}", "%s", out)
+}
+
+// fullDown removes a lab with a whole cluster in it, whose Nomad clients were
+// killed first: they leave helpers of logs and containers behind.
+func fullDown(t *testing.T, b *bed) {
+	b.must(t, "up", "lab", "--yes")
+	for i := range 3 {
+		b.must(t, "lab", "exec", "--in", fmt.Sprintf("emqx-lab-%d", i), "--", "bash", "-c",
+			"kill -9 $(pgrep -f '^/usr/bin/nomad agent')")
+	}
+	ns := labNamespaces(t)
+	up := inventory(t, ns)
+	for _, p := range []string{"emqx", "haproxy", "dockerd"} {
+		assert.Assert(t, slices.Contains(up.Programs, p), "%s is not among %v", p, up.Programs)
+	}
+	assert.Equal(t, len(up.Loops), 3, "%v", up.Loops)
+	b.must(t, "lab", "down")
+	assert.DeepEqual(t, inventory(t, ns), things{})
+	_, err := os.Stat(b.dir)
+	assert.Assert(t, os.IsNotExist(err), "the lab's folder: %v", err)
+	b.must(t, "lab", "up")
 }
 
 // diagnose prints what a reader of a failed run asks for first.

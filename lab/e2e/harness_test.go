@@ -46,7 +46,14 @@ func newBed(t *testing.T) *bed {
 	dir, err := os.MkdirTemp("/var/tmp", "e2elab-")
 	assert.NilError(t, err)
 	b := &bed{dir: filepath.Join(dir, "lab"), project: filepath.Join(dir, "project"), bin: bin, tools: tools}
-	t.Cleanup(func() { assert.Check(t, os.RemoveAll(dir)) })
+	t.Cleanup(func() {
+		// A folder that a lab still uses is what finds the rest of it: it stays.
+		if r := b.run(t, "lab", "down"); r.code != 0 {
+			t.Errorf("removing the lab: %s", r)
+			return
+		}
+		assert.Check(t, os.RemoveAll(dir))
+	})
 
 	assert.NilError(t, os.MkdirAll(b.project, 0o755))
 	for _, name := range []string{"Pulumi.yaml", "Pulumi.lab.yaml"} {
@@ -77,7 +84,7 @@ func (b *bed) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd.Dir = b.project
 	cmd.Env = append(os.Environ(),
 		"EMQX_OCI_LAB_DIR="+b.dir, "EMQX_OCI_LAB_NAME="+labName, "EMQX_OCI_LAB_DOOR="+door,
-		"XDG_STATE_HOME="+filepath.Join(filepath.Dir(b.dir), "state"), "NO_COLOR=1")
+		"NO_COLOR=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	return cmd
 }
@@ -96,7 +103,8 @@ func (r result) String() string {
 // run runs a command to its end.
 func (b *bed) run(t *testing.T, args ...string) result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	// Not the test's own context: it has ended when clean-up runs.
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	var stdout, stderr bytes.Buffer
 	cmd := b.command(ctx, args...)
@@ -126,7 +134,11 @@ func (b *bed) start(t *testing.T, w io.Writer, args ...string) *exec.Cmd {
 	cmd := b.command(context.Background(), args...)
 	cmd.Stdout, cmd.Stderr = w, w
 	assert.NilError(t, cmd.Start())
-	t.Cleanup(func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+	t.Cleanup(func() {
+		if cmd.ProcessState == nil { // else its number may be another's by now
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		}
+	})
 	return cmd
 }
 

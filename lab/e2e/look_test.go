@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -172,8 +173,19 @@ func openPorts(t *testing.T, ns string, to netip.Addr, ports []int) []int {
 	done := make(chan error, 1)
 	go func() {
 		done <- func() error {
-			// The thread ends with this goroutine: it is not given back to the runtime.
 			runtime.LockOSThread()
+			// The first thread of a process lives on when its goroutine ends, and would
+			// make this whole process look like one of the lab's.
+			home, err := netns.Get()
+			if err != nil {
+				return fmt.Errorf("finding this process's namespace: %w", err)
+			}
+			defer home.Close()
+			defer func() {
+				if netns.Set(home) == nil {
+					runtime.UnlockOSThread()
+				}
+			}()
 			h, err := netns.GetFromName(labName + "-" + ns)
 			if err != nil {
 				return fmt.Errorf("opening namespace %s: %w", ns, err)
@@ -182,7 +194,7 @@ func openPorts(t *testing.T, ns string, to netip.Addr, ports []int) []int {
 			if err := netns.Set(h); err != nil {
 				return fmt.Errorf("entering namespace %s: %w", ns, err)
 			}
-			for batch := range slices.Chunk(ports, 4000) {
+			for batch := range slices.Chunk(ports, 8000) {
 				found, err := connectAll(to, batch)
 				if err != nil {
 					return err
@@ -234,60 +246,77 @@ func connectAll(to netip.Addr, ports []int) ([]int, error) {
 // things that a lab makes, by kind.
 type things struct{ Namespaces, Mounts, Loops, Programs []string }
 
-// inventory lists what stands on the machine of all that a lab could leave.
-func inventory(t *testing.T) things {
+// inventory lists what stands on the machine of this lab, and of it alone: others
+// may work beside it. Programs are those in the given namespaces.
+func inventory(t *testing.T, namespaces map[string]bool) things {
 	t.Helper()
 	var out things
-	entries, err := os.ReadDir("/run/netns")
-	if err != nil && !os.IsNotExist(err) {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), labName) {
-			out.Namespaces = append(out.Namespaces, e.Name())
-		}
+	for _, path := range namespaceFiles(t) {
+		out.Namespaces = append(out.Namespaces, filepath.Base(path))
 	}
 	f, err := os.Open("/proc/self/mountinfo")
 	assert.NilError(t, err)
 	defer f.Close()
 	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if strings.Contains(lines.Text(), "e2elab") {
+		if strings.Contains(lines.Text(), labName) {
 			out.Mounts = append(out.Mounts, lines.Text())
 		}
 	}
 	loops, err := exec.Command("losetup", "--noheadings", "--output", "NAME,BACK-FILE").Output()
 	assert.NilError(t, err)
 	for line := range strings.Lines(string(loops)) {
-		if strings.Contains(line, "e2elab") {
+		if strings.Contains(line, labName) {
 			out.Loops = append(out.Loops, strings.TrimSpace(line))
 		}
 	}
-	out.Programs = strangers(t)
+	for pid, in := range processes(t) {
+		if namespaces[in[0]] || namespaces[in[1]] {
+			name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+			out.Programs = append(out.Programs, strings.TrimSpace(string(name)))
+		}
+	}
 	return out
 }
 
-// strangers lists running programs that are not in this namespace of processes or
-// of the network: what an instance or a server of the lab would be.
-func strangers(t *testing.T) []string {
+func namespaceFiles(t *testing.T) []string {
 	t.Helper()
-	ours := func(kind string) string {
-		link, err := os.Readlink("/proc/self/ns/" + kind)
-		assert.NilError(t, err)
-		return link
-	}
-	net, pid := ours("net"), ours("pid")
-	procs, err := filepath.Glob("/proc/[0-9]*")
+	files, err := filepath.Glob("/run/netns/" + labName + "-*")
 	assert.NilError(t, err)
-	var out []string
-	for _, p := range procs {
-		n, errNet := os.Readlink(p + "/ns/net")
-		q, errPID := os.Readlink(p + "/ns/pid")
-		if errNet != nil || errPID != nil || (n == net && q == pid) {
-			continue // gone, a zombie, a kernel thread, or one of ours
-		}
-		name, _ := os.ReadFile(p + "/comm")
-		out = append(out, strings.TrimSpace(string(name)))
+	return files
+}
+
+// labNamespaces are the network namespaces of the lab that runs, and the process
+// namespaces of what lives in them.
+func labNamespaces(t *testing.T) map[string]bool {
+	t.Helper()
+	out := map[string]bool{}
+	for _, path := range namespaceFiles(t) {
+		var st unix.Stat_t
+		assert.NilError(t, unix.Stat(path, &st))
+		out[fmt.Sprintf("net:[%d]", st.Ino)] = true
 	}
-	slices.Sort(out)
+	ours, err := os.Readlink("/proc/self/ns/pid")
+	assert.NilError(t, err)
+	for _, in := range processes(t) {
+		if out[in[0]] && in[1] != ours {
+			out[in[1]] = true
+		}
+	}
+	return out
+}
+
+// processes maps each living process to its network and process namespace.
+func processes(t *testing.T) map[int][2]string {
+	t.Helper()
+	dirs, err := filepath.Glob("/proc/[0-9]*")
+	assert.NilError(t, err)
+	out := map[int][2]string{}
+	for _, dir := range dirs {
+		net, errNet := os.Readlink(dir + "/ns/net")
+		pid, errPID := os.Readlink(dir + "/ns/pid")
+		if number, err := strconv.Atoi(filepath.Base(dir)); err == nil && errNet == nil && errPID == nil {
+			out[number] = [2]string{net, pid} // a zombie has none
+		}
+	}
 	return out
 }

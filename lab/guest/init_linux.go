@@ -86,8 +86,11 @@ func setup() error {
 // the kernel shares controllers out to children of an empty one only.
 func delegateCgroup2(root string) error {
 	available, err := os.ReadFile(filepath.Join(root, "cgroup.controllers"))
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil // version 1
+	}
+	if err != nil {
+		return fmt.Errorf("reading the cgroup controllers: %w", err)
 	}
 	leaf := filepath.Join(root, "init")
 	if err := os.MkdirAll(leaf, 0o755); err != nil {
@@ -131,7 +134,7 @@ func enabledUnits(root string) []string {
 // serveControl answers systemctl.
 func serveControl(m *manager) error {
 	old := syscall.Umask(0o177)
-	l, err := net.Listen("unix", ControlSocket)
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "unix", ControlSocket)
 	syscall.Umask(old)
 	if err != nil {
 		return fmt.Errorf("opening the control socket: %w", err)

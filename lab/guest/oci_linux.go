@@ -38,7 +38,13 @@ func OCI(args []string, stdout, stderr io.Writer) int {
 			return d.DialContext(ctx, "unix", APISocket)
 		}},
 	}
-	resp, err := client.Post("http://lab/cli", "application/json", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, "http://lab/cli", bytes.NewReader(body))
+	if err != nil {
+		fmt.Fprintf(stderr, "oci: %v\n", err)
+		return 1
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := client.Do(req)
 	if err != nil {
 		fmt.Fprintf(stderr, "oci: reaching the lab's cloud: %v\n", err)
 		return 1

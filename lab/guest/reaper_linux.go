@@ -105,8 +105,9 @@ func clean(ws syscall.WaitStatus) bool {
 		switch ws.Signal() {
 		case syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGPIPE:
 			return true
+		default:
+			return false
 		}
-		return false
 	}
 	return ws.ExitStatus() == 0
 }

@@ -34,7 +34,7 @@ func Systemctl(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "systemctl: which verb? The lab knows daemon-reload, enable, disable, start, stop, restart, reload, reload-or-restart, is-active, is-enabled, status")
 		return 1
 	}
-	conn, err := net.Dial("unix", ControlSocket)
+	conn, err := (&net.Dialer{}).DialContext(context.Background(), "unix", ControlSocket)
 	if err != nil {
 		fmt.Fprintf(stderr, "systemctl: asking PID 1: %v\n", err)
 		return 1

@@ -50,7 +50,7 @@ func fetchUserData() ([]byte, error) {
 }
 
 func askUserData(client *http.Client) ([]byte, error) {
-	req, err := http.NewRequest(http.MethodGet, userDataURL, nil)
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, userDataURL, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -175,9 +175,17 @@ func (t tree) image(cfg v1.Config) (v1.Image, error) {
 // commands that scripts in a job would call.
 func (t tree) userland() error {
 	for _, c := range []struct{ target, name string }{
-		{"/bin/sh", "sh"}, {"/bin/bash", "bash"}, {"/bin/cat", "cat"}, {"/bin/ls", "ls"}, {"/bin/cp", "cp"},
-		{"/bin/rm", "rm"}, {"/bin/mkdir", "mkdir"}, {"/bin/sleep", "sleep"}, {"/bin/kill", "kill"},
-		{"/usr/bin/env", "env"}, {"/usr/bin/id", "id"},
+		{"/bin/sh", "sh"},
+		{"/bin/bash", "bash"},
+		{"/bin/cat", "cat"},
+		{"/bin/ls", "ls"},
+		{"/bin/cp", "cp"},
+		{"/bin/rm", "rm"},
+		{"/bin/mkdir", "mkdir"},
+		{"/bin/sleep", "sleep"},
+		{"/bin/kill", "kill"},
+		{"/usr/bin/env", "env"},
+		{"/usr/bin/id", "id"},
 	} {
 		p, err := exec.LookPath(c.name)
 		if err != nil {

@@ -19,7 +19,7 @@ const SOCKSPort = 1080
 
 // doors are the host's way in, on its loopback: the only sockets of the lab there.
 // A port of MQTT leads where the public name leads, seen from the internet.
-func (m *Machine) openDoors() error {
+func (m *Machine) openDoors(ctx context.Context) error {
 	fixed := func(short, address string) func(context.Context) (net.Conn, error) {
 		return func(ctx context.Context) (net.Conn, error) {
 			return dialIn(ctx, m.ns(short), nil, "tcp4", address)
@@ -39,7 +39,7 @@ func (m *Machine) openDoors() error {
 	listeners := map[uint16]net.Listener{}
 	for port := range targets {
 		at := netip.AddrPortFrom(m.cfg.Door, port)
-		l, err := net.Listen("tcp4", at.String())
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp4", at.String())
 		if errors.Is(err, unix.EADDRINUSE) {
 			err = fmt.Errorf("opening the lab's door %s: another program listens there; stop it or choose another door address", at)
 		} else if err != nil {

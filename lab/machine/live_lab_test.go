@@ -183,7 +183,7 @@ func testDoors(t *testing.T, m *Machine) {
 // reply serves "<name> <peer>" on a port of an instance.
 func reply(t *testing.T, m *Machine, n int, at netip.Addr, port int) {
 	t.Helper()
-	l, err := listenIn(m.ns(shortName(spec(n))), "tcp4", netip.AddrPortFrom(at, uint16(port)).String())
+	l, err := listenIn(m.ns(shortName(spec(n))), netip.AddrPortFrom(at, uint16(port)).String())
 	assert.NilError(t, err)
 	t.Cleanup(func() { l.Close() })
 	go func() {
@@ -359,7 +359,7 @@ func testBalancer(t *testing.T, m *Machine) {
 	assert.Assert(t, cmp.Contains(string(buf[:k]), "node-"))
 
 	// Health checks come from the balancer's private address.
-	l, err := listenIn(m.ns(shortName(spec(0))), "tcp4", spec(0).Address.String()+":8080")
+	l, err := listenIn(m.ns(shortName(spec(0))), spec(0).Address.String()+":8080")
 	assert.NilError(t, err)
 	defer l.Close()
 	var from string

@@ -21,7 +21,7 @@ func (m *Machine) serveInstance(i *instance) error {
 	i.closeServers()
 	r := i.get()
 	ns := m.ns(r.Short)
-	l, err := listenIn(ns, "tcp4", netip.AddrPortFrom(metadataAddress, 80).String())
+	l, err := listenIn(ns, netip.AddrPortFrom(metadataAddress, 80).String())
 	if err != nil {
 		return fmt.Errorf("opening the metadata service: %w", err)
 	}

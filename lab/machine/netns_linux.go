@@ -116,19 +116,19 @@ func dialIn(ctx context.Context, ns string, from net.Addr, network, address stri
 	return conn, err
 }
 
-func listenIn(ns, network, address string) (l net.Listener, err error) {
+func listenIn(ns, address string) (l net.Listener, err error) {
 	err = inNetNS(ns, func() error {
 		var lerr error
-		l, lerr = net.Listen(network, address)
+		l, lerr = (&net.ListenConfig{}).Listen(context.Background(), "tcp4", address)
 		return lerr
 	})
 	return l, err
 }
 
-func listenPacketIn(ns, network, address string) (c net.PacketConn, err error) {
+func listenPacketIn(ns, address string) (c net.PacketConn, err error) {
 	err = inNetNS(ns, func() error {
 		var lerr error
-		c, lerr = net.ListenPacket(network, address)
+		c, lerr = (&net.ListenConfig{}).ListenPacket(context.Background(), "udp4", address)
 		return lerr
 	})
 	return c, err

@@ -38,7 +38,7 @@ func (m *Machine) Up(ctx context.Context) error {
 
 func (m *Machine) up(ctx context.Context) error {
 	// First, because a port in use is the likeliest fault, and then nothing is built.
-	if err := m.openDoors(); err != nil {
+	if err := m.openDoors(ctx); err != nil {
 		return err
 	}
 	if err := m.buildNetwork(ctx); err != nil {

@@ -143,11 +143,11 @@ func (m *Machine) SetZone(_ context.Context, records []cloud.Record) error {
 // serveDNS answers on one address of a namespace.
 func (m *Machine) serveDNS(ns string, at netip.Addr) (stop func(), err error) {
 	address := netip.AddrPortFrom(at, 53).String()
-	udp, err := listenPacketIn(ns, "udp4", address)
+	udp, err := listenPacketIn(ns, address)
 	if err != nil {
 		return nil, fmt.Errorf("opening the DNS server: %w", err)
 	}
-	tcp, err := listenIn(ns, "tcp4", address)
+	tcp, err := listenIn(ns, address)
 	if err != nil {
 		udp.Close()
 		return nil, fmt.Errorf("opening the DNS server: %w", err)

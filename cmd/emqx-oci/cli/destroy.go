@@ -4,9 +4,10 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/spf13/cobra"
+
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
-	"github.com/spf13/cobra"
 )
 
 func (a *app) destroy() *cobra.Command {

@@ -60,6 +60,10 @@ func (a *app) engine(stack string, quiet bool) (*target, error) {
 		if o.Env, err = l.Env(); err != nil {
 			return nil, fmt.Errorf("asking the lab for its environment: %w", err)
 		}
+		if o.StageDir == "" {
+			// What the engine keeps there is encrypted for this lab, and goes with it.
+			o.StageDir = o.Env["EMQX_OCI_STAGE_DIR"]
+		}
 		if o.ExtraSecrets, err = l.Secrets(); err != nil {
 			return nil, fmt.Errorf("asking the lab for its secrets: %w", err)
 		}

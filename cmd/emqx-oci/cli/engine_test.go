@@ -16,12 +16,13 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/term"
+	"gotest.tools/v3/assert"
+
 	"github.com/emqx-oci/emqx-oci/cmd/emqx-oci/cli"
 	"github.com/emqx-oci/emqx-oci/infra/gates"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/enginetest"
-	"golang.org/x/term"
-	"gotest.tools/v3/assert"
 )
 
 // worldVar holds the folder of a test's world; this test binary is then the command line over it. To look at it:

@@ -1,8 +1,9 @@
 package cli
 
 import (
-	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
 	"github.com/spf13/cobra"
+
+	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
 )
 
 func (a *app) preview() *cobra.Command {
