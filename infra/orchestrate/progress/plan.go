@@ -54,6 +54,7 @@ func Tally(changes map[string]int, op Operation) string {
 			word = w.will
 		case Refresh:
 			word = w.found
+		case Up, Destroy:
 		}
 		parts = append(parts, fmt.Sprintf("%d %s", n, word))
 	}

@@ -87,12 +87,12 @@ func TestReasons(t *testing.T) {
 	}
 }
 
-// The check at the end of an update asks gates, too: their lines differ only in the first word.
-func TestTheCheckAtTheEndReadsLikeAGate(t *testing.T) {
+// The check at the end of an update asks gates, too, and may have to wait for them.
+func TestTheCheckAtTheEndSaysWhatIsMissing(t *testing.T) {
 	r := NewReader(Up)
 	for text, want := range map[string]string{
-		"verify: G2 cluster formed: waiting 100ms of 5m0s: 2/3 nodes: b is stopped": "verify G2 cluster formed  2/3 nodes: b is stopped",
-		"verify: G2 cluster formed: 3/3 nodes running (100ms)":                      "verify G2 cluster formed  holds: 3/3 nodes running (100ms)",
+		"verify: G2 cluster formed: waiting 100ms of 5m0s: 2/3 nodes: b is stopped": "verify: G2 cluster formed: not yet: 2/3 nodes: b is stopped",
+		"verify: G2 cluster formed: 3/3 nodes running (100ms)":                      "verify: G2 cluster formed: 3/3 nodes running (100ms)",
 		"verify: nothing of ours": "verify: nothing of ours",
 	} {
 		got := r.Read(apitype.EngineEvent{DiagnosticEvent: &apitype.DiagnosticEvent{Message: text + "\n", Severity: "info"}})

@@ -190,12 +190,8 @@ func (r *Reader) diagnostic(d *apitype.DiagnosticEvent) []Event {
 			ev.Status = Done
 		}
 	}
-	if m := verifyLine.FindStringSubmatch(text); m != nil && ev.Severity == "info" {
-		said := waiting.ReplaceAllString(m[2], "")
-		if said == m[2] {
-			said = "holds: " + said
-		}
-		ev.Message = "verify " + m[1] + "  " + said
+	if m := verifyLine.FindStringSubmatch(text); m != nil && ev.Severity == "info" && waiting.MatchString(m[2]) {
+		ev.Message = "verify: " + m[1] + ": not yet: " + waiting.ReplaceAllString(m[2], "")
 	}
 	return []Event{r.at(ev)}
 }
@@ -256,8 +252,9 @@ func verb(op apitype.OpType) string {
 		return "refresh"
 	case apitype.OpImport, apitype.OpImportReplacement:
 		return "import"
+	default:
+		return ""
 	}
-	return ""
 }
 
 func internal(typ string) bool {
