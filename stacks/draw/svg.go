@@ -9,15 +9,17 @@ import (
 	"strings"
 )
 
-// Sizes of the picture, in pixels. The wider columns leave room for a gate.
+// Sizes of the picture, in pixels. It is narrow enough to be read in a page: a row per rank, from top to bottom.
 const (
-	boxWidth   = 168
+	boxWidth   = 160
 	lineHeight = 17
-	columnGap  = 62
-	rowGap     = 26
+	columnGap  = 22
+	rowGap     = 36
 	margin     = 24
 	titleSpace = 46
-	gateWidth  = 112
+	gateWidth  = 124
+	gateHeight = 24
+	gateGap    = 14 // between a gate and the box behind it
 )
 
 type place struct{ x, y, height int }
@@ -37,10 +39,10 @@ func contents(counts map[string]int) []string {
 // Picture writes the boxes of the lab stack, with the gate that stands behind
 // everything.
 func Picture(w io.Writer, boxes []Box) error {
-	return SVG(w, "One update: each box waits for those on its left, and for the gate before it (3 nodes)", boxes, "G5 round trip")
+	return SVG(w, "One update of the lab stack (3 nodes): a box waits for those above it and for the gate before it", boxes, "G5 round trip")
 }
 
-// SVG writes the boxes from left to right in the order in which an update makes
+// SVG writes the boxes from top to bottom in the order in which an update makes
 // them. Last is the gate behind everything, checked at the end of every update.
 func SVG(w io.Writer, title string, boxes []Box, last string) error {
 	places, width, height := layout(boxes)
@@ -59,48 +61,43 @@ func SVG(w io.Writer, title string, boxes []Box, last string) error {
 	for _, box := range boxes {
 		writeBox(&b, box, places[box.Name])
 	}
-	end := boxes[len(boxes)-1]
-	p := places[end.Name]
-	y := p.y + p.height + 30
-	fmt.Fprintf(&b, `<path d="M%d %dV%d" stroke="#5b6472" fill="none" marker-end="url(#arrow)"/>`+"\n", p.x+boxWidth/2, p.y+p.height, y)
-	writeGate(&b, last, p.x+(boxWidth-gateWidth)/2, y)
+	p := places[boxes[len(boxes)-1].Name]
+	middle, bottom := p.x+boxWidth/2, p.y+p.height
+	fmt.Fprintf(&b, `<path d="M%d %dV%d" stroke="#5b6472" fill="none" marker-end="url(#arrow)"/>`+"\n", middle, bottom, bottom+gateGap)
+	writeGate(&b, last, middle-gateWidth/2, bottom+gateGap)
 	b.WriteString("</svg>\n")
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// layout puts each rank into a column, centred.
+// layout puts each rank into a row, centred.
 func layout(boxes []Box) (places map[string]place, width, height int) {
-	columns := map[int][]Box{}
+	rows := map[int][]Box{}
 	ranks := 0
 	for _, box := range boxes {
-		columns[box.Rank] = append(columns[box.Rank], box)
+		rows[box.Rank] = append(rows[box.Rank], box)
 		ranks = max(ranks, box.Rank+1)
 	}
-	tall := func(column []Box) int {
-		total := -rowGap
-		for _, box := range column {
-			total += boxHeight(box) + rowGap
-		}
-		return total
-	}
-	for _, column := range columns {
-		height = max(height, tall(column))
+	wide := func(row []Box) int { return len(row)*(boxWidth+columnGap) - columnGap }
+	for _, row := range rows {
+		width = max(width, wide(row))
 	}
 	places = map[string]place{}
-	x := margin
+	y := titleSpace
 	for r := range ranks {
-		if slices.ContainsFunc(columns[r], func(b Box) bool { return b.Gate != "" }) {
-			x += gateWidth
-		}
-		y := titleSpace + (height-tall(columns[r]))/2
-		for _, box := range columns[r] {
+		tall := 0
+		x := margin + (width-wide(rows[r]))/2
+		for _, box := range rows[r] {
+			if box.Gate != "" {
+				y += gateHeight + gateGap
+			}
 			places[box.Name] = place{x, y, boxHeight(box)}
-			y += boxHeight(box) + rowGap
+			tall = max(tall, boxHeight(box))
+			x += boxWidth + columnGap
 		}
-		x += boxWidth + columnGap
+		y += tall + rowGap
 	}
-	return places, x - columnGap + margin, height + titleSpace + margin + 60
+	return places, width + 2*margin, y - rowGap + gateGap + gateHeight + margin
 }
 
 func boxHeight(b Box) int { return 34 + lineHeight*len(b.Contents) }
@@ -112,27 +109,27 @@ func writeBox(b *strings.Builder, box Box, p place) {
 		fmt.Fprintf(b, `<text x="%d" y="%d" fill="#46505f">%s</text>`+"\n", p.x+12, p.y+39+i*lineHeight, html.EscapeString(line))
 	}
 	if box.Gate != "" {
-		writeGate(b, box.Gate, p.x-gateWidth-14, p.y+p.height/2-12)
+		writeGate(b, box.Gate, p.x+(boxWidth-gateWidth)/2, p.y-gateGap-gateHeight)
 	}
 }
 
 func writeGate(b *strings.Builder, name string, x, y int) {
-	fmt.Fprintf(b, `<rect x="%d" y="%d" width="%d" height="24" rx="12" fill="#fff3d6" stroke="#c98a00"/>`+"\n", x, y, gateWidth)
+	fmt.Fprintf(b, `<rect x="%d" y="%d" width="%d" height="%d" rx="12" fill="#fff3d6" stroke="#c98a00"/>`+"\n", x, y, gateWidth, gateHeight)
 	fmt.Fprintf(b, `<text x="%d" y="%d" font-size="11" text-anchor="middle" fill="#6b4a00">%s</text>`+"\n", x+gateWidth/2, y+16, html.EscapeString(name))
 }
 
-// writeArrow draws from the right side of one box to the left side of another,
-// or to the gate before it.
+// writeArrow draws from the bottom of one box to the top of another, or of the
+// gate before it.
 func writeArrow(b *strings.Builder, from, to place, gate bool) {
-	x1, y1 := from.x+boxWidth, from.y+from.height/2
-	x2, y2 := to.x, to.y+to.height/2
+	x1, y1 := from.x+boxWidth/2, from.y+from.height
+	x2, y2 := to.x+boxWidth/2, to.y
 	if gate {
-		x2 -= gateWidth + 14
-		fmt.Fprintf(b, `<path d="M%d %dH%d" stroke="#5b6472" fill="none" marker-end="url(#arrow)"/>`+"\n", to.x-14, y2, to.x)
+		y2 -= gateHeight + gateGap
+		fmt.Fprintf(b, `<path d="M%d %dV%d" stroke="#5b6472" fill="none" marker-end="url(#arrow)"/>`+"\n", x2, to.y-gateGap, to.y)
 	}
 	// Straight past whatever lies between, the bend just before the end.
-	turn := max(x1, x2-columnGap)
-	middle := (turn + x2) / 2
-	fmt.Fprintf(b, `<path d="M%d %dH%dC%d %d %d %d %d %d" stroke="#5b6472" fill="none" marker-end="url(#arrow)"/>`+"\n",
-		x1, y1, turn, middle, y1, middle, y2, x2, y2)
+	turn := max(y1, y2-rowGap)
+	middle := (turn + y2) / 2
+	fmt.Fprintf(b, `<path d="M%d %dV%dC%d %d %d %d %d %d" stroke="#5b6472" fill="none" marker-end="url(#arrow)"/>`+"\n",
+		x1, y1, turn, x1, middle, x2, middle, x2, y2)
 }
