@@ -16,10 +16,10 @@ type Box struct {
 	Gate string
 	// After are the boxes it waits for, without those it waits for anyway.
 	After []string
-	// Rank is its column: the number of boxes on the longest way to it; one that
+	// Rank is its row: the number of boxes on the longest way to it; one that
 	// waits for nothing stands just before the first that waits for it.
 	Rank int
-	// Span is the number of columns that its longest arrow crosses.
+	// Span is the number of rows that its longest arrow crosses.
 	Span int
 }
 
@@ -83,7 +83,7 @@ func Boxes(r *recorder.Recording) []Box {
 		if a.Rank != b.Rank {
 			return a.Rank - b.Rank
 		}
-		// Long arrows leave at the top, above what they pass.
+		// Long arrows leave at the left, beside what they pass.
 		if a.Span != b.Span {
 			return b.Span - a.Span
 		}
