@@ -79,7 +79,7 @@ func Daemon(ctx context.Context, o Options) (err error) {
 		}
 		return st
 	}
-	closeControl, err := serveControl(o.Dir, status, stop)
+	closeControl, err := serveControl(ctx, o.Dir, status, stop)
 	if err != nil {
 		return err
 	}
@@ -91,13 +91,13 @@ func Daemon(ctx context.Context, o Options) (err error) {
 }
 
 // serveControl answers on the control socket. Its being there means that the lab is up.
-func serveControl(dir string, status func() Status, stop func()) (func() error, error) {
+func serveControl(ctx context.Context, dir string, status func() Status, stop func()) (func() error, error) {
 	path := filepath.Join(dir, controlSocket)
 	// A socket of a killed daemon; the machine's lock says that none other lives.
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("opening the lab's control socket: %w", err)
 	}
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), "unix", path)
+	l, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("opening the lab's control socket: %w", err)
 	}

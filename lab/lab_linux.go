@@ -41,7 +41,7 @@ func Up(ctx context.Context, o Options) error {
 	if err := o.save(); err != nil {
 		return err
 	}
-	if _, err := secrets(o.Dir, ServerName); err != nil {
+	if _, err := secrets(o.Dir); err != nil {
 		return err
 	}
 	if _, err := passphrase(o.Dir); err != nil {
@@ -131,7 +131,7 @@ func Down(ctx context.Context, o Options) error {
 func endDaemon(ctx context.Context, dir string) error {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(dir, controlSocket))
 	if err != nil {
-		return nil //nolint:nilerr // nobody listens: there is no daemon, or it is still building and Down takes its lock
+		return nil // nobody listens: there is no daemon, or it is still building and Down takes its lock
 	}
 	defer conn.Close()
 	raw, err := conn.(*net.UnixConn).SyscallConn()
@@ -256,5 +256,5 @@ func Env(ctx context.Context, o Options) (map[string]string, error) {
 
 // Secrets are the secret settings of the lab's stack, by path.
 func Secrets(o Options) (map[string]string, error) {
-	return secrets(o.withDefaults().Dir, ServerName)
+	return secrets(o.withDefaults().Dir)
 }

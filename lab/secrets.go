@@ -27,12 +27,12 @@ const secretsFile = "secrets.json"
 
 // Secrets returns the secret settings of the lab's stack by their path, such as
 // "emqx-oci:secrets.erlangCookie". They are drawn at the first call, together with
-// a certificate authority of the lab's own for serverName, and kept in dir.
-func secrets(dir, serverName string) (map[string]string, error) {
+// a certificate authority of the lab's own for ServerName, and kept in dir.
+func secrets(dir string) (map[string]string, error) {
 	path := filepath.Join(dir, secretsFile)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return drawSecrets(dir, serverName)
+		return drawSecrets(dir)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the lab's secrets: %w", err)
@@ -44,8 +44,8 @@ func secrets(dir, serverName string) (map[string]string, error) {
 	return s, nil
 }
 
-func drawSecrets(dir, serverName string) (map[string]string, error) {
-	ca, cert, key, err := certificates(serverName, time.Now())
+func drawSecrets(dir string) (map[string]string, error) {
+	ca, cert, key, err := certificates(ServerName, time.Now())
 	if err != nil {
 		return nil, fmt.Errorf("making the lab's certificates: %w", err)
 	}

@@ -14,9 +14,9 @@ import (
 
 func TestSecretsAreDrawnOnceAndPrivate(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "lab")
-	first, err := secrets(dir, "mqtt.lab.test")
+	first, err := secrets(dir)
 	assert.NilError(t, err)
-	second, err := secrets(dir, "mqtt.lab.test")
+	second, err := secrets(dir)
 	assert.NilError(t, err)
 	assert.DeepEqual(t, first, second)
 
@@ -31,7 +31,7 @@ func TestSecretsAreDrawnOnceAndPrivate(t *testing.T) {
 		seen[value] = path
 	}
 	assert.Assert(t, cmp.Regexp("^[A-Za-z][A-Za-z0-9]{19,}$", first["emqx-oci:secrets.erlangCookie"]))
-	other, err := secrets(t.TempDir(), "mqtt.lab.test")
+	other, err := secrets(t.TempDir())
 	assert.NilError(t, err)
 	for path, value := range other {
 		assert.Assert(t, value != first[path], "%s is the same in two labs", path)
@@ -42,7 +42,7 @@ func TestDamagedSecretsAreAnErrorAndStay(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, secretsFile)
 	assert.NilError(t, os.WriteFile(path, []byte("{"), 0o600))
-	_, err := secrets(dir, "mqtt.lab.test")
+	_, err := secrets(dir)
 	assert.ErrorContains(t, err, "lab down")
 	text, err := os.ReadFile(path)
 	assert.NilError(t, err)

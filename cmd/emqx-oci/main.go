@@ -19,7 +19,7 @@ func main() {
 	signals := make(chan os.Signal, 8)
 	// With SIGPIPE asked for, a reader that leaves (| head) cancels cleanly instead of ending the program mid-update.
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
-	in, out := int(os.Stdin.Fd()), int(os.Stdout.Fd()) //nolint:gosec // file descriptors are small
+	in, out := int(os.Stdin.Fd()), int(os.Stdout.Fd())
 	dir, _ := os.Getwd()
 	self, _ := os.Executable()
 	os.Exit(cli.Run(cli.Options{

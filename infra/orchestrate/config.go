@@ -106,7 +106,7 @@ func badName(stack string) error {
 
 // files reads the project's stack file, adds the extra configuration, and puts both into the stage. The project's own
 // files are only read.
-func (r *Runner) files() (*Config, error) {
+func (r *Runner) files(ctx context.Context) (*Config, error) {
 	projectFile := filepath.Join(r.opts.ProjectDir, "Pulumi.yaml")
 	projectText, err := os.ReadFile(projectFile)
 	if errors.Is(err, os.ErrNotExist) {
@@ -138,7 +138,7 @@ func (r *Runner) files() (*Config, error) {
 			stack.EncryptionSalt, stack.SecretsProvider, stack.EncryptedKey = before.EncryptionSalt, before.SecretsProvider, before.EncryptedKey
 		}
 	}
-	values, err := r.overlay(stack)
+	values, err := r.overlay(ctx, stack)
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +163,7 @@ func (r *Runner) files() (*Config, error) {
 }
 
 // overlay sets the extra values and returns the plain text of all.
-func (r *Runner) overlay(stack *workspace.ProjectStack) (map[string]string, error) {
+func (r *Runner) overlay(ctx context.Context, stack *workspace.ProjectStack) (map[string]string, error) {
 	for _, k := range slices.Sorted(maps.Keys(r.opts.ExtraConfig)) {
 		if err := set(stack.Config, k, config.NewValue(r.opts.ExtraConfig[k])); err != nil {
 			return nil, err
@@ -172,7 +172,7 @@ func (r *Runner) overlay(stack *workspace.ProjectStack) (map[string]string, erro
 	var crypter config.Crypter
 	if len(r.opts.ExtraSecrets) > 0 || stack.Config.HasSecureValue() {
 		var err error
-		if crypter, err = r.crypter(stack); err != nil {
+		if crypter, err = r.crypter(ctx, stack); err != nil {
 			return nil, err
 		}
 	}
@@ -187,7 +187,7 @@ func (r *Runner) overlay(stack *workspace.ProjectStack) (map[string]string, erro
 		return plain(stack.Config, config.NopDecrypter)
 	}
 	for _, k := range slices.Sorted(maps.Keys(r.opts.ExtraSecrets)) {
-		c, err := crypter.EncryptValue(context.Background(), r.opts.ExtraSecrets[k])
+		c, err := crypter.EncryptValue(ctx, r.opts.ExtraSecrets[k])
 		if err != nil {
 			return nil, fmt.Errorf("encrypting %s: %w", k, err)
 		}
@@ -224,7 +224,7 @@ func plain(m config.Map, d config.Decrypter) (map[string]string, error) {
 // crypter is the stack's own one for passphrase stacks (AES-256-GCM under a key derived from the passphrase and the
 // file's salt, as the engine does it), nil for all others. Done here because the engine takes new secrets only on its
 // command line, where every user of the machine can read them.
-func (r *Runner) crypter(stack *workspace.ProjectStack) (config.Crypter, error) {
+func (r *Runner) crypter(ctx context.Context, stack *workspace.ProjectStack) (config.Crypter, error) {
 	if stack.SecretsProvider != "" && stack.SecretsProvider != "passphrase" || stack.EncryptedKey != "" {
 		return nil, nil
 	}
@@ -232,7 +232,6 @@ func (r *Runner) crypter(stack *workspace.ProjectStack) (config.Crypter, error) 
 	if err != nil || !ok {
 		return nil, err
 	}
-	ctx := context.Background()
 	if stack.EncryptionSalt == "" {
 		if stack.Config.HasSecureValue() {
 			return nil, nil // encrypted by the backend's own service

@@ -113,7 +113,7 @@ type session struct {
 
 // open stages the files, checks the configuration, and finds the stack in the backend, or creates it there.
 func (r *Runner) open(ctx context.Context, create bool) (*session, error) {
-	files, err := r.files()
+	files, err := r.files(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ import (
 func fakePulumi(t *testing.T, script string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "pulumi")
-	assert.NilError(t, os.WriteFile(path, []byte("#!/bin/sh\ncase \"$*\" in version) echo v3.255.0; exit;; esac\n"+script), 0o755)) //nolint:gosec // a program
+	assert.NilError(t, os.WriteFile(path, []byte("#!/bin/sh\ncase \"$*\" in version) echo v3.255.0; exit;; esac\n"+script), 0o755))
 	return path
 }
 
@@ -61,7 +61,7 @@ func TestStagingLeavesTheProjectAloneAndEncryptsSecrets(t *testing.T) {
 	o.ExtraConfig = map[string]string{"emqx-oci:tls.certificate": "cert"}
 	before := sum(t, o.ProjectDir)
 	r := newRunner(t, o)
-	c, err := r.files()
+	c, err := r.files(t.Context())
 	assert.NilError(t, err)
 	assert.Equal(t, sum(t, o.ProjectDir), before)
 
@@ -89,7 +89,7 @@ func TestStagingLeavesTheProjectAloneAndEncryptsSecrets(t *testing.T) {
 	// The salt stays: with another one, the secrets in the state could not be compared with those in the configuration.
 	salt := staged[strings.Index(staged, "encryptionsalt"):]
 	salt, _, _ = strings.Cut(salt, "\n")
-	_, err = newRunner(t, o).files()
+	_, err = newRunner(t, o).files(t.Context())
 	assert.NilError(t, err)
 	b, err = os.ReadFile(name)
 	assert.NilError(t, err)
@@ -99,7 +99,7 @@ func TestStagingLeavesTheProjectAloneAndEncryptsSecrets(t *testing.T) {
 func TestPassphrase(t *testing.T) {
 	o := project(t, "config: {}\n")
 	o.ExtraSecrets = map[string]string{"emqx-oci:secrets.erlangCookie": "x"}
-	_, err := newRunner(t, o).files()
+	_, err := newRunner(t, o).files(t.Context())
 	assert.NilError(t, err)
 	staged, err := os.ReadFile(filepath.Join(o.StageDir, "lab", "Pulumi.lab.yaml"))
 	assert.NilError(t, err)
@@ -110,17 +110,17 @@ func TestPassphrase(t *testing.T) {
 	t.Setenv("PULUMI_CONFIG_PASSPHRASE", "")
 	assert.NilError(t, os.Unsetenv("PULUMI_CONFIG_PASSPHRASE"))
 	o.Env = map[string]string{"PULUMI_CONFIG_PASSPHRASE_FILE": file}
-	_, err = newRunner(t, o).files()
+	_, err = newRunner(t, o).files(t.Context())
 	var bad *ConfigError
 	assert.Assert(t, errors.As(err, &bad), "%v", err)
 	assert.ErrorContains(t, err, "is not the one they were written with")
 
 	o.Env = nil
-	_, err = newRunner(t, o).files()
+	_, err = newRunner(t, o).files(t.Context())
 	assert.ErrorContains(t, err, "there is no passphrase")
 	assert.NilError(t, os.WriteFile(file, []byte("a test\n"), 0o600))
 	o.Env = map[string]string{"PULUMI_CONFIG_PASSPHRASE_FILE": file}
-	_, err = newRunner(t, o).files()
+	_, err = newRunner(t, o).files(t.Context())
 	assert.NilError(t, err)
 }
 
@@ -144,7 +144,7 @@ func TestFaultsBeforeTheEngineStarts(t *testing.T) {
 		"no such command": {func(o *Options) { o.PulumiCommand = "/none" }, "using the pulumi command \"/none\": no such file", 1},
 		"old command": {func(o *Options) {
 			o.PulumiCommand = fakePulumi(t, "")
-			_ = os.WriteFile(o.PulumiCommand, []byte("#!/bin/sh\necho v3.100.0\n"), 0o755) //nolint:gosec // a program
+			_ = os.WriteFile(o.PulumiCommand, []byte("#!/bin/sh\necho v3.100.0\n"), 0o755)
 		}, "it is version 3.100.0, needed is 3.255.0 or a later 3.x; \"make tools\" builds it", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -290,7 +290,7 @@ func TestErrorsAreOneMessage(t *testing.T) {
 	assert.Error(t, one, "up failed: nomad:Job emqx: 2/3 nodes")
 	two := &FailedError{Operation: "up", Faults: []Fault{{Resource: "a b", Message: "x\ny"}, {Message: "z"}}}
 	assert.Error(t, two, "up failed:\n  a b: x\n  y\n  z")
-	api := errors.New("failed to select stack: exit status 1\ncode: 255\nstdout: \nstderr: warning: old\nerror: no route to the backend\n")
+	api := errors.New("failed to select stack: exit status 1\ncode: 255\nstdout: \nstderr: warning: old\nerror: no route to the backend\n") //nolint:revive // what the engine prints
 	assert.Error(t, newRunner(t, project(t, "config: {}\n")).plainError(t.Context(), "opening stack lab", api), "opening stack lab: no route to the backend")
 }
 

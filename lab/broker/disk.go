@@ -46,7 +46,7 @@ func openStore(dataDir string, n nodeName) (store, error) {
 
 // load reads a JSON file; false when there is none.
 func (s store) load(name string, v any) (bool, error) {
-	b, err := os.ReadFile(filepath.Join(s.dir, name)) //nolint:gosec // the node's own folder
+	b, err := os.ReadFile(filepath.Join(s.dir, name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}

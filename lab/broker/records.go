@@ -187,7 +187,7 @@ func (r *records) flushLocked() error {
 	if err := os.Rename(tmp, path); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // the node's own folder
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0o600)
 	r.file, r.lines = f, len(r.retained)
 	return err
 }

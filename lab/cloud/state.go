@@ -102,7 +102,7 @@ func newState() *state {
 }
 
 func loadState(path string) (*state, error) {
-	data, err := os.ReadFile(path) //nolint:gosec // the lab's own folder
+	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return newState(), nil
 	}
@@ -128,7 +128,7 @@ func (s *state) save(path string) (err error) {
 		return fmt.Errorf("writing the cloud's state: %w", err)
 	}
 	temp := path + ".new"
-	f, err := os.OpenFile(temp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600) //nolint:gosec // the lab's own folder
+	f, err := os.OpenFile(temp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("writing the cloud's state: %w", err)
 	}
@@ -154,7 +154,7 @@ func (s *state) save(path string) (err error) {
 var flush = (*os.File).Sync
 
 func syncDir(dir string) error {
-	d, err := os.Open(dir) //nolint:gosec // the lab's own folder
+	d, err := os.Open(dir)
 	if err != nil {
 		return err
 	}

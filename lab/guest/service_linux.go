@@ -326,10 +326,11 @@ func (m *manager) watch(s *service, u *Unit, pid int, ended <-chan syscall.WaitS
 func (m *manager) stop(s *service) error {
 	s.job.Lock()
 	defer s.job.Unlock()
-	return m.stopLocked(s)
+	m.stopLocked(s)
+	return nil
 }
 
-func (m *manager) stopLocked(s *service) error {
+func (m *manager) stopLocked(s *service) {
 	u := s.current()
 	s.mu.Lock()
 	s.stopping = true
@@ -343,13 +344,12 @@ func (m *manager) stopLocked(s *service) error {
 			s.state = "inactive"
 		}
 		s.mu.Unlock()
-		return nil
+		return
 	}
 	s.state = "deactivating"
 	s.mu.Unlock()
 	m.kill(s, u)
 	m.log("%s: stopped", u.Name)
-	return nil
 }
 
 func (m *manager) kill(s *service, u *Unit) {
@@ -412,9 +412,7 @@ func (m *manager) reloadService(s *service) error {
 func (m *manager) restartService(s *service) error {
 	s.job.Lock()
 	defer s.job.Unlock()
-	if err := m.stopLocked(s); err != nil {
-		return err
-	}
+	m.stopLocked(s)
 	return m.startLocked(s)
 }
 

@@ -51,7 +51,7 @@ func (t tree) program(target, source string) error {
 	if err != nil || !dynamic {
 		return err
 	}
-	out, err := exec.Command("ldd", real).Output()
+	out, err := exec.Command("ldd", real).Output() //nolint:noctx // it reads a few headers, and ends
 	if err != nil {
 		return fmt.Errorf("listing the libraries of %s: %w", real, err)
 	}

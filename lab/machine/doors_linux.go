@@ -64,7 +64,7 @@ func (m *Machine) openDoors(ctx context.Context) error {
 			go m.serveSOCKS(l)
 			continue
 		}
-		go m.serveDoor(l, targets[port])
+		go m.serveDoor(l, targets[port]) //nolint:contextcheck // it serves until the machine is closed
 	}
 	return nil
 }

@@ -116,7 +116,7 @@ func (m *Machine) launch(ctx context.Context, s cloud.InstanceSpec) error {
 	if err := m.plug(ctx, i.get(), fw, known); err != nil {
 		return err
 	}
-	if err := m.serveInstance(i); err != nil {
+	if err := m.serveInstance(ctx, i); err != nil {
 		return err
 	}
 	groups, err := makeCgroups(m.cfg.Name, short)
@@ -173,7 +173,7 @@ func (m *Machine) startPID1(ctx context.Context, i *instance, specFile string) e
 		return err
 	}
 	defer status.Close()
-	cmd := exec.Command(m.cfg.GuestBinary, "launch", specFile)
+	cmd := exec.Command(m.cfg.GuestBinary, "launch", specFile) //nolint:noctx // it outlives this call and this process
 	cmd.Stdout, cmd.Stderr = console, console
 	cmd.ExtraFiles = []*os.File{child}
 	cmd.Dir = "/"
@@ -280,7 +280,7 @@ func (m *Machine) clear(r record) error {
 
 // adopt reads the instances on disk. Dead ones are kept: whoever launched them
 // finds out by InstanceAlive.
-func (m *Machine) adopt() error {
+func (m *Machine) adopt(ctx context.Context) error {
 	files, err := filepath.Glob(m.path("instances", "*", "instance.json"))
 	if err != nil {
 		return err
@@ -302,7 +302,7 @@ func (m *Machine) adopt() error {
 		if known || !i.rec.Proc.alive() {
 			continue
 		}
-		if err := m.serveInstance(i); err != nil {
+		if err := m.serveInstance(ctx, i); err != nil {
 			return fmt.Errorf("adopting instance %s: %w", i.rec.Spec.Name, err)
 		}
 	}

@@ -42,7 +42,7 @@ func TestKilled(t *testing.T) {
 			assert.NilError(t, cmd.Start())
 			time.Sleep(after)
 			assert.NilError(t, cmd.Process.Kill())
-			cmd.Wait()
+			_ = cmd.Wait() // killed
 			m := newTestMachine(t, &handler{})
 			if after%time.Second == 0 || after > 2100*time.Millisecond {
 				assert.NilError(t, m.Up(t.Context()))

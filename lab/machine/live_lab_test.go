@@ -183,7 +183,7 @@ func testDoors(t *testing.T, m *Machine) {
 // reply serves "<name> <peer>" on a port of an instance.
 func reply(t *testing.T, m *Machine, n int, at netip.Addr, port int) {
 	t.Helper()
-	l, err := listenIn(m.ns(shortName(spec(n))), netip.AddrPortFrom(at, uint16(port)).String())
+	l, err := listenIn(t.Context(), m.ns(shortName(spec(n))), netip.AddrPortFrom(at, uint16(port)).String())
 	assert.NilError(t, err)
 	t.Cleanup(func() { l.Close() })
 	go func() {
@@ -195,7 +195,7 @@ func reply(t *testing.T, m *Machine, n int, at netip.Addr, port int) {
 			go func() {
 				defer c.Close()
 				fmt.Fprintf(c, "%s %s\n", spec(n).Name, c.RemoteAddr().(*net.TCPAddr).IP)
-				io.Copy(c, c)
+				_, _ = io.Copy(c, c)
 			}()
 		}
 	}()
@@ -210,7 +210,7 @@ func ask(m *Machine, short string, from net.Addr, to string) (string, error) {
 		return "", err
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Second))
 	buf := make([]byte, 100)
 	k, err := c.Read(buf)
 	return strings.TrimSpace(string(buf[:k])), err
@@ -306,7 +306,7 @@ func testBalancer(t *testing.T, m *Machine) {
 	long, err := dialIn(ctx, m.ns(nsInternet), nil, "tcp4", to)
 	assert.NilError(t, err)
 	defer long.Close()
-	long.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = long.SetDeadline(time.Now().Add(5 * time.Second))
 	buf := make([]byte, 100)
 	k, err := long.Read(buf)
 	assert.NilError(t, err)
@@ -345,7 +345,7 @@ func testBalancer(t *testing.T, m *Machine) {
 	c, err := net.Dial("tcp", testDoor+":1883")
 	assert.NilError(t, err)
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(2 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(2 * time.Second))
 	k, err = c.Read(buf)
 	assert.NilError(t, err)
 	assert.Assert(t, cmp.Contains(string(buf[:k]), "node-"))
@@ -359,14 +359,16 @@ func testBalancer(t *testing.T, m *Machine) {
 	assert.Assert(t, cmp.Contains(string(buf[:k]), "node-"))
 
 	// Health checks come from the balancer's private address.
-	l, err := listenIn(m.ns(shortName(spec(0))), spec(0).Address.String()+":8080")
+	l, err := listenIn(t.Context(), m.ns(shortName(spec(0))), spec(0).Address.String()+":8080")
 	assert.NilError(t, err)
 	defer l.Close()
 	var from string
-	go http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-		from = q.RemoteAddr
-		w.WriteHeader(http.StatusServiceUnavailable)
-	}))
+	go func() {
+		_ = http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+			from = q.RemoteAddr
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}))
+	}()
 	status, err := m.CheckHTTP(t.Context(), privateAddr, "http://"+spec(0).Address.String()+":8080/haproxy_health")
 	assert.NilError(t, err)
 	assert.Equal(t, status, 503)
@@ -381,7 +383,7 @@ func testIdleTimeout(t *testing.T, m *Machine) {
 	defer long.Close()
 	buf := make([]byte, 100)
 	echo := func() error {
-		long.SetDeadline(time.Now().Add(700 * time.Millisecond))
+		_ = long.SetDeadline(time.Now().Add(700 * time.Millisecond))
 		if _, err := long.Write([]byte("x")); err != nil {
 			return err
 		}

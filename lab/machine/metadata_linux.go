@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,11 +18,11 @@ import (
 
 // serveInstance opens what an instance reaches of the cloud: metadata and DNS on
 // the link-local address, and the socket of the oci command.
-func (m *Machine) serveInstance(i *instance) error {
+func (m *Machine) serveInstance(ctx context.Context, i *instance) error {
 	i.closeServers()
 	r := i.get()
 	ns := m.ns(r.Short)
-	l, err := listenIn(ns, netip.AddrPortFrom(metadataAddress, 80).String())
+	l, err := listenIn(ctx, ns, netip.AddrPortFrom(metadataAddress, 80).String())
 	if err != nil {
 		return fmt.Errorf("opening the metadata service: %w", err)
 	}
@@ -31,7 +32,7 @@ func (m *Machine) serveInstance(i *instance) error {
 		i.stop = append(i.stop, stop...)
 		i.mu.Unlock()
 	}()
-	stopDNS, err := m.serveDNS(ns, metadataAddress)
+	stopDNS, err := m.serveDNS(ctx, ns, metadataAddress)
 	if err != nil {
 		return err
 	}
@@ -73,7 +74,7 @@ func (m *Machine) metadata(id string) http.Handler {
 			return
 		}
 		w.Header().Set("Content-Type", contentType)
-		_, _ = w.Write(body) // the instance may have gone
+		_, _ = w.Write(body) //nolint:gosec // no browser asks; the instance may have gone
 	})
 }
 

@@ -116,19 +116,19 @@ func dialIn(ctx context.Context, ns string, from net.Addr, network, address stri
 	return conn, err
 }
 
-func listenIn(ns, address string) (l net.Listener, err error) {
+func listenIn(ctx context.Context, ns, address string) (l net.Listener, err error) {
 	err = inNetNS(ns, func() error {
 		var lerr error
-		l, lerr = (&net.ListenConfig{}).Listen(context.Background(), "tcp4", address)
+		l, lerr = (&net.ListenConfig{}).Listen(ctx, "tcp4", address)
 		return lerr
 	})
 	return l, err
 }
 
-func listenPacketIn(ns, address string) (c net.PacketConn, err error) {
+func listenPacketIn(ctx context.Context, ns, address string) (c net.PacketConn, err error) {
 	err = inNetNS(ns, func() error {
 		var lerr error
-		c, lerr = (&net.ListenConfig{}).ListenPacket(context.Background(), "udp4", address)
+		c, lerr = (&net.ListenConfig{}).ListenPacket(ctx, "udp4", address)
 		return lerr
 	})
 	return c, err

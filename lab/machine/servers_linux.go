@@ -93,7 +93,7 @@ func (m *Machine) startServer(s server) error {
 		return fmt.Errorf("starting the %s server: %w", s.name, err)
 	}
 	defer log.Close()
-	cmd := exec.Command(s.argv[0], s.argv[1:]...)
+	cmd := exec.Command(s.argv[0], s.argv[1:]...) //nolint:noctx // it outlives this call and this process
 	cmd.Stdout, cmd.Stderr, cmd.Dir = log, log, "/"
 	// Not this process's: AWS_CA_BUNDLE makes a Nomad agent die at start.
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=" + m.path("servers")}
@@ -109,7 +109,7 @@ func (m *Machine) awaitLeader(ctx context.Context, s server) error {
 	client := m.httpIn(nsServers)
 	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
 	defer cancel()
-	last := "no answer"
+	var last string
 	for {
 		body, err := get(ctx, client, s.leader)
 		switch {

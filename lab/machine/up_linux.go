@@ -53,7 +53,7 @@ func (m *Machine) up(ctx context.Context) error {
 		return err
 	}
 	for _, p := range []netip.Prefix{internetNet, foreignNet, serverNet} {
-		stop, err := m.serveDNS(m.ns(nsGateway), gatewayOf(p))
+		stop, err := m.serveDNS(ctx, m.ns(nsGateway), gatewayOf(p))
 		if err != nil {
 			return err
 		}
@@ -65,7 +65,7 @@ func (m *Machine) up(ctx context.Context) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	return m.adopt()
+	return m.adopt(ctx)
 }
 
 func (m *Machine) ensureImages(ctx context.Context) error {

@@ -141,13 +141,13 @@ func (m *Machine) SetZone(_ context.Context, records []cloud.Record) error {
 }
 
 // serveDNS answers on one address of a namespace.
-func (m *Machine) serveDNS(ns string, at netip.Addr) (stop func(), err error) {
+func (m *Machine) serveDNS(ctx context.Context, ns string, at netip.Addr) (stop func(), err error) {
 	address := netip.AddrPortFrom(at, 53).String()
-	udp, err := listenPacketIn(ns, address)
+	udp, err := listenPacketIn(ctx, ns, address)
 	if err != nil {
 		return nil, fmt.Errorf("opening the DNS server: %w", err)
 	}
-	tcp, err := listenIn(ns, address)
+	tcp, err := listenIn(ctx, ns, address)
 	if err != nil {
 		udp.Close()
 		return nil, fmt.Errorf("opening the DNS server: %w", err)

@@ -20,7 +20,7 @@ import (
 
 // Token is the one resource type that the cloud knows. Inputs: "name" (string, required), "text" (string),
 // "size" (number), "zone" (string; a change replaces).
-const Token = "sim:index:Thing"
+const Token = "sim:index:Thing" //nolint:gosec // a type token, no secret
 
 // Cloud holds what exists. The zero value is not usable: see Start.
 type Cloud struct {
@@ -40,7 +40,7 @@ type Cloud struct {
 
 // Start serves the provider on loopback until stop is called.
 func Start() (c *Cloud, stop func(), err error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, nil, fmt.Errorf("listening for the engine: %w", err)
 	}
@@ -178,34 +178,42 @@ func (c *Cloud) done(verb, name string) { c.calls = append(c.calls, verb+" "+nam
 
 // The methods below are the provider protocol, as far as one plain resource needs it.
 
+// GetPluginInfo names a version.
 func (c *Cloud) GetPluginInfo(context.Context, *emptypb.Empty) (*pulumirpc.PluginInfo, error) {
 	return &pulumirpc.PluginInfo{Version: "1.0.0"}, nil
 }
 
+// Attach has nothing to attach to.
 func (c *Cloud) Attach(context.Context, *pulumirpc.PluginAttach) (*emptypb.Empty, error) {
 	return &emptypb.Empty{}, nil
 }
 
+// Cancel has nothing to end: the context of a call does.
 func (c *Cloud) Cancel(context.Context, *emptypb.Empty) (*emptypb.Empty, error) {
 	return &emptypb.Empty{}, nil
 }
 
+// GetSchema is the least that the engine takes.
 func (c *Cloud) GetSchema(context.Context, *pulumirpc.GetSchemaRequest) (*pulumirpc.GetSchemaResponse, error) {
 	return &pulumirpc.GetSchemaResponse{Schema: `{"name":"sim","version":"1.0.0"}`}, nil
 }
 
+// CheckConfig takes every configuration.
 func (c *Cloud) CheckConfig(_ context.Context, r *pulumirpc.CheckRequest) (*pulumirpc.CheckResponse, error) {
 	return &pulumirpc.CheckResponse{Inputs: r.GetNews()}, nil
 }
 
+// DiffConfig sees no change.
 func (c *Cloud) DiffConfig(context.Context, *pulumirpc.DiffRequest) (*pulumirpc.DiffResponse, error) {
 	return &pulumirpc.DiffResponse{}, nil
 }
 
+// Configure lets previews ask, too.
 func (c *Cloud) Configure(context.Context, *pulumirpc.ConfigureRequest) (*pulumirpc.ConfigureResponse, error) {
 	return &pulumirpc.ConfigureResponse{AcceptSecrets: false, SupportsPreview: true}, nil
 }
 
+// Check wants a name.
 func (c *Cloud) Check(_ context.Context, r *pulumirpc.CheckRequest) (*pulumirpc.CheckResponse, error) {
 	res := &pulumirpc.CheckResponse{Inputs: r.GetNews()}
 	if r.GetNews().GetFields()["name"].GetStringValue() == "" {
@@ -214,6 +222,7 @@ func (c *Cloud) Check(_ context.Context, r *pulumirpc.CheckRequest) (*pulumirpc.
 	return res, nil
 }
 
+// Diff replaces for another zone, and updates for the rest.
 func (c *Cloud) Diff(_ context.Context, r *pulumirpc.DiffRequest) (*pulumirpc.DiffResponse, error) {
 	olds, news := decode(r.GetOlds()), decode(r.GetNews())
 	res := &pulumirpc.DiffResponse{
@@ -236,6 +245,7 @@ func (c *Cloud) Diff(_ context.Context, r *pulumirpc.DiffRequest) (*pulumirpc.Di
 	return res, nil
 }
 
+// Create makes an object.
 func (c *Cloud) Create(ctx context.Context, r *pulumirpc.CreateRequest) (*pulumirpc.CreateResponse, error) {
 	if r.GetPreview() {
 		return &pulumirpc.CreateResponse{Properties: r.GetProperties()}, nil
@@ -254,6 +264,7 @@ func (c *Cloud) Create(ctx context.Context, r *pulumirpc.CreateRequest) (*pulumi
 	return &pulumirpc.CreateResponse{Id: id, Properties: encode(props)}, nil
 }
 
+// Read looks an object up; one that is gone has no id.
 func (c *Cloud) Read(_ context.Context, r *pulumirpc.ReadRequest) (*pulumirpc.ReadResponse, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -264,6 +275,7 @@ func (c *Cloud) Read(_ context.Context, r *pulumirpc.ReadRequest) (*pulumirpc.Re
 	return &pulumirpc.ReadResponse{Id: r.GetId(), Properties: encode(props), Inputs: encode(props)}, nil
 }
 
+// Update writes an object over.
 func (c *Cloud) Update(ctx context.Context, r *pulumirpc.UpdateRequest) (*pulumirpc.UpdateResponse, error) {
 	if r.GetPreview() {
 		return &pulumirpc.UpdateResponse{Properties: r.GetNews()}, nil
@@ -280,6 +292,7 @@ func (c *Cloud) Update(ctx context.Context, r *pulumirpc.UpdateRequest) (*pulumi
 	return &pulumirpc.UpdateResponse{Properties: encode(props)}, nil
 }
 
+// Delete removes an object.
 func (c *Cloud) Delete(ctx context.Context, r *pulumirpc.DeleteRequest) (*emptypb.Empty, error) {
 	name, _ := decode(r.GetProperties())["name"].(string)
 	if err := c.begin(ctx, "delete", name); err != nil {

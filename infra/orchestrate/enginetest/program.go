@@ -113,10 +113,11 @@ func fileGate(t ThingSpec) gates.Gate {
 		ID: "G1", Title: "file ready", Timeout: time.Duration(timeout) * time.Second, Interval: 100 * time.Millisecond,
 		Next: "look at the folder",
 		Check: func(context.Context) (gates.Status, error) {
+			s := gates.Status{Holds: true, Seen: "1/1 files"}
 			if _, err := os.Stat(t.Gate); err != nil {
-				return gates.Status{Seen: "0/1 files: " + t.Gate[strings.LastIndex(t.Gate, "/")+1:] + " is missing"}, nil
+				s = gates.Status{Seen: "0/1 files: " + t.Gate[strings.LastIndex(t.Gate, "/")+1:] + " is missing"}
 			}
-			return gates.Status{Holds: true, Seen: "1/1 files"}, nil
+			return s, nil
 		},
 	}
 }

@@ -330,7 +330,7 @@ func TestWhatADeadEngineNeverHeardOfIsTakenBack(t *testing.T) {
 		Name: "test", Schema: table.MustParse(rows), Open: func(rpc.Props) (rpc.Client, error) { return f, nil },
 	})
 	assert.NilError(t, err)
-	defer s.Close() //nolint:errcheck // the test is about something else
+	defer s.Close()
 	conn, err := grpc.NewClient(fmt.Sprintf("127.0.0.1:%d", s.Port()), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	assert.NilError(t, err)
 	c := pulumirpc.NewResourceProviderClient(conn)
