@@ -203,32 +203,3 @@ func TestReaderThatLeavesCancelsTheRun(t *testing.T) {
 	assert.Equal(t, exit, 0, errs)
 	assert.DeepEqual(t, w.cloud.Names(), []string{"a", "b"})
 }
-
-func TestWorldToPlayIn(t *testing.T) {
-	if os.Getenv("CLI_TEST_WORLD_KEEP") == "" {
-		return
-	}
-	w := newWorld(t)
-	s := enginetest.Spec{}
-	for _, n := range strings.Fields("volume-0 volume-1 volume-2 pool-0 pool-1 pool-2 job-emqx job-haproxy listener record") {
-		w.cloud.Delay(n, 1500*time.Millisecond)
-		th := enginetest.ThingSpec{Name: n, Text: "one\ntwo\nthree\n" + n + "\n"}
-		switch {
-		case strings.HasPrefix(n, "pool"):
-			th.After = []string{"volume-" + n[5:]}
-			w.cloud.Delay(n, 4*time.Second)
-		case strings.HasPrefix(n, "job-emqx"):
-			th.After, th.Gate = []string{"pool-0", "pool-1", "pool-2"}, filepath.Join(w.dir, "gate")
-		case n == "job-haproxy":
-			th.After = []string{"job-emqx"}
-		case n == "listener":
-			th.After = []string{"job-haproxy"}
-		case n == "record":
-			th.After = []string{"listener"}
-		}
-		s.Things = append(s.Things, th)
-	}
-	w.set(t, s)
-	os.WriteFile("/tmp/demo.env", []byte("export "+worldVar+"="+w.dir+" EMQX_OCI_STAGE_DIR="+w.dir+"/stage; alias emqx-oci="+os.Args[0]+"\n"), 0o600)
-	time.Sleep(20 * time.Minute)
-}
