@@ -61,7 +61,7 @@ type Network struct {
 
 // Nodes are the cluster's instances.
 type Nodes struct {
-	// Count is 1 to 32; default 3. HAProxy has slots for 32 brokers.
+	// Count is 1 to 100; default 3. HAProxy has slots for 100 brokers.
 	Count int `cfg:"count"`
 	// Shape of the instances; default VM.Standard.E5.Flex.
 	Shape string `cfg:"shape"`
