@@ -30,7 +30,11 @@ func (v *Plain) Begin(op Operation, stack string) {
 }
 
 // Note is part of View.
-func (v *Plain) Note(text string) { v.line(v.now().Sub(v.start).Seconds(), "note  %s", text) }
+func (v *Plain) Note(text string) { v.line(v.elapsed(), "note  %s", text) }
+
+// elapsed is the time since the beginning, for every line alike: the engine's own events count from its start, which
+// comes about a second later.
+func (v *Plain) elapsed() float64 { return v.now().Sub(v.start).Seconds() }
 
 // Events is part of View.
 func (v *Plain) Events(events []Event) {
@@ -49,7 +53,7 @@ func (v *Plain) event(e Event) {
 		if e.Op == "refresh" && e.Status != Failed {
 			return // what it found is told by the plan events
 		}
-		v.line(e.Elapsed, "%s", strings.TrimRight(doing(e), " "))
+		v.line(v.elapsed(), "%s", strings.TrimRight(doing(e), " "))
 	case KindGate:
 		if v.gates[e.Gate] == e.Message+string(e.Status) {
 			return
@@ -59,12 +63,12 @@ func (v *Plain) event(e Event) {
 		if e.Status == Done {
 			state = "holds: "
 		}
-		v.line(e.Elapsed, "gate %s  %s%s", e.Gate, state, e.Message)
+		v.line(v.elapsed(), "gate %s  %s%s", e.Gate, state, e.Message)
 	case KindMessage:
 		if e.Ephemeral || e.Severity == "error" {
 			return // errors come together at the end
 		}
-		v.line(e.Elapsed, "%s", message(e))
+		v.line(v.elapsed(), "%s", message(e))
 	}
 }
 
