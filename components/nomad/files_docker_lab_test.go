@@ -17,6 +17,8 @@ import (
 	"github.com/hashicorp/nomad/api"
 	"gotest.tools/v3/assert"
 	"gotest.tools/v3/assert/cmp"
+
+	"github.com/emqx-oci/emqx-oci/internal/agenttest"
 )
 
 // probe is the program of both images: it says what it finds, passes its health
@@ -57,7 +59,7 @@ func probeImage(t *testing.T) []byte {
 	t.Helper()
 	dir := t.TempDir()
 	assert.NilError(t, os.WriteFile(filepath.Join(dir, "main.go"), []byte(probe), 0o600))
-	cmd := exec.Command(tool(t, "go"), "build", "-o", filepath.Join(dir, "probe"), filepath.Join(dir, "main.go"))
+	cmd := exec.Command(agenttest.Tool(t, "go"), "build", "-o", filepath.Join(dir, "probe"), filepath.Join(dir, "main.go"))
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	out, err := cmd.CombinedOutput()
 	assert.NilError(t, err, string(out))
@@ -136,11 +138,11 @@ func TestJobsInDocker(t *testing.T) {
 // talks to it.
 func startDocker(t *testing.T) string {
 	t.Helper()
-	command := tool(t, "docker")
+	command := agenttest.Tool(t, "docker")
 	dir := os.Getenv(namespaceDir)
 	socket := "unix://" + dir + "/docker.sock"
 	t.Setenv("DOCKER_HOST", socket)
-	agent(t, "dockerd", "--host", socket, "--data-root", dir+"/docker", "--exec-root", dir+"/exec", "--pidfile", dir+"/pid",
+	agenttest.StartBeside(t, "dockerd", "--host", socket, "--data-root", dir+"/docker", "--exec-root", dir+"/exec", "--pidfile", dir+"/pid",
 		"--bridge=none", "--iptables=false", "--ip6tables=false", "--storage-driver=vfs", "--log-level=error")
 	eventually(t, "Docker", 60*time.Second, func() error {
 		out, err := exec.Command(command, "info").CombinedOutput()

@@ -12,6 +12,8 @@ import (
 
 	"gotest.tools/v3/assert"
 	"gotest.tools/v3/assert/cmp"
+
+	"github.com/emqx-oci/emqx-oci/internal/agenttest"
 )
 
 type item struct{ Value string }
@@ -53,7 +55,7 @@ func checkHAProxy(t *testing.T, config string) (string, error) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "haproxy.cfg")
 	assert.NilError(t, os.WriteFile(path, []byte(config), 0o600))
-	out, err := exec.Command(tool(t, "haproxy"), "-c", "-f", path).CombinedOutput()
+	out, err := exec.Command(agenttest.Tool(t, "haproxy"), "-c", "-f", path).CombinedOutput()
 	return string(out), err
 }
 

@@ -18,7 +18,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -27,6 +26,8 @@ import (
 	"github.com/pires/go-proxyproto"
 	"gotest.tools/v3/assert"
 	"gotest.tools/v3/assert/cmp"
+
+	"github.com/emqx-oci/emqx-oci/internal/agenttest"
 )
 
 // The tests here run the jobs in a real Nomad beside a real Consul, in a network
@@ -91,37 +92,6 @@ func eventually(t *testing.T, what string, limit time.Duration, ask func() error
 	t.Fatalf("%s: not within %s: %v", what, limit, err)
 }
 
-// agent starts a program that runs until the test ends, and shows its output if
-// the test failed.
-func agent(t *testing.T, name string, args ...string) {
-	t.Helper()
-	log, err := os.Create(filepath.Join(t.TempDir(), name+".log"))
-	assert.NilError(t, err)
-	cmd := exec.Command(tool(t, name), args...)
-	cmd.Stdout, cmd.Stderr = log, log
-	for _, kv := range os.Environ() { // Nomad's Vault client dies of an AWS_CA_BUNDLE it cannot read
-		if !strings.HasPrefix(kv, "AWS_") {
-			cmd.Env = append(cmd.Env, kv)
-		}
-	}
-	assert.NilError(t, cmd.Start())
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		done := make(chan error, 1)
-		go func() { done <- cmd.Wait() }()
-		select {
-		case <-done:
-		case <-time.After(10 * time.Second):
-			_ = cmd.Process.Kill()
-			<-done
-		}
-		if t.Failed() {
-			raw, _ := os.ReadFile(log.Name())
-			t.Logf("%s:\n%s", name, raw[max(0, len(raw)-6000):])
-		}
-	})
-}
-
 // servers starts Consul and Nomad.
 func servers(t *testing.T) (*api.Client, *consul.Client) {
 	t.Helper()
@@ -135,7 +105,7 @@ func servers(t *testing.T) (*api.Client, *consul.Client) {
 		out, err := exec.Command("ip", args...).CombinedOutput()
 		assert.NilError(t, err, string(out))
 	}
-	agent(t, "consul", "agent", "-dev", "-log-level=warn", "-node=emqx-lab-0", "-bind="+nodeAddress, "-datacenter=dc1")
+	agenttest.StartBeside(t, "consul", "agent", "-dev", "-log-level=warn", "-node=emqx-lab-0", "-bind="+nodeAddress, "-datacenter=dc1")
 	c, err := consul.NewClient(consul.DefaultConfig())
 	assert.NilError(t, err)
 	eventually(t, "Consul", 30*time.Second, func() error {
@@ -179,7 +149,7 @@ func servers(t *testing.T) (*api.Client, *consul.Client) {
 	})
 	assert.NilError(t, err)
 	assert.NilError(t, os.WriteFile(config, raw, 0o600))
-	agent(t, "nomad", "agent", "-config", config)
+	agenttest.StartBeside(t, "nomad", "agent", "-config", config)
 	n, err := api.NewClient(api.DefaultConfig())
 	assert.NilError(t, err)
 	eventually(t, "Nomad", 60*time.Second, func() error {
@@ -434,7 +404,7 @@ func TestHAProxyJobInNomad(t *testing.T) {
 	v.NodeCount, v.ShutdownDelay, v.KillTimeout = 1, 5*time.Second, 20*time.Second
 	// HAProxy's own template file is read by root here.
 	job := haproxyJob(t, v)
-	a := startJob(t, n, job, tool(t, "haproxy"), "-W", "-db", "-f", "${NOMAD_SECRETS_DIR}/haproxy.cfg")
+	a := startJob(t, n, job, agenttest.Tool(t, "haproxy"), "-W", "-db", "-f", "${NOMAD_SECRETS_DIR}/haproxy.cfg")
 
 	// No broker: nothing to send clients to.
 	eventually(t, "HAProxy", 15*time.Second, answers("/haproxy_health", http.StatusServiceUnavailable))
@@ -610,7 +580,7 @@ func TestHAProxyJobInNomadWithoutTLS(t *testing.T) {
 	putVariable(t, n, HAProxyJobID("lab"), map[string]string{ItemStatsUser: "stats", ItemStatsPassword: "password"})
 	v := haproxyVars()
 	v.NodeCount, v.TLS, v.ShutdownDelay, v.KillTimeout = 1, false, time.Second, 12*time.Second
-	startJob(t, n, haproxyJob(t, v), tool(t, "haproxy"), "-W", "-db", "-f", "${NOMAD_SECRETS_DIR}/haproxy.cfg")
+	startJob(t, n, haproxyJob(t, v), agenttest.Tool(t, "haproxy"), "-W", "-db", "-f", "${NOMAD_SECRETS_DIR}/haproxy.cfg")
 	startBroker(t, c, brokerAddresses[0])
 	eventually(t, "the broker", 20*time.Second, answers("/haproxy_health", http.StatusOK))
 	for port, open := range map[int]bool{1883: true, 8083: true, 8883: false, 8084: false} {

@@ -17,6 +17,7 @@ import (
 	"gotest.tools/v3/assert/cmp"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
+	"github.com/emqx-oci/emqx-oci/internal/agenttest"
 )
 
 func emqxVars() EMQXVars {
@@ -33,25 +34,6 @@ func haproxyVars() HAProxyVars {
 	}
 }
 
-// tool is one of the project's pinned tools, or the one on PATH. In CI its
-// absence is a failure: a skip would prove nothing.
-func tool(t *testing.T, name string) string {
-	t.Helper()
-	built, err := filepath.Abs(filepath.Join("..", "..", ".tools", "bin", name))
-	assert.NilError(t, err)
-	if _, err := os.Stat(built); err == nil {
-		return built
-	}
-	path, err := exec.LookPath(name)
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("%s is neither built nor installed: %v", name, err)
-		}
-		t.Skipf("%s is neither built nor installed", name)
-	}
-	return path
-}
-
 // nomadCommand runs a job command that needs no agent, and reaches none.
 func nomadCommand(t *testing.T, text string, vars map[string]string, args ...string) (string, error) {
 	t.Helper()
@@ -60,7 +42,7 @@ func nomadCommand(t *testing.T, text string, vars map[string]string, args ...str
 	for k, v := range vars {
 		args = append(args, "-var", k+"="+v)
 	}
-	cmd := exec.Command(tool(t, "nomad"), append(args, path)...)
+	cmd := exec.Command(agenttest.Tool(t, "nomad"), append(args, path)...)
 	cmd.Env = append(os.Environ(), "NOMAD_ADDR=http://127.0.0.1:1")
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -119,7 +101,7 @@ func TestNomadAcceptsTheJobs(t *testing.T) {
 
 func TestJobFilesAreFormatted(t *testing.T) {
 	for _, name := range []string{"emqx.nomad.hcl", "haproxy.nomad.hcl"} {
-		out, err := exec.Command(tool(t, "nomad"), "fmt", "-check", filepath.Join("files", name)).CombinedOutput()
+		out, err := exec.Command(agenttest.Tool(t, "nomad"), "fmt", "-check", filepath.Join("files", name)).CombinedOutput()
 		assert.NilError(t, err, "%s: run nomad fmt: %s", name, out)
 	}
 }

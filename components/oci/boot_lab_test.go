@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"gotest.tools/v3/assert"
+
+	"github.com/emqx-oci/emqx-oci/internal/agenttest"
 )
 
 // These tests run the boot script as root in a root file system, network and
@@ -265,7 +267,7 @@ func session(t *testing.T, c fakeCloud, args BootArgs, image, script string) str
 		t.Fatal("the lab's tests need root: they make namespaces and loop devices")
 	}
 	for _, p := range []string{"unshare", "losetup", "mkfs.ext4", "jq", "curl", "ip"} {
-		program(t, p)
+		agenttest.Tool(t, p)
 	}
 	dir := t.TempDir()
 	out, err := exec.Command("losetup", "--find", "--show", image).Output()
@@ -314,17 +316,6 @@ func volume(t *testing.T, fill ...string) string {
 		assert.NilError(t, err, string(out))
 	}
 	return path
-}
-
-// builtTool is one of the project's pinned tools, or the one on PATH.
-func builtTool(t *testing.T, name string) string {
-	t.Helper()
-	built, err := filepath.Abs(filepath.Join("..", "..", ".tools", "bin", name))
-	assert.NilError(t, err)
-	if _, err := os.Stat(built); err == nil {
-		return built
-	}
-	return program(t, name)
 }
 
 func has(t *testing.T, out string, wanted ...string) {
@@ -389,7 +380,7 @@ inside 'umount /mnt/bv/emqx-1'
 		line, _, _ := strings.Cut(rest, "\n")
 		path := filepath.Join(t.TempDir(), "emqx.json")
 		assert.NilError(t, os.WriteFile(path, []byte(begin+line), 0o600))
-		cmd := exec.Command(builtTool(t, tool), "validate", path)
+		cmd := exec.Command(agenttest.Tool(t, tool), "validate", path)
 		if tool == "nomad" {
 			cmd.Args = []string{tool, "config", "validate", path}
 		}

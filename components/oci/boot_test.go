@@ -12,6 +12,8 @@ import (
 
 	"gotest.tools/v3/assert"
 	"gotest.tools/v3/assert/cmp"
+
+	"github.com/emqx-oci/emqx-oci/internal/agenttest"
 )
 
 func bootArgs() BootArgs {
@@ -19,19 +21,6 @@ func bootArgs() BootArgs {
 		Environment: "lab", Index: 1,
 		ConsulServers: []string{"10.80.2.10"}, NomadServers: []string{"10.80.2.10:4647"},
 	}
-}
-
-// program finds one that a test cannot do without; in CI a skip would be a lie.
-func program(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("%s is not installed: %v", name, err)
-		}
-		t.Skipf("%s is not installed", name)
-	}
-	return path
 }
 
 func script(t *testing.T, args BootArgs) string {
@@ -61,7 +50,7 @@ func TestBootScriptFitsIntoUserData(t *testing.T) {
 }
 
 func TestBootScriptPassesShellcheck(t *testing.T) {
-	shellcheck := program(t, "shellcheck")
+	shellcheck := agenttest.Tool(t, "shellcheck")
 	rendered := script(t, bootArgs())
 	source := filepath.Join(t.TempDir(), "source.sh")
 	text, err := BootScript(bootArgs())
@@ -77,13 +66,13 @@ func TestBootScriptPassesShellcheck(t *testing.T) {
 }
 
 func TestBootScriptIsValidBash(t *testing.T) {
-	out, err := exec.Command(program(t, "bash"), "-n", script(t, bootArgs())).CombinedOutput()
+	out, err := exec.Command(agenttest.Tool(t, "bash"), "-n", script(t, bootArgs())).CombinedOutput()
 	assert.NilError(t, err, string(out))
 }
 
 // The settings come from a stack file: none may become a command.
 func TestShellQuote(t *testing.T) {
-	bash := program(t, "bash")
+	bash := agenttest.Tool(t, "bash")
 	for _, hostile := range []string{
 		"", "plain", "a b", "it's", "''", `"`, `\`, `\'`, "$(touch x)", "`id`", "a\nb", "-n", "*", "ü", "!!",
 	} {

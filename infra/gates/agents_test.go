@@ -3,130 +3,33 @@
 package gates
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	consul "github.com/hashicorp/consul/api"
 	nomad "github.com/hashicorp/nomad/api"
 	"gotest.tools/v3/assert"
+
+	"github.com/emqx-oci/emqx-oci/internal/agenttest"
 )
-
-// output is a log that several goroutines write.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
-
-// startAgent runs a program of the pinned tools until the test ends.
-func startAgent(t *testing.T, name string, args ...string) *output {
-	t.Helper()
-	out := &output{}
-	cmd := exec.Command(filepath.Join(toolsRoot(t), "bin", name), args...)
-	cmd.Stdout, cmd.Stderr = out, out
-	cmd.Env = []string{}
-	for _, e := range os.Environ() {
-		// Nomad dies at start when its AWS client cannot read this file.
-		if !strings.HasPrefix(e, "AWS_CA_BUNDLE=") {
-			cmd.Env = append(cmd.Env, e)
-		}
-	}
-	assert.NilError(t, cmd.Start(), "this build needs the pinned %s; build it with make tools", name)
-	done := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(done) }()
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGINT)
-		select {
-		case <-done:
-		case <-time.After(20 * time.Second):
-			_ = cmd.Process.Kill()
-			<-done
-		}
-		if t.Failed() {
-			log := out.String()
-			t.Logf("%s said:\n%s", name, log[max(0, len(log)-5000):])
-		}
-	})
-	return out
-}
-
-func freePorts(t *testing.T, n int) []int {
-	t.Helper()
-	ports := make([]int, n)
-	for i := range ports {
-		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-		assert.NilError(t, err)
-		ports[i] = l.Addr().(*net.TCPAddr).Port
-		defer func() { _ = l.Close() }()
-	}
-	return ports
-}
 
 // startNomad runs a server and client in one, which is node 0 of stack lab.
 func startNomad(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	volume := filepath.Join(dir, "volume")
-	assert.NilError(t, os.MkdirAll(volume, 0o700))
-	p := freePorts(t, 3)
-	config := fmt.Sprintf(`
-name      = "emqx-lab-0"
-bind_addr = "127.0.0.1"
-ports {
-  http = %d
-  rpc  = %d
-  serf = %d
-}
-client {
-  meta {
-    pool_type    = "emqx"
-    group-index  = "0"
-    emqx_cluster = "lab"
-  }
-  host_volume "emqx[0]" {
-    path = %q
-  }
-  options = {
-    "fingerprint.denylist" = "env_aws,env_gce,env_azure,env_digitalocean"
-  }
-}
-plugin "raw_exec" {
-  config {
-    enabled = true
-  }
-}
-`, p[0], p[1], p[2], volume)
-	file := filepath.Join(dir, "nomad.hcl")
-	assert.NilError(t, os.WriteFile(file, []byte(config), 0o600))
 	// A raw_exec task has no file system of its own: what runs in it is found on
 	// the agent's path.
-	bin := filepath.Join(dir, "bin")
-	assert.NilError(t, os.MkdirAll(bin, 0o700))
-	assert.NilError(t, os.WriteFile(filepath.Join(bin, "emqx"), []byte(fakeEMQX), 0o700))
-	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
-	startAgent(t, "nomad", "agent", "-dev", "-config", file)
-	return fmt.Sprintf("http://127.0.0.1:%d", p[0])
+	assert.NilError(t, os.WriteFile(filepath.Join(dir, "emqx"), []byte(fakeEMQX), 0o700))
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	return agenttest.Nomad(t, "emqx-lab-0", map[string]any{
+		"meta":        map[string]string{"pool_type": "emqx", "group-index": "0", "emqx_cluster": "lab"},
+		"host_volume": map[string]any{"emqx[0]": map[string]string{"path": t.TempDir()}},
+	})
 }
 
 func newTestNomad(t *testing.T, address string) (NomadClient, *nomad.Client) {
@@ -290,8 +193,8 @@ func TestGatesAgainstANomadAgent(t *testing.T) {
 }
 
 func TestGatesAgainstAConsulAgent(t *testing.T) {
-	p := freePorts(t, 5)
-	address := fmt.Sprintf("http://127.0.0.1:%d", p[0])
+	port := agenttest.Ports(t, 1)[0]
+	address := fmt.Sprintf("http://127.0.0.1:%d", port)
 	client, err := NewConsul(ConsulConfig{Address: address})
 	assert.NilError(t, err)
 	gate := ProxiesReady(client, ProxiesReadyArgs{Environment: "lab", Count: 3, Timeout: 30 * time.Second, Interval: 100 * time.Millisecond})
@@ -299,10 +202,7 @@ func TestGatesAgainstAConsulAgent(t *testing.T) {
 	assert.ErrorContains(t, err, "cannot reach Consul at "+address+": ")
 	assert.ErrorContains(t, err, "connection refused")
 
-	startAgent(t, "consul", "agent", "-dev", "-bind", "127.0.0.1", "-client", "127.0.0.1", "-node", "srv",
-		"-data-dir", t.TempDir(),
-		"-http-port", fmt.Sprint(p[0]), "-server-port", fmt.Sprint(p[1]), "-serf-lan-port", fmt.Sprint(p[2]), "-serf-wan-port", fmt.Sprint(p[3]),
-		"-dns-port", fmt.Sprint(p[4]), "-grpc-port", "-1", "-grpc-tls-port", "-1")
+	agenttest.Consul(t, port)
 	api := client.(*consulClient).api
 	put := func(i int, tag, status, output string) error {
 		node := fmt.Sprintf("emqx-lab-%d", i)

@@ -23,15 +23,9 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/emptypb"
 	"gotest.tools/v3/assert"
-)
 
-// toolsRoot is the folder whose bin/ holds the pinned tools.
-func toolsRoot(t *testing.T) string {
-	t.Helper()
-	root, err := filepath.Abs("../../.tools")
-	assert.NilError(t, err)
-	return root
-}
+	"github.com/emqx-oci/emqx-oci/internal/agenttest"
+)
 
 // thingProvider is a provider with one type of resource that does nothing but
 // remember what was done with it.
@@ -139,7 +133,7 @@ func newEngine(t *testing.T, program pulumi.RunFunc) *engine {
 	dir := t.TempDir()
 	backend := filepath.Join(dir, "state")
 	assert.NilError(t, os.MkdirAll(backend, 0o700))
-	command, err := auto.NewPulumiCommand(&auto.PulumiCommandOptions{Root: toolsRoot(t)})
+	command, err := auto.NewPulumiCommand(&auto.PulumiCommandOptions{Root: agenttest.Root()})
 	assert.NilError(t, err, "the tests of this build need the pinned pulumi; build it with make tools")
 	stack, err := auto.UpsertStackInlineSource(t.Context(), "lab", "gatetest", program, auto.Pulumi(command),
 		auto.EnvVars(map[string]string{

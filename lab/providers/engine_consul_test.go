@@ -3,6 +3,7 @@
 package providers_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -11,8 +12,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"gotest.tools/v3/assert"
 
+	"github.com/emqx-oci/emqx-oci/internal/agenttest"
 	"github.com/emqx-oci/emqx-oci/lab/providers"
-	"github.com/emqx-oci/emqx-oci/lab/providers/internal/agents"
 )
 
 type consulSettings struct {
@@ -67,7 +68,10 @@ func consulProgram(s consulSettings) pulumi.RunFunc {
 }
 
 func TestConsulOnTheEngine(t *testing.T) {
-	address := agents.Consul(t)
+	port := agenttest.Ports(t, 1)[0]
+	agenttest.Consul(t, port)
+	address := fmt.Sprintf("http://127.0.0.1:%d", port)
+	agenttest.Await(t, address+"/v1/catalog/nodes", "127.0.0.1")
 	client, err := api.NewClient(&api.Config{Address: address})
 	assert.NilError(t, err)
 	service := func() *api.CatalogService {

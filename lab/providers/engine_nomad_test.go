@@ -14,8 +14,8 @@ import (
 	"gotest.tools/v3/assert"
 	"gotest.tools/v3/poll"
 
+	"github.com/emqx-oci/emqx-oci/internal/agenttest"
 	"github.com/emqx-oci/emqx-oci/lab/providers"
-	"github.com/emqx-oci/emqx-oci/lab/providers/internal/agents"
 )
 
 // sleeper is a job like those of the stack: typed variables, one group.
@@ -109,7 +109,8 @@ func nomadProgram(s nomadSettings) pulumi.RunFunc {
 }
 
 func TestNomadOnTheEngine(t *testing.T) {
-	address := agents.Nomad(t)
+	address := agenttest.Nomad(t, "lab", nil)
+	agenttest.Await(t, address+"/v1/nodes", `"Status":"ready"`)
 	client, err := api.NewClient(&api.Config{Address: address})
 	assert.NilError(t, err)
 	info := func(id string) *api.Job {
@@ -205,7 +206,8 @@ func TestNomadOnTheEngine(t *testing.T) {
 }
 
 func TestNomadFaultsOnTheEngine(t *testing.T) {
-	address := agents.Nomad(t)
+	address := agenttest.Nomad(t, "lab", nil)
+	agenttest.Await(t, address+"/v1/nodes", `"Status":"ready"`)
 	e := newEngine(t, providers.Config{})
 	s := nomadSettings{address: address, id: "a", password: "x", spec: sleeper, path: "nomad/jobs/a", detached: true}
 

@@ -24,9 +24,9 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"gotest.tools/v3/assert"
 
+	"github.com/emqx-oci/emqx-oci/internal/agenttest"
 	"github.com/emqx-oci/emqx-oci/lab/cloud"
 	"github.com/emqx-oci/emqx-oci/lab/providers"
-	"github.com/emqx-oci/emqx-oci/lab/providers/internal/agents"
 )
 
 // engine is one stack on the real engine, with the lab's providers attached.
@@ -46,8 +46,7 @@ func newEngine(t *testing.T, c providers.Config) *engine {
 	assert.NilError(t, err)
 	t.Cleanup(func() { assert.Check(t, servers.Close()) })
 
-	tools := filepath.Dir(filepath.Dir(agents.Tool(t, "pulumi")))
-	command, err := auto.NewPulumiCommand(&auto.PulumiCommandOptions{Root: tools, Version: semver.MustParse("3.255.0")})
+	command, err := auto.NewPulumiCommand(&auto.PulumiCommandOptions{Root: agenttest.Root(), Version: semver.MustParse("3.255.0")})
 	assert.NilError(t, err)
 	home := t.TempDir()
 	e := &engine{t: t, home: home}

@@ -25,8 +25,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/enginetest"
 )
 
-// worldVar holds the folder of a test's world; this test binary is then the command line over it. To look at it:
-// CLI_TEST_WORLD_KEEP=1 go test -tags lab -run TestWorldToPlayIn leaves one running and prints how to call it.
+// worldVar holds the folder of a test's world; this test binary is then the command line over it.
 const worldVar = "CLI_TEST_WORLD"
 
 func TestMain(m *testing.M) {

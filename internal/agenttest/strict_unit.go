@@ -1,0 +1,5 @@
+//go:build !lab
+
+package agenttest
+
+const strict = false
