@@ -2,6 +2,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -17,13 +18,15 @@ import (
 
 func main() {
 	signals := make(chan os.Signal, 8)
-	// With SIGPIPE asked for, a reader that leaves (| head) cancels cleanly instead of ending the program mid-update.
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	// A reader that leaves (| head) cancels cleanly instead of ending the program mid-update. The signal itself also
+	// comes for every connection that a peer closes, so only the writers below tell.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	in, out := int(os.Stdin.Fd()), int(os.Stdout.Fd())
 	dir, _ := os.Getwd()
 	self, _ := os.Executable()
 	os.Exit(cli.Run(cli.Options{
-		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Stdin: os.Stdin, Stdout: pipe{os.Stdout, signals}, Stderr: pipe{os.Stderr, signals},
 		StdinTerminal: term.IsTerminal(in), StdoutTerminal: term.IsTerminal(out),
 		Size:   func() (int, int) { w, h, _ := term.GetSize(out); return w, h },
 		Getenv: os.Getenv, Dir: dir, Executable: self, Command: os.Args[0], Signals: signals, Version: version(),
@@ -31,6 +34,23 @@ func main() {
 		NewEngine: func(o orchestrate.Options) (cli.Engine, error) { return orchestrate.New(o) },
 		Lab:       func(dir string) cli.Lab { return newLab(dir, self) },
 	}, os.Args[1:]))
+}
+
+// pipe tells when nobody reads any more.
+type pipe struct {
+	file *os.File
+	gone chan<- os.Signal
+}
+
+func (p pipe) Write(b []byte) (int, error) {
+	n, err := p.file.Write(b)
+	if errors.Is(err, syscall.EPIPE) {
+		select {
+		case p.gone <- syscall.SIGPIPE:
+		default: // others wait to be read already
+		}
+	}
+	return n, err
 }
 
 func version() string {

@@ -102,7 +102,7 @@ func (b *bed) measure(t *testing.T, args ...string) measured {
 			case <-done:
 				return
 			case <-time.After(50 * time.Millisecond):
-				peak = max(peak, groupMemory(cmd.Process.Pid))
+				peak = max(peak, treeMemory(cmd.Process.Pid))
 			}
 		}
 	}()
@@ -114,21 +114,27 @@ func (b *bed) measure(t *testing.T, args ...string) measured {
 	return measured{seconds, peak}
 }
 
-// groupMemory sums the resident memory, in MiB, of a process group: the command
-// line and the engine that it started.
-func groupMemory(pgid int) float64 {
-	out, err := exec.Command("ps", "-e", "-o", "pgid=,rss=").Output()
+// treeMemory sums the resident memory, in MiB, of a process and all that it
+// started: the command line, the engine, its plugins.
+func treeMemory(root int) float64 {
+	out, err := exec.Command("ps", "-e", "-o", "pid=,ppid=,rss=").Output()
 	if err != nil {
 		return 0
 	}
-	sum := 0.0
+	kib, children := map[int]int{}, map[int][]int{}
 	for line := range strings.Lines(string(out)) {
-		var group, kib int
-		if _, err := fmt.Sscan(line, &group, &kib); err == nil && group == pgid {
-			sum += float64(kib) / 1024
+		var pid, parent, rss int
+		if _, err := fmt.Sscan(line, &pid, &parent, &rss); err == nil {
+			kib[pid], children[parent] = rss, append(children[parent], pid)
 		}
 	}
-	return sum
+	sum := 0
+	for todo := []int{root}; len(todo) > 0; {
+		pid := todo[0]
+		todo = append(todo[1:], children[pid]...)
+		sum += kib[pid]
+	}
+	return float64(sum) / 1024
 }
 
 // graph is what one update did: when each resource was worked on, and what it waited for.
