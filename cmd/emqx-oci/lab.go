@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/netip"
 	"os"
@@ -13,7 +14,10 @@ import (
 )
 
 // localCloud gives the command line its lab.
-type localCloud struct{ options lab.Options }
+type localCloud struct {
+	options lab.Options
+	fault   error // of the environment; a new lab is refused with it
+}
 
 // newLab finds the lab in dir ("" is the default folder). Name and door of a new
 // one may be chosen by EMQX_OCI_LAB_NAME and EMQX_OCI_LAB_DOOR, so that two labs
@@ -28,13 +32,20 @@ func newLab(dir, executable string) cli.Lab {
 	if tools := os.Getenv("EMQX_OCI_TOOLS"); tools != "" {
 		o.Tools = tools
 	}
-	if door, err := netip.ParseAddr(os.Getenv("EMQX_OCI_LAB_DOOR")); err == nil {
-		o.Door = door
+	l := localCloud{options: o}
+	if door := os.Getenv("EMQX_OCI_LAB_DOOR"); door != "" {
+		var err error
+		if l.options.Door, err = netip.ParseAddr(door); err != nil {
+			l.fault = fmt.Errorf("EMQX_OCI_LAB_DOOR: must be a loopback address such as %s, got %q", lab.DefaultDoor, door)
+		}
 	}
-	return localCloud{o}
+	return l
 }
 
 func (l localCloud) Up(ctx context.Context, up cli.LabUpOptions) error {
+	if l.fault != nil {
+		return l.fault
+	}
 	o := l.options
 	o.Latency, o.Log = up.Latency, up.Log
 	if broker, proxy, ok := wantedImages(up.Project); ok {

@@ -7,7 +7,17 @@ import (
 	"testing"
 
 	"gotest.tools/v3/assert"
+
+	"github.com/emqx-oci/emqx-oci/cmd/emqx-oci/cli"
 )
+
+func TestDoorOfALab(t *testing.T) {
+	t.Setenv("EMQX_OCI_LAB_DOOR", "localhost")
+	err := newLab(t.TempDir(), "emqx-oci").Up(t.Context(), cli.LabUpOptions{})
+	assert.Error(t, err, `EMQX_OCI_LAB_DOOR: must be a loopback address such as 127.0.77.1, got "localhost"`)
+	t.Setenv("EMQX_OCI_LAB_DOOR", "127.0.90.1")
+	assert.Equal(t, newLab("", "emqx-oci").(localCloud).options.Door.String(), "127.0.90.1")
+}
 
 func TestPipeTellsThatNobodyReads(t *testing.T) {
 	ignored := make(chan os.Signal, 1)
