@@ -1,6 +1,12 @@
 package cloud
 
-import "time"
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
 
 // Snapshot is the present state, for people.
 type Snapshot struct {
@@ -73,7 +79,7 @@ type BackendStatus struct {
 	Check   string `json:"check,omitempty"` // result of the last health check
 }
 
-// Snapshot returns a copy of the present state.
+// Snapshot returns a copy of the present state, each list in the order of names.
 func (c *Cloud) Snapshot() Snapshot {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -117,7 +123,37 @@ func (c *Cloud) Snapshot() Snapshot {
 			out.Unclaimed = append(out.Unclaimed, id)
 		}
 	}
+	out.sort()
 	return out
+}
+
+// sort brings the lists into the order that people look for things in: by name,
+// and several of one name (an instance and the one that follows it) by age.
+func (s *Snapshot) sort() {
+	slices.SortStableFunc(s.Instances, func(a, b InstanceStatus) int { return byName(a.Name, b.Name) })
+	slices.SortStableFunc(s.Volumes, func(a, b VolumeStatus) int { return byName(a.Name, b.Name) })
+	slices.SortStableFunc(s.Addresses, func(a, b AddressStatus) int { return byName(a.Name, b.Name) })
+	slices.Sort(s.Unclaimed)
+}
+
+// byName puts emqx-lab-2 before emqx-lab-10.
+func byName(a, b string) int {
+	head, i := index(a)
+	other, j := index(b)
+	if head == other && i != j {
+		return cmp.Compare(i, j)
+	}
+	return cmp.Compare(a, b)
+}
+
+// index splits a name before the number that it ends in; -1 when there is none.
+func index(name string) (head string, n int) {
+	head = strings.TrimRight(name, "0123456789")
+	n, err := strconv.Atoi(name[len(head):])
+	if err != nil {
+		return name, -1
+	}
+	return head, n
 }
 
 func (s *state) setStatus(set *resource) SetStatus {
