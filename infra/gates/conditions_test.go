@@ -235,6 +235,12 @@ func TestProxiesReady(t *testing.T) {
 			false,
 			"1/2 proxies pass: emqx-lab-1 is critical: backends: HTTP GET http://10.80.1.11:8080/haproxy_health: 503 Service Unavailable Output: no backend",
 		},
+		{
+			"not checked yet",
+			[]*consul.ServiceEntry{proxyEntry("emqx-lab-0", "passing", ""), proxyEntry("emqx-lab-1", "critical", " \n")},
+			false,
+			"1/2 proxies pass: emqx-lab-1 is critical: backends: no result yet",
+		},
 		{"warning is not passing", []*consul.ServiceEntry{proxyEntry("emqx-lab-0", "passing", ""), proxyEntry("emqx-lab-1", "warning", "slow")}, false, "1/2 proxies pass: emqx-lab-1 is warning: backends: slow"},
 		{"two on one node count once", []*consul.ServiceEntry{proxyEntry("emqx-lab-0", "passing", ""), proxyEntry("emqx-lab-0", "passing", "")}, false, "1/2 proxies pass: only 2 instances of emqx-haproxy registered in Consul"},
 		{

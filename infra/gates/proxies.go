@@ -71,7 +71,7 @@ func proxiesReady(args ProxiesReadyArgs, entries []*consul.ServiceEntry) Status 
 		}
 		for _, c := range e.Checks {
 			if c.Status != consul.HealthPassing {
-				problems = append(problems, fmt.Sprintf("%s is %s: %s: %s", e.Node.Node, c.Status, c.Name, oneLine(c.Output)))
+				problems = append(problems, checkProblem(e.Node.Node, c))
 			}
 		}
 	}
@@ -80,4 +80,13 @@ func proxiesReady(args ProxiesReadyArgs, entries []*consul.ServiceEntry) Status 
 		return Status{Seen: fmt.Sprintf("%s: only %d instances of %s registered in Consul", seen, len(entries), args.Service)}
 	}
 	return Status{Seen: seen + ": " + joinSome(problems)}
+}
+
+// checkProblem is one check that does not pass. One that was not made yet has no output.
+func checkProblem(node string, c *consul.HealthCheck) string {
+	said := oneLine(c.Output)
+	if said == "" {
+		said = "no result yet"
+	}
+	return fmt.Sprintf("%s is %s: %s: %s", node, c.Status, c.Name, said)
 }
