@@ -108,6 +108,11 @@ func testCommands(t *testing.T, m *Machine) {
 	assert.Equal(t, out+strconv.Itoa(code), "4010")
 	out, _ = run(t, m, "node-1", "systemctl", "is-active", "nomad", "ssh", "docker")
 	assert.Equal(t, out, "active\ninactive\nactive\n")
+	for _, where := range []string{"node-1", "internet"} {
+		out, code = run(t, m, where, "no-such-program")
+		assert.Equal(t, out, "no-such-program: not found in "+where+"\n")
+		assert.Equal(t, code, exitNotFound)
+	}
 	out, code = run(t, m, "node-1", "systemctl", "start", "nothing-such")
 	assert.Equal(t, code, 5, out)
 	// The drop-in's limit is capped, and says so.

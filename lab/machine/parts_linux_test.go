@@ -3,6 +3,7 @@ package machine
 import (
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -42,6 +43,30 @@ func TestProcessIdentity(t *testing.T) {
 	assert.Assert(t, !procID{}.alive())
 	assert.Assert(t, !procID{PID: 1, Boot: bootID()}.alive())
 	assert.NilError(t, other.end(9, time.Second), "it must not be killed")
+}
+
+func TestACommandThatIsMissingInside(t *testing.T) {
+	inside := func(argv ...string) (stdout, stderr string, exit int) {
+		t.Helper()
+		argv = lookedUp("emqx-lab-0", argv)
+		var out, errs strings.Builder
+		cmd := exec.CommandContext(t.Context(), argv[0], argv[1:]...)
+		cmd.Stdout, cmd.Stderr = &out, &errs
+		_ = cmd.Run()
+		return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+	}
+	stdout, stderr, exit := inside("printf", "%s|", "a b", "$c", "")
+	assert.Equal(t, stdout, "a b|$c||")
+	assert.Equal(t, stderr, "")
+	assert.Equal(t, exit, 0)
+	_, _, exit = inside("sh", "-c", "exit 7")
+	assert.Equal(t, exit, 7)
+	for _, missing := range []string{"no-such-program", "/no/such/program"} {
+		stdout, stderr, exit = inside(missing, "x")
+		assert.Equal(t, stdout, "")
+		assert.Equal(t, stderr, missing+": not found in emqx-lab-0\n")
+		assert.Equal(t, exit, exitNotFound)
+	}
 }
 
 type answerer struct {
