@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -29,14 +31,43 @@ func machineConfig(o Options) machine.Config {
 		ConsulBinary: filepath.Join(o.Tools, "consul"), NomadBinary: filepath.Join(o.Tools, "nomad"),
 		Log: func(format string, args ...any) { o.Log(fmt.Sprintf(format, args...)) },
 	}
-	standIn := filepath.Join(o.Bin, "emqx")
 	for _, ref := range o.BrokerImages {
-		cfg.Images = append(cfg.Images, machine.Image{Ref: ref, Build: func() (v1.Image, error) { return images.Broker(standIn) }})
+		cfg.Images = append(cfg.Images, brokerImage(o, ref))
 	}
 	for _, ref := range o.ProxyImages {
-		cfg.Images = append(cfg.Images, machine.Image{Ref: ref, Build: images.HAProxy})
+		cfg.Images = append(cfg.Images, proxyImage(ref))
 	}
 	return cfg
+}
+
+func brokerImage(o Options, ref string) machine.Image {
+	return machine.Image{Ref: ref, Build: func() (v1.Image, error) { return images.Broker(filepath.Join(o.Bin, "emqx")) }}
+}
+
+func proxyImage(ref string) machine.Image { return machine.Image{Ref: ref, Build: images.HAProxy} }
+
+// addImages gives the running lab images that it does not have, and records them
+// for the next daemon.
+func addImages(ctx context.Context, m *machine.Machine, o *Options, want Images) error {
+	for _, ref := range want.Broker {
+		if slices.Contains(o.BrokerImages, ref) {
+			continue
+		}
+		if err := m.AddImage(ctx, brokerImage(*o, ref)); err != nil {
+			return err
+		}
+		o.BrokerImages = append(o.BrokerImages, ref)
+	}
+	for _, ref := range want.Proxy {
+		if slices.Contains(o.ProxyImages, ref) {
+			continue
+		}
+		if err := m.AddImage(ctx, proxyImage(ref)); err != nil {
+			return err
+		}
+		o.ProxyImages = append(o.ProxyImages, ref)
+	}
+	return o.save()
 }
 
 // Daemon builds or adopts the lab and serves it until ctx ends. Ending it leaves
@@ -79,7 +110,13 @@ func Daemon(ctx context.Context, o Options) (err error) {
 		}
 		return st
 	}
-	closeControl, err := serveControl(ctx, o.Dir, status, stop)
+	var adding sync.Mutex
+	add := func(ctx context.Context, want Images) error {
+		adding.Lock()
+		defer adding.Unlock()
+		return addImages(ctx, m, &o, want)
+	}
+	closeControl, err := serveControl(ctx, o.Dir, status, add, stop)
 	if err != nil {
 		return err
 	}
@@ -91,7 +128,9 @@ func Daemon(ctx context.Context, o Options) (err error) {
 }
 
 // serveControl answers on the control socket. Its being there means that the lab is up.
-func serveControl(ctx context.Context, dir string, status func() Status, stop func()) (func() error, error) {
+func serveControl(
+	ctx context.Context, dir string, status func() Status, add func(context.Context, Images) error, stop func(),
+) (func() error, error) {
 	path := filepath.Join(dir, controlSocket)
 	// A socket of a killed daemon; the machine's lock says that none other lives.
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -108,6 +147,16 @@ func serveControl(ctx context.Context, dir string, status func() Status, stop fu
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(status())
+	})
+	mux.HandleFunc("POST /images", func(w http.ResponseWriter, r *http.Request) {
+		var want Images
+		err := json.NewDecoder(r.Body).Decode(&want)
+		if err == nil {
+			err = add(r.Context(), want)
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		}
 	})
 	mux.HandleFunc("POST /stop", func(http.ResponseWriter, *http.Request) { stop() })
 	s := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}

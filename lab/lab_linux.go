@@ -2,6 +2,7 @@ package lab
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -170,19 +171,48 @@ func endDaemon(ctx context.Context, dir string) error {
 	return fmt.Errorf("ending the lab's daemon (process %d): it does not end", cred.Pid)
 }
 
+// control talks to the daemon.
+func control(dir string) *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(dir, controlSocket))
+		},
+	}}
+}
+
+// AddImages makes images known to the instances of a running lab: what a registry
+// does for a stack that changes its image.
+func AddImages(ctx context.Context, o Options, want Images) error {
+	body, err := json.Marshal(want)
+	if err != nil {
+		return fmt.Errorf("adding images to the lab: %w", err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://lab/images", bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("adding images to the lab: %w", err)
+	}
+	res, err := control(o.withDefaults().Dir).Do(req)
+	if err != nil {
+		return ErrNotUp
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(res.Body)
+		return fmt.Errorf("adding images to the lab: %s", strings.TrimSpace(string(text)))
+	}
+	return nil
+}
+
 // ask reads the daemon's status; an error means that the lab is not up.
 func ask(ctx context.Context, dir string) (Status, error) {
-	client := &http.Client{
-		Timeout: 10 * time.Second,
-		Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(dir, controlSocket))
-		}},
-	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://lab/status", nil)
 	if err != nil {
 		return Status{}, err
 	}
-	res, err := client.Do(req)
+	res, err := control(dir).Do(req)
 	if err != nil {
 		return Status{}, fmt.Errorf("asking the lab's daemon: %w", err)
 	}

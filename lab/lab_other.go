@@ -23,3 +23,6 @@ func Secrets(Options) (map[string]string, error)                  { return nil, 
 func Exec(context.Context, Options, string, []string, io.Reader, io.Writer, io.Writer) (int, error) {
 	return 0, ErrNotUp
 }
+
+// AddImages needs Linux.
+func AddImages(context.Context, Options, Images) error { return ErrNotUp }

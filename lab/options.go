@@ -42,6 +42,12 @@ type Options struct {
 	Log          func(string) `json:"-"` // progress, a line at a time
 }
 
+// Images are names of images that a stack runs.
+type Images struct {
+	Broker []string `json:"broker"`
+	Proxy  []string `json:"proxy"`
+}
+
 // optionsFile keeps what a lab was made with, for its daemon and for later commands.
 const optionsFile = "options.json"
 

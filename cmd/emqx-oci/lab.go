@@ -54,6 +54,14 @@ func (l localCloud) Up(ctx context.Context, up cli.LabUpOptions) error {
 	return lab.Up(ctx, o)
 }
 
+func (l localCloud) Prepare(ctx context.Context, project string) error {
+	broker, proxy, ok := wantedImages(project)
+	if !ok {
+		return nil // `up` tells what is wrong with the settings
+	}
+	return lab.AddImages(ctx, l.options, lab.Images{Broker: []string{broker}, Proxy: []string{proxy}})
+}
+
 func (l localCloud) Down(ctx context.Context) error { return lab.Down(ctx, l.options) }
 
 func (l localCloud) Status(ctx context.Context, w io.Writer, asJSON bool) error {

@@ -87,6 +87,11 @@ func (l fakeLab) Up(_ context.Context, o cli.LabUpOptions) error {
 	return l.f.fail["lab up"]
 }
 
+func (l fakeLab) Prepare(context.Context, string) error {
+	l.f.calls = append(l.f.calls, "prepare")
+	return nil
+}
+
 func (l fakeLab) Down(context.Context) error {
 	l.f.calls = append(l.f.calls, "lab down")
 	return nil
@@ -166,18 +171,18 @@ func TestCases(t *testing.T) {
 		"prod needs no lab":     {call: call{args: "preview prod"}, fake: fake{stopped: true, plan: changes}, calls: "preview"},
 		"preview":               {call: call{args: "preview"}, fake: fake{plan: changes}, calls: "preview"},
 		"up in a pipe":          {call: call{args: "up prod"}},
-		"up in a pipe, yes":     {call: call{args: "up --yes"}, fake: fake{plan: changes}, calls: "up"},
-		"up by its path":        {call: call{args: "up --yes", command: "DIR/below/bin/emqx-oci"}, calls: "up"},
-		"up by another path":    {call: call{args: "up --yes -C DIR", command: "/opt/bin/emqx-oci"}, calls: "up"},
+		"up in a pipe, yes":     {call: call{args: "up --yes"}, fake: fake{plan: changes}, calls: "prepare up"},
+		"up by its path":        {call: call{args: "up --yes", command: "DIR/below/bin/emqx-oci"}, calls: "prepare up"},
+		"up by another path":    {call: call{args: "up --yes -C DIR", command: "/opt/bin/emqx-oci"}, calls: "prepare up"},
 		"up of prod, yes":       {call: call{args: "up prod -y"}, calls: "up"},
 		"up as json":            {call: call{args: "up --json"}},
-		"up asks, yes":          {call: call{args: "up", terminal: true, stdin: "y\n", env: dumb}, fake: fake{plan: changes}, calls: "preview up"},
+		"up asks, yes":          {call: call{args: "up", terminal: true, stdin: "y\n", env: dumb}, fake: fake{plan: changes}, calls: "preview prepare up"},
 		"up asks, no":           {call: call{args: "up", terminal: true, stdin: "\n", env: dumb}, fake: fake{plan: changes}, calls: "preview"},
 		"up asks, end of input": {call: call{args: "up", terminal: true, env: dumb}, fake: fake{plan: changes}, calls: "preview"},
-		"up without changes":    {call: call{args: "up", terminal: true, env: dumb}, fake: fake{plan: map[string]int{"same": 3}}, calls: "preview up"},
-		"up fails":              {call: call{args: "up -y"}, fake: fake{fail: map[string]error{"up": &orchestrate.FailedError{Operation: "up", Faults: []orchestrate.Fault{{Resource: "nomad:Job emqx-lab", Message: "2/3 nodes"}}}}}, calls: "up"},
-		"up is refused":         {call: call{args: "up -y"}, fake: fake{fail: map[string]error{"up": locked}}, calls: "up"},
-		"bad configuration":     {call: call{args: "up -y"}, fake: fake{fail: map[string]error{"up": &orchestrate.ConfigError{Stack: "lab", Err: errors.New("a: one\nb: two")}}}, calls: "up"},
+		"up without changes":    {call: call{args: "up", terminal: true, env: dumb}, fake: fake{plan: map[string]int{"same": 3}}, calls: "preview prepare up"},
+		"up fails":              {call: call{args: "up -y"}, fake: fake{fail: map[string]error{"up": &orchestrate.FailedError{Operation: "up", Faults: []orchestrate.Fault{{Resource: "nomad:Job emqx-lab", Message: "2/3 nodes"}}}}}, calls: "prepare up"},
+		"up is refused":         {call: call{args: "up -y"}, fake: fake{fail: map[string]error{"up": locked}}, calls: "prepare up"},
+		"bad configuration":     {call: call{args: "up -y"}, fake: fake{fail: map[string]error{"up": &orchestrate.ConfigError{Stack: "lab", Err: errors.New("a: one\nb: two")}}}, calls: "prepare up"},
 		"unknown stack as json": {call: call{args: "preview prd --json"}},
 		"destroy in a pipe":     {call: call{args: "destroy"}},
 		"destroy asks, yes":     {call: call{args: "destroy prod", terminal: true, stdin: "prod\n", env: dumb}, calls: "destroy"},

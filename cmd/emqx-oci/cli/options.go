@@ -53,6 +53,8 @@ type Engine interface {
 type Lab interface {
 	// Up builds the lab, or continues building it.
 	Up(context.Context, LabUpOptions) error
+	// Prepare gives a running lab the images that the project's lab stack names now.
+	Prepare(ctx context.Context, project string) error
 	// Down takes everything of it away.
 	Down(context.Context) error
 	Status(ctx context.Context, w io.Writer, asJSON bool) error

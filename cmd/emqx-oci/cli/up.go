@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -44,6 +45,11 @@ func (a *app) up() *cobra.Command {
 					}
 				} else {
 					_, _ = fmt.Fprintln(a.Stdout, "nothing to change; checking the cluster")
+				}
+			}
+			if t.lab {
+				if err := a.prepareLab(c.Context()); err != nil {
+					return err
 				}
 			}
 			res, err := t.Up(c.Context())
@@ -102,4 +108,14 @@ try
   %[1]smosquitto_pub -h %[2]s -t hello -m world
   %[3]s outputs %[4]s
 `, prefix, name, self, t.stack)
+}
+
+// prepareLab does for the lab what a registry does: it has the images that the
+// project names now.
+func (a *app) prepareLab(ctx context.Context) error {
+	dir, err := a.projectDir()
+	if err != nil {
+		return err
+	}
+	return a.Lab(a.labDir).Prepare(ctx, dir)
 }
