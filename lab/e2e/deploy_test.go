@@ -69,6 +69,7 @@ func TestLab(t *testing.T) {
 		assert.Equal(t, summary(t, r).Changed(), 0, "%s", r)
 	})
 	chapter("an update over a sick cluster fails with the reason", func(t *testing.T) { sickCluster(t, b) })
+	chapter("a new image rolls in one node at a time", func(t *testing.T) { newImage(t, b) })
 	chapter("a relaunched instance is the same member with its data", func(t *testing.T) { relaunch(t, b) })
 	chapter("the lab survives its daemon", func(t *testing.T) { daemonKilled(t, b) })
 	chapter("destroy leaves nothing", func(t *testing.T) { destroyed(t, b) })
@@ -288,6 +289,36 @@ func sickCluster(t *testing.T, b *bed) {
 	assert.NilError(t, err)
 	b.must(t, "up", "lab", "--yes")
 	placement(t)
+}
+
+// newImage changes the broker's image, and watches that never more than one node
+// is away meanwhile (decision 2).
+func newImage(t *testing.T, b *bed) {
+	const image = "emqx/emqx:5.8.8"
+	b.edit(t, "  emqx-oci:broker:\n", "  emqx-oci:broker:\n    image: "+image+"\n")
+	c := nomadClient(t)
+	var out syncBuffer
+	cmd := b.start(t, &out, "up", "lab", "--yes")
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	fewest := 3
+	for end := false; !end; {
+		select {
+		case err := <-ended:
+			assert.NilError(t, err, "%s", out.String())
+			end = true
+		case <-time.After(100 * time.Millisecond):
+			fewest = min(fewest, len(running(t, c, emqxJob)))
+		}
+	}
+	assert.Equal(t, fewest, 2, "the fewest brokers that ran at a time")
+	allocs := running(t, c, emqxJob)
+	assert.Equal(t, len(allocs), 3)
+	for _, stub := range allocs {
+		a, _, err := c.Allocations().Info(stub.ID, nil)
+		assert.NilError(t, err)
+		assert.Equal(t, a.Job.LookupTaskGroup("emqx").Tasks[0].Config["image"], image)
+	}
 }
 
 // relaunch cuts an instance's power. The pool starts another one, with another
