@@ -43,7 +43,10 @@ func Nomad(t testing.TB, name string, client map[string]any) string {
 	t.Helper()
 	p := Ports(t, 3)
 	dir := t.TempDir()
-	settings := map[string]any{"options": map[string]string{"fingerprint.denylist": "env_aws,env_gce,env_azure,env_digitalocean,consul"}}
+	settings := map[string]any{
+		"enabled": true, // without a plain value beside its objects, Nomad misreads the block
+		"options": map[string]string{"fingerprint.denylist": "env_aws,env_gce,env_azure,env_digitalocean,consul"},
+	}
 	maps.Copy(settings, client)
 	raw, err := json.Marshal(map[string]any{
 		"name": name, "bind_addr": "127.0.0.1", "data_dir": filepath.Join(dir, "data"),
