@@ -292,6 +292,14 @@ func TestClusterFormedByDeployment(t *testing.T) {
 	}
 }
 
+func TestClusterFormedSaysHowToStartAStoppedJob(t *testing.T) {
+	job := labJob(4)
+	job.Stop = ptr(true)
+	s, err := once(t, clusterGate(&fakeNomad{job: job, allocs: threeAllocs(4)}))
+	assert.NilError(t, err)
+	assert.Equal(t, s.Next, "who stopped it (`nomad job history emqx-lab`); `nomad job start emqx-lab` starts it again")
+}
+
 func TestClusterFormedStopsWhenTheDeploymentFailsWhileWatched(t *testing.T) {
 	f := &fakeNomad{
 		job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "running")}, exec: whole,
@@ -305,7 +313,7 @@ func TestClusterFormedStopsWhenTheDeploymentFailsWhileWatched(t *testing.T) {
 	err = Wait(t.Context(), newFakeClock(), g, nil)
 	assert.Error(t, err, "waiting for G2 cluster formed: failed after 0s: the deployment of version 4 of job emqx-lab failed: "+
 		"Failed due to progress deadline: "+pullReason+"; look next at: `nomad job status emqx-lab` and `nomad alloc logs -stderr`; "+
-		"Nomad deploys this version only once: mend the cause, then change the job, or `nomad job stop emqx-lab` and update again")
+		"Nomad deploys this version only once: mend the cause, then change the job, or `nomad job stop emqx-lab` and `nomad job start emqx-lab`, and update again")
 }
 
 func TestClusterFormedByMembers(t *testing.T) {

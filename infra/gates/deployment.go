@@ -129,7 +129,9 @@ func (s *jobState) judge() (Status, error) {
 	if value(s.job.Stop) {
 		return Status{
 			Seen: fmt.Sprintf("job %s is stopped", id),
-			Next: fmt.Sprintf("who stopped it (`nomad job history %s`); the next update starts it again", id),
+			// An update starts it only when it looks at Nomad first, and when Nomad
+			// calls it dead; after a node was lost it is "pending (stopped)" for long.
+			Next: fmt.Sprintf("who stopped it (`nomad job history %s`); `nomad job start %s` starts it again", id, id),
 		}, nil
 	}
 	if d := s.reverted(); d != nil {
@@ -152,7 +154,7 @@ func (s *jobState) judge() (Status, error) {
 		return status, nil
 	case d.Status == nomad.DeploymentStatusFailed:
 		return Status{Next: fmt.Sprintf("`nomad job status %s` and `nomad alloc logs -stderr`; Nomad deploys this version only "+
-				"once: mend the cause, then change the job, or `nomad job stop %s` and update again", id, id)},
+				"once: mend the cause, then change the job, or `nomad job stop %s` and `nomad job start %s`, and update again", id, id, id)},
 			Fatal(fmt.Errorf("the deployment of %s failed: %s%s", what, d.StatusDescription, s.becauseOrState(s.version())))
 	case active(d):
 		return Status{Seen: s.progress(d) + s.because(s.version())}, nil
