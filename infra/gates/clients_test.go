@@ -64,6 +64,28 @@ func TestNomadClientTellsItsTroublesApart(t *testing.T) {
 	assert.ErrorIs(t, err, ErrNotFound)
 }
 
+func TestNomadClientSaysWhyANodeIsSilent(t *testing.T) {
+	for _, c := range []struct {
+		name, address, says string
+		fatal               bool
+	}{
+		{"ended", answering(t, http.StatusNotFound, "No path to node"), "the servers have no connection to it", false},
+		{"cut off", silent(t), "nothing heard within 100ms", false},
+		{"forbidden", answering(t, http.StatusForbidden, "Permission denied"), "permission denied; check nomad.token", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			client, err := NewNomad(NomadConfig{Address: c.address, Timeout: 100 * time.Millisecond})
+			assert.NilError(t, err)
+			err = client.Alive(t.Context(), "10000000-aaaa")
+			assert.ErrorContains(t, err, c.says)
+			assert.Equal(t, IsFatal(err), c.fatal)
+		})
+	}
+	client, err := NewNomad(NomadConfig{Address: answering(t, http.StatusOK, "{}")})
+	assert.NilError(t, err)
+	assert.NilError(t, client.Alive(t.Context(), "10000000-aaaa"))
+}
+
 func TestConsulClientTellsItsTroublesApart(t *testing.T) {
 	for _, c := range []struct {
 		name, address string

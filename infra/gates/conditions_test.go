@@ -131,6 +131,7 @@ func TestNodesReadyNamesOnlyTheFirstOfMany(t *testing.T) {
 // fakeNomad answers from memory.
 type fakeNomad struct {
 	nodes       []*nomad.Node
+	silent      map[string]error // nodes whose agent does not answer
 	job         *nomad.Job
 	deployments []*nomad.Deployment
 	allocs      []*nomad.AllocationListStub
@@ -156,6 +157,8 @@ func (f *fakeNomad) Node(_ context.Context, id string) (*nomad.Node, error) {
 	}
 	return nil, ErrNotFound
 }
+
+func (f *fakeNomad) Alive(_ context.Context, id string) error { return f.silent[id] }
 
 func (f *fakeNomad) Job(context.Context, string) (*nomad.Job, error) {
 	if f.err != nil {
@@ -199,6 +202,40 @@ func TestNodesReadyReadsANodeAgainOnlyWhenItChanged(t *testing.T) {
 	s, err = once(t, g)
 	assert.NilError(t, err)
 	assert.Assert(t, s.Holds)
+}
+
+// Right after a `destroy`, Nomad holds the old clients for ready until their
+// heartbeats are missed, and would place the new job on them.
+func TestNodesReadyDoesNotCountInstancesThatHaveEnded(t *testing.T) {
+	gone := errors.New("Unknown node")
+	old := func(i int) *nomad.Node {
+		return labNode(i, func(n *nomad.Node) { n.ID = fmt.Sprintf("old%d-aaaa", i) })
+	}
+	f := &fakeNomad{nodes: []*nomad.Node{old(0), old(1), old(2)}, silent: map[string]error{"old0-aaaa": gone, "old1-aaaa": gone, "old2-aaaa": gone}}
+	g := NodesReady(f, NodesReadyArgs{Environment: "lab", Count: 3})
+	s, err := once(t, g)
+	assert.NilError(t, err)
+	assert.Assert(t, !s.Holds)
+	assert.Equal(t, s.Seen, "0/3 nodes: emqx-lab-0 is ready in Nomad, but its agent does not answer (Unknown node); "+
+		"emqx-lab-1 is ready in Nomad, but its agent does not answer (Unknown node); "+
+		"emqx-lab-2 is ready in Nomad, but its agent does not answer (Unknown node)")
+
+	// Nomad may still place on the old one, so the new one alone is not enough.
+	f.nodes = append(f.nodes, labNode(0), labNode(1), labNode(2))
+	s, err = once(t, g)
+	assert.NilError(t, err)
+	assert.Assert(t, !s.Holds, s.Seen)
+
+	for _, n := range f.nodes[:3] {
+		n.Status, n.ModifyIndex = nomad.NodeStatusDown, 9
+	}
+	s, err = once(t, g)
+	assert.NilError(t, err)
+	assert.Assert(t, s.Holds, s.Seen)
+
+	f.silent = map[string]error{labNode(1).ID: Fatal(errors.New("permission denied"))}
+	_, err = once(t, g)
+	assert.Assert(t, IsFatal(err), "%v", err)
 }
 
 func TestNodesReadyPassesOnThatNomadIsAway(t *testing.T) {

@@ -28,8 +28,10 @@ type NodesReadyArgs struct {
 
 // NodesReady is gate G1: every index 0..Count-1 has exactly one Nomad node that
 // is ready and eligible, with a healthy docker driver and the host volume
-// "emqx[i]". A node that is down does not count: a relaunched instance registers
-// anew and leaves the old entry behind for a while.
+// "emqx[i]", and whose agent answers. A node that is down does not count: a
+// relaunched instance registers anew and leaves the old entry behind for a while.
+// An instance that has just gone stays "ready" until its heartbeat is missed, and
+// what is placed there meanwhile is lost: hence the question to the agent.
 func NodesReady(client NomadClient, args NodesReadyArgs) Gate {
 	if args.driver == "" {
 		args.driver = "docker"
@@ -43,7 +45,11 @@ func NodesReady(client NomadClient, args NodesReadyArgs) Gate {
 			if err != nil {
 				return Status{}, err
 			}
-			return nodesReady(args, nodes), nil
+			status := nodesReady(args, nodes)
+			if !status.Holds {
+				return status, nil
+			}
+			return nodesAnswer(ctx, client, args, nodes)
 		},
 	}
 }
@@ -105,13 +111,47 @@ func nodesReady(args NodesReadyArgs, nodes []*nomad.Node) Status {
 	return Status{Seen: ready + ": " + joinSome(problems)}
 }
 
-// nodeProblem says what node i lacks, or nothing.
-func nodeProblem(args NodesReadyArgs, i int, nodes []*nomad.Node) string {
-	name := fmt.Sprintf("emqx-%s-%d", args.Environment, i)
-	var live []*nomad.Node
-	gone := ""
+// nodesAnswer asks the agents of the nodes that are ready by the servers' account.
+func nodesAnswer(ctx context.Context, client NomadClient, args NodesReadyArgs, nodes []*nomad.Node) (Status, error) {
+	silent := make([]string, args.Count)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(readsAtOnce)
+	for i := range args.Count {
+		live, _ := nodesOf(args, i, nodes)
+		group.Go(func() error {
+			err := client.Alive(ctx, live[0].ID)
+			if IsFatal(err) {
+				return err
+			}
+			if err != nil {
+				silent[i] = fmt.Sprintf("%s is ready in Nomad, but its agent does not answer (%s)", nodeName(args, i), err)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return Status{}, err
+	}
+	silent = slices.DeleteFunc(silent, func(s string) bool { return s == "" })
+	ready := fmt.Sprintf("%d/%d nodes", args.Count-len(silent), args.Count)
+	if len(silent) == 0 {
+		return Status{Holds: true, Seen: ready + " ready"}, nil
+	}
+	return Status{
+		Seen: ready + ": " + joinSome(silent),
+		Next: "whether the instances run: one that has ended stays ready in Nomad until it misses its heartbeat; then the nomad unit of the node",
+	}, nil
+}
+
+func nodeName(args NodesReadyArgs, i int) string {
+	return fmt.Sprintf("emqx-%s-%d", args.Environment, i)
+}
+
+// nodesOf finds what Nomad has of node i: the entries that are not gone, and what
+// the last one that is gone is called.
+func nodesOf(args NodesReadyArgs, i int, nodes []*nomad.Node) (live []*nomad.Node, gone string) {
 	for _, n := range nodes {
-		if n.Name != name && !hasIndex(n, args.Environment, i) {
+		if n.Name != nodeName(args, i) && !hasIndex(n, args.Environment, i) {
 			continue
 		}
 		switch n.Status {
@@ -121,6 +161,13 @@ func nodeProblem(args NodesReadyArgs, i int, nodes []*nomad.Node) string {
 			live = append(live, n)
 		}
 	}
+	return live, gone
+}
+
+// nodeProblem says what node i lacks, or nothing.
+func nodeProblem(args NodesReadyArgs, i int, nodes []*nomad.Node) string {
+	name := nodeName(args, i)
+	live, gone := nodesOf(args, i, nodes)
 	switch {
 	case len(live) == 0 && gone != "":
 		return fmt.Sprintf("%s is %s in Nomad", name, gone)

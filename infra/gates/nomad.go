@@ -17,6 +17,10 @@ type NomadClient interface {
 	Nodes(ctx context.Context) ([]*nomad.NodeListStub, error)
 	// Node reads one node whole.
 	Node(ctx context.Context, id string) (*nomad.Node, error)
+	// Alive asks the node's own agent, through the servers, and returns why it
+	// does not answer. What the servers say of a node is as old as its last
+	// heartbeat.
+	Alive(ctx context.Context, id string) error
 	// Job reads a job; [ErrNotFound] when Nomad has none of that id.
 	Job(ctx context.Context, id string) (*nomad.Job, error)
 	// Deployments lists the job's deployments, newest or oldest first; none
@@ -129,6 +133,26 @@ func (c *nomadClient) Node(ctx context.Context, id string) (out *nomad.Node, err
 		return err
 	})
 	return out, err
+}
+
+// aliveTimeout bounds the question to a node: the servers wait for long on the
+// connection of one that went without a word.
+const aliveTimeout = 3 * time.Second
+
+// Alive asks for the host's statistics: the agent has them at hand, and needs no
+// more than the right to read nodes.
+func (c *nomadClient) Alive(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, min(aliveTimeout, c.timeout))
+	defer cancel()
+	_, err := c.api.Nodes().Stats(id, (&nomad.QueryOptions{}).WithContext(ctx))
+	if ctx.Err() != nil && err != nil {
+		return fmt.Errorf("nothing heard within %s", min(aliveTimeout, c.timeout))
+	}
+	err = c.explain("statistics of node "+shortID(id), err)
+	if errors.Is(err, ErrNotFound) { // "No path to node"
+		return errors.New("the servers have no connection to it")
+	}
+	return err
 }
 
 func (c *nomadClient) Job(ctx context.Context, id string) (out *nomad.Job, err error) {
