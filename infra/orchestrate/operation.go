@@ -110,7 +110,10 @@ func (r *Runner) attempt(ctx context.Context, name progress.Operation, create bo
 				if again, err := r.contend(ctx, s, err); again {
 					continue
 				} else if err != nil {
-					return Result{}, r.plainError(ctx, "looking for interrupted operations", err)
+					if ctx.Err() != nil {
+						err = &InterruptedError{Operation: string(name)}
+					}
+					return Result{}, err // says itself what it was at
 				}
 			}
 			refresh = found.refresh
