@@ -299,6 +299,45 @@ func TestInterruptEndsCleanly(t *testing.T) {
 	assert.DeepEqual(t, w.cloud.Names(), []string{"a", "b", "c"})
 }
 
+// A provider that is interrupted gives up what the cloud goes on with: the state does not know how it ended.
+func TestAnInterruptedRunMakesTheNextOneLookFirst(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		end  func(t *testing.T, p *process)
+	}{
+		{"interrupted", func(t *testing.T, p *process) { assert.NilError(t, p.Process.Signal(os.Interrupt)) }},
+		{"killed", func(t *testing.T, p *process) { assert.NilError(t, p.Process.Kill()) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.set(abc())
+			_, err := w.runner().Up(t.Context())
+			assert.NilError(t, err)
+			w.cloud.Delay("c", time.Second)
+			p := w.start("destroy")
+			assert.NilError(t, w.cloud.Entered("delete c", 30*time.Second))
+			c.end(t, p)
+			p.wait(t, 20*time.Second)
+			w.noLeftovers()
+			w.cloud.Change("b", "", nil) // the cloud went on with it
+			w.cloud.Delay("c", 0)
+
+			_, err = w.runner().Preview(t.Context()) // settles nothing
+			assert.NilError(t, err)
+			res, err := w.runner().Up(t.Context())
+			assert.NilError(t, err)
+			assert.DeepEqual(t, w.cloud.Names(), []string{"a", "b", "c"})
+			assert.Assert(t, res.Changes["refresh"] > 0 || res.Changes["create"] > 0, "%v", res.Changes)
+
+			// Once is enough.
+			w.cloud.Change("b", "", nil)
+			res, err = w.runner().Up(t.Context())
+			assert.NilError(t, err)
+			assert.Assert(t, !res.Changed(), "%v", res.Changes)
+		})
+	}
+}
+
 func TestInterruptEndsAGateAtOnce(t *testing.T) {
 	w := newWorld(t)
 	s := abc()

@@ -154,6 +154,10 @@ func (r *Runner) once(ctx context.Context, name progress.Operation, s *session, 
 			}
 		}
 	}()
+	before := r.stage.owes()
+	if name != progress.Preview {
+		r.stage.owe(true) // until it ends: an interrupted deletion, say, may be done although the engine could not see that
+	}
 	out, err := do(s, ev, refresh)
 	// An engine that never connected leaves the channel open, one that did has closed it by now.
 	select {
@@ -165,9 +169,7 @@ func (r *Runner) once(ctx context.Context, name progress.Operation, s *session, 
 	res := Result{Changes: reader.Changes(), Outputs: outputs(out)}
 	if err == nil && name != progress.Preview { // a preview takes no lock
 		r.stage.prune()
-		if refresh {
-			r.stage.owe(false)
-		}
+		r.stage.owe(false)
 	}
 	if err == nil {
 		return res, nil
@@ -177,6 +179,9 @@ func (r *Runner) once(ctx context.Context, name progress.Operation, s *session, 
 	}
 	if closed(r.opts.Kill) {
 		return res, &InterruptedError{Operation: string(name), Killed: true}
+	}
+	if !before && name != progress.Preview {
+		r.stage.owe(false) // nothing began, or the engine saw all of it end
 	}
 	if held, ok := locks(err.Error()); ok {
 		return res, &LockedError{Stack: r.opts.Stack, Locks: held}

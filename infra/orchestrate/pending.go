@@ -171,8 +171,12 @@ func (r *Runner) settlePending(ctx context.Context, s *session) (settled, error)
 	if err != nil {
 		return settled{}, fmt.Errorf("reading the stack's state: %w", err)
 	}
+	owed := r.stage.owes()
 	if len(d.pending) == 0 {
-		return settled{refresh: r.stage.owes()}, nil
+		if owed && r.mayBeRunning() == nil { // else it was not interrupted, and the lock will say so
+			r.note("an earlier run was interrupted: asking first what became of what it was at")
+		}
+		return settled{refresh: owed}, nil
 	}
 	// A run that is under way has operations under way, too: those are not ours to judge. Its lock stops the import
 	// below; a state that moved meanwhile stops us here.
@@ -181,6 +185,7 @@ func (r *Runner) settlePending(ctx context.Context, s *session) (settled, error)
 	}
 	var notes []string
 	found, err := d.settle(ctx, r.opts.Adopt, func(n string) { notes = append(notes, n) })
+	found.refresh = found.refresh || owed
 	if err != nil || !found.changed {
 		return found, err
 	}

@@ -97,8 +97,9 @@ func (s *stage) logs() (out, errs output, err error) {
 	return out, errs, nil
 }
 
-// owe notes that the state holds resources which nobody has read yet: the next update has to refresh first, even when
-// this one does not get that far.
+// owe notes that the state may not be what the clouds hold, after an operation that did not come to its own end, or with
+// resources in it which nobody has read yet: the next operation has to refresh first, even when this one does not get
+// that far.
 func (s *stage) owe(refresh bool) {
 	name := filepath.Join(s.dir, "refresh-first")
 	if refresh {
