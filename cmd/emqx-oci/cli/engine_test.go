@@ -66,6 +66,7 @@ func (worldLab) Secrets() (map[string]string, error) {
 	return map[string]string{"emqx-oci:secrets.token": "s3cr3t#value"}, nil
 }
 func (worldLab) Running() bool                                 { return true }
+func (worldLab) Prepare(context.Context, string) error         { return nil }
 func (worldLab) Up(context.Context, cli.LabUpOptions) error    { return nil }
 func (worldLab) Down(context.Context) error                    { return nil }
 func (worldLab) Status(context.Context, io.Writer, bool) error { return nil }
