@@ -36,13 +36,17 @@ type Cloud struct {
 
 	mu       sync.Mutex // guards what follows; never held while the machine works
 	s        *state
-	inflight map[string]bool // resources with an operation under way
-	busy     map[string]bool // balancers that are UPDATING
-	streaks  map[string]int  // consecutive health checks that contradict the state
+	inflight map[string]*operation // by the resource worked on
+	busy     map[string]bool       // balancers that are UPDATING
+	streaks  map[string]int        // consecutive health checks that contradict the state
 	pools    map[string]chan struct{}
 	retryAt  map[string]time.Time // instances whose launch failed
 	admitted map[string]bool      // instances whose rules are in place
 	wake     chan struct{}        // tells Run that something is to be done
+
+	closed  bool
+	closing chan struct{}  // closed by Close
+	work    sync.WaitGroup // operations under way
 
 	net pushed // what the machine was last told
 }
@@ -69,9 +73,9 @@ func Open(dir string, m Machine, opts Options) (*Cloud, error) {
 	}
 	c := &Cloud{
 		machine: m, log: opts.Log, latency: opts.Latency, clock: opts.Clock, path: path, lock: lock, s: s,
-		inflight: map[string]bool{}, busy: map[string]bool{}, streaks: map[string]int{},
+		inflight: map[string]*operation{}, busy: map[string]bool{}, streaks: map[string]int{},
 		pools: map[string]chan struct{}{}, retryAt: map[string]time.Time{}, admitted: map[string]bool{},
-		wake: make(chan struct{}, 1),
+		wake: make(chan struct{}, 1), closing: make(chan struct{}),
 	}
 	for id, i := range s.Instances {
 		c.admitted[id] = i.State == running
@@ -85,8 +89,17 @@ func Open(dir string, m Machine, opts Options) (*Cloud, error) {
 	return c, nil
 }
 
-// Close lets another process open the state.
-func (c *Cloud) Close() error { return c.lock.Close() }
+// Close cuts off what is under way and lets another process open the state.
+func (c *Cloud) Close() error {
+	c.mu.Lock()
+	if !c.closed {
+		c.closed = true
+		close(c.closing)
+	}
+	c.mu.Unlock()
+	c.work.Wait()
+	return c.lock.Close()
+}
 
 func (c *Cloud) logf(format string, args ...any) { c.log(fmt.Sprintf(format, args...)) }
 
@@ -122,26 +135,36 @@ func kindOf(token string) (kind, error) {
 
 // Create makes a resource and returns when it is usable, as the real provider
 // does. It is recorded before anything is done, and a Create that was cut off is
-// continued by the next one with the same inputs.
+// taken over by the next one with the same inputs.
 func (c *Cloud) Create(ctx context.Context, token string, in Props) (string, Props, error) {
 	k, err := kindOf(token)
 	if err != nil {
 		return "", nil, err
 	}
 	in = clone(in)
-	id, done, err := c.begin(k, token, in)
+	var op *operation
+	var wait time.Duration
+	err = c.accept(ctx, func(s *state) (err error) {
+		op, wait, err = c.begin(s, k, token, in)
+		return err
+	})
 	if err != nil {
+		if op != nil {
+			c.finish(op, err)
+		}
 		return "", nil, err
 	}
-	defer done()
-	if err := c.settle(ctx, k, token, id, OpCreate); err != nil {
+	err = c.perform(ctx, op, fmt.Sprintf("creating %s %s", k.noun, op.id), func(ctx context.Context) error {
+		return c.settle(ctx, k, op.id, wait)
+	})
+	if err != nil {
 		return "", nil, err
 	}
 	var out Props
 	err = c.change(func(s *state) error {
-		r, ok := s.Resources[id]
+		r, ok := s.Resources[op.id]
 		if !ok {
-			return notFound(id)
+			return notFound(op.id)
 		}
 		r.Acked = true
 		out = clone(k.view(s, r))
@@ -150,84 +173,67 @@ func (c *Cloud) Create(ctx context.Context, token string, in Props) (string, Pro
 	if err != nil {
 		return "", nil, err
 	}
-	return id, out, nil
+	return op.id, out, nil
 }
 
 // begin records a new resource, or finds the one that a Create with the same
-// inputs left unfinished.
-func (c *Cloud) begin(k kind, token string, in Props) (id string, done func(), err error) {
-	err = c.change(func(s *state) error {
-		for _, r := range s.of(token) {
-			if !r.Acked && r.State != terminating && !c.inflight[r.ID] && equal(r.In, in) {
-				id = r.ID
-				done, err = c.claim(k, r)
-				return err
+// inputs left behind, and says how long the rest takes.
+func (c *Cloud) begin(s *state, k kind, token string, in Props) (*operation, time.Duration, error) {
+	wait := c.duration(k, token, OpCreate)
+	for _, r := range s.of(token) {
+		if r.Acked || r.State == terminating || !equal(r.In, in) {
+			continue
+		}
+		switch op := c.inflight[r.ID]; {
+		case op == nil:
+			if r.State == k.ready {
+				wait = 0
 			}
+			op, err := c.claim(k, r)
+			return op, wait, err
+		case op.left:
+			return nil, 0, &unattendedError{op}
 		}
-		if id := str(in, "compartmentId"); id != "" && id != CompartmentID {
-			return notFound(id)
-		}
-		if err := k.check(s, "", in, nil); err != nil {
-			return err
-		}
-		now := c.clock.Now().UTC()
-		r := &resource{Token: token, State: k.starting, Created: now, Updated: now, In: in}
-		if k.record != nil {
-			if err := k.record(s, r); err != nil {
-				return err
-			}
-		}
-		if k.id == nil {
-			r.ID = newOCID(k.noun)
-		} else {
-			r.ID = k.id(r)
-		}
-		if done, err = c.claim(k, r); err != nil {
-			return err
-		}
-		r.Seq = s.next()
-		s.Resources[r.ID] = r
-		id = r.ID
-		return nil
-	})
-	if err != nil && done != nil {
-		done()
 	}
-	return id, done, err
+	if id := str(in, "compartmentId"); id != "" && id != CompartmentID {
+		return nil, 0, notFound(id)
+	}
+	if err := k.check(s, "", in, nil); err != nil {
+		return nil, 0, err
+	}
+	now := c.clock.Now().UTC()
+	r := &resource{Token: token, State: k.starting, Created: now, Updated: now, In: in}
+	if k.record != nil {
+		if err := k.record(s, r); err != nil {
+			return nil, 0, err
+		}
+	}
+	if k.id == nil {
+		r.ID = newOCID(k.noun)
+	} else {
+		r.ID = k.id(r)
+	}
+	op, err := c.claim(k, r)
+	if err != nil {
+		return nil, 0, err
+	}
+	r.Seq = s.next()
+	s.Resources[r.ID] = r
+	return op, wait, nil
 }
 
-// claim marks a resource, and the balancer it belongs to, as being worked on.
-// The caller holds the lock; the returned function takes it.
-func (c *Cloud) claim(k kind, r *resource) (func(), error) {
-	nlb := ""
-	if k.balancer != nil {
-		nlb = k.balancer(r)
-		if b, ok := c.s.Resources[nlb]; ok && b != r && b.State == creating {
-			return nil, conflict("Invalid State Transition of NLB lifeCycle state from Creating to Updating")
-		}
-		if c.busy[nlb] {
-			// Word for word what OCI answers (terraform-provider-oci#1456).
-			return nil, conflict("Invalid State Transition of NLB lifeCycle state from Updating to Updating")
-		}
-		c.busy[nlb] = true
-	}
-	c.inflight[r.ID] = true
-	id := r.ID
-	return func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		delete(c.inflight, id)
-		delete(c.busy, nlb)
-	}, nil
-}
-
-// settle waits, makes the recorded resource real and publishes what follows from
-// it for firewalls, balancers and the zone.
-func (c *Cloud) settle(ctx context.Context, k kind, token, id string, op Op) error {
+// duration is how long the real cloud takes.
+func (c *Cloud) duration(k kind, token string, op Op) time.Duration {
 	wait := c.latency.Of(token, op)
 	if k.balancer != nil {
 		wait = max(wait, minUpdating)
 	}
+	return wait
+}
+
+// settle waits, makes the recorded resource real and publishes what follows from
+// it for firewalls, balancers and the zone.
+func (c *Cloud) settle(ctx context.Context, k kind, id string, wait time.Duration) error {
 	if err := c.clock.Sleep(ctx, wait); err != nil {
 		return fmt.Errorf("waiting for %s %s: %w", k.noun, id, err)
 	}
@@ -272,20 +278,20 @@ func (c *Cloud) Update(ctx context.Context, token, id string, in Props) (Props, 
 		return nil, err
 	}
 	in = clone(in)
-	var done func()
-	err = c.change(func(s *state) error {
+	var op *operation
+	err = c.accept(ctx, func(s *state) error {
 		r, ok := s.get(token, id)
 		if !ok {
 			return notFound(id)
 		}
-		if c.inflight[id] {
-			return incorrectState("%s %s is being changed by another request", k.noun, id)
+		if err := c.free(k, id); err != nil {
+			return err
 		}
 		if err := k.check(s, id, in, r.In); err != nil {
 			return err
 		}
 		var err error
-		if done, err = c.claim(k, r); err != nil {
+		if op, err = c.claim(k, r); err != nil {
 			return err
 		}
 		if k.take != nil {
@@ -296,13 +302,16 @@ func (c *Cloud) Update(ctx context.Context, token, id string, in Props) (Props, 
 		r.Updated = c.clock.Now().UTC()
 		return nil
 	})
-	if done != nil {
-		defer done()
-	}
 	if err != nil {
+		if op != nil {
+			c.finish(op, err)
+		}
 		return nil, err
 	}
-	if err := c.settle(ctx, k, token, id, OpUpdate); err != nil {
+	err = c.perform(ctx, op, fmt.Sprintf("updating %s %s", k.noun, id), func(ctx context.Context) error {
+		return c.settle(ctx, k, id, c.duration(k, token, OpUpdate))
+	})
+	if err != nil {
 		return nil, err
 	}
 	return c.Read(ctx, token, id)
@@ -314,15 +323,16 @@ func (c *Cloud) Delete(ctx context.Context, token, id string) error {
 	if err != nil {
 		return err
 	}
-	var done func()
+	var op *operation
 	unknown := errors.New("unknown")
-	err = c.change(func(s *state) error {
+	err = c.accept(ctx, func(s *state) error {
 		r, ok := s.Resources[id]
 		if !ok || r.Token != token {
 			return unknown
 		}
-		if c.inflight[id] && k.noun != "instancepool" { // a pool's own lock makes the deletion wait
-			return incorrectState("%s %s is being changed by another request", k.noun, id)
+		var busy *unattendedError
+		if err := c.free(k, id); err != nil && (k.noun != poolNoun || errors.As(err, &busy)) { // a pool's own lock makes the deletion wait
+			return err
 		}
 		if k.held != nil {
 			if err := k.held(s, r); err != nil {
@@ -330,7 +340,7 @@ func (c *Cloud) Delete(ctx context.Context, token, id string) error {
 			}
 		}
 		var err error
-		if done, err = c.claim(k, r); err != nil {
+		if op, err = c.claim(k, r); err != nil {
 			return err
 		}
 		r.State = terminating
@@ -339,20 +349,19 @@ func (c *Cloud) Delete(ctx context.Context, token, id string) error {
 	if errors.Is(err, unknown) {
 		return nil
 	}
-	if done != nil {
-		defer done()
-	}
 	if err != nil {
+		if op != nil {
+			c.finish(op, err)
+		}
 		return err
 	}
-	wait := c.latency.Of(token, OpDelete)
-	if k.balancer != nil {
-		wait = max(wait, minUpdating)
-	}
-	if err := c.clock.Sleep(ctx, wait); err != nil {
-		return fmt.Errorf("deleting %s %s: %w", k.noun, id, err)
-	}
-	return c.finishDelete(ctx, k, id)
+	what := fmt.Sprintf("deleting %s %s", k.noun, id)
+	return c.perform(ctx, op, what, func(ctx context.Context) error {
+		if err := c.clock.Sleep(ctx, c.duration(k, token, OpDelete)); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		return c.finishDelete(ctx, k, id)
+	})
 }
 
 // finishDelete ends what Delete has marked; also after a restart.

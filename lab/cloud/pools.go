@@ -13,8 +13,10 @@ import (
 // launchRetry is how long the controller leaves an instance alone whose launch failed.
 const launchRetry = 5 * time.Second
 
+const poolNoun = "instancepool"
+
 var poolKind = kind{
-	noun: "instancepool", starting: provisioning, ready: running,
+	noun: poolNoun, starting: provisioning, ready: running,
 	check: func(s *state, _ string, in, old Props) error {
 		if err := need(in, "compartmentId", "instanceConfigurationId"); err != nil {
 			return err

@@ -78,7 +78,7 @@ func (c *Cloud) tend(ctx context.Context) error {
 	var ids, ending []string
 	c.read(func(s *state) {
 		for _, r := range s.of(typePool) {
-			if c.inflight[r.ID] {
+			if c.inflight[r.ID] != nil {
 				continue
 			}
 			ids = append(ids, r.ID)
@@ -103,7 +103,7 @@ func (c *Cloud) tend(ctx context.Context) error {
 	err = c.change(func(s *state) error {
 		unchanged := errNothing
 		for _, id := range ids { // one whose creation was cut off is complete now
-			if r, ok := s.Resources[id]; ok && r.State == provisioning && !c.inflight[id] && s.complete(id) {
+			if r, ok := s.Resources[id]; ok && r.State == provisioning && c.inflight[id] == nil && s.complete(id) {
 				r.State, unchanged = running, nil
 			}
 		}
@@ -129,7 +129,7 @@ func (c *Cloud) reassert(ctx context.Context) error {
 		for _, r := range s.of(typeVolume) {
 			copied := *r
 			switch {
-			case c.inflight[r.ID]:
+			case c.inflight[r.ID] != nil:
 			case r.State == terminating:
 				deletions = append(deletions, &copied)
 			default:
@@ -138,7 +138,7 @@ func (c *Cloud) reassert(ctx context.Context) error {
 		}
 		for id, r := range s.Resources {
 			// All other kinds live in the records alone, so a deletion only has to end.
-			if r.State == terminating && !c.inflight[id] && r.Token != typeVolume && r.Token != typePool {
+			if r.State == terminating && c.inflight[id] == nil && r.Token != typeVolume && r.Token != typePool {
 				copied := *r
 				deletions = append(deletions, &copied)
 			}
@@ -169,7 +169,7 @@ func (c *Cloud) reassert(ctx context.Context) error {
 		// What waited for nothing but the clock is as usable as it gets; whether a
 		// caller takes it over is another matter (Acked).
 		for id, r := range s.Resources {
-			if !c.inflight[id] && r.Token != typePool && r.State == kinds[r.Token].starting {
+			if c.inflight[id] == nil && r.Token != typePool && r.State == kinds[r.Token].starting {
 				r.State = kinds[r.Token].ready
 			}
 		}

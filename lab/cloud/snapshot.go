@@ -119,7 +119,7 @@ func (c *Cloud) Snapshot() Snapshot {
 		out.Balancers = append(out.Balancers, b)
 	}
 	for id, r := range s.Resources {
-		if !r.Acked && !c.inflight[id] {
+		if op := c.inflight[id]; !r.Acked && (op == nil || op.left) {
 			out.Unclaimed = append(out.Unclaimed, id)
 		}
 	}

@@ -1,0 +1,138 @@
+package cloud
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// operation is a request that the cloud has accepted. It runs to its end whether
+// or not its caller waits for that, as in the real cloud.
+type operation struct {
+	id, balancer string // what it works on
+	done         chan struct{}
+
+	// Guarded by the cloud's lock.
+	ended bool
+	left  bool // its caller has gone
+	err   error
+}
+
+// unattendedError refuses, for a moment, what meets an operation whose caller has
+// gone: nobody else could tell when to try again.
+type unattendedError struct{ op *operation }
+
+func (e *unattendedError) Error() string {
+	return e.op.id + " is being changed by a request that was cut off"
+}
+
+var errClosed = errors.New("the cloud is closed")
+
+// accept records a request. It waits for an operation on the same resource whose
+// caller has gone.
+func (c *Cloud) accept(ctx context.Context, f func(s *state) error) error {
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		err := c.change(f)
+		var busy *unattendedError
+		if !errors.As(err, &busy) {
+			return err
+		}
+		select {
+		case <-busy.op.done:
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for an earlier request to %s: %w", busy.op.id, ctx.Err())
+		}
+	}
+}
+
+// free refuses a resource that another operation works on. The caller holds the lock.
+func (c *Cloud) free(k kind, id string) error {
+	switch op := c.inflight[id]; {
+	case op == nil:
+		return nil
+	case op.left:
+		return &unattendedError{op}
+	default:
+		return incorrectState("%s %s is being changed by another request", k.noun, id)
+	}
+}
+
+// claim marks a resource, and the balancer it belongs to, as being worked on.
+// The caller holds the lock.
+func (c *Cloud) claim(k kind, r *resource) (*operation, error) {
+	op := &operation{id: r.ID, done: make(chan struct{})}
+	if k.balancer != nil {
+		op.balancer = k.balancer(r)
+		if b, ok := c.s.Resources[op.balancer]; ok && b != r && b.State == creating {
+			return nil, conflict("Invalid State Transition of NLB lifeCycle state from Creating to Updating")
+		}
+		if c.busy[op.balancer] {
+			// Word for word what OCI answers (terraform-provider-oci#1456).
+			return nil, conflict("Invalid State Transition of NLB lifeCycle state from Updating to Updating")
+		}
+		c.busy[op.balancer] = true
+	}
+	c.inflight[r.ID] = op
+	return op, nil
+}
+
+// finish notes how an operation ended, and returns whether its caller has gone.
+func (c *Cloud) finish(op *operation, err error) (left bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	op.ended, op.err = true, err
+	if c.inflight[op.id] == op { // a pool's deletion does not wait for its creation to end
+		delete(c.inflight, op.id)
+	}
+	delete(c.busy, op.balancer)
+	close(op.done)
+	return op.left
+}
+
+// perform runs what was accepted to its end, and returns that, or the end of ctx
+// when it comes first. Only the cloud's own end cuts it off; its state is as after
+// a crash then, and the next process continues.
+func (c *Cloud) perform(ctx context.Context, op *operation, what string, f func(context.Context) error) error {
+	c.mu.Lock()
+	closed := c.closed
+	if !closed {
+		c.work.Add(1)
+	}
+	c.mu.Unlock()
+	if closed {
+		c.finish(op, errClosed)
+		return errClosed
+	}
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	go func() {
+		select {
+		case <-c.closing:
+			stop()
+		case <-op.done:
+		}
+	}()
+	go func() {
+		defer c.work.Done()
+		defer stop()
+		err := f(work)
+		if c.finish(op, err) && err != nil {
+			c.logf("%s: %v; its caller has gone, the cloud goes on trying", what, err)
+			c.poke()
+		}
+	}()
+	select {
+	case <-op.done:
+		return op.err
+	case <-ctx.Done():
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if op.ended {
+		return op.err
+	}
+	op.left = true
+	return fmt.Errorf("%s: %w; the cloud goes on with it", what, ctx.Err())
+}
