@@ -61,12 +61,13 @@ $(TOOLS)/golangci-lint: tools/lint/go.mod
 	@echo "building golangci-lint (some minutes, once)"
 	@cd tools/lint && go build -trimpath -ldflags '-s -w' -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
+# Without -trimpath, as the tests: OCI's SDK is compiled once for both.
 .PHONY: build
 build: ## build bin/emqx-oci and what the lab puts into its instances
 	@mkdir -p $(BIN)
-	go build -trimpath -ldflags '-s -w' -o $(BIN)/lab-guest ./lab/guest/cmd/lab-guest
-	go build -trimpath -ldflags '-s -w' -o $(BIN)/emqx ./lab/broker/cmd/emqx
-	go build -trimpath -ldflags '-s -w' -o $(BIN)/emqx-oci ./cmd/emqx-oci
+	go build -ldflags '-s -w' -o $(BIN)/lab-guest ./lab/guest/cmd/lab-guest
+	go build -ldflags '-s -w' -o $(BIN)/emqx ./lab/broker/cmd/emqx
+	go build -ldflags '-s -w' -o $(BIN)/emqx-oci ./cmd/emqx-oci
 
 .PHONY: setup
 setup: packages tools build
@@ -110,12 +111,12 @@ verify: test lint ## what has to be green before a change is merged
 
 .PHONY: sdk
 sdk: ## generate sdks/nomad from its schema
-	cd tools/pulumi && go run ./gen-nomad-sdk $(CURDIR)/sdks/nomad/schema.json $(CURDIR)/sdks/nomad
+	cd tools/pulumi && go run -trimpath ./gen-nomad-sdk $(CURDIR)/sdks/nomad/schema.json $(CURDIR)/sdks/nomad
 
 .PHONY: sdk-check
 sdk-check: # generating again must give what stands in the tree
 	@d=$$(mktemp -d); trap 'rm -rf $$d' EXIT; \
-	(cd tools/pulumi && go run ./gen-nomad-sdk $(CURDIR)/sdks/nomad/schema.json $$d) && \
+	(cd tools/pulumi && go run -trimpath ./gen-nomad-sdk $(CURDIR)/sdks/nomad/schema.json $$d) && \
 	diff -r $$d/go sdks/nomad/go && echo "sdks/nomad is what its schema says"
 
 .PHONY: graph
