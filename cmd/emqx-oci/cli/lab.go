@@ -111,7 +111,7 @@ func (a *app) labExec() *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().StringVar(&where, "in", where, "internet, foreign, server, or an instance's name")
+	c.Flags().StringVar(&where, "in", where, "internet, foreign, servers, or an instance's name")
 	c.Flags().SetInterspersed(false)
 	return c
 }

@@ -58,7 +58,7 @@ type Lab interface {
 	// Down takes everything of it away.
 	Down(context.Context) error
 	Status(ctx context.Context, w io.Writer, asJSON bool) error
-	// Exec runs a command in a place of the lab: "internet", "foreign", "server", or an instance's name.
+	// Exec runs a command in a place of the lab: "internet", "foreign", "servers", or an instance's name.
 	Exec(ctx context.Context, where string, argv []string, io Stdio) (exit int, err error)
 	// Daemon is the lab's own process; Up starts it.
 	Daemon(context.Context) error

