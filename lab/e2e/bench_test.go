@@ -186,8 +186,11 @@ func readGraph(t *testing.T, b *bed, r result) graph {
 	}
 	assert.NilError(t, json.NewDecoder(bytes.NewReader(text)).Decode(&state))
 	for _, res := range state.Checkpoint.Latest.Resources {
-		provider, _, _ := strings.Cut(res.Provider, "::"+lastPart(res.Provider))
-		g.needs[res.URN] = append(slices.Clone(res.Dependencies), provider)
+		needs := slices.Clone(res.Dependencies)
+		if i := strings.LastIndex(res.Provider, "::"); i > 0 { // before it the URN, behind it the ID
+			needs = append(needs, res.Provider[:i])
+		}
+		g.needs[res.URN] = needs
 	}
 	assert.Assert(t, len(g.needs) > 50, "%d resources in the state", len(g.needs))
 	return g

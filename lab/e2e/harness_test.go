@@ -21,10 +21,11 @@ import (
 	"gotest.tools/v3/assert"
 )
 
-// The suite's lab stands beside a user's: other names, another door.
-const (
-	labName = "e2elab"
-	door    = "127.0.79.1"
+// The suite's lab stands beside a user's, and beside another run of the suite:
+// other names, another door.
+var (
+	labName = fmt.Sprintf("e2e%d", os.Getpid()%10_000_000)
+	door    = fmt.Sprintf("127.79.%d.%d", os.Getpid()>>8&255, 1+os.Getpid()%254)
 )
 
 // bed is one lab and one project folder, with the commands as a user types them.
@@ -43,7 +44,7 @@ func newBed(t *testing.T) *bed {
 		t.Fatal("EMQX_OCI_BIN and EMQX_OCI_TOOLS are not set: run `make e2e`")
 	}
 	// Not under t.TempDir: its path is too long for some of the lab's sockets.
-	dir, err := os.MkdirTemp("/var/tmp", "e2elab-")
+	dir, err := os.MkdirTemp("/var/tmp", labName+"-")
 	assert.NilError(t, err)
 	b := &bed{dir: filepath.Join(dir, "lab"), project: filepath.Join(dir, "project"), bin: bin, tools: tools}
 	t.Cleanup(func() {
