@@ -75,7 +75,7 @@ type InstancePoolsArgs struct {
 //		Shape:           "VM.Standard.E5.Flex",
 //		SecurityGroupID: groups.NodesID,
 //		Nodes:           nodes,
-//		Boot:            oci.BootArgs{Environment: "prod"},
+//		Boot:            oci.BootArgs{Environment: "prod", ConsulServers: servers, NomadServers: servers},
 //		Needs:           [][]pulumi.Resource{{volumes.Each[0], addresses.Each[0]}},
 //	})
 type InstancePools struct {

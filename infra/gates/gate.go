@@ -10,7 +10,7 @@ import (
 // What a gate uses where its arguments leave a duration zero.
 const (
 	DefaultTimeout  = 10 * time.Minute
-	DefaultInterval = 2 * time.Second
+	DefaultInterval = time.Second
 )
 
 // Status is one answer to a gate's question.
