@@ -199,7 +199,7 @@ job "haproxy" {
         name     = "emqx-haproxy health"
         type     = "http"
         path     = "/haproxy_health"
-        interval = "5s"
+        interval = "2s"
         timeout  = "2s"
       }
     }
