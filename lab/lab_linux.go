@@ -28,7 +28,10 @@ const upTimeout = 3 * time.Minute
 // Up builds the lab and returns when it serves; a lab that is up stays as it is,
 // and one that lost its daemon gets a new one.
 func Up(ctx context.Context, o Options) error {
-	o = o.withDefaults()
+	o, err := o.again()
+	if err != nil {
+		return err
+	}
 	if _, err := ask(ctx, o.Dir); err == nil {
 		o.Log("the lab is up already")
 		return nil

@@ -71,6 +71,18 @@ func (o Options) known() (Options, error) {
 	return saved.withDefaults(), nil
 }
 
+// again keeps name and door of the lab that stands in o.Dir already: its namespaces
+// carry the one, its stack's settings the other.
+func (o Options) again() (Options, error) {
+	there, err := o.known()
+	if err != nil {
+		return o, err
+	}
+	o = o.withDefaults()
+	o.Name, o.Door = there.Name, there.Door
+	return o, nil
+}
+
 func (o Options) save() error {
 	text, err := json.MarshalIndent(o, "", "  ")
 	if err != nil {
