@@ -100,19 +100,18 @@ func fields(v reflect.Value) map[string]reflect.Value {
 func decodeMap(f *fault.List, path string, raw json.RawMessage, v reflect.Value) {
 	given := map[string]json.RawMessage{}
 	if json.Unmarshal(raw, &given) != nil {
-		f.Add(path, "must be a map of strings, got %s", raw)
+		f.Add(path, "must be a map, got %s", raw)
 		return
 	}
-	texts := map[string]string{}
+	found := reflect.MakeMapWithSize(v.Type(), len(given))
 	for _, key := range slices.Sorted(maps.Keys(given)) {
-		var s string
-		if json.Unmarshal(given[key], &s) != nil || string(given[key]) == "null" {
-			f.Add(path+"."+key, "must be a string (quote it), got %s", given[key])
-			continue
+		item := reflect.New(v.Type().Elem()).Elem()
+		decode(f, path+"."+key, given[key], item)
+		if !f.Has(path + "." + key) {
+			found.SetMapIndex(reflect.ValueOf(key), item)
 		}
-		texts[key] = s
 	}
-	v.Set(reflect.ValueOf(texts))
+	v.Set(found)
 }
 
 func decodeSlice(f *fault.List, path string, raw json.RawMessage, v reflect.Value) {

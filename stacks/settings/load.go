@@ -22,6 +22,7 @@ const Project = "emqx-oci"
 func Load(environment string, get func(key string) (value string, ok bool), isSecret func(key string) bool) (Settings, error) {
 	s := defaults()
 	s.Environment = environment
+	s.Volumes.Protect = s.Production()
 	var f fault.List
 	groups := fields(reflect.ValueOf(&s).Elem())
 	for _, group := range slices.Sorted(maps.Keys(groups)) {

@@ -1,6 +1,10 @@
 package settings
 
-import "time"
+import (
+	"regexp"
+	"strconv"
+	"time"
+)
 
 // The images that a stack runs unless it names others. EMQX 5.8 is the last line
 // under Apache-2.0; HAProxy 3.0 is supported for the longest time.
@@ -24,12 +28,14 @@ type Settings struct {
 	Volumes Volumes           `cfg:"volumes"`
 	Broker  Broker            `cfg:"broker"`
 	Proxy   Proxy             `cfg:"proxy"`
+	Ports   Ports             `cfg:"ports"`
 	Edge    Edge              `cfg:"edge"`
 	DNS     DNS               `cfg:"dns"`
 	TLS     TLS               `cfg:"tls"`
 	Nomad   Nomad             `cfg:"nomad"`
 	Consul  Consul            `cfg:"consul"`
 	Gates   Gates             `cfg:"gates"`
+	Guards  Guards            `cfg:"guards"`
 	Secrets Secrets           `cfg:"secrets"`
 	Tags    map[string]string `cfg:"tags"`
 }
@@ -48,15 +54,22 @@ type OCI struct {
 // Network is the VCN that the stack is given, and who may reach it.
 type Network struct {
 	// VCN, PublicSubnet (the balancer's) and PrivateSubnet (the nodes') are
-	// OCIDs. Required.
+	// OCIDs, or display names inside the compartment, which are looked up.
+	// Required.
 	VCN           string `cfg:"vcn"`
 	PublicSubnet  string `cfg:"publicSubnet"`
 	PrivateSubnet string `cfg:"privateSubnet"`
+	// PrivateSubnetCIDR is the private subnet's range, so that `check` can tell
+	// without a cloud whether the nodes fit; none by default.
+	PrivateSubnetCIDR string `cfg:"privateSubnetCidr"`
 	// ClientCIDRs are the ranges MQTT clients come from. Required: nothing is
 	// open to the internet by default.
 	ClientCIDRs []string `cfg:"clientCidrs"`
 	// ServerCIDRs are the ranges of the Consul servers. Required.
 	ServerCIDRs []string `cfg:"serverCidrs"`
+	// DashboardCIDRs are the ranges that may reach EMQX's dashboard and REST API
+	// on the nodes (18083), such as a VPN's; none by default.
+	DashboardCIDRs []string `cfg:"dashboardCidrs"`
 }
 
 // Nodes are the cluster's instances.
@@ -75,17 +88,26 @@ type Nodes struct {
 	SSHKey string `cfg:"sshKey"`
 	// BootVolumeGB is 50 to 32768; default 50, OCI's least.
 	BootVolumeGB int `cfg:"bootVolumeGb"`
+	// BootVolumeVPUsPerGB is 10 to 120 in steps of 10; default 10, balanced.
+	BootVolumeVPUsPerGB int `cfg:"bootVolumeVpusPerGb"`
 }
 
 // Volumes hold EMQX's data, one per node.
 type Volumes struct {
+	// Count is nodes.count to 100: more keeps the volumes of nodes that were
+	// taken away; default 0, which follows nodes.count.
+	Count int `cfg:"count"`
 	// SizeGB is 50 to 32768; default 150.
 	SizeGB int `cfg:"sizeGb"`
+	// SizeGBByNode are other sizes for some nodes, by index: {"1": 300}; none by
+	// default.
+	SizeGBByNode map[string]int `cfg:"sizeGbByNode"`
 	// VPUsPerGB is 0 to 120 in steps of 10; default 10, balanced.
 	VPUsPerGB int `cfg:"vpusPerGb"`
 	// BackupPolicy is the OCID of a backup policy; none by default.
 	BackupPolicy string `cfg:"backupPolicy"`
-	// Protect refuses to delete or replace a volume; default false.
+	// Protect makes Pulumi refuse to delete or replace a volume; default true in
+	// a production stack, false elsewhere.
 	Protect bool `cfg:"protect"`
 }
 
@@ -147,6 +169,19 @@ type Proxy struct {
 	Rollout       `cfg:",inline"`
 }
 
+// Ports are where HAProxy listens on every node; the balancer listens on the
+// same four for clients.
+type Ports struct {
+	// MQTT, default 1883; MQTTS, 8883; WS, 8083; WSS, 8084.
+	MQTT  int `cfg:"mqtt"`
+	MQTTS int `cfg:"mqtts"`
+	WS    int `cfg:"ws"`
+	WSS   int `cfg:"wss"`
+	// Admin is HAProxy's health page and statistics, which the balancer and
+	// Consul ask; default 8080. It is never open to clients.
+	Admin int `cfg:"admin"`
+}
+
 // Edge is the balancer.
 type Edge struct {
 	// Kind is "network": OCI's network load balancer.
@@ -202,8 +237,11 @@ type Nomad struct {
 	Datacenter string `cfg:"datacenter"`
 	Region     string `cfg:"region"`
 	Namespace  string `cfg:"namespace"`
-	// Token is an ACL token; none by default.
+	// Token is an ACL token; default: NOMAD_TOKEN of the environment.
 	Token Secret `cfg:"token"`
+	// TLS of an https address whose authority is not a public one, or that asks
+	// for a client certificate.
+	TLS ClientTLS `cfg:"tls"`
 	// Version that the boot script installs; default 1.11.2.
 	Version string `cfg:"version"`
 }
@@ -216,10 +254,40 @@ type Consul struct {
 	// Datacenter; default dc1. It is part of EMQX's node names: changing it
 	// makes every node a new one.
 	Datacenter string `cfg:"datacenter"`
-	// Token is an ACL token; none by default.
+	// Token is an ACL token; default: CONSUL_HTTP_TOKEN of the environment.
 	Token Secret `cfg:"token"`
+	// TLS: see Nomad's.
+	TLS ClientTLS `cfg:"tls"`
 	// Version that the boot script installs; default 1.22.0.
 	Version string `cfg:"version"`
+}
+
+// ClientTLS is how an https API is spoken to; all PEM.
+type ClientTLS struct {
+	// CA verifies the server; none by default: the system's authorities.
+	CA string `cfg:"ca"`
+	// Certificate and PrivateKey of the client, both or none.
+	Certificate string `cfg:"certificate"`
+	PrivateKey  Secret `cfg:"privateKey"`
+}
+
+// Guards are the exceptions from what may not happen by accident. Each is false
+// by default and meant to be set for one update.
+type Guards struct {
+	// AllowVolumeDelete lets an update delete or replace data volumes.
+	AllowVolumeDelete bool `cfg:"allowVolumeDelete"`
+	// AllowScaleIn lets nodes go while their volumes stay (volumes.count above
+	// nodes.count): what is on them is out of reach.
+	AllowScaleIn bool `cfg:"allowScaleIn"`
+	// AllowReplaceAllNodes lets one update replace every instance pool.
+	AllowReplaceAllNodes bool `cfg:"allowReplaceAllNodes"`
+	// AllowPublicDashboard lets public addresses into network.dashboardCidrs.
+	AllowPublicDashboard bool `cfg:"allowPublicDashboard"`
+	// AllowUnprotected lets volumes.protect be false in a production stack.
+	AllowUnprotected bool `cfg:"allowUnprotected"`
+	// AllowCookieChange lets secrets.erlangCookie change: nodes with the old and
+	// the new one do not see each other, so the cluster splits while it rolls.
+	AllowCookieChange bool `cfg:"allowCookieChange"`
 }
 
 // Gates are how long each condition may take.
@@ -260,7 +328,7 @@ func defaults() Settings {
 	rollout := Rollout{MinHealthyTime: 15 * time.Second, HealthyDeadline: 5 * time.Minute, ProgressDeadline: 10 * time.Minute}
 	return Settings{
 		Cloud:   "oci",
-		Nodes:   Nodes{Count: 3, Shape: "VM.Standard.E5.Flex", OCPUs: 2, MemoryGB: 16, BootVolumeGB: 50},
+		Nodes:   Nodes{Count: 3, Shape: "VM.Standard.E5.Flex", OCPUs: 2, MemoryGB: 16, BootVolumeGB: 50, BootVolumeVPUsPerGB: 10},
 		Volumes: Volumes{SizeGB: 150, VPUsPerGB: 10},
 		Broker: Broker{
 			Image: DefaultBrokerImage, CPU: 2000, MemoryMB: 4096, KeepAliveMax: 600, NoFile: 1048576,
@@ -270,6 +338,7 @@ func defaults() Settings {
 			Image: DefaultProxyImage, CPU: 1000, MaxConn: 50000,
 			KillTimeout: 60 * time.Second, ShutdownDelay: 40 * time.Second, Rollout: rollout,
 		},
+		Ports:  Ports{MQTT: 1883, MQTTS: 8883, WS: 8083, WSS: 8084, Admin: 8080},
 		Edge:   Edge{Kind: "network", HealthInterval: 10 * time.Second, HealthTimeout: 3 * time.Second, HealthRetries: 3},
 		DNS:    DNS{TTL: 60},
 		TLS:    TLS{Terminate: "broker"},
@@ -280,4 +349,19 @@ func defaults() Settings {
 			EdgeHealthy: 10 * time.Minute, RoundTrip: 5 * time.Minute, Settle: time.Minute,
 		},
 	}
+}
+
+// production is how stacks that serve customers are called.
+var production = regexp.MustCompile(`^(.*-)?(prod|production|live)(-.*)?$`)
+
+// Production tells, by the stack's name, whether customers depend on it: prod,
+// production, live, or one of them beside a dash, such as prod-eu.
+func (s *Settings) Production() bool { return production.MatchString(s.Environment) }
+
+// VolumeSizeGB is the size of a node's data volume.
+func (s *Settings) VolumeSizeGB(index int) int {
+	if size, ok := s.Volumes.SizeGBByNode[strconv.Itoa(index)]; ok {
+		return size
+	}
+	return s.Volumes.SizeGB
 }

@@ -49,6 +49,9 @@ func (s *Settings) derive() {
 	if s.Proxy.NoFile == 0 {
 		s.Proxy.NoFile = proxyFiles(s.Proxy.MaxConn)
 	}
+	if s.Volumes.Count == 0 {
+		s.Volumes.Count = s.Nodes.Count
+	}
 }
 
 func proxyMemoryMB(maxConn int) int { return proxyBaseMB + (maxConn*proxyConnectionKB+1023)/1024 }
