@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -470,6 +471,13 @@ func TestPreviewShowsChangesAndTouchesNothing(t *testing.T) {
 		assert.Assert(t, strings.Contains(out.String(), want), "missing %q in:\n%s", want, out.String())
 	}
 	assert.DeepEqual(t, res.Changes, map[string]int{"create": 1, "update": 1, "replace": 1, "delete": 1})
+	var plan []string
+	for _, e := range res.Plan {
+		assert.Equal(t, e.Kind, progress.KindPlan)
+		plan = append(plan, e.Op+" "+e.Name)
+	}
+	slices.Sort(plan)
+	assert.DeepEqual(t, plan, []string{"create d", "delete c", "replace b", "update a"})
 	assert.Equal(t, len(w.cloud.Calls()), calls)
 }
 

@@ -133,6 +133,7 @@ func (r *Runner) attempt(ctx context.Context, name progress.Operation, create bo
 func (r *Runner) once(ctx context.Context, name progress.Operation, s *session, refresh bool, do deed) (Result, error) {
 	ev := make(chan events.EngineEvent)
 	reader, start := progress.NewReader(name), time.Now()
+	var plan []progress.Event
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
@@ -146,8 +147,14 @@ func (r *Runner) once(ctx context.Context, name progress.Operation, s *session, 
 					continue // a line that is no event, or the engine's sudden end, which its exit tells
 				}
 				r.record(time.Since(start), e.EngineEvent)
-				if seen := reader.Read(e.EngineEvent); len(seen) > 0 {
+				seen := reader.Read(e.EngineEvent)
+				if len(seen) > 0 {
 					r.opts.View.Events(seen)
+				}
+				for _, event := range seen {
+					if event.Kind == progress.KindPlan {
+						plan = append(plan, event)
+					}
 				}
 			case <-stop:
 				return
@@ -166,7 +173,7 @@ func (r *Runner) once(ctx context.Context, name progress.Operation, s *session, 
 		close(stop)
 		<-done
 	}
-	res := Result{Changes: reader.Changes(), Outputs: outputs(out)}
+	res := Result{Changes: reader.Changes(), Plan: plan, Outputs: outputs(out)}
 	if err == nil && name != progress.Preview { // a preview takes no lock
 		r.stage.prune()
 		r.stage.owe(false)

@@ -61,6 +61,8 @@ type Result struct {
 	Operation string         `json:"operation"`
 	Stack     string         `json:"stack"`
 	Changes   map[string]int `json:"changes"`
+	// Plan is what a preview would do to each resource that does not stay as it is, and what a refresh found changed.
+	Plan []progress.Event `json:"-"`
 	// Outputs are the stack's, after up only.
 	Outputs  Outputs       `json:"-"`
 	Duration time.Duration `json:"-"`
