@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"net/netip"
 	"testing"
 
 	"gotest.tools/v3/assert"
@@ -45,4 +46,16 @@ func TestIdleTimeout(t *testing.T) {
 	assert.Equal(t, IdleTimeout(600), 900)
 	assert.Equal(t, IdleTimeout(61), 92)
 	assert.Equal(t, IdleTimeout(1200), MaxIdleTimeout)
+}
+
+// OCI keeps three addresses of every range.
+func TestAddressesOfASubnet(t *testing.T) {
+	for cidr, want := range map[string]int{
+		"10.0.0.0/24": 253, "10.0.0.0/28": 13, "10.0.0.0/29": 5, "10.0.0.0/30": 1, "10.0.0.0/31": 0, "10.0.0.1/32": 0,
+	} {
+		assert.Equal(t, AddressesUsable(netip.MustParsePrefix(cidr)), want, cidr)
+	}
+	assert.Equal(t, AddressesNeeded(3), 7)
+	assert.Assert(t, AddressesNeeded(6) <= AddressesUsable(netip.MustParsePrefix("10.0.0.0/28")))
+	assert.Assert(t, AddressesNeeded(7) > AddressesUsable(netip.MustParsePrefix("10.0.0.0/28")))
 }
