@@ -9,7 +9,7 @@ import (
 // Run is the program, for `pulumi up` and for the command line alike. Bad
 // settings end it, all faults in one error, before anything is registered.
 func Run(ctx *pulumi.Context) error {
-	s, err := settings.Load(ctx.Stack(), ctx.GetConfig, ctx.IsConfigSecret)
+	s, err := settings.Load(ctx.Stack(), settings.Source{Get: ctx.GetConfig, IsSecret: ctx.IsConfigSecret})
 	if err != nil {
 		return err
 	}

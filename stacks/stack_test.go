@@ -51,7 +51,7 @@ func record(t *testing.T, stack string, tls, preview bool, change func(config ma
 	}
 	r := run{outputs: map[string]any{}, secret: map[string]bool{}}
 	r.Recording, err = recorder.Run(func(ctx *pulumi.Context) error {
-		s, err := settings.Load(ctx.Stack(), ctx.GetConfig, ctx.IsConfigSecret)
+		s, err := settings.Load(ctx.Stack(), settings.Source{Get: ctx.GetConfig, IsSecret: ctx.IsConfigSecret})
 		if err != nil {
 			return err
 		}

@@ -12,7 +12,7 @@ const labStack = "lab"
 
 // validate checks a stack's settings, keys that nobody reads included.
 func validate(stack string, c orchestrate.Config) error {
-	_, err := settings.Load(stack, c.Get, c.IsSecret)
+	_, err := settings.Load(stack, settings.Source{Get: c.Get, IsSecret: c.IsSecret})
 	return errors.Join(settings.CheckKeys(c.Keys()), err)
 }
 
@@ -22,6 +22,6 @@ func wantedImages(project string) (broker, proxy string, ok bool) {
 	if err != nil {
 		return "", "", false
 	}
-	s, _ := settings.Load(labStack, c.Get, c.IsSecret)
+	s, _ := settings.Load(labStack, settings.Source{Get: c.Get, IsSecret: c.IsSecret})
 	return s.Broker.Image, s.Proxy.Image, s.Broker.Image != "" && s.Proxy.Image != ""
 }

@@ -56,7 +56,7 @@ func decode(f *fault.List, path string, raw json.RawMessage, v reflect.Value) {
 	default:
 		target := reflect.New(v.Type())
 		if json.Unmarshal(raw, target.Interface()) != nil {
-			f.Add(path, "must be %s, got %s", kindName(v.Kind()), raw)
+			f.Add(path, "must be %s%s, got %s", kindName(v.Kind()), hint(v.Kind(), raw), raw)
 			return
 		}
 		v.Set(target.Elem())
@@ -136,6 +136,15 @@ func decodeDuration(f *fault.List, path string, raw json.RawMessage, v reflect.V
 		}
 	}
 	f.Add(path, "must be a duration such as \"90s\" or \"10m\", got %s", raw)
+}
+
+// hint tells what to do about text that YAML takes for a number or a truth
+// value: 1.10, yes.
+func hint(k reflect.Kind, raw json.RawMessage) string {
+	if k == reflect.String && !strings.ContainsAny(string(raw[:1]), "[{") {
+		return " (quote it)"
+	}
+	return ""
 }
 
 func kindName(k reflect.Kind) string {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -15,19 +16,43 @@ import (
 // Project is the namespace of all configuration keys.
 const Project = "emqx-oci"
 
+// Source is where the settings of a stack come from.
+type Source struct {
+	// Get returns the text of a configuration key, "emqx-oci:nodes": a plain
+	// string as it is, everything else as JSON.
+	Get func(key string) (value string, ok bool)
+	// IsSecret tells whether a key, or a part of it, is kept encrypted.
+	IsSecret func(key string) bool
+	// Getenv gives what the stack file need not: NOMAD_TOKEN, CONSUL_HTTP_TOKEN;
+	// default os.Getenv.
+	Getenv func(name string) string
+	// Offline means that encrypted values are not at hand: a placeholder stands
+	// for each ([ParseStackFile] and the command line put one), and nothing is
+	// said about what it hides. The lab's secrets, which the lab makes, may be
+	// absent.
+	Offline bool
+}
+
 // Load reads the settings of a stack, fills in what is not given and checks
-// all of it. Get returns the text of a configuration key ("emqx-oci:nodes"),
-// isSecret tells whether it is kept encrypted. The error is a [*fault.Error]
-// with every fault.
-func Load(environment string, get func(key string) (value string, ok bool), isSecret func(key string) bool) (Settings, error) {
+// all of it. The error is a [*fault.Error] with every fault; with one, the
+// settings are good for no more than a look at what could be read.
+func Load(environment string, from Source) (Settings, error) {
+	if from.Getenv == nil {
+		from.Getenv = os.Getenv
+	}
 	s := defaults()
 	s.Environment = environment
 	s.Volumes.Protect = s.Production()
 	var f fault.List
+	var hidden []string // groups that are encrypted as a whole
 	groups := fields(reflect.ValueOf(&s).Elem())
 	for _, group := range slices.Sorted(maps.Keys(groups)) {
-		text, ok := get(Project + ":" + group)
+		text, ok := from.Get(Project + ":" + group)
 		if !ok {
+			continue
+		}
+		if from.Offline && isPlaceholder(text) {
+			hidden = append(hidden, group)
 			continue
 		}
 		raw := json.RawMessage(text)
@@ -39,8 +64,38 @@ func Load(environment string, get func(key string) (value string, ok bool), isSe
 	}
 	s.derive()
 	s.validate(&f)
-	s.requireEncrypted(&f, isSecret)
-	return s, withKeys(f.Err())
+	s.requireEncrypted(&f, from.IsSecret)
+	if s.Nomad.Token == "" {
+		s.Nomad.Token = Secret(from.Getenv("NOMAD_TOKEN"))
+	}
+	if s.Consul.Token == "" {
+		s.Consul.Token = Secret(from.Getenv("CONSUL_HTTP_TOKEN"))
+	}
+	err := f.Err()
+	if from.Offline {
+		err = s.known(err, hidden)
+	}
+	return s, withKeys(err)
+}
+
+// known leaves out the faults that are none as far as one can tell without the
+// encrypted values.
+func (s *Settings) known(err error, hidden []string) error {
+	var e *fault.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	e.Faults = slices.DeleteFunc(e.Faults, func(x fault.Fault) bool {
+		group, _, _ := strings.Cut(x.Path, ".")
+		made := s.Cloud == "lab" && group == "secrets" && strings.HasPrefix(x.Text, notSet)
+		return made || slices.Contains(hidden, group) || slices.ContainsFunc(placeholders, func(p string) bool {
+			return strings.Contains(x.Text, p)
+		})
+	})
+	if len(e.Faults) == 0 {
+		return nil
+	}
+	return e
 }
 
 // CheckKeys reports configuration keys of this project that no setting reads.

@@ -32,10 +32,19 @@ func good() map[string]string {
 
 // load is Load on groups, with the given ones kept encrypted.
 func load(environment string, groups map[string]string, encrypted ...string) (Settings, error) {
-	return Load(environment, func(key string) (string, bool) {
-		value, ok := groups[strings.TrimPrefix(key, Project+":")]
-		return value, ok
-	}, func(key string) bool { return slices.Contains(encrypted, strings.TrimPrefix(key, Project+":")) })
+	return Load(environment, source(groups, encrypted...))
+}
+
+// source gives groups, and nothing of the environment.
+func source(groups map[string]string, encrypted ...string) Source {
+	return Source{
+		Get: func(key string) (string, bool) {
+			value, ok := groups[strings.TrimPrefix(key, Project+":")]
+			return value, ok
+		},
+		IsSecret: func(key string) bool { return slices.Contains(encrypted, strings.TrimPrefix(key, Project+":")) },
+		Getenv:   func(string) string { return "" },
+	}
 }
 
 func TestDefaults(t *testing.T) {
@@ -91,7 +100,7 @@ func TestFaults(t *testing.T) {
 		{"nodes", `{"image": "ocid1.image.oc1..x", "count": "3"}`, `nodes.count: must be a whole number, got "3"`},
 		{"nodes", `{"image": "ocid1.image.oc1..x", "count": 2.5}`, `nodes.count: must be a whole number, got 2.5`},
 		{"nodes", `{"image": "ocid1.image.oc1..x", "count": null}`, `nodes.count: has no value; remove the key or give it one`},
-		{"nodes", `{"image": "ocid1.image.oc1..x", "zzzzzzzzz": 1}`, `nodes.zzzzzzzzz: is not a known setting; known here: bootVolumeGb, count, image, memoryGb, ocpus, shape, sshKey`},
+		{"nodes", `{"image": "ocid1.image.oc1..x", "zzzzzzzzz": 1}`, `nodes.zzzzzzzzz: is not a known setting; known here: bootVolumeGb, bootVolumeVpusPerGb, count, image, memoryGb, ocpus, shape, sshKey`},
 		{"nodes", `{"image": "ocid1.image.oc1..x", "memoryGb": 4}`, `nodes.memoryGb: must hold broker (4096 MB), proxy (1676 MB) and 1024 MB for the node, got 4 GB`},
 		{"network", `{"vcn": "ocid1.vcn.oc1..x", "publicSubnet": "ocid1.subnet.oc1..x", "privateSubnet": "ocid1.subnet.oc1..y",
 			"clientCidrs": ["10.0.0.1/24"], "serverCidrs": []}`, `network.clientCidrs[0]: must be an IPv4 range such as 10.0.0.0/16, got "10.0.0.1/24"` + "\n" +
@@ -171,6 +180,46 @@ func TestSecretsInClearAreRefused(t *testing.T) {
 	assert.Assert(t, !strings.Contains(err.Error(), "hidden"))
 }
 
+func TestTokensComeFromTheEnvironment(t *testing.T) {
+	from := source(good(), "secrets")
+	from.Getenv = func(name string) string { return "from " + name }
+	s, err := Load("prod", from)
+	assert.NilError(t, err)
+	assert.Equal(t, s.Nomad.Token.Reveal(), "from NOMAD_TOKEN")
+	assert.Equal(t, s.Consul.Token.Reveal(), "from CONSUL_HTTP_TOKEN")
+
+	g := good()
+	g["nomad"] = strings.Replace(g["nomad"], "{", `{"token": "of-the-stack", `, 1)
+	from = source(g, "secrets", "nomad")
+	from.Getenv = func(name string) string { return "from " + name }
+	s, err = Load("prod", from)
+	assert.NilError(t, err)
+	assert.Equal(t, s.Nomad.Token.Reveal(), "of-the-stack")
+}
+
+func TestOffline(t *testing.T) {
+	g := good()
+	g["secrets"] = `{"erlangCookie": "[secret]", "dashboardPassword": "[encrypted]", "apiKey": "[secret]", "apiSecret": "[secret]"}`
+	g["tls"] = `{"certificate": "[secret]", "privateKey": "[secret]", "ca": "[secret]"}`
+	g["oci"] = `{"region": "[secret]", "compartment": "[secret]"}`
+	g["network"] = "[secret]"
+	from := source(g, "secrets", "tls", "oci", "network")
+	from.Offline = true
+	_, err := Load("prod", from)
+	assert.Error(t, err, `emqx-oci:secrets.statsPassword: is not set; set it with: pulumi config set --secret --path 'emqx-oci:secrets.statsPassword'`)
+	g["cloud"] = "lab"
+	s, err := Load("prod", from)
+	assert.NilError(t, err)
+	assert.Assert(t, s.TLS.Enabled() && s.TLS.Certificate.Hidden())
+	delete(g, "secrets")
+	_, err = Load("prod", from)
+	assert.NilError(t, err, "the lab makes its secrets")
+	from.Offline = false
+	_, err = Load("prod", from)
+	assert.ErrorContains(t, err, "oci.compartment")
+	assert.ErrorContains(t, err, "secrets.apiKey: is not set")
+}
+
 func TestOneNodeOrALicenceMayRunANewerEMQX(t *testing.T) {
 	g := good()
 	g["broker"] = `{"image": "emqx/emqx:6.0.1"}`
@@ -233,7 +282,9 @@ func TestStackFilesOfTheTree(t *testing.T) {
 			keys = append(keys, key)
 		}
 		assert.NilError(t, CheckKeys(keys))
-		_, err = Load(stack, func(key string) (string, bool) { v, ok := values[key]; return v, ok }, func(string) bool { return true })
+		_, err = Load(stack, Source{
+			Get: func(key string) (string, bool) { v, ok := values[key]; return v, ok }, IsSecret: func(string) bool { return true },
+		})
 		var list *fault.Error
 		assert.Assert(t, errors.As(err, &list))
 		assert.Equal(t, len(list.Faults), 5)

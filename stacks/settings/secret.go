@@ -1,6 +1,10 @@
 package settings
 
-import "github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+import (
+	"slices"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
 
 // Secret is a value that must not be seen: printed by any verb it reads
 // "[secret]".
@@ -23,3 +27,16 @@ func (s Secret) Reveal() string { return string(s) }
 func (s Secret) Output() pulumi.StringOutput {
 	return pulumi.ToSecret(pulumi.String(string(s))).(pulumi.StringOutput)
 }
+
+// encrypted stands for a value that only Pulumi can read.
+const encrypted = "[encrypted]"
+
+// placeholders are what stands for encrypted values: ours, and that of Pulumi's
+// own reader of stack files.
+var placeholders = []string{encrypted, "[secret]"}
+
+func isPlaceholder(text string) bool { return slices.Contains(placeholders, text) }
+
+// Hidden tells whether the value is a placeholder for one that only Pulumi can
+// read: it is there, and nothing can be said about it.
+func (s Secret) Hidden() bool { return isPlaceholder(string(s)) }

@@ -7,9 +7,6 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// encrypted stands for a value that only Pulumi can read.
-const encrypted = "[encrypted]"
-
 // ParseStackFile reads the configuration in a stack file the way Pulumi hands
 // it to a program: a plain string as it is, everything else as JSON. Encrypted
 // values come as a placeholder; secretKeys are the keys that hold one.

@@ -41,6 +41,9 @@ const (
 	maxKillTimeout = 10 * time.Minute
 )
 
+// notSet begins the fault of a secret that is absent.
+const notSet = "is not set"
+
 // derive fills in what follows from other settings.
 func (s *Settings) derive() {
 	if s.Proxy.MemoryMB == 0 {
@@ -212,6 +215,9 @@ func (s *Settings) validateTLS(f *fault.List) {
 		f.Add("tls.privateKey", "must be set with the certificate; set it with: %s", howToSet("tls.privateKey"))
 		return
 	}
+	if s.TLS.Certificate.Hidden() || s.TLS.PrivateKey.Hidden() {
+		return
+	}
 	pair, err := tls.X509KeyPair([]byte(s.TLS.Certificate), []byte(s.TLS.PrivateKey))
 	if err != nil {
 		f.Add("tls.certificate", "must be a PEM certificate that fits the key: %v", err)
@@ -277,7 +283,7 @@ func (s *Settings) validateGates(f *fault.List) {
 }
 
 func (s *Settings) validateSecrets(f *fault.List) {
-	if c := s.Secrets.ErlangCookie; c != "" && !cookie.MatchString(string(c)) {
+	if c := s.Secrets.ErlangCookie; c != "" && !c.Hidden() && !cookie.MatchString(string(c)) {
 		f.Add("secrets.erlangCookie", "must be a letter followed by 19 to 254 letters and digits: "+
 			"a shell script and HOCON read it unquoted")
 	}
@@ -293,9 +299,9 @@ func (s *Settings) validateSecrets(f *fault.List) {
 		{"secrets.statsPassword", s.Secrets.StatsPassword, 12},
 	} {
 		switch {
-		case f.Has(x.path):
+		case f.Has(x.path), x.value.Hidden():
 		case x.value == "":
-			f.Add(x.path, "is not set; set it with: %s", howToSet(x.path))
+			f.Add(x.path, notSet+"; set it with: %s", howToSet(x.path))
 		case len(x.value) < x.least:
 			f.Add(x.path, "must have at least %d characters, got %d", x.least, len(x.value))
 		case strings.HasPrefix(x.path, "secrets.api") && !apiText.MatchString(string(x.value)):
