@@ -263,8 +263,9 @@ func Exec(ctx context.Context, o Options, where string, argv []string, stdin io.
 	return m.Exec(ctx, where, argv, machine.Stdio{In: stdin, Out: stdout, Err: stderr})
 }
 
-// Env is the environment in which Pulumi's engine works on the lab: attached
-// providers, a state backend, a passphrase and a folder to work in of the lab's own.
+// Env is the environment in which Pulumi's engine works on the lab, ours or the
+// plain one: attached providers, a state backend, a passphrase, the lab's secrets
+// and a folder to work in.
 func Env(ctx context.Context, o Options) (map[string]string, error) {
 	o = o.withDefaults()
 	s, err := ask(ctx, o.Dir)
@@ -273,6 +274,9 @@ func Env(ctx context.Context, o Options) (map[string]string, error) {
 	}
 	pass, err := passphrase(o.Dir)
 	if err != nil {
+		return nil, err
+	}
+	if _, err := secrets(o.Dir); err != nil { // they exist from now on
 		return nil, err
 	}
 	state := filepath.Join(o.Dir, "pulumi")
@@ -284,6 +288,8 @@ func Env(ctx context.Context, o Options) (map[string]string, error) {
 		"PULUMI_BACKEND_URL":            "file://" + state,
 		"PULUMI_CONFIG_PASSPHRASE_FILE": pass,
 		"EMQX_OCI_STAGE_DIR":            filepath.Join(o.Dir, "stage"),
+		// What stacks/settings calls LabSecretsEnv.
+		"EMQX_OCI_LAB_SECRETS": filepath.Join(o.Dir, secretsFile),
 	}, nil
 }
 

@@ -75,14 +75,19 @@ func drawSecrets(dir string) (map[string]string, error) {
 	return s, nil
 }
 
-// passphrase returns the path of the file with which Pulumi encrypts the lab's
-// state, drawn at the first call.
+// statePassphrase encrypts the lab's state. Nothing is won by drawing one: it lies
+// in clear beside the secrets, in a folder that only root can read. One that is
+// the same in every lab lets Pulumi.lab.yaml carry its salt, so that plain pulumi
+// finds there what it would otherwise write, and the next lab could not read.
+const statePassphrase = "lab"
+
+// passphrase returns the path of the file that holds it.
 func passphrase(dir string) (string, error) {
 	path := filepath.Join(dir, "passphrase")
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
-	if err := writeFile(path, []byte(random(32)), 0o600); err != nil {
+	if err := writeFile(path, []byte(statePassphrase), 0o600); err != nil {
 		return "", fmt.Errorf("writing the lab's passphrase: %w", err)
 	}
 	return path, nil

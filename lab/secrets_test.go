@@ -3,11 +3,14 @@ package lab
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"os"
 	"path/filepath"
+	"regexp"
 	"testing"
 	"time"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
 	"gotest.tools/v3/assert"
 	"gotest.tools/v3/assert/cmp"
 )
@@ -65,16 +68,29 @@ func TestCertificatesServeTheName(t *testing.T) {
 	assert.Assert(t, err != nil)
 }
 
-func TestPassphraseIsDrawnOnce(t *testing.T) {
+// Pulumi.lab.yaml carries a salt of this very passphrase.
+func TestPassphraseIsTheOneOfTheStackFile(t *testing.T) {
+	path, err := passphrase(t.TempDir())
+	assert.NilError(t, err)
+	phrase, err := os.ReadFile(path)
+	assert.NilError(t, err)
+	text, err := os.ReadFile(filepath.Join("..", "Pulumi.lab.yaml"))
+	assert.NilError(t, err)
+	m := regexp.MustCompile(`(?m)^encryptionsalt: v1:([^:]+):(\S+)$`).FindStringSubmatch(string(text))
+	assert.Assert(t, m != nil)
+	salt, err := base64.StdEncoding.DecodeString(m[1])
+	assert.NilError(t, err)
+	check, err := config.NewSymmetricCrypterFromPassphrase(string(phrase), salt).DecryptValue(t.Context(), m[2])
+	assert.NilError(t, err)
+	assert.Equal(t, check, "pulumi")
+}
+
+func TestPassphraseOfAnOlderLabStays(t *testing.T) {
 	dir := t.TempDir()
+	assert.NilError(t, os.WriteFile(filepath.Join(dir, "passphrase"), []byte("drawn"), 0o600))
 	path, err := passphrase(dir)
 	assert.NilError(t, err)
-	first, err := os.ReadFile(path)
+	phrase, err := os.ReadFile(path)
 	assert.NilError(t, err)
-	_, err = passphrase(dir)
-	assert.NilError(t, err)
-	again, err := os.ReadFile(path)
-	assert.NilError(t, err)
-	assert.DeepEqual(t, first, again)
-	assert.Assert(t, len(first) > 30)
+	assert.Equal(t, string(phrase), "drawn")
 }
