@@ -1,0 +1,175 @@
+package langhost
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
+	"google.golang.org/protobuf/types/known/emptypb"
+)
+
+// exitLogged is what pulumi.Run ends with when it has told the engine why it
+// failed (ExitStatusLoggedError of the SDK).
+const exitLogged = 32
+
+// host runs Go programs for one engine.
+type host struct {
+	pulumirpc.UnimplementedLanguageRuntimeServer
+	// engine is the address to which the program sends its messages.
+	engine string
+	// stdout and stderr are this process's own: the engine reads them and shows
+	// what it finds there as the program's output.
+	stdout, stderr io.Writer
+}
+
+// New makes a host for the engine at an address. What programs print goes to
+// stdout and stderr.
+func New(engine string, stdout, stderr io.Writer) pulumirpc.LanguageRuntimeServer {
+	return &host{engine: engine, stdout: stdout, stderr: stderr}
+}
+
+func (h *host) Handshake(_ context.Context, r *pulumirpc.LanguageHandshakeRequest) (*pulumirpc.LanguageHandshakeResponse, error) {
+	h.engine = r.GetEngineAddress()
+	return &pulumirpc.LanguageHandshakeResponse{}, nil
+}
+
+func (*host) GetPluginInfo(context.Context, *emptypb.Empty) (*pulumirpc.PluginInfo, error) {
+	return &pulumirpc.PluginInfo{Version: "0.0.0-test"}, nil
+}
+
+func (*host) About(context.Context, *pulumirpc.AboutRequest) (*pulumirpc.AboutResponse, error) {
+	return &pulumirpc.AboutResponse{
+		Version:  runtime.Version(),
+		Metadata: map[string]string{"host": "a test tool of emqx-oci; people use the one that ships with Pulumi"},
+	}, nil
+}
+
+// GetRequiredPackages names the provider plugins of the SDKs that the program is
+// built with, as each SDK's pulumi-plugin.json tells. The engine attaches the
+// lab's providers in their place; where it finds neither, it downloads them.
+func (h *host) GetRequiredPackages(
+	ctx context.Context, r *pulumirpc.GetRequiredPackagesRequest,
+) (*pulumirpc.GetRequiredPackagesResponse, error) {
+	dir := r.GetInfo().GetProgramDirectory()
+	// Plugin files lie beside a package of the module, at a depth of its own: the
+	// folders of the packages in use are where to look.
+	cmd := exec.CommandContext(ctx, "go", "list", "-deps", "-f", "{{if not .Standard}}{{.Dir}}{{end}}", ".")
+	cmd.Dir, cmd.Stderr = dir, h.stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("listing the packages of %s: %w", dir, err)
+	}
+	answer := &pulumirpc.GetRequiredPackagesResponse{}
+	for pkg := range strings.Lines(string(out)) {
+		p, err := plugin(strings.TrimSpace(pkg))
+		if err != nil {
+			return nil, err
+		}
+		if p != nil {
+			answer.Packages = append(answer.Packages, p)
+		}
+	}
+	return answer, nil
+}
+
+func plugin(dir string) (*pulumirpc.PackageDependency, error) {
+	if dir == "" {
+		return nil, nil
+	}
+	name := filepath.Join(dir, "pulumi-plugin.json")
+	text, err := os.ReadFile(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("reading a package's plugin: %w", err)
+	}
+	var p struct {
+		Resource              bool
+		Name, Version, Server string
+	}
+	if err := json.Unmarshal(text, &p); err != nil {
+		return nil, fmt.Errorf("reading %s: %w", name, err)
+	}
+	if !p.Resource {
+		return nil, nil
+	}
+	return &pulumirpc.PackageDependency{Name: p.Name, Kind: "resource", Version: p.Version, Server: p.Server}, nil
+}
+
+// Run builds the program and runs it to its end. A context that ends, because
+// the engine was cancelled, ends the program, too.
+func (h *host) Run(ctx context.Context, r *pulumirpc.RunRequest) (*pulumirpc.RunResponse, error) {
+	program, err := h.program(ctx, r.GetInfo())
+	if err != nil {
+		return &pulumirpc.RunResponse{Error: err.Error()}, nil
+	}
+	env, err := h.environment(r)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, program, r.GetArgs()...) //nolint:gosec // the program of Pulumi.yaml is what this is for
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = r.GetPwd(), env, h.stdout, h.stderr
+	err = cmd.Run()
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return &pulumirpc.RunResponse{}, nil
+	case errors.As(err, &exit) && exit.ExitCode() == exitLogged:
+		return &pulumirpc.RunResponse{Bail: true}, nil
+	default:
+		return &pulumirpc.RunResponse{Error: fmt.Sprintf("running the program: %v", err)}, nil
+	}
+}
+
+// program is the one that Pulumi.yaml names as built already, or else the one
+// that its source makes.
+func (h *host) program(ctx context.Context, info *pulumirpc.ProgramInfo) (string, error) {
+	if built := info.GetOptions().GetFields()["binary"].GetStringValue(); built != "" {
+		if !filepath.IsAbs(built) {
+			built = filepath.Join(info.GetRootDirectory(), built)
+		}
+		return built, nil
+	}
+	// One per host: an engine asks once or twice, and the linker takes seconds.
+	built := filepath.Join(os.TempDir(), fmt.Sprintf("pulumi-program-%d", os.Getpid()))
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", built, info.GetEntryPoint()) //nolint:gosec // as above
+	cmd.Dir, cmd.Stdout, cmd.Stderr = info.GetProgramDirectory(), h.stderr, h.stderr
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("building the program in %s: %w", info.GetProgramDirectory(), err)
+	}
+	return built, nil
+}
+
+// environment is what pulumi.Run reads (getEnvInfo of the Go SDK).
+func (h *host) environment(r *pulumirpc.RunRequest) ([]string, error) {
+	config, err := json.Marshal(r.GetConfig())
+	if err != nil {
+		return nil, fmt.Errorf("passing the configuration on: %w", err)
+	}
+	secretKeys, err := json.Marshal(r.GetConfigSecretKeys())
+	if err != nil {
+		return nil, fmt.Errorf("passing the secret keys on: %w", err)
+	}
+	return append(os.Environ(),
+		pulumi.EnvOrganization+"="+r.GetOrganization(),
+		pulumi.EnvProject+"="+r.GetProject(),
+		pulumi.EnvPulumiRootDirectory+"="+r.GetInfo().GetRootDirectory(),
+		pulumi.EnvStack+"="+r.GetStack(),
+		pulumi.EnvConfig+"="+string(config),
+		pulumi.EnvConfigSecretKeys+"="+string(secretKeys),
+		pulumi.EnvDryRun+"="+strconv.FormatBool(r.GetDryRun()),
+		pulumi.EnvParallel+"="+strconv.Itoa(int(r.GetParallel())),
+		pulumi.EnvMonitor+"="+r.GetMonitorAddress(),
+		pulumi.EnvEngine+"="+h.engine,
+	), nil
+}
