@@ -40,6 +40,10 @@ func Load(environment string, from Source) (Settings, error) {
 	if from.Getenv == nil {
 		from.Getenv = os.Getenv
 	}
+	from, err := from.withLab()
+	if err != nil {
+		return Settings{}, err
+	}
 	s := defaults()
 	s.Environment = environment
 	s.Volumes.Protect = s.Production()
@@ -71,7 +75,7 @@ func Load(environment string, from Source) (Settings, error) {
 	if s.Consul.Token == "" {
 		s.Consul.Token = Secret(from.Getenv("CONSUL_HTTP_TOKEN"))
 	}
-	err := f.Err()
+	err = f.Err()
 	if from.Offline {
 		err = s.known(err, hidden)
 	}
