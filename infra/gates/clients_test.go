@@ -1,8 +1,13 @@
 package gates
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -114,6 +119,63 @@ func TestClientsNeedAnAddress(t *testing.T) {
 	assert.Error(t, err, "connecting to Consul: no address given")
 	_, err = NewNomad(NomadConfig{Address: "https://127.0.0.1:1", CACert: "no pem"})
 	assert.ErrorContains(t, err, "connecting to Nomad at https://127.0.0.1:1")
+}
+
+// A server that takes only clients with a certificate of its own authority.
+func TestClientsShowTheirCertificate(t *testing.T) {
+	ca, config := testCA(t)
+	keyDER, err := x509.MarshalPKCS8PrivateKey(config.Certificates[0].PrivateKey)
+	assert.NilError(t, err)
+	cert := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: config.Certificates[0].Certificate[0]}))
+	key := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}))
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v1/client/allocation/a/exec" {
+			conn, err := (&websocket.Upgrader{}).Upgrade(w, r, nil)
+			if err == nil {
+				_ = conn.WriteJSON(nomad.ExecStreamingOutput{Exited: true, Result: &nomad.ExecStreamingExitResult{ExitCode: 7}})
+				_ = conn.Close()
+			}
+			return
+		}
+		_, _ = fmt.Fprint(w, "[]")
+	}))
+	config.ClientAuth, config.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
+	assert.Assert(t, config.ClientCAs.AppendCertsFromPEM([]byte(ca)))
+	server.TLS = config
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	// What the environment says of other servers must not matter.
+	t.Setenv("CONSUL_CACERT", "/nowhere")
+	t.Setenv("NOMAD_CACERT", "/nowhere")
+
+	for _, c := range []struct{ name, ca, cert, key, says string }{
+		{"all", ca, cert, key, ""},
+		{"no certificate", ca, "", "", "certificate required"},
+		{"no authority", "", cert, key, "unknown authority"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n, err := NewNomad(NomadConfig{Address: server.URL, CACert: c.ca, Cert: c.cert, Key: c.key})
+			assert.NilError(t, err)
+			_, nodes := n.Nodes(t.Context())
+			result, exec := n.Exec(t.Context(), "a", "emqx", "true")
+			k, err := NewConsul(ConsulConfig{Address: server.URL, CACert: c.ca, Cert: c.cert, Key: c.key})
+			assert.NilError(t, err)
+			_, service := k.Service(t.Context(), "emqx-haproxy", "lab")
+			for _, err := range []error{nodes, exec, service} {
+				if c.says == "" {
+					assert.NilError(t, err)
+				} else {
+					assert.ErrorContains(t, err, c.says)
+				}
+			}
+			assert.Equal(t, result.Exit == 7, c.says == "")
+		})
+	}
+	_, err = NewNomad(NomadConfig{Address: server.URL, Cert: cert})
+	assert.ErrorContains(t, err, "connecting to Nomad at https://127.0.0.1:")
+	_, err = NewConsul(ConsulConfig{Address: server.URL, Cert: cert})
+	assert.ErrorContains(t, err, "connecting to Consul at https://127.0.0.1:")
 }
 
 func TestExecNeverDialsTheNode(t *testing.T) {

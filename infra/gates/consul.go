@@ -28,6 +28,9 @@ type ConsulConfig struct {
 	// CACert is the PEM text that verifies an https address; empty means the
 	// system's authorities.
 	CACert string
+	// Cert and Key are the client's own, as PEM text, for a server that asks for
+	// them; both or none.
+	Cert, Key string
 	// Timeout bounds each request; default 10 s.
 	Timeout time.Duration
 }
@@ -38,8 +41,15 @@ func NewConsul(c ConsulConfig) (ConsulClient, error) {
 		return nil, errors.New("connecting to Consul: no address given")
 	}
 	cfg := &consul.Config{Address: c.Address, Token: c.Token, Datacenter: c.Datacenter}
-	if c.CACert != "" {
-		cfg.TLSConfig = consul.TLSConfig{CAPem: []byte(c.CACert)}
+	if c.CACert != "" || c.Cert != "" {
+		// Made here, because CONSUL_CACERT of the environment would win otherwise.
+		client, err := consul.NewHttpClient(consul.DefaultConfig().Transport, consul.TLSConfig{
+			CAPem: []byte(c.CACert), CertPEM: []byte(c.Cert), KeyPEM: []byte(c.Key),
+		})
+		if err != nil {
+			return nil, fmt.Errorf("connecting to Consul at %s: %w", c.Address, err)
+		}
+		cfg.HttpClient = client
 	}
 	api, err := consul.NewClient(cfg)
 	if err != nil {

@@ -55,6 +55,9 @@ type NomadConfig struct {
 	// CACert is the PEM text that verifies an https address; empty means the
 	// system's authorities.
 	CACert string
+	// Cert and Key are the client's own, as PEM text, for a server that asks for
+	// them; both or none.
+	Cert, Key string
 	// Timeout bounds each request; default 10 s.
 	Timeout time.Duration
 }
@@ -72,8 +75,8 @@ func NewNomad(c NomadConfig) (NomadClient, error) {
 		Region:    c.Region,
 		Namespace: c.Namespace,
 	}
-	if c.CACert != "" {
-		cfg.TLSConfig = &nomad.TLSConfig{CACertPEM: []byte(c.CACert)}
+	if c.CACert != "" || c.Cert != "" {
+		cfg.TLSConfig = &nomad.TLSConfig{CACertPEM: []byte(c.CACert), ClientCertPEM: []byte(c.Cert), ClientKeyPEM: []byte(c.Key)}
 	}
 	api, err := nomad.NewClient(cfg)
 	if err != nil {

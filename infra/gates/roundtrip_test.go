@@ -201,7 +201,8 @@ func TestRoundTripRefusesWhatCannotWork(t *testing.T) {
 	}
 }
 
-// testCA returns an authority and a server certificate of it for mqtt.lab.test.
+// testCA returns an authority and a certificate of it for mqtt.lab.test and
+// 127.0.0.1, for servers and clients alike.
 func testCA(t *testing.T) (ca string, config *tls.Config) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -212,7 +213,11 @@ func testCA(t *testing.T) (ca string, config *tls.Config) {
 	}
 	rootDER, err := x509.CreateCertificate(rand.Reader, root, root, key.Public(), key)
 	assert.NilError(t, err)
-	leaf := &x509.Certificate{SerialNumber: big.NewInt(2), DNSNames: []string{"mqtt.lab.test"}, NotAfter: time.Now().Add(time.Hour)}
+	leaf := &x509.Certificate{
+		SerialNumber: big.NewInt(2), NotAfter: time.Now().Add(time.Hour),
+		DNSNames: []string{"mqtt.lab.test"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
 	leafDER, err := x509.CreateCertificate(rand.Reader, leaf, root, key.Public(), key)
 	assert.NilError(t, err)
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: rootDER})), &tls.Config{
