@@ -2,6 +2,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/signal"
@@ -32,7 +33,10 @@ func main() {
 		Getenv: os.Getenv, Dir: dir, Executable: self, Command: os.Args[0], Signals: signals, Version: version(),
 		Program: stacks.Run, Bind: gates.WithContext, Validate: validate,
 		NewEngine: func(o orchestrate.Options) (cli.Engine, error) { return orchestrate.New(o) },
-		Lab:       func(dir string) cli.Lab { return newLab(dir, self) },
+		NewInitializer: func(ctx context.Context, o orchestrate.InitOptions) (cli.Initializer, error) {
+			return orchestrate.NewInitializer(ctx, o)
+		},
+		Lab: func(dir string) cli.Lab { return newLab(dir, self) },
 	}, os.Args[1:]))
 }
 

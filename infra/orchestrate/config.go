@@ -33,6 +33,12 @@ type Config struct {
 	secret  map[string]bool
 }
 
+// NewConfig is a configuration that stands in no file yet. Values go by their long keys; secret are the keys of those
+// that will be kept encrypted.
+func NewConfig(project string, values map[string]string, secret map[string]bool) Config {
+	return Config{project: project, values: values, secret: secret}
+}
+
 // Get gives a value by its key, "emqx-oci:nodes" or "nodes" for short; an object comes as JSON.
 func (c Config) Get(key string) (value string, ok bool) {
 	value, ok = c.values[c.long(key)]

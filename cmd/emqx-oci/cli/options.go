@@ -34,6 +34,8 @@ type Options struct {
 	Adopt    func(context.Context, orchestrate.Pending) (id string, err error)
 	// NewEngine makes the runner of a stack.
 	NewEngine func(orchestrate.Options) (Engine, error)
+	// NewInitializer makes what makes a new stack.
+	NewInitializer func(context.Context, orchestrate.InitOptions) (Initializer, error)
 	// Lab gives the local cloud in a folder ("" is the default one).
 	Lab func(dir string) Lab
 }
@@ -47,6 +49,11 @@ type Engine interface {
 	Outputs(context.Context) (orchestrate.Outputs, error)
 	Cancel(context.Context) error
 	Note(text string)
+}
+
+// Initializer makes a stack with its file. orchestrate.Initializer is one.
+type Initializer interface {
+	Write(ctx context.Context, text []byte, secrets map[string]string) (file string, err error)
 }
 
 // Lab is the local cloud.
