@@ -28,10 +28,14 @@ func deploy(ctx *pulumi.Context, s settings.Settings, makeGates gateMaker) (pulu
 	if err != nil {
 		return nil, err
 	}
-	nodes, err := place(ctx, s, in)
+	places, err := place(ctx, s, in)
 	if err != nil {
 		return nil, err
 	}
+	if err := guard(ctx, s, places); err != nil {
+		return nil, err
+	}
+	nodes := places[:s.Nodes.Count]
 	listeners := cluster.Listeners(s.TLS.Enabled())
 
 	// Phase 1, all beside each other: network, storage, addresses, balancer.

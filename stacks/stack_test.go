@@ -2,6 +2,7 @@ package stacks
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/recorder"
 	"github.com/emqx-oci/emqx-oci/infra/gates"
 	"github.com/emqx-oci/emqx-oci/stacks/example"
+	"github.com/emqx-oci/emqx-oci/stacks/guards"
 	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
 
@@ -144,7 +146,7 @@ func TestNoSecretStandsInClear(t *testing.T) {
 				}
 			}
 		}
-		assert.Equal(t, found, 2, "the items of both Nomad variables")
+		assert.Equal(t, found, 3, "the items of both Nomad variables, and the layout's cookie")
 	}
 }
 
@@ -162,9 +164,31 @@ func TestGatesStandBeforeWhatMustWait(t *testing.T) {
 			delete(want, x.Name)
 			continue
 		}
+		if x.Type == layoutType {
+			assert.DeepEqual(t, x.Gates, []string{"guards"})
+			assert.DeepEqual(t, x.UpdateGates, []string{"guards"})
+			continue
+		}
 		assert.Equal(t, len(x.Gates), 0, "%s waits for %v", x.Name, x.Gates)
 	}
 	assert.Equal(t, len(want), 0, "not registered: %v", want)
+}
+
+// Refused by a guard, nothing of the cluster is registered; in a preview whose
+// violations are collected, everything is.
+func TestGuardsStandBeforeEverything(t *testing.T) {
+	open := func(config map[string]string) {
+		config["emqx-oci:network"] = strings.Replace(config["emqx-oci:network"], "{", `{"dashboardCidrs": ["0.0.0.0/0"],`, 1)
+	}
+	for _, preview := range []bool{false, true} {
+		r, err := record(t, "lab", false, preview, open)
+		var refused *guards.Error
+		assert.Assert(t, errors.As(err, &refused), "%v", err)
+		assert.Equal(t, refused.Violations[0].Guard, guards.PublicDashboard)
+		for _, x := range r.Resources {
+			assert.Assert(t, x.Type == layoutType || strings.HasPrefix(x.Type, "pulumi:"), "%s %s", x.Type, x.Name)
+		}
+	}
 }
 
 func TestOrderOfThePhases(t *testing.T) {

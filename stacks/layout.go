@@ -1,0 +1,54 @@
+package stacks
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/internals"
+
+	"github.com/emqx-oci/emqx-oci/components/cluster"
+	"github.com/emqx-oci/emqx-oci/stacks/guards"
+	"github.com/emqx-oci/emqx-oci/stacks/settings"
+)
+
+const layoutType = "emqx:stacks:Layout"
+
+// layout is the component whose inputs keep the cluster's layout in the state.
+type layout struct{ pulumi.ResourceState }
+
+// guard asks the guards, and returns only when nothing, or somebody who takes
+// note of it, objects: nothing of the cluster may be registered before, so that
+// nothing is touched when they refuse (decision 19).
+//
+// The hook on the layout is what sees the old one. It runs in previews, too, and
+// not at all for a layout that stays: then the settings are judged here.
+func guard(ctx *pulumi.Context, s settings.Settings, places []cluster.Node) error {
+	next := guards.LayoutOf(s, places)
+	static := guards.Static(s)
+	var asked atomic.Bool
+	hook, err := ctx.RegisterResourceHook("guards", func(args *pulumi.ResourceHookArgs) error {
+		asked.Store(true)
+		old, cookie := guards.Read(args.OldInputs)
+		found := guards.Compare(old, next, cookie, s.Secrets.ErlangCookie.Reveal(), s.Guards)
+		return guards.Judge(ctx, s.Guards, append(found, static...))
+	}, &pulumi.ResourceHookOptions{OnDryRun: true})
+	if err != nil {
+		return fmt.Errorf("registering the guards: %w", err)
+	}
+	l := &layout{}
+	if err := ctx.RegisterComponentResourceV2(layoutType, "layout", next.Inputs(s.Secrets.ErlangCookie), l,
+		pulumi.ResourceHooks(&pulumi.ResourceHookBinding{
+			BeforeCreate: []*pulumi.ResourceHook{hook},
+			BeforeUpdate: []*pulumi.ResourceHook{hook},
+		})); err != nil {
+		return fmt.Errorf("recording the layout: %w", err)
+	}
+	if _, err := internals.UnsafeAwaitOutput(ctx.Context(), l.URN()); err != nil {
+		return err
+	}
+	if !asked.Load() {
+		return guards.Judge(ctx, s.Guards, static)
+	}
+	return nil
+}
