@@ -57,6 +57,15 @@ func found(m apitype.StepEventMetadata) []Change {
 	return all
 }
 
+// inputs are those of one of a resource's states.
+func inputs(s *apitype.StepEventStateMetadata) map[string]any {
+	if s == nil {
+		return nil
+	}
+	plain, _ := clean(s.Inputs).(map[string]any)
+	return plain
+}
+
 func change(m apitype.StepEventMetadata, path, kind string, replaces, inputs bool) Change {
 	c := Change{Path: path, Kind: kind, Replaces: replaces}
 	if kind != "add" {
@@ -118,6 +127,9 @@ func at(v map[string]any, path string) (any, bool) {
 	for _, k := range keys {
 		switch in := here.(type) {
 		case map[string]any:
+			if _, ok := in[signature]; ok {
+				return in, true // a secret as a whole, and so is all that is in it
+			}
 			name, ok := k.(string)
 			if !ok {
 				return nil, false

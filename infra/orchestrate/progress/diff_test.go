@@ -74,3 +74,16 @@ func TestMiddleIsADifference(t *testing.T) {
 		assert.Equal(t, strings.Join(after, " "), c[1])
 	}
 }
+
+// A secret map hides its values, but the providers name the items that differ.
+func TestItemOfASecret(t *testing.T) {
+	secret := map[string]any{"items": map[string]any{signature: "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "[secret]"}}
+	state := &apitype.StepEventStateMetadata{Inputs: secret}
+	got := changes(apitype.StepEventMetadata{
+		Old: state, New: state,
+		DetailedDiff: map[string]apitype.PropertyDiff{"items.stats_password": {Kind: apitype.DiffUpdate}},
+	})
+	assert.DeepEqual(t, got, []Change{{Path: "items.stats_password", Kind: "update", Old: hidden, New: hidden}})
+	assert.DeepEqual(t, inputs(state), map[string]any{"items": hidden})
+	assert.Assert(t, inputs(nil) == nil)
+}

@@ -26,7 +26,9 @@ const (
 	KindResource Kind = "resource" // an operation on a resource began or ended
 	KindGate     Kind = "gate"     // what a gate waits for, or that it holds
 	KindMessage  Kind = "message"  // a line from the program, a provider or the engine
-	KindPlan     Kind = "plan"     // preview: what would happen to a resource; refresh: what did, outside the stack
+	KindPlan     Kind = "plan"     // what would happen to a resource
+	KindDrift    Kind = "drift"    // what happened to a resource outside the stack, as a refresh found
+	KindGuard    Kind = "guard"    // why the operation is refused, though it could be done
 )
 
 // Status is how far an operation on a resource is.
@@ -46,7 +48,7 @@ type Event struct {
 	// Elapsed is the number of seconds since the operation began.
 	Elapsed float64 `json:"elapsed"`
 
-	// Op is create, update, replace, delete, read, refresh or import. Resource and plan events.
+	// Op is create, update, replace, delete, read, refresh or import. Resource, plan and drift events.
 	Op string `json:"op,omitempty"`
 	// Status is started, done or failed. Resource events; a gate that holds is done.
 	Status Status `json:"status,omitempty"`
@@ -58,11 +60,18 @@ type Event struct {
 	ID string `json:"id,omitempty"`
 	// Seconds is how long the operation took. Resource events that ended.
 	Seconds float64 `json:"seconds,omitempty"`
-	// Changes are the properties that differ. Plan events, and the start of an update.
+	// Changes are the properties that differ. Plan and drift events, and the start of an update.
 	Changes []Change `json:"changes,omitempty"`
+	// Before and After are the resource's inputs, secrets hidden. Plan events of a preview.
+	Before map[string]any `json:"-"`
+	After  map[string]any `json:"-"`
 
 	// Gate is the gate's name: "G1" or "G1 nodes ready".
 	Gate string `json:"gate,omitempty"`
+
+	// Guard is the guard's name, and Allow the setting that would let it pass, if any.
+	Guard string `json:"guard,omitempty"`
+	Allow string `json:"allow,omitempty"`
 
 	// Severity is info, warning or error. Message events.
 	Severity string `json:"severity,omitempty"`
@@ -108,6 +117,8 @@ type End struct {
 	Outputs   map[string]any
 	Err       error
 	Cancelled bool
+	// Finished is set when the operation itself came to its end: Err is then what its caller has against the result.
+	Finished bool
 }
 
 // View shows an operation to somebody. Calls come one after another.

@@ -45,7 +45,7 @@ func (v *Plain) Events(events []Event) {
 
 func (v *Plain) event(e Event) {
 	switch e.Kind {
-	case KindPlan:
+	case KindPlan, KindDrift:
 		for _, l := range planLines(e, v.p) {
 			_, _ = fmt.Fprintln(v.w, l)
 		}
@@ -74,7 +74,7 @@ func (v *Plain) event(e Event) {
 
 // End is part of View.
 func (v *Plain) End(e End) {
-	if e.Err != nil {
+	if e.Err != nil && !e.Finished {
 		return // whoever asked tells the reason, once
 	}
 	v.line(e.Elapsed.Seconds(), "%s %s: %s", e.Operation, e.Stack, Tally(e.Changes, e.Operation))

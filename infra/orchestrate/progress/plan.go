@@ -14,6 +14,9 @@ var signs = map[string]struct {
 	"refresh": {" <", cyan}, "import": {" =", cyan},
 }
 
+// PlanText renders a plan event without colors: the resource, then what differs, indented.
+func PlanText(e Event) []string { return planLines(e, false) }
+
 // planLines renders what would happen to one resource.
 func planLines(e Event, p palette) []string {
 	s := signs[e.Op]

@@ -86,12 +86,12 @@ func (r *Reader) pre(e *apitype.ResourcePreEvent) []Event {
 	switch {
 	case op == "":
 		return nil
-	case r.op == Preview:
+	case r.op == Preview && m.Op != apitype.OpRefresh:
 		if m.Op == apitype.OpCreateReplacement || m.Op == apitype.OpDeleteReplaced {
 			return nil
 		}
 		r.changes[op]++
-		return []Event{r.resource(Event{Kind: KindPlan, Op: op, Changes: changes(m)}, m)}
+		return []Event{r.resource(Event{Kind: KindPlan, Op: op, Changes: changes(m), Before: inputs(m.Old), After: inputs(m.New)}, m)}
 	case m.Op == apitype.OpReplace:
 		return nil
 	}
@@ -100,10 +100,10 @@ func (r *Reader) pre(e *apitype.ResourcePreEvent) []Event {
 }
 
 func (r *Reader) outcome(m apitype.StepEventMetadata, status Status) []Event {
-	if internal(m.Type) || !custom(m) || r.op == Preview || m.Op == apitype.OpReplace {
+	if internal(m.Type) || !custom(m) || m.Op == apitype.OpReplace {
 		return nil
 	}
-	began, ok := r.began[key(m)]
+	began, ok := r.began[key(m)] // in a preview: refreshes only
 	if ok {
 		delete(r.began, key(m))
 		op := verb(m.Op)
@@ -133,7 +133,7 @@ func (r *Reader) outcome(m apitype.StepEventMetadata, status Status) []Event {
 		if op == "delete" {
 			what = "is gone"
 		}
-		all = append(all, r.resource(Event{Kind: KindPlan, Op: op, Changes: found(m), Message: what}, m))
+		all = append(all, r.resource(Event{Kind: KindDrift, Op: op, Changes: found(m), Message: what}, m))
 	}
 	return all
 }

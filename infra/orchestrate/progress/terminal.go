@@ -125,7 +125,7 @@ func (v *Terminal) End(e End) {
 	v.ended, v.active = true, nil
 	v.draw(nil)
 	v.drawn = nil
-	if e.Err == nil {
+	if e.Err == nil || e.Finished {
 		text := fmt.Sprintf("%s %s: %s", e.Operation, e.Stack, Tally(e.Changes, e.Operation))
 		_, _ = fmt.Fprintf(v.w, "%s  %s\n", v.p.paint(green, text), v.p.paint(dim, short(e.Elapsed)))
 	}
@@ -170,7 +170,7 @@ func (v *Terminal) draw(above []string) {
 // take works an event in and gives the lines that stay on the screen.
 func (t *table) take(e Event, p palette) []string {
 	switch e.Kind {
-	case KindPlan:
+	case KindPlan, KindDrift:
 		if t.op == Preview {
 			t.plan(e)
 		}
