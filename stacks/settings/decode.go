@@ -27,6 +27,10 @@ func decode(f *fault.List, path string, raw json.RawMessage, v reflect.Value) {
 		f.Add(path, "has no value; remove the key or give it one")
 		return
 	}
+	if text := v.Kind() == reflect.String || v.Type() == durationType; !text && string(raw) == `"`+placeholder+`"` {
+		f.Add(path, "must not be encrypted by itself: it would come as text")
+		return
+	}
 	switch {
 	case v.Type() == durationType:
 		decodeDuration(f, path, raw, v)
@@ -52,7 +56,7 @@ func decode(f *fault.List, path string, raw json.RawMessage, v reflect.Value) {
 			v.SetInt(int64(n))
 			return
 		}
-		f.Add(path, "must be a whole number, got %s", raw)
+		f.Add(path, "must be a whole number%s, got %s", hint(v.Kind(), raw), raw)
 	default:
 		target := reflect.New(v.Type())
 		if json.Unmarshal(raw, target.Interface()) != nil {
@@ -100,7 +104,7 @@ func fields(v reflect.Value) map[string]reflect.Value {
 func decodeMap(f *fault.List, path string, raw json.RawMessage, v reflect.Value) {
 	given := map[string]json.RawMessage{}
 	if json.Unmarshal(raw, &given) != nil {
-		f.Add(path, "must be a map, got %s", raw)
+		f.Add(path, "must be a group of names and values") // which may be secrets
 		return
 	}
 	found := reflect.MakeMapWithSize(v.Type(), len(given))
@@ -139,10 +143,15 @@ func decodeDuration(f *fault.List, path string, raw json.RawMessage, v reflect.V
 }
 
 // hint tells what to do about text that YAML takes for a number or a truth
-// value: 1.10, yes.
+// value (1.10, true), and about a number in quotes.
 func hint(k reflect.Kind, raw json.RawMessage) string {
-	if k == reflect.String && !strings.ContainsAny(string(raw[:1]), "[{") {
+	var number float64
+	var text string
+	switch {
+	case k == reflect.String && !strings.ContainsAny(string(raw[:1]), "[{"):
 		return " (quote it)"
+	case (k == reflect.Int || k == reflect.Float64) && json.Unmarshal(raw, &text) == nil && json.Unmarshal([]byte(text), &number) == nil:
+		return " (without quotes)"
 	}
 	return ""
 }

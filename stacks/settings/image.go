@@ -3,8 +3,6 @@ package settings
 import (
 	"regexp"
 	"strconv"
-
-	"github.com/emqx-oci/emqx-oci/components/fault"
 )
 
 var versionTag = regexp.MustCompile(`:v?([0-9]+)\.([0-9]+)\.([0-9]+)[^:/@]*(@sha256:[0-9a-f]{64})?$`)
@@ -12,7 +10,10 @@ var versionTag = regexp.MustCompile(`:v?([0-9]+)\.([0-9]+)\.([0-9]+)[^:/@]*(@sha
 // validateImage refuses what cannot form a cluster: a moving tag, which could
 // put two versions side by side, and from 5.9 on several nodes without a
 // licence key, which stop serving each other (decision 13).
-func (s *Settings) validateImage(f *fault.List) {
+func (s *Settings) validateImage(f checker) {
+	if f.hasAbove("broker.image") {
+		return
+	}
 	m := versionTag.FindStringSubmatch(s.Broker.Image)
 	if m == nil {
 		f.Add("broker.image", "must name a version, such as emqx/emqx:5.8.9, got %q", s.Broker.Image)

@@ -19,7 +19,7 @@ const LabSecretsEnv = "EMQX_OCI_LAB_SECRETS" //nolint:gosec // a name
 func (from Source) withLab() (Source, error) {
 	path := from.Getenv(LabSecretsEnv)
 	cloud, _ := from.Get(Project + ":cloud")
-	if path == "" || cloud != "lab" {
+	if path == "" || cloud != "lab" || from.Offline {
 		return from, nil
 	}
 	text, err := os.ReadFile(path) //nolint:gosec // named by the user

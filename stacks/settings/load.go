@@ -16,6 +16,9 @@ import (
 // Project is the namespace of all configuration keys.
 const Project = "emqx-oci"
 
+// MaxNodes is what the proxies have slots for.
+const MaxNodes = 100
+
 // Source is where the settings of a stack come from.
 type Source struct {
 	// Get returns the text of a configuration key, "emqx-oci:nodes": a plain
@@ -55,20 +58,25 @@ func Load(environment string, from Source) (Settings, error) {
 		if !ok {
 			continue
 		}
-		if from.Offline && isPlaceholder(text) {
+		if from.Offline && text == placeholder {
 			hidden = append(hidden, group)
 			continue
 		}
+		if strings.TrimSpace(text) == "" { // what Pulumi makes of a key without a value
+			text = "null"
+		}
 		raw := json.RawMessage(text)
 		// Pulumi hands a plain string over as it is, everything else as JSON.
-		if groups[group].Kind() == reflect.String {
+		if groups[group].Kind() == reflect.String && text != "null" {
 			raw, _ = json.Marshal(text)
 		}
 		decode(&f, group, raw, groups[group])
 	}
+	c := checker{List: &f, offline: from.Offline, lab: s.Cloud == "lab"}
+	c.checkFields(&s)
 	s.derive()
-	s.validate(&f)
-	s.requireEncrypted(&f, from.IsSecret)
+	s.validate(c)
+	c.checkEncrypted(&s, from.IsSecret)
 	if s.Nomad.Token == "" {
 		s.Nomad.Token = Secret(from.Getenv("NOMAD_TOKEN"))
 	}
@@ -92,9 +100,7 @@ func (s *Settings) known(err error, hidden []string) error {
 	e.Faults = slices.DeleteFunc(e.Faults, func(x fault.Fault) bool {
 		group, _, _ := strings.Cut(x.Path, ".")
 		made := s.Cloud == "lab" && group == "secrets" && strings.HasPrefix(x.Text, notSet)
-		return made || slices.Contains(hidden, group) || slices.ContainsFunc(placeholders, func(p string) bool {
-			return strings.Contains(x.Text, p)
-		})
+		return made || slices.Contains(hidden, group) || strings.Contains(x.Text, placeholder)
 	})
 	if len(e.Faults) == 0 {
 		return nil
@@ -134,26 +140,4 @@ func withKeys(err error) error {
 // howToSet is the command that sets a secret.
 func howToSet(path string) string {
 	return fmt.Sprintf("pulumi config set --secret --path '%s:%s'", Project, path)
-}
-
-// requireEncrypted refuses secrets that lie in the stack file in clear.
-func (s *Settings) requireEncrypted(f *fault.List, isSecret func(key string) bool) {
-	for _, g := range []struct {
-		group, path string
-		value       Secret
-	}{
-		{"secrets", "secrets.erlangCookie", s.Secrets.ErlangCookie},
-		{"secrets", "secrets.dashboardPassword", s.Secrets.DashboardPassword},
-		{"secrets", "secrets.apiKey", s.Secrets.APIKey},
-		{"secrets", "secrets.apiSecret", s.Secrets.APISecret},
-		{"secrets", "secrets.statsPassword", s.Secrets.StatsPassword},
-		{"secrets", "secrets.license", s.Secrets.License},
-		{"tls", "tls.privateKey", s.TLS.PrivateKey},
-		{"nomad", "nomad.token", s.Nomad.Token},
-		{"consul", "consul.token", s.Consul.Token},
-	} {
-		if g.value != "" && !isSecret(Project+":"+g.group) {
-			f.Add(g.path, "must not be kept in clear; set it with: %s", howToSet(g.path))
-		}
-	}
 }

@@ -1,10 +1,6 @@
 package settings
 
-import (
-	"slices"
-
-	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
-)
+import "github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 // Secret is a value that must not be seen: printed by any verb it reads
 // "[secret]".
@@ -28,15 +24,10 @@ func (s Secret) Output() pulumi.StringOutput {
 	return pulumi.ToSecret(pulumi.String(string(s))).(pulumi.StringOutput)
 }
 
-// encrypted stands for a value that only Pulumi can read.
-const encrypted = "[encrypted]"
+// placeholder stands for a value that only Pulumi can read: its own reader of
+// stack files puts it there.
+const placeholder = "[secret]"
 
-// placeholders are what stands for encrypted values: ours, and that of Pulumi's
-// own reader of stack files.
-var placeholders = []string{encrypted, "[secret]"}
-
-func isPlaceholder(text string) bool { return slices.Contains(placeholders, text) }
-
-// Hidden tells whether the value is a placeholder for one that only Pulumi can
+// Hidden tells whether the value is the placeholder for one that only Pulumi can
 // read: it is there, and nothing can be said about it.
-func (s Secret) Hidden() bool { return isPlaceholder(string(s)) }
+func (s Secret) Hidden() bool { return s == placeholder }

@@ -6,213 +6,234 @@ import (
 	"time"
 )
 
-// The images that a stack runs unless it names others. EMQX 5.8 is the last line
-// under Apache-2.0; HAProxy 3.0 is supported for the longest time.
-const (
-	DefaultBrokerImage = "emqx/emqx:5.8.9"
-	DefaultProxyImage  = "haproxy:3.0.12"
-)
-
 // Settings are everything that differs between stacks. Each group is one
 // structured configuration key, "emqx-oci:nodes" and so on.
+//
+// All that is known of a setting stands here, once: the comment is what the page
+// docs/settings.md and editors show, the tags are what they and the validation
+// share. The tags are:
+//
+//	cfg       the key
+//	unit      of the value, for the reader
+//	range     "1..100", an end may be open; of each value in a list or map
+//	step      the value is a multiple of it
+//	oneof     the allowed values, "a|b"
+//	length    characters, as a range
+//	format    of the text, of each in a list or map; see formats
+//	keys      format of a map's keys
+//	required  "true": has no default, and must be there
+//	secret    "true": must be encrypted in the stack file
+//	default   the default in words, where it follows from something else
+//	why       the reason of the limit; ends its error and the page's text
 type Settings struct {
 	// Environment is the stack's name: prod, staging, lab.
 	Environment string `cfg:"-"`
 
-	// Cloud is where the stack runs: "oci", or "lab" for the local one. The
-	// graph is the same.
-	Cloud   string            `cfg:"cloud"`
-	OCI     OCI               `cfg:"oci"`
-	Network Network           `cfg:"network"`
-	Nodes   Nodes             `cfg:"nodes"`
-	Volumes Volumes           `cfg:"volumes"`
-	Broker  Broker            `cfg:"broker"`
-	Proxy   Proxy             `cfg:"proxy"`
-	Ports   Ports             `cfg:"ports"`
-	Edge    Edge              `cfg:"edge"`
-	DNS     DNS               `cfg:"dns"`
-	TLS     TLS               `cfg:"tls"`
-	Nomad   Nomad             `cfg:"nomad"`
-	Consul  Consul            `cfg:"consul"`
-	Gates   Gates             `cfg:"gates"`
-	Guards  Guards            `cfg:"guards"`
-	Secrets Secrets           `cfg:"secrets"`
-	Tags    map[string]string `cfg:"tags"`
+	// Where the stack runs. The graph is the same; `lab` makes `emqx-oci` use the
+	// lab's providers, state and secrets.
+	Cloud   string  `cfg:"cloud" oneof:"oci|lab"`
+	OCI     OCI     `cfg:"oci"`
+	Network Network `cfg:"network"`
+	Nodes   Nodes   `cfg:"nodes"`
+	Volumes Volumes `cfg:"volumes"`
+	Broker  Broker  `cfg:"broker"`
+	Proxy   Proxy   `cfg:"proxy"`
+	Ports   Ports   `cfg:"ports"`
+	Edge    Edge    `cfg:"edge"`
+	DNS     DNS     `cfg:"dns"`
+	TLS     TLS     `cfg:"tls"`
+	Nomad   Nomad   `cfg:"nomad"`
+	Consul  Consul  `cfg:"consul"`
+	Gates   Gates   `cfg:"gates"`
+	Guards  Guards  `cfg:"guards"`
+	Secrets Secrets `cfg:"secrets"`
+	// Further freeform tags of everything that is made in OCI. `emqx-cluster`,
+	// `pool_type` and `group-index` are the stack's own.
+	Tags map[string]string `cfg:"tags" keys:"tag" length:"0..256"`
 }
 
 // OCI is the tenancy that the stack is given.
 type OCI struct {
-	// Region: "eu-frankfurt-1". Required.
-	Region string `cfg:"region"`
-	// Compartment is an OCID. Required.
-	Compartment string `cfg:"compartment"`
-	// AvailabilityDomains to place nodes in, in this order; looked up, and taken
-	// by name, when not given. Changing the list moves nodes: volumes too.
-	AvailabilityDomains []string `cfg:"availabilityDomains"`
+	// Such as `eu-frankfurt-1`.
+	Region string `cfg:"region" required:"true" format:"region"`
+	// Where everything is made.
+	Compartment string `cfg:"compartment" required:"true" format:"ocid:compartment|tenancy"`
+	// Node i goes to domain `i mod n` of the list. Write them down in production:
+	// a domain that Oracle adds would move nodes, volumes included.
+	AvailabilityDomains []string `cfg:"availabilityDomains" default:"all of the region, by name"`
 }
 
-// Network is the VCN that the stack is given, and who may reach it.
+// Network is the VCN that the stack is given, and who may reach it. What is
+// given may be an OCID or a display name, which is looked up in the compartment.
 type Network struct {
-	// VCN, PublicSubnet (the balancer's) and PrivateSubnet (the nodes') are
-	// OCIDs, or display names inside the compartment, which are looked up.
-	// Required.
-	VCN           string `cfg:"vcn"`
-	PublicSubnet  string `cfg:"publicSubnet"`
-	PrivateSubnet string `cfg:"privateSubnet"`
-	// PrivateSubnetCIDR is the private subnet's range, so that `check` can tell
-	// without a cloud whether the nodes fit; none by default.
-	PrivateSubnetCIDR string `cfg:"privateSubnetCidr"`
-	// ClientCIDRs are the ranges MQTT clients come from. Required: nothing is
-	// open to the internet by default.
-	ClientCIDRs []string `cfg:"clientCidrs"`
-	// ServerCIDRs are the ranges of the Consul servers. Required.
-	ServerCIDRs []string `cfg:"serverCidrs"`
-	// DashboardCIDRs are the ranges that may reach EMQX's dashboard and REST API
-	// on the nodes (18083), such as a VPN's; none by default.
-	DashboardCIDRs []string `cfg:"dashboardCidrs"`
+	// The virtual cloud network.
+	VCN string `cfg:"vcn" required:"true" format:"given:vcn"`
+	// The balancer's subnet.
+	PublicSubnet string `cfg:"publicSubnet" required:"true" format:"given:subnet"`
+	// The nodes' subnet.
+	PrivateSubnet string `cfg:"privateSubnet" required:"true" format:"given:subnet"`
+	// The private subnet's range. With it `check` can tell without a cloud whether
+	// the nodes fit.
+	PrivateSubnetCIDR string `cfg:"privateSubnetCidr" format:"cidr"`
+	// Where MQTT clients come from. No default: nothing is open to the internet
+	// unless you say so.
+	ClientCIDRs []string `cfg:"clientCidrs" required:"true" format:"cidr"`
+	// Where the Consul servers are: they gossip with the nodes.
+	ServerCIDRs []string `cfg:"serverCidrs" required:"true" format:"cidr"`
+	// Who may reach EMQX's dashboard and REST API on the nodes (18083), such as a
+	// VPN. Public addresses need `guards.allowPublicDashboard`.
+	DashboardCIDRs []string `cfg:"dashboardCidrs" format:"cidr"`
 }
 
 // Nodes are the cluster's instances.
 type Nodes struct {
-	// Count is 1 to 100; default 3. HAProxy has slots for 100 brokers.
-	Count int `cfg:"count"`
-	// Shape of the instances; default VM.Standard.E5.Flex.
+	// HAProxy has 100 server slots, so that a new node needs no new configuration.
+	Count int `cfg:"count" range:"1..100"`
+	// Of the instances.
 	Shape string `cfg:"shape"`
-	// OCPUs, default 2, and MemoryGB, default 16, of a flexible shape.
-	OCPUs    float64 `cfg:"ocpus"`
-	MemoryGB float64 `cfg:"memoryGb"`
-	// Image is the OCID of an Oracle Linux 9 or Ubuntu 24.04 image. Required.
-	Image string `cfg:"image"`
-	// SSHKey is an authorized public key; none by default, the stack needs no
-	// login.
-	SSHKey string `cfg:"sshKey"`
-	// BootVolumeGB is 50 to 32768; default 50, OCI's least.
-	BootVolumeGB int `cfg:"bootVolumeGb"`
-	// BootVolumeVPUsPerGB is 10 to 120 in steps of 10; default 10, balanced.
-	BootVolumeVPUsPerGB int `cfg:"bootVolumeVpusPerGb"`
+	// Of a flexible shape.
+	OCPUs float64 `cfg:"ocpus" unit:"OCPU" range:"1.."`
+	// Of a flexible shape. Must hold `broker.memoryMb`, `proxy.memoryMb` and 1024
+	// MB for Docker, agents and kernel.
+	MemoryGB float64 `cfg:"memoryGb" unit:"GB" range:"1.."`
+	// Oracle Linux 9 or Ubuntu 24.04: what the boot script knows.
+	Image string `cfg:"image" required:"true" format:"ocid:image"`
+	// An authorized public key. The stack needs no login.
+	SSHKey string `cfg:"sshKey" format:"ssh-key"`
+	// The default is OCI's least.
+	BootVolumeGB int `cfg:"bootVolumeGb" unit:"GB" range:"50..32768"`
+	// 10 is "balanced"; 20 and more is for a node that logs or swaps a lot.
+	BootVolumeVPUsPerGB int `cfg:"bootVolumeVpusPerGb" unit:"VPU per GB" range:"10..120" step:"10"`
 }
 
 // Volumes hold EMQX's data, one per node.
 type Volumes struct {
-	// Count is nodes.count to 100: more keeps the volumes of nodes that were
-	// taken away; default 0, which follows nodes.count.
-	Count int `cfg:"count"`
-	// SizeGB is 50 to 32768; default 150.
-	SizeGB int `cfg:"sizeGb"`
-	// SizeGBByNode are other sizes for some nodes, by index: {"1": 300}; none by
-	// default.
-	SizeGBByNode map[string]int `cfg:"sizeGbByNode"`
-	// VPUsPerGB is 0 to 120 in steps of 10; default 10, balanced.
-	VPUsPerGB int `cfg:"vpusPerGb"`
-	// BackupPolicy is the OCID of a backup policy; none by default.
-	BackupPolicy string `cfg:"backupPolicy"`
-	// Protect makes Pulumi refuse to delete or replace a volume; default true in
-	// a production stack, false elsewhere.
-	Protect bool `cfg:"protect"`
+	// At least `nodes.count`: more keeps the volumes of nodes that were taken
+	// away; 0 follows `nodes.count`.
+	Count int `cfg:"count" range:"0..100" default:"nodes.count"`
+	// May grow: the file system follows at the next boot of the node. OCI cannot
+	// shrink a volume.
+	SizeGB int `cfg:"sizeGb" unit:"GB" range:"50..32768"`
+	// Other sizes for some nodes, by the node's index: `{"1": 300}`.
+	SizeGBByNode map[string]int `cfg:"sizeGbByNode" unit:"GB" keys:"index" range:"50..32768"`
+	// 10 is "balanced", 0 "lower cost", 20 "higher performance".
+	VPUsPerGB int `cfg:"vpusPerGb" unit:"VPU per GB" range:"0..120" step:"10"`
+	// A volume backup policy.
+	BackupPolicy string `cfg:"backupPolicy" format:"ocid:volumebackuppolicy"`
+	// Pulumi refuses to delete or replace a protected volume. False in production
+	// needs `guards.allowUnprotected`.
+	Protect bool `cfg:"protect" default:"true in a production stack, else false"`
 }
 
 // Broker is EMQX.
 type Broker struct {
-	// Image names a version; default emqx/emqx:5.8.9, the last Apache-2.0 line.
-	Image string `cfg:"image"`
-	// CPU in MHz, default 2000; MemoryMB, default 4096.
-	CPU      int `cfg:"cpu"`
-	MemoryMB int `cfg:"memoryMb"`
-	// KeepAliveMax is the largest MQTT keep-alive in seconds that clients may
-	// ask for, 10 to 1200; default 600. Every timeout on the path is 1.5 times
-	// it.
-	KeepAliveMax int `cfg:"keepAliveMax"`
-	// NoFile is the limit of open files, one per connection and more; default
-	// 1048576.
-	NoFile int `cfg:"noFile"`
-	// MaxConnections of each listener; default 0, no limit.
-	MaxConnections int `cfg:"maxConnections"`
-	// Env are further EMQX_... variables; values are HOCON.
-	Env map[string]string `cfg:"env"`
-	// KillTimeout is at least 130s, because EMQX takes up to 120 s to stop;
-	// default 150s.
-	KillTimeout time.Duration `cfg:"killTimeout"`
-	// ShutdownDelay takes a node out of HAProxy before it stops; default 45s,
-	// because HAProxy forgets a broker 30 s after Consul does.
-	ShutdownDelay time.Duration `cfg:"shutdownDelay"`
+	// Names a version, because a moving tag could put two side by side; 5.8.5 or
+	// newer. 5.8 is the last line under Apache-2.0: from 5.9 on a cluster needs
+	// `secrets.license`.
+	Image string `cfg:"image" format:"image"`
+	// Reserved in Nomad.
+	CPU int `cfg:"cpu" unit:"MHz" range:"100..1000000"`
+	// The limit of the container.
+	MemoryMB int `cfg:"memoryMb" unit:"MB" range:"256..4000000"`
+	// The largest MQTT keep-alive. Every timeout on the path is 1.5 times it, as
+	// EMQX itself waits 1.5 intervals; a client with a longer one may be cut.
+	KeepAliveMax int `cfg:"keepAliveMax" unit:"s" range:"10..1200"`
+	// Limit of open files: one per connection, and more.
+	NoFile int `cfg:"noFile" unit:"files" range:"1024..16777216"`
+	// Of each listener; 0 is no limit.
+	MaxConnections int `cfg:"maxConnections" unit:"connections" range:"0..16777216"`
+	// More `EMQX_...` variables; values are HOCON. Those that make identity,
+	// discovery and passwords are refused.
+	Env map[string]string `cfg:"env" keys:"emqx-variable"`
+	// How long a stopping allocation has before it is killed.
+	KillTimeout time.Duration `cfg:"killTimeout" range:"130s..10m" why:"EMQX takes up to 120 s to stop, and the nodes' Nomad clients allow 10m"`
+	// A node leaves Consul this long before it stops: HAProxy forgets it 30 s
+	// after Consul does.
+	ShutdownDelay time.Duration `cfg:"shutdownDelay" range:"1s.."`
 	Rollout       `cfg:",inline"`
 }
 
 // Rollout is the pace of a Nomad deployment.
 type Rollout struct {
-	// MinHealthyTime that an allocation must stay healthy; default 15s.
-	MinHealthyTime time.Duration `cfg:"minHealthyTime"`
-	// HealthyDeadline within which it must become so; default 5m.
+	// How long an allocation has to stay healthy before the next one is changed.
+	MinHealthyTime time.Duration `cfg:"minHealthyTime" range:"1s.."`
+	// Within which an allocation must become healthy; above `minHealthyTime`.
 	HealthyDeadline time.Duration `cfg:"healthyDeadline"`
-	// ProgressDeadline for the next allocation to do so, above HealthyDeadline;
-	// default 10m.
+	// Within which the next one must; above `healthyDeadline`.
 	ProgressDeadline time.Duration `cfg:"progressDeadline"`
 }
 
 // Proxy is HAProxy, one per node.
 type Proxy struct {
-	// Image names a version; default haproxy:3.0.12.
-	Image string `cfg:"image"`
-	// CPU in MHz; default 1000.
-	CPU int `cfg:"cpu"`
-	// MemoryMB must hold 33 kB for each of MaxConn connections; default 0,
-	// which derives it.
-	MemoryMB int `cfg:"memoryMb"`
-	// MaxConn is the connections of one HAProxy; default 50000.
-	MaxConn int `cfg:"maxConn"`
-	// NoFile is at least two per connection; default 0, which derives it.
-	NoFile int `cfg:"noFile"`
-	// ShutdownDelay, default 40s, is longer than the balancer takes to notice a
-	// failing health check; KillTimeout, default 60s, is at least 10s above it.
-	KillTimeout   time.Duration `cfg:"killTimeout"`
-	ShutdownDelay time.Duration `cfg:"shutdownDelay"`
+	// Names a version. 3.0 is supported for the longest time.
+	Image string `cfg:"image" format:"image"`
+	// Reserved in Nomad.
+	CPU int `cfg:"cpu" unit:"MHz" range:"50..1000000"`
+	// The limit of the container: 64 MB and 33 kB for each of `maxConn`, which is
+	// two buffers of 16 kB. 0 derives it.
+	MemoryMB int `cfg:"memoryMb" unit:"MB" range:"0..4000000" default:"from proxy.maxConn"`
+	// Of one HAProxy.
+	MaxConn int `cfg:"maxConn" unit:"connections" range:"100..2000000"`
+	// Limit of open files: two per connection, and 512. 0 derives it.
+	NoFile int `cfg:"noFile" unit:"files" range:"0..16777216" default:"from proxy.maxConn"`
+	// How long a stopping allocation has before it is killed: at least 10s above
+	// `shutdownDelay`.
+	KillTimeout time.Duration `cfg:"killTimeout"`
+	// Longer than the balancer takes to see a failing check.
+	ShutdownDelay time.Duration `cfg:"shutdownDelay" range:"1s.."`
 	Rollout       `cfg:",inline"`
 }
 
 // Ports are where HAProxy listens on every node; the balancer listens on the
-// same four for clients.
+// same four for clients. They differ from each other and from the ports of EMQX,
+// Nomad and Consul on the node.
 type Ports struct {
-	// MQTT, default 1883; MQTTS, 8883; WS, 8083; WSS, 8084.
-	MQTT  int `cfg:"mqtt"`
-	MQTTS int `cfg:"mqtts"`
-	WS    int `cfg:"ws"`
-	WSS   int `cfg:"wss"`
-	// Admin is HAProxy's health page and statistics, which the balancer and
-	// Consul ask; default 8080. It is never open to clients.
-	Admin int `cfg:"admin"`
+	// MQTT.
+	MQTT int `cfg:"mqtt" range:"1024..65535" why:"HAProxy has no right to lower ones"`
+	// MQTT over TLS; unused without a certificate.
+	MQTTS int `cfg:"mqtts" range:"1024..65535" why:"HAProxy has no right to lower ones"`
+	// MQTT over WebSocket.
+	WS int `cfg:"ws" range:"1024..65535" why:"HAProxy has no right to lower ones"`
+	// MQTT over WebSocket and TLS; unused without a certificate.
+	WSS int `cfg:"wss" range:"1024..65535" why:"HAProxy has no right to lower ones"`
+	// HAProxy's health page and statistics, which the balancer and Consul ask. It
+	// is never open to clients.
+	Admin int `cfg:"admin" range:"1024..65535" why:"HAProxy has no right to lower ones"`
 }
 
 // Edge is the balancer.
 type Edge struct {
-	// Kind is "network": OCI's network load balancer.
-	Kind string `cfg:"kind"`
-	// HealthInterval, HealthTimeout and HealthRetries of the balancer's checks;
-	// default 10s, 3s and 3, OCI's own.
-	HealthInterval time.Duration `cfg:"healthInterval"`
-	HealthTimeout  time.Duration `cfg:"healthTimeout"`
-	HealthRetries  int           `cfg:"healthRetries"`
+	// OCI's network load balancer, the only kind so far.
+	Kind string `cfg:"kind" oneof:"network"`
+	// Between two health checks; this default and the next two are OCI's own.
+	HealthInterval time.Duration `cfg:"healthInterval" range:"1s..30m" step:"1s"`
+	// Of one health check; at most the interval.
+	HealthTimeout time.Duration `cfg:"healthTimeout" range:"1s..10m" step:"1s"`
+	// Before a node counts as failed, or as healthy again.
+	HealthRetries int `cfg:"healthRetries" range:"1..10"`
 }
 
 // DNS is the public name.
 type DNS struct {
-	// Zone in OCI DNS, and the full Name inside it. Required.
-	Zone string `cfg:"zone"`
-	Name string `cfg:"name"`
-	// TTL in seconds; default 60.
-	TTL int `cfg:"ttl"`
+	// A zone in OCI DNS.
+	Zone string `cfg:"zone" required:"true" format:"domain"`
+	// The full name inside the zone.
+	Name string `cfg:"name" required:"true" format:"domain"`
+	// How long resolvers may remember an address.
+	TTL int `cfg:"ttl" unit:"s" range:"1..604800"`
 }
 
 // TLS is the certificate of the two encrypted protocols. Without one they exist
 // nowhere on the path.
 type TLS struct {
-	// Terminate is "broker": TLS passes through to EMQX.
-	Terminate string `cfg:"terminate"`
-	// Certificate with its chain, PrivateKey, and CA for clients' certificates
-	// and for the stack's own round trip, all PEM. All or none; CA may be absent
-	// when the certificate's issuer is public.
-	Certificate Secret `cfg:"certificate"`
-	PrivateKey  Secret `cfg:"privateKey"`
-	CA          Secret `cfg:"ca"`
+	// TLS passes through to EMQX, the only way so far.
+	Terminate string `cfg:"terminate" oneof:"broker"`
+	// With its chain; valid for `dns.name`.
+	Certificate Secret `cfg:"certificate" format:"certificates"`
+	// Set with the certificate.
+	PrivateKey Secret `cfg:"privateKey" secret:"true" format:"private-key"`
+	// Authority for clients' certificates and for the stack's own round trip.
+	CA Secret `cfg:"ca" format:"certificates" default:"the certificate's chain"`
 }
 
 // Enabled tells whether the stack offers the encrypted protocols.
@@ -228,127 +249,110 @@ func (t TLS) Authority() Secret {
 
 // Nomad is the scheduler that the nodes join.
 type Nomad struct {
-	// Address of the API, and Servers as host:port of their RPC, which nodes
-	// join. Required.
-	Address string   `cfg:"address"`
-	Servers []string `cfg:"servers"`
-	// Datacenter of the nodes, default dc1; Region, default global; Namespace of
-	// the jobs, default default.
+	// Of the API, as seen from where the program runs.
+	Address string `cfg:"address" required:"true" format:"url"`
+	// RPC of the servers, as seen from the nodes.
+	Servers []string `cfg:"servers" required:"true" format:"host-port"`
+	// Must be Consul's: a node has one name in both.
 	Datacenter string `cfg:"datacenter"`
-	Region     string `cfg:"region"`
-	Namespace  string `cfg:"namespace"`
-	// Token is an ACL token; default: NOMAD_TOKEN of the environment.
-	Token Secret `cfg:"token"`
-	// TLS of an https address whose authority is not a public one, or that asks
-	// for a client certificate.
+	// Of the nodes and the jobs.
+	Region string `cfg:"region"`
+	// Of the jobs.
+	Namespace string `cfg:"namespace"`
+	// ACL token for the program; the nodes use none.
+	Token Secret `cfg:"token" secret:"true" default:"NOMAD_TOKEN of the environment"`
+	// Of an https address whose authority is not a public one, or that asks for a
+	// client certificate.
 	TLS ClientTLS `cfg:"tls"`
-	// Version that the boot script installs; default 1.11.2.
-	Version string `cfg:"version"`
+	// Installed by the boot script where the image has none.
+	Version string `cfg:"version" format:"version"`
 }
 
 // Consul is the catalog that the nodes join.
 type Consul struct {
-	// Address of the API, and Servers which agents join. Required.
-	Address string   `cfg:"address"`
-	Servers []string `cfg:"servers"`
-	// Datacenter; default dc1. It is part of EMQX's node names: changing it
-	// makes every node a new one.
+	// Of the API, as seen from where the program runs.
+	Address string `cfg:"address" required:"true" format:"url"`
+	// Which agents join, as seen from the nodes.
+	Servers []string `cfg:"servers" required:"true" format:"host"`
+	// Part of EMQX's node names: changing it makes every node a new one.
 	Datacenter string `cfg:"datacenter"`
-	// Token is an ACL token; default: CONSUL_HTTP_TOKEN of the environment.
-	Token Secret `cfg:"token"`
-	// TLS: see Nomad's.
+	// ACL token for the program; the nodes use none.
+	Token Secret `cfg:"token" secret:"true" default:"CONSUL_HTTP_TOKEN of the environment"`
+	// Of an https address whose authority is not a public one, or that asks for a
+	// client certificate.
 	TLS ClientTLS `cfg:"tls"`
-	// Version that the boot script installs; default 1.22.0.
-	Version string `cfg:"version"`
+	// Installed by the boot script where the image has none.
+	Version string `cfg:"version" format:"version"`
 }
 
-// ClientTLS is how an https API is spoken to; all PEM.
+// ClientTLS is how an https API is spoken to.
 type ClientTLS struct {
-	// CA verifies the server; none by default: the system's authorities.
-	CA string `cfg:"ca"`
-	// Certificate and PrivateKey of the client, both or none.
-	Certificate string `cfg:"certificate"`
-	PrivateKey  Secret `cfg:"privateKey"`
+	// Verifies the server, where its authority is not a public one.
+	CA string `cfg:"ca" format:"certificates" default:"the system's authorities"`
+	// Of the client, set with its key.
+	Certificate string `cfg:"certificate" format:"certificates"`
+	// Of the client, set with its certificate.
+	PrivateKey Secret `cfg:"privateKey" secret:"true" format:"private-key"`
 }
 
-// Guards are the exceptions from what may not happen by accident. Each is false
-// by default and meant to be set for one update.
+// Gates are how long each condition may take before an update fails with its
+// reason.
+type Gates struct {
+	// G1: launch, packages, volume and agents of a new instance.
+	NodesReady time.Duration `cfg:"nodesReady" range:"1s.."`
+	// G2: above `broker.progressDeadline`, or it gives up before Nomad says why.
+	ClusterFormed time.Duration `cfg:"clusterFormed" range:"1s.."`
+	// G3: the catalog's view of HAProxy.
+	ProxiesReady time.Duration `cfg:"proxiesReady" range:"1s.."`
+	// G4: the balancer's view of the nodes.
+	EdgeHealthy time.Duration `cfg:"edgeHealthy" range:"1s.."`
+	// G5: a message through the public name. One that did not resolve may be
+	// cached for a while.
+	RoundTrip time.Duration `cfg:"roundTrip" range:"1s.."`
+	// How long the check at the end of an update waits for a cluster that no
+	// deployment is mending.
+	Settle time.Duration `cfg:"settle" range:"1s.."`
+	// The round trip's way to the public name, where the build machine has no
+	// direct one.
+	Proxy string `cfg:"proxy" format:"socks"`
+}
+
+// Guards are the exceptions from what may not happen by accident. Each is meant
+// to be set for one update and taken out again.
 type Guards struct {
-	// AllowVolumeDelete lets an update delete or replace data volumes.
+	// Lets an update delete or replace data volumes.
 	AllowVolumeDelete bool `cfg:"allowVolumeDelete"`
-	// AllowScaleIn lets nodes go while their volumes stay (volumes.count above
-	// nodes.count): what is on them is out of reach.
+	// Lets nodes go while their volumes stay (`volumes.count` above
+	// `nodes.count`): what is on them is out of reach.
 	AllowScaleIn bool `cfg:"allowScaleIn"`
-	// AllowReplaceAllNodes lets one update replace every instance pool.
+	// Lets one update replace every instance pool.
 	AllowReplaceAllNodes bool `cfg:"allowReplaceAllNodes"`
-	// AllowPublicDashboard lets public addresses into network.dashboardCidrs.
+	// Lets public addresses into `network.dashboardCidrs`.
 	AllowPublicDashboard bool `cfg:"allowPublicDashboard"`
-	// AllowUnprotected lets volumes.protect be false in a production stack.
+	// Lets `volumes.protect` be false in a production stack.
 	AllowUnprotected bool `cfg:"allowUnprotected"`
-	// AllowCookieChange lets secrets.erlangCookie change: nodes with the old and
-	// the new one do not see each other, so the cluster splits while it rolls.
+	// Lets `secrets.erlangCookie` change: nodes with the old and the new one do
+	// not see each other, so the cluster splits while it rolls.
 	AllowCookieChange bool `cfg:"allowCookieChange"`
 }
 
-// Gates are how long each condition may take.
-type Gates struct {
-	// NodesReady (default 20m), ClusterFormed (30m, above the broker's progress
-	// deadline), ProxiesReady (10m), EdgeHealthy (10m) and RoundTrip (5m).
-	NodesReady    time.Duration `cfg:"nodesReady"`
-	ClusterFormed time.Duration `cfg:"clusterFormed"`
-	ProxiesReady  time.Duration `cfg:"proxiesReady"`
-	EdgeHealthy   time.Duration `cfg:"edgeHealthy"`
-	RoundTrip     time.Duration `cfg:"roundTrip"`
-	// Settle is how long the check at the end of an update waits for a cluster
-	// that no deployment is changing; default 60s.
-	Settle time.Duration `cfg:"settle"`
-	// Proxy reaches the public name for the round trip: "socks5h://host:port";
-	// none by default.
-	Proxy string `cfg:"proxy"`
-}
-
-// Secrets are generated once per stack and kept encrypted in its configuration.
-// All are required but the licence.
+// Secrets are made once per stack and kept encrypted in its configuration:
+// `emqx-oci init` makes them, `pulumi config set --secret --path
+// 'emqx-oci:secrets.<name>'` sets one. A changed one reaches the jobs' variables,
+// and restarts nothing by itself.
 type Secrets struct {
-	// ErlangCookie joins the nodes: a letter, then 19 to 254 letters and digits.
-	ErlangCookie Secret `cfg:"erlangCookie"`
-	// DashboardPassword of EMQX's user admin; 12 or more characters.
-	DashboardPassword Secret `cfg:"dashboardPassword"`
-	// APIKey and APISecret of EMQX's REST API; 8 and 12 or more characters.
-	APIKey    Secret `cfg:"apiKey"`
-	APISecret Secret `cfg:"apiSecret"`
-	// StatsPassword of HAProxy's statistics; 12 or more characters.
-	StatsPassword Secret `cfg:"statsPassword"`
-	// License is EMQX's licence key, which a cluster of 5.9 or newer needs; none
-	// by default.
-	License Secret `cfg:"license"`
-}
-
-func defaults() Settings {
-	rollout := Rollout{MinHealthyTime: 15 * time.Second, HealthyDeadline: 5 * time.Minute, ProgressDeadline: 10 * time.Minute}
-	return Settings{
-		Cloud:   "oci",
-		Nodes:   Nodes{Count: 3, Shape: "VM.Standard.E5.Flex", OCPUs: 2, MemoryGB: 16, BootVolumeGB: 50, BootVolumeVPUsPerGB: 10},
-		Volumes: Volumes{SizeGB: 150, VPUsPerGB: 10},
-		Broker: Broker{
-			Image: DefaultBrokerImage, CPU: 2000, MemoryMB: 4096, KeepAliveMax: 600, NoFile: 1048576,
-			KillTimeout: 150 * time.Second, ShutdownDelay: 45 * time.Second, Rollout: rollout,
-		},
-		Proxy: Proxy{
-			Image: DefaultProxyImage, CPU: 1000, MaxConn: 50000,
-			KillTimeout: 60 * time.Second, ShutdownDelay: 40 * time.Second, Rollout: rollout,
-		},
-		Ports:  Ports{MQTT: 1883, MQTTS: 8883, WS: 8083, WSS: 8084, Admin: 8080},
-		Edge:   Edge{Kind: "network", HealthInterval: 10 * time.Second, HealthTimeout: 3 * time.Second, HealthRetries: 3},
-		DNS:    DNS{TTL: 60},
-		TLS:    TLS{Terminate: "broker"},
-		Nomad:  Nomad{Datacenter: "dc1", Region: "global", Namespace: "default", Version: "1.11.2"},
-		Consul: Consul{Datacenter: "dc1", Version: "1.22.0"},
-		Gates: Gates{
-			NodesReady: 20 * time.Minute, ClusterFormed: 30 * time.Minute, ProxiesReady: 10 * time.Minute,
-			EdgeHealthy: 10 * time.Minute, RoundTrip: 5 * time.Minute, Settle: time.Minute,
-		},
-	}
+	// Joins the members.
+	ErlangCookie Secret `cfg:"erlangCookie" required:"true" secret:"true" format:"cookie" why:"a shell script and HOCON read it unquoted"`
+	// Of EMQX's user `admin`. EMQX takes it at its first start only.
+	DashboardPassword Secret `cfg:"dashboardPassword" required:"true" secret:"true" length:"12.." format:"printable"`
+	// Of EMQX's REST API.
+	APIKey Secret `cfg:"apiKey" required:"true" secret:"true" length:"8.." format:"api" why:"a colon would end it"`
+	// Of EMQX's REST API.
+	APISecret Secret `cfg:"apiSecret" required:"true" secret:"true" length:"12.." format:"api" why:"a colon would end it"`
+	// Of HAProxy's `/stats`, user `stats`.
+	StatsPassword Secret `cfg:"statsPassword" required:"true" secret:"true" length:"12.." format:"printable"`
+	// EMQX's licence key, which a cluster of 5.9 or newer needs.
+	License Secret `cfg:"license" secret:"true"`
 }
 
 // production is how stacks that serve customers are called.

@@ -1,57 +1,34 @@
 package settings
 
 import (
-	"encoding/json"
 	"fmt"
 
-	"gopkg.in/yaml.v3"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/encoding"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 )
 
-// ParseStackFile reads the configuration in a stack file the way Pulumi hands
-// it to a program: a plain string as it is, everything else as JSON. Encrypted
-// values come as a placeholder; secretKeys are the keys that hold one.
+// ParseStackFile reads the configuration in a stack file with Pulumi's own
+// reader, and gives it the way Pulumi hands it to a program: a plain string as
+// it is, everything else as JSON. A placeholder stands for each encrypted value;
+// secretKeys are the keys that hold one.
 func ParseStackFile(text []byte) (values map[string]string, secretKeys []string, err error) {
-	var file struct {
-		Config map[string]any `yaml:"config"`
-	}
-	if err := yaml.Unmarshal(text, &file); err != nil {
+	project := &workspace.Project{Name: tokens.PackageName(Project)}
+	file, err := workspace.LoadProjectStackBytes(nil, project, text, "a stack file", encoding.YAML)
+	if err != nil {
 		return nil, nil, fmt.Errorf("reading a stack file: %w", err)
 	}
-	values = map[string]string{}
-	for key, value := range file.Config {
-		value, secret := openValue(value)
-		if secret {
-			secretKeys = append(secretKeys, key)
-		}
-		if s, ok := value.(string); ok {
-			values[key] = s
-			continue
-		}
-		body, err := json.Marshal(value)
-		if err != nil {
-			return nil, nil, fmt.Errorf("reading %q of a stack file: %w", key, err)
-		}
-		values[key] = string(body)
+	opened, err := file.Config.Decrypt(config.NewBlindingDecrypter())
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading a stack file: %w", err)
+	}
+	values = make(map[string]string, len(opened))
+	for key, value := range opened {
+		values[key.String()] = value
+	}
+	for _, key := range file.Config.SecureKeys() {
+		secretKeys = append(secretKeys, key.String())
 	}
 	return values, secretKeys, nil
-}
-
-// openValue replaces every {secure: ...} by a placeholder.
-func openValue(value any) (opened any, secret bool) {
-	switch v := value.(type) {
-	case map[string]any:
-		if _, ok := v["secure"]; ok && len(v) == 1 {
-			return encrypted, true
-		}
-		for key, item := range v {
-			open, s := openValue(item)
-			v[key], secret = open, secret || s
-		}
-	case []any:
-		for i, item := range v {
-			open, s := openValue(item)
-			v[i], secret = open, secret || s
-		}
-	}
-	return value, secret
 }

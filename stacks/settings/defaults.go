@@ -1,0 +1,65 @@
+package settings
+
+import "time"
+
+// The images that a stack runs unless it names others. EMQX 5.8 is the last line
+// under Apache-2.0; HAProxy 3.0 is supported for the longest time.
+const (
+	DefaultBrokerImage = "emqx/emqx:5.8.9"
+	DefaultProxyImage  = "haproxy:3.0.12"
+)
+
+func defaults() Settings {
+	rollout := Rollout{MinHealthyTime: 15 * time.Second, HealthyDeadline: 5 * time.Minute, ProgressDeadline: 10 * time.Minute}
+	return Settings{
+		Cloud:   "oci",
+		Nodes:   Nodes{Count: 3, Shape: "VM.Standard.E5.Flex", OCPUs: 2, MemoryGB: 16, BootVolumeGB: 50, BootVolumeVPUsPerGB: 10},
+		Volumes: Volumes{SizeGB: 150, VPUsPerGB: 10},
+		Broker: Broker{
+			Image: DefaultBrokerImage, CPU: 2000, MemoryMB: 4096, KeepAliveMax: 600, NoFile: 1048576,
+			KillTimeout: 150 * time.Second, ShutdownDelay: 45 * time.Second, Rollout: rollout,
+		},
+		Proxy: Proxy{
+			Image: DefaultProxyImage, CPU: 1000, MaxConn: 50000,
+			KillTimeout: 60 * time.Second, ShutdownDelay: 40 * time.Second, Rollout: rollout,
+		},
+		Ports:  Ports{MQTT: 1883, MQTTS: 8883, WS: 8083, WSS: 8084, Admin: 8080},
+		Edge:   Edge{Kind: "network", HealthInterval: 10 * time.Second, HealthTimeout: 3 * time.Second, HealthRetries: 3},
+		DNS:    DNS{TTL: 60},
+		TLS:    TLS{Terminate: "broker"},
+		Nomad:  Nomad{Datacenter: "dc1", Region: "global", Namespace: "default", Version: "1.11.2"},
+		Consul: Consul{Datacenter: "dc1", Version: "1.22.0"},
+		Gates: Gates{
+			NodesReady: 20 * time.Minute, ClusterFormed: 30 * time.Minute, ProxiesReady: 10 * time.Minute,
+			EdgeHealthy: 10 * time.Minute, RoundTrip: 5 * time.Minute, Settle: time.Minute,
+		},
+	}
+}
+
+const (
+	// proxyConnectionKB is what HAProxy's documents count for one busy
+	// connection: two buffers of 16 kB.
+	proxyConnectionKB = 33
+	// proxyBaseMB is HAProxy's own memory.
+	proxyBaseMB = 64
+	// proxyOwnFiles are HAProxy's listeners, checks, resolvers and logs.
+	proxyOwnFiles = 512
+)
+
+// derive fills in what follows from other settings.
+func (s *Settings) derive() {
+	if s.Proxy.MemoryMB == 0 {
+		s.Proxy.MemoryMB = proxyMemoryMB(s.Proxy.MaxConn)
+	}
+	if s.Proxy.NoFile == 0 {
+		s.Proxy.NoFile = proxyFiles(s.Proxy.MaxConn)
+	}
+	if s.Volumes.Count == 0 {
+		s.Volumes.Count = s.Nodes.Count
+	}
+}
+
+func proxyMemoryMB(maxConn int) int { return proxyBaseMB + (maxConn*proxyConnectionKB+1023)/1024 }
+
+// proxyFiles: a connection is two sockets, the client's and EMQX's.
+func proxyFiles(maxConn int) int { return 2*maxConn + proxyOwnFiles }
