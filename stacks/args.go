@@ -16,22 +16,28 @@ import (
 
 func groupsArgs(s settings.Settings, listeners []cluster.Listener) *oci.SecurityGroupsArgs {
 	return &oci.SecurityGroupsArgs{
-		Environment:   s.Environment,
-		CompartmentID: s.OCI.Compartment,
-		VCNID:         s.Network.VCN,
-		ClientCIDRs:   s.Network.ClientCIDRs,
-		ServerCIDRs:   s.Network.ServerCIDRs,
-		Listeners:     listeners,
-		Tags:          s.Tags,
+		Environment:    s.Environment,
+		CompartmentID:  s.OCI.Compartment,
+		VCNID:          s.Network.VCN,
+		ClientCIDRs:    s.Network.ClientCIDRs,
+		ServerCIDRs:    s.Network.ServerCIDRs,
+		Listeners:      listeners,
+		AdminPort:      s.Ports.Admin,
+		DashboardCIDRs: s.Network.DashboardCIDRs,
+		Tags:           s.Tags,
 	}
 }
 
-func volumesArgs(s settings.Settings, nodes []cluster.Node) *oci.VolumesArgs {
+func volumesArgs(s settings.Settings, places []cluster.Node) *oci.VolumesArgs {
+	sizes := make([]int, len(places))
+	for i := range places {
+		sizes[i] = s.VolumeSizeGB(i)
+	}
 	return &oci.VolumesArgs{
 		Environment:    s.Environment,
 		CompartmentID:  s.OCI.Compartment,
-		Nodes:          nodes,
-		SizeGB:         s.Volumes.SizeGB,
+		Nodes:          places,
+		SizesGB:        sizes,
 		VPUsPerGB:      &s.Volumes.VPUsPerGB,
 		BackupPolicyID: s.Volumes.BackupPolicy,
 		Protect:        s.Volumes.Protect,
@@ -56,20 +62,21 @@ func poolsArgs(
 		needs[i] = append([]pulumi.Resource{volumes.Each[i], addresses.Each[i]}, groups.Each...)
 	}
 	return &oci.InstancePoolsArgs{
-		Environment:     s.Environment,
-		CompartmentID:   s.OCI.Compartment,
-		SubnetID:        s.Network.PrivateSubnet,
-		ImageID:         s.Nodes.Image,
-		Shape:           s.Nodes.Shape,
-		SecurityGroupID: groups.NodesID,
-		Nodes:           nodes,
-		Boot:            bootArgs(s),
-		OCPUs:           s.Nodes.OCPUs,
-		MemoryGB:        s.Nodes.MemoryGB,
-		BootVolumeGB:    s.Nodes.BootVolumeGB,
-		Needs:           needs,
-		SSHKey:          s.Nodes.SSHKey,
-		Tags:            s.Tags,
+		Environment:         s.Environment,
+		CompartmentID:       s.OCI.Compartment,
+		SubnetID:            s.Network.PrivateSubnet,
+		ImageID:             s.Nodes.Image,
+		Shape:               s.Nodes.Shape,
+		SecurityGroupID:     groups.NodesID,
+		Nodes:               nodes,
+		Boot:                bootArgs(s),
+		OCPUs:               s.Nodes.OCPUs,
+		MemoryGB:            s.Nodes.MemoryGB,
+		BootVolumeGB:        s.Nodes.BootVolumeGB,
+		BootVolumeVPUsPerGB: s.Nodes.BootVolumeVPUsPerGB,
+		Needs:               needs,
+		SSHKey:              s.Nodes.SSHKey,
+		Tags:                s.Tags,
 	}
 }
 
@@ -88,6 +95,7 @@ func balancerArgs(
 		Listeners:       listeners,
 		Backends:        backends,
 		Health: oci.HealthCheck{
+			Port:            s.Ports.Admin,
 			IntervalSeconds: int(s.Edge.HealthInterval.Seconds()),
 			TimeoutSeconds:  int(s.Edge.HealthTimeout.Seconds()),
 			Retries:         s.Edge.HealthRetries,
@@ -179,6 +187,7 @@ func haproxyArgs(s settings.Settings, opts ...pulumi.ResourceOption) *nomad.HAPr
 			MaxConn:      s.Proxy.MaxConn,
 			NoFile:       s.Proxy.NoFile,
 			KeepAliveMax: s.Broker.KeepAliveMax,
+			Ports:        cluster.Ports(s.Ports),
 			TLS:          s.TLS.Enabled(),
 			Times:        times(s.Proxy.ShutdownDelay, s.Proxy.KillTimeout, s.Proxy.Rollout),
 		},

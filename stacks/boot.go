@@ -1,6 +1,7 @@
 package stacks
 
 import (
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/oci"
 	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
@@ -17,6 +18,7 @@ func bootArgs(s settings.Settings) oci.BootArgs {
 		NomadServers:  s.Nomad.Servers,
 		ConsulVersion: s.Consul.Version,
 		NomadVersion:  s.Nomad.Version,
+		Ports:         cluster.Ports(s.Ports),
 		// Docker's limit caps what each of the two containers asks for.
 		NoFile: max(s.Broker.NoFile, s.Proxy.NoFile),
 	}

@@ -28,12 +28,14 @@ func newGates(
 ) (gateSet, error) {
 	nomadAPI, err := gates.NewNomad(gates.NomadConfig{
 		Address: s.Nomad.Address, Token: s.Nomad.Token.Reveal(), Region: s.Nomad.Region, Namespace: s.Nomad.Namespace,
+		CACert: s.Nomad.TLS.CA, Cert: s.Nomad.TLS.Certificate, Key: s.Nomad.TLS.PrivateKey.Reveal(),
 	})
 	if err != nil {
 		return gateSet{}, err
 	}
 	consulAPI, err := gates.NewConsul(gates.ConsulConfig{
 		Address: s.Consul.Address, Token: s.Consul.Token.Reveal(), Datacenter: s.Consul.Datacenter,
+		CACert: s.Consul.TLS.CA, Cert: s.Consul.TLS.Certificate, Key: s.Consul.TLS.PrivateKey.Reveal(),
 	})
 	if err != nil {
 		return gateSet{}, err
@@ -56,10 +58,10 @@ func newGates(
 			Nomad: nomadAPI, Job: nomad.HAProxyJobID(s.Environment),
 		}),
 		edgeHealthy: gates.EdgeHealthy(health, gates.EdgeArgs{
-			Count: len(nodes) * len(cluster.Listeners(s.TLS.Enabled())), Timeout: s.Gates.EdgeHealthy,
+			Count: len(nodes) * len(cluster.Listeners(cluster.Ports(s.Ports), s.TLS.Enabled())), Timeout: s.Gates.EdgeHealthy,
 		}),
 		roundTrip: gates.RoundTrip(gates.RoundTripArgs{
-			Name: s.DNS.Name, Proxy: s.Gates.Proxy, Timeout: s.Gates.RoundTrip,
+			Name: s.DNS.Name, Port: s.Ports.MQTT, Proxy: s.Gates.Proxy, Timeout: s.Gates.RoundTrip,
 		}),
 		rolling: deploying(nomadAPI, nomad.EMQXJobID(s.Environment), nomad.HAProxyJobID(s.Environment)),
 	})

@@ -28,6 +28,9 @@ func deploy(ctx *pulumi.Context, s settings.Settings, makeGates gateMaker) (pulu
 	if err != nil {
 		return nil, err
 	}
+	if s.Network, err = findNetwork(ctx, s, in); err != nil {
+		return nil, err
+	}
 	places, err := place(ctx, s, in)
 	if err != nil {
 		return nil, err
@@ -36,14 +39,14 @@ func deploy(ctx *pulumi.Context, s settings.Settings, makeGates gateMaker) (pulu
 		return nil, err
 	}
 	nodes := places[:s.Nodes.Count]
-	listeners := cluster.Listeners(s.TLS.Enabled())
+	listeners := cluster.Listeners(cluster.Ports(s.Ports), s.TLS.Enabled())
 
 	// Phase 1, all beside each other: network, storage, addresses, balancer.
 	groups, err := oci.NewSecurityGroups(ctx, "groups", groupsArgs(s, listeners), in.all)
 	if err != nil {
 		return nil, err
 	}
-	volumes, err := oci.NewVolumes(ctx, "volumes", volumesArgs(s, nodes), in.all)
+	volumes, err := oci.NewVolumes(ctx, "volumes", volumesArgs(s, places), in.all)
 	if err != nil {
 		return nil, err
 	}

@@ -28,8 +28,8 @@ func outputs(
 ) pulumi.Map {
 	tls := "on: mqtts and wss pass through to EMQX with the stack's certificate"
 	if !s.TLS.Enabled() {
-		tls = "off: the stack has no certificate, so mqtts (8883) and wss (8084) do not exist; " +
-			"set emqx-oci:tls.certificate and emqx-oci:tls.privateKey to have them"
+		tls = fmt.Sprintf("off: the stack has no certificate, so mqtts (%d) and wss (%d) do not exist; "+
+			"set emqx-oci:tls.certificate and emqx-oci:tls.privateKey to have them", s.Ports.MQTTS, s.Ports.WSS)
 	}
 	return pulumi.Map{
 		"endpoints":       pulumi.ToStringMap(endpoints(s, listeners)),

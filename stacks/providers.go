@@ -35,6 +35,12 @@ func newProviders(ctx *pulumi.Context, s settings.Settings) (providers, error) {
 	if s.Nomad.Token != "" {
 		nomadArgs.SecretId = s.Nomad.Token.Output().ToStringPtrOutput()
 	}
+	if t := s.Nomad.TLS; t.CA != "" {
+		nomadArgs.CaPem = pulumi.String(t.CA)
+	}
+	if t := s.Nomad.TLS; t.Certificate != "" {
+		nomadArgs.CertPem, nomadArgs.KeyPem = pulumi.String(t.Certificate), t.PrivateKey.Output().ToStringPtrOutput()
+	}
 	n, err := nomadsdk.NewProvider(ctx, "nomad", nomadArgs)
 	if err != nil {
 		return providers{}, fmt.Errorf("configuring the nomad provider: %w", err)
@@ -52,6 +58,12 @@ func newProviders(ctx *pulumi.Context, s settings.Settings) (providers, error) {
 	if s.Consul.Token != "" {
 		consulArgs.Token = s.Consul.Token.Output().ToStringPtrOutput()
 	}
+	if t := s.Consul.TLS; t.CA != "" {
+		consulArgs.CaPem = pulumi.String(t.CA)
+	}
+	if t := s.Consul.TLS; t.Certificate != "" {
+		consulArgs.CertPem, consulArgs.KeyPem = pulumi.String(t.Certificate), t.PrivateKey.Output().ToStringPtrOutput()
+	}
 	c, err := consulsdk.NewProvider(ctx, "consul", consulArgs)
 	if err != nil {
 		return providers{}, fmt.Errorf("configuring the consul provider: %w", err)
@@ -61,7 +73,8 @@ func newProviders(ctx *pulumi.Context, s settings.Settings) (providers, error) {
 
 // place names the nodes and gives each its availability domain, from the
 // settings' list or else from all of the region's, by name: OCI returns them in
-// no promised order, and a node must not move.
+// no promised order, and a node must not move. The first nodes.count of them
+// have an instance, all have a volume.
 func place(ctx *pulumi.Context, s settings.Settings, in providers) ([]cluster.Node, error) {
 	domains := s.OCI.AvailabilityDomains
 	if len(domains) == 0 {
@@ -77,5 +90,5 @@ func place(ctx *pulumi.Context, s settings.Settings, in providers) ([]cluster.No
 		}
 		slices.Sort(domains)
 	}
-	return cluster.Nodes(s.Environment, s.Nodes.Count, domains)
+	return cluster.Nodes(s.Environment, max(s.Nodes.Count, s.Volumes.Count), domains)
 }

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 
 	"gotest.tools/v3/assert"
@@ -35,8 +36,8 @@ func TestNodeTagsWinOverExtraOnes(t *testing.T) {
 }
 
 func TestListenersWithoutACertificate(t *testing.T) {
-	assert.Equal(t, len(Listeners(true)), 4)
-	for _, l := range Listeners(false) {
+	assert.Equal(t, len(Listeners(DefaultPorts, true)), 4)
+	for _, l := range Listeners(DefaultPorts, false) {
 		assert.Assert(t, l.Port == 1883 || l.Port == 8083, l.Name)
 	}
 }
@@ -58,4 +59,29 @@ func TestAddressesOfASubnet(t *testing.T) {
 	assert.Equal(t, AddressesNeeded(3), 7)
 	assert.Assert(t, AddressesNeeded(6) <= AddressesUsable(netip.MustParsePrefix("10.0.0.0/28")))
 	assert.Assert(t, AddressesNeeded(7) > AddressesUsable(netip.MustParsePrefix("10.0.0.0/28")))
+}
+
+func TestPortsFollowTheStack(t *testing.T) {
+	got := map[string]int{}
+	for _, l := range Listeners(Ports{MQTT: 2883, MQTTS: 2884, WS: 2885, WSS: 2886}, true) {
+		got[l.Name] = l.Port
+	}
+	assert.DeepEqual(t, got, map[string]int{"mqtt": 2883, "mqtts": 2884, "ws": 2885, "wss": 2886})
+}
+
+// Two jobs share the node's ports with Nomad and Consul: a port that is taken
+// would only show when Nomad cannot place HAProxy.
+func TestPortsThatCannotBe(t *testing.T) {
+	assert.Equal(t, len(DefaultPorts.Faults()), 0)
+	assert.DeepEqual(t, Ports{MQTT: 443, MQTTS: 8500, WS: 21500, WSS: 18083, Admin: 8500}.Faults(), map[string]string{
+		"mqtt":  "must be 1024 to 65535, because HAProxy has no right to lower ports, got 443",
+		"mqtts": "must not be a port of Consul, got 8500",
+		"ws":    "must not be a port of EMQX's listeners (21000 to 21999), got 21500",
+		"wss":   "must not be a port of EMQX's dashboard, got 18083",
+		"admin": "must not be a port of Consul, got 8500",
+	})
+	assert.DeepEqual(t, Ports{MQTT: 1883, MQTTS: 8883, WS: 8083, WSS: 8084, Admin: 1883}.Faults(), map[string]string{
+		"admin": "must differ from mqtt, got 1883 for both",
+	})
+	assert.Assert(t, slices.IsSortedFunc(OccupiedPorts(), func(a, b PortRange) int { return a.Max - b.Min }))
 }

@@ -128,10 +128,10 @@ func TestThePortsOfBothJobsFitOnOneNode(t *testing.T) {
 		}
 		wanted := map[int]string{
 			cluster.Dashboard: "emqx dashboard", cluster.Distribution: "emqx dist", cluster.RPC: "emqx rpc",
-			cluster.ProxyAdmin: "haproxy admin",
+			cluster.DefaultPorts.Admin: "haproxy admin",
 		}
 		var dynamic []string
-		for _, l := range cluster.Listeners(tls) {
+		for _, l := range cluster.Listeners(cluster.DefaultPorts, tls) {
 			wanted[l.Port] = "haproxy " + l.Name
 			dynamic = append(dynamic, l.Name)
 		}
@@ -142,6 +142,22 @@ func TestThePortsOfBothJobsFitOnOneNode(t *testing.T) {
 		}
 		slices.Sort(got)
 		assert.DeepEqual(t, got, dynamic)
+	})
+}
+
+func TestHAProxyListensWhereTheStackSays(t *testing.T) {
+	eachTLS(t, func(t *testing.T, tls bool) {
+		v := haproxyVars()
+		v.TLS, v.Ports = tls, cluster.Ports{MQTT: 2883, MQTTS: 2884, WS: 2885, WSS: 2886, Admin: 9080}
+		got := map[string]int{}
+		for _, p := range haproxyJob(t, v).TaskGroups[0].Networks[0].ReservedPorts {
+			got[p.Label] = p.Value
+		}
+		want := map[string]int{"mqtt": 2883, "ws": 2885, "admin": 9080}
+		if tls {
+			want["mqtts"], want["wss"] = 2884, 2886
+		}
+		assert.DeepEqual(t, got, want)
 	})
 }
 

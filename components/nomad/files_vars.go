@@ -2,6 +2,7 @@ package nomad
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/fault"
 )
 
@@ -100,6 +102,8 @@ type HAProxyVars struct {
 	Namespace string
 	// MemoryMB is the limit of one HAProxy; default [HAProxyMemoryMB].
 	MemoryMB int
+	// Ports that HAProxy listens on; default [cluster.DefaultPorts].
+	Ports cluster.Ports
 	Times
 
 	// Optional.
@@ -181,10 +185,14 @@ func (v HAProxyVars) HCL2() (map[string]string, error) {
 	v.Region = cmp.Or(v.Region, "global")
 	v.Namespace = cmp.Or(v.Namespace, "default")
 	v.MemoryMB = cmp.Or(v.MemoryMB, HAProxyMemoryMB(v.MaxConn))
+	v.Ports = cmp.Or(v.Ports, cluster.DefaultPorts)
 	v.Times = v.withDefaults(40*time.Second, 60*time.Second)
 	var f fault.List
 	common(&f, v.Environment, v.Datacenter, v.Image, v.NodeCount, v.CPU, v.KeepAliveMax)
 	v.validate(&f)
+	for name, what := range v.Ports.Faults() {
+		f.Add("ports."+name, "%s", what)
+	}
 	f.Range("maxConn", v.MaxConn, 1, 10_000_000)
 	if need := HAProxyMemoryMB(v.MaxConn); v.MemoryMB < need {
 		f.Add("memoryMb", "must be at least %d for %d connections of 33 kB, got %d", need, v.MaxConn, v.MemoryMB)
@@ -208,8 +216,19 @@ func (v HAProxyVars) HCL2() (map[string]string, error) {
 		"maxconn":       strconv.Itoa(v.MaxConn),
 		"nofile":        strconv.Itoa(v.NoFile),
 		"keepalive_max": strconv.Itoa(v.KeepAliveMax),
+		"ports":         v.ports(),
 		"config":        HAProxyConfig,
 	}), f.Err()
+}
+
+// ports are the static ports by their labels, as HCL2. Without a certificate
+// those of the TLS protocols are not among them.
+func (v HAProxyVars) ports() string {
+	pairs := make([]string, 0, 5)
+	for _, l := range cluster.Listeners(v.Ports, v.TLS) {
+		pairs = append(pairs, fmt.Sprintf("%s = %d", l.Name, l.Port))
+	}
+	return "{" + strings.Join(append(pairs, fmt.Sprintf("admin = %d", v.Ports.Admin)), ", ") + "}"
 }
 
 func (t Times) withDefaults(shutdown, kill time.Duration) Times {

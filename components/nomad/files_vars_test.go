@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"gotest.tools/v3/assert"
+
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 )
 
 func TestEMQXVarsRefuse(t *testing.T) {
@@ -62,7 +64,11 @@ func TestHAProxyVarsRefuse(t *testing.T) {
 		"memory": {func(v *HAProxyVars) { v.MaxConn, v.MemoryMB, v.NoFile = 50000, 512, 200000 }, "memoryMb: must be at least 1676 for 50000 connections of 33 kB, got 512"},
 		"files":  {func(v *HAProxyVars) { v.MaxConn = 5000 }, "noFile: must be at least 10500, two for each connection and 500, got 10000"},
 		"kill":   {func(v *HAProxyVars) { v.KillTimeout = 45 * time.Second }, "killTimeout: must be at least 10 s above shutdownDelay (40s), got 45s"},
-		"none":   {func(v *HAProxyVars) { v.MaxConn = 0 }, "maxConn: must be 1 to"},
+		"ports": {func(v *HAProxyVars) {
+			v.Ports = cluster.DefaultPorts
+			v.Ports.WSS = 443
+		}, "ports.wss: must be 1024 to 65535, because HAProxy has no right to lower ports, got 443"},
+		"none": {func(v *HAProxyVars) { v.MaxConn = 0 }, "maxConn: must be 1 to"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := haproxyVars()

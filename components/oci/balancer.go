@@ -21,8 +21,10 @@ type Backend struct {
 }
 
 // HealthCheck is how the balancer asks HAProxy. Zero fields take OCI's own
-// defaults.
+// defaults, but for the port.
 type HealthCheck struct {
+	// Port of HAProxy's health page; default 8080.
+	Port int
 	// IntervalSeconds between checks, 1 to 1800; default 10.
 	IntervalSeconds int
 	// TimeoutSeconds of one check, 1 to 600 and at most the interval; default 3.
@@ -73,7 +75,7 @@ type LoadBalancerArgs struct {
 //		CompartmentID:   "ocid1.compartment.oc1..example",
 //		SubnetID:        "ocid1.subnet.oc1.eu-frankfurt-1.example",
 //		SecurityGroupID: groups.BalancerID,
-//		Listeners:       cluster.Listeners(true),
+//		Listeners:       cluster.Listeners(cluster.DefaultPorts, true),
 //		Backends:        []oci.Backend{{Name: "emqx-prod-0", Address: addresses.IP(0)}},
 //	})
 type LoadBalancer struct {
@@ -140,7 +142,7 @@ func (b *LoadBalancer) addSets(ctx *pulumi.Context, name string, a *LoadBalancer
 			IsPreserveSource: pulumi.Bool(true),
 			HealthChecker: networkloadbalancer.BackendSetHealthCheckerArgs{
 				Protocol:         pulumi.String("HTTP"),
-				Port:             pulumi.Int(cluster.ProxyAdmin),
+				Port:             pulumi.Int(a.Health.Port),
 				UrlPath:          pulumi.String(cluster.HealthPath),
 				ReturnCode:       pulumi.Int(200),
 				IntervalInMillis: pulumi.Int(a.Health.IntervalSeconds * 1000),
@@ -198,6 +200,9 @@ func clientAddress(found []networkloadbalancer.NetworkLoadBalancerIpAddress, pri
 }
 
 func (a *LoadBalancerArgs) setDefaults() {
+	if a.Health.Port == 0 {
+		a.Health.Port = cluster.DefaultPorts.Admin
+	}
 	if a.Health.IntervalSeconds == 0 {
 		a.Health.IntervalSeconds = 10
 	}
@@ -229,6 +234,7 @@ func (a *LoadBalancerArgs) validate() error {
 			f.Add(fmt.Sprintf("backends[%d].address", i), "must be set")
 		}
 	}
+	f.Range("health.port", a.Health.Port, 1, 65535)
 	f.Range("health.intervalSeconds", a.Health.IntervalSeconds, 1, 1800)
 	f.Range("health.timeoutSeconds", a.Health.TimeoutSeconds, 1, min(600, max(a.Health.IntervalSeconds, 1)))
 	f.Range("health.retries", a.Health.Retries, 1, 10)

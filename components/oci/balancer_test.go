@@ -17,7 +17,7 @@ import (
 func newTestBalancer(ctx *pulumi.Context) (*LoadBalancer, error) {
 	return NewLoadBalancer(ctx, "balancer", &LoadBalancerArgs{
 		Environment: "test", CompartmentID: "c", SubnetID: "s", SecurityGroupID: pulumi.String("group"),
-		Listeners: cluster.Listeners(true),
+		Listeners: cluster.Listeners(cluster.DefaultPorts, true),
 		Backends: []Backend{
 			{Name: "emqx-test-0", Address: pulumi.String("10.0.1.10")}, {Name: "emqx-test-1", Address: pulumi.String("10.0.1.11")},
 		},
@@ -31,7 +31,7 @@ func TestLoadBalancer(t *testing.T) {
 			return err
 		}
 		_, err = NewListeners(ctx, "listeners", &ListenersArgs{
-			Balancer: b, Listeners: cluster.Listeners(true), IdleTimeoutSeconds: 900,
+			Balancer: b, Listeners: cluster.Listeners(cluster.DefaultPorts, true), IdleTimeoutSeconds: 900,
 		})
 		return err
 	})
@@ -66,10 +66,10 @@ func TestLoadBalancer(t *testing.T) {
 	}
 	refuses(t, func(ctx *pulumi.Context) error {
 		_, err := NewLoadBalancer(ctx, "balancer", &LoadBalancerArgs{
-			Backends: []Backend{{}}, Health: HealthCheck{IntervalSeconds: 2, TimeoutSeconds: 3, Retries: 11},
+			Backends: []Backend{{}}, Health: HealthCheck{Port: 70000, IntervalSeconds: 2, TimeoutSeconds: 3, Retries: 11},
 		})
 		return err
-	}, "backends[0].address", "backends[0].name", "compartmentId", "environment", "health.retries", "health.timeoutSeconds",
+	}, "backends[0].address", "backends[0].name", "compartmentId", "environment", "health.port", "health.retries", "health.timeoutSeconds",
 		"listeners", "securityGroupId", "subnetId")
 }
 

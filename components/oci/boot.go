@@ -59,6 +59,9 @@ type BootArgs struct {
 	// NoFile is the limit of open files of Docker and so the most that a
 	// container may ask for; default 1048576.
 	NoFile int
+	// Ports that HAProxy listens on; default [cluster.DefaultPorts]. Outgoing
+	// connections of the node keep off them.
+	Ports cluster.Ports
 	// MaxKillTimeout caps the kill_timeout of every job on the node; default
 	// 10 min. EMQX takes up to 120 s to stop, and Nomad's own cap is 30 s.
 	MaxKillTimeout time.Duration
@@ -68,16 +71,14 @@ type BootArgs struct {
 }
 
 // reservedPorts are the fixed ports of a node, in the kernel's own notation:
-// outgoing connections must not take them. Besides the cluster's own, those of
-// Consul (8300-8302, 8500, 8502, 8600) and Nomad (4646-4648).
-func reservedPorts() string {
-	ports := []int{cluster.Distribution, cluster.RPC, cluster.ProxyAdmin, cluster.Dashboard, 8500, 8502, 8600}
-	ranges := [][2]int{{4646, 4648}, {8300, 8302}, {cluster.DynamicMin, cluster.DynamicMax}}
-	for _, l := range cluster.Listeners(true) {
-		ports = append(ports, l.Port)
+// outgoing connections must not take them.
+func reservedPorts(p cluster.Ports) string {
+	ranges := [][2]int{{p.Admin, p.Admin}}
+	for _, l := range cluster.Listeners(p, true) {
+		ranges = append(ranges, [2]int{l.Port, l.Port})
 	}
-	for _, p := range ports {
-		ranges = append(ranges, [2]int{p, p})
+	for _, r := range cluster.OccupiedPorts() {
+		ranges = append(ranges, [2]int{r.Min, r.Max})
 	}
 	slices.SortFunc(ranges, func(a, b [2]int) int { return a[0] - b[0] })
 	var merged [][2]int
@@ -139,7 +140,7 @@ func BootScript(args BootArgs) (string, error) {
 		{"CLAIM_SECONDS", wholeSeconds(a.ClaimTimeout)},
 		{"PORT_MIN", strconv.Itoa(cluster.DynamicMin)},
 		{"PORT_MAX", strconv.Itoa(cluster.DynamicMax)},
-		{"RESERVED_PORTS", reservedPorts()},
+		{"RESERVED_PORTS", reservedPorts(a.Ports)},
 	} {
 		fmt.Fprintf(&b, "readonly %s=%s\n", s[0], shellQuote(s[1]))
 	}
@@ -158,6 +159,7 @@ func (a BootArgs) withDefaults() BootArgs {
 	a.DockerVersion = cmp.Or(a.DockerVersion, "28.5.1")
 	a.OCICLIVersion = cmp.Or(a.OCICLIVersion, "3.95.1")
 	a.NoFile = cmp.Or(a.NoFile, 1048576)
+	a.Ports = cmp.Or(a.Ports, cluster.DefaultPorts)
 	a.MaxKillTimeout = cmp.Or(a.MaxKillTimeout, 10*time.Minute)
 	a.ClaimTimeout = cmp.Or(a.ClaimTimeout, 30*time.Minute)
 	return a
@@ -193,6 +195,7 @@ func (a BootArgs) validate() error {
 		}
 	}
 	f.Range("noFile", a.NoFile, 1024, 1<<30)
+	requirePorts(&f, a.Ports)
 	if a.MaxKillTimeout < 130*time.Second {
 		f.Add("maxKillTimeout", "must be at least 2m10s: EMQX takes up to 120 s to stop, got %s", a.MaxKillTimeout)
 	}

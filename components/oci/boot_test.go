@@ -14,6 +14,8 @@ import (
 	"gotest.tools/v3/assert/cmp"
 
 	"github.com/emqx-oci/emqx-oci/internal/agenttest"
+
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 )
 
 func bootArgs() BootArgs {
@@ -110,14 +112,16 @@ func TestBootScriptSettings(t *testing.T) {
 // The kernel keeps these from outgoing connections: otherwise a client port of
 // 1883 makes HAProxy's next start fail.
 func TestReservedPorts(t *testing.T) {
-	assert.Equal(t, reservedPorts(), "1883,4370,4646-4648,5370,8080,8083-8084,8300-8302,8500,8502,8600,8883,18083,21000-21999")
+	assert.Equal(t, reservedPorts(cluster.DefaultPorts), "1883,4370,4646-4648,5370,8080,8083-8084,8300-8302,8500,8502,8600,8883,18083,21000-21999")
+	assert.Equal(t, reservedPorts(cluster.Ports{MQTT: 2883, MQTTS: 2884, WS: 4645, WSS: 30000, Admin: 9080}),
+		"2883-2884,4370,4645-4648,5370,8300-8302,8500,8502,8600,9080,18083,21000-21999,30000")
 }
 
 func TestBootScriptRefuses(t *testing.T) {
 	_, err := BootScript(BootArgs{
 		Environment: "Lab; reboot", Index: -1, Datacenter: "DC 1",
 		NomadServers: []string{"ok.example.com", "10.0.0.1:99999", "a b", "$(reboot)"}, NomadVersion: "latest",
-		NoFile: 12, MaxKillTimeout: 30 * time.Second,
+		NoFile: 12, MaxKillTimeout: 30 * time.Second, Ports: cluster.Ports{MQTT: 80},
 	})
 	for _, fault := range []string{
 		`environment: must be lower-case letters and digits, with single dashes between them, got "Lab; reboot"`,
@@ -127,6 +131,7 @@ func TestBootScriptRefuses(t *testing.T) {
 		`nomadServers[1]: must be an address or a name, with or without a port, got "10.0.0.1:99999"`,
 		`nomadServers[2]:`, `nomadServers[3]:`,
 		`nomadVersion: must be a version such as 1.2.3, got "latest"`,
+		"ports.mqtt: must be 1024 to 65535", "ports.admin: must be 1024 to 65535",
 		"noFile: must be 1024 to 1073741824, got 12",
 		// Decision 9: Nomad's own cap of 30 s would cut every stop of EMQX.
 		"maxKillTimeout: must be at least 2m10s: EMQX takes up to 120 s to stop, got 30s",

@@ -13,6 +13,12 @@ func childName(component string, n cluster.Node) string {
 	return fmt.Sprintf("%s-%d", component, n.Index)
 }
 
+func requirePorts(f *fault.List, p cluster.Ports) {
+	for name, what := range p.Faults() {
+		f.Add("ports."+name, "%s", what)
+	}
+}
+
 func requireNodes(f *fault.List, nodes []cluster.Node) {
 	if len(nodes) == 0 {
 		f.Add("nodes", "must hold at least one node")

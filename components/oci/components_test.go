@@ -108,10 +108,19 @@ func TestVolumes(t *testing.T) {
 	assert.Equal(t, r.Kind("Volume")[0].Inputs["vpusPerGb"].StringValue(), "0", "lower cost is a choice, not a gap")
 	assert.Equal(t, len(r.Kind("VolumeBackupPolicyAssignment")), 0)
 
-	refuses(t, func(ctx *pulumi.Context) error {
-		_, err := NewVolumes(ctx, "volumes", &VolumesArgs{SizeGB: 10})
+	r = build(t, func(ctx *pulumi.Context) error {
+		_, err := NewVolumes(ctx, "volumes", &VolumesArgs{
+			Environment: "test", CompartmentID: "c", Nodes: testNodes(t, 2), SizesGB: []int{50, 300},
+		})
 		return err
-	}, "compartmentId", "environment", "nodes", "sizeGb")
+	})
+	assert.Equal(t, r.Kind("Volume")[0].Inputs["sizeInGbs"].StringValue(), "50")
+	assert.Equal(t, r.Kind("Volume")[1].Inputs["sizeInGbs"].StringValue(), "300")
+
+	refuses(t, func(ctx *pulumi.Context) error {
+		_, err := NewVolumes(ctx, "volumes", &VolumesArgs{SizesGB: []int{10}})
+		return err
+	}, "compartmentId", "environment", "nodes", "sizesGb", "sizesGb[0]")
 	refuses(t, func(ctx *pulumi.Context) error {
 		_, err := NewVolumes(ctx, "volumes", nil)
 		return err
@@ -143,6 +152,7 @@ func TestInstancePools(t *testing.T) {
 		return &InstancePoolsArgs{
 			Environment: "test", CompartmentID: "c", SubnetID: "s", ImageID: "i", Shape: "VM.Standard.E5.Flex",
 			SecurityGroupID: pulumi.String("group"), Nodes: testNodes(t, 2), Boot: boot, SSHKey: "ssh-ed25519 AAAA",
+			BootVolumeVPUsPerGB: 20,
 		}
 	}
 	r := build(t, func(ctx *pulumi.Context) error {
@@ -158,6 +168,9 @@ func TestInstancePools(t *testing.T) {
 		assert.Equal(t, pool.Inputs["instanceDisplayNameFormatter"].StringValue(), fmt.Sprintf("emqx-test-%d", i))
 		assert.DeepEqual(t, pool.DependsOn, []string{configs[i].Name})
 		launch := configs[i].Inputs["instanceDetails"].ObjectValue()["launchDetails"].ObjectValue()
+		assert.DeepEqual(t, launch["sourceDetails"].ObjectValue().Mappable(), map[string]any{
+			"sourceType": "image", "imageId": "i", "bootVolumeSizeInGbs": "50", "bootVolumeVpusPerGb": "20",
+		})
 		vnic := launch["createVnicDetails"].ObjectValue()
 		assert.Equal(t, vnic["assignPublicIp"].BoolValue(), false)
 		assert.Equal(t, vnic["nsgIds"].ArrayValue()[0].StringValue(), "group")
@@ -183,10 +196,10 @@ func TestInstancePools(t *testing.T) {
 
 	refuses(t, func(ctx *pulumi.Context) error {
 		_, err := NewInstancePools(ctx, "pools", &InstancePoolsArgs{
-			Nodes: testNodes(t, 2), Boot: boot, BootVolumeGB: 20, Needs: make([][]pulumi.Resource, 1),
+			Nodes: testNodes(t, 2), Boot: boot, BootVolumeGB: 20, BootVolumeVPUsPerGB: 15, Needs: make([][]pulumi.Resource, 1),
 		})
 		return err
-	}, "bootVolumeGb", "compartmentId", "environment", "imageId", "needs", "securityGroupId", "shape", "subnetId")
+	}, "bootVolumeGb", "bootVolumeVpusPerGb", "compartmentId", "environment", "imageId", "needs", "securityGroupId", "shape", "subnetId")
 }
 
 // The port table of SecurityGroups, exactly.
@@ -194,7 +207,7 @@ func TestSecurityGroupsArePortTable(t *testing.T) {
 	for _, tls := range []bool{true, false} {
 		r := build(t, func(ctx *pulumi.Context) error {
 			_, err := NewSecurityGroups(ctx, "groups", &SecurityGroupsArgs{
-				Environment: "test", CompartmentID: "c", VCNID: "v", Listeners: cluster.Listeners(tls),
+				Environment: "test", CompartmentID: "c", VCNID: "v", Listeners: cluster.Listeners(cluster.DefaultPorts, tls),
 				ClientCIDRs: []string{"203.0.113.0/24", "198.51.100.0/24"}, ServerCIDRs: []string{"10.0.2.0/24"},
 			})
 			return err
@@ -226,13 +239,35 @@ func TestSecurityGroupsArePortTable(t *testing.T) {
 		slices.Sort(got)
 		assert.DeepEqual(t, got, want)
 	}
-	refuses(t, func(ctx *pulumi.Context) error {
+	// Other ports, and somebody who may see the dashboard.
+	r := build(t, func(ctx *pulumi.Context) error {
+		ports := cluster.Ports{MQTT: 2883, WS: 2884, Admin: 9080}
 		_, err := NewSecurityGroups(ctx, "groups", &SecurityGroupsArgs{
-			Environment: "test", CompartmentID: "c", VCNID: "v", Listeners: cluster.Listeners(true),
-			ClientCIDRs: []string{"10.0.0.1/8", "x", "10.0.0.0/8", "10.0.0.0/8"},
+			Environment: "test", CompartmentID: "c", VCNID: "v", Listeners: cluster.Listeners(ports, false), AdminPort: ports.Admin,
+			ClientCIDRs: []string{"203.0.113.0/24"}, ServerCIDRs: []string{"10.0.2.0/24"}, DashboardCIDRs: []string{"10.9.0.0/24"},
 		})
 		return err
-	}, "clientCidrs[0]", "clientCidrs[1]", "clientCidrs[3]", "serverCidrs")
+	})
+	var got []string
+	for _, x := range r.Kind("NetworkSecurityGroupSecurityRule") {
+		got = append(got, ruleText(x.Inputs))
+	}
+	for _, rule := range []string{
+		"balancer in 6 2883-2883 from 203.0.113.0/24", "nodes in 6 2884-2884 from 203.0.113.0/24",
+		"nodes in 6 9080-9080 from balancer", "nodes in 6 18083-18083 from 10.9.0.0/24",
+	} {
+		assert.Assert(t, slices.Contains(got, rule), "%s is missing in %v", rule, got)
+	}
+	for _, port := range []string{"1883", "8083", "8080"} {
+		assert.Assert(t, !strings.Contains(strings.Join(got, "\n"), " "+port+"-"), "%s is open", port)
+	}
+	refuses(t, func(ctx *pulumi.Context) error {
+		_, err := NewSecurityGroups(ctx, "groups", &SecurityGroupsArgs{
+			Environment: "test", CompartmentID: "c", VCNID: "v", Listeners: cluster.Listeners(cluster.DefaultPorts, true),
+			ClientCIDRs: []string{"10.0.0.1/8", "x", "10.0.0.0/8", "10.0.0.0/8"}, DashboardCIDRs: []string{"vpn"}, AdminPort: 80800,
+		})
+		return err
+	}, "adminPort", "clientCidrs[0]", "clientCidrs[1]", "clientCidrs[3]", "dashboardCidrs[0]", "serverCidrs")
 }
 
 func ruleText(in resource.PropertyMap) string {

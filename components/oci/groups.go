@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 
@@ -32,8 +33,16 @@ type SecurityGroupsArgs struct {
 	// Listeners are the protocols offered.
 	Listeners []cluster.Listener
 
+	// Defaulted.
+
+	// AdminPort is HAProxy's health page, which the balancer asks; default 8080.
+	AdminPort int
+
 	// Optional.
 
+	// DashboardCIDRs are the ranges that may reach EMQX's dashboard and REST API
+	// on the nodes; none by default.
+	DashboardCIDRs []string
 	// Tags are extra freeform tags.
 	Tags map[string]string
 }
@@ -44,10 +53,11 @@ type SecurityGroupsArgs struct {
 //	to       from      ports
 //	balancer clients   the MQTT listeners
 //	nodes    clients   the MQTT listeners (HAProxy)
-//	nodes    balancer  8080 (health check)
+//	nodes    balancer  8080 (health check; AdminPort)
 //	nodes    nodes     4370 5370 (EMQX), 18083 (HAProxy asks /status),
 //	                   21000-21999 (HAProxy to EMQX's listeners), 8301 tcp+udp
 //	nodes    servers   8301 tcp+udp (Consul gossip)
+//	nodes    dashboard 18083, from DashboardCIDRs only
 //	any      both      out: everything
 //
 // Example:
@@ -58,7 +68,7 @@ type SecurityGroupsArgs struct {
 //		VCNID:         "ocid1.vcn.oc1.eu-frankfurt-1.example",
 //		ClientCIDRs:   []string{"0.0.0.0/0"},
 //		ServerCIDRs:   []string{"10.0.2.0/24"},
-//		Listeners:     cluster.Listeners(true),
+//		Listeners:     cluster.Listeners(cluster.DefaultPorts, true),
 //	})
 type SecurityGroups struct {
 	pulumi.ResourceState
@@ -78,6 +88,7 @@ func NewSecurityGroups(ctx *pulumi.Context, name string, args *SecurityGroupsArg
 	if args != nil {
 		a = *args
 	}
+	a.AdminPort = cmp.Or(a.AdminPort, cluster.DefaultPorts.Admin)
 	if err := a.validate(); err != nil {
 		return nil, fmt.Errorf("creating security groups %q: %w", name, err)
 	}
@@ -114,18 +125,21 @@ func (a *SecurityGroupsArgs) validate() error {
 	f.Require("environment", a.Environment)
 	f.Require("compartmentId", a.CompartmentID)
 	f.Require("vcnId", a.VCNID)
-	requireCIDRs(&f, "clientCidrs", a.ClientCIDRs)
-	requireCIDRs(&f, "serverCidrs", a.ServerCIDRs)
+	for path, cidrs := range map[string][]string{"clientCidrs": a.ClientCIDRs, "serverCidrs": a.ServerCIDRs} {
+		if len(cidrs) == 0 {
+			f.Add(path, "must hold at least one range")
+		}
+		checkCIDRs(&f, path, cidrs)
+	}
+	checkCIDRs(&f, "dashboardCidrs", a.DashboardCIDRs)
+	f.Range("adminPort", a.AdminPort, 1, 65535)
 	if len(a.Listeners) == 0 {
 		f.Add("listeners", "must hold at least one listener")
 	}
 	return f.Err()
 }
 
-func requireCIDRs(f *fault.List, path string, cidrs []string) {
-	if len(cidrs) == 0 {
-		f.Add(path, "must hold at least one range")
-	}
+func checkCIDRs(f *fault.List, path string, cidrs []string) {
 	seen := map[string]bool{}
 	for i, c := range cidrs {
 		at := fmt.Sprintf("%s[%d]", path, i)

@@ -36,7 +36,7 @@ type ListenersArgs struct {
 //
 //	listeners, err := oci.NewListeners(ctx, "listeners", &oci.ListenersArgs{
 //		Balancer:           balancer,
-//		Listeners:          cluster.Listeners(true),
+//		Listeners:          cluster.Listeners(cluster.DefaultPorts, true),
 //		IdleTimeoutSeconds: cluster.IdleTimeout(600),
 //		ChildOptions:       []pulumi.ResourceOption{pulumi.DependsOn(proxies.Each)},
 //	})

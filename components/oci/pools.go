@@ -48,6 +48,9 @@ type InstancePoolsArgs struct {
 	MemoryGB float64
 	// BootVolumeGB is the size of the boot volume, 50 to 32768; default 50.
 	BootVolumeGB int
+	// BootVolumeVPUsPerGB is its performance: 10 balanced, 20 higher, 30 to 120
+	// ultra high, in tens; default 10.
+	BootVolumeVPUsPerGB int
 
 	// Optional.
 
@@ -162,6 +165,7 @@ func (a *InstancePoolsArgs) newPool(
 					SourceType:          pulumi.String("image"),
 					ImageId:             pulumi.String(a.ImageID),
 					BootVolumeSizeInGbs: pulumi.String(fmt.Sprint(a.BootVolumeGB)),
+					BootVolumeVpusPerGb: pulumi.String(fmt.Sprint(a.BootVolumeVPUsPerGB)),
 				},
 				// No hostname label: while a pool relaunches, the dead instance
 				// still holds it, and the new one would be refused.
@@ -203,6 +207,9 @@ func (a *InstancePoolsArgs) setDefaults() {
 	if a.BootVolumeGB == 0 {
 		a.BootVolumeGB = 50
 	}
+	if a.BootVolumeVPUsPerGB == 0 {
+		a.BootVolumeVPUsPerGB = 10
+	}
 }
 
 func (a *InstancePoolsArgs) validate() error {
@@ -226,5 +233,8 @@ func (a *InstancePoolsArgs) validate() error {
 		f.Add("memoryGb", "must be at least 1, got %g", a.MemoryGB)
 	}
 	f.Range("bootVolumeGb", a.BootVolumeGB, 50, 32768)
+	if v := a.BootVolumeVPUsPerGB; v < 10 || v > 120 || v%10 != 0 {
+		f.Add("bootVolumeVpusPerGb", "must be 10 to 120 in steps of 10, got %d", v)
+	}
 	return f.Err()
 }

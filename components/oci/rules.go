@@ -49,11 +49,14 @@ func (a *SecurityGroupsArgs) rules() []rule {
 			in(nodesGroup, cidr, protocolTCP, l.Port, l.Port, "clients through the balancer, "+l.Name)
 		}
 	}
-	in(nodesGroup, balancerGroup, protocolTCP, cluster.ProxyAdmin, cluster.ProxyAdmin, "the balancer's health check")
+	in(nodesGroup, balancerGroup, protocolTCP, a.AdminPort, a.AdminPort, "the balancer's health check")
 	in(nodesGroup, nodesGroup, protocolTCP, cluster.Distribution, cluster.Distribution, "Erlang distribution")
 	in(nodesGroup, nodesGroup, protocolTCP, cluster.RPC, cluster.RPC, "EMQX cluster RPC")
 	in(nodesGroup, nodesGroup, protocolTCP, cluster.Dashboard, cluster.Dashboard, "HAProxy asks EMQX's status")
 	in(nodesGroup, nodesGroup, protocolTCP, cluster.DynamicMin, cluster.DynamicMax, "HAProxy to EMQX's listeners")
+	for _, cidr := range slices.Sorted(slices.Values(a.DashboardCIDRs)) {
+		in(nodesGroup, cidr, protocolTCP, cluster.Dashboard, cluster.Dashboard, "the dashboard and the REST API")
+	}
 	for _, protocol := range []string{protocolTCP, protocolUDP} {
 		in(nodesGroup, nodesGroup, protocol, cluster.Gossip, cluster.Gossip, "Consul gossip between nodes")
 		for _, cidr := range servers {

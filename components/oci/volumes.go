@@ -2,6 +2,7 @@ package oci
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/pulumi/pulumi-oci/sdk/v3/go/oci/core"
@@ -21,13 +22,14 @@ type VolumesArgs struct {
 	Environment string
 	// CompartmentID is the OCID of the compartment.
 	CompartmentID string
-	// Nodes get one volume each, in their availability domain.
+	// Nodes get one volume each, in their availability domain, whether or not
+	// they have an instance: a volume may outlive its node.
 	Nodes []cluster.Node
 
 	// Defaulted.
 
-	// SizeGB of each volume, 50 to 32768; default 150.
-	SizeGB int
+	// SizesGB of the volumes, by node index, 50 to 32768; default 150 each.
+	SizesGB []int
 	// VPUsPerGB is the performance: 0 lower cost, 10 balanced, 20 higher, 30 to
 	// 120 ultra high, in tens; nil means 10.
 	VPUsPerGB *int
@@ -79,12 +81,12 @@ func NewVolumes(ctx *pulumi.Context, name string, args *VolumesArgs, opts ...pul
 		return nil, err
 	}
 	ids := pulumi.StringArray{}
-	for _, n := range a.Nodes {
+	for i, n := range a.Nodes {
 		volume, err := core.NewVolume(ctx, childName(name, n), &core.VolumeArgs{
 			CompartmentId:      pulumi.String(a.CompartmentID),
 			AvailabilityDomain: pulumi.String(n.AvailabilityDomain),
 			DisplayName:        pulumi.String(n.Name),
-			SizeInGbs:          pulumi.String(strconv.Itoa(a.SizeGB)),
+			SizeInGbs:          pulumi.String(strconv.Itoa(a.SizesGB[i])),
 			VpusPerGb:          pulumi.String(strconv.Itoa(*a.VPUsPerGB)),
 			FreeformTags:       pulumi.ToStringMap(cluster.NodeTags(a.Environment, n.Index, a.Tags)),
 		}, pulumi.Parent(v), pulumi.Protect(a.Protect))
@@ -109,8 +111,8 @@ func NewVolumes(ctx *pulumi.Context, name string, args *VolumesArgs, opts ...pul
 }
 
 func (a *VolumesArgs) setDefaults() {
-	if a.SizeGB == 0 {
-		a.SizeGB = 150
+	if len(a.SizesGB) == 0 {
+		a.SizesGB = slices.Repeat([]int{150}, len(a.Nodes))
 	}
 	if a.VPUsPerGB == nil {
 		balanced := 10
@@ -123,7 +125,12 @@ func (a *VolumesArgs) validate() error {
 	f.Require("environment", a.Environment)
 	f.Require("compartmentId", a.CompartmentID)
 	requireNodes(&f, a.Nodes)
-	f.Range("sizeGb", a.SizeGB, 50, 32768)
+	if len(a.SizesGB) != len(a.Nodes) {
+		f.Add("sizesGb", "must hold one size for each of %d nodes, got %d", len(a.Nodes), len(a.SizesGB))
+	}
+	for i, size := range a.SizesGB {
+		f.Range(fmt.Sprintf("sizesGb[%d]", i), size, 50, 32768)
+	}
 	if v := *a.VPUsPerGB; v < 0 || v > 120 || v%10 != 0 {
 		f.Add("vpusPerGb", "must be 0 to 120 in steps of 10, got %d", v)
 	}

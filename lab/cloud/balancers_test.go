@@ -319,6 +319,19 @@ func TestInvokes(t *testing.T) {
 	assert.Equal(t, out["cidrBlock"], "10.80.1.0/24")
 	assert.Equal(t, out["virtualRouterIp"], "10.80.1.1")
 	assert.Equal(t, out["prohibitPublicIpOnVnic"], true)
+	out, err = l.Invoke(ctx, getVcns, Props{"compartmentId": CompartmentID, "displayName": VCNName, "state": "available"})
+	assert.NilError(t, err)
+	assert.Equal(t, str(subs(out, "virtualNetworks")[0], "id"), VCNID)
+	assert.Equal(t, out["displayName"], VCNName)
+	for name, want := range map[string]int{"": 2, "private": 1, "Private": 0} {
+		out, err = l.Invoke(ctx, getSubnets, Props{"compartmentId": CompartmentID, "vcnId": VCNID, "displayName": name})
+		assert.NilError(t, err)
+		assert.Equal(t, len(subs(out, "subnets")), want, name)
+	}
+	_, err = l.Invoke(ctx, getVcns, Props{"compartmentId": "ocid1.compartment.oc1..other"})
+	l.isError(err, 404, "ocid1.compartment.oc1..other")
+	_, err = l.Invoke(ctx, getSubnets, Props{"compartmentId": CompartmentID, "vcnId": "ocid1.vcn.oc1..other"})
+	l.isError(err, 404, "ocid1.vcn.oc1..other")
 	_, err = l.Invoke(ctx, "oci:Core/getVcn:getVcn", Props{})
 	l.isError(err, 501, "getVcn")
 }

@@ -9,6 +9,8 @@ import (
 // Function tokens.
 const (
 	getAvailabilityDomains   = "oci:Identity/getAvailabilityDomains:getAvailabilityDomains"
+	getVcns                  = "oci:Core/getVcns:getVcns"
+	getSubnets               = "oci:Core/getSubnets:getSubnets"
 	getSubnet                = "oci:Core/getSubnet:getSubnet"
 	getInstancePoolInstances = "oci:Core/getInstancePoolInstances:getInstancePoolInstances"
 	getBackendSetHealth      = "oci:NetworkLoadBalancer/getBackendSetHealth:getBackendSetHealth"
@@ -34,15 +36,22 @@ var functions = map[string]func(s *state, args Props) (Props, error){
 		if !ok {
 			return nil, notFound(str(args, "subnetId"))
 		}
-		return Props{
-			"id": net.id, "subnetId": net.id, "compartmentId": CompartmentID, "vcnId": VCNID, "displayName": net.name,
-			"cidrBlock": net.prefix.String(), "ipv4cidrBlocks": []any{net.prefix.String()}, "virtualRouterIp": net.router.String(),
-			"virtualRouterMac": "00:00:17:00:00:01", "prohibitPublicIpOnVnic": !net.public, "prohibitInternetIngress": !net.public,
-			"availabilityDomain": "", "dnsLabel": net.name, "subnetDomainName": net.name + ".lab.oraclevcn.com", "state": available,
-			"securityListIds": []any{}, "routeTableId": "ocid1.routetable.oc1." + Region + "." + net.name,
-			"dhcpOptionsId": "ocid1.dhcpoptions.oc1." + Region + ".lab", "ipv6cidrBlock": "", "ipv6cidrBlocks": []any{},
-			"ipv6virtualRouterIp": "", "definedTags": Props{}, "freeformTags": Props{}, "timeCreated": fixedCreated,
-		}, nil
+		out := net.view()
+		out["subnetId"] = net.id
+		return out, nil
+	},
+	getVcns: func(_ *state, args Props) (Props, error) {
+		return listed(args, "virtualNetworks", []any{vcnView()})
+	},
+	getSubnets: func(_ *state, args Props) (Props, error) {
+		if vcn := str(args, "vcnId"); vcn != "" && vcn != VCNID {
+			return nil, notFound(vcn)
+		}
+		var all []any
+		for _, net := range subnets {
+			all = append(all, net.view())
+		}
+		return listed(args, "subnets", all)
 	},
 	getInstancePoolInstances: func(s *state, args Props) (Props, error) {
 		if c := str(args, "compartmentId"); c != CompartmentID {
@@ -99,6 +108,25 @@ var functions = map[string]func(s *state, args Props) (Props, error){
 			"status": backendHealth(b), "healthCheckResults": results,
 		}, nil
 	},
+}
+
+// listed answers a list function of the network with the items that are of the
+// name and in the state that it asks for: OCI compares names exactly, states in
+// any case. Like the provider's, the answer repeats the question.
+func listed(args Props, key string, items []any) (Props, error) {
+	if c := str(args, "compartmentId"); c != CompartmentID {
+		return nil, notFound(c)
+	}
+	found := []any{}
+	for _, item := range items {
+		name, state := str(args, "displayName"), str(args, "state")
+		if (name == "" || name == str(item.(Props), "displayName")) && (state == "" || strings.EqualFold(state, str(item.(Props), "state"))) {
+			found = append(found, item)
+		}
+	}
+	out := clone(args)
+	out["id"], out[key] = CompartmentID, filtered(found, args)
+	return out, nil
 }
 
 // titled is how the pool API spells an instance's state ("Running").

@@ -34,6 +34,35 @@ var subnets = []subnet{
 	{PublicSubnet, "public", netip.MustParsePrefix("10.80.0.0/24"), netip.MustParseAddr("10.80.0.1"), true},
 }
 
+// view is how OCI shows a subnet.
+func (s subnet) view() Props {
+	return Props{
+		"id": s.id, "compartmentId": CompartmentID, "vcnId": VCNID, "displayName": s.name,
+		"cidrBlock": s.prefix.String(), "ipv4cidrBlocks": []any{s.prefix.String()}, "virtualRouterIp": s.router.String(),
+		"virtualRouterMac": "00:00:17:00:00:01", "prohibitPublicIpOnVnic": !s.public, "prohibitInternetIngress": !s.public,
+		"availabilityDomain": "", "dnsLabel": s.name, "subnetDomainName": s.name + ".lab.oraclevcn.com", "state": available,
+		"securityListIds": []any{}, "routeTableId": "ocid1.routetable.oc1." + Region + "." + s.name,
+		"dhcpOptionsId": "ocid1.dhcpoptions.oc1." + Region + ".lab", "ipv6cidrBlock": "", "ipv6cidrBlocks": []any{},
+		"ipv6virtualRouterIp": "", "definedTags": Props{}, "freeformTags": Props{}, "timeCreated": fixedCreated,
+	}
+}
+
+// VCNName is the display name of the network.
+const VCNName = "lab"
+
+// vcnView is how OCI shows the network.
+func vcnView() Props {
+	return Props{
+		"id": VCNID, "compartmentId": CompartmentID, "displayName": VCNName, "cidrBlock": vcnPrefix.String(),
+		"cidrBlocks": []any{vcnPrefix.String()}, "dnsLabel": VCNName, "vcnDomainName": VCNName + ".oraclevcn.com", "state": available,
+		"defaultDhcpOptionsId": "ocid1.dhcpoptions.oc1." + Region + ".lab", "defaultRouteTableId": "ocid1.routetable.oc1." + Region + ".lab",
+		"defaultSecurityListId": "ocid1.securitylist.oc1." + Region + ".lab", "isIpv6enabled": false,
+		"isOracleGuaAllocationEnabled": false, "byoipv6cidrBlocks": []any{}, "byoipv6cidrDetails": []any{}, "ipv6cidrBlocks": []any{},
+		"ipv6privateCidrBlocks": []any{}, "securityAttributes": Props{}, "definedTags": Props{}, "freeformTags": Props{},
+		"timeCreated": fixedCreated,
+	}
+}
+
 var vcnPrefix = netip.MustParsePrefix("10.80.0.0/16")
 
 func findSubnet(id string) (subnet, bool) {

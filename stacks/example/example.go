@@ -14,6 +14,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
@@ -63,7 +64,7 @@ func Options(dir, stack string, tls bool) (recorder.Options, error) {
 		secretKeys = append(secretKeys, settings.Project+":tls")
 	}
 	return recorder.Options{
-		Stack: stack, Config: config, SecretKeys: secretKeys, Call: call, Outputs: outputs,
+		Stack: stack, Config: config, SecretKeys: secretKeys, Call: call(config), Outputs: outputs,
 	}, nil
 }
 
@@ -73,11 +74,42 @@ func put(config map[string]string, group string, values map[string]string) error
 	return err
 }
 
-// call answers the one lookup of the program.
-func call(token string, _ resource.PropertyMap) (map[string]any, error) {
-	if token != "oci:Identity/getAvailabilityDomains:getAvailabilityDomains" {
+// call answers the lookups of a program with this configuration: whatever it
+// names exists, once.
+func call(config map[string]string) func(token string, args resource.PropertyMap) (map[string]any, error) {
+	return func(token string, args resource.PropertyMap) (map[string]any, error) {
+		text := func(key resource.PropertyKey) string {
+			if v := args[key]; v.IsString() {
+				return v.StringValue()
+			}
+			return ""
+		}
+		switch token {
+		case "oci:Identity/getAvailabilityDomains:getAvailabilityDomains":
+			return domains(), nil
+		case "oci:Core/getVcns:getVcns":
+			name := text("displayName")
+			return map[string]any{"virtualNetworks": []any{map[string]any{"displayName": name, "id": "ocid1.vcn.oc1..named-" + name}}}, nil
+		case "oci:Core/getSubnets:getSubnets":
+			name := text("displayName")
+			return map[string]any{"subnets": []any{subnet(name, "ocid1.subnet.oc1..named-"+name, text("vcnId"))}}, nil
+		case "oci:Core/getSubnet:getSubnet":
+			var network struct{ VCN string }
+			err := json.Unmarshal([]byte(config[settings.Project+":network"]), &network)
+			return subnet("", text("subnetId"), network.VCN), err
+		}
 		return nil, fmt.Errorf("calling %s: the example has no answer", token)
 	}
+}
+
+// subnet is a large one, for public addresses when its OCID says so.
+func subnet(name, id, vcn string) map[string]any {
+	return map[string]any{
+		"displayName": name, "id": id, "vcnId": vcn, "cidrBlock": "10.0.1.0/24", "prohibitPublicIpOnVnic": !strings.Contains(id, "public"),
+	}
+}
+
+func domains() map[string]any {
 	var domains []any
 	// Not in the order of their names, as OCI may do.
 	for _, i := range []int{2, 1, 3} {
@@ -85,7 +117,7 @@ func call(token string, _ resource.PropertyMap) (map[string]any, error) {
 			"compartmentId": "example", "id": fmt.Sprint(i), "name": fmt.Sprintf("EXAMPLE:AD-%d", i),
 		})
 	}
-	return map[string]any{"availabilityDomains": domains}, nil
+	return map[string]any{"availabilityDomains": domains}
 }
 
 // outputs are what the cloud would add.

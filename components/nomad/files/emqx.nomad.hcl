@@ -266,7 +266,7 @@ job "emqx" {
     network {
       mode = "host"
 
-      # HAProxy owns 1883, 8883, 8083 and 8084 of this node: these are dynamic.
+      # HAProxy owns the fixed client ports of this node: these are dynamic.
       dynamic "port" {
         for_each = [for l in local.listeners : l.port]
         labels   = [port.value]

@@ -47,6 +47,11 @@ variable "tls" {
   description = "Whether the stack has a certificate; without one mqtts and wss exist nowhere."
 }
 
+variable "ports" {
+  type        = map(number)
+  description = "Static ports of each node: mqtt, ws and admin, and with a certificate mqtts and wss."
+}
+
 variable "maxconn" {
   type        = number
   description = "Client connections that one HAProxy accepts."
@@ -103,9 +108,6 @@ variable "progress_deadline" {
 }
 
 locals {
-  tls_ports = var.tls ? { mqtts = 8883, wss = 8084 } : {}
-  ports     = merge({ mqtt = 1883, ws = 8083, admin = 8080 }, local.tls_ports)
-
   # Time for the clients that are left once the ports are closed: what the kill
   # leaves, but for the time HAProxy takes to end.
   hard_stop = parseint(trimsuffix(var.kill_timeout, "s"), 10) - parseint(trimsuffix(var.shutdown_delay, "s"), 10) - 5
@@ -180,7 +182,7 @@ job "haproxy" {
       mode = "host"
 
       dynamic "port" {
-        for_each = local.ports
+        for_each = var.ports
         labels   = [port.key]
         content {
           static       = port.value

@@ -54,6 +54,8 @@ func TestTableHasExactlyTheInputsOfTheSDK(t *testing.T) {
 		"oci:NetworkLoadBalancer/getBackendSetHealth:getBackendSetHealth":            plain(networkloadbalancer.GetBackendSetHealthOutputArgs{}),
 		"oci:NetworkLoadBalancer/getBackendHealth:getBackendHealth":                  plain(networkloadbalancer.GetBackendHealthOutputArgs{}),
 		"oci:Core/getSubnet:getSubnet":                                               plain(core.LookupSubnetOutputArgs{}),
+		"oci:Core/getSubnets:getSubnets":                                             plain(core.GetSubnetsOutputArgs{}),
+		"oci:Core/getVcns:getVcns":                                                   plain(core.GetVcnsOutputArgs{}),
 		"oci:Core/getInstancePoolInstances:getInstancePoolInstances":                 plain(core.GetInstancePoolInstancesOutputArgs{}),
 	} {
 		r, ok := s.Resources[token]
@@ -63,7 +65,7 @@ func TestTableHasExactlyTheInputsOfTheSDK(t *testing.T) {
 		assert.Assert(t, ok, token)
 		compare(t, token, &r.In, typ, map[reflect.Type]bool{})
 	}
-	assert.Equal(t, len(s.Resources)+len(s.Functions), 17)
+	assert.Equal(t, len(s.Resources)+len(s.Functions), 19)
 	compare(t, "config", &s.Config, plain(oci.ProviderArgs{}), map[reflect.Type]bool{})
 }
 

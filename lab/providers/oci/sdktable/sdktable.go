@@ -48,6 +48,8 @@ var Items = []Item{
 	{"oci:NetworkLoadBalancer/getBackendSetHealth:getBackendSetHealth", "networkloadbalancer", "GetBackendSetHealth"},
 	{"oci:NetworkLoadBalancer/getBackendHealth:getBackendHealth", "networkloadbalancer", "GetBackendHealth"},
 	{"oci:Core/getSubnet:getSubnet", "core", "GetSubnet"},
+	{"oci:Core/getSubnets:getSubnets", "core", "GetSubnets"},
+	{"oci:Core/getVcns:getVcns", "core", "GetVcns"},
 	{"oci:Core/getInstancePoolInstances:getInstancePoolInstances", "core", "GetInstancePoolInstances"},
 }
 
