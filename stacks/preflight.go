@@ -1,0 +1,111 @@
+package stacks
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/emqx-oci/emqx-oci/components/cluster"
+	"github.com/emqx-oci/emqx-oci/components/oci"
+	"github.com/emqx-oci/emqx-oci/components/recorder"
+	"github.com/emqx-oci/emqx-oci/infra/gates"
+	"github.com/emqx-oci/emqx-oci/stacks/preflight"
+	"github.com/emqx-oci/emqx-oci/stacks/settings"
+)
+
+// Preflight checks a stack before anything is registered, without a cloud:
+// [preflight.Run] on what these settings make.
+func Preflight(s settings.Settings) []preflight.Finding {
+	return preflight.Run(s, func() ([]recorder.Resource, error) { return Record(s) }, time.Now())
+}
+
+// preflightFirst ends a program with all errors at once, and logs the warnings.
+func preflightFirst(ctx *pulumi.Context, s settings.Settings) error {
+	findings := Preflight(s)
+	for _, f := range preflight.Warnings(findings) {
+		if err := ctx.Log.Warn(f.String(), nil); err != nil {
+			return err
+		}
+	}
+	return preflight.Err(findings)
+}
+
+// Record returns what a stack with these settings registers, without an engine
+// or a cloud: what only the cloud knows is unknown, as in a first preview. An
+// error is the program's own.
+func Record(s settings.Settings) ([]recorder.Resource, error) {
+	standIns(&s)
+	var refused error
+	recording, err := recorder.Run(func(ctx *pulumi.Context) error {
+		_, refused = deploy(ctx, s, noGates)
+		return refused
+	}, recorder.Options{Stack: s.Environment, Preview: true, Call: subnets(s.Network.VCN)})
+	if refused != nil {
+		err = refused
+	}
+	return recording.Resources, err
+}
+
+// subnets answers the one question that ids leave open: any subnet is large, and
+// may have public addresses.
+func subnets(vcn string) func(string, resource.PropertyMap) (map[string]any, error) {
+	return func(token string, _ resource.PropertyMap) (map[string]any, error) {
+		if token != "oci:Core/getSubnet:getSubnet" {
+			return nil, fmt.Errorf("calling %s: nobody answers without a cloud", token)
+		}
+		return map[string]any{"vcnId": vcn, "cidrBlock": "10.0.0.0/8", "prohibitPublicIpOnVnic": false}, nil
+	}
+}
+
+// standIns take the place of what cannot be had here: answers of the cloud, and
+// secrets that nobody has opened.
+func standIns(s *settings.Settings) {
+	if len(s.OCI.AvailabilityDomains) == 0 {
+		s.OCI.AvailabilityDomains = []string{"lookedup:AD-1", "lookedup:AD-2", "lookedup:AD-3"}
+	}
+	giveID(&s.Network.VCN, "vcn")
+	giveID(&s.Network.PublicSubnet, "subnet")
+	giveID(&s.Network.PrivateSubnet, "subnet")
+	s.Network.PrivateSubnetCIDR = "" // it has a check of its own
+	for _, secret := range []struct {
+		value *settings.Secret
+		text  settings.Secret
+	}{
+		{&s.Secrets.ErlangCookie, "aSecretThatStandsInForTheCookie"},
+		{&s.Secrets.DashboardPassword, "a-password-that-stands-in"},
+		{&s.Secrets.APIKey, "a-key-that-stands-in"},
+		{&s.Secrets.APISecret, "a-secret-that-stands-in"},
+		{&s.Secrets.StatsPassword, "a-password-that-stands-in"},
+	} {
+		if *secret.value == "" || secret.value.Hidden() {
+			*secret.value = secret.text
+		}
+	}
+}
+
+// giveID gives something that is named, not numbered, an id: looking it up is the
+// cloud's.
+func giveID(id *string, kind string) {
+	if prefix := "ocid1." + kind + "."; !strings.HasPrefix(*id, prefix) {
+		*id = prefix + "lookedup"
+	}
+}
+
+// noGates hold at once: nothing waits in a recording.
+func noGates(
+	ctx *pulumi.Context, s settings.Settings, _ []cluster.Node, _ *oci.LoadBalancer, _ providers,
+) (gateSet, error) {
+	gate := func(id string) gates.Gate {
+		return gates.Gate{ID: id, Title: id, Check: func(context.Context) (gates.Status, error) {
+			return gates.Status{Holds: true}, nil
+		}}
+	}
+	return bindGates(ctx, s.Gates, gateList{
+		nodesReady: gate("G1"), clusterFormed: gate("G2"), proxiesReady: gate("G3"), edgeHealthy: gate("G4"), roundTrip: gate("G5"),
+		rolling: func(context.Context) bool { return false },
+	})
+}

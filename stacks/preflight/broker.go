@@ -1,0 +1,101 @@
+package preflight
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/emqx-oci/emqx-oci/stacks/settings"
+)
+
+var (
+	brokerImage = regexp.MustCompile(`(?:^|/)(emqx|emqx-enterprise|emqx-ee):v?e?5\.8\.`)
+
+	// lone are variables of the image's start script that have no "__".
+	lone = []string{
+		"EMQX_NAME", "EMQX_HOST", "EMQX_NODE_NAME", "EMQX_NODE_COOKIE", "EMQX_DEFAULT_LOG_HANDLER", "EMQX_WAIT_FOR_START",
+		"EMQX_WAIT_FOR_STOP", "EMQX_CLUSTER_DISCOVERY", "EMQX_LOG_DIR", "EMQX_ETC_DIR", "EMQX_DATA_DIR", "EMQX_CONSOLE_FLAGS",
+	}
+	// roots are the first parts of EMQX 5.8's configuration (emqx_conf_schema,
+	// "roots", with those of its applications).
+	roots = []string{
+		"ACTIONS", "ALARM", "API_KEY", "AUTHENTICATION", "AUTHORIZATION", "AUTO_SUBSCRIBE", "BRIDGES", "BROKER", "CLUSTER",
+		"CONNECTORS", "CONN_CONGESTION", "CRL_CACHE", "DASHBOARD", "DELAYED", "DURABLE_SESSIONS", "DURABLE_STORAGE", "EXHOOK",
+		"FILE_TRANSFER", "FLAPPING_DETECT", "FORCE_GC", "FORCE_SHUTDOWN", "GATEWAY", "GCP_DEVICE", "LICENSE", "LIMITER",
+		"LISTENERS", "LOG", "MESSAGE_TRANSFORMATION", "MQTT", "NODE", "OPENTELEMETRY", "OVERLOAD_PROTECTION", "PLUGINS",
+		"PROMETHEUS", "PSK_AUTHENTICATION", "REBALANCE", "RETAINER", "REWRITE", "RPC", "RULE_ENGINE", "SCHEMA_REGISTRY",
+		"SCHEMA_VALIDATION", "SLOW_SUBS", "STATS", "SYSMON", "SYS_TOPICS", "TELEMETRY", "TOPIC_METRICS", "ZONES", "SOURCES",
+	}
+	// administered are what people change in the dashboard or over the REST API.
+	administered = []string{
+		"ACTIONS", "AUTHENTICATION", "AUTHORIZATION", "AUTO_SUBSCRIBE", "BRIDGES", "CONNECTORS", "DELAYED", "EXHOOK", "REWRITE",
+		"RULE_ENGINE", "SCHEMA_REGISTRY", "SCHEMA_VALIDATION", "SLOW_SUBS", "SOURCES", "TOPIC_METRICS",
+	}
+)
+
+// edition: what open-source 5.8 does not have. The licence that a cluster of
+// 5.9 or newer needs is a rule of the settings.
+func edition(s settings.Settings, _ time.Time, r *report) {
+	m := brokerImage.FindStringSubmatch(s.Broker.Image)
+	if m == nil {
+		return // an image of another name or version: nothing is known of it
+	}
+	if m[1] != "emqx" {
+		if s.Secrets.License == "" {
+			r.warnf(setting("secrets.license"), "should be set for %q: its built-in trial licence admits 25 connections", s.Broker.Image)
+		}
+		return
+	}
+	if s.Secrets.License != "" {
+		r.warnf(setting("secrets.license"), "should not be set: open-source %q reads no licence", s.Broker.Image)
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Broker.Env)) {
+		value := strings.ToLower(strings.Trim(s.Broker.Env[name], `"`))
+		what := ""
+		switch {
+		case name == "EMQX_NODE__ROLE" && value == "replicant":
+			what = "replicant nodes"
+		case strings.HasPrefix(name, "EMQX_REBALANCE__"):
+			what = "rebalancing and evacuation"
+		case strings.HasPrefix(name, "EMQX_LICENSE__"):
+			what = "licences"
+		case strings.HasPrefix(name, "EMQX_DURABLE_STORAGE__") && value == "builtin_raft":
+			what = "replicated durable storage"
+		case strings.HasPrefix(name, "EMQX_FILE_TRANSFER__") || strings.HasPrefix(name, "EMQX_SCHEMA_REGISTRY__") || strings.HasPrefix(name, "EMQX_GCP_DEVICE__"):
+			what = "this part of the enterprise edition"
+		case name == "EMQX_DURABLE_SESSIONS__ENABLE" && value == "true" && s.Nodes.Count > 1:
+			what = "durable sessions in a cluster"
+		}
+		if what != "" {
+			r.errorf(setting("broker.env."+name), "must not be set to %q: open-source %q has no %s", s.Broker.Env[name], s.Broker.Image, what)
+		}
+	}
+}
+
+func envHygiene(s settings.Settings, _ time.Time, r *report) {
+	for _, name := range slices.Sorted(maps.Keys(s.Broker.Env)) {
+		value, path := s.Broker.Env[name], setting("broker.env."+name)
+		first, _, nested := strings.Cut(strings.TrimPrefix(name, "EMQX_"), "__")
+		switch {
+		case !nested && !slices.Contains(lone, name):
+			r.warnf(path, "should have __ between the parts of its path, such as EMQX_MQTT__MAX_PACKET_SIZE: with a single _ EMQX ignores it")
+		case nested && !slices.Contains(roots, first):
+			r.warnf(path, "should begin with a part of EMQX's configuration, such as EMQX_MQTT__: %q is none of 5.8, and EMQX ignores it", strings.ToLower(first))
+		case slices.Contains(administered, first):
+			r.warnf(path, "should be set in the dashboard or by the REST API: what is changed there comes back to this value at the next restart")
+		}
+		if bare(value) {
+			r.errorf(path, `must be quoted inside, as '"%s"': EMQX reads it as HOCON, where a bare # ends a value and a bare : or space changes it, got %q`, value, value)
+		}
+	}
+}
+
+// bare tells whether a value means something else to HOCON than it looks like.
+func bare(value string) bool {
+	if value == "" || strings.ContainsAny(value[:1], `"[{$`) {
+		return false
+	}
+	return strings.ContainsAny(value, "#: ")
+}

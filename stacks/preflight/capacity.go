@@ -1,0 +1,152 @@
+package preflight
+
+import (
+	"strconv"
+	"strings"
+)
+
+const (
+	// connectionKB is what HAProxy's documents count for a busy connection: two
+	// buffers of 16 kB, and the session ("maxconn"). connectionTLSKB is one whose
+	// TLS it ends itself: 8,000 to a GB (introduction, "System sizing").
+	connectionKB    = 33
+	connectionTLSKB = 125
+	// proxyOwnMB is HAProxy without a connection.
+	proxyOwnMB = 64
+	// ownFiles are what EMQX opens besides connections: its listeners, peers, logs
+	// and database.
+	ownFiles = 1024
+)
+
+func proxyMemory(in *input, r *report) {
+	if in.proxy == nil {
+		return
+	}
+	maxconn, err := strconv.Atoi(in.proxy.section("global", "").value("maxconn"))
+	if err != nil {
+		r.errorf(path(in.haproxy.resource, "hcl2.vars.config")+": maxconn", "must be a number: HAProxy would take it from its limit of files")
+		return
+	}
+	each := connectionKB
+	for _, s := range in.proxy.sections {
+		for _, line := range s.lines {
+			if line[0] == "bind" && strings.Contains(strings.Join(line, " "), " ssl") {
+				each = connectionTLSKB
+			}
+		}
+	}
+	need := proxyOwnMB + (maxconn*each+1023)/1024
+	if got := in.haproxy.task.one("resources").number("memory"); got < need {
+		r.errorf(setting("proxy.memoryMb"), "must be at least %d for %d connections of %d kB, got %d", need, maxconn, each, got)
+	}
+}
+
+// sourcePorts: HAProxy reaches a broker's listener from one address, with one
+// port of its own for each connection.
+func sourcePorts(in *input, r *report) {
+	usable, ok := in.sourcePorts()
+	nodes := len(in.kind(poolType))
+	if !ok || nodes == 0 {
+		return
+	}
+	s := in.settings
+	if most := nodes * usable; s.Proxy.MaxConn > most {
+		r.errorf(setting("proxy.maxConn"), "must be at most %d: a HAProxy has %d source ports to a listener of each of %d brokers, got %d", most, usable, nodes, s.Proxy.MaxConn)
+	} else if most := (nodes - 1) * usable; nodes > 1 && s.Proxy.MaxConn > most {
+		r.warnf(setting("proxy.maxConn"), "should be at most %d, so that the source ports last while one broker is away, got %d", most, s.Proxy.MaxConn)
+	}
+	if most := nodes * usable; s.Broker.MaxConnections > most {
+		r.warnf(setting("broker.maxConnections"), "should be at most %d: %d HAProxies with %d source ports each cannot bring more to a listener, got %d",
+			most, nodes, usable, s.Broker.MaxConnections)
+	}
+}
+
+// sourcePorts is how many ports the kernel of a node gives to outgoing
+// connections, as the boot script sets it.
+func (in *input) sourcePorts() (int, bool) {
+	for _, b := range in.boots {
+		_, after, ok := strings.Cut(b.text, "net.ipv4.ip_local_port_range = ")
+		if !ok {
+			continue
+		}
+		line, _, _ := strings.Cut(after, "\n")
+		ends := strings.Fields(line)
+		if len(ends) != 2 {
+			continue
+		}
+		low, err := strconv.Atoi(ends[0])
+		high, err2 := strconv.Atoi(ends[1])
+		if err != nil || err2 != nil {
+			continue
+		}
+		usable := high - low + 1
+		for reserved := range strings.SplitSeq(b.vars["RESERVED_PORTS"], ",") {
+			from, to, ranged := strings.Cut(reserved, "-")
+			if !ranged {
+				to = from
+			}
+			first, err := strconv.Atoi(from)
+			last, err2 := strconv.Atoi(to)
+			if err == nil && err2 == nil {
+				usable -= max(0, min(last, high)-max(first, low)+1)
+			}
+		}
+		return usable, true
+	}
+	return 0, false
+}
+
+// files: a connection is one file in EMQX and two in HAProxy.
+func files(in *input, r *report) {
+	if in.proxy == nil || in.emqx == nil {
+		return
+	}
+	maxconn, _ := strconv.Atoi(in.proxy.section("global", "").value("maxconn"))
+	if got, ok := nofile(in.haproxy); ok && got < 2*maxconn {
+		r.errorf(setting("proxy.noFile"), "must be at least %d, two for each of %d connections, got %d", 2*maxconn, maxconn, got)
+	}
+	nodes := len(in.kind(poolType))
+	got, ok := nofile(in.emqx)
+	if !ok || nodes == 0 {
+		return
+	}
+	// The proxies spread what they let in over the brokers; with one away, over
+	// the others.
+	whole := maxconn + ownFiles
+	degraded := whole
+	if nodes > 1 {
+		degraded = maxconn*nodes/(nodes-1) + ownFiles
+	}
+	switch {
+	case got < whole:
+		r.errorf(setting("broker.noFile"), "must be at least %d for its share of %d connections of each HAProxy, got %d", whole, maxconn, got)
+	case got < degraded:
+		r.warnf(setting("broker.noFile"), "should be at least %d, for the connections of the HAProxies while one broker is away, got %d", degraded, got)
+	}
+	if limit := in.settings.Broker.MaxConnections; limit > 0 && limit < maxconn {
+		r.warnf(setting("broker.maxConnections"), "should be at least proxy.maxConn (%d): EMQX refuses clients that HAProxy let in, got %d", maxconn, limit)
+	}
+	in.dockerFiles(r)
+}
+
+// dockerFiles: a container that asks for more than the daemon has does not start.
+func (in *input) dockerFiles(r *report) {
+	for _, b := range in.boots {
+		limit, err := strconv.Atoi(b.vars["NOFILE"])
+		if err != nil {
+			continue
+		}
+		for _, j := range []*job{in.emqx, in.haproxy} {
+			if got, ok := nofile(j); ok && got > limit {
+				r.errorf(j.path("task.config.ulimit.nofile"), "must be at most %d, the limit of the nodes' Docker, got %d", limit, got)
+			}
+		}
+		return
+	}
+}
+
+func nofile(j *job) (int, bool) {
+	soft, _, _ := strings.Cut(j.task.one("config").one("ulimit").text("nofile"), ":")
+	n, err := strconv.Atoi(soft)
+	return n, err == nil
+}

@@ -1,0 +1,138 @@
+package preflight
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/emqx-oci/emqx-oci/components/recorder"
+	"github.com/emqx-oci/emqx-oci/stacks/settings"
+)
+
+// Severity tells whether an update goes on.
+type Severity string
+
+const (
+	// Error stops a preview and an update before anything is registered.
+	Error Severity = "error"
+	// Warning is shown, and the update goes on.
+	Warning Severity = "warning"
+)
+
+// Finding is one thing that a check has found.
+type Finding struct {
+	// Check is the name of the check.
+	Check    string   `json:"check"`
+	Severity Severity `json:"severity"`
+	// Path is the setting ("emqx-oci:proxy.maxConn"), or the property of a
+	// resource ("Volume volumes-0.sizeInGbs").
+	Path string `json:"path"`
+	// Message says what is allowed and what was found.
+	Message string `json:"message"`
+}
+
+func (f Finding) String() string { return fmt.Sprintf("%s: %s (check %s)", f.Path, f.Message, f.Check) }
+
+// Check is one entry of [Checks].
+type Check struct {
+	// Name is what findings and the page call it.
+	Name string
+	// Severity is the worst that it finds.
+	Severity Severity
+	// Reason says in one line what happens without it.
+	Reason string
+	// Example is a message of it, Remedy what to do about one.
+	Example, Remedy string
+
+	// settings looks at the settings alone, graph at what is made of them.
+	settings func(s settings.Settings, now time.Time, r *report)
+	graph    func(in *input, r *report)
+}
+
+// Run performs every check and returns what they found, errors first. Record
+// gives what a program with these settings registers; when it fails, that is a
+// finding of its own, and the checks of the graph are left out. Now is the time
+// that certificates are judged by.
+func Run(s settings.Settings, record func() ([]recorder.Resource, error), now time.Time) []Finding {
+	resources, err := record()
+	var in *input
+	var findings []Finding
+	if err != nil {
+		r := report{check: graphCheck}
+		r.recording(err)
+		findings = r.findings
+	} else {
+		in = read(s, resources)
+	}
+	for _, c := range Checks {
+		r := report{check: c.Name}
+		if c.settings != nil {
+			c.settings(s, now, &r)
+		}
+		if c.graph != nil && in != nil {
+			c.graph(in, &r)
+		}
+		findings = append(findings, r.findings...)
+	}
+	slices.SortStableFunc(findings, func(a, b Finding) int {
+		return cmp.Or(strings.Compare(string(a.Severity), string(b.Severity)), strings.Compare(a.Path, b.Path))
+	})
+	return slices.Compact(findings)
+}
+
+// Errors are those of the findings that stop an update.
+func Errors(findings []Finding) []Finding { return only(findings, Error) }
+
+// Warnings are the others.
+func Warnings(findings []Finding) []Finding { return only(findings, Warning) }
+
+func only(findings []Finding, severity Severity) []Finding {
+	var found []Finding
+	for _, f := range findings {
+		if f.Severity == severity {
+			found = append(found, f)
+		}
+	}
+	return found
+}
+
+// FailedError holds every error that the checks found.
+type FailedError struct{ Findings []Finding }
+
+// Err is nil, or a [*FailedError] with the errors among the findings.
+func Err(findings []Finding) error {
+	if found := Errors(findings); len(found) > 0 {
+		return &FailedError{Findings: found}
+	}
+	return nil
+}
+
+func (e *FailedError) Error() string {
+	lines := make([]string, len(e.Findings))
+	for i, f := range e.Findings {
+		lines[i] = f.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// ExitCode is the process's exit code for this error: a configuration that
+// cannot be used.
+func (e *FailedError) ExitCode() int { return 2 }
+
+// report collects the findings of one check.
+type report struct {
+	check    string
+	findings []Finding
+}
+
+// setting is the path of a setting as a person writes it.
+func setting(path string) string { return settings.Project + ":" + path }
+
+func (r *report) errorf(path, format string, args ...any) { r.add(Error, path, format, args...) }
+func (r *report) warnf(path, format string, args ...any)  { r.add(Warning, path, format, args...) }
+
+func (r *report) add(severity Severity, path, format string, args ...any) {
+	r.findings = append(r.findings, Finding{Check: r.check, Severity: severity, Path: path, Message: fmt.Sprintf(format, args...)})
+}
