@@ -27,8 +27,14 @@ const drainPoll = 200 * time.Millisecond
 // Preview shows what up would do. Nothing is touched.
 func (r *Runner) Preview(ctx context.Context) (Result, error) {
 	return r.operate(ctx, progress.Preview, true, func(s *session, ev chan<- events.EngineEvent, _ bool) (auto.OutputMap, error) {
-		_, err := s.stack.Preview(ctx, optpreview.EventStreams(ev), optpreview.Diff(), optpreview.Parallel(r.opts.Parallel),
-			optpreview.ProgressStreams(r.verbose()...), optpreview.ErrorProgressStreams(r.verbose()...))
+		opts := []optpreview.Option{
+			optpreview.EventStreams(ev), optpreview.Diff(), optpreview.Parallel(r.opts.Parallel),
+			optpreview.ProgressStreams(r.verbose()...), optpreview.ErrorProgressStreams(r.verbose()...),
+		}
+		if r.opts.Refresh {
+			opts = append(opts, optpreview.Refresh())
+		}
+		_, err := s.stack.Preview(ctx, opts...)
 		return nil, err
 	})
 }
@@ -87,7 +93,11 @@ func (r *Runner) operate(ctx context.Context, name progress.Operation, create bo
 	r.opts.View.Begin(name, r.opts.Stack)
 	res, err := r.attempt(ctx, name, create, do)
 	res.Operation, res.Stack, res.Duration = string(name), r.opts.Stack, time.Since(start)
-	end := progress.End{Operation: name, Stack: r.opts.Stack, Changes: res.Changes, Elapsed: res.Duration, Err: err}
+	end := progress.End{Operation: name, Stack: r.opts.Stack, Changes: res.Changes, Elapsed: res.Duration, Finished: err == nil}
+	if r.opts.Judge != nil {
+		err = r.opts.Judge(res, err)
+	}
+	end.Err = err
 	if len(res.Outputs) > 0 {
 		end.Outputs = res.Outputs.Plain(false)
 	}
@@ -133,7 +143,7 @@ func (r *Runner) attempt(ctx context.Context, name progress.Operation, create bo
 func (r *Runner) once(ctx context.Context, name progress.Operation, s *session, refresh bool, do deed) (Result, error) {
 	ev := make(chan events.EngineEvent)
 	reader, start := progress.NewReader(name), time.Now()
-	var plan []progress.Event
+	var plan, drift []progress.Event
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
@@ -152,8 +162,11 @@ func (r *Runner) once(ctx context.Context, name progress.Operation, s *session, 
 					r.opts.View.Events(seen)
 				}
 				for _, event := range seen {
-					if event.Kind == progress.KindPlan {
+					switch event.Kind {
+					case progress.KindPlan:
 						plan = append(plan, event)
+					case progress.KindDrift:
+						drift = append(drift, event)
 					}
 				}
 			case <-stop:
@@ -173,7 +186,7 @@ func (r *Runner) once(ctx context.Context, name progress.Operation, s *session, 
 		close(stop)
 		<-done
 	}
-	res := Result{Changes: reader.Changes(), Plan: plan, Outputs: outputs(out)}
+	res := Result{Changes: reader.Changes(), Plan: plan, Drift: drift, Outputs: outputs(out)}
 	if err == nil && name != progress.Preview { // a preview takes no lock
 		r.stage.prune()
 		r.stage.owe(false)

@@ -48,12 +48,19 @@ type Options struct {
 	Kill <-chan struct{}
 	// Parallel is how many operations the engine may have under way; 0 leaves it to the engine.
 	Parallel int
+	// Refresh makes a preview read the clouds first. What they say counts for the plan, and is not written down.
+	Refresh bool
+	// Judge, when set, has the last word on how an operation ended, before the view is told: what it returns stands in
+	// err's place.
+	Judge func(res Result, err error) error
 }
 
-// Runner performs operations on one stack, one after another.
+// Runner performs operations on one stack, one after another. The stack is opened, and its file read, once: an update
+// after a preview performs what was previewed, whatever became of the file in between.
 type Runner struct {
-	opts  Options
-	stage *stage
+	opts    Options
+	stage   *stage
+	session *session
 }
 
 // Result is what an operation did.
@@ -61,8 +68,10 @@ type Result struct {
 	Operation string         `json:"operation"`
 	Stack     string         `json:"stack"`
 	Changes   map[string]int `json:"changes"`
-	// Plan is what a preview would do to each resource that does not stay as it is, and what a refresh found changed.
+	// Plan is what a preview would do to each resource that does not stay as it is.
 	Plan []progress.Event `json:"-"`
+	// Drift is what a refresh, alone or before another operation, found changed outside the stack.
+	Drift []progress.Event `json:"-"`
 	// Outputs are the stack's, after up only.
 	Outputs  Outputs       `json:"-"`
 	Duration time.Duration `json:"-"`
@@ -111,10 +120,25 @@ func (r *Runner) note(text string) { r.opts.View.Note(text) }
 type session struct {
 	stack *auto.Stack
 	cli   *cli
+	// caller is the context of the operation under way.
+	caller context.Context
 }
 
-// open stages the files, checks the configuration, and finds the stack in the backend, or creates it there.
+// open gives the session, for an operation that ends with ctx.
 func (r *Runner) open(ctx context.Context, create bool) (*session, error) {
+	if r.session == nil {
+		s, err := r.newSession(ctx, create)
+		if err != nil {
+			return nil, err
+		}
+		r.session = s
+	}
+	r.session.caller = ctx
+	return r.session, nil
+}
+
+// newSession stages the files, checks the configuration, and finds the stack in the backend, or creates it there.
+func (r *Runner) newSession(ctx context.Context, create bool) (*session, error) {
 	files, err := r.files(ctx)
 	if err != nil {
 		return nil, err
@@ -133,9 +157,10 @@ func (r *Runner) open(ctx context.Context, create bool) (*session, error) {
 		return nil, err
 	}
 	r.stage.sweep()
+	s := &session{cli: c}
 	program := func(p *pulumi.Context) error {
 		if r.opts.Bind != nil {
-			p = r.opts.Bind(p, ctx)
+			p = r.opts.Bind(p, s.caller)
 		}
 		return r.opts.Program(p)
 	}
@@ -169,7 +194,8 @@ func (r *Runner) open(ctx context.Context, create bool) (*session, error) {
 			return nil, err
 		}
 	}
-	return &session{stack: &stack, cli: c}, nil
+	s.stack = &stack
+	return s, nil
 }
 
 func (r *Runner) validate(c Config) error {

@@ -20,6 +20,9 @@ func PlanText(e Event) []string { return planLines(e, false) }
 // planLines renders what would happen to one resource.
 func planLines(e Event, p palette) []string {
 	s := signs[e.Op]
+	if e.Kind == KindDrift {
+		s.sign, s.color = " !", yellow // it happened; nobody plans it
+	}
 	out := []string{p.paint(s.color, s.sign+" "+Short(e.Type)) + " " + p.paint(bold, e.Name)}
 	if e.Message != "" {
 		out[0] += p.paint(dim, "  ("+e.Message+")")

@@ -103,32 +103,48 @@ func (r *Reader) outcome(m apitype.StepEventMetadata, status Status) []Event {
 	if internal(m.Type) || !custom(m) || m.Op == apitype.OpReplace {
 		return nil
 	}
-	began, ok := r.began[key(m)] // in a preview: refreshes only
+	began, ok := r.began[m.URN+string(apitype.OpRefresh)]
 	if ok {
-		delete(r.began, key(m))
-		op := verb(m.Op)
-		if status == Done {
-			switch m.Op {
-			case apitype.OpCreateReplacement:
-				r.changes["replace"]++
-			case apitype.OpDeleteReplaced:
-			default:
-				r.changes[op]++
-			}
+		delete(r.began, m.URN+string(apitype.OpRefresh))
+		return r.refreshed(m, status, began)
+	}
+	if began, ok = r.began[key(m)]; !ok {
+		return nil // in a preview: all but refreshes
+	}
+	delete(r.began, key(m))
+	op := verb(m.Op)
+	if status == Done {
+		switch m.Op {
+		case apitype.OpCreateReplacement:
+			r.changes["replace"]++
+		case apitype.OpDeleteReplaced:
+		default:
+			r.changes[op]++
 		}
-		return []Event{r.resource(Event{Kind: KindResource, Op: op, Status: status, Seconds: r.since(began)}, m)}
 	}
-	// A refresh ends with what it found: same, update or delete.
-	began, ok = r.began[m.URN+string(apitype.OpRefresh)]
-	if !ok {
-		return nil
+	return []Event{r.resource(Event{Kind: KindResource, Op: op, Status: status, Seconds: r.since(began)}, m)}
+}
+
+// refreshed is the end of a refresh. Its operation is what it found: same, update or delete; before another operation
+// it may just be refresh again.
+func (r *Reader) refreshed(m apitype.StepEventMetadata, status Status, began time.Time) []Event {
+	op := m.Op
+	switch {
+	case op != apitype.OpRefresh:
+	case m.New == nil:
+		op = apitype.OpDelete
+	case len(m.DetailedDiff) > 0:
+		op = apitype.OpUpdate
+	default:
+		op = apitype.OpSame
 	}
-	delete(r.began, m.URN+string(apitype.OpRefresh))
+	if status == Done && r.op == Refresh {
+		r.changes[string(op)]++
+	} else if status == Done && r.op != Preview {
+		r.changes["refresh"]++
+	}
 	all := []Event{r.resource(Event{Kind: KindResource, Op: "refresh", Status: status, Seconds: r.since(began)}, m)}
-	if r.op == Refresh && status == Done {
-		r.changes[string(m.Op)]++
-	}
-	if op := verb(m.Op); op == "update" || op == "delete" {
+	if op := verb(op); op == "update" || op == "delete" {
 		what := "changed outside the stack"
 		if op == "delete" {
 			what = "is gone"

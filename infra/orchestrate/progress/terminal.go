@@ -171,7 +171,7 @@ func (v *Terminal) draw(above []string) {
 func (t *table) take(e Event, p palette) []string {
 	switch e.Kind {
 	case KindPlan, KindDrift:
-		if t.op == Preview {
+		if t.op == Preview && e.Kind == KindPlan {
 			t.plan(e)
 		}
 		return planLines(e, p)
