@@ -7,10 +7,14 @@ import (
 )
 
 // Run is the program, for `pulumi up` and for the command line alike. Bad
-// settings end it, all faults in one error, before anything is registered.
+// settings and failed checks end it, all faults in one error, before anything is
+// registered.
 func Run(ctx *pulumi.Context) error {
 	s, err := settings.Load(ctx.Stack(), settings.Source{Get: ctx.GetConfig, IsSecret: ctx.IsConfigSecret})
 	if err != nil {
+		return err
+	}
+	if err := preflightFirst(ctx, s); err != nil {
 		return err
 	}
 	outputs, err := deploy(ctx, s, newGates)
