@@ -211,6 +211,9 @@ func (i *Initializer) open(ctx context.Context) (*initWork, error) {
 	}
 	if w.cli, err = newCLI(ctx, path, st, i.opts.Kill); err != nil {
 		w.close()
+		if ctx.Err() != nil {
+			err = &InitCancelledError{}
+		}
 		return nil, err
 	}
 	return w, nil
