@@ -119,6 +119,10 @@ sdk-check: # generating again must give what stands in the tree
 	(cd tools/pulumi && go run -trimpath ./gen-nomad-sdk $(CURDIR)/sdks/nomad/schema.json $$d) && \
 	diff -r $$d/go sdks/nomad/go && echo "sdks/nomad is what its schema says"
 
+.PHONY: settings
+settings: ## generate docs/settings.md and the schema of stack files from the settings
+	go run ./stacks/settings/gen
+
 .PHONY: graph
 graph: ## draw docs/graph.svg from the real stack
 	go run ./stacks/draw/cmd/draw > docs/graph.svg

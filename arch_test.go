@@ -74,7 +74,7 @@ func TestRoomsKnowOnlyWhatTheyMay(t *testing.T) {
 		"components":          {"components/cluster", "components/fault", "components/recorder"},
 		"infra/gates":         {"infra/gates"},
 		"infra/orchestrate":   {"infra/orchestrate", "infra/gates"},
-		"stacks/settings":     {"components/cluster", "components/fault"},
+		"stacks/settings":     {"stacks/settings", "components/cluster", "components/fault"},
 		"stacks":              {"stacks", "components", "infra/gates"},
 		"infra":               {"stacks"},
 		"lab":                 {"lab"},

@@ -18,6 +18,7 @@ require (
 	github.com/pulumi/pulumi-nomad/sdk/v2 v2.6.1 // resources of components/nomad
 	github.com/pulumi/pulumi-oci/sdk/v3 v3.16.0 // resources of components/oci
 	github.com/pulumi/pulumi/sdk/v3 v3.262.0 // the program, the Automation API, the protocol of providers
+	github.com/santhosh-tekuri/jsonschema/v5 v5.3.1 // the tests hold the schema of stack files against them
 	github.com/spf13/cobra v1.10.2 // verbs and flags of the CLI
 	github.com/things-go/go-socks5 v0.1.0 // the lab's door to its simulated internet
 	github.com/vishvananda/netlink v1.3.1 // the lab's links, addresses and routes
@@ -123,7 +124,6 @@ require (
 	github.com/rivo/uniseg v0.4.7 // indirect
 	github.com/rogpeppe/go-internal v1.14.1 // indirect
 	github.com/rs/xid v1.4.0 // indirect
-	github.com/santhosh-tekuri/jsonschema/v5 v5.3.1 // indirect
 	github.com/sergi/go-diff v1.4.0 // indirect
 	github.com/sirupsen/logrus v1.9.3 // indirect
 	github.com/spf13/cast v1.4.1 // indirect

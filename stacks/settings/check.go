@@ -156,31 +156,20 @@ func (c checker) checkNumber(f *Field, path string, v reflect.Value) {
 	default:
 		return
 	}
-	if !f.inRange(n) || f.Step != "" && math.Mod(n, f.number(f.Step)) != 0 {
-		c.Add(path, "must be %s%s, got %s%s", f.Range, f.steps(), got, f.because())
+	if !f.inRange(n) || f.Step != "" && math.Mod(n, f.Number(f.Step)) != 0 {
+		c.Add(path, "must be %s, got %s%s", f.Limits(), got, f.because())
 	}
 }
 
 func (f *Field) inRange(n float64) bool {
 	b := f.Range
-	return (b.Least == "" || n >= f.number(b.Least)) && (b.Most == "" || n <= f.number(b.Most))
+	return (b.Least == "" || n >= f.Number(b.Least)) && (b.Most == "" || n <= f.Number(b.Most))
 }
 
 // inside compares a count, which has no unit.
 func (*Field) inside(b Bounds, n float64) bool {
 	plain := Field{Range: b, Type: reflect.TypeFor[int]()}
 	return plain.inRange(n)
-}
-
-func (f *Field) steps() string {
-	switch {
-	case f.Step == "":
-		return ""
-	case f.element() == durationType && f.Step == "1s":
-		return " in whole seconds"
-	default:
-		return " in steps of " + f.Step
-	}
 }
 
 func (f *Field) because() string {

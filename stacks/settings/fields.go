@@ -3,6 +3,7 @@ package settings
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -64,7 +65,7 @@ func (b Bounds) String() string {
 }
 
 // Fields are all settings in the order of [Settings].
-func Fields() []Field { return allFields() }
+func Fields() []Field { return slices.Clone(allFields()) }
 
 var allFields = sync.OnceValue(func() []Field {
 	d := defaults()
@@ -120,18 +121,42 @@ func parseBounds(tag string) Bounds {
 	return Bounds{Least: least, Most: most}
 }
 
-// element is the type of what a list or a map holds, else the type itself.
-func (f *Field) element() reflect.Type {
+// DefaultString is the default as it is written in a stack file, empty for none.
+func (f *Field) DefaultString() string {
+	switch v := f.Default.(type) {
+	case nil:
+		return ""
+	case time.Duration:
+		return seconds(v)
+	default:
+		return fmt.Sprint(v)
+	}
+}
+
+// Element is the type of what a list or a map holds, else the type itself.
+func (f *Field) Element() reflect.Type {
 	if k := f.Type.Kind(); k == reflect.Slice || k == reflect.Map {
 		return f.Type.Elem()
 	}
 	return f.Type
 }
 
-// number reads a bound the way the field's values count: durations in
+// Limits are the range and its steps in words, empty for none.
+func (f *Field) Limits() string {
+	switch {
+	case f.Step == "":
+		return f.Range.String()
+	case f.Element() == durationType && f.Step == "1s":
+		return f.Range.String() + " in whole seconds"
+	default:
+		return f.Range.String() + " in steps of " + f.Step
+	}
+}
+
+// Number reads a bound the way the field's values count: durations in
 // nanoseconds. The tags are ours, so one that cannot be read is a bug.
-func (f *Field) number(text string) float64 {
-	if f.element() == durationType {
+func (f *Field) Number(text string) float64 {
+	if f.Element() == durationType {
 		d, err := time.ParseDuration(text)
 		if err != nil {
 			panic(fmt.Sprintf("settings: reading the tags of %s: %v", f.Path, err))

@@ -15,8 +15,9 @@ import (
 type Format struct {
 	// Name of the format in a tag: "cidr", "ocid:vcn".
 	Name string
-	// Want tells it to a person: "an IPv4 range such as 10.0.0.0/16".
-	Want string
+	// Want tells it to a person: "an IPv4 range such as 10.0.0.0/16"; Short does
+	// in a table: "IPv4 range".
+	Want, Short string
 	// Pattern is what a machine that knows no more than regular expressions can
 	// see of it; never stricter than the check. Empty when nothing is to see.
 	Pattern string
@@ -41,25 +42,25 @@ const octet = `(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])`
 // formats are the words that a tag "format" or "keys" may hold, beside
 // "ocid:kind" and "given:kind".
 var formats = map[string]Format{
-	"api":     {Want: "letters, digits and ._~+/=-", Pattern: `^[A-Za-z0-9._~+/=-]+$`},
-	"cidr":    {Want: "an IPv4 range such as 10.0.0.0/16", Pattern: `^(` + octet + `\.){3}` + octet + `/([0-9]|[12][0-9]|3[0-2])$`, check: isRange},
-	"cookie":  {Want: "a letter followed by 19 to 254 letters and digits", Pattern: `^[A-Za-z][A-Za-z0-9]{19,254}$`},
-	"domain":  {Want: "a domain such as mqtt.example.com", Pattern: `^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$`, check: func(s string) bool { return len(s) <= 253 }},
-	"host":    {Want: "an address or a name, such as 10.0.2.10", Pattern: `^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`},
-	"image":   {Want: "an image with its version, such as name:1.2.3", Pattern: `^[a-zA-Z0-9][^\s:@]*(:[0-9]+/[^\s:@]+)?(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?$`, check: isPinned},
-	"index":   {Want: "a node's index, such as \"1\"", Pattern: `^(0|[1-9][0-9]?)$`},
-	"region":  {Want: "a region such as eu-frankfurt-1", Pattern: `^[a-z][a-z0-9]*(-[a-z0-9]+)+$`},
-	"ssh-key": {Want: "one public key as in authorized_keys, such as ssh-ed25519 AAAA...", Pattern: `^(ssh-rsa|ssh-ed25519|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]+=*( [^\n]*)?\n?$`},
-	"tag":     {Want: "1 to 100 characters of printable ASCII without spaces and dots", Pattern: `^[!-\-/-~]{1,100}$`},
-	"url":     {Want: "a URL such as https://10.0.2.10:4646", Pattern: `^https?://[^/\s]+`, check: isURL},
-	"version": {Want: "a version such as 1.11.2", Pattern: `^[0-9]+\.[0-9]+\.[0-9]+$`},
+	"api":     {Short: "letters, digits and ._~+/=-", Want: "letters, digits and ._~+/=-", Pattern: `^[A-Za-z0-9._~+/=-]+$`},
+	"cidr":    {Short: "IPv4 range", Want: "an IPv4 range such as 10.0.0.0/16", Pattern: `^(` + octet + `\.){3}` + octet + `/([0-9]|[12][0-9]|3[0-2])$`, check: isRange},
+	"cookie":  {Short: "a letter, 19 to 254 letters and digits", Want: "a letter followed by 19 to 254 letters and digits", Pattern: `^[A-Za-z][A-Za-z0-9]{19,254}$`},
+	"domain":  {Short: "domain", Want: "a domain such as mqtt.example.com", Pattern: `^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$`, check: func(s string) bool { return len(s) <= 253 }},
+	"host":    {Short: "address or name", Want: "an address or a name, such as 10.0.2.10", Pattern: `^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`},
+	"image":   {Short: "image", Want: "an image with its version, such as name:1.2.3", Pattern: `^[a-zA-Z0-9][^\s:@]*(:[0-9]+/[^\s:@]+)?(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?$`, check: isPinned},
+	"index":   {Short: "node index", Want: "a node's index, such as \"1\"", Pattern: `^(0|[1-9][0-9]?)$`},
+	"region":  {Short: "region", Want: "a region such as eu-frankfurt-1", Pattern: `^[a-z][a-z0-9]*(-[a-z0-9]+)+$`},
+	"ssh-key": {Short: "public key", Want: "one public key as in authorized_keys, such as ssh-ed25519 AAAA...", Pattern: `^(ssh-rsa|ssh-ed25519|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]+=*( [^\n]*)?\n?$`},
+	"tag":     {Short: "name", Want: "1 to 100 characters of printable ASCII without spaces and dots", Pattern: `^[!-\-/-~]{1,100}$`},
+	"url":     {Short: "URL", Want: "a URL such as https://10.0.2.10:4646", Pattern: `^https?://[^/\s]+`, check: isURL},
+	"version": {Short: "version", Want: "a version such as 1.11.2", Pattern: `^[0-9]+\.[0-9]+\.[0-9]+$`},
 
-	"certificates":  {Want: "PEM certificates", Pattern: `-----BEGIN CERTIFICATE-----`, check: isCertificates},
-	"emqx-variable": {Want: "a variable of EMQX, EMQX_ and capital letters", Pattern: `^EMQX_[A-Z0-9_]+$`},
-	"host-port":     {Want: "host:port, such as 10.0.2.10:4647", Pattern: `^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:[0-9]{1,5}$`, check: func(s string) bool { _, p, _ := strings.Cut(s, ":"); return isPort(p) }},
-	"printable":     {Want: "printable ASCII without spaces", Pattern: `^[!-~]*$`},
-	"private-key":   {Want: "a private key in PEM", Pattern: `-----BEGIN [A-Z ]*PRIVATE KEY-----`, check: isPrivateKey},
-	"socks":         {Want: "socks5h://host:port", Pattern: `^socks5h://([^@/\s]+@)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:[0-9]{1,5}$`, check: isURL},
+	"certificates":  {Short: "PEM", Want: "PEM certificates", Pattern: `-----BEGIN CERTIFICATE-----`, check: isCertificates},
+	"emqx-variable": {Short: "EMQX_...", Want: "a variable of EMQX, EMQX_ and capital letters", Pattern: `^EMQX_[A-Z0-9_]+$`},
+	"host-port":     {Short: "host:port", Want: "host:port, such as 10.0.2.10:4647", Pattern: `^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:[0-9]{1,5}$`, check: func(s string) bool { _, p, _ := strings.Cut(s, ":"); return isPort(p) }},
+	"printable":     {Short: "printable ASCII", Want: "printable ASCII without spaces", Pattern: `^[!-~]*$`},
+	"private-key":   {Short: "PEM", Want: "a private key in PEM", Pattern: `-----BEGIN [A-Z ]*PRIVATE KEY-----`, check: isPrivateKey},
+	"socks":         {Short: "socks5h://host:port", Want: "socks5h://host:port", Pattern: `^socks5h://([^@/\s]+@)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:[0-9]{1,5}$`, check: isURL},
 }
 
 // newFormat reads the format of a tag, nil for none. The tags are ours, so an
@@ -76,9 +77,11 @@ func newFormat(tag string) *Format {
 			Want:    "an OCID such as ocid1." + first + ".oc1..aaaa",
 			Pattern: `^ocid1\.(` + kinds + `)\.[a-z0-9-]+\.[a-z0-9-]*\.[A-Za-z0-9._-]+$`,
 			Name255: kind == "given",
+			Short:   "OCID",
 		}
 		if f.Name255 {
 			f.Want += " or a display name"
+			f.Short += " or name"
 		}
 		ok = true
 	}

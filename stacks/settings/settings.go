@@ -89,11 +89,11 @@ type Network struct {
 type Nodes struct {
 	// HAProxy has 100 server slots, so that a new node needs no new configuration.
 	Count int `cfg:"count" range:"1..100"`
-	// Of the instances.
+	// Of the instances; `ocpus` and `memoryGb` are for a flexible one.
 	Shape string `cfg:"shape"`
-	// Of a flexible shape.
+	// Of each node.
 	OCPUs float64 `cfg:"ocpus" unit:"OCPU" range:"1.."`
-	// Of a flexible shape. Must hold `broker.memoryMb`, `proxy.memoryMb` and 1024
+	// Of each node. Must hold `broker.memoryMb`, `proxy.memoryMb` and 1024
 	// MB for Docker, agents and kernel.
 	MemoryGB float64 `cfg:"memoryGb" unit:"GB" range:"1.."`
 	// Oracle Linux 9 or Ubuntu 24.04: what the boot script knows.
@@ -131,7 +131,7 @@ type Broker struct {
 	// newer. 5.8 is the last line under Apache-2.0: from 5.9 on a cluster needs
 	// `secrets.license`.
 	Image string `cfg:"image" format:"image"`
-	// Reserved in Nomad.
+	// Reserved for EMQX in Nomad.
 	CPU int `cfg:"cpu" unit:"MHz" range:"100..1000000"`
 	// The limit of the container.
 	MemoryMB int `cfg:"memoryMb" unit:"MB" range:"256..4000000"`
@@ -167,12 +167,12 @@ type Rollout struct {
 type Proxy struct {
 	// Names a version. 3.0 is supported for the longest time.
 	Image string `cfg:"image" format:"image"`
-	// Reserved in Nomad.
+	// Reserved for HAProxy in Nomad.
 	CPU int `cfg:"cpu" unit:"MHz" range:"50..1000000"`
 	// The limit of the container: 64 MB and 33 kB for each of `maxConn`, which is
 	// two buffers of 16 kB. 0 derives it.
 	MemoryMB int `cfg:"memoryMb" unit:"MB" range:"0..4000000" default:"from proxy.maxConn"`
-	// Of one HAProxy.
+	// Of one HAProxy, and so of one node.
 	MaxConn int `cfg:"maxConn" unit:"connections" range:"100..2000000"`
 	// Limit of open files: two per connection, and 512. 0 derives it.
 	NoFile int `cfg:"noFile" unit:"files" range:"0..16777216" default:"from proxy.maxConn"`
@@ -255,9 +255,9 @@ type Nomad struct {
 	Servers []string `cfg:"servers" required:"true" format:"host-port"`
 	// Must be Consul's: a node has one name in both.
 	Datacenter string `cfg:"datacenter"`
-	// Of the nodes and the jobs.
+	// Region of Nomad, not of OCI.
 	Region string `cfg:"region"`
-	// Of the jobs.
+	// Namespace of the jobs.
 	Namespace string `cfg:"namespace"`
 	// ACL token for the program; the nodes use none.
 	Token Secret `cfg:"token" secret:"true" default:"NOMAD_TOKEN of the environment"`
