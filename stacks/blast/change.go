@@ -1,0 +1,178 @@
+package blast
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Change is what a plan does to one resource.
+type Change struct {
+	// Op is create, update, replace, delete or import.
+	Op string `json:"op"`
+	// Type is the resource's type token, Name its name in the program.
+	Type string `json:"type"`
+	Name string `json:"name"`
+	URN  string `json:"urn"`
+	// Diffs are the properties that differ; none for a create or a delete.
+	Diffs []Diff `json:"diffs,omitempty"`
+	// Old and New are the resource's inputs before and after, secrets hidden.
+	Old map[string]any `json:"old,omitempty"`
+	New map[string]any `json:"new,omitempty"`
+}
+
+// Diff is one property that differs.
+type Diff struct {
+	// Path is the property: "hcl2.vars.node_count".
+	Path string `json:"path"`
+	// Kind is add, update or delete.
+	Kind string `json:"kind"`
+	// Replaces is set when the change makes a new resource necessary.
+	Replaces bool `json:"replaces,omitempty"`
+	Old      any  `json:"old,omitempty"`
+	New      any  `json:"new,omitempty"`
+}
+
+// The types of the graph, without the file part that Pulumi puts in their middle.
+const (
+	typeVolume   = "oci:Volume"
+	typeBackup   = "oci:VolumeBackupPolicyAssignment"
+	typeAddress  = "oci:PrivateIp"
+	typeConfig   = "oci:InstanceConfiguration"
+	typePool     = "oci:InstancePool"
+	typeGroup    = "oci:NetworkSecurityGroup"
+	typeRule     = "oci:NetworkSecurityGroupSecurityRule"
+	typeBalancer = "oci:NetworkLoadBalancer"
+	typeSet      = "oci:BackendSet"
+	typeBackend  = "oci:Backend"
+	typeListener = "oci:Listener"
+	typeRecord   = "oci:Rrset"
+	typeJob      = "nomad:Job"
+	typeVariable = "nomad:Variable"
+	typeKeys     = "consul:Keys"
+	typeMembers  = "consul:Node"
+	typeMember   = "consul:Service"
+)
+
+// The operations of a plan.
+const (
+	opCreate  = "create"
+	opUpdate  = "update"
+	opReplace = "replace"
+	opDelete  = "delete"
+)
+
+// short is the type without its file part: "oci:Core/volume:Volume" is "oci:Volume".
+func short(token string) string {
+	parts := strings.Split(token, ":")
+	if len(parts) != 3 {
+		return token
+	}
+	return parts[0] + ":" + parts[2]
+}
+
+// label is how a report names the resource.
+func (c *Change) label() string { return short(c.Type) + " " + c.Name }
+
+// nodeIndexed are the names that end with a node's index, or hold it before "-config" and "-backup".
+var nodeIndexed = regexp.MustCompile(`^(?:volumes|addresses|pools|members)-(\d+)(?:-config|-backup)?$`)
+
+// node is the index of the node that the resource belongs to, -1 for none.
+func (c *Change) node() int {
+	found := nodeIndexed.FindStringSubmatch(c.Name)
+	if found == nil {
+		if _, node, ok := c.backend(); ok {
+			return node
+		}
+		return -1
+	}
+	n, err := strconv.Atoi(found[1])
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
+var backendName = regexp.MustCompile(`^balancer-(mqtts?|wss?)-.*-(\d+)$`)
+
+// backend takes "balancer-mqtt-emqx-prod-0" apart.
+func (c *Change) backend() (set string, node int, ok bool) {
+	found := backendName.FindStringSubmatch(c.Name)
+	if found == nil || short(c.Type) != typeBackend {
+		return "", 0, false
+	}
+	node, err := strconv.Atoi(found[2])
+	return found[1], node, err == nil
+}
+
+// diff is the difference at a path, nil when it stays as it is.
+func (c *Change) diff(path string) *Diff {
+	i := slices.IndexFunc(c.Diffs, func(d Diff) bool { return d.Path == path })
+	if i < 0 {
+		return nil
+	}
+	return &c.Diffs[i]
+}
+
+// cosmetic paths are names and labels that nothing runs by.
+func cosmetic(path string) bool {
+	for _, p := range []string{"displayName", "freeformTags", "definedTags", "description"} {
+		if path == p || strings.HasPrefix(path, p+".") || strings.HasPrefix(path, p+"[") {
+			return true
+		}
+	}
+	return false
+}
+
+// words puts a difference into words: `memory 4 -> 8`.
+func (d *Diff) words(name string) string {
+	switch d.Kind {
+	case "add":
+		return name + " " + value(d.New)
+	case opDelete:
+		return "no " + name
+	}
+	return fmt.Sprintf("%s %s -> %s", name, value(d.Old), value(d.New))
+}
+
+// longest is how much of a value a sentence holds.
+const longest = 60
+
+// value is a value in a sentence: one line, and not a long one.
+func value(v any) string {
+	var s string
+	switch v := v.(type) {
+	case nil:
+		return "none"
+	case string:
+		s = v
+	case float64:
+		s = strconv.FormatFloat(v, 'g', -1, 64)
+	default:
+		s = fmt.Sprint(v)
+	}
+	s = strings.Join(strings.Fields(s), " ")
+	if s == "" {
+		return `""`
+	}
+	if runes := []rune(s); len(runes) > longest {
+		return string(runes[:longest-3]) + "..."
+	}
+	return s
+}
+
+// number reads sizes, which OCI's provider takes as text.
+func number(v any) (float64, bool) {
+	switch v := v.(type) {
+	case float64:
+		return v, true
+	case int:
+		return float64(v), true
+	case string:
+		n, err := strconv.ParseFloat(v, 64)
+		return n, err == nil
+	}
+	return 0, false
+}

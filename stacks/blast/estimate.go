@@ -1,0 +1,165 @@
+package blast
+
+import (
+	"fmt"
+	"time"
+)
+
+// Seconds on the real cloud: those of lab/cloud/latency.go, which names source or
+// assumption of each, and a test compares. On the lab its simulated cloud takes
+// no time, and an instance is there in a few seconds.
+const (
+	secondsVolume   = 11
+	secondsPool     = 15
+	secondsLaunch   = 75
+	secondsBoot     = 60
+	secondsAttach   = 15
+	secondsAddress  = 3
+	secondsEnd      = 60
+	secondsBalancer = 60
+	secondsChild    = 12
+	secondsRecord   = 4
+	secondsLab      = 8
+)
+
+// Seconds of programs: EMQX's own are measured on one without clients (it may
+// take up to killTimeout to stop), the rest is what a small image takes.
+const (
+	secondsInstall    = 60 // packages and agents of a fresh instance; none where the image has them
+	secondsEMQXStop   = 5
+	secondsEMQXStart  = 10
+	secondsForm       = 15
+	secondsPull       = 20
+	secondsProxyStart = 3
+	secondsChecks     = 5
+)
+
+// waits are what is waited for besides nodes that come, go and restart.
+type waits struct {
+	volumes, emqxStarts, proxiesStart, pull, balancer, record bool
+	// edge and listeners are the balancer's children, which OCI takes one by one.
+	edge, listeners int
+}
+
+// estimate adds up the phases of the graph: instances and the balancer's inside
+// beside each other, then EMQX, HAProxy, listeners, the record.
+func (a *assessment) estimate() Estimate {
+	var e Estimate
+	if len(a.report.Lines) == 0 {
+		return Estimate{Parts: []Part{}}
+	}
+	n, w := a.report.Nodes, a.waits
+	oci := func(seconds int) int {
+		if a.s.Cloud == "lab" {
+			return 0
+		}
+		return seconds
+	}
+	for _, l := range a.report.Lines {
+		if l.Area == "nodes" { // their backends came along
+			for _, r := range l.Resources {
+				if len(r) > len(typeBackend) && r[:len(typeBackend)+1] == typeBackend+" " {
+					w.edge++
+				}
+			}
+		}
+	}
+
+	var cloud []Part
+	if len(n.Added)+len(n.Relaunched) > 0 {
+		seconds := oci(secondsVolume + secondsPool + secondsLaunch + secondsBoot + secondsInstall + secondsAttach + secondsAddress)
+		if a.s.Cloud == "lab" {
+			seconds = secondsLab
+		}
+		cloud = append(cloud, Part{What: "launch and boot of instances, all at once", Seconds: seconds})
+	} else if w.volumes {
+		cloud = append(cloud, Part{What: "volumes", Seconds: oci(secondsVolume)})
+	}
+	if w.balancer || w.edge > 0 {
+		seconds := w.edge * secondsChild
+		what := fmt.Sprintf("%s of the balancer, one after another", count(w.edge, "part"))
+		if w.balancer {
+			seconds += secondsBalancer
+			what = "the balancer, and " + what
+		}
+		cloud = append(cloud, Part{What: what, Seconds: oci(seconds)})
+	}
+	if len(cloud) == 2 {
+		if cloud[1].Seconds > cloud[0].Seconds {
+			cloud[0], cloud[1] = cloud[1], cloud[0]
+		}
+		cloud[1].Beside = true
+	}
+	e.Parts = append(e.Parts, cloud...)
+
+	if len(n.Removed) > 0 {
+		e.Parts = append(e.Parts, Part{What: "end of instances", Seconds: oci(secondsEnd + secondsPool)})
+	}
+	e.Parts = append(e.Parts, a.rolls()...)
+	if w.listeners > 0 {
+		e.Parts = append(e.Parts, Part{What: fmt.Sprintf("%s, one after another", count(w.listeners, "listener")), Seconds: oci(w.listeners * secondsChild)})
+	}
+	if w.record {
+		e.Parts = append(e.Parts, Part{What: "the DNS record", Seconds: oci(secondsRecord)})
+	}
+	e.Parts = append(e.Parts, Part{What: "the engine and its checks", Seconds: secondsChecks})
+	for _, p := range e.Parts {
+		if !p.Beside {
+			e.Seconds += p.Seconds
+		}
+	}
+	return e
+}
+
+// rolls are the two jobs.
+func (a *assessment) rolls() []Part {
+	var parts []Part
+	n, w := a.report.Nodes, a.waits
+	b, p := a.s.Broker, a.s.Proxy
+	if len(n.Restarted) > 0 {
+		pull := 0
+		if w.pull {
+			pull = secondsPull
+		}
+		each := whole(b.ShutdownDelay) + secondsEMQXStop + pull + secondsEMQXStart + whole(b.MinHealthyTime)
+		what := fmt.Sprintf("EMQX on each of %s: %d s to leave HAProxy, %d to stop, ", count(len(n.Restarted), "node"), whole(b.ShutdownDelay), secondsEMQXStop)
+		if pull > 0 {
+			what += fmt.Sprintf("%d for the image, ", pull)
+		}
+		what += fmt.Sprintf("%d to start, %d healthy", secondsEMQXStart, whole(b.MinHealthyTime))
+		times := len(n.Restarted)
+		if a.report.atOnce {
+			times = 1
+		}
+		parts = append(parts, Part{What: what, Seconds: each * times})
+	} else if w.emqxStarts {
+		parts = append(parts, Part{What: "EMQX on new nodes: image, start, join", Seconds: secondsPull + secondsForm + whole(b.MinHealthyTime)})
+	}
+	if len(n.ProxyRestarted) > 0 {
+		stop := whole(p.KillTimeout) - 5
+		each := stop + secondsProxyStart + whole(p.MinHealthyTime)
+		parts = append(parts, Part{
+			What:    fmt.Sprintf("HAProxy on each of %s: %d s to let its clients go, %d to start, %d healthy", count(len(n.ProxyRestarted), "node"), stop, secondsProxyStart, whole(p.MinHealthyTime)),
+			Seconds: each * len(n.ProxyRestarted),
+		})
+	} else if w.proxiesStart {
+		parts = append(parts, Part{What: "HAProxy on new nodes", Seconds: secondsPull + secondsProxyStart + whole(p.MinHealthyTime)})
+	}
+	return parts
+}
+
+func whole(d time.Duration) int { return int(d.Round(time.Second).Seconds()) }
+
+// About is the estimate in words, rounded as befits one: "about 4 min".
+func (e Estimate) About() string {
+	switch s := e.Seconds; {
+	case s == 0:
+		return "no time"
+	case s < 90:
+		return fmt.Sprintf("about %d s", (s+4)/5*5)
+	case s < 3600:
+		return fmt.Sprintf("about %d min", (s+30)/60)
+	default:
+		return fmt.Sprintf("about %d h %d min", s/3600, s%3600/60)
+	}
+}

@@ -1,0 +1,275 @@
+package blast
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The names of the two jobs in the program.
+const (
+	emqxJob    = "emqx"
+	haproxyJob = "haproxy"
+)
+
+func isJob(c *Change, name string) bool { return short(c.Type) == typeJob && c.Name == name }
+
+// inPlace are the variables whose change Nomad takes over without a restart
+// (scheduler/util.go, tasksUpdated): counts, the pace of a deployment, and what
+// happens when an allocation stops.
+var inPlace = []string{"node_count", "min_healthy_time", "healthy_deadline", "progress_deadline"}
+
+// inPlaceEMQX: HAProxy reads its own two from its environment.
+var inPlaceEMQX = append([]string{"shutdown_delay", "kill_timeout"}, inPlace...)
+
+// flags of the resource say how the job is registered, not what it is.
+var flags = []string{"detach", "rerunIfDead", "purgeOnDestroy", "deregisterOnDestroy", "deregisterOnIdChange", "policyOverride", "readAllocationIds"}
+
+// verdict is what an update of a job does to its running allocations.
+type verdict struct {
+	restarts bool
+	// moves: the job is registered elsewhere, and the old one stopped.
+	moves bool
+	// why are the reasons for it, in words; quiet are the changes beside them.
+	why, quiet []string
+}
+
+func judge(c *Change, gentle []string) verdict {
+	var v verdict
+	for i := range c.Diffs {
+		d := &c.Diffs[i]
+		name, isVar := strings.CutPrefix(d.Path, "hcl2.vars.")
+		words := d.words(strings.ReplaceAll(name, "_", " "))
+		switch {
+		case name == "config" || name == "extra_env" || name == "ports":
+			words = map[string]string{"config": "HAProxy's configuration", "extra_env": "environment of EMQX", "ports": "ports"}[name]
+		case d.Path == "jobspec":
+			words = "the job's text"
+		}
+		switch {
+		case slices.Contains(flags, d.Path),
+			d.Path == "jobspec" && sameButComments(d.Old, d.New),
+			isVar && slices.Contains(gentle, name):
+			v.quiet = append(v.quiet, words)
+		case isVar && (name == "namespace" || name == "region"):
+			v.moves, v.restarts = true, true
+			v.why = append(v.why, words)
+		default:
+			v.restarts = true
+			v.why = append(v.why, words)
+		}
+	}
+	return v
+}
+
+// sameButComments compares job texts as HCL reads them: lines that are only a
+// comment, outside of here-documents, are nothing.
+func sameButComments(before, after any) bool {
+	x, ok := before.(string)
+	y, too := after.(string)
+	return ok && too && code(x) == code(y)
+}
+
+var heredoc = regexp.MustCompile(`<<-?([A-Za-z_]+)\s*$`)
+
+func code(text string) string {
+	var b strings.Builder
+	end := ""
+	for line := range strings.Lines(text) {
+		bare := strings.TrimSpace(line)
+		if end == "" && (bare == "" || strings.HasPrefix(bare, "#") || strings.HasPrefix(bare, "//")) {
+			continue
+		}
+		b.WriteString(line)
+		if end == bare && end != "" {
+			end = ""
+		} else if m := heredoc.FindStringSubmatch(line); m != nil && end == "" {
+			end = m[1]
+		}
+	}
+	return b.String()
+}
+
+// emqx is the cluster's job. Its line is always there: "0 nodes restarted" is
+// what a reader looks for.
+func (a *assessment) emqx() {
+	stay := min(a.before, a.after)
+	for _, c := range a.claim(func(c *Change) bool { return isJob(c, emqxJob) }) {
+		about := []*Change{c}
+		v := judge(c, inPlaceEMQX)
+		switch {
+		case c.Op == opCreate:
+			a.waits.emqxStarts = true
+			a.add(Line{Severity: None, Area: "emqx", Text: fmt.Sprintf("EMQX starts on %s", count(a.after, "node"))}, about)
+		case c.Op == opDelete:
+			a.report.Nodes.Restarted = nil
+			a.add(Line{Severity: Interruption, Area: "emqx", Text: "EMQX stops on all nodes: nobody is served", brief: "EMQX stops"}, about)
+		case c.Op == opReplace || v.moves:
+			a.report.atOnce = true
+			a.restart(stay, v.why, about)
+		case v.restarts:
+			a.restart(stay, v.why, about)
+		case len(c.Diffs) == 0:
+			// A job that Nomad lists as dead is registered again, and starts.
+			a.add(Line{Severity: Notice, Area: "emqx", Text: "EMQX's job is registered again: what was stopped starts, what runs stays"}, about)
+		default:
+			a.waits.emqxStarts = a.after > a.before
+			text := "0 nodes restarted: of EMQX's job only " + strings.Join(v.quiet, ", ") + pick(len(v.quiet), " changes", " change")
+			a.add(Line{Severity: None, Area: "emqx", Text: text, Details: []string{"Nomad takes that over without touching EMQX on nodes that run."}}, about)
+		}
+	}
+}
+
+func (a *assessment) restart(nodes int, why []string, about []*Change) {
+	names := make([]string, nodes)
+	for i := range names {
+		names[i] = a.nodeName(i)
+	}
+	a.report.Nodes.Restarted = names
+	a.waits.pull = slices.ContainsFunc(why, func(w string) bool { return strings.HasPrefix(w, "image ") })
+	b := a.s.Broker
+	l := Line{Severity: Interruption, Area: "emqx"}
+	order := sequence(names)
+	switch {
+	case a.report.atOnce:
+		l.Text = fmt.Sprintf("%s restarted, all at once: %s", count(nodes, "node"), list(names))
+	case nodes == 1:
+		l.Text = "1 node restarted: " + order
+	default:
+		l.Text = fmt.Sprintf("%s restarted: %s, one at a time", count(nodes, "node"), order)
+	}
+	l.Text += bracket(strings.Join(why, ", "))
+	switch {
+	case nodes == 1:
+		l.Details = append(l.Details, "It is the only node: nobody is served until it is back.")
+	case a.report.atOnce:
+		l.Details = append(l.Details, "The job moves to another place in Nomad: the old one stops on all nodes, and nobody is served until the new one runs.")
+	default:
+		l.Details = append(l.Details, fmt.Sprintf("Each leaves HAProxy, stops %s later, and has to be healthy for %s before the next one: about %s of the clients reconnects at each.",
+			plain(b.ShutdownDelay), plain(b.MinHealthyTime), fraction(1, nodes)))
+	}
+	l.Details = append(l.Details, a.sessions())
+	if !a.report.atOnce {
+		l.Details = append(l.Details, "A node that does not become healthy stops the roll, and Nomad goes back to the version before.")
+	}
+	if older(about) {
+		l.Details = append(l.Details, "EMQX does not support going back to an older version.")
+	}
+	a.add(l, about)
+}
+
+// sessions: EMQX 5.8, open source, has no durable ones. HAProxy lets go of a
+// broker 30 s after Consul does (hold obsolete), and clients that are back by the
+// time it stops have moved with their session.
+func (a *assessment) sessions() string {
+	const forget = 30 * time.Second
+	text := "Sessions are in a node's memory: its subscriptions and queued messages are lost"
+	if left := a.s.Broker.ShutdownDelay - forget; left > 0 && a.after > 1 {
+		return text + fmt.Sprintf(", but for clients that reconnect in the %s between leaving HAProxy and the stop.", plain(left))
+	}
+	return text + "."
+}
+
+// share of the clients that n of the nodes serve.
+func (a *assessment) share(n int) string { return fraction(n, max(a.before, 1)) + " of the clients" }
+
+func fraction(n, of int) string {
+	switch {
+	case n >= of:
+		return "all"
+	case n*2 == of:
+		return "half"
+	case of%n == 0:
+		return fmt.Sprintf("1/%d", of/n)
+	}
+	return fmt.Sprintf("%d/%d", n, of)
+}
+
+// older tells whether the image goes back.
+func older(about []*Change) bool {
+	for _, c := range about {
+		if d := c.diff("hcl2.vars.image"); d != nil {
+			was, now := version(d.Old), version(d.New)
+			return was != nil && now != nil && slices.Compare(now, was) < 0
+		}
+	}
+	return false
+}
+
+var versionTag = regexp.MustCompile(`:[ve]?(\d+)\.(\d+)\.(\d+)`)
+
+func version(image any) []int {
+	text, _ := image.(string)
+	m := versionTag.FindStringSubmatch(text)
+	if m == nil {
+		return nil
+	}
+	parts := make([]int, 3)
+	for i := range parts {
+		parts[i], _ = strconv.Atoi(m[i+1])
+	}
+	return parts
+}
+
+// haproxy is the job in front of EMQX.
+func (a *assessment) haproxy() {
+	stay := min(a.before, a.after)
+	for _, c := range a.claim(func(c *Change) bool { return isJob(c, haproxyJob) }) {
+		about := []*Change{c}
+		v := judge(c, inPlace)
+		switch {
+		case c.Op == opCreate:
+			a.waits.proxiesStart = true
+			a.add(Line{Severity: None, Area: "haproxy", Text: fmt.Sprintf("HAProxy starts on %s", count(a.after, "node"))}, about)
+		case c.Op == opDelete:
+			a.add(Line{Severity: Interruption, Area: "haproxy", Text: "HAProxy stops on all nodes: nobody is served", brief: "HAProxy stops"}, about)
+		case c.Op == opReplace || v.restarts:
+			a.proxyRestart(stay, v, c.Op == opReplace || v.moves, about)
+		case len(c.Diffs) == 0:
+			a.add(Line{Severity: Notice, Area: "haproxy", Text: "HAProxy's job is registered again: what was stopped starts, what runs stays"}, about)
+		default:
+			a.waits.proxiesStart = a.after > a.before
+			text := "HAProxy restarts nowhere: of its job only " + strings.Join(v.quiet, ", ") + pick(len(v.quiet), " changes", " change")
+			a.add(Line{Severity: None, Area: "haproxy", Text: text}, about)
+		}
+	}
+}
+
+func (a *assessment) proxyRestart(nodes int, v verdict, atOnce bool, about []*Change) {
+	names := make([]string, nodes)
+	for i := range names {
+		names[i] = a.nodeName(i)
+	}
+	a.report.Nodes.ProxyRestarted = names
+	p := a.s.Proxy
+	how := ", one at a time"
+	if nodes == 1 {
+		how = ""
+	}
+	l := Line{Severity: Interruption, Area: "haproxy"}
+	if atOnce {
+		how = ", all at once"
+		l.Details = []string{"Nobody gets in until the new ones run."}
+	} else {
+		l.Details = []string{fmt.Sprintf("Each stops taking clients in after %s, and cuts what is left about %s after it was told to stop: about %s of the clients "+
+			"reconnects at each. Their sessions stay in EMQX.", plain(p.ShutdownDelay), plain(p.KillTimeout-5*time.Second), fraction(1, max(nodes, 1)))}
+	}
+	l.brief = "HAProxy restarted on " + count(nodes, "node") + how
+	l.Text = l.brief + bracket(strings.Join(v.why, ", "))
+	a.add(l, about)
+}
+
+// plain writes a duration without zeros: "45 s", "2 min 30 s".
+func plain(d time.Duration) string {
+	s := int(d.Round(time.Second).Seconds())
+	switch {
+	case s < 120:
+		return fmt.Sprintf("%d s", s)
+	case s%60 == 0:
+		return fmt.Sprintf("%d min", s/60)
+	}
+	return fmt.Sprintf("%d min %d s", s/60, s%60)
+}

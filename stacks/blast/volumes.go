@@ -1,0 +1,119 @@
+package blast
+
+import (
+	"fmt"
+	"strings"
+)
+
+// volumes that are lost stand alone, whatever else happens to their node; new
+// ones belong to the node that comes with them.
+func (a *assessment) volumes() {
+	replaced := a.claim(of(typeVolume, opReplace))
+	a.lost(a.claim(of(typeVolume, opDelete)), "deleted", "")
+	a.lost(replaced, pick(len(replaced), "replaced by an empty one", "replaced by empty ones"),
+		differences(replaced, map[string]string{"availabilityDomain": "availability domain"}))
+	for _, same := range alike(a.claim(of(typeVolume, opUpdate))) {
+		a.resized(same)
+	}
+}
+
+func (a *assessment) lost(volumes []*Change, how, why string) {
+	if len(volumes) == 0 {
+		return
+	}
+	names, sized := make([]string, len(volumes)), make([]string, len(volumes))
+	for i, c := range volumes {
+		names[i] = c.Name
+		if n := c.node(); n >= 0 {
+			names[i] = a.nodeName(n)
+		}
+		sized[i] = names[i]
+		if size, ok := number(c.Old["sizeInGbs"]); ok {
+			sized[i] += fmt.Sprintf(" (%g GB)", size)
+		}
+	}
+	lost := append(a.report.Nodes.VolumeLost, names...)
+	a.report.Nodes.VolumeLost = lost
+	var details []string
+	if why != "" {
+		details = append(details, "Because of another "+why+".")
+	}
+	if len(lost) >= a.before && a.before > 0 {
+		details = append(details, "No member keeps a copy: retained messages, users, API keys and bans of the whole cluster are gone.")
+	} else {
+		details = append(details, "Retained messages, users, API keys and bans the other members hold as well; "+
+			"all else on "+pick(len(names), "this volume", "these volumes")+" is gone.")
+	}
+	if a.s.Volumes.Protect {
+		details = append(details, "volumes.protect is set: Pulumi refuses this.")
+	}
+	a.waits.volumes = true
+	a.add(Line{
+		Severity: DataLoss, Area: "volumes",
+		Text: fmt.Sprintf("DATA LOSS: the %s of %s %s %s",
+			pick(len(names), "volume", "volumes"), strings.Join(sized, ", "), pick(len(names), "is", "are"), how),
+		Details: details,
+		brief:   fmt.Sprintf("%s %s (%s)", count(len(names), "volume"), how, list(names)),
+	}, volumes)
+}
+
+// resized are volumes that stay, and all change in the same way.
+func (a *assessment) resized(volumes []*Change) {
+	l := Line{Severity: None, Area: "volumes"}
+	one := len(volumes) == 1
+	var did []string
+	for i := range volumes[0].Diffs {
+		d := &volumes[0].Diffs[i]
+		from, _ := number(d.Old)
+		to, _ := number(d.New)
+		switch {
+		case d.Path == "sizeInGbs" && to < from:
+			l.Severity = Interruption
+			did = append(did, fmt.Sprintf("%s from %g to %g GB", verb(one, "shrink"), from, to))
+			l.Details = append(l.Details, "OCI cannot shrink a volume: it refuses this, and the update fails here.")
+			l.brief = "a volume that cannot shrink"
+		case d.Path == "sizeInGbs":
+			l.Severity = maxOf(l.Severity, Notice)
+			did = append(did, fmt.Sprintf("%s in place from %g to %g GB", verb(one, "grow"), from, to))
+			l.Details = append(l.Details, "OCI grows a volume while it is in use, and nothing restarts. "+
+				"The file system follows at the node's next boot; until then EMQX sees the old size.")
+		case d.Path == "vpusPerGb":
+			l.Severity = maxOf(l.Severity, Notice)
+			did = append(did, fmt.Sprintf("%s from %s to %s VPUs per GB", verb(one, "go"), value(d.Old), value(d.New)))
+			l.Details = append(l.Details, "OCI changes a volume's performance while it is in use, and nothing restarts.")
+		case cosmetic(d.Path):
+			did = appendNew(did, verb(one, "get")+" other names or tags")
+		case d.Path == "compartmentId":
+			l.Severity = maxOf(l.Severity, Notice)
+			did = append(did, verb(one, "move")+" to another compartment")
+			l.Details = append(l.Details, "A boot script looks for its volume in the instance's own compartment.")
+		default:
+			l.Severity = maxOf(l.Severity, Notice)
+			did = append(did, verb(one, "get")+" "+d.words(d.Path))
+		}
+	}
+	if len(did) == 0 {
+		did = []string{pick(len(volumes), "is", "are") + " updated"}
+	}
+	a.waits.volumes = true
+	l.Text = fmt.Sprintf("The %s of %s %s", pick(len(volumes), "volume", "volumes"), a.nodeList(volumes), strings.Join(did, ", "))
+	a.add(l, volumes)
+}
+
+// backups are the policies of volumes whose nodes stay.
+func (a *assessment) backups() {
+	for _, op := range []string{opCreate, opUpdate, opReplace, opDelete} {
+		changes := a.claim(of(typeBackup, op))
+		if len(changes) == 0 {
+			continue
+		}
+		text := "The volumes of %s get another backup policy"
+		switch op {
+		case opCreate:
+			text = "The volumes of %s get a backup policy"
+		case opDelete:
+			text = "The volumes of %s are no longer backed up"
+		}
+		a.add(Line{Severity: Notice, Area: "volumes", Text: fmt.Sprintf(text, a.nodeList(changes))}, changes)
+	}
+}
