@@ -9,12 +9,14 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"golang.org/x/term"
 
 	"github.com/emqx-oci/emqx-oci/cmd/emqx-oci/cli"
 	"github.com/emqx-oci/emqx-oci/infra/gates"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/stacks"
+	"github.com/emqx-oci/emqx-oci/stacks/guards"
 )
 
 func main() {
@@ -26,12 +28,16 @@ func main() {
 	in, out := int(os.Stdin.Fd()), int(os.Stdout.Fd())
 	dir, _ := os.Getwd()
 	self, _ := os.Executable()
+	var collector guards.Collector
+	bind := func(ctx *pulumi.Context, caller context.Context) *pulumi.Context {
+		return guards.WithCollector(gates.WithContext(ctx, caller), &collector)
+	}
 	os.Exit(cli.Run(cli.Options{
 		Stdin: os.Stdin, Stdout: pipe{os.Stdout, signals}, Stderr: pipe{os.Stderr, signals},
 		StdinTerminal: term.IsTerminal(in), StdoutTerminal: term.IsTerminal(out),
 		Size:   func() (int, int) { w, h, _ := term.GetSize(out); return w, h },
 		Getenv: os.Getenv, Dir: dir, Executable: self, Command: os.Args[0], Signals: signals, Version: version(),
-		Program: stacks.Run, Bind: gates.WithContext, Validate: validate,
+		Program: stacks.Run, Bind: bind, Guards: &collector, Validate: validate,
 		NewEngine: func(o orchestrate.Options) (cli.Engine, error) { return orchestrate.New(o) },
 		NewInitializer: func(ctx context.Context, o orchestrate.InitOptions) (cli.Initializer, error) {
 			return orchestrate.NewInitializer(ctx, o)

@@ -23,8 +23,8 @@ type target struct {
 
 // open makes the engine for an operation on a stack. A program that reads the objects of --json gets its summary also
 // when it does not come to an operation.
-func (a *app) open(op progress.Operation, stack string) (*target, error) {
-	t, err := a.engine(stack, op == quiet)
+func (a *app) open(op progress.Operation, stack string, change ...func(*orchestrate.Options)) (*target, error) {
+	t, err := a.engine(stack, op == quiet, change)
 	if err != nil && a.asJSON && op != quiet {
 		progress.NewJSON(a.Stdout).End(progress.End{Operation: op, Stack: stack, Err: err})
 	}
@@ -34,7 +34,7 @@ func (a *app) open(op progress.Operation, stack string) (*target, error) {
 // quiet is an operation without progress.
 const quiet progress.Operation = ""
 
-func (a *app) engine(stack string, quiet bool) (*target, error) {
+func (a *app) engine(stack string, quiet bool, change []func(*orchestrate.Options)) (*target, error) {
 	dir, err := a.projectDir()
 	if err != nil {
 		return nil, err
@@ -70,6 +70,10 @@ func (a *app) engine(stack string, quiet bool) (*target, error) {
 	}
 	if !quiet {
 		o.View = a.view()
+		o.Judge = a.judge(o.View)
+	}
+	for _, c := range change {
+		c(&o)
 	}
 	if a.verbose {
 		o.Verbose = a.Stderr

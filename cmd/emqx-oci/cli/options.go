@@ -8,6 +8,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
+	"github.com/emqx-oci/emqx-oci/stacks/guards"
 )
 
 // Options are everything that the command line takes from outside.
@@ -32,6 +33,8 @@ type Options struct {
 	Bind     func(ctx *pulumi.Context, caller context.Context) *pulumi.Context
 	Validate func(stack string, c orchestrate.Config) error
 	Adopt    func(context.Context, orchestrate.Pending) (id string, err error)
+	// Guards is what Bind gives the program for its guards to report to.
+	Guards *guards.Collector
 	// NewEngine makes the runner of a stack.
 	NewEngine func(orchestrate.Options) (Engine, error)
 	// NewInitializer makes what makes a new stack.

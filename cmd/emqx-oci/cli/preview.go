@@ -3,16 +3,26 @@ package cli
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
 )
 
 func (a *app) preview() *cobra.Command {
-	return &cobra.Command{
+	var refresh, expectNone bool
+	c := &cobra.Command{
 		Use:   "preview [stack]",
 		Short: "Show what up would change, and touch nothing",
-		Args:  oneStack,
+		Long: `preview shows what up would change, and touches nothing. It ends with exit code 3 when a guard refuses
+the change. With both flags it is a check for drift: what somebody changed past the stack shows up,
+and ends it with exit code 4.`,
+		Args: oneStack,
 		RunE: func(c *cobra.Command, args []string) error {
-			t, err := a.open(progress.Preview, stackOf(args))
+			t, err := a.open(progress.Preview, stackOf(args), func(o *orchestrate.Options) {
+				o.Refresh = refresh
+				if expectNone {
+					o.Judge = expectNoChanges(o.Judge)
+				}
+			})
 			if err != nil {
 				return err
 			}
@@ -21,4 +31,7 @@ func (a *app) preview() *cobra.Command {
 			return err
 		},
 	}
+	c.Flags().BoolVar(&refresh, "refresh", false, "ask the clouds first what they hold; the stack's state stays as it is")
+	c.Flags().BoolVar(&expectNone, "expect-no-changes", false, "fail with exit code 4 when there is anything to change")
+	return c
 }

@@ -32,8 +32,8 @@ type app struct {
 	announce func(string)
 }
 
-// Run performs a command and gives the process's exit code: 0, 1 for a failure, 2 for a wrong call or configuration,
-// 128 and the signal's number after a signal.
+// Run performs a command and gives the process's exit code: 0, 1 for a failure, 2 for a wrong call or configuration, 3
+// when a guard refuses, 4 for changes where none were expected, 128 and the signal's number after a signal.
 func Run(o Options, args []string) int {
 	a := &app{Options: o, kill: make(chan struct{})}
 	a.announce = func(s string) { _, _ = fmt.Fprintln(a.Stderr, s) }
