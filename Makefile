@@ -39,6 +39,9 @@ packages: # the distribution's programs, only when one is missing
 .PHONY: tools
 tools: $(TOOLS)/nomad $(TOOLS)/consul $(TOOLS)/pulumi ## build nomad, consul and pulumi, only when missing
 
+.PHONY: pulumi
+pulumi: $(TOOLS)/pulumi # all that a deployment outside the lab needs beside emqx-oci
+
 # $(call have,PROGRAM,VERSION COMMAND,VERSION): link the program on PATH when its version fits.
 have = p=$$(PATH=$${PATH\#$(TOOLS):} command -v $(1) || true); \
   if [ -n "$$p" ] && $$p $(2) 2>/dev/null | head -1 | grep -q 'v$(3)$$'; then mkdir -p $(TOOLS); ln -sf $$p $(TOOLS)/$(1); echo "using $$p"; else
