@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/emqx-oci/emqx-oci/lab/cloud"
+	"github.com/emqx-oci/emqx-oci/lab/machine"
 )
 
 // Status is what the daemon says of itself and of the lab.
@@ -29,6 +31,25 @@ type Guest struct {
 	Logs string `json:"logs"` // folder with the logs of its boot script and units
 }
 
+// mqttPorts are those that lead to a balancer, and the usual ones while there is
+// none.
+func (s Status) mqttPorts() string {
+	var words []string
+	for _, b := range s.Cloud.Balancers {
+		for _, set := range b.Sets {
+			for _, port := range set.Ports {
+				words = append(words, strconv.Itoa(port))
+			}
+		}
+	}
+	if len(words) == 0 {
+		for _, port := range machine.MQTTPorts {
+			words = append(words, strconv.Itoa(int(port)))
+		}
+	}
+	return strings.Join(words, " ")
+}
+
 // write prints a status for people, or for machines.
 func (s Status) write(w io.Writer, asJSON bool) error {
 	if asJSON {
@@ -37,8 +58,8 @@ func (s Status) write(w io.Writer, asJSON bool) error {
 		return enc.Encode(s)
 	}
 	fmt.Fprintf(w, "lab %s is up (process %d, folder %s)\n", s.Name, s.PID, s.Dir)
-	fmt.Fprintf(w, "  Nomad   http://%s:4646\n  Consul  http://%s:8500\n  MQTT    %s:1883 8883 8083 8084\n  SOCKS   %s:1080 (dials from the lab's internet)\n",
-		s.Door, s.Door, s.Door, s.Door)
+	fmt.Fprintf(w, "  Nomad   http://%s:4646\n  Consul  http://%s:8500\n  MQTT    %s:%s\n  SOCKS   %s:1080 (dials from the lab's internet)\n",
+		s.Door, s.Door, s.Door, s.mqttPorts(), s.Door)
 	names := map[string]string{}
 	for _, i := range s.Cloud.Instances {
 		names[i.ID] = i.Name

@@ -22,6 +22,10 @@ type Image struct {
 	Build func() (v1.Image, error) // used where Ref cannot be pulled
 }
 
+// MQTTPorts are the doors that every lab has, where a stack's balancer usually
+// listens; one with other ports gets more doors.
+var MQTTPorts = []uint16{1883, 8883, 8083, 8084}
+
 // Config says where the lab lives and what it is made of.
 type Config struct {
 	// Required.

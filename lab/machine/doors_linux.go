@@ -12,39 +12,37 @@ import (
 
 	"github.com/things-go/go-socks5"
 	"golang.org/x/sys/unix"
+
+	"github.com/emqx-oci/emqx-oci/lab/cloud"
 )
 
 // SOCKSPort is the door into the internet namespace for any program.
 const SOCKSPort = 1080
 
-// doors are the host's way in, on its loopback: the only sockets of the lab there.
-// A port of MQTT leads where the public name leads, seen from the internet.
+// dialer makes a connection inside the lab.
+type dialer func(context.Context) (net.Conn, error)
+
+// openDoors makes the host's way in, on its loopback: the only sockets of the lab
+// there. A port of MQTT leads where the public name leads, seen from the internet.
 func (m *Machine) openDoors(ctx context.Context) error {
-	fixed := func(short, address string) func(context.Context) (net.Conn, error) {
+	fixed := func(short, address string) dialer {
 		return func(ctx context.Context) (net.Conn, error) {
 			return dialIn(ctx, m.ns(short), nil, "tcp4", address)
 		}
 	}
-	public := func(port uint16) func(context.Context) (net.Conn, error) {
-		return func(ctx context.Context) (net.Conn, error) { return m.dialPublic(ctx, port) }
-	}
-	targets := map[uint16]func(context.Context) (net.Conn, error){
-		4646: fixed(nsServers, "127.0.0.1:4646"),
-		8500: fixed(nsServers, "127.0.0.1:8500"),
-		1883: public(1883), 8883: public(8883), 8083: public(8083), 8084: public(8084),
+	targets := map[uint16]dialer{
+		4646:      fixed(nsServers, "127.0.0.1:4646"),
+		8500:      fixed(nsServers, "127.0.0.1:8500"),
 		SOCKSPort: nil,
+	}
+	for _, port := range MQTTPorts {
+		targets[port] = m.public(port)
 	}
 	var opened []net.Listener
 	var faults []error
 	listeners := map[uint16]net.Listener{}
 	for port := range targets {
-		at := netip.AddrPortFrom(m.cfg.Door, port)
-		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp4", at.String())
-		if errors.Is(err, unix.EADDRINUSE) {
-			err = fmt.Errorf("opening the lab's door %s: another program listens there; stop it or choose another door address", at)
-		} else if err != nil {
-			err = fmt.Errorf("opening the lab's door %s: %w", at, err)
-		}
+		l, err := m.listen(ctx, port)
 		if err != nil {
 			faults = append(faults, err)
 			continue
@@ -59,17 +57,67 @@ func (m *Machine) openDoors(ctx context.Context) error {
 		return errors.Join(faults...)
 	}
 	for port, l := range listeners {
-		m.onClose(func() { l.Close() })
-		if port == SOCKSPort {
-			go m.serveSOCKS(l)
-			continue
-		}
-		go m.serveDoor(l, targets[port]) //nolint:contextcheck // it serves until the machine is closed
+		m.open(port, l, targets[port])
 	}
 	return nil
 }
 
-func (m *Machine) serveDoor(l net.Listener, dial func(context.Context) (net.Conn, error)) {
+// openMQTT opens a door for every port that a balancer listens on and that has
+// none yet: a stack may choose others than the usual ones. The balancer does not
+// depend on it.
+func (m *Machine) openMQTT(ctx context.Context, balancers []cloud.Balancer) {
+	for _, b := range balancers {
+		for _, l := range b.Listeners {
+			port := uint16(l.Port)
+			if m.hasDoor(port) {
+				continue
+			}
+			door, err := m.listen(ctx, port)
+			if err != nil {
+				m.cfg.Log("%v", err)
+				continue
+			}
+			m.open(port, door, m.public(port))
+		}
+	}
+}
+
+func (m *Machine) hasDoor(port uint16) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.doors[port]
+}
+
+func (m *Machine) listen(ctx context.Context, port uint16) (net.Listener, error) {
+	at := netip.AddrPortFrom(m.cfg.Door, port)
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp4", at.String())
+	switch {
+	case errors.Is(err, unix.EADDRINUSE):
+		return nil, fmt.Errorf("opening the lab's door %s: another program listens there; stop it or choose another door address", at)
+	case err != nil:
+		return nil, fmt.Errorf("opening the lab's door %s: %w", at, err)
+	}
+	return l, nil
+}
+
+// open serves a door until the machine is closed.
+func (m *Machine) open(port uint16, l net.Listener, to dialer) {
+	m.mu.Lock()
+	m.doors[port] = true
+	m.mu.Unlock()
+	m.onClose(func() { l.Close() })
+	if port == SOCKSPort {
+		go m.serveSOCKS(l)
+		return
+	}
+	go m.serveDoor(l, to)
+}
+
+func (m *Machine) public(port uint16) dialer {
+	return func(ctx context.Context) (net.Conn, error) { return m.dialPublic(ctx, port) }
+}
+
+func (m *Machine) serveDoor(l net.Listener, dial dialer) {
 	for {
 		in, err := l.Accept()
 		if err != nil {

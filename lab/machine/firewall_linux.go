@@ -102,7 +102,11 @@ func (m *Machine) SetBalancers(ctx context.Context, bs []cloud.Balancer) error {
 			return err
 		}
 	}
-	return nft(ctx, m.ns(nsGateway), balancerRules(bs))
+	if err := nft(ctx, m.ns(nsGateway), balancerRules(bs)); err != nil {
+		return err
+	}
+	m.openMQTT(ctx, bs)
+	return nil
 }
 
 // CheckHTTP performs one health check (GET url) with from, a balancer's private

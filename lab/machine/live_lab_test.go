@@ -354,6 +354,20 @@ func testBalancer(t *testing.T, m *Machine) {
 	k, err = c.Read(buf)
 	assert.NilError(t, err)
 	assert.Assert(t, cmp.Contains(string(buf[:k]), "node-"))
+	// A balancer that listens elsewhere gets a door of its own.
+	elsewhere := oneBalancer(true, time.Hour, backends...)
+	elsewhere[0].Listeners[0].Port = 2883
+	elsewhere[0].Ingress[0].PortMin, elsewhere[0].Ingress[0].PortMax = 2883, 2883
+	assert.NilError(t, m.SetBalancers(t.Context(), elsewhere))
+	other, err := net.Dial("tcp", testDoor+":2883")
+	assert.NilError(t, err)
+	defer other.Close()
+	_ = other.SetDeadline(time.Now().Add(2 * time.Second))
+	k, err = other.Read(buf)
+	assert.NilError(t, err)
+	assert.Assert(t, cmp.Contains(string(buf[:k]), "node-"))
+	assert.NilError(t, m.SetBalancers(t.Context(), oneBalancer(true, time.Hour, backends...)))
+
 	d, err := proxy.SOCKS5("tcp", testDoor+":1080", nil, nil)
 	assert.NilError(t, err)
 	s, err := d.Dial("tcp", "mqtt.lab.test:1883")

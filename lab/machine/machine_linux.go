@@ -28,6 +28,7 @@ type Machine struct {
 	pending   map[string]cloud.Firewall
 	jobs      map[string]*sync.Mutex // one change of an instance at a time
 	closers   []func()
+	doors     map[uint16]bool // ports of the host that lead into the lab
 
 	gateway sync.Mutex // one change of the balancers at a time
 	volumes sync.Mutex // one change of the loop devices at a time
@@ -45,7 +46,7 @@ func New(cfg Config) (*Machine, error) {
 	return &Machine{
 		cfg: cfg, handler: cfg.Handler,
 		instances: map[string]*instance{}, pending: map[string]cloud.Firewall{}, jobs: map[string]*sync.Mutex{},
-		zone: newZone(cfg.Zone),
+		doors: map[uint16]bool{}, zone: newZone(cfg.Zone),
 	}, nil
 }
 
