@@ -4,6 +4,7 @@
 package example
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -78,6 +79,10 @@ func put(config map[string]string, group string, values map[string]string) error
 // names exists, once.
 func call(config map[string]string) func(token string, args resource.PropertyMap) (map[string]any, error) {
 	return func(token string, args resource.PropertyMap) (map[string]any, error) {
+		var network struct{ VCN, PrivateSubnetCIDR string }
+		if err := json.Unmarshal([]byte(config[settings.Project+":network"]), &network); err != nil {
+			return nil, err
+		}
 		text := func(key resource.PropertyKey) string {
 			if v := args[key]; v.IsString() {
 				return v.StringValue()
@@ -92,20 +97,19 @@ func call(config map[string]string) func(token string, args resource.PropertyMap
 			return map[string]any{"virtualNetworks": []any{map[string]any{"displayName": name, "id": "ocid1.vcn.oc1..named-" + name}}}, nil
 		case "oci:Core/getSubnets:getSubnets":
 			name := text("displayName")
-			return map[string]any{"subnets": []any{subnet(name, "ocid1.subnet.oc1..named-"+name, text("vcnId"))}}, nil
+			return map[string]any{"subnets": []any{subnet(name, "ocid1.subnet.oc1..named-"+name, text("vcnId"), network.PrivateSubnetCIDR)}}, nil
 		case "oci:Core/getSubnet:getSubnet":
-			var network struct{ VCN string }
-			err := json.Unmarshal([]byte(config[settings.Project+":network"]), &network)
-			return subnet("", text("subnetId"), network.VCN), err
+			return subnet("", text("subnetId"), network.VCN, network.PrivateSubnetCIDR), nil
 		}
 		return nil, fmt.Errorf("calling %s: the example has no answer", token)
 	}
 }
 
-// subnet is a large one, for public addresses when its OCID says so.
-func subnet(name, id, vcn string) map[string]any {
+// subnet has the given range or a large one, and is for public addresses when
+// its OCID says so.
+func subnet(name, id, vcn, cidr string) map[string]any {
 	return map[string]any{
-		"displayName": name, "id": id, "vcnId": vcn, "cidrBlock": "10.0.1.0/24", "prohibitPublicIpOnVnic": !strings.Contains(id, "public"),
+		"displayName": name, "id": id, "vcnId": vcn, "cidrBlock": cmp.Or(cidr, "10.0.1.0/24"), "prohibitPublicIpOnVnic": !strings.Contains(id, "public"),
 	}
 }
 

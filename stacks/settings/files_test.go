@@ -1,6 +1,7 @@
 package settings_test
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -127,4 +128,28 @@ func message(err error) string {
 		return ""
 	}
 	return err.Error()
+}
+
+// The two examples differ in values alone: what a person tries in one place can
+// be said in the other.
+func TestProductionAndStagingHaveTheSameKeys(t *testing.T) {
+	paths := map[string][]string{}
+	for _, stack := range []string{"prod", "staging"} {
+		text, err := os.ReadFile("../../Pulumi." + stack + ".yaml")
+		assert.NilError(t, err)
+		values, _, err := settings.ParseStackFile(text)
+		assert.NilError(t, err)
+		for group, text := range values {
+			paths[stack] = append(paths[stack], group)
+			var given map[string]any
+			if json.Unmarshal([]byte(text), &given) == nil {
+				for key := range given {
+					paths[stack] = append(paths[stack], group+"."+key)
+				}
+			}
+		}
+		slices.Sort(paths[stack])
+	}
+	assert.Assert(t, len(paths["prod"]) > 40)
+	assert.DeepEqual(t, paths["prod"], paths["staging"])
 }
