@@ -2,6 +2,8 @@ package blast
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -58,7 +60,7 @@ func (a *assessment) estimate() Estimate {
 	for _, l := range a.report.Lines {
 		if l.Area == "nodes" { // their backends came along
 			for _, r := range l.Resources {
-				if len(r) > len(typeBackend) && r[:len(typeBackend)+1] == typeBackend+" " {
+				if strings.HasPrefix(r, typeBackend+" ") {
 					w.edge++
 				}
 			}
@@ -77,10 +79,10 @@ func (a *assessment) estimate() Estimate {
 	}
 	if w.balancer || w.edge > 0 {
 		seconds := w.edge * secondsChild
-		what := fmt.Sprintf("%s of the balancer, one after another", count(w.edge, "part"))
+		what := inTurn(w.edge, "part") + " of the balancer"
 		if w.balancer {
 			seconds += secondsBalancer
-			what = "the balancer, and " + what
+			what = "the balancer with " + strings.TrimSuffix(inTurn(w.edge, "part"), ",")
 		}
 		cloud = append(cloud, Part{What: what, Seconds: oci(seconds)})
 	}
@@ -97,12 +99,13 @@ func (a *assessment) estimate() Estimate {
 	}
 	e.Parts = append(e.Parts, a.rolls()...)
 	if w.listeners > 0 {
-		e.Parts = append(e.Parts, Part{What: fmt.Sprintf("%s, one after another", count(w.listeners, "listener")), Seconds: oci(w.listeners * secondsChild)})
+		e.Parts = append(e.Parts, Part{What: strings.TrimSuffix(inTurn(w.listeners, "listener"), ","), Seconds: oci(w.listeners * secondsChild)})
 	}
 	if w.record {
 		e.Parts = append(e.Parts, Part{What: "the DNS record", Seconds: oci(secondsRecord)})
 	}
 	e.Parts = append(e.Parts, Part{What: "the engine and its checks", Seconds: secondsChecks})
+	e.Parts = slices.DeleteFunc(e.Parts, func(p Part) bool { return p.Seconds == 0 })
 	for _, p := range e.Parts {
 		if !p.Beside {
 			e.Seconds += p.Seconds
@@ -146,6 +149,14 @@ func (a *assessment) rolls() []Part {
 		parts = append(parts, Part{What: "HAProxy on new nodes", Seconds: secondsPull + secondsProxyStart + whole(p.MinHealthyTime)})
 	}
 	return parts
+}
+
+// inTurn counts what OCI does one after another.
+func inTurn(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return count(n, what) + ", one after another,"
 }
 
 func whole(d time.Duration) int { return int(d.Round(time.Second).Seconds()) }

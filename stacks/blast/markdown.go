@@ -2,7 +2,7 @@ package blast
 
 import (
 	"fmt"
-	"html"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -21,6 +21,8 @@ type Page struct {
 	Refusals []Refusal
 	// Errors are why the preview failed, beside the guards.
 	Errors []string
+	// Warnings are what the preview's checks remarked.
+	Warnings []string
 	// Diff is the plan, folded under the report: what each resource differs in.
 	Diff []Entry
 }
@@ -56,6 +58,7 @@ func (p Page) Markdown() string {
 	b.WriteString("### EMQX `" + code1(p.Stack) + "`: " + prose(p.title()) + "\n\n")
 	p.refusals(&b)
 	p.errors(&b)
+	p.warnings(&b)
 	if p.Report != nil && len(p.Report.Lines) > 0 {
 		if len(p.Errors) > 0 {
 			b.WriteString("What the preview had seen when it failed:\n\n")
@@ -110,6 +113,12 @@ func (p Page) errors(b *strings.Builder) {
 	text := strings.Join(p.Errors, "\n")
 	f := fence(text)
 	b.WriteString(f + "text\n" + printable(text) + "\n" + f + "\n\n")
+}
+
+func (p Page) warnings(b *strings.Builder) {
+	for _, w := range p.Warnings {
+		b.WriteString("> [!WARNING]\n> " + prose(w) + "\n\n")
+	}
 }
 
 func row(l Line) string {
@@ -219,6 +228,13 @@ func first(lines []string) string {
 	return strings.TrimLeft(lines[0], " +-~=<")
 }
 
+var (
+	escapes = strings.NewReplacer("->", "→", "&", "&amp;", "<", "&lt;", ">", "&gt;", `\`, `\\`, "|", `\|`,
+		"*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "~", `\~`, "$", `\$`, "!", `\!`)
+	// A mention would call somebody, the number of an issue link it.
+	callless = regexp.MustCompile(`(^|[^0-9A-Za-z&])([@#])`)
+)
+
 // prose escapes text for a table's cell and outside: no HTML, no link, no mention,
 // no emphasis; what stands in backticks stays code.
 func prose(s string) string {
@@ -229,14 +245,7 @@ func prose(s string) string {
 			b.WriteString("`" + strings.ReplaceAll(part, "|", `\|`) + "`")
 			continue
 		}
-		part = html.EscapeString(part)
-		for _, c := range []string{`\`, "|", "*", "_", "[", "]", "~", "$"} {
-			part = strings.ReplaceAll(part, c, `\`+c)
-		}
-		part = strings.ReplaceAll(part, "-&gt;", "→")
-		// A mention would call somebody; an issue's number would link it.
-		part = strings.ReplaceAll(part, "@", "@\u200b")
-		b.WriteString(strings.ReplaceAll(part, "#", "#\u200b"))
+		b.WriteString(callless.ReplaceAllString(escapes.Replace(part), "$1$2\u200b"))
 	}
 	return b.String()
 }

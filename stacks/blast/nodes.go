@@ -128,7 +128,9 @@ func (a *assessment) planned(fits func(*Change) bool) []*Change {
 // instances are the pools and configurations of nodes that stay.
 func (a *assessment) instances() {
 	a.relaunched()
-	configs := a.claim(func(c *Change) bool { return short(c.Type) == typeConfig && c.node() >= 0 && c.Op != opCreate && c.Op != opDelete })
+	configs := a.claim(func(c *Change) bool {
+		return short(c.Type) == typeConfig && c.node() >= 0 && c.Op != opCreate && c.Op != opDelete
+	})
 	// A pool that only takes the new configuration.
 	pools := a.claim(func(c *Change) bool {
 		return short(c.Type) == typePool && c.Op == opUpdate && slices.ContainsFunc(c.Diffs, func(d Diff) bool { return d.Path == "instanceConfigurationId" })
@@ -179,8 +181,8 @@ func (a *assessment) relaunched() {
 		names := a.nodeNames(indexes(g.pools))
 		a.report.Nodes.Relaunched = append(a.report.Nodes.Relaunched, names...)
 		details := []string{
-			g.text + bracket(differences(g.pools, map[string]string{"instanceConfigurationId": ""})) + ".",
-			a.sessions(),
+			g.text + bracket(differences(g.pools, domainWords)) + ".",
+			fmt.Sprintf("Its end is sudden: about %s reconnects, and the sessions in its memory are lost.", a.share(len(names))),
 		}
 		if len(names) > 1 {
 			details = append(details, "Nothing makes these nodes wait for each other: they may all be away at the same time.")

@@ -27,9 +27,8 @@ func (a *assessment) catalog() {
 		l.Text += bracket(strings.Join(what, ", ")) + ": people and programs may read it, the cluster does not"
 		a.add(l, []*Change{c})
 	}
-	members := a.claim(func(c *Change) bool { return slices.Contains([]string{typeMember, typeMembers}, short(c.Type)) })
-	for _, op := range []string{opDelete, opReplace, opUpdate, opCreate, "import"} {
-		some := slices.DeleteFunc(slices.Clone(members), func(c *Change) bool { return c.Op != op })
+	for _, op := range []string{opDelete, opReplace, opUpdate, opCreate} {
+		some := a.claim(func(c *Change) bool { return c.Op == op && slices.Contains([]string{typeMember, typeMembers}, short(c.Type)) })
 		if len(some) == 0 {
 			continue
 		}

@@ -74,7 +74,7 @@ func (e Estimate) Sum() string {
 		switch {
 		case p.Beside:
 			parts[len(parts)-1] += fmt.Sprintf(" [meanwhile %s, %d s]", p.What, p.Seconds)
-		case p.Seconds > 0:
+		default:
 			parts = append(parts, fmt.Sprintf("%s (%d s)", p.What, p.Seconds))
 		}
 	}

@@ -5,13 +5,18 @@ import (
 	"strings"
 )
 
+var domainWords = map[string]string{
+	"availabilityDomain": "availability domain", "placementConfigurations[0].availabilityDomain": "availability domain",
+	"instanceConfigurationId": "",
+}
+
 // volumes that are lost stand alone, whatever else happens to their node; new
 // ones belong to the node that comes with them.
 func (a *assessment) volumes() {
 	replaced := a.claim(of(typeVolume, opReplace))
 	a.lost(a.claim(of(typeVolume, opDelete)), "deleted", "")
 	a.lost(replaced, pick(len(replaced), "replaced by an empty one", "replaced by empty ones"),
-		differences(replaced, map[string]string{"availabilityDomain": "availability domain"}))
+		differences(replaced, domainWords))
 	for _, same := range alike(a.claim(of(typeVolume, opUpdate))) {
 		a.resized(same)
 	}
@@ -36,7 +41,7 @@ func (a *assessment) lost(volumes []*Change, how, why string) {
 	a.report.Nodes.VolumeLost = lost
 	var details []string
 	if why != "" {
-		details = append(details, "Because of another "+why+".")
+		details = append(details, capital(why)+": a volume cannot move.")
 	}
 	if len(lost) >= a.before && a.before > 0 {
 		details = append(details, "No member keeps a copy: retained messages, users, API keys and bans of the whole cluster are gone.")
