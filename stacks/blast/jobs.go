@@ -124,6 +124,11 @@ func (a *assessment) emqx() {
 }
 
 func (a *assessment) restart(nodes int, why []string, about []*Change) {
+	if nodes <= 0 {
+		a.report.atOnce = false
+		a.add(Line{Severity: Notice, Area: "emqx", Text: "EMQX's job changes, and no node runs it" + bracket(strings.Join(why, ", "))}, about)
+		return
+	}
 	names := make([]string, nodes)
 	for i := range names {
 		names[i] = a.nodeName(i)
@@ -178,6 +183,8 @@ func (a *assessment) share(n int) string { return fraction(n, max(a.before, 1)) 
 
 func fraction(n, of int) string {
 	switch {
+	case n <= 0:
+		return "none"
 	case n >= of:
 		return "all"
 	case n*2 == of:
@@ -239,6 +246,10 @@ func (a *assessment) haproxy() {
 }
 
 func (a *assessment) proxyRestart(nodes int, v verdict, atOnce bool, about []*Change) {
+	if nodes <= 0 {
+		a.add(Line{Severity: Notice, Area: "haproxy", Text: "HAProxy's job changes, and no node runs it" + bracket(strings.Join(v.why, ", "))}, about)
+		return
+	}
 	names := make([]string, nodes)
 	for i := range names {
 		names[i] = a.nodeName(i)
