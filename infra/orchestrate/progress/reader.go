@@ -18,7 +18,7 @@ var (
 	wrapping = []*regexp.Regexp{
 		regexp.MustCompile(`before hook "[^"]*" failed: `),
 		regexp.MustCompile(`rpc error: code = \w+ desc = `),
-		regexp.MustCompile(`^(?:an unhandled error occurred: |program failed: |waiting for RPCs: )+`),
+		regexp.MustCompile(`^(?:an unhandled error occurred: |program failed: |waiting for RPCs: |Preview failed: )+`),
 	}
 	// Messages that only say that other messages say why.
 	echoes = []string{"update failed", "preview failed", "refresh failed", "destroy failed", "resource creation failed"}
