@@ -2,6 +2,8 @@ package langhost
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -140,8 +142,14 @@ func (h *host) program(ctx context.Context, info *pulumirpc.ProgramInfo) (string
 		}
 		return built, nil
 	}
-	// One per host: an engine asks once or twice, and the linker takes seconds.
-	built := filepath.Join(os.TempDir(), fmt.Sprintf("pulumi-program-%d", os.Getpid()))
+	// One file per program: go build leaves one that is up to date alone, and the
+	// linker takes ten seconds.
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("finding a folder for the built program: %w", err)
+	}
+	sum := sha256.Sum256([]byte(filepath.Join(info.GetProgramDirectory(), info.GetEntryPoint())))
+	built := filepath.Join(cache, "emqx-oci", "langhost", hex.EncodeToString(sum[:6]))
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", built, info.GetEntryPoint()) //nolint:gosec // as above
 	cmd.Dir, cmd.Stdout, cmd.Stderr = info.GetProgramDirectory(), h.stderr, h.stderr
 	if err := cmd.Run(); err != nil {
