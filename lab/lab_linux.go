@@ -290,6 +290,9 @@ func Env(ctx context.Context, o Options) (map[string]string, error) {
 		"EMQX_OCI_STAGE_DIR":            filepath.Join(o.Dir, "stage"),
 		// What stacks/settings calls LabSecretsEnv.
 		"EMQX_OCI_LAB_SECRETS": filepath.Join(o.Dir, secretsFile),
+		// A program's host names the official plugins to the engine, which would
+		// download them beside the attached ones.
+		"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
 	}, nil
 }
 
