@@ -28,6 +28,13 @@ var inPlaceEMQX = append([]string{"shutdown_delay", "kill_timeout"}, inPlace...)
 // flags of the resource say how the job is registered, not what it is.
 var flags = []string{"detach", "rerunIfDead", "purgeOnDestroy", "deregisterOnDestroy", "deregisterOnIdChange", "policyOverride", "readAllocationIds"}
 
+const (
+	// theText is how a job's text stands among the reasons.
+	theText = "the job's text"
+	// textDetail is what is assumed of it, as Nomad alone can tell.
+	textDetail = "Nomad compares what the job's text comes to: where that is the same as before, nothing restarts."
+)
+
 // verdict is what an update of a job does to its running allocations.
 type verdict struct {
 	restarts bool
@@ -47,11 +54,12 @@ func judge(c *Change, gentle []string) verdict {
 		case name == "config" || name == "extra_env" || name == "ports":
 			words = map[string]string{"config": "HAProxy's configuration", "extra_env": "environment of EMQX", "ports": "ports"}[name]
 		case d.Path == "jobspec":
-			words = "the job's text"
+			words = theText
 		}
 		switch {
+		case d.Path == "jobspec" && sameButComments(d.Old, d.New):
+			v.quiet = append(v.quiet, "comments in its text")
 		case slices.Contains(flags, d.Path),
-			d.Path == "jobspec" && sameButComments(d.Old, d.New),
 			isVar && slices.Contains(gentle, name):
 			v.quiet = append(v.quiet, words)
 		case isVar && (name == "namespace" || name == "region"):
@@ -117,7 +125,7 @@ func (a *assessment) emqx() {
 			a.add(Line{Severity: Notice, Area: "emqx", Text: "EMQX's job is registered again: what was stopped starts, what runs stays"}, about)
 		default:
 			a.waits.emqxStarts = a.after > a.before
-			text := "0 nodes restarted: of EMQX's job only " + strings.Join(v.quiet, ", ") + pick(len(v.quiet), " changes", " change")
+			text := "0 nodes restarted: of EMQX's job only " + joinAnd(v.quiet) + pick(len(v.quiet), " changes", " change")
 			a.add(Line{Severity: None, Area: "emqx", Text: text, Details: []string{"Nomad takes that over without touching EMQX on nodes that run."}}, about)
 		}
 	}
@@ -159,6 +167,9 @@ func (a *assessment) restart(nodes int, why []string, about []*Change) {
 	l.Details = append(l.Details, a.sessions())
 	if !a.report.atOnce {
 		l.Details = append(l.Details, "A node that does not become healthy stops the roll, and Nomad goes back to the version before.")
+	}
+	if slices.Contains(why, theText) {
+		l.Details = append(l.Details, textDetail)
 	}
 	if older(about) {
 		l.Details = append(l.Details, "EMQX does not support going back to an older version.")
@@ -239,7 +250,7 @@ func (a *assessment) haproxy() {
 			a.add(Line{Severity: Notice, Area: "haproxy", Text: "HAProxy's job is registered again: what was stopped starts, what runs stays"}, about)
 		default:
 			a.waits.proxiesStart = a.after > a.before
-			text := "HAProxy restarts nowhere: of its job only " + strings.Join(v.quiet, ", ") + pick(len(v.quiet), " changes", " change")
+			text := "HAProxy restarts nowhere: of its job only " + joinAnd(v.quiet) + pick(len(v.quiet), " changes", " change")
 			a.add(Line{Severity: None, Area: "haproxy", Text: text}, about)
 		}
 	}
@@ -267,6 +278,9 @@ func (a *assessment) proxyRestart(nodes int, v verdict, atOnce bool, about []*Ch
 	} else {
 		l.Details = []string{fmt.Sprintf("Each stops taking clients in after %s, and cuts what is left about %s after it was told to stop: about %s of the clients "+
 			"reconnects at each. Their sessions stay in EMQX.", plain(p.ShutdownDelay), plain(p.KillTimeout-5*time.Second), fraction(1, max(nodes, 1)))}
+	}
+	if slices.Contains(v.why, theText) {
+		l.Details = append(l.Details, textDetail)
 	}
 	l.brief = "HAProxy restarted on " + count(nodes, "node") + how
 	l.Text = l.brief + bracket(strings.Join(v.why, ", "))

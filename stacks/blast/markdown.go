@@ -3,6 +3,7 @@ package blast
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -157,12 +158,14 @@ func (p Page) fold(page string) string {
 	foot := f + "\n\n</details>\n"
 	room := PageLimit - len(page) - len(head) - len(foot) - 200
 	left := 0
-	for i, e := range p.Diff {
+	// The engine plans side by side; a page that is updated should differ only where the plan does.
+	diff := slices.SortedStableFunc(slices.Values(p.Diff), func(a, b Entry) int { return strings.Compare(first(a.Lines), first(b.Lines)) })
+	for i, e := range diff {
 		text := entry(e)
 		if body.Len()+len(text) > room {
 			// One long resource must not hide that there are others.
 			if text = mark(e.Op) + " " + printable(first(e.Lines)) + "   (too long to show)\n"; body.Len()+len(text) > room {
-				left = len(p.Diff) - i
+				left = len(diff) - i
 				break
 			}
 		}
@@ -210,13 +213,10 @@ func entry(e Entry) string {
 		}
 		// The sign of a line within a text goes to the front, where it is colored.
 		bare := strings.TrimLeft(l, " ")
-		pad := strings.Repeat(" ", max(len(l)-len(bare)-2, 0))
-		switch {
-		case strings.HasPrefix(bare, "+ "), strings.HasPrefix(bare, "- "):
-			b.WriteString(bare[:1] + pad + bare[1:] + "\n")
-		default:
-			b.WriteString(" " + pad + " " + bare + "\n")
+		if at := len(l) - len(bare); at > 0 && (bare == "+" || bare == "-" || strings.HasPrefix(bare, "+ ") || strings.HasPrefix(bare, "- ")) {
+			l = bare[:1] + l[1:at] + " " + bare[1:]
 		}
+		b.WriteString(strings.TrimRight(l, " ") + "\n")
 	}
 	return b.String()
 }

@@ -17,16 +17,16 @@ func (a *assessment) comingNodes() {
 	names := a.nodeNames(pools)
 	a.report.Nodes.Added = names
 	l := Line{Severity: None, Area: "nodes", Text: fmt.Sprintf("%s added: %s", count(len(names), "node"), list(names))}
-	l.Details = append(l.Details, a.belongings(pools, belongs))
+	l.Details = append(l.Details, a.belongings(pools, belongs, pick(len(names), "With", "Each with")))
 	if a.before > 0 {
-		l.Details = append(l.Details, "They join the running cluster. Connections stay where they are: only clients that connect from then on reach them.")
+		l.Details = append(l.Details, pick(len(names), "It joins", "They join")+" the running cluster. Connections stay where they are: only clients that connect from then on come to "+pick(len(names), "it.", "them."))
 	}
 	a.add(l, belongs)
 }
 
 // belongings lists what comes or goes with nodes, once for all of them when they
 // are alike.
-func (a *assessment) belongings(nodes []int, changes []*Change) string {
+func (a *assessment) belongings(nodes []int, changes []*Change, opening string) string {
 	per := map[int]string{}
 	for _, n := range nodes {
 		var mine []*Change
@@ -42,7 +42,7 @@ func (a *assessment) belongings(nodes []int, changes []*Change) string {
 		same = same && per[n] == per[nodes[0]]
 	}
 	if same {
-		return pick(len(nodes), "With ", "Each with ") + per[nodes[0]] + "."
+		return opening + " " + per[nodes[0]] + "."
 	}
 	var parts []string
 	for _, n := range nodes {
@@ -83,8 +83,13 @@ func inventory(changes []*Change) string {
 	if len(words) == 0 {
 		return "nothing else"
 	}
-	if len(words) == 1 {
-		return words[0]
+	return joinAnd(words)
+}
+
+// joinAnd puts commas between words, and "and" before the last.
+func joinAnd(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
 	}
 	return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]
 }
@@ -101,7 +106,7 @@ func (a *assessment) goingNodes() {
 	l := Line{
 		Severity: Interruption, Area: "nodes",
 		Text:    fmt.Sprintf("%s removed: %s", count(len(names), "node"), list(names)),
-		Details: []string{a.belongings(pools, belongs)},
+		Details: []string{a.belongings(pools, belongs, pick(len(names), "What goes with it:", "What goes with each:"))},
 	}
 	if a.after > 0 {
 		l.Details = append(l.Details,

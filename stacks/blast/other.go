@@ -28,7 +28,9 @@ func (a *assessment) catalog() {
 		a.add(l, []*Change{c})
 	}
 	for _, op := range []string{opDelete, opReplace, opUpdate, opCreate} {
-		some := a.claim(func(c *Change) bool { return c.Op == op && slices.Contains([]string{typeMember, typeMembers}, short(c.Type)) })
+		some := a.claim(func(c *Change) bool {
+			return c.Op == op && slices.Contains([]string{typeMember, typeMembers}, short(c.Type))
+		})
 		if len(some) == 0 {
 			continue
 		}
