@@ -97,7 +97,7 @@ func (a *app) engine(stack string, quiet bool, change []func(*orchestrate.Option
 
 // view picks how progress is shown.
 func (a *app) view() progress.View {
-	color := a.StdoutTerminal && a.Getenv("NO_COLOR") == "" && a.Getenv("TERM") != "dumb"
+	color := a.color()
 	switch {
 	case a.asJSON:
 		return progress.NewJSON(a.Stdout)

@@ -8,6 +8,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
+	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
+	"github.com/emqx-oci/emqx-oci/stacks/blast"
 	"github.com/emqx-oci/emqx-oci/stacks/guards"
 )
 
@@ -35,6 +37,8 @@ type Options struct {
 	Adopt    func(context.Context, orchestrate.Pending) (id string, err error)
 	// Guards is what Bind gives the program for its guards to report to.
 	Guards *guards.Collector
+	// Assess says what a plan means for the cluster.
+	Assess func(stack string, c orchestrate.Config, plan []progress.Event) (blast.Report, error)
 	// NewEngine makes the runner of a stack.
 	NewEngine func(orchestrate.Options) (Engine, error)
 	// NewInitializer makes what makes a new stack.

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
 
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
@@ -9,6 +11,7 @@ import (
 
 func (a *app) preview() *cobra.Command {
 	var refresh, expectNone bool
+	var page string
 	c := &cobra.Command{
 		Use:   "preview [stack]",
 		Short: "Show what up would change, and touch nothing",
@@ -17,21 +20,26 @@ the change. With both flags it is a check for drift: what somebody changed past 
 and ends it with exit code 4.`,
 		Args: oneStack,
 		RunE: func(c *cobra.Command, args []string) error {
-			t, err := a.open(progress.Preview, stackOf(args), func(o *orchestrate.Options) {
+			if page == "-" && a.asJSON {
+				return usage{errors.New("--json and --markdown - both write to stdout: give --markdown a file")}
+			}
+			report, reporting := a.reporter(stackOf(args), page)
+			t, err := a.open(progress.Preview, stackOf(args), reporting, func(o *orchestrate.Options) {
 				o.Refresh = refresh
 				if expectNone {
 					o.Judge = expectNoChanges(o.Judge)
 				}
 			})
 			if err != nil {
-				return err
+				return report.done(err)
 			}
 			defer t.close()
 			_, err = t.Preview(c.Context())
-			return err
+			return report.done(err)
 		},
 	}
 	c.Flags().BoolVar(&refresh, "refresh", false, "ask the clouds first what they hold; the stack's state stays as it is")
 	c.Flags().BoolVar(&expectNone, "expect-no-changes", false, "fail with exit code 4 when there is anything to change")
+	c.Flags().StringVar(&page, "markdown", "", markdownUsage+`; "-" is stdout`)
 	return c
 }

@@ -13,6 +13,7 @@ import (
 
 func (a *app) up() *cobra.Command {
 	var yes bool
+	var page string
 	c := &cobra.Command{
 		Use:   "up [stack]",
 		Short: "Deploy the stack, or bring it up to date; ends with a message sent through it",
@@ -22,14 +23,18 @@ func (a *app) up() *cobra.Command {
 			if err := a.mustAsk(yes, "up "+stack); err != nil {
 				return err
 			}
-			t, err := a.open(progress.Up, stack)
+			if page != "" && (yes || page == "-") {
+				return usage{fmt.Errorf("--markdown takes a file, and the preview that --yes leaves out: run \"emqx-oci preview %s --markdown %s\"", stack, page)}
+			}
+			report, reporting := a.reporter(stack, page)
+			t, err := a.open(progress.Up, stack, reporting)
 			if err != nil {
-				return err
+				return report.done(err)
 			}
 			defer t.close()
 			if !yes {
 				plan, err := t.Preview(c.Context())
-				if err != nil {
+				if err = report.done(err); err != nil {
 					return err
 				}
 				if plan.Changed() {
@@ -63,6 +68,7 @@ func (a *app) up() *cobra.Command {
 		},
 	}
 	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	c.Flags().StringVar(&page, "markdown", "", markdownUsage)
 	return c
 }
 
