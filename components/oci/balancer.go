@@ -67,8 +67,8 @@ type LoadBalancerArgs struct {
 // backends, and not yet a listener: all of this is slow and may be created
 // while the nodes boot, and no client gets in before [Listeners].
 //
-// The children are created strictly one after another: the service answers 409
-// to parallel changes of one balancer.
+// The children are created, and deleted, strictly one after another: the service
+// answers 409 to parallel changes of one balancer.
 //
 //	balancer, err := oci.NewLoadBalancer(ctx, "balancer", &oci.LoadBalancerArgs{
 //		Environment:     "prod",
@@ -88,8 +88,9 @@ type LoadBalancer struct {
 	Address pulumi.StringOutput
 
 	sets map[string]*networkloadbalancer.BackendSet
-	// last is the youngest child; the next one waits for it.
-	last pulumi.Resource
+	// last is the youngest child, lastTLS the youngest of a TLS listener; the next
+	// one waits for them.
+	last, lastTLS pulumi.Resource
 }
 
 // NewLoadBalancer registers the balancer, its sets and backends; every fault of
@@ -149,18 +150,20 @@ func (b *LoadBalancer) addSets(ctx *pulumi.Context, name string, a *LoadBalancer
 				TimeoutInMillis:  pulumi.Int(a.Health.TimeoutSeconds * 1000),
 				Retries:          pulumi.Int(a.Health.Retries),
 			},
-		}, b.next()...)
+		}, pulumi.Parent(b), b.next(l))
 		if err != nil {
 			return fmt.Errorf("creating backend set %q: %w", l.Name, err)
 		}
-		b.sets[l.Name], b.last = set, set
+		b.sets[l.Name] = set
+		b.add(l, set)
 	}
 	return nil
 }
 
 func (b *LoadBalancer) addBackends(ctx *pulumi.Context, name string, a *LoadBalancerArgs) error {
-	for _, l := range a.Listeners {
-		for _, node := range a.Backends {
+	for _, node := range a.Backends {
+		for _, l := range a.Listeners {
+			// On another port or address it is another one, and of the same name.
 			backend, err := networkloadbalancer.NewBackend(ctx, fmt.Sprintf("%s-%s-%s", name, l.Name, node.Name),
 				&networkloadbalancer.BackendArgs{
 					NetworkLoadBalancerId: b.ID,
@@ -168,19 +171,33 @@ func (b *LoadBalancer) addBackends(ctx *pulumi.Context, name string, a *LoadBala
 					Name:                  pulumi.String(node.Name),
 					IpAddress:             node.Address.ToStringOutput().ToStringPtrOutput(),
 					Port:                  pulumi.Int(l.Port),
-				}, b.next()...)
+				}, pulumi.Parent(b), b.next(l), pulumi.DeleteBeforeReplace(true))
 			if err != nil {
 				return fmt.Errorf("creating backend %q of set %q: %w", node.Name, l.Name, err)
 			}
-			b.last = backend
+			b.add(l, backend)
 		}
 	}
 	return nil
 }
 
-// next are the options of the balancer's next child.
-func (b *LoadBalancer) next() []pulumi.ResourceOption {
-	return []pulumi.ResourceOption{pulumi.Parent(b), pulumi.DependsOn([]pulumi.Resource{b.last})}
+// next makes the balancer's next child wait for its elder. Deletions keep to
+// direct dependencies only: what an update may take away together, the backends
+// of the last nodes or all that belongs to TLS, must be a chain without the rest.
+// The former stand at the end of the chain, the latter have one of their own.
+func (b *LoadBalancer) next(l cluster.Listener) pulumi.ResourceOption {
+	elders := []pulumi.Resource{b.last}
+	if l.TLS && b.lastTLS != nil {
+		elders = append(elders, b.lastTLS)
+	}
+	return pulumi.DependsOn(elders)
+}
+
+func (b *LoadBalancer) add(l cluster.Listener, child pulumi.Resource) {
+	b.last = child
+	if l.TLS {
+		b.lastTLS = child
+	}
 }
 
 // clientAddress picks the address that clients reach: a public balancer lists

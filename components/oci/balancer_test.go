@@ -3,6 +3,8 @@ package oci
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/pulumi/pulumi-oci/sdk/v3/go/oci/networkloadbalancer"
@@ -71,6 +73,52 @@ func TestLoadBalancer(t *testing.T) {
 		return err
 	}, "backends[0].address", "backends[0].name", "compartmentId", "environment", "health.port", "health.retries", "health.timeoutSeconds",
 		"listeners", "securityGroupId", "subnetId")
+}
+
+// Deletions of one update run at the same time unless one resource depends on
+// the other directly, and OCI answers 409 to parallel changes of one balancer.
+func TestWhatIsDeletedTogetherIsAChain(t *testing.T) {
+	r := build(t, func(ctx *pulumi.Context) error {
+		b, err := newTestBalancer(ctx)
+		if err != nil {
+			return err
+		}
+		_, err = NewListeners(ctx, "listeners", &ListenersArgs{
+			Balancer: b, Listeners: cluster.Listeners(cluster.DefaultPorts, true), IdleTimeoutSeconds: 900,
+		})
+		return err
+	})
+	children := append(r.Kind("BackendSet"), append(r.Kind("Backend"), r.Kind("Listener")...)...)
+	for what, gone := range map[string]func(name string) bool{
+		"the last node": func(name string) bool { return strings.HasSuffix(name, "-emqx-test-1") },
+		"TLS":           func(name string) bool { return strings.Contains(name, "mqtts") || strings.Contains(name, "wss") },
+		"both": func(name string) bool {
+			return strings.HasSuffix(name, "-emqx-test-1") || strings.Contains(name, "mqtts") || strings.Contains(name, "wss")
+		},
+		"all": func(string) bool { return true },
+	} {
+		deps := map[string][]string{}
+		for _, x := range children {
+			if gone(x.Name) {
+				deps[x.Name] = x.DependsOn
+			}
+		}
+		assert.Assert(t, len(deps) >= 4, what)
+		for round := len(deps); round > 0; round-- {
+			var free []string
+			for name := range deps {
+				wanted := false
+				for _, d := range deps {
+					wanted = wanted || slices.Contains(d, name)
+				}
+				if !wanted {
+					free = append(free, name)
+				}
+			}
+			assert.Equal(t, len(free), 1, "%s: deleted at once: %v", what, free)
+			delete(deps, free[0])
+		}
+	}
 }
 
 func TestListenersRefuseWhatTheBalancerLacks(t *testing.T) {

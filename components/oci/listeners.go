@@ -62,9 +62,7 @@ func NewListeners(ctx *pulumi.Context, name string, args *ListenersArgs, opts ..
 		return nil, err
 	}
 	for _, l := range a.Listeners {
-		childOpts := append([]pulumi.ResourceOption{
-			pulumi.Parent(r), pulumi.DependsOn([]pulumi.Resource{a.Balancer.last}),
-		}, a.ChildOptions...)
+		childOpts := append([]pulumi.ResourceOption{pulumi.Parent(r), a.Balancer.next(l)}, a.ChildOptions...)
 		listener, err := networkloadbalancer.NewListener(ctx, name+"-"+l.Name, &networkloadbalancer.ListenerArgs{
 			NetworkLoadBalancerId: a.Balancer.ID,
 			DefaultBackendSetName: a.Balancer.sets[l.Name].Name,
@@ -76,7 +74,7 @@ func NewListeners(ctx *pulumi.Context, name string, args *ListenersArgs, opts ..
 		if err != nil {
 			return nil, fmt.Errorf("creating listener %q: %w", l.Name, err)
 		}
-		a.Balancer.last = listener
+		a.Balancer.add(l, listener)
 		r.Each = append(r.Each, listener)
 	}
 	return r, ctx.RegisterResourceOutputs(r, pulumi.Map{})
