@@ -122,6 +122,10 @@ sdk-check: # generating again must give what stands in the tree
 	(cd tools/pulumi && go run -trimpath ./gen-nomad-sdk $(CURDIR)/sdks/nomad/schema.json $$d) && \
 	diff -r $$d/go sdks/nomad/go && echo "sdks/nomad is what its schema says"
 
+.PHONY: checks
+checks: ## generate docs/checks.md from the table of checks
+	go test ./stacks/preflight -run '^TestPage$$' -update
+
 .PHONY: settings
 settings: ## generate docs/settings.md and the schema of stack files from the settings
 	go run ./stacks/settings/gen

@@ -75,6 +75,7 @@ func TestRoomsKnowOnlyWhatTheyMay(t *testing.T) {
 		"infra/gates":         {"infra/gates"},
 		"infra/orchestrate":   {"infra/orchestrate", "infra/gates"},
 		"stacks/settings":     {"stacks/settings", "components/cluster", "components/fault"},
+		"stacks/preflight":    {"stacks/settings", "components/cluster", "components/fault", "components/recorder"},
 		"stacks":              {"stacks", "components", "infra/gates"},
 		"infra":               {"stacks"},
 		"lab":                 {"lab"},

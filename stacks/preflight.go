@@ -13,6 +13,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/oci"
 	"github.com/emqx-oci/emqx-oci/components/recorder"
 	"github.com/emqx-oci/emqx-oci/infra/gates"
+	"github.com/emqx-oci/emqx-oci/stacks/guards"
 	"github.com/emqx-oci/emqx-oci/stacks/preflight"
 	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
@@ -41,6 +42,8 @@ func Record(s settings.Settings) ([]recorder.Resource, error) {
 	standIns(&s)
 	var refused error
 	recording, err := recorder.Run(func(ctx *pulumi.Context) error {
+		// The guards are for the engine's run: they know what was before.
+		ctx = guards.WithCollector(ctx, &guards.Collector{})
 		_, refused = deploy(ctx, s, noGates)
 		return refused
 	}, recorder.Options{Stack: s.Environment, Preview: true, Call: subnets(s.Network.VCN)})

@@ -1,46 +1,57 @@
 package stacks
 
 import (
-	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"gotest.tools/v3/assert"
 
+	"github.com/emqx-oci/emqx-oci/components/recorder"
 	"github.com/emqx-oci/emqx-oci/stacks/example"
 	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
 
-func exampleSettings(t testing.TB, stack string, tls bool) settings.Settings {
-	t.Helper()
-	opts, err := example.Options("..", stack, tls)
+// Errors of the checks end the program before anything is registered, all in
+// one error.
+func TestRunBeginsWithTheChecks(t *testing.T) {
+	opts, err := example.Options("..", "prod", false)
 	assert.NilError(t, err)
-	s, err := settings.Load(stack, settings.Source{
+	opts.Preview = true
+	opts.Config["emqx-oci:broker"] = `{"env": {"EMQX_MQTT__X": "a#b", "EMQX_NODE__ROLE": "replicant"}}`
+	r, err := recorder.Run(Run, opts)
+	assert.ErrorContains(t, err, `emqx-oci:broker.env.EMQX_MQTT__X: must be quoted inside`)
+	assert.ErrorContains(t, err, `has no replicant nodes (check edition)`)
+	assert.Equal(t, len(r.Resources), 0)
+}
+
+// A look without the cloud and without the secrets sees the graph that an
+// update registers.
+func TestRecordIsTheGraph(t *testing.T) {
+	opts, err := example.Options("..", "prod", true)
+	assert.NilError(t, err)
+	s, err := settings.Load("prod", settings.Source{
 		Get:      func(key string) (string, bool) { v, ok := opts.Config[key]; return v, ok },
-		IsSecret: func(string) bool { return true },
-		Getenv:   func(string) string { return "" },
+		IsSecret: func(string) bool { return true }, Getenv: func(string) string { return "" },
 	})
 	assert.NilError(t, err)
-	return s
+	var hidden settings.Secret = "[secret]"
+	assert.Assert(t, hidden.Hidden())
+	s.Secrets = settings.Secrets{ErlangCookie: hidden, APIKey: hidden}
+	s.TLS.Certificate, s.TLS.PrivateKey, s.TLS.CA = hidden, hidden, ""
+	s.OCI.AvailabilityDomains, s.Network.VCN, s.Network.PrivateSubnet = nil, "by-name", "by-name"
+
+	got, err := Record(s)
+	assert.NilError(t, err)
+	want := mustRecord(t, "prod", true, true)
+	assert.DeepEqual(t, namesOf(got), namesOf(want.Resources))
 }
 
-func TestPreflightOfEveryStack(t *testing.T) {
-	for _, stack := range []string{"prod", "staging", "lab"} {
-		for _, tls := range []bool{false, true} {
-			for _, f := range Preflight(exampleSettings(t, stack, tls)) {
-				fmt.Println(stack, tls, f.Severity, f)
-			}
-		}
+func namesOf(all []recorder.Resource) []string {
+	var names []string
+	for _, r := range all {
+		names = append(names, r.Type+" "+r.Name)
 	}
-}
-
-func BenchmarkPreflight(b *testing.B) {
-	for _, n := range []int{3, 100} {
-		b.Run(fmt.Sprint(n, " nodes"), func(b *testing.B) {
-			s := exampleSettings(b, "prod", true)
-			s.Nodes.Count, s.Volumes.Count = n, n
-			for b.Loop() {
-				assert.Assert(b, len(Preflight(s)) > 0)
-			}
-		})
-	}
+	slices.SortFunc(names, strings.Compare)
+	return names
 }

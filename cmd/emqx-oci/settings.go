@@ -3,7 +3,11 @@ package main
 import (
 	"errors"
 
+	"github.com/emqx-oci/emqx-oci/cmd/emqx-oci/cli"
+	"github.com/emqx-oci/emqx-oci/components/fault"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
+	"github.com/emqx-oci/emqx-oci/stacks"
+	"github.com/emqx-oci/emqx-oci/stacks/preflight"
 	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
 
@@ -14,6 +18,35 @@ const labStack = "lab"
 func validate(stack string, c orchestrate.Config) error {
 	_, err := settings.Load(stack, settings.Source{Get: c.Get, IsSecret: c.IsSecret})
 	return errors.Join(settings.CheckKeys(c.Keys()), err)
+}
+
+// check tells what is wrong with a stack without a cloud: faults of its settings, then what the checks find. A finding
+// about a setting that is at fault already would only repeat it, and so would a graph that cannot be built.
+func check(stack string, c orchestrate.Config) []preflight.Finding {
+	s, err := settings.Load(stack, settings.Source{Get: c.Get, IsSecret: c.IsSecret, Offline: true})
+	var findings []preflight.Finding
+	faulty := map[string]bool{}
+	for _, err := range []error{settings.CheckKeys(c.Keys()), err} {
+		var faults *fault.Error
+		if err != nil && !errors.As(err, &faults) {
+			faults = &fault.Error{Faults: []fault.Fault{{Path: "(settings)", Text: err.Error()}}}
+		}
+		if faults == nil {
+			continue
+		}
+		for _, f := range faults.Faults {
+			faulty[f.Path] = true
+			findings = append(findings, preflight.Finding{
+				Check: cli.SettingsCheck, Severity: preflight.Error, Path: f.Path, Message: f.Text,
+			})
+		}
+	}
+	for _, f := range stacks.Preflight(s) {
+		if !faulty[f.Path] && (len(faulty) == 0 || f.Check != preflight.GraphCheck) {
+			findings = append(findings, f)
+		}
+	}
+	return preflight.Sort(findings)
 }
 
 // wantedImages are those that the project's lab stack asks for. Faults of its other settings are for `up` to tell.

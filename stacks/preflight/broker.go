@@ -56,20 +56,20 @@ func edition(s settings.Settings, _ time.Time, r *report) {
 		what := ""
 		switch {
 		case name == "EMQX_NODE__ROLE" && value == "replicant":
-			what = "replicant nodes"
+			what = "no replicant nodes"
 		case strings.HasPrefix(name, "EMQX_REBALANCE__"):
-			what = "rebalancing and evacuation"
+			what = "no rebalancing and evacuation"
 		case strings.HasPrefix(name, "EMQX_LICENSE__"):
-			what = "licences"
+			what = "no licences"
 		case strings.HasPrefix(name, "EMQX_DURABLE_STORAGE__") && value == "builtin_raft":
-			what = "replicated durable storage"
+			what = "no replicated durable storage"
 		case strings.HasPrefix(name, "EMQX_FILE_TRANSFER__") || strings.HasPrefix(name, "EMQX_SCHEMA_REGISTRY__") || strings.HasPrefix(name, "EMQX_GCP_DEVICE__"):
-			what = "this part of the enterprise edition"
+			what = "nothing of this part"
 		case name == "EMQX_DURABLE_SESSIONS__ENABLE" && value == "true" && s.Nodes.Count > 1:
-			what = "durable sessions in a cluster"
+			what = "no durable sessions in a cluster"
 		}
 		if what != "" {
-			r.errorf(setting("broker.env."+name), "must not be set to %q: open-source %q has no %s", s.Broker.Env[name], s.Broker.Image, what)
+			r.errorf(setting("broker.env."+name), "must not be set to %q: open-source %q has %s", s.Broker.Env[name], s.Broker.Image, what)
 		}
 	}
 }

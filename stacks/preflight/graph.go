@@ -25,7 +25,6 @@ const (
 	backendSetType     = "oci:NetworkLoadBalancer/backendSet:BackendSet"
 	backendType        = "oci:NetworkLoadBalancer/backend:Backend"
 	listenerType       = "oci:NetworkLoadBalancer/listener:Listener"
-	graphCheck         = "graph"
 	nodeNamePlacehoder = "${node.unique.name}"
 )
 

@@ -95,7 +95,7 @@ func (in *input) nodes(host string, r *report) {
 		node := "emqx-" + b.vars["EMQX_ENV"] + "-" + b.vars["EMQX_INDEX"]
 		at := path(b.config, "instanceDetails.launchDetails.metadata.user_data")
 		if display := text(property(b.config, "displayName")); display != node {
-			r.errorf(at, "must name the node %q as its instance is called, got %q", display, node)
+			r.errorf(path(b.config, "displayName"), "must be %q, as the boot script calls the node, got %q", node, display)
 		}
 		if dc := b.vars["DATACENTER"]; !strings.HasSuffix(host, ".node."+dc+".consul") {
 			r.errorf(at, "must join the datacenter of the node names (%s), got %q", host, dc)

@@ -21,6 +21,10 @@ const (
 	Warning Severity = "warning"
 )
 
+// GraphCheck is the check that the resources can be made at all; without them
+// the checks of the graph are left out.
+const GraphCheck = "graph"
+
 // Finding is one thing that a check has found.
 type Finding struct {
 	// Check is the name of the check.
@@ -60,7 +64,7 @@ func Run(s settings.Settings, record func() ([]recorder.Resource, error), now ti
 	var in *input
 	var findings []Finding
 	if err != nil {
-		r := report{check: graphCheck}
+		r := report{check: GraphCheck}
 		r.recording(err)
 		findings = r.findings
 	} else {
@@ -76,6 +80,12 @@ func Run(s settings.Settings, record func() ([]recorder.Resource, error), now ti
 		}
 		findings = append(findings, r.findings...)
 	}
+	return Sort(findings)
+}
+
+// Sort puts findings in the order in which a person reads them, errors first,
+// each once.
+func Sort(findings []Finding) []Finding {
 	slices.SortStableFunc(findings, func(a, b Finding) int {
 		return cmp.Or(strings.Compare(string(a.Severity), string(b.Severity)), strings.Compare(a.Path, b.Path))
 	})

@@ -7,6 +7,7 @@ import (
 
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
+	"github.com/emqx-oci/emqx-oci/stacks/preflight"
 )
 
 // errLabDown is for a verb that needs the lab.
@@ -24,7 +25,7 @@ type target struct {
 // open makes the engine for an operation on a stack. A program that reads the objects of --json gets its summary also
 // when it does not come to an operation.
 func (a *app) open(op progress.Operation, stack string, change ...func(*orchestrate.Options)) (*target, error) {
-	t, err := a.engine(stack, op == quiet, change)
+	t, err := a.engine(stack, op, change)
 	if err != nil && a.asJSON && op != quiet {
 		progress.NewJSON(a.Stdout).End(progress.End{Operation: op, Stack: stack, Err: err})
 	}
@@ -34,7 +35,7 @@ func (a *app) open(op progress.Operation, stack string, change ...func(*orchestr
 // quiet is an operation without progress.
 const quiet progress.Operation = ""
 
-func (a *app) engine(stack string, quiet bool, change []func(*orchestrate.Options)) (*target, error) {
+func (a *app) engine(stack string, op progress.Operation, change []func(*orchestrate.Options)) (*target, error) {
 	dir, err := a.projectDir()
 	if err != nil {
 		return nil, err
@@ -48,9 +49,7 @@ func (a *app) engine(stack string, quiet bool, change []func(*orchestrate.Option
 		ProjectDir: dir, Stack: stack, Program: a.Program, Bind: a.Bind, Adopt: a.Adopt, StageDir: a.stageDir,
 		PulumiCommand: a.Getenv("EMQX_OCI_PULUMI"), Kill: a.kill, View: progress.Silent{},
 	}
-	if a.Validate != nil {
-		o.Validate = func(c orchestrate.Config) error { return a.Validate(stack, c) }
-	}
+	o.Validate = func(c orchestrate.Config) error { return a.validate(op, stack, c) }
 	if cloud == "lab" {
 		t.lab = true
 		l := a.Lab(a.labDir)
@@ -68,7 +67,7 @@ func (a *app) engine(stack string, quiet bool, change []func(*orchestrate.Option
 			return nil, fmt.Errorf("asking the lab for its secrets: %w", err)
 		}
 	}
-	if !quiet {
+	if op != quiet {
 		o.View = a.view()
 		o.Judge = a.judge(o.View)
 	}
@@ -89,10 +88,24 @@ func (a *app) engine(stack string, quiet bool, change []func(*orchestrate.Option
 		t.close()
 		return nil, err
 	}
-	if !quiet && !a.asJSON {
+	if op != quiet && !a.asJSON {
 		a.say(t.Note)
 	}
 	return t, nil
+}
+
+// validate looks at a stack's configuration before the engine starts. What is about to be deployed has to pass the checks,
+// too; the program itself makes them again, for it may be run by others.
+func (a *app) validate(op progress.Operation, stack string, c orchestrate.Config) error {
+	if a.Validate != nil {
+		if err := a.Validate(stack, c); err != nil {
+			return err
+		}
+	}
+	if a.Check == nil || op != progress.Preview && op != progress.Up {
+		return nil
+	}
+	return preflight.Err(a.Check(stack, c))
 }
 
 // view picks how progress is shown.

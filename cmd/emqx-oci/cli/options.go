@@ -11,6 +11,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
 	"github.com/emqx-oci/emqx-oci/stacks/blast"
 	"github.com/emqx-oci/emqx-oci/stacks/guards"
+	"github.com/emqx-oci/emqx-oci/stacks/preflight"
 )
 
 // Options are everything that the command line takes from outside.
@@ -35,6 +36,9 @@ type Options struct {
 	Bind     func(ctx *pulumi.Context, caller context.Context) *pulumi.Context
 	Validate func(stack string, c orchestrate.Config) error
 	Adopt    func(context.Context, orchestrate.Pending) (id string, err error)
+	// Check tells what is wrong with a stack, as far as that can be told without a cloud. A value that is encrypted may be
+	// a placeholder.
+	Check func(stack string, c orchestrate.Config) []preflight.Finding
 	// Guards is what Bind gives the program for its guards to report to.
 	Guards *guards.Collector
 	// Assess says what a plan means for the cluster.

@@ -1,0 +1,454 @@
+package preflight_test
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/emqx-oci/emqx-oci/stacks/settings"
+)
+
+func env(name, value string) func(*settings.Settings) {
+	return func(s *settings.Settings) { s.Broker.Env = map[string]string{name: value} }
+}
+
+// maxConn changes it and what follows from it.
+func maxConn(n int) func(*settings.Settings) {
+	return func(s *settings.Settings) { s.Proxy.MaxConn, s.Proxy.MemoryMB, s.Proxy.NoFile = n, 64+n, 3*n }
+}
+
+// trials are those of each check.
+var trials = map[string][]trial{
+	"port-collision": {
+		{name: "defaults"},
+		{name: "twice", settings: func(s *settings.Settings) { s.Ports.WS = 1883 }, want: []string{"example"}},
+		{
+			name: "fixed and dynamic ones",
+			settings: func(s *settings.Settings) {
+				s.Ports = settings.Ports{MQTT: 4370, MQTTS: 21500, WS: 8500, WSS: 18083, Admin: 8600}
+			},
+			want: []string{
+				"error emqx-oci:ports.admin: must be free on a node, got 8600, which belongs to Consul's DNS",
+				"error emqx-oci:ports.mqtt: must be free on a node, got 4370, which belongs to EMQX's Erlang distribution",
+				"error emqx-oci:ports.mqtts: must be free on a node, got 21500, which belongs to EMQX's listeners, whose ports Nomad chooses",
+				"error emqx-oci:ports.ws: must be free on a node, got 8500, which belongs to the Consul agent",
+				"error emqx-oci:ports.wss: must be free on a node, got 18083, which belongs to EMQX's dashboard",
+			},
+		},
+	},
+	"path": {
+		{name: "as it is", tls: true},
+		{name: "other ports", tls: true, settings: func(s *settings.Settings) {
+			s.Ports = settings.Ports{MQTT: 11883, MQTTS: 18883, WS: 80, WSS: 443, Admin: 9090}
+		}},
+		{name: "a backend at the admin port", graph: func(g graph) { g.set("Backend", "port", 8080) }, want: []string{"example"}},
+		{name: "a check elsewhere", graph: func(g graph) { g.set("BackendSet", "healthChecker.port", 1883) }, want: []string{
+			"error BackendSet balancer-mqtt.healthChecker.port: must be HAProxy's admin port 8080, got 1883",
+		}},
+		{name: "a listener that nothing admits", graph: func(g graph) { g.set("Listener", "port", 1884) }, want: []string{
+			"error Listener listeners-mqtt.port: must be a port that a security rule admits, got 1884",
+		}},
+		{name: "a set without backends", graph: func(g graph) { g.set("Listener", "defaultBackendSetName", "none") }, want: []string{
+			`error Listener listeners-mqtt.defaultBackendSetName: must name a set with backends, got "none"`,
+		}},
+		{name: "no PROXY header", graph: func(g graph) { g.configure(" send-proxy-v2 ", " ") }, want: []string{
+			`error Job emqx.jobspec: env.EMQX_LISTENERS__TCP__DEFAULT__PROXY_PROTOCOL: must be false, as HAProxy's default-server says, got "true"`,
+			`error Job emqx.jobspec: env.EMQX_LISTENERS__WS__DEFAULT__PROXY_PROTOCOL: must be false, as HAProxy's default-server says, got "true"`,
+		}},
+		{name: "a listener bound elsewhere", settings: env("EMQX_LISTENERS__TCP__DEFAULT__BIND", `"0.0.0.0:1883"`), want: []string{
+			`error Job emqx.jobspec: env.EMQX_LISTENERS__TCP__DEFAULT__BIND: must be ${NOMAD_ADDR_mqtt}, where HAProxy looks for it, got "0.0.0.0:1883"`,
+		}},
+	},
+	"node-name": {
+		{name: "as it is"},
+		{name: "five", settings: func(s *settings.Settings) { s.Nodes.Count, s.Volumes.Count = 5, 5 }},
+		{name: "by address", graph: func(g graph) { g.edit("emqx", `"srv"`, `"a"`) }, want: []string{"example"}},
+		{name: "a digit", graph: func(g graph) { g.edit("emqx", `"emqx@${node`, `"emqx1@${node`) }, want: []string{
+			`error Job emqx.jobspec: env.EMQX_NODE__NAME: must have no digit before the @: it would move port 4370, got "emqx1@${node.unique.name}.node.dc1.consul"`,
+		}},
+		{name: "one name for all", graph: func(g graph) { g.edit("emqx", `emqx@${node.unique.name}`, `emqx@emqx`) }, want: []string{
+			`error Job emqx.jobspec: env.EMQX_NODE__NAME: must hold the node's own name, ${node.unique.name}: all nodes would have one name, got "emqx@emqx.node.dc1.consul"`,
+		}},
+		{name: "no name", graph: func(g graph) { g.edit("emqx", `"emqx@${node`, `"${node`) }, want: []string{
+			`error Job emqx.jobspec: env.EMQX_NODE__NAME: must be emqx@<node>.node.<datacenter>.consul, got "${node.unique.name}.node.dc1.consul"`,
+		}},
+		{name: "static", graph: func(g graph) { g.edit("emqx", `= "dns"`, `= "static"`) }, want: []string{
+			`error Job emqx.jobspec: env.EMQX_CLUSTER__DISCOVERY_STRATEGY: must be dns, which is what the member list answers, got "static"`,
+		}},
+		{name: "a tag that no member has", graph: func(g graph) { g.edit("emqx", `\"${var.environment}.emqx-cluster`, `\"other.emqx-cluster`) }, want: []string{
+			`error Job emqx.jobspec: env.EMQX_CLUSTER__DNS__NAME: must name a service with its tag in Consul's catalog, got "other.emqx-cluster.service.consul": no entry has service "emqx-cluster" and tag "other"`,
+		}},
+		{name: "a lookup that is none", graph: func(g graph) { g.edit("emqx", `.emqx-cluster.service.consul`, `.example.com`) }, want: []string{
+			`error Job emqx.jobspec: env.EMQX_CLUSTER__DNS__NAME: must be <tag>.<service>.service.consul, got "prod.example.com"`,
+		}},
+		{name: "a member by address", graph: func(g graph) { g.set("Service", "address", "10.0.0.5") }, want: []string{
+			`error Job emqx.jobspec: env.EMQX_CLUSTER__DNS__NAME: must list every node, got no entry with the address "emqx-prod-0.node.dc1.consul": EMQX never finds the node of this name`,
+		}},
+		{name: "another name in OCI", graph: func(g graph) { g.set("InstanceConfiguration", "displayName", "x") }, want: []string{
+			`error InstanceConfiguration pools-0-config.displayName: must be "emqx-prod-0", as the boot script calls the node, got "x"`,
+		}},
+		{name: "another datacenter", graph: func(g graph) { g.edit("emqx", `.node.${var.datacenter}.consul`, `.node.dc9.consul`) }, want: []string{
+			`error InstanceConfiguration pools-0-config.instanceDetails.launchDetails.metadata.user_data: must join the datacenter of the node names (${node.unique.name}.node.dc9.consul), got "dc1"`,
+			`error InstanceConfiguration pools-1-config.instanceDetails.launchDetails.metadata.user_data: must join the datacenter of the node names (${node.unique.name}.node.dc9.consul), got "dc1"`,
+			`error InstanceConfiguration pools-2-config.instanceDetails.launchDetails.metadata.user_data: must join the datacenter of the node names (${node.unique.name}.node.dc9.consul), got "dc1"`,
+			`error Job emqx.jobspec: env.EMQX_CLUSTER__DNS__NAME: must list every node, got no entry with the address "emqx-prod-0.node.dc9.consul": EMQX never finds the node of this name`,
+			`error Job emqx.jobspec: env.EMQX_CLUSTER__DNS__NAME: must list every node, got no entry with the address "emqx-prod-1.node.dc9.consul": EMQX never finds the node of this name`,
+			`error Job emqx.jobspec: env.EMQX_CLUSTER__DNS__NAME: must list every node, got no entry with the address "emqx-prod-2.node.dc9.consul": EMQX never finds the node of this name`,
+		}},
+	},
+	"service-tags": {
+		{name: "as it is", tls: true},
+		{name: "untagged", graph: func(g graph) { g.edit("emqx", "tags     = [var.environment]", "tags     = []") }, want: []string{
+			"example",
+			`error Job emqx.jobspec: service.emqx-ws: must carry the tag "prod" that HAProxy asks for`,
+		}},
+		{name: "no such service", graph: func(g graph) { g.configure("_emqx-ws._", "_emqx-web._") }, want: []string{
+			`error Job haproxy.hcl2.vars.config: backend ws: must ask for a service of the EMQX job, got "emqx-web"`,
+		}},
+		{name: "no SRV name", graph: func(g graph) {
+			g.configure("_emqx-ws._{{ $environment }}.service.consul", "{{ $environment }}.emqx-ws.service.consul")
+		}, want: []string{
+			`error Job haproxy.hcl2.vars.config: backend ws: must ask for _<service>._<tag>.service.consul: HAProxy asks for SRV records only by such a name, got "prod.emqx-ws.service.consul"`,
+		}},
+		{name: "the wrong port", graph: func(g graph) { g.configure("_emqx-ws._", "_emqx._") }, want: []string{
+			`error Job emqx.jobspec: service.emqx: must have port "ws", which backend ws is for, got "mqtt"`,
+		}},
+	},
+	"kill-timeout": {
+		{name: "as it is"},
+		{name: "5 s", graph: func(g graph) {
+			g.edit("emqx", "kill_timeout = var.kill_timeout\n\n      config", "kill_timeout = \"5s\"\n\n      config")
+		}, want: []string{"example"}},
+		{name: "above the client's", graph: func(g graph) {
+			g.edit("emqx", "kill_timeout = var.kill_timeout\n\n      config", "kill_timeout = \"11m\"\n\n      config")
+		}, want: []string{"error Job emqx.jobspec: task.kill_timeout: must be at most 10m0s, the max_kill_timeout of the nodes' Nomad clients, got 11m0s"}},
+		{name: "no duration", graph: func(g graph) {
+			g.edit("haproxy", "kill_timeout = var.kill_timeout\n\n      config", "kill_timeout = \"soon\"\n\n      config")
+		}, want: []string{`error Job haproxy.jobspec: task.kill_timeout: must be a duration such as 150s, got "soon"`}},
+		{name: "HAProxy takes longer", graph: func(g graph) { g.configure(`{{ env "HARD_STOP" }}`, "60s") }, want: []string{
+			"error Job haproxy.jobspec: task.kill_timeout: must be above HAProxy's grace (40s) and hard-stop-after (1m0s) together, got 1m0s",
+		}},
+		{name: "gone too early", settings: func(s *settings.Settings) {
+			s.Broker.ShutdownDelay, s.Proxy.ShutdownDelay = 20*time.Second, 20*time.Second
+		}, want: []string{
+			"warning emqx-oci:broker.shutdownDelay: should be above 30s, for which HAProxy keeps a broker that left Consul, got 20s",
+			"warning emqx-oci:proxy.shutdownDelay: should be at least 33s, what the balancer takes to notice a failing health check, got 20s",
+		}},
+	},
+	"keep-alive": {
+		{name: "as it is", tls: true},
+		{name: "OCI's default", graph: func(g graph) { g.set("Listener", "tcpIdleTimeout", nil) }, want: []string{"example"}},
+		{name: "HAProxy's", graph: func(g graph) {
+			g.configure("timeout client {{ $idle }}", "timeout client 3m")
+			g.configure("timeout server {{ $idle }}", "")
+			g.configure("timeout tunnel {{ $idle }}", "timeout tunnel 60000")
+		}, want: []string{
+			"error Job haproxy.hcl2.vars.config: timeout client: must be at least 900 s, 1.5 times broker.keepAliveMax (600), got 180 s",
+			`error Job haproxy.hcl2.vars.config: timeout server: must be set in defaults, "" is no time`,
+			"error Job haproxy.hcl2.vars.config: timeout tunnel: must be at least 900 s, 1.5 times broker.keepAliveMax (600), got 60 s",
+		}},
+		{name: "EMQX's web socket", settings: env("EMQX_LISTENERS__WS__DEFAULT__WEBSOCKET__IDLE_TIMEOUT", `"10m"`), want: []string{
+			"error Job emqx.jobspec: env.EMQX_LISTENERS__WS__DEFAULT__WEBSOCKET__IDLE_TIMEOUT: must be at least 900 s, 1.5 times broker.keepAliveMax (600), got 600 s",
+		}},
+		{name: "EMQX asks for more", settings: env("EMQX_MQTT__SERVER_KEEPALIVE", "1200"), want: []string{
+			"error emqx-oci:broker.env.EMQX_MQTT__SERVER_KEEPALIVE: must be at most broker.keepAliveMax (600 s), got 1200 s",
+		}},
+		{name: "EMQX asks for less", settings: env("EMQX_MQTT__SERVER_KEEPALIVE", `"5m"`)},
+		{name: "EMQX waits for longer", settings: env("EMQX_MQTT__KEEPALIVE_MULTIPLIER", "2"), want: []string{
+			"warning emqx-oci:broker.env.EMQX_MQTT__KEEPALIVE_MULTIPLIER: should be at most 1.5: the path closes a silent connection after that many keep-alives, got 2",
+		}},
+	},
+	"edition": {
+		{name: "as it is"},
+		{name: "replicant", settings: env("EMQX_NODE__ROLE", "replicant"), want: []string{"example"}},
+		{name: "core", settings: env("EMQX_NODE__ROLE", "core")},
+		{name: "durable sessions", settings: env("EMQX_DURABLE_SESSIONS__ENABLE", "true"), want: []string{
+			`error emqx-oci:broker.env.EMQX_DURABLE_SESSIONS__ENABLE: must not be set to "true": open-source "emqx/emqx:5.8.9" has no durable sessions in a cluster`,
+		}},
+		{name: "durable sessions of one node", settings: func(s *settings.Settings) {
+			s.Nodes.Count, s.Volumes.Count = 1, 1
+			env("EMQX_DURABLE_SESSIONS__ENABLE", "true")(s)
+		}},
+		{name: "more of the enterprise edition", settings: func(s *settings.Settings) {
+			s.Broker.Env = map[string]string{
+				"EMQX_REBALANCE__X": "1", "EMQX_LICENSE__CONNECTION_LOW_WATERMARK": "75", "EMQX_FILE_TRANSFER__ENABLE": "true",
+				"EMQX_DURABLE_STORAGE__MESSAGES__BACKEND": "builtin_raft",
+			}
+			s.Secrets.License = "key"
+		}, want: []string{
+			`error emqx-oci:broker.env.EMQX_DURABLE_STORAGE__MESSAGES__BACKEND: must not be set to "builtin_raft": open-source "emqx/emqx:5.8.9" has no replicated durable storage`,
+			`error emqx-oci:broker.env.EMQX_FILE_TRANSFER__ENABLE: must not be set to "true": open-source "emqx/emqx:5.8.9" has nothing of this part`,
+			`error emqx-oci:broker.env.EMQX_LICENSE__CONNECTION_LOW_WATERMARK: must not be set to "75": open-source "emqx/emqx:5.8.9" has no licences`,
+			`error emqx-oci:broker.env.EMQX_REBALANCE__X: must not be set to "1": open-source "emqx/emqx:5.8.9" has no rebalancing and evacuation`,
+			`warning emqx-oci:secrets.license: should not be set: open-source "emqx/emqx:5.8.9" reads no licence`,
+		}},
+		{name: "enterprise image", settings: func(s *settings.Settings) {
+			env("EMQX_NODE__ROLE", "replicant")(s)
+			s.Broker.Image = "registry.example.com/emqx/emqx-enterprise:5.8.11"
+		}, want: []string{
+			`warning emqx-oci:secrets.license: should be set for "registry.example.com/emqx/emqx-enterprise:5.8.11": its built-in trial licence admits 25 connections`,
+		}},
+		{name: "an image of one's own", settings: func(s *settings.Settings) {
+			env("EMQX_NODE__ROLE", "replicant")(s)
+			s.Broker.Image = "registry.example.com/broker:5.8.9"
+		}},
+	},
+	"env-hygiene": {
+		{name: "good ones", settings: func(s *settings.Settings) {
+			s.Broker.Env = map[string]string{
+				"EMQX_MQTT__MAX_PACKET_SIZE": "2MB", "EMQX_LOG__CONSOLE__LEVEL": "info", "EMQX_WAIT_FOR_STOP": "100",
+				"EMQX_MQTT__X": `"a: b"`, "EMQX_MQTT__Y": `["a b"]`, "EMQX_MQTT__Z": "",
+			}
+		}},
+		{name: "a bare value", settings: env("EMQX_MQTT__X", "pass#word"), want: []string{"example"}},
+		{name: "a single underscore", settings: env("EMQX_MQTT_MAX_PACKET_SIZE", "2MB"), want: []string{
+			"warning emqx-oci:broker.env.EMQX_MQTT_MAX_PACKET_SIZE: should have __ between the parts of its path, such as EMQX_MQTT__MAX_PACKET_SIZE: with a single _ EMQX ignores it",
+		}},
+		{name: "no part of EMQX", settings: env("EMQX_MQQT__MAX_PACKET_SIZE", "2MB"), want: []string{
+			`warning emqx-oci:broker.env.EMQX_MQQT__MAX_PACKET_SIZE: should begin with a part of EMQX's configuration, such as EMQX_MQTT__: "mqqt" is none of 5.8, and EMQX ignores it`,
+		}},
+		{name: "what the dashboard changes", settings: env("EMQX_AUTHORIZATION__NO_MATCH", "deny"), want: []string{
+			"warning emqx-oci:broker.env.EMQX_AUTHORIZATION__NO_MATCH: should be set in the dashboard or by the REST API: what is changed there comes back to this value at the next restart",
+		}},
+	},
+	"proxy-memory": {
+		{name: "as it is"},
+		{name: "half", graph: func(g graph) { g.edit("haproxy", "memory = var.memory", "memory = 2000") }, want: []string{"example"}},
+		{name: "ends TLS itself", graph: func(g graph) {
+			g.configure("bind {{ env \"NOMAD_ADDR_mqtt\" }}", "bind {{ env \"NOMAD_ADDR_mqtt\" }} ssl crt x")
+		}, want: []string{
+			"error emqx-oci:proxy.memoryMb: must be at least 12272 for 100000 connections of 125 kB, got 3287",
+		}},
+		{name: "no maxconn", graph: func(g graph) { g.configure(`maxconn {{ env "MAXCONN" }}`, "") }, want: []string{
+			"error Job haproxy.hcl2.vars.config: maxconn: must be a number: HAProxy would take it from its limit of files",
+		}},
+	},
+	"source-ports": {
+		{name: "as it is", stack: "staging"},
+		{name: "too many", stack: "staging", settings: maxConn(300000), want: []string{"example"}},
+		{name: "too many for two", stack: "staging", settings: maxConn(150000), want: []string{
+			"warning emqx-oci:proxy.maxConn: should be at most 126990, so that the source ports last while one broker is away, got 150000",
+		}},
+		{name: "never reached", stack: "staging", settings: func(s *settings.Settings) {
+			s.Broker.MaxConnections, s.Broker.NoFile = 300000, 1048576
+		}, want: []string{
+			"warning emqx-oci:broker.maxConnections: should be at most 190485: 3 HAProxies with 63495 source ports each cannot bring more to a listener, got 300000",
+		}},
+	},
+	"files": {
+		{name: "as it is"},
+		{name: "EMQX", graph: func(g graph) { g.edit("emqx", "${var.nofile}:${var.nofile}", "65536:65536") }, want: []string{"example"}},
+		{name: "EMQX with one away", graph: func(g graph) { g.edit("emqx", "${var.nofile}:${var.nofile}", "120000:120000") }, want: []string{
+			"warning emqx-oci:broker.noFile: should be at least 151024, for the connections of the HAProxies while one broker is away, got 120000",
+		}},
+		{name: "HAProxy", graph: func(g graph) { g.edit("haproxy", "${var.nofile}:${var.nofile}", "100000:100000") }, want: []string{
+			"error emqx-oci:proxy.noFile: must be at least 200000, two for each of 100000 connections, got 100000",
+		}},
+		{name: "Docker", graph: func(g graph) { g.edit("emqx", "${var.nofile}:${var.nofile}", "2000000:2000000") }, want: []string{
+			"error Job emqx.jobspec: task.config.ulimit.nofile: must be at most 1048576, the limit of the nodes' Docker, got 2000000",
+		}},
+		{name: "refused by EMQX", settings: func(s *settings.Settings) { s.Broker.MaxConnections = 50000 }, want: []string{
+			"warning emqx-oci:broker.maxConnections: should be at least proxy.maxConn (100000): EMQX refuses clients that HAProxy let in, got 50000",
+		}},
+	},
+	"domains": {
+		{name: "as it is"},
+		{name: "looked up", stack: "staging"},
+		{name: "elsewhere", graph: func(g graph) { g.set("Volume", "availabilityDomain", "Uocm:EU-FRANKFURT-1-AD-2") }, want: []string{"example"}},
+		{name: "no volume", graph: func(g graph) { g.set("Volume", "freeformTags.group-index", "7") }, want: []string{
+			`error InstancePool pools-0.freeformTags: must have the group-index of a volume, got "0": the node would wait for one for ever`,
+		}},
+		{name: "most in one", settings: func(s *settings.Settings) { s.OCI.AvailabilityDomains = []string{"A", "B"} }, want: []string{
+			`warning emqx-oci:oci.availabilityDomains: should spread the nodes so that no domain holds most of them, got 2 of 3 in "A": without it the rest has no majority`,
+		}},
+	},
+	"even-nodes": {
+		{name: "three"},
+		{name: "one", settings: func(s *settings.Settings) { s.Nodes.Count, s.Volumes.Count = 1, 1 }},
+		{name: "four", settings: func(s *settings.Settings) { s.Nodes.Count, s.Volumes.Count = 4, 4 }, want: []string{"example"}},
+	},
+	"single-node": {
+		{name: "three"},
+		{name: "one", settings: func(s *settings.Settings) { s.Nodes.Count, s.Volumes.Count = 1, 1 }, want: []string{"example"}},
+	},
+	"subnet-size": {
+		{name: "not given", settings: func(s *settings.Settings) { s.Network.PrivateSubnetCIDR = "" }},
+		{name: "large", settings: func(s *settings.Settings) { s.Network.PrivateSubnetCIDR = "10.10.1.0/28" }},
+		{name: "small", settings: func(s *settings.Settings) { s.Network.PrivateSubnetCIDR = "10.10.1.0/29" }, want: []string{"example"}},
+	},
+	"backup": {
+		{name: "as it is"},
+		{name: "no production", stack: "staging"},
+		{name: "none", settings: func(s *settings.Settings) { s.Volumes.BackupPolicy = "" }, want: []string{"example"}},
+	},
+	"protect": {
+		{name: "as it is"},
+		{name: "not wanted", settings: func(s *settings.Settings) { s.Volumes.Protect = false }},
+		{name: "forgotten", graph: func(g graph) {
+			for i := range g {
+				if g[i].Name == "volumes-1" {
+					g[i].Protect = false
+				}
+			}
+		}, want: []string{"example"}},
+	},
+	"clear-text": {
+		{name: "with a certificate", tls: true},
+		{name: "no production", stack: "staging"},
+		{name: "none", want: []string{"example"}},
+	},
+	"certificate": {
+		{name: "none"},
+		{name: "a good one", settings: certificateOf(90)},
+		{name: "hidden", settings: func(s *settings.Settings) { s.TLS.Certificate, s.TLS.PrivateKey = "[secret]", "[secret]" }},
+		{name: "ended", settings: certificateOf(-1), now: judged, want: []string{"example"}},
+		{name: "ends soon", settings: certificateOf(20), now: judged, want: []string{
+			`warning emqx-oci:tls.certificate: should be renewed: the one in use ("mqtt.example.com") ends on 2026-11-21`,
+		}},
+		{name: "not yet", settings: certificateOf(90), now: judged.AddDate(-1, 0, 0), want: []string{
+			`error emqx-oci:tls.certificate: must be valid, got one ("mqtt.example.com") that begins on 2026-10-02`,
+		}},
+	},
+	"gates": {
+		{name: "as it is"},
+		{name: "the lab is quick", stack: "lab"},
+		{name: "too short", settings: func(s *settings.Settings) { s.Gates.NodesReady = 2 * time.Minute }, want: []string{"example"}},
+		{name: "the others", settings: func(s *settings.Settings) {
+			s.Gates.EdgeHealthy, s.Gates.RoundTrip, s.DNS.TTL = 30*time.Second, time.Minute, 300
+		}, want: []string{
+			"warning emqx-oci:gates.edgeHealthy: should be at least 33s, what the balancer takes to call a backend healthy, got 30s",
+			"warning emqx-oci:gates.roundTrip: should be at least dns.ttl (5m0s): a resolver may know the old address for so long, got 1m0s",
+		}},
+	},
+	"nomad-timings": {
+		{name: "as it is", tls: true},
+		{name: "progress", graph: func(g graph) { g.edit("emqx", "progress_deadline = var.progress_deadline", `progress_deadline = "5m"`) }, want: []string{"example"}},
+		{name: "healthy", graph: func(g graph) {
+			g.edit("haproxy", "min_healthy_time  = var.min_healthy_time", `min_healthy_time  = "5m"`)
+		}, want: []string{
+			"error Job haproxy.jobspec: update.min_healthy_time: must be below healthy_deadline (5m0s), got 5m0s",
+		}},
+		{name: "canaries", graph: func(g graph) { g.edit("emqx", "canary            = 0", "canary = 1\n auto_promote = true") }, want: []string{
+			"error Job emqx.jobspec: update.canary: must be 0 with a volume per allocation, got 1",
+		}},
+		{name: "promotion", graph: func(g graph) { g.edit("emqx", "canary            = 0", "auto_promote = true") }, want: []string{
+			"error Job emqx.jobspec: update.auto_promote: must not be true without canaries",
+		}},
+		{name: "restarts", graph: func(g graph) { g.edit("emqx", `interval = "5m"`, `interval = "15s"`) }, want: []string{
+			"error Job emqx.jobspec: restart.interval: must be at least 5s, and hold 4 attempts of 5s, got 15s",
+		}},
+		{name: "a check", graph: func(g graph) { g.edit("haproxy", `interval = "2s"`, `interval = "100ms"`) }, want: []string{
+			`error Job haproxy.jobspec: service.emqx-haproxy.check.interval: must be at least 1s, got "100ms"`,
+		}},
+		{name: "no duration, and one that is gone", graph: func(g graph) {
+			g.edit("emqx", "shutdown_delay = var.shutdown_delay", "shutdown_delay = \"soon\"\n max_client_disconnect = \"1h\"")
+		}, want: []string{
+			"error Job emqx.jobspec: group.max_client_disconnect: must not be set: Nomad ignores it from 1.10 on, use a disconnect block",
+			`error Job emqx.jobspec: group.shutdown_delay: must be a duration such as 30s, got "soon"`,
+		}},
+	},
+	"nomad-job": {
+		{name: "as it is", tls: true},
+		{name: "a port that is none", graph: func(g graph) { g.edit("emqx", "static       = 4370", "static       = 99999999") }, want: []string{"example"}},
+		{name: "a port twice", graph: func(g graph) { g.edit("emqx", "static       = 4370", "static       = 5370") }, want: []string{
+			"error Job emqx.jobspec: network.port.rpc: must be a port of its own, got 5370, which is dist",
+		}},
+		{name: "a port of both", graph: func(g graph) { g.edit("emqx", "static       = 4370", "static       = 1883") }, want: []string{
+			"error Job haproxy.jobspec: network.port.mqtt: must be free on a node, got 1883, which is port dist of the EMQX job",
+		}},
+		{name: "names", graph: func(g graph) {
+			g.edit("haproxy", `id          = "emqx-${var.environment}-haproxy"`, `id = "emqx ${var.environment}-haproxy"`)
+			g.edit("haproxy", `name     = "emqx-haproxy"`, `name = "emqx_haproxy"`)
+			g.edit("haproxy", `tags     = [var.environment]`, `tags = ["a b"]`)
+			g.edit("haproxy", `task "haproxy"`, `task "ha/proxy"`)
+			g.edit("haproxy", `path     = "/haproxy_health"`, `path = "haproxy_health"`)
+			g.edit("haproxy", `port     = "admin"`, `port = "stats"`)
+			g.edit("haproxy", `datacenters = [var.datacenter]`, `datacenters = []`)
+		}, want: []string{
+			"error Job haproxy.jobspec: datacenters: must hold at least one",
+			`error Job haproxy.jobspec: id: must hold no space, got "emqx prod-haproxy"`,
+			`error Job haproxy.jobspec: service.emqx_haproxy: must have a name that is a DNS label: at most 63 letters, digits and dashes, got "emqx_haproxy"`,
+			`error Job haproxy.jobspec: service.emqx_haproxy: must have tags that are DNS labels, got "a b"`,
+			`error Job haproxy.jobspec: service.emqx_haproxy: must have checks with a path that begins with /, got "haproxy_health"`,
+			`error Job haproxy.jobspec: service.emqx_haproxy: must have ports of the job's network, got "stats"`,
+			`error Job haproxy.jobspec: task: must have a name without slashes, got "ha/proxy"`,
+		}},
+		{name: "resources", graph: func(g graph) {
+			g.edit("emqx", "cpu    = var.cpu\n        memory = var.memory", "cpu = 0\n memory = 5")
+			g.edit("haproxy", "memory = var.memory", "memory = var.memory\n memory_max = 100")
+			g.edit("emqx", "count = var.node_count", "count = 0")
+		}, want: []string{
+			"error Job emqx.jobspec: group.count: must be at least 1, got 0",
+			"error Job emqx.jobspec: task.resources.cpu: must be at least 1 MHz, got 0",
+			"error Job emqx.jobspec: task.resources.memory: must be at least 10 MB, got 5",
+			"error Job haproxy.jobspec: task.resources.memory_max: must be at least memory (3287 MB), got 100",
+		}},
+		{name: "a job that is none", graph: func(g graph) { g.edit("emqx", `job "emqx"`, `jobs "emqx"`) }, want: []string{
+			"error Job emqx.jobspec: must be a job that can be read: there is no job in it",
+		}},
+		{name: "a variable that is not given", graph: func(g graph) { g.set("Job", "hcl2.vars", map[string]any{"environment": "prod"}) }, want: []string{
+			`error Job emqx.jobspec: must be a job that can be read: variable "region" is not set`,
+		}},
+		{name: "a configuration that is none", graph: func(g graph) { g.configure("{{- if $tls }}", "{{- if }}") }, want: []string{
+			"error Job haproxy.hcl2.vars.config: must be a configuration that can be read: template: haproxy.cfg:78: missing value for if",
+		}},
+	},
+	"agent-values": {
+		{name: "as it is", tls: true},
+		{name: "a large secret", graph: func(g graph) {
+			g.set("Variable", "items", map[string]any{"tls_cert": strings.Repeat("x", 70000)})
+		}, want: []string{"example"}},
+		{name: "no secret", graph: func(g graph) { g.set("Variable", "items", map[string]any{}) }, want: []string{
+			"error Variable secrets-emqx.items: must hold at least one item",
+		}},
+		{name: "names", graph: func(g graph) {
+			g.set("Variable", "path", "nomad jobs")
+			g.set("Service", "name", "emqx_cluster")
+			g.set("Service", "port", 0)
+			g.set("Service", "tags", []any{"a.b"})
+			g.set("Node", "name", "emqx.members")
+			g.set("Keys", "keys.path", "/emqx")
+		}, want: []string{
+			`error Keys entries.keys[0].path: must be a path that does not begin with /, got "/emqx"`,
+			`error Node members.name: must be a DNS label: at most 63 letters, digits and dashes, got "emqx.members"`,
+			`error Service members-0.name: must be a DNS label: at most 63 letters, digits and dashes, got "emqx_cluster"`,
+			"error Service members-0.port: must be 1 to 65535, got 0",
+			`error Service members-0.tags[0]: must be a DNS label: at most 63 letters, digits, dashes and underscores, got "a.b"`,
+			`error Variable secrets-emqx.path: must be 1 to 128 letters, digits and -_~/, got "nomad jobs"`,
+		}},
+		{name: "a key twice", graph: func(g graph) { g.set("Keys", "keys.path", "emqx/prod/size") }, want: []string{
+			`error Keys entries.keys[1].path: must not be written twice, got "emqx/prod/size"`,
+		}},
+		{name: "nothing", graph: func(g graph) { g.set("Node", "address", nil) }, want: []string{"error Node members.address: must be set"}},
+	},
+	"graph": {
+		{name: "as it is"},
+		{name: "a component refuses", settings: func(s *settings.Settings) { s.Broker.Image = "emqx/emqx:latest" }, want: []string{"example"}},
+	},
+	"oci-values": ociTrials(),
+}
+
+// ociTrials: what the provider was seen to let through, and the rest of the
+// table, one value each.
+func ociTrials() []trial {
+	all := []trial{
+		{name: "as it is", tls: true},
+		{name: "with everything", tls: true, settings: func(s *settings.Settings) {
+			s.Nodes.Count, s.Volumes.Count = 5, 7
+			s.Volumes.SizeGBByNode = map[string]int{"1": 300}
+			s.Network.DashboardCIDRs = []string{"10.99.0.0/16"}
+		}},
+		{name: "example", graph: func(g graph) { g.set("NetworkSecurityGroupSecurityRule", "protocol", "TCP") }, want: []string{"example", "error NetworkSecurityGroupSecurityRule groups-balancer-in-tcp-1883-from-0.0.0.0-0.tcpOptions: must not be set for protocol \"TCP\", only for \"6\""}},
+	}
+	for _, x := range ociValues {
+		want := []string{}
+		for _, w := range x.want {
+			want = append(want, "error "+w)
+		}
+		all = append(all, trial{
+			name: fmt.Sprintf("%s.%s=%v", x.kind, x.path, x.value), want: want,
+			graph: func(g graph) { g.set(x.kind, x.path, x.value) },
+		})
+	}
+	return all
+}
