@@ -29,6 +29,9 @@ func TestPlainPulumiRegistersWhatTheProgramDoes(t *testing.T) {
 		t.Run(stack, func(t *testing.T) {
 			opts, err := example.Options("..", stack, true)
 			assert.NilError(t, err)
+			stop, err := example.Answering(opts.Config)
+			assert.NilError(t, err)
+			t.Cleanup(stop)
 			run := registrations.Run{Project: "emqx-oci", Stack: stack, Config: opts.Config, SecretKeys: opts.SecretKeys, Answer: opts.Call}
 			want := registrations.Direct(t, stacks.Run, run)
 			assert.Assert(t, len(want.Resources) > 60 && len(want.Hooks) >= 4, "the monitor saw too little: %d", len(want.Resources))

@@ -64,11 +64,17 @@ func newGates(
 			Name: s.DNS.Name, Port: s.Ports.MQTT, Proxy: s.Gates.Proxy, Timeout: s.Gates.RoundTrip,
 		}),
 		rolling: deploying(nomadAPI, nomad.EMQXJobID(s.Environment), nomad.HAProxyJobID(s.Environment)),
+		servers: []gates.Server{
+			{Setting: "emqx-oci:nomad.address", Leader: nomadAPI.Leader},
+			{Setting: "emqx-oci:consul.address", Leader: consulAPI.Leader},
+		},
 	})
 }
 
-// gateList are the five conditions, and whether Nomad is still deploying.
+// gateList are the five conditions, whether Nomad is still deploying, and what a
+// preview must reach.
 type gateList struct {
+	servers                                                         []gates.Server
 	nodesReady, clusterFormed, proxiesReady, edgeHealthy, roundTrip gates.Gate
 	rolling                                                         func(context.Context) bool
 }
@@ -91,6 +97,9 @@ func bindGates(ctx *pulumi.Context, s settings.Gates, g gateList) (gateSet, erro
 		*b.into = option
 	}
 	set.verify = func(ctx *pulumi.Context, after ...pulumi.Output) (pulumi.StringOutput, error) {
+		if err := gates.Reachable(ctx, g.servers...); err != nil {
+			return pulumi.StringOutput{}, err
+		}
 		return gates.Verify(ctx, gates.VerifyArgs{
 			After: after,
 			Gates: []gates.Gate{

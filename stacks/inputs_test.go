@@ -29,6 +29,9 @@ func TestProvidersAcceptEveryRegistration(t *testing.T) {
 		opts, err := example.Options("..", stack, true)
 		assert.NilError(t, err)
 		opts.Preview = true
+		stop, err := example.Answering(opts.Config)
+		assert.NilError(t, err)
+		t.Cleanup(stop)
 		recording, err := recorder.Run(stacks.Run, opts)
 		assert.NilError(t, err)
 		checked := 0

@@ -48,6 +48,9 @@ func record(t *testing.T, stack string, tls, preview bool, change func(config ma
 	opts, err := example.Options("..", stack, tls)
 	assert.NilError(t, err)
 	opts.Preview = preview
+	if preview {
+		answering(t, opts.Config)
+	}
 	if change != nil {
 		change(opts.Config)
 	}
@@ -78,6 +81,14 @@ func record(t *testing.T, stack string, tls, preview bool, change func(config ma
 		return nil
 	}, opts)
 	return r, err
+}
+
+// answering makes the servers of a configuration answer while the test lasts.
+func answering(t *testing.T, config map[string]string) {
+	t.Helper()
+	stop, err := example.Answering(config)
+	assert.NilError(t, err)
+	t.Cleanup(stop)
 }
 
 func mustRecord(t *testing.T, stack string, tls, preview bool) run {
@@ -332,6 +343,37 @@ func TestBadSettingsRegisterNothing(t *testing.T) {
 	assert.ErrorContains(t, err, "emqx-oci:nodes.count: must be 1 to 100, got 0")
 	assert.ErrorContains(t, err, `emqx-oci:nodes.cuont: is not a known setting; did you mean "count"?`)
 	assert.Equal(t, len(r.Resources), 0)
+}
+
+// The engine would take a preview for a good one in which nobody answered.
+func TestPreviewThatReachesNobodyFails(t *testing.T) {
+	opts, err := example.Options("..", "lab", true)
+	assert.NilError(t, err)
+	stop, err := example.Answering(opts.Config)
+	assert.NilError(t, err)
+	stop()
+	opts.Preview = true
+	r, err := recorder.Run(Run, opts)
+	for _, says := range []string{
+		"emqx-oci:nomad.address: cannot reach Nomad at http://127.0.0.1:", "emqx-oci:consul.address: cannot reach Consul at http://127.0.0.1:",
+	} {
+		assert.ErrorContains(t, err, says)
+	}
+	assert.Assert(t, len(r.Resources) > 60, "the plan is shown all the same")
+}
+
+// What a guard refuses is no fault of the settings: only the engine's own run
+// knows what was before, and ends with an exit code of its own.
+func TestGuardsAreNoPreflightChecks(t *testing.T) {
+	opts, err := example.Options("..", "lab", true)
+	assert.NilError(t, err)
+	get := func(key string) (string, bool) { v, ok := opts.Config[key]; return v, ok }
+	s, err := settings.Load("lab", settings.Source{Get: get, IsSecret: func(key string) bool { return contains(opts.SecretKeys, key) }})
+	assert.NilError(t, err)
+	s.Network.DashboardCIDRs = []string{"0.0.0.0/0"}
+	assert.Equal(t, len(guards.Static(s)), 1)
+	_, err = Record(s)
+	assert.NilError(t, err)
 }
 
 func contains(list []string, wanted string) bool {

@@ -42,6 +42,9 @@ func TestCommandLineRegistersWhatTheProgramDoes(t *testing.T) {
 			// The lab's own stack asks for a lab that runs: the end-to-end suite has one.
 			opts.Config["emqx-oci:cloud"] = "oci"
 			dir := project(t, stack, opts.Config, opts.SecretKeys)
+			stop, err := example.Answering(opts.Config)
+			assert.NilError(t, err)
+			t.Cleanup(stop)
 			run := registrations.Run{Project: "emqx-oci", Stack: stack, Config: opts.Config, SecretKeys: opts.SecretKeys, Answer: opts.Call}
 			want := registrations.Direct(t, stacks.Run, run)
 			assert.Assert(t, len(want.Resources) > 60 && len(want.Hooks) >= 4, "the monitor saw too little: %d", len(want.Resources))

@@ -158,6 +158,8 @@ func (f *fakeNomad) Node(_ context.Context, id string) (*nomad.Node, error) {
 	return nil, ErrNotFound
 }
 
+func (f *fakeNomad) Leader(context.Context) error { return f.err }
+
 func (f *fakeNomad) Alive(_ context.Context, id string) error { return f.silent[id] }
 
 func (f *fakeNomad) Job(context.Context, string) (*nomad.Job, error) {
@@ -300,6 +302,8 @@ func TestProxiesReady(t *testing.T) {
 }
 
 type serviceFunc func(name, tag string) ([]*consul.ServiceEntry, error)
+
+func (f serviceFunc) Leader(context.Context) error { return nil }
 
 func (f serviceFunc) Service(_ context.Context, name, tag string) ([]*consul.ServiceEntry, error) {
 	return f(name, tag)

@@ -12,6 +12,8 @@ import (
 
 // ConsulClient is what the gates ask Consul.
 type ConsulClient interface {
+	// Leader returns why Consul has none to name.
+	Leader(ctx context.Context) error
 	// Service lists the instances of a service that carry the tag, with their
 	// checks, the failing ones too.
 	Service(ctx context.Context, name, tag string) ([]*consul.ServiceEntry, error)
@@ -71,15 +73,30 @@ func (c *consulClient) Service(ctx context.Context, name, tag string) ([]*consul
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	entries, _, err := c.api.Health().Service(name, tag, false, (&consul.QueryOptions{}).WithContext(ctx))
+	return entries, c.explain("service "+name, err)
+}
+
+func (c *consulClient) Leader(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	leader, err := c.api.Status().LeaderWithQueryOptions((&consul.QueryOptions{}).WithContext(ctx))
+	if err == nil && leader == "" {
+		return fmt.Errorf("reading the leader from Consul at %s: %w", c.address, errNoLeader)
+	}
+	return c.explain("the leader", err)
+}
+
+// explain puts the address into a request's error: see nomadClient.
+func (c *consulClient) explain(what string, err error) error {
 	if err == nil {
-		return entries, nil
+		return nil
 	}
 	var answer consul.StatusError
 	switch {
 	case !errors.As(err, &answer):
-		return nil, fmt.Errorf("cannot reach Consul at %s: %w", c.address, rootCause(err))
+		return fmt.Errorf("cannot reach Consul at %s: %w", c.address, rootCause(err))
 	case answer.Code == http.StatusForbidden:
-		return nil, Fatal(fmt.Errorf("reading service %s from Consul at %s: permission denied; check consul.token", name, c.address))
+		return Fatal(fmt.Errorf("reading %s from Consul at %s: permission denied; check consul.token", what, c.address))
 	}
-	return nil, fmt.Errorf("reading service %s from Consul at %s: %w", name, c.address, err)
+	return fmt.Errorf("reading %s from Consul at %s: %w", what, c.address, err)
 }

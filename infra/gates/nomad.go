@@ -13,6 +13,8 @@ import (
 
 // NomadClient is what the gates ask Nomad.
 type NomadClient interface {
+	// Leader returns why Nomad has none to name.
+	Leader(ctx context.Context) error
 	// Nodes lists all client nodes, without their meta and volumes.
 	Nodes(ctx context.Context) ([]*nomad.NodeListStub, error)
 	// Node reads one node whole.
@@ -120,6 +122,18 @@ func (c *nomadClient) explain(what string, err error) error {
 		return Fatal(fmt.Errorf("reading %s from Nomad at %s: permission denied; check nomad.token", what, c.address))
 	}
 	return fmt.Errorf("reading %s from Nomad at %s: %w", what, c.address, err)
+}
+
+func (c *nomadClient) Leader(ctx context.Context) error {
+	var leader string
+	err := c.ask(ctx, "the leader", func(q *nomad.QueryOptions) error {
+		_, err := c.api.Raw().Query("/v1/status/leader", &leader, q)
+		return err
+	})
+	if err == nil && leader == "" {
+		return c.explain("the leader", errNoLeader)
+	}
+	return err
 }
 
 func (c *nomadClient) Nodes(ctx context.Context) (out []*nomad.NodeListStub, err error) {

@@ -18,6 +18,9 @@ func labBoxes(t *testing.T) []draw.Box {
 	opts, err := example.Options("../..", "lab", true)
 	assert.NilError(t, err)
 	opts.Preview = true
+	stop, err := example.Answering(opts.Config)
+	assert.NilError(t, err)
+	defer stop()
 	recording, err := recorder.Run(stacks.Run, opts)
 	assert.NilError(t, err)
 	return draw.Boxes(recording)

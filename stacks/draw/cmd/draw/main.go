@@ -24,8 +24,13 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	// A preview asks nobody.
+	// A preview asks for nobody but the leaders.
 	opts.Preview = true
+	stop, err := example.Answering(opts.Config)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	recording, err := recorder.Run(stacks.Run, opts)
 	if err != nil {
 		return err

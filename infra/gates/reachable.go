@@ -1,0 +1,54 @@
+package gates
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// reachableTimeout bounds the question whether a server answers at all.
+const reachableTimeout = 3 * time.Second
+
+// Server is an API that an update will need.
+type Server struct {
+	// Setting is where its address comes from: "emqx-oci:nomad.address".
+	Setting string
+	// Leader asks it for its leader: the shortest question that needs no token,
+	// and one that a server without a quorum cannot answer.
+	Leader func(context.Context) error
+}
+
+// Reachable ends a preview in which a server does not answer. The engine takes
+// such a preview for a good one: it asks nothing of a server until it has to
+// create something there. All servers are asked at once, for 3 s each, and all
+// faults reported. In an update the gates wait for what they need.
+func Reachable(ctx *pulumi.Context, servers ...Server) error {
+	if !ctx.DryRun() {
+		return nil
+	}
+	return reachableAll(ctx.Context(), reachableTimeout, servers)
+}
+
+func reachableAll(ctx context.Context, timeout time.Duration, servers []Server) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	faults := make([]error, len(servers))
+	var all sync.WaitGroup
+	for i, s := range servers {
+		all.Go(func() {
+			if err := s.Leader(ctx); err != nil {
+				faults[i] = fmt.Errorf("%s: %w: this preview says nothing of what is to happen there, and an update would fail; "+
+					"mend the address, or open a way to it from here (VPN, tunnel, firewall)", s.Setting, err)
+			}
+		})
+	}
+	all.Wait()
+	return errors.Join(faults...)
+}
+
+// errNoLeader is a server that waits for the others.
+var errNoLeader = errors.New("its servers have elected no leader")

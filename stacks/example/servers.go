@@ -1,0 +1,49 @@
+package example
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/emqx-oci/emqx-oci/stacks/settings"
+)
+
+// Answering makes the Nomad and the Consul of a configuration answer, until stop
+// is called: a preview of the whole program asks both for their leader.
+func Answering(config map[string]string) (stop func(), err error) {
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("listening in Nomad's and Consul's place: %w", err)
+	}
+	server := &http.Server{
+		ReadHeaderTimeout: time.Second,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/v1/status/leader" {
+				http.NotFound(w, r)
+				return
+			}
+			_, _ = fmt.Fprint(w, `"10.0.2.10:4647"`)
+		}),
+	}
+	go func() { _ = server.Serve(l) }()
+	stop = func() { _ = server.Close() }
+	for _, group := range []string{"nomad", "consul"} {
+		key := settings.Project + ":" + group
+		fields := map[string]any{}
+		if err := json.Unmarshal([]byte(config[key]), &fields); err != nil {
+			stop()
+			return nil, fmt.Errorf("reading %s: %w", key, err)
+		}
+		fields["address"] = "http://" + l.Addr().String()
+		body, err := json.Marshal(fields)
+		if err != nil {
+			stop()
+			return nil, err
+		}
+		config[key] = string(body)
+	}
+	return stop, nil
+}
