@@ -145,7 +145,7 @@ func shorten(text string) string {
 
 func (c checker) checkNumber(f *Field, path string, v reflect.Value) {
 	var n float64
-	got := ""
+	var got string
 	switch {
 	case v.Type() == durationType:
 		n, got = float64(v.Int()), seconds(time.Duration(v.Int()))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"gotest.tools/v3/assert"
 
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/fault"
 	"github.com/emqx-oci/emqx-oci/components/nomad"
 )
@@ -66,6 +68,38 @@ func TestLimitsAreThoseOfTheComponents(t *testing.T) {
 	assert.Equal(t, MaxNodes, nomad.MaxNodes)
 	for _, conns := range []int{100, 7000, 50001, 1_000_000} {
 		assert.Equal(t, proxyMemoryMB(conns), nomad.HAProxyMemoryMB(conns))
+	}
+}
+
+// The tags hold numbers that belong to others.
+func TestTagsAgreeWithTheComponents(t *testing.T) {
+	for _, f := range Fields() {
+		switch f.Path {
+		case "nodes.count", "volumes.count":
+			assert.Equal(t, f.Range.Most, fmt.Sprint(MaxNodes), f.Path)
+		case "broker.keepAliveMax":
+			assert.Equal(t, f.Range.Most, fmt.Sprint(cluster.MaxIdleTimeout*2/3), f.Path)
+		case "ports.mqtt", "ports.mqtts", "ports.ws", "ports.wss", "ports.admin":
+			assert.Equal(t, f.Range.Least, fmt.Sprint(cluster.LowestPort), f.Path)
+		case "cloud":
+			assert.DeepEqual(t, f.OneOf, []string{"oci", "lab"})
+		}
+	}
+	s := defaults()
+	assert.DeepEqual(t, cluster.Ports(s.Ports), cluster.DefaultPorts)
+}
+
+// A default that its own rule refuses would be refused in every stack.
+func TestDefaultsKeepTheRules(t *testing.T) {
+	for _, f := range Fields() {
+		if f.Default != nil {
+			var l fault.List
+			checker{List: &l}.checkValue(&f, reflect.ValueOf(f.Default))
+			assert.NilError(t, l.Err())
+			assert.Equal(t, f.DefaultText, "", "%s: a default in words is for one that follows from something else", f.Path)
+		}
+		assert.Assert(t, !f.Secret || f.Type == secretType, f.Path)
+		assert.Assert(t, !f.Required || f.Secret || f.Format != nil, "%s: nothing tells what is missing", f.Path)
 	}
 }
 
@@ -215,18 +249,4 @@ func TestStackFilesOfTheTree(t *testing.T) {
 			assert.Assert(t, strings.HasPrefix(f.Path, "emqx-oci:secrets."), f)
 		}
 	}
-}
-
-func FuzzLoadNeverPanics(f *testing.F) {
-	for group, text := range good() {
-		f.Add(group, text)
-	}
-	f.Add("nodes", `{"count": [1, {"a": null}]}`)
-	f.Add("network", `{"clientCidrs": [null, 3, "x"]}`)
-	f.Fuzz(func(t *testing.T, group, text string) {
-		g := good()
-		g[group] = text
-		_, _ = load("prod", g, "secrets")
-		_, _, _ = ParseStackFile([]byte(text))
-	})
 }

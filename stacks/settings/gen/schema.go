@@ -27,17 +27,16 @@ func schema(top *group) ([]byte, error) {
 	var required []string
 	for _, it := range top.items {
 		key := settings.Project + ":" + it.Path
-		switch {
-		case it.group == nil:
+		if it.group == nil {
 			groups[key] = setting(&it)
-		default:
-			groups[key] = object{
-				"description": it.text,
-				"if":          object{"type": "object", "required": []string{"secure"}}, // the group is encrypted as a whole
-				"then":        secure(it.text), "else": groupSchema(it.group),
-			}
+			continue
 		}
-		if it.group != nil && len(requiredKeys(it.group)) > 0 {
+		groups[key] = object{
+			"description": it.text,
+			"if":          object{"type": "object", "required": []string{"secure"}}, // the group is encrypted as a whole
+			"then":        secure(it.text), "else": groupSchema(it.group),
+		}
+		if len(requiredKeys(it.group)) > 0 {
 			required = append(required, key)
 		}
 	}

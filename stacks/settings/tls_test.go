@@ -1,0 +1,81 @@
+package settings
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+
+	"gotest.tools/v3/assert"
+)
+
+// pair is a self-signed certificate for a name, and its key.
+func pair(t *testing.T, name string) (certificate, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	assert.NilError(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{name}, NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	assert.NilError(t, err)
+	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
+	assert.NilError(t, err)
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
+		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}))
+}
+
+func TestCertificates(t *testing.T) {
+	certificate, key := pair(t, "mqtt.example.com")
+	other, otherKey := pair(t, "mqtt.example.org")
+	for _, c := range []struct {
+		name  string
+		group string
+		value map[string]any
+		want  string
+	}{
+		{"fits", "tls", map[string]any{"certificate": certificate, "privateKey": key, "ca": other + certificate}, ""},
+		{"another key", "tls", map[string]any{"certificate": certificate, "privateKey": otherKey}, "emqx-oci:tls.certificate: must be a PEM certificate that fits the key: "},
+		{"another name", "tls", map[string]any{"certificate": other, "privateKey": otherKey}, "emqx-oci:tls.certificate: must be valid for dns.name: "},
+		{"swapped", "tls", map[string]any{"certificate": key, "privateKey": certificate}, "emqx-oci:tls.certificate: must be PEM certificates\nemqx-oci:tls.privateKey: must be a private key in PEM"},
+		{"key among certificates", "tls", map[string]any{"certificate": certificate + key, "privateKey": key}, "emqx-oci:tls.certificate: must be PEM certificates"},
+		{"client", "nomad", map[string]any{"ca": certificate, "certificate": other, "privateKey": otherKey}, ""},
+		{"client with another key", "nomad", map[string]any{"certificate": other, "privateKey": key}, "emqx-oci:nomad.tls.certificate: must be a PEM certificate that fits the key: "},
+		{"client without a key", "nomad", map[string]any{"certificate": other}, "emqx-oci:nomad.tls.privateKey: must be set with the certificate; set it with: "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := good()
+			value := any(c.value)
+			if c.group == "nomad" {
+				value = map[string]any{"address": "https://10.0.2.10:4646", "servers": []string{"10.0.2.10:4647"}, "tls": c.value}
+			}
+			body, err := json.Marshal(value)
+			assert.NilError(t, err)
+			g[c.group] = string(body)
+			_, err = load("prod", g, "secrets", "tls", "nomad")
+			if c.want == "" {
+				assert.NilError(t, err)
+				return
+			}
+			assert.ErrorContains(t, err, c.want)
+			assert.Assert(t, !strings.Contains(err.Error(), "BEGIN"), "an error shows a key")
+		})
+	}
+}
+
+// Encrypted in the file, in clear at run time: there the format is checked.
+func TestSecretsAreCheckedWhereTheyCanBeRead(t *testing.T) {
+	g := good()
+	g["secrets"] = `{"erlangCookie": "hidden#cookie-with-a-hash", "dashboardPassword": "hidden", "apiKey": "hidden:key", "apiSecret": "[secret]",
+		"statsPassword": "hidden password"}`
+	_, err := load("prod", g, "secrets")
+	assert.Error(t, err, `emqx-oci:secrets.apiKey: must be letters, digits and ._~+/=-: a colon would end it
+emqx-oci:secrets.apiSecret: must have at least 12 characters, got 8
+emqx-oci:secrets.dashboardPassword: must have at least 12 characters, got 6
+emqx-oci:secrets.erlangCookie: must be a letter followed by 19 to 254 letters and digits: a shell script and HOCON read it unquoted
+emqx-oci:secrets.statsPassword: must be printable ASCII without spaces`)
+}
