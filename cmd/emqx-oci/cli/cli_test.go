@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,6 +21,8 @@ import (
 	"github.com/emqx-oci/emqx-oci/cmd/emqx-oci/cli"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
+	"github.com/emqx-oci/emqx-oci/stacks/guards"
+	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
 
 // fake plays the engine and the lab, and writes down what it was asked.
@@ -31,12 +34,29 @@ type fake struct {
 	stopped bool // the lab
 	hang    bool // operations last until they are cancelled
 	began   chan struct{}
+
+	events  []progress.Event   // of a preview
+	refused []guards.Violation // by the program's guards
+	guards  *guards.Collector
 }
 
 func (f *fake) do(ctx context.Context, op progress.Operation) (orchestrate.Result, error) {
 	f.calls = append(f.calls, string(op))
 	res := orchestrate.Result{Operation: string(op), Stack: f.opts.Stack, Changes: f.plan}
 	f.opts.View.Begin(op, f.opts.Stack)
+	if f.guards != nil {
+		f.guards.Report(settings.Guards{}, f.refused)
+	}
+	if op == progress.Preview {
+		f.opts.View.Events(f.events)
+		for _, e := range f.events {
+			if e.Kind == progress.KindPlan {
+				res.Plan = append(res.Plan, e)
+			} else {
+				res.Drift = append(res.Drift, e)
+			}
+		}
+	}
 	err := f.fail[string(op)]
 	if f.hang {
 		close(f.began)
@@ -46,8 +66,10 @@ func (f *fake) do(ctx context.Context, op progress.Operation) (orchestrate.Resul
 	if op == progress.Up && err == nil {
 		res.Outputs, _ = f.Outputs(ctx)
 	}
-	f.opts.View.End(progress.End{Operation: op, Stack: f.opts.Stack, Changes: f.plan, Err: err, Cancelled: f.hang})
-	return res, err
+	end := progress.End{Operation: op, Stack: f.opts.Stack, Changes: f.plan, Cancelled: f.hang, Finished: err == nil}
+	end.Err = f.opts.Judge(res, err)
+	f.opts.View.End(end)
+	return res, end.Err
 }
 
 func (f *fake) Preview(ctx context.Context) (orchestrate.Result, error) {
@@ -137,11 +159,13 @@ func run(t *testing.T, f *fake, c call, sigs chan os.Signal) (out, errs string, 
 	}
 	assert.NilError(t, os.Mkdir(filepath.Join(dir, "below"), 0o700))
 	var stdout, stderr bytes.Buffer
+	f.guards = &guards.Collector{}
 	exit = cli.Run(cli.Options{
 		Stdin: strings.NewReader(c.stdin), Stdout: &stdout, Stderr: &stderr, StdinTerminal: c.terminal, StdoutTerminal: c.terminal,
 		Size: func() (int, int) { return 80, 24 }, Getenv: func(k string) string { return c.env[k] },
 		Dir: filepath.Join(dir, "below"), Executable: "/usr/local/bin/emqx-oci",
 		Command: strings.ReplaceAll(c.command, "DIR", dir), Signals: sigs, Version: "1.2.3",
+		Guards:    f.guards,
 		NewEngine: func(o orchestrate.Options) (cli.Engine, error) { f.opts = o; return f, nil },
 		Lab:       func(string) cli.Lab { return fakeLab{f} },
 	}, strings.Fields(strings.ReplaceAll(c.args, "DIR", dir)))
@@ -155,59 +179,95 @@ func TestCases(t *testing.T) {
 	changes := map[string]int{"create": 2, "same": 1}
 	locked := &orchestrate.LockedError{Stack: "lab", Locks: []orchestrate.Lock{{User: "ann", Host: "box", PID: 7, Since: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}}}
 	dumb := map[string]string{"TERM": "dumb"}
+	volume, job := "oci:Core/volume:Volume", "nomad:index/job:Job"
+	loses := map[string]int{"delete": 1, "same": 60}
+	loss := []progress.Event{{Kind: progress.KindPlan, Op: "delete", Type: volume, Name: "volumes-3", URN: "u3"}}
+	refused := []guards.Violation{
+		{Guard: guards.VolumeDelete, Allow: "emqx-oci:guards.allowVolumeDelete", Message: "DATA LOSS: the volume of node 3 (emqx-prod-3) would be deleted"},
+		{Guard: guards.VolumeShrink, Message: "the volume of node 1 (emqx-prod-1) would shrink"},
+	}
+	unprotect := map[string]error{"preview": &orchestrate.FailedError{Operation: "preview", Faults: []orchestrate.Fault{{Resource: "oci:Volume volumes-3", Message: "it is protected"}}}}
+	hook := map[string]error{"up": &orchestrate.FailedError{Operation: "up", Faults: []orchestrate.Fault{{Resource: "emqx:Layout layout", Message: "refused"}}}}
+	lines := make([]string, 20)
+	for i := range lines {
+		lines[i] = fmt.Sprintf("line %d", i)
+	}
+	drift := []progress.Event{
+		{Kind: progress.KindDrift, Op: "update", Type: job, Name: "emqx", URN: "u1", Message: "changed outside the stack", Changes: []progress.Change{
+			{Path: "hcl2.vars.image", Kind: "update", Old: "emqx/emqx:5.8.9", New: "emqx/emqx:5.8.1"},
+			{Path: "jobspec", Kind: "add", New: strings.Join(lines, "\n")},
+		}},
+		{Kind: progress.KindDrift, Op: "delete", Type: volume, Name: "volumes-1", URN: "u2", Message: "is gone"},
+		{Kind: progress.KindDrift, Op: "update", Type: job, Name: "haproxy", URN: "u4", Message: "changed outside the stack", Changes: []progress.Change{{Path: "modifyIndex", Kind: "update", Old: "1", New: "2"}}},
+	}
+	drifted := append(slices.Clone(drift), []progress.Event{
+		{Kind: progress.KindPlan, Op: "update", Type: job, Name: "emqx", URN: "u1", Changes: []progress.Change{{Path: "hcl2.vars.image", Kind: "update", Old: "emqx/emqx:5.8.1", New: "emqx/emqx:5.8.9"}}},
+		{Kind: progress.KindPlan, Op: "create", Type: volume, Name: "volumes-1", URN: "u2"},
+		{Kind: progress.KindPlan, Op: "update", Type: "oci:Dns/rrset:Rrset", Name: "dns", URN: "u3", Changes: []progress.Change{{Path: "items[0].ttl", Kind: "update", Old: 60.0, New: 30.0}}},
+	}...)
+	driftCounts := map[string]int{"create": 1, "update": 2, "same": 60}
 	for name, c := range map[string]struct {
 		call
 		fake
 		calls string
 	}{
-		"no command":            {call: call{args: ""}},
-		"unknown command":       {call: call{args: "deploy"}},
-		"unknown flag":          {call: call{args: "up --force"}},
-		"two stacks":            {call: call{args: "preview lab prod"}},
-		"version":               {call: call{args: "version"}},
-		"unknown stack":         {call: call{args: "preview prd"}},
-		"no project":            {call: call{args: "preview -C /none"}},
-		"lab is down":           {call: call{args: "preview"}, fake: fake{stopped: true}},
-		"prod needs no lab":     {call: call{args: "preview prod"}, fake: fake{stopped: true, plan: changes}, calls: "preview"},
-		"preview":               {call: call{args: "preview"}, fake: fake{plan: changes}, calls: "preview"},
-		"up in a pipe":          {call: call{args: "up prod"}},
-		"up in a pipe, yes":     {call: call{args: "up --yes"}, fake: fake{plan: changes}, calls: "prepare up"},
-		"up by its path":        {call: call{args: "up --yes", command: "DIR/below/bin/emqx-oci"}, calls: "prepare up"},
-		"up by another path":    {call: call{args: "up --yes -C DIR", command: "/opt/bin/emqx-oci"}, calls: "prepare up"},
-		"up of prod, yes":       {call: call{args: "up prod -y"}, calls: "up"},
-		"up as json":            {call: call{args: "up --json"}},
-		"up asks, yes":          {call: call{args: "up", terminal: true, stdin: "y\n", env: dumb}, fake: fake{plan: changes}, calls: "preview prepare up"},
-		"up asks, no":           {call: call{args: "up", terminal: true, stdin: "\n", env: dumb}, fake: fake{plan: changes}, calls: "preview"},
-		"up asks, end of input": {call: call{args: "up", terminal: true, env: dumb}, fake: fake{plan: changes}, calls: "preview"},
-		"up without changes":    {call: call{args: "up", terminal: true, env: dumb}, fake: fake{plan: map[string]int{"same": 3}}, calls: "preview prepare up"},
-		"up fails":              {call: call{args: "up -y"}, fake: fake{fail: map[string]error{"up": &orchestrate.FailedError{Operation: "up", Faults: []orchestrate.Fault{{Resource: "nomad:Job emqx-lab", Message: "2/3 nodes"}}}}}, calls: "prepare up"},
-		"up is refused":         {call: call{args: "up -y"}, fake: fake{fail: map[string]error{"up": locked}}, calls: "prepare up"},
-		"bad configuration":     {call: call{args: "up -y"}, fake: fake{fail: map[string]error{"up": &orchestrate.ConfigError{Stack: "lab", Err: errors.New("a: one\nb: two")}}}, calls: "prepare up"},
-		"unknown stack as json": {call: call{args: "preview prd --json"}},
-		"destroy in a pipe":     {call: call{args: "destroy"}},
-		"destroy asks, yes":     {call: call{args: "destroy prod", terminal: true, stdin: "prod\n", env: dumb}, calls: "destroy"},
-		"destroy asks, y":       {call: call{args: "destroy prod", terminal: true, stdin: "y\n", env: dumb}},
-		"destroy of nothing":    {call: call{args: "destroy -y"}, fake: fake{fail: map[string]error{"destroy": &orchestrate.NotCreatedError{Stack: "lab"}}}, calls: "destroy"},
-		"refresh":               {call: call{args: "refresh"}, calls: "refresh"},
-		"outputs":               {call: call{args: "outputs"}},
-		"outputs as json":       {call: call{args: "outputs --json"}},
-		"outputs with secrets":  {call: call{args: "outputs --show-secrets"}},
-		"outputs of nothing":    {call: call{args: "outputs"}, fake: fake{fail: map[string]error{"outputs": &orchestrate.NotCreatedError{Stack: "lab"}}}},
-		"cancel":                {call: call{args: "cancel prod"}, calls: "cancel"},
-		"lab":                   {call: call{args: "lab"}},
-		"lab up":                {call: call{args: "lab up"}, calls: "lab up 0"},
-		"lab up, slow":          {call: call{args: "lab up --latency oci --latency-scale 0.1"}, calls: "lab up 0.1"},
-		"lab up, wrong latency": {call: call{args: "lab up --latency aws"}},
-		"lab up fails":          {call: call{args: "lab up"}, fake: fake{fail: map[string]error{"lab up": errors.New("building the lab: needs root")}}, calls: "lab up 0"},
-		"lab down":              {call: call{args: "lab down"}, fake: fake{stopped: true}, calls: "lab down"},
-		"lab status":            {call: call{args: "lab status --json"}},
-		"lab status of none":    {call: call{args: "lab status"}, fake: fake{stopped: true}},
-		"lab exec":              {call: call{args: "lab exec -- mosquitto_pub -h mqtt.lab.test --json"}, calls: "internet: mosquitto_pub -h mqtt.lab.test --json"},
-		"lab exec elsewhere":    {call: call{args: "lab exec --in emqx-lab-0 nomad node status -v"}, calls: "emqx-lab-0: nomad node status -v"},
-		"lab exec of nothing":   {call: call{args: "lab exec"}},
-		"lab env":               {call: call{args: "lab env"}},
-		"lab bogus":             {call: call{args: "lab bogus"}},
-		"lab daemon":            {call: call{args: "lab daemon"}, calls: "daemon"},
+		"no command":                   {call: call{args: ""}},
+		"unknown command":              {call: call{args: "deploy"}},
+		"unknown flag":                 {call: call{args: "up --force"}},
+		"two stacks":                   {call: call{args: "preview lab prod"}},
+		"version":                      {call: call{args: "version"}},
+		"unknown stack":                {call: call{args: "preview prd"}},
+		"no project":                   {call: call{args: "preview -C /none"}},
+		"lab is down":                  {call: call{args: "preview"}, fake: fake{stopped: true}},
+		"prod needs no lab":            {call: call{args: "preview prod"}, fake: fake{stopped: true, plan: changes}, calls: "preview"},
+		"preview":                      {call: call{args: "preview"}, fake: fake{plan: changes}, calls: "preview"},
+		"up in a pipe":                 {call: call{args: "up prod"}},
+		"up in a pipe, yes":            {call: call{args: "up --yes"}, fake: fake{plan: changes}, calls: "prepare up"},
+		"up by its path":               {call: call{args: "up --yes", command: "DIR/below/bin/emqx-oci"}, calls: "prepare up"},
+		"up by another path":           {call: call{args: "up --yes -C DIR", command: "/opt/bin/emqx-oci"}, calls: "prepare up"},
+		"up of prod, yes":              {call: call{args: "up prod -y"}, calls: "up"},
+		"up as json":                   {call: call{args: "up --json"}},
+		"up asks, yes":                 {call: call{args: "up", terminal: true, stdin: "y\n", env: dumb}, fake: fake{plan: changes}, calls: "preview prepare up"},
+		"up asks, no":                  {call: call{args: "up", terminal: true, stdin: "\n", env: dumb}, fake: fake{plan: changes}, calls: "preview"},
+		"up asks, end of input":        {call: call{args: "up", terminal: true, env: dumb}, fake: fake{plan: changes}, calls: "preview"},
+		"up without changes":           {call: call{args: "up", terminal: true, env: dumb}, fake: fake{plan: map[string]int{"same": 3}}, calls: "preview prepare up"},
+		"preview refused":              {call: call{args: "preview prod"}, fake: fake{plan: loses, events: loss, refused: refused}, calls: "preview"},
+		"preview refused as json":      {call: call{args: "preview prod --json"}, fake: fake{plan: loses, events: loss, refused: refused}, calls: "preview"},
+		"preview refused and failed":   {call: call{args: "preview prod"}, fake: fake{plan: loses, events: loss, refused: refused[:1], fail: unprotect}, calls: "preview"},
+		"preview of a lost volume":     {call: call{args: "preview prod"}, fake: fake{plan: loses, events: loss}, calls: "preview"},
+		"up asks nothing when refused": {call: call{args: "up prod", terminal: true, stdin: "y\n", env: dumb}, fake: fake{plan: loses, events: loss, refused: refused}, calls: "preview"},
+		"up refused":                   {call: call{args: "up prod -y"}, fake: fake{refused: refused[:1], fail: hook}, calls: "up"},
+		"preview finds drift":          {call: call{args: "preview prod --refresh --expect-no-changes"}, fake: fake{plan: driftCounts, events: drifted}, calls: "preview"},
+		"preview finds drift as json":  {call: call{args: "preview prod --refresh --expect-no-changes --json"}, fake: fake{plan: driftCounts, events: drifted}, calls: "preview"},
+		"preview finds no drift":       {call: call{args: "preview prod --refresh --expect-no-changes"}, fake: fake{plan: map[string]int{"same": 60}, events: drift[2:]}, calls: "preview"},
+		"up fails":                     {call: call{args: "up -y"}, fake: fake{fail: map[string]error{"up": &orchestrate.FailedError{Operation: "up", Faults: []orchestrate.Fault{{Resource: "nomad:Job emqx-lab", Message: "2/3 nodes"}}}}}, calls: "prepare up"},
+		"up is refused":                {call: call{args: "up -y"}, fake: fake{fail: map[string]error{"up": locked}}, calls: "prepare up"},
+		"bad configuration":            {call: call{args: "up -y"}, fake: fake{fail: map[string]error{"up": &orchestrate.ConfigError{Stack: "lab", Err: errors.New("a: one\nb: two")}}}, calls: "prepare up"},
+		"unknown stack as json":        {call: call{args: "preview prd --json"}},
+		"destroy in a pipe":            {call: call{args: "destroy"}},
+		"destroy asks, yes":            {call: call{args: "destroy prod", terminal: true, stdin: "prod\n", env: dumb}, calls: "destroy"},
+		"destroy asks, y":              {call: call{args: "destroy prod", terminal: true, stdin: "y\n", env: dumb}},
+		"destroy of nothing":           {call: call{args: "destroy -y"}, fake: fake{fail: map[string]error{"destroy": &orchestrate.NotCreatedError{Stack: "lab"}}}, calls: "destroy"},
+		"refresh":                      {call: call{args: "refresh"}, calls: "refresh"},
+		"outputs":                      {call: call{args: "outputs"}},
+		"outputs as json":              {call: call{args: "outputs --json"}},
+		"outputs with secrets":         {call: call{args: "outputs --show-secrets"}},
+		"outputs of nothing":           {call: call{args: "outputs"}, fake: fake{fail: map[string]error{"outputs": &orchestrate.NotCreatedError{Stack: "lab"}}}},
+		"cancel":                       {call: call{args: "cancel prod"}, calls: "cancel"},
+		"lab":                          {call: call{args: "lab"}},
+		"lab up":                       {call: call{args: "lab up"}, calls: "lab up 0"},
+		"lab up, slow":                 {call: call{args: "lab up --latency oci --latency-scale 0.1"}, calls: "lab up 0.1"},
+		"lab up, wrong latency":        {call: call{args: "lab up --latency aws"}},
+		"lab up fails":                 {call: call{args: "lab up"}, fake: fake{fail: map[string]error{"lab up": errors.New("building the lab: needs root")}}, calls: "lab up 0"},
+		"lab down":                     {call: call{args: "lab down"}, fake: fake{stopped: true}, calls: "lab down"},
+		"lab status":                   {call: call{args: "lab status --json"}},
+		"lab status of none":           {call: call{args: "lab status"}, fake: fake{stopped: true}},
+		"lab exec":                     {call: call{args: "lab exec -- mosquitto_pub -h mqtt.lab.test --json"}, calls: "internet: mosquitto_pub -h mqtt.lab.test --json"},
+		"lab exec elsewhere":           {call: call{args: "lab exec --in emqx-lab-0 nomad node status -v"}, calls: "emqx-lab-0: nomad node status -v"},
+		"lab exec of nothing":          {call: call{args: "lab exec"}},
+		"lab env":                      {call: call{args: "lab env"}},
+		"lab bogus":                    {call: call{args: "lab bogus"}},
+		"lab daemon":                   {call: call{args: "lab daemon"}, calls: "daemon"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := c.fake

@@ -16,8 +16,8 @@ func (a *app) preview() *cobra.Command {
 		Use:   "preview [stack]",
 		Short: "Show what up would change, and touch nothing",
 		Long: `preview shows what up would change, and touches nothing. It ends with exit code 3 when a guard refuses
-the change. With both flags it is a check for drift: what somebody changed past the stack shows up,
-and ends it with exit code 4.`,
+the change. With --refresh --expect-no-changes it is a check for drift: it names what somebody changed
+past the stack, and ends with exit code 4.`,
 		Args: oneStack,
 		RunE: func(c *cobra.Command, args []string) error {
 			if page == "-" && a.asJSON {
