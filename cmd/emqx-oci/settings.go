@@ -23,7 +23,13 @@ func validate(stack string, c orchestrate.Config) error {
 // check tells what is wrong with a stack without a cloud: faults of its settings, then what the checks find. A finding
 // about a setting that is at fault already would only repeat it, and so would a graph that cannot be built.
 func check(stack string, c orchestrate.Config) []preflight.Finding {
-	s, err := settings.Load(stack, settings.Source{Get: c.Get, IsSecret: c.IsSecret, Offline: true})
+	// Before a deployment the secrets are at hand; `check` has placeholders for them.
+	from := settings.Source{Get: c.Get, IsSecret: c.IsSecret}
+	s, err := settings.Load(stack, from)
+	if err != nil {
+		from.Offline = true
+		s, err = settings.Load(stack, from)
+	}
 	var findings []preflight.Finding
 	faulty := map[string]bool{}
 	for _, err := range []error{settings.CheckKeys(c.Keys()), err} {
