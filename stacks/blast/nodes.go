@@ -110,7 +110,7 @@ func (a *assessment) goingNodes() {
 	}
 	if a.after > 0 {
 		l.Details = append(l.Details,
-			fmt.Sprintf("EMQX stops there first, all at once: about %s reconnects to the others. %s", a.share(len(names)), a.sessions()),
+			fmt.Sprintf("EMQX stops there first%s: about %s of the clients reconnects to the others. %s", pick(len(names), "", ", on all at once"), fraction(len(names), max(a.before, 1)), a.sessions()),
 			"Afterwards EMQX still counts "+pick(len(names), "it as a stopped member", "them as stopped members")+
 				": `emqx ctl cluster force-leave` on another node, as the runbook says.")
 	} else {
