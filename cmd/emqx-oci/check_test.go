@@ -1,0 +1,60 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"gotest.tools/v3/assert"
+
+	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
+	"github.com/emqx-oci/emqx-oci/stacks/preflight"
+)
+
+// checkFile checks the production stack of the tree with encrypted secrets and its text changed.
+func checkFile(t *testing.T, change ...string) []preflight.Finding {
+	t.Helper()
+	text, err := os.ReadFile("../../Pulumi.prod.yaml")
+	assert.NilError(t, err)
+	changed := strings.NewReplacer(change...).Replace(string(text))
+	changed += "\n  emqx-oci:secrets:\n"
+	for _, name := range []string{"erlangCookie", "dashboardPassword", "apiKey", "apiSecret", "statsPassword"} {
+		changed += "    " + name + ":\n      secure: AAABAJ8xk1\n"
+	}
+	changed += "  emqx-oci:tls:\n    certificate: {secure: AAABAJ8xk1}\n    privateKey: {secure: AAABAJ8xk1}\n"
+	dir := t.TempDir()
+	for name, text := range map[string]string{"Pulumi.yaml": "name: emqx-oci\nruntime: go\n", "Pulumi.prod.yaml": changed} {
+		assert.NilError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	c, err := orchestrate.Read(dir, "prod")
+	assert.NilError(t, err)
+	return check("prod", c)
+}
+
+// With all of its secrets closed the production stack passes.
+func TestCheckOfTheProductionStack(t *testing.T) {
+	assert.DeepEqual(t, checkFile(t), []preflight.Finding(nil))
+}
+
+// Faults of the settings and findings of the checks come in one run, and none of them twice.
+func TestCheckTellsEverythingOnce(t *testing.T) {
+	var got []string
+	for _, f := range checkFile(t, "count: 3", "count: 4", "keepAliveMax: 600", "keepAliveMax: 5000", "maxConn: 100000", "maxConn: 300000\n    maxCon: 1") {
+		got = append(got, f.Check+" "+string(f.Severity)+" "+f.Path)
+	}
+	for _, want := range []string{
+		"settings error emqx-oci:broker.keepAliveMax", "settings error emqx-oci:proxy.maxCon", "even-nodes warning emqx-oci:nodes.count",
+	} {
+		n := 0
+		for _, g := range got {
+			if g == want {
+				n++
+			}
+		}
+		assert.Equal(t, n, 1, "%s in %q", want, got)
+	}
+	for _, g := range got {
+		assert.Assert(t, !strings.Contains(g, "(graph)"), "a graph of wrong settings only repeats them: %q", got)
+	}
+}

@@ -1,0 +1,114 @@
+package cli_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"gotest.tools/v3/assert"
+
+	"github.com/emqx-oci/emqx-oci/cmd/emqx-oci/cli"
+	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
+	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
+	"github.com/emqx-oci/emqx-oci/stacks/guards"
+	"github.com/emqx-oci/emqx-oci/stacks/preflight"
+)
+
+// checkWith runs the command line in a project with a stack "prod", whose checks find what is given.
+func checkWith(t *testing.T, findings []preflight.Finding, args ...string) (out, errs string, exit int) {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"Pulumi.yaml": "name: emqx-oci\nruntime: go\n", "Pulumi.prod.yaml": "config:\n  emqx-oci:cloud: oci\n  emqx-oci:secrets:\n    apiKey:\n      secure: AAAA\n",
+	} {
+		assert.NilError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	f := &fake{plan: map[string]int{"create": 1}, guards: &guards.Collector{}}
+	var stdout, stderr bytes.Buffer
+	exit = cli.Run(cli.Options{
+		Stdout: &stdout, Stderr: &stderr, Getenv: func(string) string { return "" }, Dir: dir, Executable: dir,
+		Check: func(stack string, c orchestrate.Config) []preflight.Finding {
+			assert.Equal(t, stack, "prod")
+			cloud, _ := c.Get("emqx-oci:cloud")
+			assert.Equal(t, cloud, "oci")
+			return findings
+		},
+		Guards: f.guards,
+		// An engine that does nothing but look at the configuration.
+		NewEngine: func(o orchestrate.Options) (cli.Engine, error) {
+			f.opts = o
+			c, err := orchestrate.Read(dir, o.Stack)
+			assert.NilError(t, err)
+			if err := o.Validate(c); err != nil {
+				err = &orchestrate.ConfigError{Stack: o.Stack, Err: err}
+				f.fail = map[string]error{string(progress.Preview): err, string(progress.Up): err, string(progress.Destroy): err}
+			}
+			return f, nil
+		},
+	}, args)
+	return stdout.String(), stderr.String(), exit
+}
+
+var (
+	wrong = preflight.Finding{Check: "port-collision", Severity: preflight.Error, Path: "emqx-oci:ports.ws", Message: "must be free, got 22"}
+	odd   = preflight.Finding{Check: "even-nodes", Severity: preflight.Warning, Path: "emqx-oci:nodes.count", Message: "should be odd, got 2"}
+)
+
+func TestCheck(t *testing.T) {
+	out, errs, exit := checkWith(t, nil, "check", "prod")
+	assert.Equal(t, exit, 0)
+	assert.Equal(t, out+errs, "26 checks passed, 0 warnings\n")
+
+	out, errs, exit = checkWith(t, []preflight.Finding{odd}, "check", "prod")
+	assert.Equal(t, exit, 0)
+	assert.Equal(t, out+errs, "warning: emqx-oci:nodes.count: should be odd, got 2 (check even-nodes)\n25 checks passed, 1 warning\n")
+
+	out, errs, exit = checkWith(t, []preflight.Finding{wrong, odd}, "check", "prod")
+	assert.Equal(t, exit, 2)
+	assert.Equal(t, out+errs, `error: emqx-oci:ports.ws: must be free, got 22 (check port-collision)
+warning: emqx-oci:nodes.count: should be odd, got 2 (check even-nodes)
+24 checks passed, 1 warning, 1 error
+`)
+}
+
+func TestCheckAsJSON(t *testing.T) {
+	out, errs, exit := checkWith(t, nil, "check", "prod", "--json")
+	assert.Equal(t, exit, 0)
+	assert.Equal(t, out+errs, `{"stack":"prod","passed":26,"errors":0,"warnings":0,"findings":[]}`+"\n")
+
+	out, errs, exit = checkWith(t, []preflight.Finding{wrong}, "check", "prod", "--json")
+	assert.Equal(t, exit, 2)
+	assert.Equal(t, out+errs, `{"stack":"prod","passed":25,"errors":1,"warnings":0,"findings":[`+
+		`{"check":"port-collision","severity":"error","path":"emqx-oci:ports.ws","message":"must be free, got 22"}]}`+"\n")
+}
+
+func TestCheckOfNoStack(t *testing.T) {
+	_, errs, exit := checkWith(t, nil, "check", "nowhere")
+	assert.Equal(t, exit, 2)
+	assert.Assert(t, bytes.Contains([]byte(errs), []byte("the stacks are: prod")), errs)
+}
+
+func TestCheckList(t *testing.T) {
+	out, _, exit := checkWith(t, nil, "check", "--list")
+	assert.Equal(t, exit, 0)
+	for _, c := range preflight.Checks {
+		assert.Assert(t, bytes.Contains([]byte(out), []byte(c.Reason)), c.Name)
+	}
+	out, _, exit = checkWith(t, nil, "check", "--list", "--json")
+	assert.Equal(t, exit, 0)
+	assert.Equal(t, out[:len(`[{"name":"port-collision","severity":"error","reason":"`)], `[{"name":"port-collision","severity":"error","reason":"`)
+}
+
+// What is about to be deployed has to pass; what is taken away does not.
+func TestChecksStopPreviewAndUp(t *testing.T) {
+	for _, args := range [][]string{{"preview", "prod"}, {"up", "prod", "--yes"}} {
+		_, errs, exit := checkWith(t, []preflight.Finding{wrong, odd}, args...)
+		assert.Equal(t, exit, 2, args)
+		assert.Equal(t, errs, "error: configuration of stack \"prod\": emqx-oci:ports.ws: must be free, got 22 (check port-collision)\n")
+		_, errs, exit = checkWith(t, []preflight.Finding{odd}, args...)
+		assert.Equal(t, exit, 0, errs)
+	}
+	_, errs, exit := checkWith(t, []preflight.Finding{wrong}, "destroy", "prod", "--yes")
+	assert.Equal(t, exit, 0, errs)
+}
