@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// environmentName leaves room for what the stack puts before and behind it in
-// names that OCI, Nomad and Consul limit to 63 characters.
+// environmentName is part of the nodes' names, emqx-<name>-<index>, which are
+// labels of DNS.
 var environmentName = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
 
 // validate checks what the tags cannot say: how settings fit together. A setting
