@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
+	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
 )
 
 func (a *app) initStack() *cobra.Command {
@@ -72,8 +73,8 @@ func (a *app) makeStack(ctx context.Context, stack, provider string, stated map[
 		return err
 	}
 	secrets := newSecrets()
-	// All of it once more: some faults only show beside other settings.
-	if err := a.Validate(stack, known.config(secrets)); err != nil {
+	// All of it once more, as up would: some faults only show beside other settings.
+	if err := a.validate(progress.Up, stack, known.config(secrets)); err != nil {
 		return &orchestrate.ConfigError{Stack: stack, Err: err}
 	}
 	text, err := stackFile(stack, known)
