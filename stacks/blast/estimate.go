@@ -114,6 +114,14 @@ func (a *assessment) estimate() Estimate {
 	return e
 }
 
+// pull is the time of an image; a node of the lab has them all.
+func (a *assessment) pull() int {
+	if a.s.Cloud == "lab" {
+		return 0
+	}
+	return secondsPull
+}
+
 // rolls are the two jobs.
 func (a *assessment) rolls() []Part {
 	var parts []Part
@@ -122,7 +130,7 @@ func (a *assessment) rolls() []Part {
 	if len(n.Restarted) > 0 {
 		pull := 0
 		if w.pull {
-			pull = secondsPull
+			pull = a.pull()
 		}
 		each := whole(b.ShutdownDelay) + secondsEMQXStop + pull + secondsEMQXStart + whole(b.MinHealthyTime)
 		what := fmt.Sprintf("EMQX on each of %s: %d s to leave HAProxy, %d to stop, ", count(len(n.Restarted), "node"), whole(b.ShutdownDelay), secondsEMQXStop)
@@ -136,7 +144,7 @@ func (a *assessment) rolls() []Part {
 		}
 		parts = append(parts, Part{What: what, Seconds: each * times})
 	} else if w.emqxStarts {
-		parts = append(parts, Part{What: "EMQX on new nodes: image, start, join", Seconds: secondsPull + secondsForm + whole(b.MinHealthyTime)})
+		parts = append(parts, Part{What: "EMQX on new nodes: image, start, join", Seconds: a.pull() + secondsForm + whole(b.MinHealthyTime)})
 	}
 	if len(n.ProxyRestarted) > 0 {
 		stop := whole(p.KillTimeout) - 5
@@ -146,7 +154,7 @@ func (a *assessment) rolls() []Part {
 			Seconds: each * len(n.ProxyRestarted),
 		})
 	} else if w.proxiesStart {
-		parts = append(parts, Part{What: "HAProxy on new nodes", Seconds: secondsPull + secondsProxyStart + whole(p.MinHealthyTime)})
+		parts = append(parts, Part{What: "HAProxy on new nodes", Seconds: a.pull() + secondsProxyStart + whole(p.MinHealthyTime)})
 	}
 	return parts
 }

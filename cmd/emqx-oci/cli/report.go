@@ -156,7 +156,7 @@ func reasons(err error) (refusals []blast.Refusal, others []string) {
 		}
 		return refusals, nil
 	}
-	if all, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // see above
+	if all, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, e := range all.Unwrap() {
 			found, rest := reasons(e)
 			refusals, others = append(refusals, found...), append(others, rest...)
