@@ -56,9 +56,9 @@ func Record(s settings.Settings) ([]recorder.Resource, error) {
 // subnets answers the one question that ids leave open: any subnet is large, and
 // may have public addresses.
 func subnets(vcn string) func(string, resource.PropertyMap) (map[string]any, error) {
-	return func(token string, _ resource.PropertyMap) (map[string]any, error) {
-		if token != "oci:Core/getSubnet:getSubnet" {
-			return nil, fmt.Errorf("calling %s: nobody answers without a cloud", token)
+	return func(function string, _ resource.PropertyMap) (map[string]any, error) {
+		if function != "oci:Core/getSubnet:getSubnet" {
+			return nil, fmt.Errorf("calling %s: nobody answers without a cloud", function)
 		}
 		return map[string]any{"vcnId": vcn, "cidrBlock": "10.0.0.0/8", "prohibitPublicIpOnVnic": false}, nil
 	}

@@ -22,7 +22,7 @@ func proxyMemory(in *input, r *report) {
 	if in.proxy == nil {
 		return
 	}
-	maxconn, err := strconv.Atoi(in.proxy.section("global", "").value("maxconn"))
+	maxconn, err := strconv.Atoi(in.proxy.section("global").value("maxconn"))
 	if err != nil {
 		r.errorf(path(in.haproxy.resource, "hcl2.vars.config")+": maxconn", "must be a number: HAProxy would take it from its limit of files")
 		return
@@ -101,7 +101,7 @@ func files(in *input, r *report) {
 	if in.proxy == nil || in.emqx == nil {
 		return
 	}
-	maxconn, _ := strconv.Atoi(in.proxy.section("global", "").value("maxconn"))
+	maxconn, _ := strconv.Atoi(in.proxy.section("global").value("maxconn"))
 	if got, ok := nofile(in.haproxy); ok && got < 2*maxconn {
 		r.errorf(setting("proxy.noFile"), "must be at least %d, two for each of %d connections, got %d", 2*maxconn, maxconn, got)
 	}

@@ -63,8 +63,9 @@ func read(s settings.Settings, resources []recorder.Resource) *input {
 	if in.haproxy != nil {
 		proxy, err := readProxy(in.haproxy)
 		if err != nil {
-			in.jobFaults = append(in.jobFaults, jobFault{path(in.haproxy.resource, "hcl2.vars.config"),
-				fmt.Sprintf("must be a configuration that can be read: %v", err)})
+			in.jobFaults = append(in.jobFaults, jobFault{
+				path(in.haproxy.resource, "hcl2.vars.config"), fmt.Sprintf("must be a configuration that can be read: %v", err),
+			})
 		} else {
 			in.proxy = proxy
 		}

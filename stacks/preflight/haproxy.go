@@ -84,10 +84,10 @@ func (s section) value(words ...string) string {
 	return ""
 }
 
-// section is the first of a kind, and of a name unless that is "".
-func (c *proxyConfig) section(kind, name string) section {
+// section is the first of a kind.
+func (c *proxyConfig) section(kind string) section {
 	for _, s := range c.sections {
-		if s.kind == kind && (name == "" || s.name == name) {
+		if s.kind == kind {
 			return s
 		}
 	}

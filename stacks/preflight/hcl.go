@@ -200,7 +200,7 @@ func atRunTime(body *hclsyntax.Body) map[string]cty.Value {
 		}
 		at, spelled := found, ""
 		for i, step := range expr.Traversal {
-			name := ""
+			var name string
 			switch s := step.(type) {
 			case hcl.TraverseRoot:
 				name, spelled = s.Name, s.Name

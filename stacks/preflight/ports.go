@@ -100,7 +100,7 @@ func clientPath(in *input, r *report) {
 // without one, or hangs on one that it does not expect.
 func (in *input) proxyToBroker(r *report) {
 	sends := false
-	for _, line := range in.proxy.section("defaults", "").lines {
+	for _, line := range in.proxy.section("defaults").lines {
 		sends = sends || line[0] == "default-server" && (slices.Contains(line, "send-proxy-v2") || slices.Contains(line, "send-proxy"))
 	}
 	for kind, label := range map[string]string{"TCP": "mqtt", "SSL": "mqtts", "WS": "ws", "WSS": "wss"} {

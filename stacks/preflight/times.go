@@ -54,7 +54,7 @@ func killTimeout(in *input, r *report) {
 	if in.proxy == nil {
 		return
 	}
-	global := in.proxy.section("global", "")
+	global := in.proxy.section("global")
 	grace, err := proxyTime(global.value("grace"))
 	hard, err2 := proxyTime(global.value("hard-stop-after"))
 	kill, ok := duration(in.haproxy.task, "kill_timeout")
@@ -77,7 +77,7 @@ func (in *input) drain(grace time.Duration, r *report) {
 	if in.emqx == nil || in.settings.Cloud == "lab" {
 		return
 	}
-	hold, err := proxyTime(in.proxy.section("resolvers", "").value("hold", "obsolete"))
+	hold, err := proxyTime(in.proxy.section("resolvers").value("hold", "obsolete"))
 	delay, ok := duration(in.emqx.group, "shutdown_delay")
 	if err == nil && ok && delay <= hold {
 		r.warnf(setting("broker.shutdownDelay"), "should be above %s, for which HAProxy keeps a broker that left Consul, got %s", hold, delay)
@@ -104,7 +104,7 @@ func keepAlive(in *input, r *report) {
 	}
 	if in.proxy != nil {
 		at := path(in.haproxy.resource, "hcl2.vars.config")
-		defaults := in.proxy.section("defaults", "")
+		defaults := in.proxy.section("defaults")
 		for _, name := range []string{"client", "server", "tunnel"} {
 			d, err := proxyTime(defaults.value("timeout", name))
 			if err != nil {
