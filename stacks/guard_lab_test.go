@@ -88,7 +88,9 @@ func (g *guarded) runner(collect bool) *orchestrate.Runner {
 		PulumiCommand: os.Getenv("ORCHESTRATE_TEST_PULUMI"),
 	}
 	if collect {
-		o.Bind = func(ctx *pulumi.Context, _ context.Context) *pulumi.Context { return guards.WithCollector(ctx, &g.collector) }
+		o.Bind = func(ctx *pulumi.Context, _ context.Context) *pulumi.Context {
+			return guards.WithCollector(ctx, &g.collector)
+		}
 	}
 	r, err := orchestrate.New(o)
 	assert.NilError(g.t, err)

@@ -167,6 +167,7 @@ func (r *Runner) once(ctx context.Context, name progress.Operation, s *session, 
 						plan = append(plan, event)
 					case progress.KindDrift:
 						drift = append(drift, event)
+					default: // for the view alone
 					}
 				}
 			case <-stop:

@@ -64,6 +64,7 @@ func (v *Plain) event(e Event) {
 			state = "holds: "
 		}
 		v.line(v.elapsed(), "gate %s  %s%s", e.Gate, state, e.Message)
+	case KindGuard: // told with the reasons at the end
 	case KindMessage:
 		if e.Ephemeral || e.Severity == "error" {
 			return // errors come together at the end

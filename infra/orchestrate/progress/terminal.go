@@ -179,6 +179,7 @@ func (t *table) take(e Event, p palette) []string {
 		t.resource(e)
 	case KindGate:
 		t.gate(e)
+	case KindGuard: // told with the reasons at the end
 	case KindMessage:
 		switch {
 		case e.Severity == "warning":
