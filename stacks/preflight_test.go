@@ -25,16 +25,23 @@ func TestRunBeginsWithTheChecks(t *testing.T) {
 	assert.Equal(t, len(r.Resources), 0)
 }
 
-// A look without the cloud and without the secrets sees the graph that an
-// update registers.
-func TestRecordIsTheGraph(t *testing.T) {
-	opts, err := example.Options("..", "prod", true)
+// exampleSettings are those of a stack of the tree with a certificate.
+func exampleSettings(t *testing.T, stack string) settings.Settings {
+	t.Helper()
+	opts, err := example.Options("..", stack, true)
 	assert.NilError(t, err)
-	s, err := settings.Load("prod", settings.Source{
+	s, err := settings.Load(stack, settings.Source{
 		Get:      func(key string) (string, bool) { v, ok := opts.Config[key]; return v, ok },
 		IsSecret: func(string) bool { return true }, Getenv: func(string) string { return "" },
 	})
 	assert.NilError(t, err)
+	return s
+}
+
+// A look without the cloud and without the secrets sees the graph that an
+// update registers.
+func TestRecordIsTheGraph(t *testing.T) {
+	s := exampleSettings(t, "prod")
 	var hidden settings.Secret = "[secret]"
 	assert.Assert(t, hidden.Hidden())
 	s.Secrets = settings.Secrets{ErlangCookie: hidden, APIKey: hidden}

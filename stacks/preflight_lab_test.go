@@ -1,0 +1,38 @@
+//go:build lab
+
+package stacks
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"gotest.tools/v3/assert"
+
+	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
+	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
+)
+
+// On the real engine, with a program of an engine's own around the recording one: warnings are shown and the preview
+// goes on, errors end it with every finding.
+func TestChecksOnTheRealEngine(t *testing.T) {
+	g := newGuarded(t, 3)
+	s := exampleSettings(t, "staging")
+	var shown strings.Builder
+	r, err := orchestrate.New(orchestrate.Options{
+		ProjectDir: g.dir + "/project", Stack: "lab", Env: g.env(), StageDir: g.dir + "/stage",
+		Program: func(ctx *pulumi.Context) error { return preflightFirst(ctx, s) },
+		View:    progress.NewPlain(&shown, false),
+	})
+	assert.NilError(t, err)
+
+	s.Nodes.Count, s.Volumes.Count = 4, 4
+	_, err = r.Preview(t.Context())
+	assert.NilError(t, err)
+	assert.Equal(t, strings.Count(shown.String(), "warning: emqx-oci:nodes.count: should be odd, got 4"), 1, shown.String())
+
+	s.Ports.WS, s.Broker.Env = 22, map[string]string{"EMQX_NODE__ROLE": "replicant"}
+	_, err = r.Preview(t.Context())
+	assert.ErrorContains(t, err, "emqx-oci:ports.ws: must be free on a node, got 22, which belongs to SSH (check port-collision)")
+	assert.ErrorContains(t, err, "has no replicant nodes (check edition)")
+}
