@@ -39,6 +39,9 @@ const (
 // waits are what is waited for besides nodes that come, go and restart.
 type waits struct {
 	volumes, emqxStarts, proxiesStart, pull, balancer, record bool
+	// emqxWatched and proxiesWatched: Nomad takes a job's new version over in
+	// place, and still waits until every allocation has stayed healthy with it.
+	emqxWatched, proxiesWatched bool
 	// edge and listeners are the balancer's children, which OCI takes one by one.
 	edge, listeners int
 }
@@ -146,6 +149,9 @@ func (a *assessment) rolls() []Part {
 	} else if w.emqxStarts {
 		parts = append(parts, Part{What: "EMQX on new nodes: image, start, join", Seconds: a.pull() + secondsForm + whole(b.MinHealthyTime)})
 	}
+	if w.emqxWatched && len(n.Restarted) == 0 && !w.emqxStarts {
+		parts = append(parts, Part{What: "EMQX to stay healthy", Seconds: whole(b.MinHealthyTime)})
+	}
 	if len(n.ProxyRestarted) > 0 {
 		stop := whole(p.KillTimeout) - 5
 		each := stop + secondsProxyStart + whole(p.MinHealthyTime)
@@ -155,6 +161,8 @@ func (a *assessment) rolls() []Part {
 		})
 	} else if w.proxiesStart {
 		parts = append(parts, Part{What: "HAProxy on new nodes", Seconds: a.pull() + secondsProxyStart + whole(p.MinHealthyTime)})
+	} else if w.proxiesWatched {
+		parts = append(parts, Part{What: "HAProxy to stay healthy", Seconds: whole(p.MinHealthyTime)})
 	}
 	return parts
 }

@@ -124,7 +124,7 @@ func (a *assessment) emqx() {
 			// A job that Nomad lists as dead is registered again, and starts.
 			a.add(Line{Severity: Notice, Area: "emqx", Text: "EMQX's job is registered again: what was stopped starts, what runs stays"}, about)
 		default:
-			a.waits.emqxStarts = a.after > a.before
+			a.waits.emqxStarts, a.waits.emqxWatched = a.after > a.before, true
 			text := "0 nodes restarted: of EMQX's job only " + joinAnd(v.quiet) + pick(len(v.quiet), " changes", " change")
 			a.add(Line{Severity: None, Area: "emqx", Text: text, Details: []string{"Nomad takes that over without touching EMQX on nodes that run."}}, about)
 		}
@@ -249,7 +249,7 @@ func (a *assessment) haproxy() {
 		case len(c.Diffs) == 0:
 			a.add(Line{Severity: Notice, Area: "haproxy", Text: "HAProxy's job is registered again: what was stopped starts, what runs stays"}, about)
 		default:
-			a.waits.proxiesStart = a.after > a.before
+			a.waits.proxiesStart, a.waits.proxiesWatched = a.after > a.before, true
 			text := "HAProxy restarts nowhere: of its job only " + joinAnd(v.quiet) + pick(len(v.quiet), " changes", " change")
 			a.add(Line{Severity: None, Area: "haproxy", Text: text}, about)
 		}
