@@ -55,10 +55,12 @@ func newGates(
 		}),
 		proxiesReady: gates.ProxiesReady(consulAPI, gates.ProxiesReadyArgs{
 			Environment: s.Environment, Count: s.Nodes.Count, Timeout: s.Gates.ProxiesReady,
-			Nomad: nomadAPI, Job: nomad.HAProxyJobID(s.Environment),
+			AdminPort: s.Ports.Admin,
+			Nomad:     nomadAPI, Job: nomad.HAProxyJobID(s.Environment),
 		}),
 		edgeHealthy: gates.EdgeHealthy(health, gates.EdgeArgs{
 			Count: len(nodes) * len(cluster.Listeners(cluster.Ports(s.Ports), s.TLS.Enabled())), Timeout: s.Gates.EdgeHealthy,
+			AdminPort: s.Ports.Admin,
 		}),
 		roundTrip: gates.RoundTrip(gates.RoundTripArgs{
 			Name: s.DNS.Name, Port: s.Ports.MQTT, Proxy: s.Gates.Proxy, Timeout: s.Gates.RoundTrip,

@@ -1,6 +1,7 @@
 package gates
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -12,6 +13,8 @@ type EdgeArgs struct {
 	// Count is the number of backends that must be healthy in all: nodes times
 	// backend sets. Zero means as many as are returned, at least one.
 	Count int
+	// AdminPort is HAProxy's, for the hint where to look next; default 8080.
+	AdminPort int
 	// Timeout and Interval default to [DefaultTimeout] and [DefaultInterval].
 	Timeout, Interval time.Duration
 }
@@ -21,9 +24,10 @@ type EdgeArgs struct {
 // "WARNING", "CRITICAL", "UNKNOWN") by a name that a reader can place, such as
 // "mqtt/emqx-lab-0".
 func EdgeHealthy(health func(context.Context) (map[string]string, error), args EdgeArgs) Gate {
+	port := cmp.Or(args.AdminPort, 8080)
 	return Gate{
 		ID: "G4", Title: "edge healthy", Timeout: args.Timeout, Interval: args.Interval,
-		Next: "whether the nodes' security group admits the balancer on 8080, and http://<node>:8080/haproxy_health",
+		Next: fmt.Sprintf("whether the nodes' security group admits the balancer on %d, and http://<node>:%d/haproxy_health", port, port),
 		Check: func(ctx context.Context) (Status, error) {
 			backends, err := health(ctx)
 			if err != nil {

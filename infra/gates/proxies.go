@@ -1,6 +1,7 @@
 package gates
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -20,6 +21,8 @@ type ProxiesReadyArgs struct {
 	// version before pass for the new one until Nomad has begun to replace them.
 	Nomad NomadClient
 	Job   string
+	// AdminPort is HAProxy's, for the hint where to look next; default 8080.
+	AdminPort int
 	// Timeout and Interval default to [DefaultTimeout] and [DefaultInterval].
 	Timeout, Interval time.Duration
 }
@@ -33,7 +36,8 @@ func ProxiesReady(client ConsulClient, args ProxiesReadyArgs) Gate {
 	jobs := newJobWatch(args.Nomad, args.Job, args.Count)
 	return Gate{
 		ID: "G3", Title: "proxies ready", Timeout: args.Timeout, Interval: args.Interval,
-		Next: fmt.Sprintf("the %s checks in Consul, http://<node>:8080/haproxy_health, and the logs of the haproxy task", args.Service),
+		Next: fmt.Sprintf("the %s checks in Consul, http://<node>:%d/haproxy_health, and the logs of the haproxy task",
+			args.Service, cmp.Or(args.AdminPort, 8080)),
 		Check: func(ctx context.Context) (Status, error) {
 			if args.Nomad != nil && args.Job != "" {
 				deployed, _, err := jobs.check(ctx)
