@@ -41,7 +41,7 @@ func reachableAll(ctx context.Context, timeout time.Duration, servers []Server) 
 	for i, s := range servers {
 		all.Go(func() {
 			if err := s.Leader(ctx); err != nil {
-				faults[i] = fmt.Errorf("%s: %w: this preview says nothing of what is to happen there, and an update would fail; "+
+				faults[i] = fmt.Errorf("%s: %w; the preview is blind there, and an update would fail: "+
 					"mend the address, or open a way to it from here (VPN, tunnel, firewall)", s.Setting, err)
 			}
 		})

@@ -24,7 +24,7 @@ func servers(t *testing.T, nomad, consul string) []Server {
 func TestReachable(t *testing.T) {
 	const closed = "http://127.0.0.1:1"
 	leader := answering(t, http.StatusOK, `"10.0.0.1:4647"`)
-	const rest = ": this preview says nothing of what is to happen there, and an update would fail; " +
+	const rest = "; the preview is blind there, and an update would fail: " +
 		"mend the address, or open a way to it from here (VPN, tunnel, firewall)"
 	refused := " at http://127.0.0.1:1: dial tcp 127.0.0.1:1: connect: connection refused" + rest
 	for name, c := range map[string]struct {

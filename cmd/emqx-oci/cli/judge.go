@@ -33,7 +33,7 @@ func (a *app) judge(view progress.View) func(orchestrate.Result, error) error {
 		if a.asJSON {
 			for _, v := range found {
 				view.Events([]progress.Event{{
-					Kind: progress.KindGuard, Time: time.Now().Truncate(time.Millisecond), Elapsed: res.Duration.Seconds(),
+					Kind: progress.KindGuard, Time: time.Now().Truncate(time.Millisecond), Elapsed: res.Duration.Round(100 * time.Millisecond).Seconds(),
 					Guard: v.Guard, Message: v.Message, Allow: v.Allow,
 				}})
 			}
