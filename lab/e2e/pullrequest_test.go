@@ -196,11 +196,15 @@ func pullRequest(t *testing.T, b *bed) {
 	assert.Equal(t, r.code, 0, "%s", r)
 	assert.Equal(t, len(g.entries(t, "issues")), 0)
 
-	restore := changeBehindTheStack(t)
+	changed := changeBehindTheStack(t)
 	r = g.job(t, "drift.yml", "drift")
 	assert.Equal(t, r.code, 4, "%s", r)
 	assert.Assert(t, strings.Contains(r.stdout+r.stderr, "consul:Keys"), "%s", r)
-	restore()
+	b.must(t, "refresh", "lab")
+	b.must(t, "up", "lab", "--yes")
+	again, _, err := consulClient(t).KV().Get(changed.Key, nil)
+	assert.NilError(t, err)
+	assert.DeepEqual(t, again.Value, changed.Value)
 	all := steps(t, "drift.yml", "drift")
 	issue := all[len(all)-1]
 	assert.Equal(t, issue.Name, "Issue")
@@ -213,18 +217,14 @@ func pullRequest(t *testing.T, b *bed) {
 	assert.Equal(t, g.entries(t, "issues")[0].State, "closed")
 }
 
-// changeBehindTheStack writes over one of its entries in Consul.
-func changeBehindTheStack(t *testing.T) (restore func()) {
+// changeBehindTheStack writes over one of its entries in Consul, and gives what was there.
+func changeBehindTheStack(t *testing.T) *consul.KVPair {
 	t.Helper()
 	kv := consulClient(t).KV()
 	pairs, _, err := kv.List("emqx/", nil)
 	assert.NilError(t, err)
 	assert.Assert(t, len(pairs) > 0)
-	before := *pairs[0]
-	_, err = kv.Put(&consul.KVPair{Key: before.Key, Value: []byte("by hand"), Flags: before.Flags}, nil)
+	_, err = kv.Put(&consul.KVPair{Key: pairs[0].Key, Value: []byte("by hand"), Flags: pairs[0].Flags}, nil)
 	assert.NilError(t, err)
-	return func() {
-		_, err := kv.Put(&before, nil)
-		assert.NilError(t, err)
-	}
+	return pairs[0]
 }
