@@ -57,7 +57,7 @@ func (m *Machine) openDoors(ctx context.Context) error {
 		return errors.Join(faults...)
 	}
 	for port, l := range listeners {
-		m.open(port, l, targets[port])
+		m.open(port, l, targets[port]) //nolint:contextcheck // it serves until the machine is closed
 	}
 	return nil
 }
@@ -77,7 +77,7 @@ func (m *Machine) openMQTT(ctx context.Context, balancers []cloud.Balancer) {
 				m.cfg.Log("%v", err)
 				continue
 			}
-			m.open(port, door, m.public(port))
+			m.open(port, door, m.public(port)) //nolint:contextcheck // it serves until the machine is closed
 		}
 	}
 }
