@@ -161,7 +161,7 @@ func (a *assessment) restart(nodes int, why []string, about []*Change) {
 	case a.report.atOnce:
 		l.Details = append(l.Details, "The job moves to another place in Nomad: the old one stops on all nodes, and nobody is served until the new one runs.")
 	default:
-		l.Details = append(l.Details, fmt.Sprintf("Each leaves HAProxy, stops %s later, and has to be healthy for %s before the next one: about %s of the clients reconnects at each.",
+		l.Details = append(l.Details, fmt.Sprintf("Each leaves HAProxy, stops %s later, and has to be healthy for %s before the next one: about %s of the clients reconnect at each.",
 			plain(b.ShutdownDelay), plain(b.MinHealthyTime), fraction(1, nodes)))
 	}
 	l.Details = append(l.Details, a.sessions())
@@ -277,7 +277,7 @@ func (a *assessment) proxyRestart(nodes int, v verdict, atOnce bool, about []*Ch
 		l.Details = []string{"Nobody gets in until the new ones run."}
 	} else {
 		l.Details = []string{fmt.Sprintf("Each stops taking clients in after %s, and cuts what is left about %s after it was told to stop: about %s of the clients "+
-			"reconnects at each. Their sessions stay in EMQX.", plain(p.ShutdownDelay), plain(p.KillTimeout-5*time.Second), fraction(1, max(nodes, 1)))}
+			"reconnect at each. Their sessions stay in EMQX.", plain(p.ShutdownDelay), plain(p.KillTimeout-5*time.Second), fraction(1, max(nodes, 1)))}
 	}
 	if slices.Contains(v.why, theText) {
 		l.Details = append(l.Details, textDetail)

@@ -20,6 +20,8 @@ type Page struct {
 	Report *Report
 	// Refusals are guards that fired.
 	Refusals []Refusal
+	// Drift tells what differs where nothing should, "" without a drift.
+	Drift string
 	// Errors are why the preview failed, beside the guards.
 	Errors []string
 	// Warnings are what the preview's checks remarked.
@@ -58,11 +60,14 @@ func (p Page) Markdown() string {
 	b.WriteString(Marker(p.Stack) + "\n")
 	b.WriteString("### EMQX `" + code1(p.Stack) + "`: " + prose(p.title()) + "\n\n")
 	p.refusals(&b)
-	p.errors(&b)
+	quote(&b, p.Drift)
+	quote(&b, strings.Join(p.Errors, "\n"))
 	p.warnings(&b)
 	if p.Report != nil && len(p.Report.Lines) > 0 {
 		if len(p.Errors) > 0 {
 			b.WriteString("What the preview had seen when it failed:\n\n")
+		} else if p.Drift != "" {
+			b.WriteString("What an update would do about it:\n\n")
 		}
 		b.WriteString("| | What happens |\n| :-- | :-- |\n")
 		for _, l := range p.Report.Lines {
@@ -86,6 +91,8 @@ func (p Page) title() string {
 			text += "; " + p.Report.Headline
 		}
 		return text
+	case p.Drift != "" && p.Report != nil:
+		return "drift; putting it right: " + p.Report.Headline
 	case len(p.Errors) > 0 || p.Report == nil:
 		return "the preview failed"
 	}
@@ -107,11 +114,10 @@ func (p Page) refusals(b *strings.Builder) {
 	b.WriteString("\n")
 }
 
-func (p Page) errors(b *strings.Builder) {
-	if len(p.Errors) == 0 {
+func quote(b *strings.Builder, text string) {
+	if text == "" {
 		return
 	}
-	text := strings.Join(p.Errors, "\n")
 	f := fence(text)
 	b.WriteString(f + "text\n" + printable(text) + "\n" + f + "\n\n")
 }

@@ -39,7 +39,11 @@ func TestPages(t *testing.T) {
 				{Guard: "volume-shrink", Message: "OCI only grows volumes"},
 			},
 		},
-		"failed":  {Stack: "lab", Errors: []string{"configuration of stack \"lab\":\n  emqx-oci:nodes.coutn: is not a known setting; did you mean \"count\"?"}},
+		"failed": {Stack: "lab", Errors: []string{"configuration of stack \"lab\":\n  emqx-oci:nodes.coutn: is not a known setting; did you mean \"count\"?"}},
+		"drift": {
+			Stack: "lab", Report: report("domains", 3), Drift: "stack \"lab\" is not as expected: 2 to replace, 1 of them changed outside the stack\n" +
+				"  oci:Volume volumes-1: changed outside the stack\n      ~ availabilityDomain: \"LAB:AD-2\" -> \"LAB:AD-3\"",
+		},
 		"nothing": {Stack: "lab", Report: report("none", 3)},
 	} {
 		t.Run(name, func(t *testing.T) { golden.Assert(t, p.Markdown(), "page-"+name+".md") })

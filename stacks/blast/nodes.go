@@ -110,7 +110,7 @@ func (a *assessment) goingNodes() {
 	}
 	if a.after > 0 {
 		l.Details = append(l.Details,
-			fmt.Sprintf("EMQX stops there first%s: about %s of the clients reconnects to the others. %s", pick(len(names), "", ", on all at once"), fraction(len(names), max(a.before, 1)), a.sessions()),
+			fmt.Sprintf("EMQX stops there first%s: about %s of the clients reconnect to the others. %s", pick(len(names), "", ", on all at once"), fraction(len(names), max(a.before, 1)), a.sessions()),
 			"Afterwards EMQX still counts "+pick(len(names), "it as a stopped member", "them as stopped members")+
 				": `emqx ctl cluster force-leave` on another node, as the runbook says.")
 	} else {
@@ -187,7 +187,7 @@ func (a *assessment) relaunched() {
 		a.report.Nodes.Relaunched = append(a.report.Nodes.Relaunched, names...)
 		details := []string{
 			g.text + bracket(differences(g.pools, domainWords)) + ".",
-			fmt.Sprintf("Its end is sudden: about %s reconnects, and the sessions in its memory are lost.", a.share(len(names))),
+			fmt.Sprintf("Its end is sudden: about %s reconnect, and the sessions in its memory are lost.", a.share(len(names))),
 		}
 		if len(names) > 1 {
 			details = append(details, "Nothing makes these nodes wait for each other: they may all be away at the same time.")

@@ -111,7 +111,12 @@ func (r *reporter) page(report *blast.Report, err error) {
 	}
 	r.written = true
 	p := blast.Page{Stack: r.stack, Report: report, Warnings: r.warnings}
-	p.Refusals, p.Errors = reasons(err)
+	var changed *changedError
+	if errors.As(err, &changed) {
+		p.Drift = changed.Error()
+	} else {
+		p.Refusals, p.Errors = reasons(err)
+	}
 	for _, e := range r.plan {
 		p.Diff = append(p.Diff, blast.Entry{Op: e.Op, Lines: progress.PlanText(e)})
 	}
