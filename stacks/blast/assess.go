@@ -15,7 +15,7 @@ import (
 func Assess(changes []Change, s settings.Settings) Report {
 	a := &assessment{
 		s: &s, changes: changes, claimed: make([]bool, len(changes)),
-		report: Report{Stack: s.Environment, Nodes: Nodes{
+		report: Report{Stack: s.Environment, Lines: []Line{}, Nodes: Nodes{
 			Added: []string{}, Removed: []string{}, Restarted: []string{}, Relaunched: []string{},
 			ProxyRestarted: []string{}, ProxyReloaded: []string{}, VolumeLost: []string{},
 		}},

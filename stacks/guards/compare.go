@@ -119,10 +119,10 @@ func scaledIn(old, next Layout, allow settings.Guards) []Violation {
 	}
 	return []Violation{{
 		Guard: ScaleIn, Allow: "emqx-oci:guards.allowScaleIn",
-		Message: fmt.Sprintf("%s would go while %s: what is on %s is out of reach until %s: "+
+		Message: fmt.Sprintf("%s would go while %s, and what is on %s is out of reach: "+
 			"set emqx-oci:nodes.count to %d to keep %s, or emqx-oci:guards.allowScaleIn to true",
 			nodes(gone), some(gone, "its volume stays", "their volumes stay"), some(gone, "it", "them"),
-			some(gone, "the node comes back", "the nodes come back"), keep, some(gone, "it", "them")),
+			keep, some(gone, "it", "them")),
 	}}
 }
 

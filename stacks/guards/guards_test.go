@@ -125,8 +125,8 @@ func TestCompare(t *testing.T) {
 		},
 		"nodes go and volumes stay": {
 			old: layout(5, 5), next: layout(3, 5),
-			want: []string{"scale-in: nodes 3 and 4 (emqx-prod-3, emqx-prod-4) would go while their volumes stay: what is on them is out of reach " +
-				"until the nodes come back: set emqx-oci:nodes.count to 5 to keep them, or emqx-oci:guards.allowScaleIn to true"},
+			want: []string{"scale-in: nodes 3 and 4 (emqx-prod-3, emqx-prod-4) would go while their volumes stay, and what is on them is out of reach: " +
+				"set emqx-oci:nodes.count to 5 to keep them, or emqx-oci:guards.allowScaleIn to true"},
 		},
 		"nodes go and volumes stay, allowed": {old: layout(5, 5), next: layout(3, 5), allow: settings.Guards{AllowScaleIn: true}},
 		"a node goes, some volumes too": {
@@ -134,7 +134,7 @@ func TestCompare(t *testing.T) {
 			want: []string{
 				"volume-delete: DATA LOSS: the volume of node 4 (emqx-prod-4) would be deleted with its data: set emqx-oci:volumes.count to 5 to keep it, " +
 					"or emqx-oci:guards.allowVolumeDelete to true to delete it; to keep volumes without their nodes, emqx-oci:guards.allowScaleIn is needed, too",
-				"scale-in: node 3 (emqx-prod-3) would go while its volume stays: what is on it is out of reach until the node comes back: " +
+				"scale-in: node 3 (emqx-prod-3) would go while its volume stays, and what is on it is out of reach: " +
 					"set emqx-oci:nodes.count to 4 to keep it, or emqx-oci:guards.allowScaleIn to true",
 			},
 		},
