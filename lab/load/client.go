@@ -1,0 +1,209 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/eclipse/paho.golang/packets"
+)
+
+// role is what a client does with a connection.
+type role interface {
+	// opened is told of a connection that is ready, closed of its end.
+	opened(w *wire)
+	closed()
+	// fresh is told that the broker has no session of the client.
+	fresh()
+	handle(w *wire, p *packets.ControlPacket)
+}
+
+// client keeps one connection, and comes back when it breaks.
+type client struct {
+	run      *run
+	name     string
+	kind     string // publisher or subscriber
+	endpoint endpoint
+	source   netip.Addr
+	topics   []string
+	role     role
+	random   *rand.Rand
+
+	mu           sync.Mutex
+	ready        bool // connected and subscribed
+	once         bool // was ready before
+	sessionless  bool // since the connection broke a broker had no session
+	lostAt       time.Duration
+	aliveAt      time.Duration // when the broker was last known to have the session
+	cause        string
+	connections  int
+	sessionsLost int
+	away         time.Duration
+	reconnects   histogram
+	windows      []window
+}
+
+// stay is the client's life.
+func (c *client) stay(ctx context.Context, delay time.Duration) {
+	if !pause(ctx, delay) {
+		return
+	}
+	for attempt := 0; ctx.Err() == nil; attempt++ {
+		if c.connect(ctx) {
+			attempt = 0
+		}
+		if !pause(ctx, c.backoff(attempt)) {
+			return
+		}
+	}
+}
+
+// backoff is exponential with full jitter: any time up to the limit, so that clients which lost their connections
+// together do not return together.
+func (c *client) backoff(attempt int) time.Duration {
+	limit := c.run.BackoffCap
+	if attempt < 30 {
+		limit = min(limit, c.run.Backoff<<attempt)
+	}
+	return time.Duration(c.random.Int64N(int64(limit) + 1))
+}
+
+func pause(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// connect is one connection from its beginning to its end; true, when it was ready.
+func (c *client) connect(ctx context.Context) bool {
+	attempt, cancel := context.WithTimeout(ctx, c.run.ConnectTimeout)
+	defer cancel()
+	w, err := dial(attempt, c.run.settled, c.endpoint, c.source)
+	if err != nil {
+		c.run.fault(ctx, err)
+		return false
+	}
+	stop := context.AfterFunc(ctx, w.leave)
+	defer stop()
+	if err := w.open(attempt, c.run.settled, c.name, c.topics); err != nil {
+		w.fail(err)
+		c.run.fault(ctx, err)
+		return false
+	}
+	if !w.present {
+		c.lostSession()
+	}
+	if len(c.topics) == 0 {
+		c.back(w)
+	}
+	done := make(chan struct{})
+	defer close(done)
+	go w.keepAlive(done, c.run.KeepAlive, c.run.PingTimeout)
+	return c.read(ctx, w)
+}
+
+// read handles what comes until the connection ends.
+func (c *client) read(ctx context.Context, w *wire) bool {
+	ready := len(c.topics) == 0
+	for {
+		p, err := w.receive()
+		if err != nil {
+			if ready {
+				c.gone(ctx, w, err)
+			}
+			c.run.fault(ctx, err)
+			return ready
+		}
+		switch content := p.Content.(type) {
+		case *packets.Suback:
+			if err := checkSuback(content, c.run.QoS); err != nil {
+				w.fail(err)
+				c.run.fault(ctx, err)
+				return false
+			}
+			ready = true
+			c.back(w)
+		case *packets.Pingresp:
+			w.pinged.Store(0)
+		case *packets.Disconnect:
+			w.fail(&brokenError{kind: "lost: disconnected, " + reason(content.ReasonCode)})
+		default:
+			c.role.handle(w, p)
+		}
+	}
+}
+
+// lostSession notes that the broker which the client came to knows nothing of it.
+func (c *client) lostSession() {
+	c.mu.Lock()
+	if c.once && !c.sessionless {
+		c.sessionless = true
+		c.sessionsLost++
+	}
+	c.mu.Unlock()
+	c.role.fresh()
+}
+
+// back notes that the client is connected, with its subscriptions.
+func (c *client) back(w *wire) {
+	w.established()
+	now := c.run.now()
+	c.mu.Lock()
+	c.connections++
+	if c.once {
+		took := now - c.lostAt
+		c.reconnects.add(took)
+		c.away += now - c.aliveAt
+		if c.sessionless {
+			c.windows = append(c.windows, window{c.aliveAt, now})
+		}
+		c.run.broke(Break{
+			Client: c.name, Protocol: c.endpoint.protocol, AtSeconds: seconds(c.lostAt), Seconds: seconds(took), Cause: c.cause,
+			SessionKept: !c.sessionless,
+		})
+	}
+	c.ready, c.once, c.sessionless = true, true, false
+	c.mu.Unlock()
+	c.role.opened(w)
+}
+
+// gone notes that the connection ended.
+func (c *client) gone(ctx context.Context, w *wire, err error) {
+	c.role.closed()
+	if ctx.Err() != nil {
+		return
+	}
+	now := c.run.now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ready, c.lostAt, c.aliveAt, c.cause = false, now, now, "lost"
+	var broken *brokenError
+	if errors.As(err, &broken) {
+		c.cause = broken.kind
+		if broken.silent {
+			c.aliveAt = min(now, time.Unix(0, w.lastIn.Load()).Sub(c.run.start))
+		}
+	}
+}
+
+// state tells whether the client is connected, and when it had no session. Of one that is away now nobody knows.
+func (c *client) state() (ready bool, windows []window) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	windows = c.windows[:len(c.windows):len(c.windows)]
+	if c.once && !c.ready {
+		windows = append(windows, window{c.aliveAt, forever})
+	}
+	return c.ready, windows
+}
