@@ -16,6 +16,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/emqx-oci/emqx-oci/lab/cloud"
+	"github.com/emqx-oci/emqx-oci/lab/faults"
 	"github.com/emqx-oci/emqx-oci/lab/images"
 	"github.com/emqx-oci/emqx-oci/lab/machine"
 	"github.com/emqx-oci/emqx-oci/lab/providers"
@@ -101,10 +102,16 @@ func Daemon(ctx context.Context, o Options) (err error) {
 
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	broken, err := faults.Open(ctx, breakable{m, c}, filepath.Join(o.Dir, "faults.json"), o.Log)
+	if err != nil {
+		return err
+	}
+	go broken.Run(ctx)
 	status := func() Status {
 		st := Status{
 			PID: os.Getpid(), Name: o.Name, Dir: o.Dir, Door: o.Door.String(), Providers: p.Env(), Cloud: c.Snapshot(),
 		}
+		st.Faults, _ = broken.Active(ctx)
 		for _, i := range m.Instances() {
 			st.Guests = append(st.Guests, Guest{ID: i.ID, Name: i.Name, PID: i.PID, Logs: i.LogDir})
 		}
@@ -116,7 +123,7 @@ func Daemon(ctx context.Context, o Options) (err error) {
 		defer adding.Unlock()
 		return addImages(ctx, m, &o, want)
 	}
-	closeControl, err := serveControl(ctx, o.Dir, status, add, stop)
+	closeControl, err := serveControl(ctx, o.Dir, status, add, broken, stop)
 	if err != nil {
 		return err
 	}
@@ -129,7 +136,8 @@ func Daemon(ctx context.Context, o Options) (err error) {
 
 // serveControl answers on the control socket. Its being there means that the lab is up.
 func serveControl(
-	ctx context.Context, dir string, status func() Status, add func(context.Context, Images) error, stop func(),
+	ctx context.Context, dir string, status func() Status, add func(context.Context, Images) error,
+	broken faults.Injector, stop func(),
 ) (func() error, error) {
 	path := filepath.Join(dir, controlSocket)
 	// A socket of a killed daemon; the machine's lock says that none other lives.
@@ -158,6 +166,7 @@ func serveControl(
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 		}
 	})
+	serveFaults(mux, broken)
 	mux.HandleFunc("POST /stop", func(http.ResponseWriter, *http.Request) { stop() })
 	s := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = s.Serve(l) }()

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"io"
 	"runtime"
+
+	"github.com/emqx-oci/emqx-oci/lab/faults"
 )
 
 // ErrNotUp says that there is no lab to talk to.
@@ -26,3 +28,13 @@ func Exec(context.Context, Options, string, []string, io.Reader, io.Writer, io.W
 
 // AddImages needs Linux.
 func AddImages(context.Context, Options, Images) error { return ErrNotUp }
+
+// Faults needs Linux.
+func Faults(Options) faults.Injector { return noFaults{} }
+
+type noFaults struct{}
+
+func (noFaults) Do(context.Context, faults.Fault) error          { return ErrNotUp }
+func (noFaults) Undo(context.Context, faults.Fault) error        { return ErrNotUp }
+func (noFaults) Active(context.Context) ([]faults.Active, error) { return nil, ErrNotUp }
+func (noFaults) Clear(context.Context) error                     { return ErrNotUp }

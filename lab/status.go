@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/emqx-oci/emqx-oci/lab/cloud"
+	"github.com/emqx-oci/emqx-oci/lab/faults"
 	"github.com/emqx-oci/emqx-oci/lab/machine"
 )
 
@@ -21,6 +22,8 @@ type Status struct {
 	Providers string         `json:"providers"` // the value of PULUMI_DEBUG_PROVIDERS
 	Cloud     cloud.Snapshot `json:"cloud"`
 	Guests    []Guest        `json:"guests"`
+	// Faults that have not been undone.
+	Faults []faults.Active `json:"faults"`
 }
 
 // Guest is an instance as this machine sees it.
@@ -92,6 +95,10 @@ func (s Status) write(w io.Writer, asJSON bool) error {
 		for _, r := range s.Cloud.Records {
 			fmt.Fprintf(t, "%s\t%s\t%s\t%d s\n", r.Name, r.Type, r.Data, r.TTL)
 		}
+	}
+	if len(s.Faults) > 0 {
+		fmt.Fprintln(t)
+		faults.Write(t, s.Faults)
 	}
 	return t.Flush()
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/emqx-oci/emqx-oci/cmd/emqx-oci/cli"
 	"github.com/emqx-oci/emqx-oci/lab"
+	"github.com/emqx-oci/emqx-oci/lab/faults"
 	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
 
@@ -84,3 +85,5 @@ func (l localCloud) Env() (map[string]string, error) { return lab.Env(context.Ba
 func (l localCloud) Secrets() (map[string]string, error) { return lab.Secrets(l.options) }
 
 func (l localCloud) Running() bool { return lab.Running(context.Background(), l.options) }
+
+func (l localCloud) Faults() faults.Injector { return lab.Faults(l.options) }

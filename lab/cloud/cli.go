@@ -11,6 +11,7 @@ import (
 
 // command is one of the `oci` commands that the lab has.
 type command struct {
+	name string
 	// options by name without dashes; a flag takes no value.
 	options  []string
 	flags    []string
@@ -75,10 +76,17 @@ func (c *Cloud) CLI(ctx context.Context, caller string, args []string) (stdout, 
 	if cmd.confirm && opt["force"] == "" {
 		return []byte("Are you sure you want to delete this resource? [y/N]: "), []byte("Aborted!\n"), 1
 	}
-	a, err := cmd.run(ctx, c, opt)
+	var a *answer
+	if err = c.call(ctx, "oci "+cmd.name); err == nil {
+		a, err = cmd.run(ctx, c, opt)
+	}
 	var text clientError
 	if errors.As(err, &text) {
 		return nil, []byte(text), 1
+	}
+	var late *TimeoutError
+	if errors.As(err, &late) {
+		return nil, fmt.Appendf(nil, "RequestException:\n{\n    \"message\": \"The connection to endpoint timed out. (%s)\"\n}\n", late.Call), 1
 	}
 	if err != nil {
 		return nil, serviceError(c, cmd, err), 1
@@ -101,6 +109,7 @@ func parse(args []string) (*command, map[string]string, error) {
 			words = append(words, arg)
 			name := strings.Join(words, " ")
 			if found, ok := commands[name]; ok {
+				found.name = name
 				cmd = &found
 			} else if !isGroup(name) {
 				return nil, nil, &usageError{path, "No such command '" + arg + "'."}

@@ -43,12 +43,14 @@ type Cloud struct {
 	retryAt  map[string]time.Time // instances whose launch failed
 	admitted map[string]bool      // instances whose rules are in place
 	wake     chan struct{}        // tells Run that something is to be done
+	lost     map[string]bool      // availability domains in which nothing runs
 
 	closed  bool
 	closing chan struct{}  // closed by Close
 	work    sync.WaitGroup // operations under way
 
-	net pushed // what the machine was last told
+	net      pushed // what the machine was last told
+	troubles troubles
 }
 
 // Open loads the state in dir, which is made when missing. One process may have
@@ -75,7 +77,7 @@ func Open(dir string, m Machine, opts Options) (*Cloud, error) {
 		machine: m, log: opts.Log, latency: opts.Latency, clock: opts.Clock, path: path, lock: lock, s: s,
 		inflight: map[string]*operation{}, busy: map[string]bool{}, streaks: map[string]int{},
 		pools: map[string]chan struct{}{}, retryAt: map[string]time.Time{}, admitted: map[string]bool{},
-		wake: make(chan struct{}, 1), closing: make(chan struct{}),
+		wake: make(chan struct{}, 1), closing: make(chan struct{}), lost: map[string]bool{},
 	}
 	for id, i := range s.Instances {
 		c.admitted[id] = i.State == running
@@ -138,6 +140,9 @@ func kindOf(token string) (kind, error) {
 // taken over by the next one with the same inputs.
 func (c *Cloud) Create(ctx context.Context, token string, in Props) (string, Props, error) {
 	k, err := kindOf(token)
+	if err == nil {
+		err = c.call(ctx, request("Create", token))
+	}
 	if err != nil {
 		return "", nil, err
 	}
@@ -257,11 +262,18 @@ func (c *Cloud) settle(ctx context.Context, k kind, id string, wait time.Duratio
 }
 
 // Read returns a resource's properties, or an error that is ErrNotFound.
-func (c *Cloud) Read(_ context.Context, token, id string) (Props, error) {
+func (c *Cloud) Read(ctx context.Context, token, id string) (Props, error) {
 	k, err := kindOf(token)
+	if err == nil {
+		err = c.call(ctx, request("Get", token))
+	}
 	if err != nil {
 		return nil, err
 	}
+	return c.view(k, token, id)
+}
+
+func (c *Cloud) view(k kind, token, id string) (Props, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r, ok := c.s.get(token, id)
@@ -274,6 +286,9 @@ func (c *Cloud) Read(_ context.Context, token, id string) (Props, error) {
 // Update changes a resource in place. in is its full new set of inputs.
 func (c *Cloud) Update(ctx context.Context, token, id string, in Props) (Props, error) {
 	k, err := kindOf(token)
+	if err == nil {
+		err = c.call(ctx, request("Update", token))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -314,12 +329,15 @@ func (c *Cloud) Update(ctx context.Context, token, id string, in Props) (Props, 
 	if err != nil {
 		return nil, err
 	}
-	return c.Read(ctx, token, id)
+	return c.view(k, token, id)
 }
 
 // Delete removes a resource; an unknown id is success.
 func (c *Cloud) Delete(ctx context.Context, token, id string) error {
 	k, err := kindOf(token)
+	if err == nil {
+		err = c.call(ctx, request("Delete", token))
+	}
 	if err != nil {
 		return err
 	}

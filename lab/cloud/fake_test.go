@@ -83,6 +83,14 @@ func (m *fakeMachine) TerminateInstance(ctx context.Context, id string) error {
 	})
 }
 
+func (m *fakeMachine) PowerOff(ctx context.Context, id string) error {
+	return m.do(ctx, "power off", func() { delete(m.alive, id) })
+}
+
+func (m *fakeMachine) PullVolume(ctx context.Context, _, vol string) error {
+	return m.do(ctx, "pull", func() { delete(m.tied, vol); delete(m.devices, vol) })
+}
+
 func (m *fakeMachine) InstanceAlive(id string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

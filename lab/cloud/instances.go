@@ -23,6 +23,15 @@ func (c *Cloud) launch(ctx context.Context, id string) error {
 	if err := c.pause(ctx, LaunchInstance, OpCreate); err != nil {
 		return fmt.Errorf("launching instance %s: %w", i.Name, err)
 	}
+	c.mu.Lock()
+	lost := c.lost[i.AD]
+	if lost {
+		c.retryAt[id] = c.clock.Now().Add(launchRetry)
+	}
+	c.mu.Unlock()
+	if lost {
+		return noCapacity(&i)
+	}
 	// The guest asks for its user data as soon as PID 1 runs, so the time until
 	// which the metadata service keeps it waiting must be known before.
 	err := c.change(func(s *state) error {

@@ -148,10 +148,13 @@ func filtered(items []any, args Props) []any {
 }
 
 // Invoke answers a function (data source).
-func (c *Cloud) Invoke(_ context.Context, token string, args Props) (Props, error) {
+func (c *Cloud) Invoke(ctx context.Context, token string, args Props) (Props, error) {
 	f, ok := functions[token]
 	if !ok {
 		return nil, &Error{501, "NotImplemented", "the lab does not simulate " + token}
+	}
+	if err := c.call(ctx, request("", token)); err != nil {
+		return nil, err
 	}
 	args = clone(args)
 	for _, filter := range subs(args, "filters") {

@@ -17,6 +17,9 @@ type Machine interface {
 	// TerminateInstance ends everything inside the instance and removes its files.
 	// An unknown instance is success.
 	TerminateInstance(ctx context.Context, id string) error
+	// PowerOff ends everything inside the instance at once and keeps its files:
+	// LaunchInstance switches it on again. An unknown instance is success.
+	PowerOff(ctx context.Context, id string) error
 	// InstanceAlive reports whether the instance's PID 1 runs.
 	InstanceAlive(id string) bool
 
@@ -31,6 +34,10 @@ type Machine interface {
 	AttachVolume(ctx context.Context, instanceID, volumeID, device string) error
 	// DetachVolume takes the device away. Not attached is success.
 	DetachVolume(ctx context.Context, instanceID, volumeID string) error
+
+	// PullVolume takes the device away while it is in use: what has it mounted gets
+	// errors from then on. Not attached is success.
+	PullVolume(ctx context.Context, instanceID, volumeID string) error
 
 	// SetFirewall replaces the instance's whole rule set atomically.
 	SetFirewall(ctx context.Context, instanceID string, f Firewall) error

@@ -141,7 +141,8 @@ func (c *Cloud) reconcile(ctx context.Context, poolID string, asked bool) error 
 			if i.Pool != poolID {
 				continue
 			}
-			if i.State == running && dead[i.ID] {
+			// In a lost domain: it was being launched when that was lost.
+			if i.State == running && (dead[i.ID] || c.lost[i.AD]) {
 				i.State, i.Reason = terminating, "its machine died"
 				c.logf("instance %s (%s) died; its pool launches another", i.Name, i.Address)
 			}

@@ -24,7 +24,8 @@ type Snapshot struct {
 type InstanceStatus struct {
 	ID                 string    `json:"id"`
 	Name               string    `json:"name"`
-	Pool               string    `json:"pool"` // display name
+	Pool               string    `json:"pool"`            // display name
+	Index              string    `json:"index,omitempty"` // its tag group-index
 	AvailabilityDomain string    `json:"availabilityDomain"`
 	State              string    `json:"state"`
 	Reason             string    `json:"reason,omitempty"` // why it ends
@@ -37,6 +38,7 @@ type InstanceStatus struct {
 type VolumeStatus struct {
 	ID                 string `json:"id"`
 	Name               string `json:"name"`
+	Index              string `json:"index,omitempty"` // its tag group-index
 	SizeGB             int    `json:"sizeGB"`
 	AvailabilityDomain string `json:"availabilityDomain"`
 	State              string `json:"state"`
@@ -88,7 +90,7 @@ func (c *Cloud) Snapshot() Snapshot {
 	byVNIC := map[string]string{}
 	for _, i := range s.instances() {
 		status := InstanceStatus{
-			ID: i.ID, Name: i.Name, AvailabilityDomain: i.AD, State: i.State, Reason: i.Reason, Address: i.Address, Created: i.Created,
+			ID: i.ID, Name: i.Name, Index: i.Tags["group-index"], AvailabilityDomain: i.AD, State: i.State, Reason: i.Reason, Address: i.Address, Created: i.Created,
 		}
 		if p, ok := s.Resources[i.Pool]; ok {
 			status.Pool = nameOf(p)
@@ -100,7 +102,7 @@ func (c *Cloud) Snapshot() Snapshot {
 		out.Instances = append(out.Instances, status)
 	}
 	for _, r := range s.of(typeVolume) {
-		v := VolumeStatus{ID: r.ID, Name: nameOf(r), SizeGB: volumeGB(r.In), AvailabilityDomain: str(r.In, "availabilityDomain"), State: r.State}
+		v := VolumeStatus{ID: r.ID, Name: nameOf(r), Index: tagsOf(r.In, "freeformTags")["group-index"], SizeGB: volumeGB(r.In), AvailabilityDomain: str(r.In, "availabilityDomain"), State: r.State}
 		if a := s.attachmentOf(r.ID); a != nil {
 			v.Instance, v.Device = a.Instance, a.Device
 		}

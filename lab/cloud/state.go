@@ -22,6 +22,7 @@ const (
 	running      = "RUNNING"
 	creating     = "CREATING"
 	terminating  = "TERMINATING"
+	stopped      = "STOPPED"
 
 	attaching = "ATTACHING"
 	attached  = "ATTACHED"
@@ -83,7 +84,9 @@ type instance struct {
 }
 
 // live tells whether the instance counts towards its pool's size.
-func (i *instance) live() bool { return i.State == provisioning || i.State == running }
+func (i *instance) live() bool {
+	return i.State == provisioning || i.State == running || i.State == stopped
+}
 
 // attachment of a volume. OCI keeps listing DETACHED ones for a while, so
 // programs have to look at the state; the lab keeps them until the volume goes.

@@ -223,3 +223,37 @@ func timeoutRules(bs []cloud.Balancer) string {
 	}
 	return replaceTable("ip", "lab_timeout", fmt.Sprintf("%s  chain prerouting {\n    type filter hook prerouting priority -150; policy accept;\n%s  }\n", objects.String(), rules.String()))
 }
+
+// Cut is a path on which packets are dropped, both ways.
+type Cut struct {
+	A, B  []netip.Addr
+	Ports []int // of either end, TCP and UDP; none means all packets
+}
+
+// cutRules drop what passes between two sets of addresses; every packet between
+// two instances, or an instance and the servers, is forwarded by the gateway.
+func cutRules(cuts []Cut) string {
+	var b strings.Builder
+	b.WriteString("  chain forward {\n    type filter hook forward priority filter - 10; policy accept;\n")
+	for _, c := range cuts {
+		if len(c.A) == 0 || len(c.B) == 0 {
+			continue
+		}
+		for _, way := range [][2]string{{addressSet(c.A), addressSet(c.B)}, {addressSet(c.B), addressSet(c.A)}} {
+			match := fmt.Sprintf("    ip saddr %s ip daddr %s", way[0], way[1])
+			if len(c.Ports) == 0 {
+				b.WriteString(match + " drop\n")
+				continue
+			}
+			words := make([]string, len(c.Ports))
+			for i, p := range c.Ports {
+				words[i] = fmt.Sprint(p)
+			}
+			for _, end := range []string{"sport", "dport"} {
+				fmt.Fprintf(&b, "%s meta l4proto { tcp, udp } th %s { %s } drop\n", match, end, strings.Join(words, ", "))
+			}
+		}
+	}
+	b.WriteString("  }\n")
+	return replaceTable("ip", "lab_fault", b.String())
+}

@@ -21,6 +21,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/cmd/emqx-oci/cli"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
+	"github.com/emqx-oci/emqx-oci/lab/faults"
 	"github.com/emqx-oci/emqx-oci/stacks/guards"
 	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
@@ -136,7 +137,31 @@ func (l fakeLab) Env() (map[string]string, error) {
 func (l fakeLab) Secrets() (map[string]string, error) {
 	return map[string]string{"emqx-oci:secrets.apiKey": "k"}, nil
 }
-func (l fakeLab) Running() bool { return !l.f.stopped }
+func (l fakeLab) Running() bool           { return !l.f.stopped }
+func (l fakeLab) Faults() faults.Injector { return fakeFaults(l) }
+
+// fakeFaults writes down what it was asked to break.
+type fakeFaults struct{ f *fake }
+
+func (l fakeFaults) Do(_ context.Context, f faults.Fault) error {
+	l.f.calls = append(l.f.calls, "fault "+f.String()+" for "+f.For.String())
+	return l.f.fail["fault"]
+}
+
+func (l fakeFaults) Undo(_ context.Context, f faults.Fault) error {
+	l.f.calls = append(l.f.calls, "undo "+f.String())
+	return nil
+}
+
+func (l fakeFaults) Clear(context.Context) error {
+	l.f.calls = append(l.f.calls, "clear faults")
+	return nil
+}
+
+func (l fakeFaults) Active(context.Context) ([]faults.Active, error) {
+	since := time.Date(2026, 1, 2, 3, 4, 5, 0, time.Local)
+	return []faults.Active{{Fault: faults.Fault{Name: "cut-nodes", Target: []string{"0", "2"}}, Since: since}}, nil
+}
 
 var times = regexp.MustCompile(`"time":"[^"]*"`)
 
@@ -265,6 +290,15 @@ func TestCases(t *testing.T) {
 		"lab exec":                     {call: call{args: "lab exec -- mosquitto_pub -h mqtt.lab.test --json"}, calls: "internet: mosquitto_pub -h mqtt.lab.test --json"},
 		"lab exec elsewhere":           {call: call{args: "lab exec --in emqx-lab-0 nomad node status -v"}, calls: "emqx-lab-0: nomad node status -v"},
 		"lab exec of nothing":          {call: call{args: "lab exec"}},
+		"lab fault":                    {call: call{args: "lab fault cut-nodes 0 2 --for 30s"}, calls: "fault cut-nodes 0 2 for 30s"},
+		"lab fault undone":             {call: call{args: "lab fault isolate 1 --undo"}, calls: "undo isolate 1"},
+		"lab fault unknown":            {call: call{args: "lab fault kil-broker 1"}},
+		"lab fault with bad targets":   {call: call{args: "lab fault cut-nodes 1 1 --rate 2"}},
+		"lab fault fails":              {call: call{args: "lab fault kill-broker 7"}, fake: fake{fail: map[string]error{"fault": errors.New("kill-broker: no node 7: there are [0 (emqx-lab-0)]")}}, calls: "fault kill-broker 7 for 0s"},
+		"lab fault list":               {call: call{args: "lab fault --list"}},
+		"lab fault clear":              {call: call{args: "lab fault --clear"}, calls: "clear faults"},
+		"lab fault of nothing":         {call: call{args: "lab fault"}},
+		"lab fault while down":         {call: call{args: "lab fault kill-broker 1"}, fake: fake{stopped: true}},
 		"lab env":                      {call: call{args: "lab env"}},
 		"lab bogus":                    {call: call{args: "lab bogus"}},
 		"lab daemon":                   {call: call{args: "lab daemon"}, calls: "daemon"},

@@ -110,7 +110,7 @@ func (a answers) config(secrets map[string]string) orchestrate.Config {
 // faultsAt are what a check says about one setting, without its path.
 func faultsAt(err error, path string) []string {
 	var found []string
-	for _, f := range faults(err) {
+	for _, f := range faultsOf(err) {
 		if rest, ok := strings.CutPrefix(f.Path, namespace+":"+path); ok && (rest == "" || rest[0] == '[') {
 			found = append(found, f.Text)
 		}
@@ -118,15 +118,15 @@ func faultsAt(err error, path string) []string {
 	return found
 }
 
-// faults are all that are in an error, which may be several.
-func faults(err error) []fault.Fault {
+// faultsOf are all that are in an error, which may be several.
+func faultsOf(err error) []fault.Fault {
 	var one *fault.Error
 	var joined interface{ Unwrap() []error }
 	switch {
 	case errors.As(err, &joined):
 		var all []fault.Fault
 		for _, e := range joined.Unwrap() {
-			all = append(all, faults(e)...)
+			all = append(all, faultsOf(e)...)
 		}
 		return all
 	case errors.As(err, &one):

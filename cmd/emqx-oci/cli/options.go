@@ -9,6 +9,7 @@ import (
 
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
+	"github.com/emqx-oci/emqx-oci/lab/faults"
 	"github.com/emqx-oci/emqx-oci/stacks/blast"
 	"github.com/emqx-oci/emqx-oci/stacks/guards"
 	"github.com/emqx-oci/emqx-oci/stacks/preflight"
@@ -85,6 +86,8 @@ type Lab interface {
 	// Secrets are configuration that the lab made for its stack, by path: "emqx-oci:secrets.erlangCookie".
 	Secrets() (map[string]string, error)
 	Running() bool
+	// Faults breaks the running lab.
+	Faults() faults.Injector
 }
 
 // LabUpOptions are the choices for a new lab.
