@@ -35,7 +35,7 @@ func Plugin(b Backend) rpc.Plugin {
 		Version: Version,
 		Schema:  table.MustParse(rows),
 		// Region, keys and profiles choose a tenancy; the lab has one.
-		Open: func(rpc.Props) (rpc.Client, error) { return client{b}, nil },
+		Open: func(rpc.Props) (rpc.Client, error) { return client{newRetrying(b)}, nil },
 	}
 }
 
