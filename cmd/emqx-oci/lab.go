@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -87,3 +88,7 @@ func (l localCloud) Secrets() (map[string]string, error) { return lab.Secrets(l.
 func (l localCloud) Running() bool { return lab.Running(context.Background(), l.options) }
 
 func (l localCloud) Faults() faults.Injector { return lab.Faults(l.options) }
+
+func (l localCloud) CAFile() string {
+	return filepath.Join(cmp.Or(l.options.Dir, lab.DefaultDir), lab.CAFile)
+}

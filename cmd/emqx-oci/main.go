@@ -15,6 +15,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/cmd/emqx-oci/cli"
 	"github.com/emqx-oci/emqx-oci/infra/gates"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
+	"github.com/emqx-oci/emqx-oci/lab/load"
 	"github.com/emqx-oci/emqx-oci/stacks"
 	"github.com/emqx-oci/emqx-oci/stacks/guards"
 )
@@ -42,7 +43,8 @@ func main() {
 		NewInitializer: func(ctx context.Context, o orchestrate.InitOptions) (cli.Initializer, error) {
 			return orchestrate.NewInitializer(ctx, o)
 		},
-		Lab: func(dir string) cli.Lab { return newLab(dir, self) },
+		Lab:  func(dir string) cli.Lab { return newLab(dir, self) },
+		Load: load.Run,
 	}, os.Args[1:]))
 }
 

@@ -187,7 +187,7 @@ func (o Options) resolve() (settled, error) {
 	length("keepAlive", o.KeepAlive, time.Second, math.MaxUint16*time.Second)
 	length("sessionExpiry", o.SessionExpiry, time.Second, 24*time.Hour)
 	for name, d := range map[string]time.Duration{"keepAlive": o.KeepAlive, "sessionExpiry": o.SessionExpiry} {
-		if d%time.Second != 0 {
+		if d > time.Second && d%time.Second != 0 {
 			add(name, "must be whole seconds, got %s", d)
 		}
 	}

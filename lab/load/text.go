@@ -36,8 +36,7 @@ func (r Report) Text(w io.Writer) error {
 	}
 	line("sent", "%s", sent)
 	if r.QoS > 0 {
-		line("acknowledged", "%d, refused %d, unanswered %d%s", r.Acknowledged, r.Refused, r.Unacknowledged,
-			strings.Repeat(fmt.Sprintf(", %d without a subscriber known to the broker", r.Unrouted), min(int(r.Unrouted), 1)))
+		line("acknowledged", "%d, %d of them to nobody, refused %d, unanswered %d", r.Acknowledged, r.Unrouted, r.Refused, r.Unacknowledged)
 	}
 	line("received", "%d of %d", r.Received, r.Expected)
 	line("lost", "%d", r.Lost)

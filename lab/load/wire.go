@@ -245,8 +245,9 @@ func (w *wire) leave() {
 // errEnded is the reason of connections that the run's end closes.
 var errEnded = &brokenError{kind: "ended"}
 
-// subscribeID is the packet identifier of the only SUBSCRIBE of a connection.
-const subscribeID = 1
+// subscribeID is the packet identifier of the only SUBSCRIBE of a connection. Some brokers take it for one of the messages
+// that they send themselves, which they number from 1.
+const subscribeID = 0xffff
 
 // checkSuback tells what the broker did not grant.
 func checkSuback(ack *packets.Suback, qos byte) error {

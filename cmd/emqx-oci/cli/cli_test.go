@@ -22,6 +22,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
 	"github.com/emqx-oci/emqx-oci/lab/faults"
+	workload "github.com/emqx-oci/emqx-oci/lab/load"
 	"github.com/emqx-oci/emqx-oci/stacks/guards"
 	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
@@ -38,6 +39,7 @@ type fake struct {
 
 	events  []progress.Event   // of a preview
 	refused []guards.Violation // by the program's guards
+	lost    uint64             // of a workload
 	guards  *guards.Collector
 }
 
@@ -139,6 +141,7 @@ func (l fakeLab) Secrets() (map[string]string, error) {
 }
 func (l fakeLab) Running() bool           { return !l.f.stopped }
 func (l fakeLab) Faults() faults.Injector { return fakeFaults(l) }
+func (l fakeLab) CAFile() string          { return "testdata/ca.pem" }
 
 // fakeFaults writes down what it was asked to break.
 type fakeFaults struct{ f *fake }
@@ -193,6 +196,11 @@ func run(t *testing.T, f *fake, c call, sigs chan os.Signal) (out, errs string, 
 		Guards:    f.guards,
 		NewEngine: func(o orchestrate.Options) (cli.Engine, error) { f.opts = o; return f, nil },
 		Lab:       func(string) cli.Lab { return fakeLab{f} },
+		Load: func(_ context.Context, o workload.Options) (workload.Report, error) {
+			f.calls = append(f.calls, fmt.Sprintf("load %v by %d from %v", o.Endpoints, o.Publishers, o.Sources))
+			o.OnEvent(workload.Event{AtSeconds: 1, SentRate: 150, ReceivedRate: 149.6, Connected: 39, Reconnecting: 1})
+			return workload.Report{QoS: 1, Lost: f.lost, Endpoints: o.Endpoints}, f.fail["load"]
+		},
 	}, strings.Fields(strings.ReplaceAll(c.args, "DIR", dir)))
 	clean := func(s string) string {
 		return times.ReplaceAllString(strings.ReplaceAll(s, dir, "DIR"), `"time":"TIME"`)
@@ -299,9 +307,24 @@ func TestCases(t *testing.T) {
 		"lab fault clear":              {call: call{args: "lab fault --clear"}, calls: "clear faults"},
 		"lab fault of nothing":         {call: call{args: "lab fault"}},
 		"lab fault while down":         {call: call{args: "lab fault kill-broker 1"}, fake: fake{stopped: true}},
-		"lab env":                      {call: call{args: "lab env"}},
-		"lab bogus":                    {call: call{args: "lab bogus"}},
-		"lab daemon":                   {call: call{args: "lab daemon"}, calls: "daemon"},
+		"lab load": {
+			call: call{args: "lab load --publishers 3 --subscribers 2 --rate 0.5 --sources 203.0.113.11-12 --protocols mqtts,wss --json"},
+			calls: "internet: /usr/local/bin/emqx-oci lab load --here --leash --endpoints wss://mqtt.lab.test:8084/mqtt --ca testdata/ca.pem " +
+				"--publishers=3 --subscribers=2 --rate=0.5 --sources=203.0.113.11-12 --json=true",
+		},
+		"lab load of a stack that is not there": {
+			call: call{args: "lab load --protocols mqtt,ws"}, fake: fake{fail: map[string]error{"outputs": errors.New("no stack")}},
+			calls: "internet: /usr/local/bin/emqx-oci lab load --here --leash --endpoints mqtt://mqtt.lab.test:1883,ws://mqtt.lab.test:8083/mqtt --ca testdata/ca.pem",
+		},
+		"lab load with wrong flags":  {call: call{args: "lab load --publishers -1 --qos 3 --keep-alive 10ms --sources 203.0.113.9-2 --ca missing.pem"}},
+		"lab load by no protocol":    {call: call{args: "lab load --protocols mqtt,amqp"}},
+		"lab load while down":        {call: call{args: "lab load"}, fake: fake{stopped: true}},
+		"lab load here":              {call: call{args: "lab load --here --endpoints mqtt://h,ws://h --sources 10.0.0.1,10.0.0.8-9"}, calls: "load [mqtt://h ws://h] by 30 from [10.0.0.1 10.0.0.8 10.0.0.9]"},
+		"lab load that loses":        {call: call{args: "lab load --here --endpoints mqtt://h --json"}, fake: fake{lost: 3}, calls: "load [mqtt://h] by 30 from []"},
+		"lab load that cannot begin": {call: call{args: "lab load --here --endpoints mqtt://h"}, fake: fake{fail: map[string]error{"load": errors.New("0 of 40 connected")}}, calls: "load [mqtt://h] by 30 from []"},
+		"lab env":                    {call: call{args: "lab env"}},
+		"lab bogus":                  {call: call{args: "lab bogus"}},
+		"lab daemon":                 {call: call{args: "lab daemon"}, calls: "daemon"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := c.fake

@@ -25,7 +25,7 @@ Docker and HAProxy. It needs Linux and root.`,
 		},
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(a.labFault())
+	c.AddCommand(a.labFault(), a.labLoad())
 	c.AddCommand(a.labUp(), a.labDown(), a.labStatus(), a.labExec(), a.labEnv(), a.labDaemon())
 	return c
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
 	"github.com/emqx-oci/emqx-oci/lab/faults"
+	"github.com/emqx-oci/emqx-oci/lab/load"
 	"github.com/emqx-oci/emqx-oci/stacks/blast"
 	"github.com/emqx-oci/emqx-oci/stacks/guards"
 	"github.com/emqx-oci/emqx-oci/stacks/preflight"
@@ -50,6 +51,8 @@ type Options struct {
 	NewInitializer func(context.Context, orchestrate.InitOptions) (Initializer, error)
 	// Lab gives the local cloud in a folder ("" is the default one).
 	Lab func(dir string) Lab
+	// Load runs a workload: load.Run.
+	Load func(context.Context, load.Options) (load.Report, error)
 }
 
 // Engine performs operations on one stack. orchestrate.Runner is one.
@@ -88,6 +91,8 @@ type Lab interface {
 	Running() bool
 	// Faults breaks the running lab.
 	Faults() faults.Injector
+	// CAFile is the certificate of the authority behind the lab's brokers.
+	CAFile() string
 }
 
 // LabUpOptions are the choices for a new lab.
