@@ -323,8 +323,10 @@ func TestDocumentsShowCommandsThatExist(t *testing.T) {
 	assert.NilError(t, err)
 	decisions, err := filepath.Glob("docs/decisions/*.md")
 	assert.NilError(t, err)
+	tasks, err := filepath.Glob("docs/tasks/*.md")
+	assert.NilError(t, err)
 	calls := 0
-	for _, page := range append(append(pages, decisions...), "README.md") {
+	for _, page := range slices.Concat(pages, tasks, decisions, []string{"README.md"}) {
 		text, err := os.ReadFile(page)
 		assert.NilError(t, err)
 		for _, call := range callsIn(string(text)) {
@@ -342,6 +344,7 @@ func TestDocumentsShowCommandsThatExist(t *testing.T) {
 // callsIn are this program's calls that a page shows as code, in a block or within a line.
 func callsIn(page string) [][]string {
 	var code []string
+	page = strings.ReplaceAll(page, "\\\n", " ")
 	for _, m := range fence.FindAllStringSubmatch(page, -1) {
 		code = append(code, strings.Split(m[1], "\n")...)
 	}
