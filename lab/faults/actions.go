@@ -33,12 +33,21 @@ func (r *run) up() error {
 	return fmt.Errorf("node %d (%s) is %s, it must be %s", r.node.Index, r.node.Name, state, stateRunning)
 }
 
+// container is the task's on the node.
+func (r *run) container(task string) (string, error) {
+	if err := r.up(); err != nil {
+		return "", err
+	}
+	id, err := r.lab.Container(r.ctx, r.node.Instance, task)
+	if err != nil {
+		return "", fmt.Errorf("node %d (%s): %w", r.node.Index, r.node.Name, err)
+	}
+	return id, nil
+}
+
 func kill(task string) func(*run) error {
 	return func(r *run) error {
-		if err := r.up(); err != nil {
-			return err
-		}
-		container, err := r.lab.Container(r.ctx, r.node.Instance, task)
+		container, err := r.container(task)
 		if err != nil {
 			return err
 		}
@@ -48,10 +57,7 @@ func kill(task string) func(*run) error {
 
 func freeze(task string) func(*run) error {
 	return func(r *run) error {
-		if err := r.up(); err != nil {
-			return err
-		}
-		container, err := r.lab.Container(r.ctx, r.node.Instance, task)
+		container, err := r.container(task)
 		if err != nil {
 			return err
 		}
@@ -70,7 +76,7 @@ func thaw(task string) func(*run) error {
 		container := r.kept["container"]
 		if container == "" {
 			var err error
-			if container, err = r.lab.Container(r.ctx, r.node.Instance, task); err != nil {
+			if container, err = r.container(task); err != nil {
 				return nil //nolint:nilerr // no container, nothing to thaw
 			}
 		}
@@ -255,7 +261,7 @@ func api(r *run) error {
 			if f.Rate == 0 {
 				f.Rate = 1
 			}
-			all = append(all, f)
+			all = slices.Insert(all, 0, f) // the newest decides
 		}
 	}
 	r.lab.SetTroubles(delay, all)

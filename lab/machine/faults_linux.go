@@ -205,11 +205,11 @@ const containerOf = `docker ps --quiet --no-trunc --filter label=com.hashicorp.n
 func (m *Machine) Container(ctx context.Context, where, task string) (string, error) {
 	out, err := m.script(ctx, where, containerOf, task)
 	if err != nil {
-		return "", fmt.Errorf("looking for task %s on %s: %w", task, where, err)
+		return "", fmt.Errorf("looking for the container of task %s: %w", task, err)
 	}
 	ids := strings.Fields(out)
 	if len(ids) != 1 {
-		return "", fmt.Errorf("looking for task %s on %s: %d containers of it run there, not one", task, where, len(ids))
+		return "", fmt.Errorf("%d containers of task %s run there, not one", len(ids), task)
 	}
 	return ids[0], nil
 }

@@ -127,3 +127,22 @@ func TestConfigFaults(t *testing.T) {
 		assert.ErrorContains(t, err, bad.want)
 	}
 }
+
+func TestCutRules(t *testing.T) {
+	a, b := []netip.Addr{netip.MustParseAddr("10.80.1.100"), netip.MustParseAddr("10.80.1.10")}, []netip.Addr{netip.MustParseAddr("10.80.1.101")}
+	got := cutRules([]Cut{{A: a, B: b}, {A: a}, {A: b, B: []netip.Addr{serverAddress}, Ports: []int{8300, 8301}}})
+	assert.Equal(t, got, `table ip lab_fault {}
+delete table ip lab_fault
+table ip lab_fault {
+  chain forward {
+    type filter hook forward priority filter - 10; policy accept;
+    ip saddr { 10.80.1.10, 10.80.1.100 } ip daddr { 10.80.1.101 } drop
+    ip saddr { 10.80.1.101 } ip daddr { 10.80.1.10, 10.80.1.100 } drop
+    ip saddr { 10.80.1.101 } ip daddr { 10.80.2.10 } meta l4proto { tcp, udp } th sport { 8300, 8301 } drop
+    ip saddr { 10.80.1.101 } ip daddr { 10.80.2.10 } meta l4proto { tcp, udp } th dport { 8300, 8301 } drop
+    ip saddr { 10.80.2.10 } ip daddr { 10.80.1.101 } meta l4proto { tcp, udp } th sport { 8300, 8301 } drop
+    ip saddr { 10.80.2.10 } ip daddr { 10.80.1.101 } meta l4proto { tcp, udp } th dport { 8300, 8301 } drop
+  }
+}
+`)
+}

@@ -51,6 +51,8 @@ func (*box) ResizeVolume(context.Context, string, int) error            { return
 func (*box) DeleteVolume(context.Context, string) error                 { return nil }
 func (*box) AttachVolume(context.Context, string, string, string) error { return nil }
 func (*box) DetachVolume(context.Context, string, string) error         { return nil }
+func (*box) PowerOff(context.Context, string) error                     { return nil }
+func (*box) PullVolume(context.Context, string, string) error           { return nil }
 func (*box) SetFirewall(context.Context, string, cloud.Firewall) error  { return nil }
 func (*box) SetBalancers(context.Context, []cloud.Balancer) error       { return nil }
 func (*box) SetZone(context.Context, []cloud.Record) error              { return nil }
