@@ -89,7 +89,7 @@ func plugin(dir string) (*pulumirpc.PackageDependency, error) {
 		return nil, nil
 	}
 	name := filepath.Join(dir, "pulumi-plugin.json")
-	text, err := os.ReadFile(name)
+	text, err := os.ReadFile(name) //nolint:gosec // a package of the program
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	} else if err != nil {
@@ -113,7 +113,7 @@ func plugin(dir string) (*pulumirpc.PackageDependency, error) {
 func (h *host) Run(ctx context.Context, r *pulumirpc.RunRequest) (*pulumirpc.RunResponse, error) {
 	program, err := h.program(ctx, r.GetInfo())
 	if err != nil {
-		return &pulumirpc.RunResponse{Error: err.Error()}, nil
+		return &pulumirpc.RunResponse{Error: err.Error()}, nil //nolint:nilerr // the engine is told, as the program's error
 	}
 	env, err := h.environment(r)
 	if err != nil {

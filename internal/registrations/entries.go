@@ -60,7 +60,7 @@ func Plain(t *testing.T, binary string, run Run) Recording {
 func ByCommand(t *testing.T, cmd *exec.Cmd, run Run) Recording {
 	t.Helper()
 	m := listen(t, run)
-	request, err := json.Marshal(m.request(nil))
+	request, err := json.Marshal(m.request(nil)) //nolint:gosec // "pwd" is a folder
 	assert.NilError(t, err)
 	cmd.Env = append(cmd.Env, requestEnv+"="+string(request), "EMQX_OCI_PULUMI="+Link(t, "pulumi"))
 	out, err := cmd.CombinedOutput()
@@ -104,8 +104,8 @@ func FakePulumi() bool {
 
 func fakePulumi(args []string) error {
 	if args[0] == "version" {
-		fmt.Println("v3.255.0")
-		return nil
+		_, err := fmt.Fprintln(os.Stdout, "v3.255.0")
+		return err
 	}
 	var client, events string
 	preview := false

@@ -40,6 +40,6 @@ func serve(args []string) error {
 	if err != nil {
 		return fmt.Errorf("serving the engine: %w", err)
 	}
-	fmt.Println(handle.Port)
+	_, _ = fmt.Fprintln(os.Stdout, handle.Port)
 	return <-handle.Done
 }
