@@ -23,6 +23,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/infra/gates"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/enginetest"
+	"github.com/emqx-oci/emqx-oci/lab/faults"
 )
 
 // worldVar holds the folder of a test's world; this test binary is then the command line over it.
@@ -66,6 +67,8 @@ func (worldLab) Secrets() (map[string]string, error) {
 	return map[string]string{"emqx-oci:secrets.token": "s3cr3t#value"}, nil
 }
 func (worldLab) Running() bool                                 { return true }
+func (worldLab) CAFile() string                                { return "" }
+func (worldLab) Faults() faults.Injector                       { return nil }
 func (worldLab) Prepare(context.Context, string) error         { return nil }
 func (worldLab) Up(context.Context, cli.LabUpOptions) error    { return nil }
 func (worldLab) Down(context.Context) error                    { return nil }
