@@ -9,8 +9,10 @@
 //
 //   - sent: written to a connection at least once; acknowledged: PUBACK came (PUBCOMP with QoS 2). A message counts as
 //     promised once it is acknowledged, with QoS 0 once it is sent.
-//   - lost: promised, and a subscriber that had a subscription all the time between sending and acknowledgement never
-//     got it.
+//   - lost: promised, and a subscriber that had its session all the time between sending and acknowledgement never got
+//     it.
+//   - lost with session: the same, but acknowledged in the last second before the subscriber's session died: the message
+//     was accepted, and its copy for this subscriber died in the memory of the broker that had the session.
 //   - missed while away: promised, and never received by a subscriber that had, for a part of that time, no session:
 //     its connection broke and the broker that it came back to knew nothing of its session.
 package load

@@ -119,8 +119,12 @@ type window struct{ from, to time.Duration }
 // forever is the end of a window that is still open.
 const forever = time.Duration(math.MaxInt64)
 
-// missing calls f for each range of messages that were promised until the given time and that the reader did not get; away
-// tells whether it had no session for a part of the time between their sending and their acknowledgement.
+// lastMoment is how long before the end of a session a message may have been acknowledged and still be with the broker
+// that died: what is noticed first at the client, the end or the acknowledgement, is chance.
+const lastMoment = time.Second
+
+// missing calls f for each range of messages that were promised until the given time and that the reader did not get. The
+// windows are the times in which it had no session.
 func (r *row) missing(reader int, until time.Duration, windows []window, f func(m Loss)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -134,8 +138,8 @@ func (r *row) missing(reader int, until time.Duration, windows []window, f func(
 				continue
 			}
 			from, to := time.Duration(sent)*time.Millisecond, time.Duration(acked)*time.Millisecond
-			away := overlaps(windows, from, to)
-			if current.Messages > 0 && current.Away == away && current.To+1 == n {
+			fate := fateOf(windows, from, to)
+			if current.Messages > 0 && current.Fate == fate && current.To+1 == n {
 				current.To, current.AckedAtSeconds = n, seconds(to)
 				current.Messages++
 				continue
@@ -143,7 +147,7 @@ func (r *row) missing(reader int, until time.Duration, windows []window, f func(
 			if current.Messages > 0 {
 				f(current)
 			}
-			current = Loss{From: n, To: n, Messages: 1, Away: away, SentAtSeconds: seconds(from), AckedAtSeconds: seconds(to)}
+			current = Loss{From: n, To: n, Messages: 1, Fate: fate, SentAtSeconds: seconds(from), AckedAtSeconds: seconds(to)}
 		}
 		if current.Messages > 0 {
 			f(current)
@@ -151,11 +155,30 @@ func (r *row) missing(reader int, until time.Duration, windows []window, f func(
 	}
 }
 
-func overlaps(windows []window, from, to time.Duration) bool {
+// fateOf a message that was sent and acknowledged at these times and never came.
+func fateOf(windows []window, sent, acked time.Duration) Fate {
+	fate := Lost
 	for _, w := range windows {
-		if from <= w.to && to >= w.from {
-			return true
+		switch {
+		case sent <= w.to && acked >= w.from:
+			return MissedWhileAway
+		case acked < w.from && acked >= w.from-lastMoment:
+			fate = LostWithSession
 		}
 	}
-	return false
+	return fate
+}
+
+// missed counts messages that did not come.
+type missed struct{ lost, withSession, away uint64 }
+
+func (m *missed) add(l Loss) {
+	switch l.Fate {
+	case Lost:
+		m.lost += l.Messages
+	case LostWithSession:
+		m.withSession += l.Messages
+	case MissedWhileAway:
+		m.away += l.Messages
+	}
 }

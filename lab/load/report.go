@@ -3,6 +3,7 @@ package load
 import (
 	"context"
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -37,6 +38,7 @@ type Report struct {
 	Expected        uint64 `json:"expected"`
 	Received        uint64 `json:"received"`
 	Lost            uint64 `json:"lost"`
+	LostWithSession uint64 `json:"lostWithSession"`
 	MissedWhileAway uint64 `json:"missedWhileAway"`
 	Duplicated      uint64 `json:"duplicated"`
 	OutOfOrder      uint64 `json:"outOfOrder"`
@@ -95,6 +97,16 @@ type Break struct {
 	SessionKept bool    `json:"sessionKept"`
 }
 
+// Fate is why a message that was promised did not come; the package's comment has the definitions.
+type Fate string
+
+// The fates.
+const (
+	Lost            Fate = "lost"
+	LostWithSession Fate = "lostWithSession"
+	MissedWhileAway Fate = "missedWhileAway"
+)
+
 // Loss is a range of messages that one subscriber did not get.
 type Loss struct {
 	Publisher  string `json:"publisher"`
@@ -102,8 +114,7 @@ type Loss struct {
 	From       uint64 `json:"from"`
 	To         uint64 `json:"to"`
 	Messages   uint64 `json:"messages"`
-	// Away: the subscriber had no session for a part of the time.
-	Away bool `json:"away"`
+	Fate       Fate   `json:"fate"`
 	// Of the first and the last one.
 	SentAtSeconds  float64 `json:"sentAtSeconds"`
 	AckedAtSeconds float64 `json:"ackedAtSeconds"`
@@ -126,8 +137,9 @@ type Event struct {
 	ReceivedRate float64 `json:"receivedRate"`
 	Connected    int     `json:"connected"`
 	Reconnecting int     `json:"reconnecting"`
-	// Lost and MissedWhileAway leave out what may still be under way.
+	// These leave out what may still be under way.
 	Lost            uint64 `json:"lost"`
+	LostWithSession uint64 `json:"lostWithSession"`
 	MissedWhileAway uint64 `json:"missedWhileAway"`
 }
 
@@ -151,12 +163,9 @@ func (r *run) event() Event {
 		e.Sent += row.sent
 		row.mu.Unlock()
 	}
-	for _, s := range r.subscribers {
-		s.mu.Lock()
-		e.Received += s.received
-		s.mu.Unlock()
-	}
-	e.Lost, e.MissedWhileAway = r.missing(r.now()-underWay, nil)
+	e.Received = r.received()
+	m := r.missing(r.now()-underWay, nil)
+	e.Lost, e.LostWithSession, e.MissedWhileAway = m.lost, m.withSession, m.away
 	return e
 }
 
@@ -200,11 +209,16 @@ func (r *run) report(began, ended time.Duration) Report {
 		o.Clients = append(o.Clients, r.client(s.client, &o, &reconnect, received, gap))
 	}
 	o.AcknowledgeTime, o.DeliveryTime, o.ReconnectTime = acknowledge.quantiles(), delivery.quantiles(), reconnect.quantiles()
-	o.Lost, o.MissedWhileAway = r.missing(forever, func(l Loss) {
-		if len(o.Losses) < maxListed {
+	m := r.missing(forever, func(l Loss) {
+		if l.Fate == Lost || len(o.Losses) < maxListed {
 			o.Losses = append(o.Losses, l)
 		}
 	})
+	o.Lost, o.LostWithSession, o.MissedWhileAway = m.lost, m.withSession, m.away
+	// The worst first, in case the list is cut.
+	order := []Fate{Lost, LostWithSession, MissedWhileAway}
+	slices.SortStableFunc(o.Losses, func(a, b Loss) int { return slices.Index(order, a.Fate) - slices.Index(order, b.Fate) })
+	o.Losses = o.Losses[:min(len(o.Losses), maxListed)]
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	o.Errors, o.Reconnects, o.Nodes = maps.Clone(r.errors), r.reconnects, r.nodes

@@ -18,6 +18,8 @@ const (
 	startPause = 2 * time.Millisecond
 	// underWay is how long a message may take before a line of progress calls it lost.
 	underWay = 2 * time.Second
+	// hopeless is how long nothing has come when the end does not wait any longer for what is missing.
+	hopeless = 3 * time.Second
 	// maxListed bounds the lists of a report.
 	maxListed = 1000
 )
@@ -180,25 +182,39 @@ func (r *run) reasons() string {
 func (r *run) settle(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, r.Settle)
 	defer cancel()
-	for r.pending() && pause(ctx, 50*time.Millisecond) {
+	received, quiet := uint64(0), time.Now()
+	for {
+		unfinished, missing := r.pending()
+		if now := r.received(); now != received || unfinished {
+			received, quiet = now, time.Now()
+		}
+		if !unfinished && (!missing || time.Since(quiet) > hopeless) || !pause(ctx, 50*time.Millisecond) {
+			return
+		}
 	}
 }
 
-func (r *run) pending() bool {
-	if r.connected() < len(r.clients) {
-		return true
-	}
+// pending tells whether clients have something to do, and whether messages are missing that may come.
+func (r *run) pending() (unfinished, missing bool) {
+	unfinished = r.connected() < len(r.clients)
 	for _, p := range r.publishers {
-		if p.inFlight() > 0 {
-			return true
-		}
+		unfinished = unfinished || p.inFlight() > 0
 	}
-	lost, _ := r.missing(forever, nil)
-	return lost > 0
+	m := r.missing(forever, nil)
+	return unfinished, m.lost+m.withSession > 0
+}
+
+func (r *run) received() (n uint64) {
+	for _, s := range r.subscribers {
+		s.mu.Lock()
+		n += s.received
+		s.mu.Unlock()
+	}
+	return n
 }
 
 // missing counts what was promised until the given time and did not come, and calls f for each range.
-func (r *run) missing(until time.Duration, f func(Loss)) (lost, away uint64) {
+func (r *run) missing(until time.Duration, f func(Loss)) (m missed) {
 	for _, s := range r.subscribers {
 		_, windows := s.state()
 		for i, row := range r.rows {
@@ -207,11 +223,7 @@ func (r *run) missing(until time.Duration, f func(Loss)) (lost, away uint64) {
 				continue
 			}
 			row.missing(reader, until, windows, func(l Loss) {
-				if l.Away {
-					away += l.Messages
-				} else {
-					lost += l.Messages
-				}
+				m.add(l)
 				if f != nil {
 					l.Publisher, l.Subscriber = r.publishers[i].name, s.name
 					f(l)
@@ -219,7 +231,7 @@ func (r *run) missing(until time.Duration, f func(Loss)) (lost, away uint64) {
 			})
 		}
 	}
-	return lost, away
+	return m
 }
 
 // fault counts an error, unless it comes from the end of the run.

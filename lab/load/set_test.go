@@ -73,13 +73,19 @@ func TestTheLedgerForgetsWhatIsSettled(t *testing.T) {
 	assert.Equal(t, len(r.blocks), 1)
 	var losses []Loss
 	r.missing(1, forever, nil, func(l Loss) { losses = append(losses, l) })
-	assert.DeepEqual(t, losses, []Loss{{From: 300, To: 300, Messages: 1, SentAtSeconds: 0.3, AckedAtSeconds: 0.302}})
+	assert.DeepEqual(t, losses, []Loss{{From: 300, To: 300, Messages: 1, Fate: Lost, SentAtSeconds: 0.3, AckedAtSeconds: 0.302}})
 	r.missing(0, forever, nil, func(l Loss) { t.Fatal(l) })
 	r.missing(1, 300*time.Millisecond, nil, func(l Loss) { t.Fatal("that may be under way", l) })
 }
 
 func TestLossesAreToldFromWhatWasMissedWhileAway(t *testing.T) {
 	r := newRow(1, true)
+	second := func(d time.Duration) window {
+		return window{d + lastMoment + time.Second, d + lastMoment + 2*time.Second}
+	}
+	assert.Equal(t, fateOf([]window{second(0)}, 0, time.Second), LostWithSession)
+	assert.Equal(t, fateOf([]window{second(1)}, 0, time.Second), Lost)
+	assert.Equal(t, fateOf([]window{second(0), {0, 1}}, 0, time.Second), MissedWhileAway)
 	for n := range uint64(100) {
 		r.send(time.Duration(n) * 10 * time.Millisecond)
 		r.acknowledge(n, time.Duration(n)*10*time.Millisecond+2*time.Millisecond, false)
@@ -88,16 +94,16 @@ func TestLossesAreToldFromWhatWasMissedWhileAway(t *testing.T) {
 		}
 	}
 	var losses []Loss
-	away := []window{{195 * time.Millisecond, 205 * time.Millisecond}, {300 * time.Millisecond, forever}}
+	away := []window{{195 * time.Millisecond, 200 * time.Millisecond}, {300 * time.Millisecond, forever}}
 	r.missing(0, forever, away[:1], func(l Loss) { losses = append(losses, l) })
 	assert.Equal(t, len(losses), 3)
-	assert.DeepEqual(t, []any{losses[0].From, losses[0].To, losses[0].Away}, []any{uint64(20), uint64(20), true})
-	assert.DeepEqual(t, []any{losses[1].From, losses[1].To, losses[1].Away}, []any{uint64(21), uint64(40), false})
-	assert.DeepEqual(t, []any{losses[2].From, losses[2].To, losses[2].Away}, []any{uint64(90), uint64(90), false})
+	assert.DeepEqual(t, []any{losses[0].From, losses[0].To, losses[0].Fate}, []any{uint64(20), uint64(20), MissedWhileAway})
+	assert.DeepEqual(t, []any{losses[1].From, losses[1].To, losses[1].Fate}, []any{uint64(21), uint64(40), Lost})
+	assert.DeepEqual(t, []any{losses[2].From, losses[2].To, losses[2].Fate}, []any{uint64(90), uint64(90), Lost})
 	losses = nil
 	r.missing(0, forever, away, func(l Loss) { losses = append(losses, l) })
 	assert.Equal(t, len(losses), 4)
-	assert.DeepEqual(t, []any{losses[1].To, losses[2].From, losses[2].Away}, []any{uint64(29), uint64(30), true})
+	assert.DeepEqual(t, []any{losses[1].To, losses[2].From, losses[2].Fate}, []any{uint64(29), uint64(30), MissedWhileAway})
 	// What nobody acknowledged is promised to nobody.
 	r.send(2 * time.Second)
 	losses = nil

@@ -40,6 +40,7 @@ func (r Report) Text(w io.Writer) error {
 	}
 	line("received", "%d of %d", r.Received, r.Expected)
 	line("lost", "%d", r.Lost)
+	line("lost with session", "%d", r.LostWithSession)
 	line("missed while away", "%d", r.MissedWhileAway)
 	line("duplicated", "%d", r.Duplicated)
 	line("out of order", "%d", r.OutOfOrder)
@@ -70,11 +71,8 @@ func (r Report) Text(w io.Writer) error {
 			line("...", "and %d more entries", len(r.Losses)-maxShown)
 			break
 		}
-		what := "lost"
-		if l.Away {
-			what = "missed"
-		}
-		line(what, "%s: %d to %d of %s, sent from %.3f s, acknowledged until %.3f s", l.Subscriber, l.From, l.To, l.Publisher, l.SentAtSeconds, l.AckedAtSeconds)
+		what := map[Fate]string{Lost: "lost", LostWithSession: "lost with session", MissedWhileAway: "missed"}
+		line(what[l.Fate], "%s: %d to %d of %s, sent from %.3f s, acknowledged until %.3f s", l.Subscriber, l.From, l.To, l.Publisher, l.SentAtSeconds, l.AckedAtSeconds)
 	}
 	return t.Flush()
 }
@@ -84,6 +82,6 @@ func (q Quantiles) String() string {
 }
 
 func (e Event) String() string {
-	return fmt.Sprintf("%6.1f s  %6.0f sent/s  %6.0f received/s  %4d connected  %4d reconnecting  %d lost  %d missed while away",
-		e.AtSeconds, e.SentRate, e.ReceivedRate, e.Connected, e.Reconnecting, e.Lost, e.MissedWhileAway)
+	return fmt.Sprintf("%6.1f s  %6.0f sent/s  %6.0f received/s  %4d connected  %4d reconnecting  %d lost  %d with session  %d missed",
+		e.AtSeconds, e.SentRate, e.ReceivedRate, e.Connected, e.Reconnecting, e.Lost, e.LostWithSession, e.MissedWhileAway)
 }
