@@ -481,6 +481,31 @@ func TestPreviewShowsChangesAndTouchesNothing(t *testing.T) {
 	assert.Equal(t, len(w.cloud.Calls()), calls)
 }
 
+// Plain `pulumi destroy` finds out in its preview; without one everything around a protected resource would go first.
+func TestDestroyTouchesNothingAroundAProtectedResource(t *testing.T) {
+	w := newWorld(t)
+	s := abc()
+	s.Things[0].Protect, s.Things[2].Protect = true, true
+	w.set(s)
+	_, err := w.runner().Up(t.Context())
+	assert.NilError(t, err)
+	calls := len(w.cloud.Calls())
+	_, err = w.runner().Destroy(t.Context())
+	var protected *orchestrate.ProtectedError
+	assert.Assert(t, errors.As(err, &protected), "%v", err)
+	assert.Equal(t, len(protected.Resources), 2, "%v", err)
+	assert.Assert(t, strings.Contains(err.Error(), `stack "lab" protects:`) && strings.Contains(err.Error(), " a ") && strings.Contains(err.Error(), " c "), "%v", err)
+	assert.Equal(t, protected.ExitCode(), 3)
+	assert.Equal(t, len(w.cloud.Calls()), calls)
+
+	w.set(abc())
+	_, err = w.runner().Up(t.Context())
+	assert.NilError(t, err)
+	_, err = w.runner().Destroy(t.Context())
+	assert.NilError(t, err)
+	assert.Equal(t, len(w.cloud.Names()), 0)
+}
+
 func TestDestroyLeavesNothing(t *testing.T) {
 	w := newWorld(t)
 	w.set(abc())

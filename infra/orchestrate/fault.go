@@ -4,12 +4,16 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
 )
 
 // Exit codes, as the command line returns them.
 const (
 	ExitFailed = 1
 	ExitUsage  = 2
+	// ExitGuard is for what the stack is guarded against.
+	ExitGuard = 3
 )
 
 // UsageError is a call that cannot be served as it stands.
@@ -69,6 +73,26 @@ type NotCreatedError struct{ Stack string }
 func (e *NotCreatedError) Error() string {
 	return fmt.Sprintf("stack %q was never deployed: run \"emqx-oci up %s\" first", e.Stack, e.Stack)
 }
+
+// Protected is a resource that must not be deleted.
+type Protected struct{ Type, Name, ID string }
+
+// ProtectedError ends a destroy of a stack that holds protected resources. Nothing was touched.
+type ProtectedError struct {
+	Stack     string
+	Resources []Protected
+}
+
+func (e *ProtectedError) Error() string {
+	lines := make([]string, len(e.Resources))
+	for i, p := range e.Resources {
+		lines[i] = "\n  " + progress.Short(p.Type) + " " + p.Name + " " + p.ID
+	}
+	return fmt.Sprintf("nothing was destroyed, because stack %q protects:%s", e.Stack, strings.Join(lines, ""))
+}
+
+// ExitCode is the process's exit code for this error.
+func (e *ProtectedError) ExitCode() int { return ExitGuard }
 
 // InterruptedError ends an operation that the user cancelled. The stack is in order: what was done is recorded.
 type InterruptedError struct {

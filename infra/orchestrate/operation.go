@@ -127,6 +127,10 @@ func (r *Runner) attempt(ctx context.Context, name progress.Operation, create bo
 				}
 			}
 			refresh = found.refresh
+			// The engine would find out last of all, when everything around them is gone.
+			if name == progress.Destroy && len(found.protected) > 0 {
+				return Result{}, &ProtectedError{Stack: r.opts.Stack, Resources: found.protected}
+			}
 		}
 		res, err := r.once(ctx, name, s, refresh, do)
 		if err == nil {

@@ -74,11 +74,31 @@ func readDeployment(b []byte) (*deployment, error) {
 	return d, nil
 }
 
+// protected lists the resources that the stack's state protects.
+func (d *deployment) protected() []Protected {
+	var all []Protected
+	for _, raw := range d.resources {
+		var protect bool
+		var urn string
+		var p Protected
+		for key, into := range map[string]any{"protect": &protect, "urn": &urn, "type": &p.Type, "id": &p.ID} {
+			_ = json.Unmarshal(raw[key], into) // absent: false, or ""
+		}
+		if protect {
+			p.Name = urn[strings.LastIndex(urn, "::")+2:]
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
 // settled is what has to happen before the engine may go on.
 type settled struct {
 	// refresh asks the clouds what became of interrupted updates, deletions and adopted resources.
 	refresh bool
 	changed bool
+	// protected are the resources that must not be deleted.
+	protected []Protected
 }
 
 // settle decides each interrupted operation. The engine itself would carry a pending create along for ever, and create
@@ -176,7 +196,7 @@ func (r *Runner) settlePending(ctx context.Context, s *session) (settled, error)
 		if owed && r.mayBeRunning() == nil { // else it was not interrupted, and the lock will say so
 			r.note("an earlier run was interrupted: asking first what became of what it was at")
 		}
-		return settled{refresh: owed}, nil
+		return settled{refresh: owed, protected: d.protected()}, nil
 	}
 	// A run that is under way has operations under way, too: those are not ours to judge. Its lock stops the import
 	// below; a state that moved meanwhile stops us here.
@@ -185,7 +205,7 @@ func (r *Runner) settlePending(ctx context.Context, s *session) (settled, error)
 	}
 	var notes []string
 	found, err := d.settle(ctx, r.opts.Adopt, func(n string) { notes = append(notes, n) })
-	found.refresh = found.refresh || owed
+	found.refresh, found.protected = found.refresh || owed, d.protected()
 	if err != nil || !found.changed {
 		return found, err
 	}

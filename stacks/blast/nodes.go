@@ -111,8 +111,8 @@ func (a *assessment) goingNodes() {
 	if a.after > 0 {
 		l.Details = append(l.Details,
 			fmt.Sprintf("EMQX stops there first%s: about %s of the clients reconnect to the others. %s", pick(len(names), "", ", on all at once"), fraction(len(names), max(a.before, 1)), a.sessions()),
-			"Afterwards EMQX still counts "+pick(len(names), "it as a stopped member", "them as stopped members")+
-				": `emqx ctl cluster force-leave` on another node, as the runbook says.")
+			"The update waits at gate G2 until EMQX forgets "+pick(len(names), "it", "them")+
+				": `emqx ctl cluster force-leave` on another node, as the gate says.")
 	} else {
 		l.Details = append(l.Details, "Nobody is served any more.")
 	}

@@ -44,6 +44,11 @@ func (a *app) destroy() *cobra.Command {
 				}
 				return nil
 			}
+			var protected *orchestrate.ProtectedError
+			if errors.As(err, &protected) {
+				return fmt.Errorf("%w\nTo destroy them, too, with their data: set emqx-oci:volumes.protect to false "+
+					"(and emqx-oci:guards.allowUnprotected to true in a production stack), run \"emqx-oci up %s\", then this again", err, stack)
+			}
 			return err
 		},
 	}

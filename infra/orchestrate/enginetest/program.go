@@ -32,6 +32,8 @@ type ThingSpec struct {
 	Zone  string   `json:"zone,omitempty"`
 	Size  int      `json:"size,omitempty"`
 	After []string `json:"after,omitempty"`
+	// Protect keeps the thing from being deleted.
+	Protect bool `json:"protect,omitempty"`
 	// Gate is a file that must exist before the thing is created or updated.
 	Gate string `json:"gate,omitempty"`
 	// GateTimeout in seconds; 60 by default.
@@ -76,6 +78,9 @@ func Program(specFile string) pulumi.RunFunc {
 			var opts []pulumi.ResourceOption
 			for _, a := range t.After {
 				opts = append(opts, pulumi.DependsOn([]pulumi.Resource{things[a]}))
+			}
+			if t.Protect {
+				opts = append(opts, pulumi.Protect(true))
 			}
 			if t.Gate != "" {
 				hook, err := gates.Hook(ctx, fileGate(t))
