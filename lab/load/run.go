@@ -272,6 +272,9 @@ func (r *run) sample(ctx context.Context) {
 			r.fault(ctx, &brokenError{kind: "asking for the clients' nodes"})
 			continue
 		}
+		if nodes == nil { // not known yet
+			continue
+		}
 		sample := NodeSample{AtSeconds: seconds(r.now()), Connections: map[string]int{}}
 		for name, node := range nodes {
 			if ours[name] {
@@ -279,7 +282,7 @@ func (r *run) sample(ctx context.Context) {
 			}
 		}
 		r.mu.Lock()
-		if n := len(r.nodes); n < maxListed && (n == 0 || !sample.same(r.nodes[n-1])) {
+		if n := len(r.nodes); len(sample.Connections) > 0 && n < maxListed && (n == 0 || !sample.same(r.nodes[n-1])) {
 			r.nodes = append(r.nodes, sample)
 		}
 		r.mu.Unlock()

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/json"
@@ -11,6 +12,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
+	"time"
 	"unicode"
 
 	"github.com/spf13/cobra"
@@ -23,6 +26,7 @@ import (
 type labLoadFlags struct {
 	protocols   []string
 	sources, ca string
+	nodesEvery  time.Duration
 	here, leash bool
 }
 
@@ -39,7 +43,7 @@ func (a *app) labLoad() *cobra.Command {
 		SessionExpiry: load.DefaultSessionExpiry, Backoff: load.DefaultBackoff, BackoffCap: load.DefaultBackoffCap, Settle: load.DefaultSettle,
 		ConnectTimeout: load.DefaultConnectTime,
 	}
-	with := labLoadFlags{protocols: []string{"mqtt", "mqtts", "ws", "wss"}}
+	with := labLoadFlags{protocols: []string{"mqtt", "mqtts", "ws", "wss"}, nodesEvery: 2 * time.Second}
 	c := &cobra.Command{
 		Use:   "load",
 		Short: "Publish and subscribe through the public name, and account for every message",
@@ -78,6 +82,7 @@ It fails when a message was lost that the broker had acknowledged.`,
 	f.DurationVar(&o.BackoffCap, "backoff-cap", o.BackoffCap, "longest pause before any attempt")
 	f.DurationVar(&o.Settle, "settle", o.Settle, "how long to wait at the end for what is under way")
 	f.Uint64Var(&o.Seed, "seed", 0, "makes pauses and names repeatable")
+	f.DurationVar(&with.nodesEvery, "nodes-every", with.nodesEvery, "how often to ask the stack's brokers who is connected to which; 0 is never")
 	f.BoolVar(&with.here, "here", false, "run the clients in this machine's network, not in the lab's; needs --endpoints")
 	f.BoolVar(&with.leash, "leash", false, "end with the standard input")
 	_ = f.MarkHidden("leash")
@@ -90,9 +95,11 @@ func (a *app) loadInLab(c *cobra.Command, o load.Options, with labLoadFlags) err
 	if !l.Running() {
 		return errLabDown
 	}
+	var stack labStack
 	if len(o.Endpoints) == 0 {
+		stack = a.labStack(c.Context())
 		var err error
-		if o.Endpoints, err = a.stackEndpoints(c.Context(), with.protocols); err != nil {
+		if o.Endpoints, err = stack.offers(with.protocols); err != nil {
 			return err
 		}
 	}
@@ -128,6 +135,9 @@ func (a *app) loadInLab(c *cobra.Command, o load.Options, with labLoadFlags) err
 		case <-ctx.Done():
 		}
 	}()
+	if with.nodesEvery > 0 && stack.dashboard != "" {
+		go a.tellNodes(ctx, l, stack, with.nodesEvery, hand)
+	}
 	exit, err := l.Exec(ctx, "internet", argv, Stdio{In: leash, Out: a.Stdout, Err: a.Stderr})
 	if err != nil {
 		return err
@@ -138,13 +148,44 @@ func (a *app) loadInLab(c *cobra.Command, o load.Options, with labLoadFlags) err
 	return nil
 }
 
-// stackEndpoints are the URLs of the lab's stack for the protocols. Where it cannot tell, because it was never deployed or
-// there is no project, they are those that it has unless it was changed.
-func (a *app) stackEndpoints(ctx context.Context, protocols []string) ([]string, error) {
-	known := labEndpoints
-	if urls := a.outputEndpoints(ctx); len(urls) > 0 {
-		known = urls
+// labStack is what a workload needs of the lab's stack.
+type labStack struct {
+	endpoints map[string]string
+	nodes     []string
+	dashboard string
+}
+
+// labStack reads the outputs. Where there are none, because the stack was never deployed or there is no project, the
+// endpoints are those that it has unless it was changed.
+func (a *app) labStack(ctx context.Context) labStack {
+	s := labStack{endpoints: labEndpoints}
+	t, err := a.open(quiet, defaultStack)
+	if err != nil {
+		return s
 	}
+	defer t.close()
+	out, err := t.Outputs(ctx)
+	if err != nil {
+		return s
+	}
+	plain := out.Plain(false)
+	if listed, _ := plain["endpoints"].(map[string]any); len(listed) > 0 {
+		s.endpoints = map[string]string{}
+		for protocol, u := range listed {
+			s.endpoints[protocol], _ = u.(string)
+		}
+	}
+	names, _ := plain["nodeNames"].([]any)
+	for _, n := range names {
+		s.nodes = append(s.nodes, fmt.Sprint(n))
+	}
+	s.dashboard, _ = plain["dashboardAddress"].(string)
+	return s
+}
+
+// offers are the URLs for the protocols.
+func (s labStack) offers(protocols []string) ([]string, error) {
+	known := s.endpoints
 	var all, unknown []string
 	for _, p := range protocols {
 		switch {
@@ -163,22 +204,48 @@ func (a *app) stackEndpoints(ctx context.Context, protocols []string) ([]string,
 	return all, nil
 }
 
-func (a *app) outputEndpoints(ctx context.Context) map[string]string {
-	t, err := a.open(quiet, defaultStack)
+// tellNodes tells the clients' process, as a line of JSON each time, which node each client is connected to: that is
+// nothing a client can know. A time in which no broker answers has no line.
+func (a *app) tellNodes(ctx context.Context, l Lab, s labStack, every time.Duration, w io.Writer) {
+	secrets, err := l.Secrets()
 	if err != nil {
-		return nil
+		return
 	}
-	defer t.close()
-	out, err := t.Outputs(ctx)
-	if err != nil {
-		return nil
+	// The credentials go through curl's standard input: arguments are for everybody to see.
+	config := fmt.Sprintf("user = %q\n", secrets["emqx-oci:secrets.apiKey"]+":"+secrets["emqx-oci:secrets.apiSecret"])
+	lines := json.NewEncoder(w)
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		// The name leads to a broker that is healthy; any instance that runs can ask.
+		for _, node := range s.nodes {
+			asked, cancel := context.WithTimeout(ctx, 5*time.Second)
+			var out bytes.Buffer
+			exit, err := l.Exec(asked, node, []string{
+				"curl", "-sS", "-m", "3", "-K", "-", s.dashboard + "/api/v5/clients?limit=10000&conn_state=connected&like_clientid=load-",
+			}, Stdio{In: strings.NewReader(config), Out: &out, Err: io.Discard})
+			cancel()
+			var answer struct {
+				Data []struct{ ClientID, Node string }
+			}
+			if err != nil || exit != 0 || json.Unmarshal(out.Bytes(), &answer) != nil || answer.Data == nil {
+				continue
+			}
+			nodes := map[string]string{}
+			for _, c := range answer.Data {
+				nodes[c.ClientID] = c.Node
+			}
+			if lines.Encode(nodes) != nil {
+				return // the clients are gone
+			}
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
 	}
-	listed, _ := out.Plain(false)["endpoints"].(map[string]any)
-	urls := map[string]string{}
-	for protocol, u := range listed {
-		urls[protocol], _ = u.(string)
-	}
-	return urls
 }
 
 // workload completes the options, or tells everything that is wrong with them, by the flags' names.
@@ -260,9 +327,23 @@ func (a *app) loadHere(ctx context.Context, o load.Options, with labLoadFlags) e
 		a.mu.Lock()
 		a.announce = func(string) {}
 		a.mu.Unlock()
+		var latest atomic.Pointer[map[string]string]
+		o.NodeEvery = max(with.nodesEvery, time.Second)
+		o.NodeOf = func(context.Context) (map[string]string, error) {
+			if nodes := latest.Swap(nil); nodes != nil {
+				return *nodes, nil
+			}
+			return nil, nil
+		}
 		go func() {
-			_, _ = io.Copy(io.Discard, a.Stdin)
-			cancel()
+			defer cancel()
+			for in := json.NewDecoder(a.Stdin); ; {
+				var nodes map[string]string
+				if in.Decode(&nodes) != nil {
+					return
+				}
+				latest.Store(&nodes)
+			}
 		}()
 	}
 	o.OnEvent = func(e load.Event) { _, _ = fmt.Fprintln(a.Stderr, e) }
