@@ -38,6 +38,7 @@ func failure(step string, err error) error {
 	var dns *net.DNSError
 	var authority x509.UnknownAuthorityError
 	var name x509.HostnameError
+	var network net.Error
 	what := "other"
 	switch {
 	case errors.As(err, &dns):
@@ -50,7 +51,8 @@ func failure(step string, err error) error {
 		what = "unreachable"
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		what = "source address not available"
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, syscall.ETIMEDOUT):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, syscall.ETIMEDOUT),
+		errors.As(err, &network) && network.Timeout(): // WebSocket's own
 		what = "timeout"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNABORTED):
 		what = "reset"

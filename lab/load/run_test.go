@@ -152,9 +152,9 @@ func TestABrokerThatRepeatsAndSwaps(t *testing.T) {
 	assert.Assert(t, r.Lost <= 6, "at most the last one of a publisher is held to the end: %d", r.Lost)
 }
 
-// takeoverRace is what this engine itself may lose: a message that comes in the moment in which a session is handed from
-// one connection to the next.
-const takeoverRace = 2
+// takeoverRace is what this engine itself may lose: messages that come in the moment in which a session is handed from one
+// connection to the next.
+const takeoverRace = 10
 
 // Connections break, the broker and its sessions stay: nothing may be lost, whatever was under way.
 func TestConnectionsThatAreCut(t *testing.T) {
@@ -221,16 +221,19 @@ func TestASilentDeath(t *testing.T) {
 	s := startServer(t, nil)
 	p := newPath(t, s.addresses["mqtt"])
 	o := brisk(p.url())
-	o.KeepAlive, o.PingTimeout, o.ConnectTimeout, o.Duration = time.Second, 200*time.Millisecond, 500*time.Millisecond, 3*time.Second
+	// This engine ends connections after one and a half keep-alives, in whole seconds rounded down: 3 s.
+	o.KeepAlive, o.PingTimeout, o.ConnectTimeout, o.Duration = 2*time.Second, 200*time.Millisecond, 500*time.Millisecond, 4*time.Second
 	r := during(t, o, func() {
 		p.freeze()
-		time.Sleep(1500 * time.Millisecond)
+		time.Sleep(2500 * time.Millisecond)
 		p.lead(s.addresses["mqtt"])
 		p.thaw()
 	})
 	assert.Assert(t, r.Errors["lost: no answer to PING"] >= 8, "%v", r.Errors)
-	assert.Assert(t, r.Lost <= takeoverRace, "%+v", r.Losses)
-	assert.Assert(t, r.AwayMax > 1.2, "away since the last sign of life: %g", r.AwayMax)
+	assert.Equal(t, r.SessionsLost, 0)
+	assert.Equal(t, r.MissedWhileAway+r.LostWithSession, uint64(0), "sessions were kept")
+	assert.Equal(t, r.StillAway, 0)
+	assert.Assert(t, r.AwayMax > 2.1, "away since the last sign of life: %g", r.AwayMax)
 	assert.Assert(t, r.ReconnectTime.P50 < 1.2, "back after the PING failed: %+v", r.ReconnectTime)
 	assert.Assert(t, r.Skipped > 0)
 }
@@ -324,4 +327,15 @@ func TestPausesAreRepeatable(t *testing.T) {
 	}
 	assert.DeepEqual(t, pauses(1), pauses(1))
 	assert.Assert(t, pauses(1)[50] != pauses(2)[50])
+}
+
+// Without a PING this engine would end connections after 3 s of silence.
+func TestSilentClientsStayConnected(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, nil)
+	o := brisk("mqtt://"+s.addresses["mqtt"], "ws://"+s.addresses["ws"])
+	o.Publishers, o.Subscribers, o.Rate, o.KeepAlive, o.Duration = 2, 2, 0.2, 2*time.Second, 4200*time.Millisecond
+	r := during(t, o, nil)
+	assert.Equal(t, r.Reconnects+len(r.Errors), 0, "%v", r.Errors)
+	assert.Equal(t, r.Received, uint64(2))
 }

@@ -196,8 +196,13 @@ func run(t *testing.T, f *fake, c call, sigs chan os.Signal) (out, errs string, 
 		Guards:    f.guards,
 		NewEngine: func(o orchestrate.Options) (cli.Engine, error) { f.opts = o; return f, nil },
 		Lab:       func(string) cli.Lab { return fakeLab{f} },
-		Load: func(_ context.Context, o workload.Options) (workload.Report, error) {
+		Load: func(ctx context.Context, o workload.Options) (workload.Report, error) {
 			f.calls = append(f.calls, fmt.Sprintf("load %v by %d from %v", o.Endpoints, o.Publishers, o.Sources))
+			if o.NodeOf != nil {
+				<-ctx.Done()
+				nodes, err := o.NodeOf(ctx)
+				f.calls = append(f.calls, fmt.Sprint(nodes, err))
+			}
 			o.OnEvent(workload.Event{AtSeconds: 1, SentRate: 150, ReceivedRate: 149.6, Connected: 39, Reconnecting: 1})
 			return workload.Report{QoS: 1, Lost: f.lost, Endpoints: o.Endpoints}, f.fail["load"]
 		},
@@ -319,10 +324,14 @@ func TestCases(t *testing.T) {
 			call: call{args: "lab load --protocols mqtt,ws"}, fake: fake{fail: map[string]error{"outputs": errors.New("no stack")}},
 			calls: "internet: /usr/local/bin/emqx-oci lab load --here --leash --endpoints mqtt://mqtt.lab.test:1883,ws://mqtt.lab.test:8083/mqtt --ca testdata/ca.pem",
 		},
-		"lab load with wrong flags":  {call: call{args: "lab load --publishers -1 --qos 3 --keep-alive 10ms --sources 203.0.113.9-2 --ca missing.pem"}},
-		"lab load by no protocol":    {call: call{args: "lab load --protocols mqtt,amqp"}},
-		"lab load while down":        {call: call{args: "lab load"}, fake: fake{stopped: true}},
-		"lab load here":              {call: call{args: "lab load --here --endpoints mqtt://h,ws://h --sources 10.0.0.1,10.0.0.8-9"}, calls: "load [mqtt://h ws://h] by 30 from [10.0.0.1 10.0.0.8 10.0.0.9]"},
+		"lab load with wrong flags": {call: call{args: "lab load --publishers -1 --qos 3 --keep-alive 10ms --sources 203.0.113.9-2 --ca missing.pem"}},
+		"lab load by no protocol":   {call: call{args: "lab load --protocols mqtt,amqp"}},
+		"lab load while down":       {call: call{args: "lab load"}, fake: fake{stopped: true}},
+		"lab load here":             {call: call{args: "lab load --here --endpoints mqtt://h,ws://h --sources 10.0.0.1,10.0.0.8-9"}, calls: "load [mqtt://h ws://h] by 30 from [10.0.0.1 10.0.0.8 10.0.0.9]"},
+		"lab load on a leash": {
+			call:  call{args: "lab load --here --leash --endpoints mqtt://h", stdin: "{\"load-x-pub-0\":\"emqx@a\"}\n"},
+			calls: "load [mqtt://h] by 30 from [] map[load-x-pub-0:emqx@a] <nil>",
+		},
 		"lab load that loses":        {call: call{args: "lab load --here --endpoints mqtt://h --json"}, fake: fake{lost: 3}, calls: "load [mqtt://h] by 30 from []"},
 		"lab load that cannot begin": {call: call{args: "lab load --here --endpoints mqtt://h"}, fake: fake{fail: map[string]error{"load": errors.New("0 of 40 connected")}}, calls: "load [mqtt://h] by 30 from []"},
 		"lab env":                    {call: call{args: "lab env"}},
