@@ -164,6 +164,8 @@ func emqxArgs(s settings.Settings, opts ...pulumi.ResourceOption) *nomad.EMQXArg
 			KeepAliveMax:   s.Broker.KeepAliveMax,
 			NoFile:         s.Broker.NoFile,
 			MaxConnections: s.Broker.MaxConnections,
+			DrainRate:      s.Broker.Drain.Rate,
+			DrainTimeout:   s.Broker.Drain.Timeout,
 			Env:            s.Broker.Env,
 			TLS:            s.TLS.Enabled(),
 			License:        s.Secrets.License != "",

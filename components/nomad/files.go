@@ -16,6 +16,12 @@ import (
 //go:embed files/emqx.nomad.hcl
 var EMQXJob string
 
+// EMQXRun is the script that runs EMQX in its container: it moves the clients of a
+// node that stops, and makes one that is no longer wanted leave the cluster.
+//
+//go:embed files/emqx-run.sh
+var EMQXRun string
+
 // HAProxyJob is the job file of the proxies, with the variables of
 // [HAProxyVars]. It reads its secrets from "nomad/jobs/" + [HAProxyJobID].
 //

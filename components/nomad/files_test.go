@@ -307,7 +307,7 @@ func TestListeners(t *testing.T) {
 // after 5 s.
 func TestStopping(t *testing.T) {
 	g := emqxJob(t, emqxVars()).TaskGroups[0]
-	assert.Assert(t, *g.Tasks[0].KillTimeout >= 130*time.Second)
+	assert.Equal(t, *g.Tasks[0].KillTimeout, 150*time.Second)
 	assert.Equal(t, g.Tasks[0].KillSignal, "SIGTERM")
 	// HAProxy forgets a broker 30 s after Consul.
 	assert.Assert(t, *g.ShutdownDelay > 30*time.Second)
@@ -330,6 +330,11 @@ func TestSecretsComeFromNomadVariables(t *testing.T) {
 	for _, task := range []*api.Task{emqx, haproxy} {
 		assert.Assert(t, len(task.Templates) > 0)
 		for _, f := range task.Templates {
+			if strings.HasPrefix(*f.DestPath, "${NOMAD_TASK_DIR}/") {
+				assert.Assert(t, !strings.Contains(*f.EmbeddedTmpl, "nomadVar"), *f.DestPath)
+				assert.Equal(t, *f.ChangeMode, "noop")
+				continue
+			}
 			assert.Assert(t, strings.HasPrefix(*f.DestPath, "${NOMAD_SECRETS_DIR}/"), *f.DestPath)
 			assert.Assert(t, *f.ChangeMode != "restart", *f.DestPath)
 			assert.Equal(t, *f.Perms, "0400", *f.DestPath)
@@ -360,7 +365,7 @@ func TestSecretsComeFromNomadVariables(t *testing.T) {
 	assert.Equal(t, *haproxy.Templates[0].ChangeSignal, "SIGUSR2")
 
 	v.TLS, v.License = false, false
-	assert.Equal(t, len(emqxJob(t, v).TaskGroups[0].Tasks[0].Templates), 2)
+	assert.Equal(t, len(emqxJob(t, v).TaskGroups[0].Tasks[0].Templates), 4)
 }
 
 // Decision 12: one HAProxy for each node, in the foreground. The original runs

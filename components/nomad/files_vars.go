@@ -22,8 +22,8 @@ type Times struct {
 	// its health page fails already, default 40 s (the balancer's health check
 	// takes about 30 s to notice).
 	ShutdownDelay time.Duration
-	// KillTimeout is between the stop signal and the kill: default 150 s for
-	// EMQX and 60 s for HAProxy, counting HAProxy's ShutdownDelay. The clients'
+	// KillTimeout is between the stop signal and the kill: default 150 s and
+	// the time to drain for EMQX, and 60 s for HAProxy, counting HAProxy's ShutdownDelay. The clients'
 	// max_kill_timeout caps it.
 	KillTimeout time.Duration
 	// MinHealthyTime is how long an allocation passes its checks before the
@@ -71,6 +71,12 @@ type EMQXVars struct {
 	License bool
 	// MaxConnections that a listener accepts; 0 means no limit.
 	MaxConnections int
+	// DrainRate is how many clients a second a stopping node moves to others; 0
+	// moves none.
+	DrainRate int
+	// DrainTimeout is how long that may take, in whole seconds; above 0 with a
+	// DrainRate.
+	DrainTimeout time.Duration
 	// Env are more EMQX_ variables, values as HOCON; they win over the job's.
 	Env map[string]string
 }
@@ -136,15 +142,23 @@ var (
 func (v EMQXVars) HCL2() (map[string]string, error) {
 	v.Region = cmp.Or(v.Region, "global")
 	v.Namespace = cmp.Or(v.Namespace, "default")
-	v.Times = v.withDefaults(45*time.Second, 150*time.Second)
+	drain := v.DrainTimeout
+	if v.DrainRate == 0 {
+		drain = 0
+	}
+	v.Times = v.withDefaults(45*time.Second, 150*time.Second+drain)
 	var f fault.List
 	common(&f, v.Environment, v.Datacenter, v.Image, v.NodeCount, v.CPU, v.KeepAliveMax)
 	v.validate(&f)
 	if v.MemoryMB < 256 {
 		f.Add("memoryMb", "must be at least 256, what an idle EMQX takes, got %d", v.MemoryMB)
 	}
-	if v.KillTimeout < minKillTimeout {
-		f.Add("killTimeout", "must be at least %s: EMQX takes up to 120 s to stop, got %s", minKillTimeout, v.KillTimeout)
+	f.Range("drainRate", v.DrainRate, 0, 100_000)
+	if v.DrainRate > 0 && v.DrainTimeout < time.Second {
+		f.Add("drainTimeout", "must be at least 1s with a drainRate, got %s", v.DrainTimeout)
+	}
+	if least := minKillTimeout + drain; v.KillTimeout < least {
+		f.Add("killTimeout", "must be at least %s: EMQX takes up to 120 s to stop, and %s to drain, got %s", least, drain, v.KillTimeout)
 	}
 	if v.MaxConnections < 0 {
 		f.Add("maxConnections", "must be 0 (no limit) or more, got %d", v.MaxConnections)
@@ -177,6 +191,9 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 		"nofile":          strconv.Itoa(v.NoFile),
 		"max_connections": strconv.Itoa(v.MaxConnections),
 		"extra_env":       hclMap(v.Env),
+		"drain_rate":      strconv.Itoa(v.DrainRate),
+		"drain_timeout":   strconv.Itoa(int(v.DrainTimeout.Seconds())),
+		"run":             EMQXRun,
 	}), f.Err()
 }
 

@@ -15,7 +15,7 @@ func TestEMQXVarsRefuse(t *testing.T) {
 		change func(*EMQXVars)
 		fault  string
 	}{
-		"short kill":       {func(v *EMQXVars) { v.KillTimeout = 5 * time.Second }, "killTimeout: must be at least 2m10s: EMQX takes up to 120 s to stop, got 5s"},
+		"short kill":       {func(v *EMQXVars) { v.KillTimeout = 5 * time.Second }, "killTimeout: must be at least 2m10s: EMQX takes up to 120 s to stop, and 0s to drain, got 5s"},
 		"latest":           {func(v *EMQXVars) { v.Image = "emqx/emqx:latest" }, "image: must have a tag other than latest"},
 		"no tag":           {func(v *EMQXVars) { v.Image = "registry.example.com:5000/emqx" }, "image: must have a tag other than latest"},
 		"needs a licence":  {func(v *EMQXVars) { v.Image = "emqx/emqx:5.9.0" }, "image: \"emqx/emqx:5.9.0\" is EMQX 5.9 or newer"},

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -187,7 +189,11 @@ func (h *api) clients(w http.ResponseWriter, r *http.Request) {
 			q.Has("node") && q.Get("node") != c.Node || q.Has("like_clientid") && !strings.Contains(c.ID, q.Get("like_clientid")) {
 			continue
 		}
-		kept = append(kept, clientJSON(c))
+		m := clientJSON(c)
+		if fields := q.Get("fields"); fields != "" && fields != "all" {
+			maps.DeleteFunc(m, func(key string, _ any) bool { return !slices.Contains(strings.Split(fields, ","), key) })
+		}
+		kept = append(kept, m)
 	}
 	page, limit := number(q.Get("page"), 1), min(number(q.Get("limit"), 100), 10000)
 	from := min((page-1)*limit, len(kept))

@@ -105,6 +105,16 @@ func TestAClusterOverREST(t *testing.T) {
 	assert.Equal(t, list.Data[0]["clientid"], "c0")
 	assert.Equal(t, list.Data[0]["node"], l.name(0))
 	assert.Equal(t, list.Meta["count"], 2.0)
+	for query, want := range map[string]string{
+		"node=emqx@n1.test&conn_state=connected&fields=clientid":    `{"data":[{"clientid":"c1"}],"meta":{"count":1,"hasnext":false,"limit":100,"page":1}}`,
+		"fields=node,clientid&limit=1":                              `{"data":[{"clientid":"c0","node":"emqx@n0.test"}],"meta":{"count":2,"hasnext":true,"limit":1,"page":1}}`,
+		"fields=clientid&limit=1&page=2":                            `{"data":[{"clientid":"c1"}],"meta":{"count":2,"hasnext":false,"limit":1,"page":2}}`,
+		"node=emqx@n1.test&conn_state=disconnected&fields=clientid": `{"data":[],"meta":{"count":0,"hasnext":false,"limit":100,"page":1}}`,
+	} {
+		code, body := httpGet(l.url(0, "/api/v5/clients?"+query), "ops", "s3cret")
+		assert.Equal(t, code, 200)
+		assert.Equal(t, strings.TrimSpace(body), want, query)
+	}
 	for mode, want := range map[string]string{
 		"node": "emqx_live_connections_count 1\n", "all_nodes_aggregated": "emqx_live_connections_count 2\n",
 		"all_nodes_unaggregated": "emqx_live_connections_count{node=\"emqx@n1.test\"} 1\n",

@@ -366,6 +366,21 @@ func TestLeaveAndForceLeave(t *testing.T) {
 	out, code = l.ctl(1, "cluster", "join", l.name(0))
 	assert.Equal(t, code, 0, out)
 	l.wantCluster(1, []int{0, 1, 2}, nil)
+
+	// One that left stays alone over a restart, until its data is removed.
+	out, code = l.ctl(1, "cluster", "leave")
+	assert.Equal(t, code, 0, out)
+	assert.NilError(t, procs[1].stop(t))
+	l.wantCluster(0, []int{0, 2}, nil)
+	again := l.start(1)
+	l.wantCluster(1, []int{1}, nil)
+	assert.NilError(t, again.stop(t))
+	assert.NilError(t, os.RemoveAll(filepath.Join(l.dirs[1], "mnesia")))
+	l.start(1)
+	l.wantCluster(0, []int{0, 1, 2}, nil)
+
+	out, code = l.ctl(0, "rebalance", "start", "--evacuation")
+	assert.Equal(t, code, 1, "the open source edition has no such command: %s", out)
 	out, code = l.ctl(1, "cluster", "force-leave", "emqx@nobody.test")
 	assert.Equal(t, code, 1)
 	assert.Assert(t, strings.Contains(out, "node_not_found"), out)

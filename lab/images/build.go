@@ -184,6 +184,9 @@ func (t tree) userland() error {
 		{"/bin/mkdir", "mkdir"},
 		{"/bin/sleep", "sleep"},
 		{"/bin/kill", "kill"},
+		{"/bin/grep", "grep"},
+		{"/usr/bin/base64", "base64"},
+		{"/usr/bin/timeout", "timeout"},
 		{"/usr/bin/env", "env"},
 		{"/usr/bin/id", "id"},
 	} {

@@ -30,7 +30,7 @@ var Checks = []Check{
 	{
 		Name: "kill-timeout", Severity: Error, graph: killTimeout,
 		Reason:  "A broker that is killed before it has stopped (up to 120 s) may leave its data broken; a node that leaves too early cuts clients off.",
-		Example: `Job emqx.jobspec: task.kill_timeout: must be at least 2m10s: EMQX takes up to 120 s to stop, got 5s`,
+		Example: `Job emqx.jobspec: task.kill_timeout: must be at least 4m10s: EMQX takes up to 120 s to stop, and moves clients for 2m0s before, got 5s`,
 		Remedy:  "Raise `broker.killTimeout`, or the delays that the message names.",
 	},
 	{

@@ -47,8 +47,8 @@ func killTimeout(in *input, r *report) {
 			r.errorf(at, "must be a duration such as 150s, got %q", j.task.text("kill_timeout"))
 		case kill > most:
 			r.errorf(at, "must be at most %s, the max_kill_timeout of the nodes' Nomad clients, got %s", most, kill)
-		case j == in.emqx && kill < brokerStop:
-			r.errorf(at, "must be at least %s: EMQX takes up to 120 s to stop, got %s", brokerStop, kill)
+		case j == in.emqx && kill < brokerStop+in.drainTime():
+			r.errorf(at, "must be at least %s: EMQX takes up to 120 s to stop, and moves clients for %s before, got %s", brokerStop+in.drainTime(), in.drainTime(), kill)
 		}
 	}
 	if in.proxy == nil {
@@ -62,6 +62,17 @@ func killTimeout(in *input, r *report) {
 		r.errorf(in.haproxy.path("task.kill_timeout"), "must be above HAProxy's grace (%s) and hard-stop-after (%s) together, got %s", grace, hard, kill)
 	}
 	in.drain(grace, r)
+}
+
+// drainTime is how long the script in the task may move clients before it stops
+// EMQX; it reads both from its environment.
+func (in *input) drainTime() time.Duration {
+	rate, _ := strconv.Atoi(in.emqx.env["DRAIN_RATE"])
+	limit, _ := strconv.Atoi(in.emqx.env["DRAIN_TIMEOUT"])
+	if rate == 0 {
+		return 0
+	}
+	return time.Duration(limit) * time.Second
 }
 
 // drain: a node that stops must be out of the way before its ports close.

@@ -56,7 +56,7 @@ func TestDefaults(t *testing.T) {
 	assert.Equal(t, s.Nodes.Count, 3)
 	assert.Equal(t, s.Volumes.SizeGB, 150)
 	assert.Equal(t, s.Broker.Image, "emqx/emqx:5.8.9")
-	assert.Equal(t, s.Broker.KillTimeout, 150*time.Second)
+	assert.Equal(t, s.Broker.KillTimeout, 270*time.Second)
 	assert.Equal(t, s.Nomad.Region, "global")
 	assert.Equal(t, s.TLS.Enabled(), false)
 	// Decision 12: memory follows maxconn, and so do open files.
@@ -106,14 +106,14 @@ func TestDefaultsKeepTheRules(t *testing.T) {
 func TestGivenValuesWin(t *testing.T) {
 	g := good()
 	g["cloud"] = "lab"
-	g["broker"] = `{"keepAliveMax": 120, "killTimeout": "3m", "env": {"EMQX_LOG__CONSOLE__LEVEL": "info"}, "minHealthyTime": "3s"}`
+	g["broker"] = `{"keepAliveMax": 120, "killTimeout": "5m", "env": {"EMQX_LOG__CONSOLE__LEVEL": "info"}, "minHealthyTime": "3s"}`
 	g["nodes"] = `{"image": "ocid1.image.oc1..x", "count": 5, "ocpus": 1.5}`
 	g["tags"] = `{"team": "iot"}`
 	s, err := load("prod", g, "secrets")
 	assert.NilError(t, err)
 	assert.Equal(t, s.Cloud, "lab")
 	assert.Equal(t, s.Broker.KeepAliveMax, 120)
-	assert.Equal(t, s.Broker.KillTimeout, 3*time.Minute)
+	assert.Equal(t, s.Broker.KillTimeout, 5*time.Minute)
 	assert.Equal(t, s.Broker.MinHealthyTime, 3*time.Second)
 	assert.Equal(t, s.Proxy.MinHealthyTime, 15*time.Second)
 	assert.Equal(t, s.Nodes.OCPUs, 1.5)

@@ -145,12 +145,24 @@ type Broker struct {
 	// More `EMQX_...` variables; values are HOCON. Those that make identity,
 	// discovery and passwords are refused.
 	Env map[string]string `cfg:"env" keys:"emqx-variable"`
-	// How long a stopping allocation has before it is killed.
+	// How long a stopping allocation has before it is killed: 130s and
+	// `drain.timeout` at least.
 	KillTimeout time.Duration `cfg:"killTimeout" range:"130s..10m" why:"EMQX takes up to 120 s to stop, and the nodes' Nomad clients allow 10m"`
+	Drain       Drain         `cfg:"drain"`
 	// A node leaves Consul this long before it stops: HAProxy forgets it 30 s
 	// after Consul does.
 	ShutdownDelay time.Duration `cfg:"shutdownDelay" range:"1s.."`
 	Rollout       `cfg:",inline"`
+}
+
+// Drain is how a stopping node moves the clients that are still connected to it,
+// once HAProxy has moved those that it knows of.
+type Drain struct {
+	// Clients disconnected so that they connect to another node. 0 moves none: they
+	// are cut all at once when EMQX stops.
+	Rate int `cfg:"rate" unit:"clients per second" range:"0..100000"`
+	// How long that may take; whoever is left then is cut.
+	Timeout time.Duration `cfg:"timeout" range:"1s..7m"`
 }
 
 // Rollout is the pace of a Nomad deployment.

@@ -66,6 +66,11 @@ func (s *Settings) validateVolumes(f checker) {
 
 func (s *Settings) validateBroker(f checker) {
 	s.Broker.validate(f, "broker")
+	if least := 130*time.Second + s.Broker.Drain.Timeout; s.Broker.Drain.Rate > 0 && s.Broker.KillTimeout < least &&
+		!f.Has("broker.killTimeout") && !f.hasAbove("broker.drain.timeout") {
+		f.Add("broker.killTimeout", "must be at least 130s above drain.timeout (%s), as EMQX stops after it, got %s",
+			seconds(s.Broker.Drain.Timeout), seconds(s.Broker.KillTimeout))
+	}
 	for name := range s.Broker.Env {
 		for _, own := range []string{
 			"EMQX_NODE_NAME", "EMQX_NODE__NAME", "EMQX_NODE__COOKIE", "EMQX_NODE_COOKIE", "EMQX_CLUSTER__", "EMQX_RPC__",

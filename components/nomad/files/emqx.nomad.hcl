@@ -76,7 +76,22 @@ variable "shutdown_delay" {
 
 variable "kill_timeout" {
   type        = string
-  description = "Time between the stop signal and the kill; EMQX takes up to 120 s."
+  description = "Time between the stop signal and the kill: drain_timeout, and up to 120 s that EMQX takes."
+}
+
+variable "drain_rate" {
+  type        = number
+  description = "Clients that a stopping node moves to others, per second; 0 moves none."
+}
+
+variable "drain_timeout" {
+  type        = number
+  description = "Time that moving clients may take, in seconds."
+}
+
+variable "run" {
+  type        = string
+  description = "The script that runs EMQX and takes part in its stop."
 }
 
 variable "min_healthy_time" {
@@ -346,6 +361,8 @@ job "emqx" {
       config {
         image              = var.image
         image_pull_timeout = "10m"
+        entrypoint         = ["/bin/bash", "${NOMAD_TASK_DIR}/run.sh"]
+        args               = ["/opt/emqx/bin/emqx", "foreground"]
         network_mode       = "host"
         cap_drop           = ["all"]
         security_opt       = ["no-new-privileges"]
@@ -360,7 +377,30 @@ job "emqx" {
         destination = "/opt/emqx/data"
       }
 
-      env = merge(local.base_env, local.listener_env, local.no_tls_env, var.extra_env)
+      env = merge(local.base_env, local.listener_env, local.no_tls_env, var.extra_env, {
+        DRAIN_RATE     = "${var.drain_rate}"
+        DRAIN_TIMEOUT  = "${var.drain_timeout}"
+        DRAIN_EVACUATE = "${var.license}"
+        SIZE_FILE      = "${NOMAD_TASK_DIR}/size"
+        KEY_FILE       = "${NOMAD_SECRETS_DIR}/api_keys"
+      })
+
+      template {
+        destination = "${NOMAD_TASK_DIR}/run.sh"
+        change_mode = "noop"
+        perms       = "0444"
+        data        = var.run
+      }
+
+      # How many nodes the stack wants, current to the end: the job's own count is
+      # that of the day when the allocation was placed. A stack that is destroyed
+      # has no record, and nobody leaves.
+      template {
+        destination = "${NOMAD_TASK_DIR}/size"
+        change_mode = "noop"
+        perms       = "0444"
+        data        = "{{ keyOrDefault \"emqx/${var.environment}/size\" \"${var.node_count}\" }}\n"
+      }
 
       # Twice quoted: once as HOCON for EMQX, once for the file. Cookie and licence key
       # once, as the start script reads them itself: a cookie in quotes differs from

@@ -1,0 +1,146 @@
+#!/bin/bash
+# Runs EMQX as its image would, and takes part in its stop: when Nomad asks for the
+# end, clients that are still here are moved first, at a set rate, and a node that
+# the stack no longer wants leaves the cluster, so that no dead member remains. It
+# lives in the task, so that a roll, a `nomad node drain` and a scale-in all do it.
+#
+# Only what the official image has: bash and coreutils, grep, timeout; no curl.
+#
+#   DRAIN_RATE      clients per second; 0 moves none
+#   DRAIN_TIMEOUT   seconds that this may take
+#   DRAIN_EVACUATE  true: the enterprise edition's evacuation, sessions and all
+#   SIZE_FILE       how many nodes the stack wants, kept current by Nomad
+#   KEY_FILE        "key:secret" of the REST API
+# shellcheck disable=SC2317 # The trap reaches it all.
+set -u
+
+entry=/usr/bin/docker-entrypoint.sh
+ctl=(timeout 30 emqx ctl)
+# shellcheck disable=SC2154 # Nomad sets it.
+dashboard=$NOMAD_ADDR_dashboard
+broker='' left=''
+
+say() { echo "stop: $*"; }
+
+# api METHOD PATH [BODY] prints an answer's body and fails on all but 2xx. The key
+# goes through builtins only: it stands in no process's arguments. A shell of its own,
+# as a connection that breaks ends it.
+api() (
+  LC_ALL=C # lengths are bytes
+  auth=$(printf '%s' "$(<"$KEY_FILE")" | base64 -w0) || return
+  { exec 3<>"/dev/tcp/${dashboard%:*}/${dashboard##*:}"; } 2>/dev/null || return
+  # 1.0: the answer ends with the connection, and is never in chunks.
+  printf '%s %s HTTP/1.0\r\nHost: %s\r\nAuthorization: Basic %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s' \
+    "$1" "/api/v5$2" "${dashboard%:*}" "$auth" "${#3}" "$3" >&3 2>/dev/null
+  read -r -t 10 _ status line <&3 || status=none
+  while read -r -t 10 line <&3 && [[ -n ${line%$'\r'} ]]; do :; done
+  timeout 10 cat <&3
+  [[ $status == 2?? ]]
+)
+
+# connected NUMBER prints the identifiers of up to so many clients, as JSON strings,
+# one a line.
+connected() {
+  local body
+  body=$(api GET "/clients?node=$EMQX_NODE__NAME&conn_state=connected&fields=clientid&limit=$1" "") || return
+  grep -oE '"clientid": ?"([^"\\]|\\.)*"' <<<"$body" | while IFS= read -r line; do
+    line=${line#'"clientid":'}
+    echo "${line# }"
+  done
+}
+
+# kick moves the clients away in batches of a second. A client that has come back
+# here, because a HAProxy still knows this node, is moved again.
+kick() {
+  local deadline=$((SECONDS + DRAIN_TIMEOUT)) batch=$DRAIN_RATE ids list moved total=0 second
+  ((batch > 1000)) && batch=1000
+  while ((SECONDS < deadline)) && kill -0 "$broker" 2>/dev/null; do
+    second=$SECONDS
+    for ((moved = 0; moved < DRAIN_RATE; moved += ${#ids[@]})); do
+      if ! list=$(connected "$((DRAIN_RATE - moved < batch ? DRAIN_RATE - moved : batch))"); then
+        say "the REST API does not answer: no more clients are moved"
+        return
+      fi
+      mapfile -t ids < <([[ -n $list ]] && echo "$list")
+      if ((${#ids[@]} == 0)); then
+        ((moved > 0)) && break
+        say "no client is left, $total moved"
+        return
+      fi
+      if ! api POST /clients/kickout/bulk "[$(IFS=, && echo "${ids[*]}")]" >/dev/null; then
+        say "the REST API refuses to move clients: no more are moved"
+        return
+      fi
+      ((total += ${#ids[@]}))
+    done
+    while ((SECONDS == second)); do sleep 0.1; done
+  done
+  say "${DRAIN_TIMEOUT} s are over, $total moved: those who are left are cut off"
+}
+
+# evacuate lets EMQX move connections and sessions, and waits for the last.
+evacuate() {
+  local deadline=$((SECONDS + DRAIN_TIMEOUT)) list
+  "${ctl[@]}" rebalance start --evacuation --wait-health-check 1 --wait-takeover 5 \
+    --conn-evict-rate "$DRAIN_RATE" --sess-evict-rate "$DRAIN_RATE" || return
+  while ((SECONDS < deadline)) && kill -0 "$broker" 2>/dev/null; do
+    sleep 1
+    list=$(api GET "/clients?node=$EMQX_NODE__NAME&fields=clientid&limit=1" "") || break
+    if [[ $list != *'"clientid"'* ]]; then
+      say "evacuated"
+      return 0
+    fi
+  done
+  say "the evacuation is not finished after ${DRAIN_TIMEOUT} s: those who are left are cut off"
+}
+
+drain() {
+  ((DRAIN_RATE > 0)) || return 0
+  say "moving clients, $DRAIN_RATE a second, for up to ${DRAIN_TIMEOUT} s"
+  if [[ $DRAIN_EVACUATE == true ]]; then
+    evacuate && return
+    say "no evacuation: clients are disconnected instead"
+  fi
+  kick
+}
+
+# leave: allocation i is wanted while i is below the size. What a member that left
+# still has on disk would keep it from coming back as a new one.
+leave() {
+  local size=
+  [[ -r $SIZE_FILE ]] && size=$(<"$SIZE_FILE")
+  [[ $size =~ ^[1-9][0-9]*$ ]] && ((NOMAD_ALLOC_INDEX >= size)) || return 0
+  say "the stack wants $size nodes, not node $NOMAD_ALLOC_INDEX: leaving the cluster"
+  if "${ctl[@]}" cluster leave; then
+    left=1
+  else
+    say "leaving failed: remove $EMQX_NODE__NAME with 'emqx ctl cluster force-leave' on another node"
+  fi
+}
+
+# await is how EMQX ended. A signal ends the waiting, not the broker.
+await() {
+  while
+    wait "$broker"
+    code=$?
+    kill -0 "$broker" 2>/dev/null
+  do :; done
+}
+
+stop() {
+  trap : TERM INT
+  drain
+  leave
+  say "stopping EMQX"
+  kill -TERM "$broker" 2>/dev/null
+  await
+  [[ -n $left ]] && rm -rf "/opt/emqx/data/mnesia/$EMQX_NODE__NAME"
+  exit "$code"
+}
+
+[[ -x $entry ]] && set -- "$entry" "$@"
+trap '[[ -n $broker ]] && stop; exit 143' TERM INT
+"$@" &
+broker=$!
+await
+exit "$code"
