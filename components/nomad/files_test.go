@@ -303,6 +303,16 @@ func TestListeners(t *testing.T) {
 	})
 }
 
+// More or fewer nodes restart none of the others: Nomad compares the tasks.
+func TestTasksKnowNothingOfTheCount(t *testing.T) {
+	few, many := emqxVars(), emqxVars()
+	few.NodeCount, many.NodeCount = 3, 4
+	assert.DeepEqual(t, emqxJob(t, few).TaskGroups[0].Tasks, emqxJob(t, many).TaskGroups[0].Tasks)
+	few2, many2 := haproxyVars(), haproxyVars()
+	few2.NodeCount, many2.NodeCount = 3, 4
+	assert.DeepEqual(t, haproxyJob(t, few2).TaskGroups[0].Tasks, haproxyJob(t, many2).TaskGroups[0].Tasks)
+}
+
 // Decision 9: time to stop, and out of HAProxy first. The original is killed
 // after 5 s.
 func TestStopping(t *testing.T) {

@@ -282,6 +282,8 @@ func (t Times) validate(f *fault.List) {
 	}
 	if t.ProgressDeadline <= t.HealthyDeadline {
 		f.Add("progressDeadline", "must be above healthyDeadline (%s), got %s", t.HealthyDeadline, t.ProgressDeadline)
+	} else if t.ProgressDeadline < t.KillTimeout {
+		f.Add("progressDeadline", "must be at least killTimeout (%s), got %s", t.KillTimeout, t.ProgressDeadline)
 	}
 }
 

@@ -182,6 +182,9 @@ func nomadTimings(in *input, r *report) {
 		if update.has("progress_deadline") && progress != 0 && healthy >= progress {
 			r.errorf(j.path("update.progress_deadline"), "must be above healthy_deadline (%s), or 0s, got %s", healthy, progress)
 		}
+		if kill, ok := duration(j.task, "kill_timeout"); ok && progress != 0 && kill > progress {
+			r.errorf(j.path("task.kill_timeout"), "must be at most progress_deadline (%s), got %s", progress, kill)
+		}
 		if update.text("auto_promote") == "true" && update.number("canary") == 0 {
 			r.errorf(j.path("update.auto_promote"), "must not be true without canaries")
 		}

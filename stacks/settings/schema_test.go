@@ -20,7 +20,7 @@ import (
 // together, in the value of a duration, in a range's host bits, in what Pulumi's
 // reader alone refuses.
 var unseen = []string{
-	"broker-crashes-on-join", "broker-deadlines", "broker-drain", "broker-kill-timeout-long", "broker-kill-timeout-short",
+	"broker-crashes-on-join", "broker-deadlines", "broker-drain", "broker-kill-after-progress", "broker-kill-timeout-long", "broker-kill-timeout-short",
 	"broker-minor-tag", "broker-moving-tag", "broker-needs-a-licence", "broker-no-tag", "broker-old",
 	"broker-own-variable", "dns-apex", "dns-other-zone", "edge-half-second", "edge-timeout", "gates-before-nomad",
 	"network-host-bits", "nodes-too-little-memory", "nomad-datacenter", "nomad-tls-over-http", "proxy-files",

@@ -65,7 +65,7 @@ func (s *Settings) validateVolumes(f checker) {
 }
 
 func (s *Settings) validateBroker(f checker) {
-	s.Broker.validate(f, "broker")
+	s.Broker.validate(f, "broker", s.Broker.KillTimeout)
 	if least := 130*time.Second + s.Broker.Drain.Timeout; s.Broker.Drain.Rate > 0 && s.Broker.KillTimeout < least &&
 		!f.Has("broker.killTimeout") && !f.hasAbove("broker.drain.timeout") {
 		f.Add("broker.killTimeout", "must be at least 130s above drain.timeout (%s), as EMQX stops after it, got %s",
@@ -84,7 +84,7 @@ func (s *Settings) validateBroker(f checker) {
 }
 
 func (s *Settings) validateProxy(f checker) {
-	s.Proxy.validate(f, "proxy")
+	s.Proxy.validate(f, "proxy", s.Proxy.KillTimeout)
 	if least := s.Proxy.ShutdownDelay + 10*time.Second; s.Proxy.KillTimeout < least && !f.Has("proxy.shutdownDelay") {
 		f.Add("proxy.killTimeout", "must be at least 10s above shutdownDelay (%s), got %s",
 			seconds(s.Proxy.ShutdownDelay), seconds(s.Proxy.KillTimeout))
@@ -101,7 +101,7 @@ func (s *Settings) validateProxy(f checker) {
 	}
 }
 
-func (r *Rollout) validate(f checker, group string) {
+func (r *Rollout) validate(f checker, group string, kill time.Duration) {
 	if r.HealthyDeadline <= r.MinHealthyTime && !f.Has(group+".minHealthyTime") {
 		f.Add(group+".healthyDeadline", "must be longer than minHealthyTime (%s), got %s",
 			seconds(r.MinHealthyTime), seconds(r.HealthyDeadline))
@@ -109,6 +109,9 @@ func (r *Rollout) validate(f checker, group string) {
 	if r.ProgressDeadline <= r.HealthyDeadline {
 		f.Add(group+".progressDeadline", "must be longer than healthyDeadline (%s), got %s",
 			seconds(r.HealthyDeadline), seconds(r.ProgressDeadline))
+	} else if r.ProgressDeadline < kill && !f.Has(group+".killTimeout") {
+		f.Add(group+".killTimeout", "must be at most progressDeadline (%s), or Nomad refuses the job, got %s",
+			seconds(r.ProgressDeadline), seconds(kill))
 	}
 }
 

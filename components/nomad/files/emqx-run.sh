@@ -18,7 +18,9 @@ entry=/usr/bin/docker-entrypoint.sh
 ctl=(timeout 30 emqx ctl)
 # shellcheck disable=SC2154 # Nomad sets it.
 dashboard=$NOMAD_ADDR_dashboard
-broker='' left=''
+broker=''
+# A volume can outlive its node: what is left of a member that has left says so.
+data=/opt/emqx/data/mnesia/$EMQX_NODE__NAME gone=/opt/emqx/data/left-the-cluster
 
 say() { echo "stop: $*"; }
 
@@ -105,14 +107,15 @@ drain() {
 }
 
 # leave: allocation i is wanted while i is below the size. What a member that left
-# still has on disk would keep it from coming back as a new one.
+# still has on disk would keep it from coming back as a new one: it goes at the next
+# start, if there is one.
 leave() {
   local size=
   [[ -r $SIZE_FILE ]] && size=$(<"$SIZE_FILE")
   [[ $size =~ ^[1-9][0-9]*$ ]] && ((NOMAD_ALLOC_INDEX >= size)) || return 0
   say "the stack wants $size nodes, not node $NOMAD_ALLOC_INDEX: leaving the cluster"
   if "${ctl[@]}" cluster leave; then
-    left=1
+    : >"$gone"
   else
     say "leaving failed: remove $EMQX_NODE__NAME with 'emqx ctl cluster force-leave' on another node"
   fi
@@ -134,10 +137,10 @@ stop() {
   say "stopping EMQX"
   kill -TERM "$broker" 2>/dev/null
   await
-  [[ -n $left ]] && rm -rf "/opt/emqx/data/mnesia/$EMQX_NODE__NAME"
   exit "$code"
 }
 
+[[ -e $gone ]] && rm -rf "$data" && rm -f "$gone"
 [[ -x $entry ]] && set -- "$entry" "$@"
 trap '[[ -n $broker ]] && stop; exit 143' TERM INT
 "$@" &

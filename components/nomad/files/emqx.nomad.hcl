@@ -392,14 +392,15 @@ job "emqx" {
         data        = var.run
       }
 
-      # How many nodes the stack wants, current to the end: the job's own count is
-      # that of the day when the allocation was placed. A stack that is destroyed
-      # has no record, and nobody leaves.
+      # How many nodes the stack wants, current to the end. The job's own count would
+      # be that of the day when the allocation was placed, and would restart every
+      # node when it changes. A stack that is destroyed has no record, and nobody
+      # leaves.
       template {
         destination = "${NOMAD_TASK_DIR}/size"
         change_mode = "noop"
         perms       = "0444"
-        data        = "{{ keyOrDefault \"emqx/${var.environment}/size\" \"${var.node_count}\" }}\n"
+        data        = "{{ keyOrDefault \"emqx/${var.environment}/size\" \"\" }}\n"
       }
 
       # Twice quoted: once as HOCON for EMQX, once for the file. Cookie and licence key
