@@ -20,7 +20,8 @@ ctl=(timeout 30 emqx ctl)
 dashboard=$NOMAD_ADDR_dashboard
 broker=''
 # A volume can outlive its node: what is left of a member that has left says so.
-data=/opt/emqx/data/mnesia/$EMQX_NODE__NAME gone=/opt/emqx/data/left-the-cluster
+data=${EMQX_NODE__DATA_DIR:-/opt/emqx/data}
+gone=$data/left-the-cluster
 
 say() { echo "stop: $*"; }
 
@@ -140,7 +141,7 @@ stop() {
   exit "$code"
 }
 
-[[ -e $gone ]] && rm -rf "$data" && rm -f "$gone"
+[[ -e $gone ]] && rm -rf "${data:?}/mnesia/$EMQX_NODE__NAME" && rm -f "$gone"
 [[ -x $entry ]] && set -- "$entry" "$@"
 trap '[[ -n $broker ]] && stop; exit 143' TERM INT
 "$@" &
