@@ -72,6 +72,7 @@ func TestLab(t *testing.T) {
 	chapter("plain pulumi does the same", func(t *testing.T) { plainPulumi(t, b) })
 	chapter("the life of a pull request", func(t *testing.T) { pullRequest(t, b) })
 	chapter("an update over a sick cluster fails with the reason", func(t *testing.T) { sickCluster(t, b) })
+	chapter("three nodes, four, and three again", func(t *testing.T) { scaling(t, b) })
 	chapter("a new image rolls in one node at a time", func(t *testing.T) { newImage(t, b) })
 	chapter("a relaunched instance is the same member with its data", func(t *testing.T) { relaunch(t, b) })
 	chapter("the lab survives its daemon", func(t *testing.T) { daemonKilled(t, b) })

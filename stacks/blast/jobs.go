@@ -164,6 +164,9 @@ func (a *assessment) restart(nodes int, why []string, about []*Change) {
 		l.Details = append(l.Details, fmt.Sprintf("Each leaves HAProxy, stops %s later, and has to be healthy for %s before the next one: about %s of the clients reconnect at each.",
 			plain(b.ShutdownDelay), plain(b.MinHealthyTime), fraction(1, nodes)))
 	}
+	if d := b.Drain; d.Rate > 0 {
+		l.Details = append(l.Details, fmt.Sprintf("Clients that are still connected when it stops are disconnected first, %d a second, for up to %s.", d.Rate, plain(d.Timeout)))
+	}
 	l.Details = append(l.Details, a.sessions())
 	if !a.report.atOnce {
 		l.Details = append(l.Details, "A node that does not become healthy stops the roll, and Nomad goes back to the version before.")

@@ -111,8 +111,7 @@ func (a *assessment) goingNodes() {
 	if a.after > 0 {
 		l.Details = append(l.Details,
 			fmt.Sprintf("EMQX stops there first%s: about %s of the clients reconnect to the others. %s", pick(len(names), "", ", on all at once"), fraction(len(names), max(a.before, 1)), a.sessions()),
-			"The update waits at gate G2 until EMQX forgets "+pick(len(names), "it", "them")+
-				": `emqx ctl cluster force-leave` on another node, as the gate says.")
+			pick(len(names), "It leaves", "Each leaves")+" EMQX's cluster by itself as it stops; of one that is dead already the runbook says what to do.")
 	} else {
 		l.Details = append(l.Details, "Nobody is served any more.")
 	}
