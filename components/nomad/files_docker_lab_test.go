@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -53,8 +54,7 @@ func main() {
 }
 `
 
-// probeImage is an image archive with the probe as its entry point or as a command
-// of the given path.
+// probeImage is an image archive with the probe in the place of both programs.
 func probeImage(t *testing.T) []byte {
 	t.Helper()
 	dir := t.TempDir()
@@ -67,11 +67,34 @@ func probeImage(t *testing.T) []byte {
 	assert.NilError(t, err)
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
-	assert.NilError(t, w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: "bin/", Mode: 0o755}))
-	for _, name := range []string{"probe", "bin/haproxy"} {
+	made := map[string]bool{".": true}
+	var folder func(name string)
+	folder = func(name string) { // one that is not listed is root's alone
+		if !made[name] {
+			folder(filepath.Dir(name))
+			made[name] = true
+			assert.NilError(t, w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: name + "/", Mode: 0o755}))
+		}
+	}
+	add := func(name string, raw []byte) {
+		folder(filepath.Dir(name))
 		assert.NilError(t, w.WriteHeader(&tar.Header{Name: name, Mode: 0o755, Size: int64(len(raw))}))
 		_, err = w.Write(raw)
 		assert.NilError(t, err)
+	}
+	add("opt/emqx/bin/emqx", raw)
+	add("bin/haproxy", raw)
+	// The shell of the script that runs EMQX, with its libraries.
+	shell := agenttest.Tool(t, "bash")
+	libraries, err := exec.Command("ldd", shell).Output()
+	assert.NilError(t, err)
+	for _, file := range append(regexp.MustCompile(`/\S+`).FindAllString(string(libraries), -1), shell) {
+		raw, err := os.ReadFile(file)
+		assert.NilError(t, err)
+		if file == shell {
+			file = "/bin/bash"
+		}
+		add(strings.TrimPrefix(file, "/"), raw)
 	}
 	assert.NilError(t, w.Close())
 	return b.Bytes()
@@ -86,7 +109,7 @@ func TestJobsInDocker(t *testing.T) {
 	docker := startDocker(t)
 	image := probeImage(t)
 	for name, change := range map[string]string{
-		"emqx/emqx:5.8.9": `ENTRYPOINT ["/probe"]`, "haproxy:3.0.12": `ENV PATH=/bin`,
+		"emqx/emqx:5.8.9": `ENTRYPOINT ["/not-it"]`, "haproxy:3.0.12": `ENV PATH=/bin`,
 	} {
 		cmd := exec.Command(docker, "import", "--change", change, "-", name)
 		cmd.Stdin = bytes.NewReader(image)
@@ -110,7 +133,7 @@ func TestJobsInDocker(t *testing.T) {
 		job    *api.Job
 		wanted []string
 	}{
-		{emqxJob(t, e), []string{`"uid":1000`, `"gid":1000`, `"nofile":10000`, `"data":"written"`, `"/secrets/api_keys":23`, `"/secrets/tls.key":5`}},
+		{emqxJob(t, e), []string{`"args":["/opt/emqx/bin/emqx","foreground"]`, `"uid":1000`, `"gid":1000`, `"nofile":10000`, `"data":"written"`, `"/secrets/api_keys":23`, `"/secrets/tls.key":5`}},
 		{haproxyJob(t, h), []string{`"uid":99`, `"gid":99`, `"nofile":10000`, `"args":["haproxy","-W","-db","-f","/secrets/haproxy.cfg"]`, `"/secrets/haproxy.cfg":`}},
 	} {
 		a := runJob(t, n, tc.job)
