@@ -378,6 +378,7 @@ func TestLeaveAndForceLeave(t *testing.T) {
 	assert.NilError(t, os.RemoveAll(filepath.Join(l.dirs[1], "mnesia")))
 	l.start(1)
 	l.wantCluster(0, []int{0, 1, 2}, nil)
+	l.wantCluster(1, []int{0, 1, 2}, nil) // joining restarts it, and then it answers
 
 	out, code = l.ctl(0, "rebalance", "start", "--evacuation")
 	assert.Equal(t, code, 1, "the open source edition has no such command: %s", out)
