@@ -74,12 +74,9 @@ func (*InitCancelledError) Unwrap() error { return context.Canceled }
 // NewInitializer finds out all that would stand in the way, before anybody is asked anything: a file that exists, no
 // pulumi command, nobody logged in, a stack that exists, no passphrase. Nothing is written.
 func NewInitializer(ctx context.Context, o InitOptions) (*Initializer, error) {
-	if !stackName.MatchString(o.Stack) {
-		return nil, badName(o.Stack)
-	}
-	dir, err := filepath.Abs(o.ProjectDir)
+	dir, err := locate(o.Stack, o.ProjectDir)
 	if err != nil {
-		return nil, fmt.Errorf("finding the project %q: %w", o.ProjectDir, err)
+		return nil, err
 	}
 	o.ProjectDir = dir
 	i := &Initializer{opts: o, file: filepath.Join(dir, "Pulumi."+o.Stack+".yaml")}

@@ -92,12 +92,9 @@ func New(o Options) (*Runner, error) {
 	if o.Program == nil {
 		return nil, errors.New("making a runner: no program")
 	}
-	if !stackName.MatchString(o.Stack) {
-		return nil, badName(o.Stack)
-	}
-	dir, err := filepath.Abs(o.ProjectDir)
+	dir, err := locate(o.Stack, o.ProjectDir)
 	if err != nil {
-		return nil, fmt.Errorf("finding the project %q: %w", o.ProjectDir, err)
+		return nil, err
 	}
 	o.ProjectDir = dir
 	if o.View == nil {
@@ -109,6 +106,18 @@ func New(o Options) (*Runner, error) {
 		return nil, err
 	}
 	return &Runner{opts: o, stage: st}, nil
+}
+
+// locate checks a stack's name, and gives the project's folder as it is found from anywhere.
+func locate(stack, projectDir string) (string, error) {
+	if !stackName.MatchString(stack) {
+		return "", badName(stack)
+	}
+	dir, err := filepath.Abs(projectDir)
+	if err != nil {
+		return "", fmt.Errorf("finding the project %q: %w", projectDir, err)
+	}
+	return dir, nil
 }
 
 // Note shows a line of the caller's own beside the progress. It may be called while an operation is under way.
