@@ -73,10 +73,11 @@ func TestRoomsKnowOnlyWhatTheyMay(t *testing.T) {
 		"components/recorder": {},
 		"components":          {"components/cluster", "components/fault", "components/recorder"},
 		"infra/gates":         {"infra/gates"},
+		"infra/operate":       {"infra/operate", "infra/gates"},
 		"infra/orchestrate":   {"infra/orchestrate", "infra/gates"},
 		"stacks/settings":     {"stacks/settings", "components/cluster", "components/fault"},
 		"stacks/preflight":    {"stacks/settings", "components/cluster", "components/fault", "components/recorder"},
-		"stacks":              {"stacks", "components", "infra/gates"},
+		"stacks":              {"stacks", "components", "infra/gates", "infra/operate"},
 		"infra":               {"stacks"},
 		"lab":                 {"lab"},
 	}

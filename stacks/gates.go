@@ -26,17 +26,7 @@ type gateMaker func(*pulumi.Context, settings.Settings, []cluster.Node, *oci.Loa
 func newGates(
 	ctx *pulumi.Context, s settings.Settings, nodes []cluster.Node, balancer *oci.LoadBalancer, in providers,
 ) (gateSet, error) {
-	nomadAPI, err := gates.NewNomad(gates.NomadConfig{
-		Address: s.Nomad.Address, Token: s.Nomad.Token.Reveal(), Region: s.Nomad.Region, Namespace: s.Nomad.Namespace,
-		CACert: s.Nomad.TLS.CA, Cert: s.Nomad.TLS.Certificate, Key: s.Nomad.TLS.PrivateKey.Reveal(),
-	})
-	if err != nil {
-		return gateSet{}, err
-	}
-	consulAPI, err := gates.NewConsul(gates.ConsulConfig{
-		Address: s.Consul.Address, Token: s.Consul.Token.Reveal(), Datacenter: s.Consul.Datacenter,
-		CACert: s.Consul.TLS.CA, Cert: s.Consul.TLS.Certificate, Key: s.Consul.TLS.PrivateKey.Reveal(),
-	})
+	nomadAPI, consulAPI, err := agents(s)
 	if err != nil {
 		return gateSet{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync/atomic"
 	"testing"
 
@@ -186,6 +187,14 @@ func (f *fakeNomad) Evaluations(context.Context, string) ([]*nomad.Evaluation, e
 
 func (f *fakeNomad) Exec(_ context.Context, alloc, task string, command ...string) (ExecResult, error) {
 	return f.exec(alloc, task, command)
+}
+
+func (f *fakeNomad) Stream(_ context.Context, alloc, task string, s Streams, command ...string) (int, error) {
+	r, err := f.exec(alloc, task, command)
+	if err == nil && s.Out != nil {
+		_, err = io.WriteString(s.Out, r.Stdout)
+	}
+	return r.Exit, err
 }
 
 func TestNodesReadyReadsANodeAgainOnlyWhenItChanged(t *testing.T) {

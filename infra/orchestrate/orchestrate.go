@@ -129,6 +129,8 @@ func (r *Runner) note(text string) { r.opts.View.Note(text) }
 type session struct {
 	stack *auto.Stack
 	cli   *cli
+	// config is what the program sees.
+	config Config
 	// caller is the context of the operation under way.
 	caller context.Context
 }
@@ -203,8 +205,27 @@ func (r *Runner) newSession(ctx context.Context, create bool) (*session, error) 
 			return nil, err
 		}
 	}
-	s.stack = &stack
+	s.stack, s.config = &stack, *files
 	return s, nil
+}
+
+// Config gives the stack's configuration as the program sees it, checked. The backend is asked only where the engine
+// alone can decrypt it; it works while another run holds the stack.
+func (r *Runner) Config(ctx context.Context) (Config, error) {
+	if r.session == nil {
+		files, err := r.files(ctx)
+		if err != nil {
+			return Config{}, err
+		}
+		if files.values != nil {
+			return *files, r.validate(*files)
+		}
+	}
+	s, err := r.open(ctx, false)
+	if err != nil {
+		return Config{}, err
+	}
+	return s.config, nil
 }
 
 func (r *Runner) validate(c Config) error {
