@@ -30,27 +30,33 @@ func newGates(
 	if err != nil {
 		return gateSet{}, err
 	}
-	names := make([]string, len(nodes))
-	for i, n := range nodes {
-		names[i] = cluster.EMQXName(n.Name, s.Consul.Datacenter)
-	}
 	health := balancer.BackendHealth(ctx, cluster.Names(nodes), pulumi.Provider(in.oci))
+	list := conditions(s, nomadAPI, consulAPI)
+	list.edgeHealthy = gates.EdgeHealthy(health, gates.EdgeArgs{
+		Count: len(nodes) * len(cluster.Listeners(cluster.Ports(s.Ports), s.TLS.Enabled())), Timeout: s.Gates.EdgeHealthy,
+		AdminPort: s.Ports.Admin,
+	})
+	return bindGates(ctx, s.Gates, list)
+}
 
-	return bindGates(ctx, s.Gates, gateList{
+// conditions are the gates of a stack, but for the balancer's: that one is asked
+// through the engine.
+func conditions(s settings.Settings, nomadAPI gates.NomadClient, consulAPI gates.ConsulClient) gateList {
+	members := make([]string, s.Nodes.Count)
+	for i := range members {
+		members[i] = cluster.EMQXName(cluster.NodeName(s.Environment, i), s.Consul.Datacenter)
+	}
+	return gateList{
 		nodesReady: gates.NodesReady(nomadAPI, gates.NodesReadyArgs{
 			Environment: s.Environment, Count: s.Nodes.Count, Timeout: s.Gates.NodesReady,
 		}),
 		clusterFormed: gates.ClusterFormed(nomadAPI, gates.ClusterFormedArgs{
-			Job: nomad.EMQXJobID(s.Environment), Nodes: names, Timeout: s.Gates.ClusterFormed,
+			Job: nomad.EMQXJobID(s.Environment), Nodes: members, Timeout: s.Gates.ClusterFormed,
 		}),
 		proxiesReady: gates.ProxiesReady(consulAPI, gates.ProxiesReadyArgs{
 			Environment: s.Environment, Count: s.Nodes.Count, Timeout: s.Gates.ProxiesReady,
 			AdminPort: s.Ports.Admin,
 			Nomad:     nomadAPI, Job: nomad.HAProxyJobID(s.Environment),
-		}),
-		edgeHealthy: gates.EdgeHealthy(health, gates.EdgeArgs{
-			Count: len(nodes) * len(cluster.Listeners(cluster.Ports(s.Ports), s.TLS.Enabled())), Timeout: s.Gates.EdgeHealthy,
-			AdminPort: s.Ports.Admin,
 		}),
 		roundTrip: gates.RoundTrip(gates.RoundTripArgs{
 			Name: s.DNS.Name, Port: s.Ports.MQTT, Proxy: s.Gates.Proxy, Timeout: s.Gates.RoundTrip,
@@ -60,7 +66,7 @@ func newGates(
 			{Setting: "emqx-oci:nomad.address", Leader: nomadAPI.Leader},
 			{Setting: "emqx-oci:consul.address", Leader: consulAPI.Leader},
 		},
-	})
+	}
 }
 
 // gateList are the five conditions, whether Nomad is still deploying, and what a
@@ -93,16 +99,21 @@ func bindGates(ctx *pulumi.Context, s settings.Gates, g gateList) (gateSet, erro
 			return pulumi.StringOutput{}, err
 		}
 		return gates.Verify(ctx, gates.VerifyArgs{
-			After: after,
-			Gates: []gates.Gate{
-				whileRolling(g.clusterFormed, s.Settle, g.rolling, time.Now),
-				whileRolling(g.proxiesReady, s.Settle, g.rolling, time.Now),
-				// A name that did not resolve may be cached for a while: this one
-				// keeps its own timeout.
-				g.roundTrip,
-			},
+			After:  after,
+			Gates:  g.last(s),
 			Settle: max(s.ClusterFormed, s.ProxiesReady, s.RoundTrip),
 		})
 	}
 	return set, nil
+}
+
+// last are the gates that are asked once more at the end of an update.
+func (g gateList) last(s settings.Gates) []gates.Gate {
+	return []gates.Gate{
+		whileRolling(g.clusterFormed, s.Settle, g.rolling, time.Now),
+		whileRolling(g.proxiesReady, s.Settle, g.rolling, time.Now),
+		// A name that did not resolve may be cached for a while: this one keeps its
+		// own timeout.
+		g.roundTrip,
+	}
 }

@@ -27,6 +27,11 @@ type Config struct {
 	Nodes  []Node
 	Nomad  gates.NomadClient
 	Consul gates.ConsulClient
+	// Formed (G2), Proxies (G3) and RoundTrip (G5) are the stack's conditions, asked
+	// once by a look at the cluster.
+	Formed, Proxies, RoundTrip gates.Gate
+	// Verification are the gates at the end of an update, as patient as there.
+	Verification []gates.Gate
 	// Clock is for tests; default the system's.
 	Clock gates.Clock
 }
