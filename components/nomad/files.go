@@ -22,6 +22,13 @@ var EMQXJob string
 //go:embed files/emqx-run.sh
 var EMQXRun string
 
+// EMQXMove is the script that moves connected clients to other nodes, sessions
+// kept: "/bin/bash ${NOMAD_TASK_DIR}/move.sh COUNT|all RATE" in the task. Each line
+// of its output is how many it has moved so far.
+//
+//go:embed files/move.sh
+var EMQXMove string
+
 // HAProxyJob is the job file of the proxies, with the variables of
 // [HAProxyVars]. It reads its secrets from "nomad/jobs/" + [HAProxyJobID].
 //

@@ -375,7 +375,7 @@ func TestSecretsComeFromNomadVariables(t *testing.T) {
 	assert.Equal(t, *haproxy.Templates[0].ChangeSignal, "SIGUSR2")
 
 	v.TLS, v.License = false, false
-	assert.Equal(t, len(emqxJob(t, v).TaskGroups[0].Tasks[0].Templates), 4)
+	assert.Equal(t, len(emqxJob(t, v).TaskGroups[0].Tasks[0].Templates), 5)
 }
 
 // Decision 12: one HAProxy for each node, in the foreground. The original runs

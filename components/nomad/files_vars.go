@@ -194,6 +194,7 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 		"drain_rate":      strconv.Itoa(v.DrainRate),
 		"drain_timeout":   strconv.Itoa(int(v.DrainTimeout.Seconds())),
 		"run":             EMQXRun,
+		"move":            EMQXMove,
 	}), f.Err()
 }
 

@@ -6,6 +6,8 @@
 #
 # Only what the official image has: bash and coreutils, grep, timeout; no curl.
 #
+# move.sh lies beside it.
+#
 #   DRAIN_RATE      clients per second; 0 moves none
 #   DRAIN_TIMEOUT   seconds that this may take
 #   DRAIN_EVACUATE  true: the enterprise edition's evacuation, sessions and all
@@ -52,8 +54,22 @@ connected() {
   done
 }
 
-# kick moves the clients away in batches of a second. A client that has come back
-# here, because a HAProxy still knows this node, is moved again.
+# move lets move.sh move the clients with their sessions, those that come back here
+# too, because a HAProxy still knows this node.
+move() {
+  local lines code
+  lines=$(timeout "$DRAIN_TIMEOUT" /bin/bash "${0%/*}/move.sh" all "$DRAIN_RATE")
+  code=$?
+  local total=${lines##*$'\n'}
+  case $code in
+  0) say "no client is left, $total moved" ;;
+  124) say "${DRAIN_TIMEOUT} s are over, ${total:-0} moved: those who are left are cut off" ;;
+  *) return 1 ;;
+  esac
+}
+
+# kick cuts clients off by the REST API, in batches of a second; it ends their
+# sessions.
 kick() {
   local deadline=$((SECONDS + DRAIN_TIMEOUT)) batch=$DRAIN_RATE ids list moved total=0 second
   ((batch > 1000)) && batch=1000
@@ -104,6 +120,9 @@ drain() {
     evacuate && return
     say "no evacuation: clients are disconnected instead"
   fi
+  move && return
+  kill -0 "$broker" 2>/dev/null || return
+  say "EMQX does not move clients with their sessions: they are disconnected, and lose them"
   kick
 }
 

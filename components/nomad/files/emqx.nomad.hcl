@@ -71,7 +71,7 @@ variable "max_connections" {
 
 variable "shutdown_delay" {
   type        = string
-  description = "Time between leaving Consul (and so HAProxy) and the stop signal."
+  description = "Time between leaving Consul and the stop signal, within which HAProxy stops sending new clients."
 }
 
 variable "kill_timeout" {
@@ -92,6 +92,11 @@ variable "drain_timeout" {
 variable "run" {
   type        = string
   description = "The script that runs EMQX and takes part in its stop."
+}
+
+variable "move" {
+  type        = string
+  description = "The script that moves clients to other nodes."
 }
 
 variable "min_healthy_time" {
@@ -274,8 +279,9 @@ job "emqx" {
       reconcile  = "keep_replacement"
     }
 
-    # HAProxy finds no new way here from this moment, and hands its sessions to
-    # other nodes, where EMQX takes them over while this node still runs.
+    # From its beginning Consul names this node no more, and at its end no HAProxy
+    # sends new clients here; those who are connected stay, until the task's own stop
+    # moves them.
     shutdown_delay = var.shutdown_delay
 
     network {
@@ -390,6 +396,13 @@ job "emqx" {
         change_mode = "noop"
         perms       = "0444"
         data        = var.run
+      }
+
+      template {
+        destination = "${NOMAD_TASK_DIR}/move.sh"
+        change_mode = "noop"
+        perms       = "0444"
+        data        = var.move
       }
 
       # How many nodes the stack wants, current to the end. The job's own count would
