@@ -390,6 +390,11 @@ func daemonKilled(t *testing.T, b *bed) {
 
 func destroyed(t *testing.T, b *bed) {
 	b.must(t, "destroy", "lab", "--yes")
+	nothingLeft(t, b)
+}
+
+// nothingLeft looks for what a destroyed stack left in any of its places.
+func nothingLeft(t *testing.T, b *bed) {
 	s := status(t, b)
 	assert.Equal(t, len(s.Cloud.Instances)+len(s.Cloud.Volumes)+len(s.Cloud.Addresses)+len(s.Cloud.Balancers)+len(s.Cloud.Records), 0, "%+v", s.Cloud)
 	assert.Equal(t, len(s.Cloud.Unclaimed), 0, "%v", s.Cloud.Unclaimed)
