@@ -3,6 +3,7 @@ package cloud
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 )
 
@@ -98,6 +99,7 @@ func init() {
 			flags:   []string{"unassign-if-already-assigned"}, required: []string{"vnic-id"}, service: "virtual_network", run: runAssign,
 		},
 	}
+	maps.Copy(commands, backupCommands)
 }
 
 func ofCompartment(opt map[string]string) error {

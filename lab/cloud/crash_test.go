@@ -64,8 +64,8 @@ func (p *process) TerminateInstance(ctx context.Context, id string) error {
 	return p.act(func() error { return p.fakeMachine.TerminateInstance(ctx, id) })
 }
 
-func (p *process) CreateVolume(ctx context.Context, id string, n int) error {
-	return p.act(func() error { return p.fakeMachine.CreateVolume(ctx, id, n) })
+func (p *process) CreateVolume(ctx context.Context, id string, n int, backup string) error {
+	return p.act(func() error { return p.fakeMachine.CreateVolume(ctx, id, n, backup) })
 }
 
 func (p *process) ResizeVolume(ctx context.Context, id string, n int) error {

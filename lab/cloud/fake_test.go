@@ -26,6 +26,8 @@ type fakeMachine struct {
 	alive     map[string]InstanceSpec
 	ended     []string
 	volumes   map[string]int    // size by id
+	backups   map[string]string // volume by backup
+	restored  map[string]string // backup by volume
 	tied      map[string]string // instance by volume
 	devices   map[string]string // device by volume
 	firewalls map[string]Firewall
@@ -39,7 +41,7 @@ type fakeMachine struct {
 
 func newFake() *fakeMachine {
 	return &fakeMachine{
-		alive: map[string]InstanceSpec{}, volumes: map[string]int{}, tied: map[string]string{}, devices: map[string]string{},
+		alive: map[string]InstanceSpec{}, volumes: map[string]int{}, backups: map[string]string{}, restored: map[string]string{}, tied: map[string]string{}, devices: map[string]string{},
 		firewalls: map[string]Firewall{}, healthy: map[string]int{}, fail: map[string]error{}, block: map[string]chan struct{}{},
 		calls: map[string]int{},
 	}
@@ -98,12 +100,20 @@ func (m *fakeMachine) InstanceAlive(id string) bool {
 	return ok
 }
 
-func (m *fakeMachine) CreateVolume(ctx context.Context, id string, size int) error {
+func (m *fakeMachine) CreateVolume(ctx context.Context, id string, size int, backup string) error {
 	return m.do(ctx, "create volume", func() {
 		if m.volumes[id] == 0 {
-			m.volumes[id] = size
+			m.volumes[id], m.restored[id] = size, backup
 		}
 	})
+}
+
+func (m *fakeMachine) BackupVolume(ctx context.Context, volume, id string) error {
+	return m.do(ctx, "backup", func() { m.backups[id] = volume })
+}
+
+func (m *fakeMachine) DeleteBackup(ctx context.Context, id string) error {
+	return m.do(ctx, "delete backup", func() { delete(m.backups, id) })
 }
 
 func (m *fakeMachine) ResizeVolume(ctx context.Context, id string, size int) error {

@@ -12,6 +12,7 @@ const (
 	getVcns                  = "oci:Core/getVcns:getVcns"
 	getSubnets               = "oci:Core/getSubnets:getSubnets"
 	getSubnet                = "oci:Core/getSubnet:getSubnet"
+	getVolumeBackupPolicies  = "oci:Core/getVolumeBackupPolicies:getVolumeBackupPolicies"
 	getInstancePoolInstances = "oci:Core/getInstancePoolInstances:getInstancePoolInstances"
 	getBackendSetHealth      = "oci:NetworkLoadBalancer/getBackendSetHealth:getBackendSetHealth"
 	getBackendHealth         = "oci:NetworkLoadBalancer/getBackendHealth:getBackendHealth"
@@ -53,6 +54,7 @@ var functions = map[string]func(s *state, args Props) (Props, error){
 		}
 		return listed(args, "subnets", all)
 	},
+	getVolumeBackupPolicies: listPolicies,
 	getInstancePoolInstances: func(s *state, args Props) (Props, error) {
 		if c := str(args, "compartmentId"); c != CompartmentID {
 			return nil, notFound(c)

@@ -22,6 +22,7 @@ const (
 	BootInstance      = "instance boot"     // from RUNNING until cloud-init reads its user data
 	AttachVolume      = "volume attachment" // until ATTACHED, and the same back
 	AssignAddress     = "address assignment"
+	CopyVolume        = "volume backup" // until AVAILABLE
 )
 
 // Latency is how long the real cloud takes, by operation. The zero value takes
@@ -66,6 +67,8 @@ var realTimings = map[string]timing{
 	AttachVolume: {15, 0, 10},
 	// Assumption: one call.
 	AssignAddress: {3, 0, 0},
+	// Assumption: a first backup of little data; a full one of 150 GB takes many minutes.
+	CopyVolume: {60, 0, 0},
 	// Log: 21 s for an empty balancer (turbot/steampipe-plugin-oci#224); busy regions
 	// and public addresses take minutes, so the middle is taken.
 	typeBalancer: {60, 15, 45},

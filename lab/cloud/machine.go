@@ -23,8 +23,9 @@ type Machine interface {
 	// InstanceAlive reports whether the instance's PID 1 runs.
 	InstanceAlive(id string) bool
 
-	// CreateVolume makes a sparse file without a file system; an existing one is kept.
-	CreateVolume(ctx context.Context, id string, sizeGB int) error
+	// CreateVolume makes a sparse file without a file system, or with what a backup
+	// holds; an existing one is kept.
+	CreateVolume(ctx context.Context, id string, sizeGB int, backup string) error
 	// ResizeVolume grows a volume.
 	ResizeVolume(ctx context.Context, id string, sizeGB int) error
 	// DeleteVolume removes the file. An unknown volume is success.
@@ -38,6 +39,12 @@ type Machine interface {
 	// PullVolume takes the device away while it is in use: what has it mounted gets
 	// errors from then on. Not attached is success.
 	PullVolume(ctx context.Context, instanceID, volumeID string) error
+
+	// BackupVolume keeps what the volume holds at one moment, attached and in use or
+	// not, under the backup's name.
+	BackupVolume(ctx context.Context, volumeID, backupID string) error
+	// DeleteBackup removes it. An unknown one is success.
+	DeleteBackup(ctx context.Context, id string) error
 
 	// SetFirewall replaces the instance's whole rule set atomically.
 	SetFirewall(ctx context.Context, instanceID string, f Firewall) error

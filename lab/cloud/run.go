@@ -22,6 +22,9 @@ func (c *Cloud) Run(ctx context.Context) error {
 	defer wg.Wait()
 	report := c.reporter(ctx)
 	c.forget()
+	if err := c.change(func(s *state) error { s.unfinishedBackups(); return nil }); err != nil {
+		report(err)
+	}
 	if err := c.reassert(ctx); err != nil {
 		report(err)
 		c.poke()

@@ -39,6 +39,7 @@ type state struct {
 	Resources   map[string]*resource
 	Instances   map[string]*instance
 	Attachments map[string]*attachment
+	Backups     map[string]*backup `json:",omitempty"`
 }
 
 // resource is what a program asked for.
@@ -100,7 +101,7 @@ type attachment struct {
 func newState() *state {
 	return &state{
 		Version: stateVersion, Resources: map[string]*resource{},
-		Instances: map[string]*instance{}, Attachments: map[string]*attachment{},
+		Instances: map[string]*instance{}, Attachments: map[string]*attachment{}, Backups: map[string]*backup{},
 	}
 }
 

@@ -15,7 +15,7 @@ const (
 
 var volumeKind = kind{
 	noun: "volume", starting: provisioning, ready: available,
-	check: func(_ *state, _ string, in, old Props) error {
+	check: func(s *state, _ string, in, old Props) error {
 		if err := need(in, "compartmentId", "availabilityDomain"); err != nil {
 			return err
 		}
@@ -32,7 +32,10 @@ var volumeKind = kind{
 			return invalid("vpusPerGb must be a multiple of 10, got %d", vpus)
 		}
 		if old == nil {
-			return nil
+			return checkSource(s, in)
+		}
+		if !equal(sub(in, "sourceDetails"), sub(old, "sourceDetails")) {
+			return invalid("sourceDetails of a volume cannot be changed")
 		}
 		if str(in, "availabilityDomain") != str(old, "availabilityDomain") {
 			return invalid("availabilityDomain of a volume cannot be changed")
@@ -43,17 +46,17 @@ var volumeKind = kind{
 		return nil
 	},
 	realize: func(ctx context.Context, c *Cloud, id string) error {
-		size := 0
+		size, backup := 0, ""
 		c.read(func(s *state) {
 			if r, ok := s.get(typeVolume, id); ok {
-				size = volumeGB(r.In)
+				size, backup = volumeGB(r.In), source(r.In)
 			}
 		})
 		if size == 0 {
 			return notFound(id)
 		}
 		// Create keeps an existing file as it is; Resize then brings it to the size.
-		if err := c.machine.CreateVolume(ctx, id, size); err != nil {
+		if err := c.machine.CreateVolume(ctx, id, size, backup); err != nil {
 			return fmt.Errorf("creating volume %s: %w", id, err)
 		}
 		if err := c.machine.ResizeVolume(ctx, id, size); err != nil {
@@ -81,7 +84,7 @@ var volumeKind = kind{
 		}
 	},
 	view: func(_ *state, r *resource) Props {
-		return Props{
+		out := Props{
 			"id": r.ID, "compartmentId": str(r.In, "compartmentId"), "availabilityDomain": str(r.In, "availabilityDomain"),
 			"displayName": nameOf(r), "sizeInGbs": fmt.Sprint(volumeGB(r.In)), "sizeInMbs": fmt.Sprint(volumeGB(r.In) * 1024),
 			"vpusPerGb": fmt.Sprint(wholeOr(r.In, "vpusPerGb", 10)), "autoTunedVpusPerGb": fmt.Sprint(wholeOr(r.In, "vpusPerGb", 10)),
@@ -90,6 +93,10 @@ var volumeKind = kind{
 			"definedTags": orEmptyMap(sub(r.In, "definedTags")), "freeformTags": orEmptyMap(sub(r.In, "freeformTags")),
 			"systemTags": Props{}, "state": r.State, "timeCreated": stamp(r.Created),
 		}
+		if from := sub(r.In, "sourceDetails"); from != nil {
+			out["sourceDetails"] = from
+		}
+		return out
 	},
 }
 
@@ -113,7 +120,7 @@ func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z
 
 var backupAssignmentKind = kind{
 	noun: "volumebackuppolicyassignment", starting: active, ready: active,
-	check: func(s *state, id string, in, old Props) error {
+	check: func(s *state, _ string, in, old Props) error {
 		if err := need(in, "assetId", "policyId"); err != nil {
 			return err
 		}
@@ -124,12 +131,16 @@ var backupAssignmentKind = kind{
 		if _, ok := s.get(typeVolume, asset); !ok {
 			return notFound(asset)
 		}
-		if p := str(in, "policyId"); !strings.HasPrefix(p, "ocid1.volumebackuppolicy.") {
+		if p := str(in, "policyId"); !knownPolicy(p) {
 			return notFound(p)
 		}
-		for _, r := range s.of(typeBackupAssignment) {
-			if r.ID != id && str(r.In, "assetId") == asset {
-				return conflict("Volume %s has a backup policy assigned already", asset)
+		return nil
+	},
+	// A volume has one policy: OCI silently takes the one before off it.
+	record: func(s *state, r *resource) error {
+		for id, o := range s.Resources {
+			if o.Token == typeBackupAssignment && str(o.In, "assetId") == str(r.In, "assetId") {
+				delete(s.Resources, id)
 			}
 		}
 		return nil

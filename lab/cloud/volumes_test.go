@@ -65,18 +65,6 @@ func TestUnknownResources(t *testing.T) {
 	assert.Assert(t, errors.Is(err, ErrNotFound), "a volume is no pool")
 }
 
-func TestBackupPolicyAssignment(t *testing.T) {
-	l := newLab(t)
-	vol, _ := l.create(typeVolume, volumeArgs(0))
-	in := Props{"assetId": vol, "policyId": "ocid1.volumebackuppolicy.oc1..gold"}
-	id, out := l.create(typeBackupAssignment, in)
-	assert.Equal(t, out["assetId"], vol)
-	l.refused(typeBackupAssignment, with(in, "policyId", "ocid1.volumebackuppolicy.oc1..silver"), 409, "already")
-	l.refused(typeBackupAssignment, with(in, "assetId", "ocid1.volume.oc1.lab-1.none"), 404, "none")
-	assert.NilError(t, l.Delete(context.Background(), typeBackupAssignment, id))
-	l.create(typeBackupAssignment, in)
-}
-
 func TestStateSurvivesRestart(t *testing.T) {
 	l := newLab(t)
 	id, before := l.create(typeVolume, volumeArgs(0))

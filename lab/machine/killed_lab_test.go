@@ -25,7 +25,7 @@ func TestHelperUp(t *testing.T) {
 	for n := range 2 {
 		h.set(spec(n).ID, nodeScript)
 		assert.NilError(t, m.LaunchInstance(t.Context(), spec(n)))
-		assert.NilError(t, m.CreateVolume(t.Context(), spec(n).ID, 1))
+		assert.NilError(t, m.CreateVolume(t.Context(), spec(n).ID, 1, ""))
 		assert.NilError(t, m.AttachVolume(t.Context(), spec(n).ID, spec(n).ID, "/dev/oracleoci/oraclevdb"))
 	}
 	time.Sleep(time.Minute)

@@ -451,13 +451,14 @@ func testAddressMoves(t *testing.T, m *Machine) {
 func testVolume(t *testing.T, m *Machine) {
 	const id, dev = "ocid1.volume.oc1.lab-1.v0", "/dev/oracleoci/oraclevdb"
 	ctx := t.Context()
-	assert.NilError(t, m.CreateVolume(ctx, id, 2))
+	assert.NilError(t, m.CreateVolume(ctx, id, 2, ""))
 	assert.NilError(t, m.AttachVolume(ctx, spec(0).ID, id, dev))
 	assert.NilError(t, m.AttachVolume(ctx, spec(0).ID, id, dev))
 	out, code := run(t, m, "node-0", "sh", "-c", "set -e; ! blkid -p "+dev+"; mkfs.ext4 -q -L emqx-0 "+dev+"; mkdir -p /mnt/bv; mount "+dev+" /mnt/bv; findmnt -n -o SOURCE /mnt/bv; echo kept >/mnt/bv/file")
 	assert.Equal(t, code, 0, out)
 	err := m.AttachVolume(ctx, spec(1).ID, id, dev)
 	assert.ErrorContains(t, err, "it is attached to instance "+spec(0).ID)
+	testBackup(t, m, id)
 	// A terminated instance stops its services: Consul's node leaves.
 	h1 := spec(1)
 	began := time.Now()
@@ -487,6 +488,31 @@ func testVolume(t *testing.T, m *Machine) {
 	assert.NilError(t, m.AttachVolume(ctx, next.ID, id, dev))
 	_, code = run(t, m, "node-0", "mount", dev, "/mnt/bv")
 	assert.Equal(t, code, 0)
+}
+
+// testBackup copies a volume while a program writes to it, and looks at the copy
+// as another volume.
+func testBackup(t *testing.T, m *Machine, id string) {
+	const backup, copied, dev = "ocid1.volumebackup.oc1.lab-1.b0", "ocid1.volume.oc1.lab-1.copy", "/dev/oracleoci/oraclevdc"
+	ctx := t.Context()
+	out, code := run(t, m, "node-0", "sh", "-c", "(n=0; while [ -e /mnt/bv/file ]; do n=$((n+1)); echo $n >/mnt/bv/count; done) >/dev/null 2>&1 &")
+	assert.Equal(t, code, 0, out)
+	began := time.Now()
+	assert.NilError(t, m.BackupVolume(ctx, id, backup))
+	t.Logf("backup: %s", time.Since(began))
+	out, code = run(t, m, "node-0", "timeout", "5", "sh", "-c", "echo changed >/mnt/bv/file; cat /mnt/bv/file")
+	assert.Equal(t, code, 0, "the file system is still frozen: %s", out)
+	assert.NilError(t, m.CreateVolume(ctx, copied, 3, backup))
+	assert.NilError(t, m.ResizeVolume(ctx, copied, 3))
+	assert.NilError(t, m.AttachVolume(ctx, spec(0).ID, copied, dev))
+	out, code = run(t, m, "node-0", "sh", "-c", "set -e; fsck.ext4 -n -f "+dev+" >&2; mkdir -p /mnt/copy; mount -o ro "+dev+" /mnt/copy; cat /mnt/copy/file; blockdev --getsize64 "+dev+"; umount /mnt/copy; echo kept >/mnt/bv/file")
+	assert.Equal(t, code, 0, out)
+	assert.Assert(t, strings.HasSuffix(out, fmt.Sprintf("kept\n%d\n", 3<<30)), out)
+	assert.NilError(t, m.DetachVolume(ctx, spec(0).ID, copied))
+	assert.NilError(t, m.DeleteVolume(ctx, copied))
+	assert.NilError(t, m.DeleteBackup(ctx, backup))
+	assert.NilError(t, m.DeleteBackup(ctx, backup))
+	assert.ErrorContains(t, m.CreateVolume(ctx, copied, 3, backup), "from backup")
 }
 
 func testAdopt(t *testing.T, mp **Machine, h *handler) {

@@ -118,13 +118,13 @@ func TestMissingThingsAreNamedTogether(t *testing.T) {
 func TestVolumeNames(t *testing.T) {
 	m := &Machine{cfg: Config{Dir: t.TempDir()}}
 	for _, bad := range []string{"", "..", "a/b", "a b"} {
-		assert.ErrorContains(t, m.CreateVolume(t.Context(), bad, 1), "its name cannot be a file's", bad)
+		assert.ErrorContains(t, m.CreateVolume(t.Context(), bad, 1, ""), "its name cannot be a file's", bad)
 	}
-	assert.NilError(t, m.CreateVolume(t.Context(), "v", 150))
+	assert.NilError(t, m.CreateVolume(t.Context(), "v", 150, ""))
 	st, err := os.Stat(filepath.Join(m.cfg.Dir, "volumes", "v.img"))
 	assert.NilError(t, err)
 	assert.Equal(t, st.Size(), int64(150<<30))
-	assert.NilError(t, m.CreateVolume(t.Context(), "v", 50), "an existing volume is kept")
+	assert.NilError(t, m.CreateVolume(t.Context(), "v", 50, ""), "an existing volume is kept")
 	assert.ErrorContains(t, m.ResizeVolume(t.Context(), "v", 50), "cannot shrink")
 }
 

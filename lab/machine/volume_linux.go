@@ -24,14 +24,28 @@ func (m *Machine) volumePath(id string) (string, error) {
 	return m.path("volumes", id+".img"), nil
 }
 
-// CreateVolume makes a sparse file without a file system; an existing one is kept.
-func (m *Machine) CreateVolume(_ context.Context, id string, sizeGB int) error {
+// CreateVolume makes a sparse file without a file system, or with what a backup
+// holds; an existing one is kept.
+func (m *Machine) CreateVolume(ctx context.Context, id string, sizeGB int, backup string) error {
 	p, err := m.volumePath(id)
 	if err != nil {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(p), 0o700); err != nil {
 		return fmt.Errorf("creating volume %s: %w", id, err)
+	}
+	if backup != "" {
+		if _, err := os.Stat(p); err == nil {
+			return nil
+		}
+		from, err := m.backupPath(backup)
+		if err == nil {
+			err = copySparse(ctx, from, p)
+		}
+		if err != nil {
+			return fmt.Errorf("creating volume %s from backup %s: %w", id, backup, err)
+		}
+		return nil
 	}
 	f, err := os.OpenFile(p, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -133,6 +147,10 @@ func (m *Machine) AttachVolume(ctx context.Context, instanceID, volumeID, device
 	n, err := bindLoop(ctx, p)
 	if err != nil {
 		return fmt.Errorf("attaching volume %s: %w", volumeID, err)
+	}
+	if at := mountOf(i.get().Proc.PID, n); at != "" {
+		// A daemon that was killed during a backup left it frozen; one that is not is no error.
+		_ = frozen(filepath.Join(fmt.Sprintf("/proc/%d/root", i.get().Proc.PID), at), thawIoctl)
 	}
 	if err := i.update(func(r *record) { r.Volumes[volumeID] = device }); err != nil {
 		return err

@@ -46,7 +46,9 @@ func (b *box) InstanceAlive(id string) bool {
 	return b.alive[id]
 }
 
-func (*box) CreateVolume(context.Context, string, int) error            { return nil }
+func (*box) CreateVolume(context.Context, string, int, string) error    { return nil }
+func (*box) BackupVolume(context.Context, string, string) error         { return nil }
+func (*box) DeleteBackup(context.Context, string) error                 { return nil }
 func (*box) ResizeVolume(context.Context, string, int) error            { return nil }
 func (*box) DeleteVolume(context.Context, string) error                 { return nil }
 func (*box) AttachVolume(context.Context, string, string, string) error { return nil }

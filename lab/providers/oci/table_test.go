@@ -56,6 +56,7 @@ func TestTableHasExactlyTheInputsOfTheSDK(t *testing.T) {
 		"oci:Core/getSubnet:getSubnet":                                               plain(core.LookupSubnetOutputArgs{}),
 		"oci:Core/getSubnets:getSubnets":                                             plain(core.GetSubnetsOutputArgs{}),
 		"oci:Core/getVcns:getVcns":                                                   plain(core.GetVcnsOutputArgs{}),
+		"oci:Core/getVolumeBackupPolicies:getVolumeBackupPolicies":                   plain(core.GetVolumeBackupPoliciesOutputArgs{}),
 		"oci:Core/getInstancePoolInstances:getInstancePoolInstances":                 plain(core.GetInstancePoolInstancesOutputArgs{}),
 	} {
 		r, ok := s.Resources[token]
@@ -65,7 +66,7 @@ func TestTableHasExactlyTheInputsOfTheSDK(t *testing.T) {
 		assert.Assert(t, ok, token)
 		compare(t, token, &r.In, typ, map[reflect.Type]bool{})
 	}
-	assert.Equal(t, len(s.Resources)+len(s.Functions), 19)
+	assert.Equal(t, len(s.Resources)+len(s.Functions), 20)
 	compare(t, "config", &s.Config, plain(oci.ProviderArgs{}), map[reflect.Type]bool{})
 }
 

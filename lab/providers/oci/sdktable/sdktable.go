@@ -50,6 +50,7 @@ var Items = []Item{
 	{"oci:Core/getSubnet:getSubnet", "core", "GetSubnet"},
 	{"oci:Core/getSubnets:getSubnets", "core", "GetSubnets"},
 	{"oci:Core/getVcns:getVcns", "core", "GetVcns"},
+	{"oci:Core/getVolumeBackupPolicies:getVolumeBackupPolicies", "core", "GetVolumeBackupPolicies"},
 	{"oci:Core/getInstancePoolInstances:getInstancePoolInstances", "core", "GetInstancePoolInstances"},
 }
 
