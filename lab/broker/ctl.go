@@ -89,6 +89,8 @@ func (n *node) ctl(args []string) *message {
 		return a.ctlClients(word(1), word(2))
 	case "listeners":
 		return done(a.listenersText())
+	case "eval_erl":
+		return a.eval(word(1))
 	case "retainer":
 		return a.ctlRetainer(word(1), word(2))
 	case "pem_cache":

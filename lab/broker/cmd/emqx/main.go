@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/emqx-oci/emqx-oci/lab/broker"
@@ -27,6 +28,8 @@ func run(args []string) int {
 		return broker.Ctl(broker.Options{}, args[1:], os.Stderr)
 	case verb == "ctl":
 		return broker.Ctl(broker.Options{}, rest, os.Stderr)
+	case verb == "eval":
+		return broker.Ctl(broker.Options{}, []string{"eval_erl", strings.Join(rest, " ")}, os.Stderr)
 	case verb == "ping":
 		return broker.Ctl(broker.Options{}, []string{"ping"}, os.Stderr)
 	case verb == "version":
@@ -41,6 +44,6 @@ func run(args []string) int {
 		}
 		return 0
 	}
-	_, _ = fmt.Fprintln(os.Stderr, "Usage: emqx foreground | start | console | ctl COMMAND | ping | version")
+	_, _ = fmt.Fprintln(os.Stderr, "Usage: emqx foreground | start | console | ctl COMMAND | eval EXPRESSION | ping | version")
 	return 2
 }
