@@ -1,0 +1,282 @@
+package operate
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	consul "github.com/hashicorp/consul/api"
+	nomad "github.com/hashicorp/nomad/api"
+)
+
+// problems are what is the matter, the cause before what follows from it.
+func (c *Cluster) problems(s *Status, l *look) []Problem {
+	d := &diagnosis{Cluster: c, status: s, look: l, found: []Problem{}}
+	d.servers()
+	d.nodes()
+	d.jobs()
+	before := len(d.found)
+	d.waiting()
+	d.tasks()
+	d.views()
+	if l.nomadErr == nil && l.broker.err == nil && !l.formed.holds && l.formed.asked && len(d.found) == before && !d.explained {
+		d.add(l.formed.seen, l.formed.next)
+	}
+	d.checks()
+	if l.trip.asked && !l.trip.holds {
+		d.add("no message came back through the public name: "+l.trip.seen, l.trip.next)
+	}
+	return d.found
+}
+
+type diagnosis struct {
+	*Cluster
+	status *Status
+	look   *look
+	found  []Problem
+	// explained: a stopped job or a missing node is why the gates do not hold.
+	explained bool
+}
+
+func (d *diagnosis) add(what, next string) { d.found = append(d.found, Problem{what, next}) }
+
+func (d *diagnosis) servers() {
+	err := d.look.nomadErr
+	if err == nil {
+		err = d.look.broker.err
+	}
+	if d.status.Broker.State == "absent" {
+		err = nil
+	}
+	if err != nil {
+		d.add(err.Error(), "the Nomad servers; brokers and proxies go on without them, but nothing is repaired")
+	}
+	if err := d.look.consulErr; err != nil {
+		d.add(err.Error(), "the Consul servers; proxies keep the brokers they know")
+	}
+}
+
+func (d *diagnosis) nodes() {
+	for _, n := range d.status.Nodes {
+		id := n.ID[:min(8, len(n.ID))]
+		switch n.Nomad {
+		case "", nomad.NodeStatusReady:
+			continue
+		case "absent":
+			d.add(n.Name+" is not in Nomad", "the instance: its boot log says what it waits for (/var/log/emqx-boot.log)")
+		case nomad.NodeStatusDown, nomad.NodeStatusDisconnected:
+			d.add(n.Name+" is "+n.Nomad+" in Nomad", "whether its instance runs: the pool replaces one that has ended, and the node comes back by itself")
+		case "draining":
+			d.add(n.Name+" is draining in Nomad", "`nomad node status "+id+"` says until when; `nomad node drain -disable "+id+"` ends it")
+		case "ineligible":
+			d.add(n.Name+" is not eligible for scheduling in Nomad", "`nomad node eligibility -enable "+id+"`")
+		default:
+			d.add(n.Name+" is "+n.Nomad+" in Nomad", "")
+		}
+		d.explained = true
+	}
+}
+
+func (d *diagnosis) jobs() {
+	for _, j := range []JobStatus{d.status.Broker, d.status.Proxy} {
+		switch {
+		case j.State == "absent":
+			d.add("job "+j.ID+" is not registered in Nomad", "`emqx-oci up "+d.Environment+"`")
+			d.explained = true
+		case j.State == "stopped":
+			d.add("job "+j.ID+" is stopped", fmt.Sprintf("who stopped it (`nomad job history %s`); `nomad job start %s` starts it again", j.ID, j.ID))
+			d.explained = true
+		case j.deploying:
+			d.add(fmt.Sprintf("job %s is being deployed: version %d is %s", j.ID, j.Version, j.Deployment), "")
+			d.explained = true
+		}
+	}
+}
+
+// waiting explains members that run and do not serve. Each waits, silent, for members
+// that may have stopped after it; the tasks that do not run say who that can be.
+func (d *diagnosis) waiting() {
+	var waiting, away []string
+	var answers bool
+	var first NodeStatus
+	var longest time.Duration
+	for i, n := range d.status.Nodes {
+		switch {
+		case n.seen.answered:
+			answers = true
+		case n.Member == "waiting" || n.Member == "starting":
+			if len(waiting) == 0 {
+				first = n
+			}
+			waiting = append(waiting, n.Name)
+			longest = max(longest, d.status.Time.Sub(n.seen.started))
+		case n.Broker.State != "":
+			away = append(away, fmt.Sprintf("%s (%s)", d.Nodes[i].Member, whyAway(n)))
+		}
+	}
+	if len(waiting) == 0 {
+		return
+	}
+	d.explained = true
+	if answers {
+		for _, n := range d.status.Nodes {
+			switch n.Member {
+			case "starting":
+				d.add(fmt.Sprintf("EMQX on %s is starting", n.Name), "")
+			case "waiting":
+				d.add(fmt.Sprintf("EMQX on %s runs, but has not answered for %s: %s", n.Name, age(d.status.Time.Sub(n.seen.started)), n.seen.says),
+					fmt.Sprintf("`nomad alloc logs %s`; `nomad alloc restart %s` starts it anew", short(n.Broker.ID), short(n.Broker.ID)))
+			}
+		}
+		return
+	}
+	who := list(waiting)
+	if len(away) == 0 {
+		next := ""
+		if longest >= 2*startPatience {
+			next = "if it stays so: " + d.force(first)
+		}
+		d.add(fmt.Sprintf("no member serves: %s wait for one another since %s; after a full stop each waits for the one that stopped last", who, age(longest)), next)
+		return
+	}
+	var names []string
+	for i, n := range d.status.Nodes {
+		if !slices.Contains(waiting, n.Name) {
+			names = append(names, d.Nodes[i].Member)
+		}
+	}
+	d.add(fmt.Sprintf("no member serves: %s %s for the one that stopped last, which can only be %s: bring it back, and all serve by themselves",
+		who, verb(waiting, "waits", "wait"), list(away)),
+		fmt.Sprintf("only if it never returns, for what it alone knew is lost: %s, then `nomad alloc exec -task %s %s emqx ctl cluster force-leave %s`",
+			d.force(first), brokerTask, short(first.Broker.ID), strings.Join(names, "` and `... force-leave ")))
+}
+
+// force is the way out for members whose last one stays away.
+func (d *diagnosis) force(n NodeStatus) string {
+	return fmt.Sprintf("`nomad alloc exec -task %s %s emqx_cluster_rescue force-load` on one of them", brokerTask, short(n.Broker.ID))
+}
+
+// whyAway says why a node has no member that runs.
+func whyAway(n NodeStatus) string {
+	switch {
+	case n.Nomad == "absent":
+		return "its node is not in Nomad"
+	case n.Nomad != nomad.NodeStatusReady && n.Nomad != "":
+		return "its node is " + n.Nomad
+	case n.Broker.State == "none":
+		return "not placed"
+	case n.seen.lost:
+		return "its node does not answer"
+	case n.Broker.State == nomad.AllocClientStatusRunning:
+		return "its task does not answer"
+	}
+	return "its task is " + n.Broker.State
+}
+
+// tasks are those that do not run on nodes that are there.
+func (d *diagnosis) tasks() {
+	for _, n := range d.status.Nodes {
+		if n.Nomad != nomad.NodeStatusReady || d.status.Broker.State != "running" && d.status.Broker.State != "pending" {
+			continue
+		}
+		switch n.Broker.State {
+		case nomad.AllocClientStatusRunning:
+			if n.seen.lost {
+				d.add(fmt.Sprintf("EMQX on %s cannot be asked: %s", n.Name, n.seen.says), "whether the node and its Nomad agent run")
+			}
+		case "":
+		case "none":
+			if !d.status.Broker.deploying {
+				d.add("EMQX is not placed on "+n.Name, fmt.Sprintf("`nomad job status %s`", d.BrokerJob))
+			}
+		default:
+			d.add(fmt.Sprintf("EMQX on %s is %s: %s", n.Name, n.Broker.State, n.Broker.Event), fmt.Sprintf("`nomad alloc status %s`, `nomad alloc logs %s`", short(n.Broker.ID), short(n.Broker.ID)))
+		}
+	}
+}
+
+// views are compared: members that see different ones have split.
+func (d *diagnosis) views() {
+	stranger := map[string]bool{}
+	for i, n := range d.status.Nodes {
+		if !n.seen.answered {
+			continue
+		}
+		for j, o := range d.status.Nodes {
+			if i != j && o.seen.answered && !slices.Contains(n.seen.running, d.Nodes[j].Member) {
+				d.add(fmt.Sprintf("%s does not see %s running, which runs: the cluster is split", n.Name, o.Name),
+					"whether 4370 and 5370 are open between the two; `nomad alloc restart` of the smaller side joins it again")
+			}
+		}
+		for _, name := range slices.Concat(n.seen.running, n.seen.stopped) {
+			if stranger[name] || slices.ContainsFunc(d.Nodes, func(w Node) bool { return w.Member == name }) {
+				continue
+			}
+			stranger[name] = true
+			next := "it leaves by itself when its task ends"
+			if slices.Contains(n.seen.stopped, name) {
+				next = fmt.Sprintf("`nomad alloc exec -task %s %s emqx ctl cluster force-leave %s`", brokerTask, short(n.Broker.ID), name)
+			}
+			d.add(name+" is a member that the stack does not want", next)
+		}
+	}
+}
+
+func (d *diagnosis) checks() {
+	before := len(d.found)
+	for _, n := range d.status.Nodes {
+		if n.Check == "" || n.Check == consul.HealthPassing || n.Nomad != nomad.NodeStatusReady && n.Nomad != "" {
+			continue
+		}
+		if d.status.Proxy.State == "stopped" || d.status.Proxy.State == "absent" {
+			continue
+		}
+		what := fmt.Sprintf("HAProxy on %s is %s", n.Name, n.Check)
+		switch {
+		case n.CheckSays != "":
+			what += ": " + n.CheckSays
+		case n.Proxy.State != nomad.AllocClientStatusRunning && n.Proxy.Event != "":
+			what += ": its task is " + n.Proxy.State + ": " + n.Proxy.Event
+		}
+		next := "its page fails while a protocol has no broker; clients of other nodes go on"
+		if n.Proxy.ID != "" {
+			next = fmt.Sprintf("`nomad alloc logs %s`; %s", short(n.Proxy.ID), next)
+		}
+		d.add(what, next)
+	}
+	v := d.look.proxies
+	if v.asked && !v.holds && len(d.found) == before && !d.explained && d.look.nomadErr == nil && d.look.consulErr == nil {
+		d.add(v.seen, v.next)
+	}
+}
+
+func short(id string) string { return id[:min(8, len(id))] }
+
+// list joins names as a sentence does.
+func list(names []string) string {
+	if n := len(names); n > 1 {
+		return strings.Join(names[:n-1], ", ") + " and " + names[n-1]
+	}
+	return strings.Join(names, "")
+}
+
+func verb(subjects []string, one, many string) string {
+	if len(subjects) == 1 {
+		return one
+	}
+	return many
+}
+
+// age is how long ago something was, in its two largest units at most.
+func age(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 24*time.Hour:
+		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return fmt.Sprintf("%dd%02dh", int(d.Hours())/24, int(d.Hours())%24)
+}

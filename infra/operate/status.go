@@ -1,0 +1,368 @@
+package operate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	consul "github.com/hashicorp/consul/api"
+	nomad "github.com/hashicorp/nomad/api"
+
+	"github.com/emqx-oci/emqx-oci/infra/gates"
+)
+
+// Status is a cluster at one moment, as those say who know it: Nomad, Consul and
+// each member. Times are absolute; a zero one is unknown.
+type Status struct {
+	Stack string    `json:"stack"`
+	Time  time.Time `json:"time"`
+	// Well says that nothing is the matter.
+	Well bool `json:"well"`
+	// Problems are what is the matter, what to do first at the front.
+	Problems []Problem    `json:"problems"`
+	Nodes    []NodeStatus `json:"nodes"`
+	Broker   JobStatus    `json:"broker"`
+	Proxy    JobStatus    `json:"proxy"`
+	// RoundTrip is what became of a message through the public name; empty when
+	// none was sent.
+	RoundTrip string `json:"roundTrip,omitempty"`
+}
+
+// Problem is one thing that is the matter.
+type Problem struct {
+	What string `json:"what"`
+	// Next is what to look at, or to do; empty when What says it.
+	Next string `json:"next,omitempty"`
+}
+
+// NodeStatus is one node.
+type NodeStatus struct {
+	Name string `json:"name"`
+	// Nomad is the node's state there: ready, draining, ineligible, initializing,
+	// down, disconnected, absent; "" when Nomad did not say.
+	Nomad string `json:"nomad"`
+	// ID and Address are Nomad's.
+	ID      string     `json:"id,omitempty"`
+	Address string     `json:"address,omitempty"`
+	Broker  Allocation `json:"broker"`
+	// Member is what EMQX on the node is: running, starting, waiting (its task runs,
+	// but it has not answered for longer than a start takes), stopped (other members
+	// say so, or no task runs), unknown.
+	Member string `json:"member"`
+	// Clients are connected now; Sessions are theirs and those of clients that are
+	// away. Nil is unknown.
+	Clients  *int       `json:"clients,omitempty"`
+	Sessions *int       `json:"sessions,omitempty"`
+	Proxy    Allocation `json:"proxy"`
+	// Check is HAProxy's in Consul: passing, warning, critical, absent; "" when
+	// Consul did not say.
+	Check string `json:"check"`
+	// CheckSays is the output of a check that does not pass.
+	CheckSays string `json:"checkSays,omitempty"`
+
+	seen view
+	id   string // of the running EMQX allocation
+}
+
+// Allocation is one task on one node.
+type Allocation struct {
+	ID string `json:"id,omitempty"`
+	// State is Nomad's: pending, running, complete, failed, lost, unknown; stopping
+	// while it runs and is not meant to; none when there is none, "" when Nomad did
+	// not say.
+	State   string `json:"state"`
+	Version uint64 `json:"version"`
+	// Restarts of this allocation's task.
+	Restarts uint64    `json:"restarts"`
+	Since    time.Time `json:"since,omitzero"`
+	// Event is the last one of the task.
+	Event string `json:"event,omitempty"`
+}
+
+// JobStatus is one job.
+type JobStatus struct {
+	ID string `json:"id"`
+	// State: running, dead, stopped, absent, "" when Nomad did not say.
+	State   string    `json:"state"`
+	Version uint64    `json:"version"`
+	Image   string    `json:"image,omitempty"`
+	Changed time.Time `json:"changed,omitzero"`
+	// Deployment is the newest one of this version: "successful", "running: 1 of 3
+	// healthy"; empty when Nomad keeps none.
+	Deployment string `json:"deployment,omitempty"`
+	deploying  bool
+}
+
+// StatusOptions are the choices of a look.
+type StatusOptions struct {
+	// Probe sends a message through the public name, too.
+	Probe bool
+	// Timeout bounds the whole look; default 15 s. What does not answer by then is
+	// told as not answering.
+	Timeout time.Duration
+}
+
+// look is what was asked for one status, and what came back.
+type look struct {
+	nodes               []*nomad.NodeListStub
+	broker, proxy       jobLook
+	checks              []*consul.ServiceEntry
+	nomadErr, consulErr error
+	formed, proxies     verdict
+	trip                verdict
+}
+
+type jobLook struct {
+	job         *nomad.Job
+	allocs      []*nomad.AllocationListStub
+	deployments []*nomad.Deployment
+	err         error
+}
+
+// verdict is a gate's answer.
+type verdict struct {
+	asked, holds bool
+	seen, next   string
+}
+
+const statusTimeout = 15 * time.Second
+
+// Status asks Nomad, Consul and every member, all side by side, and changes nothing.
+// Who does not answer is part of the answer: there is no error.
+func (c *Cluster) Status(ctx context.Context, o StatusOptions) Status {
+	if o.Timeout <= 0 {
+		o.Timeout = statusTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
+	defer cancel()
+	var l look
+	views := make([]view, len(c.Nodes))
+	together(
+		func() { l.nodes, l.nomadErr = c.Nomad.Nodes(ctx) },
+		func() {
+			l.broker = c.job(ctx, c.BrokerJob)
+			together(eachNode(len(c.Nodes), func(i int) { views[i] = c.view(ctx, newest(l.broker.allocs, i)) })...)
+		},
+		func() { l.proxy = c.job(ctx, c.ProxyJob) },
+		func() { l.checks, l.consulErr = c.Consul.Service(ctx, proxyService, c.Environment) },
+		func() { l.formed = once(ctx, c.Formed) },
+		func() { l.proxies = once(ctx, c.Proxies) },
+		func() {
+			if o.Probe {
+				l.trip = once(ctx, c.RoundTrip)
+			}
+		},
+	)
+	s := Status{Stack: c.Environment, Time: c.Clock.Now(), RoundTrip: l.trip.seen}
+	s.Broker, s.Proxy = jobStatus(c.BrokerJob, l.broker), jobStatus(c.ProxyJob, l.proxy)
+	s.Nodes = make([]NodeStatus, len(c.Nodes))
+	for i := range c.Nodes {
+		s.Nodes[i] = c.node(i, &l, views[i])
+	}
+	c.members(s.Nodes)
+	s.Problems = c.problems(&s, &l)
+	s.Well = len(s.Problems) == 0
+	return s
+}
+
+// proxyService is HAProxy in Consul.
+const proxyService = "emqx-haproxy"
+
+// together runs functions side by side and waits for all.
+func together(fs ...func()) {
+	var group sync.WaitGroup
+	for _, f := range fs {
+		group.Go(f)
+	}
+	group.Wait()
+}
+
+func eachNode(count int, f func(i int)) []func() {
+	fs := make([]func(), count)
+	for i := range fs {
+		fs[i] = func() { f(i) }
+	}
+	return fs
+}
+
+func (c *Cluster) job(ctx context.Context, id string) (l jobLook) {
+	var errs [3]error
+	together(
+		func() { l.job, errs[0] = c.Nomad.Job(ctx, id) },
+		func() { l.allocs, errs[1] = c.Nomad.Allocations(ctx, id) },
+		func() { l.deployments, errs[2] = c.Nomad.Deployments(ctx, id) },
+	)
+	for _, err := range errs {
+		if err != nil {
+			l.err = err
+			break
+		}
+	}
+	return l
+}
+
+// once asks a gate a single time.
+func once(ctx context.Context, g gates.Gate) verdict {
+	if g.Check == nil {
+		return verdict{}
+	}
+	status, err := g.Check(ctx)
+	v := verdict{asked: true, holds: status.Holds && err == nil, seen: status.Seen, next: g.Next}
+	if status.Next != "" {
+		v.next = status.Next
+	}
+	if err != nil {
+		v.seen = err.Error()
+	}
+	return v
+}
+
+// node puts together what Nomad and Consul say of node i.
+func (c *Cluster) node(i int, l *look, v view) NodeStatus {
+	n := NodeStatus{Name: c.Nodes[i].Name, seen: v}
+	if l.nomadErr == nil {
+		n.Nomad = "absent"
+	}
+	var best *nomad.NodeListStub
+	for _, stub := range l.nodes {
+		// A relaunched instance registers anew, and leaves the old entry for a while.
+		if stub.Name == n.Name && (best == nil || gone(best) && !gone(stub) || gone(best) == gone(stub) && stub.ModifyIndex > best.ModifyIndex) {
+			best = stub
+		}
+	}
+	if best != nil {
+		n.ID, n.Address, n.Nomad = best.ID, best.Address, nodeState(best)
+	}
+	n.Broker, n.Proxy = allocation(l.broker, i, ""), allocation(l.proxy, -1, n.ID)
+	if n.Broker.State == nomad.AllocClientStatusRunning || n.Broker.State == stopping {
+		n.id = n.Broker.ID
+	}
+	if l.consulErr == nil {
+		n.Check = "absent"
+	}
+	for _, e := range l.checks {
+		if e.Node.Node != n.Name {
+			continue
+		}
+		n.Check = e.Checks.AggregatedStatus()
+		for _, check := range e.Checks {
+			if check.Status != consul.HealthPassing {
+				n.CheckSays = oneLine(check.Output)
+			}
+		}
+	}
+	n.Clients, n.Sessions = v.clients, v.sessions
+	return n
+}
+
+func gone(n *nomad.NodeListStub) bool {
+	return n.Status == nomad.NodeStatusDown || n.Status == nomad.NodeStatusDisconnected
+}
+
+func nodeState(n *nomad.NodeListStub) string {
+	switch {
+	case n.Status != nomad.NodeStatusReady:
+		return n.Status
+	case n.Drain:
+		return "draining"
+	case n.SchedulingEligibility != nomad.NodeSchedulingEligible:
+		return "ineligible"
+	}
+	return n.Status
+}
+
+// stopping is an allocation that still runs and is not meant to.
+const stopping = "stopping"
+
+// allocation is the one with an index, or the one on a node.
+func allocation(l jobLook, i int, node string) Allocation {
+	if l.err != nil && l.allocs == nil && !errors.Is(l.err, gates.ErrNotFound) {
+		return Allocation{}
+	}
+	var a *nomad.AllocationListStub
+	if i >= 0 {
+		a = newest(l.allocs, i)
+	} else {
+		for _, candidate := range l.allocs {
+			if candidate.NodeID == node && (a == nil || candidate.CreateIndex > a.CreateIndex) {
+				a = candidate
+			}
+		}
+	}
+	if a == nil {
+		return Allocation{State: "none"}
+	}
+	out := Allocation{ID: a.ID, State: a.ClientStatus, Version: a.JobVersion}
+	if a.ClientStatus == nomad.AllocClientStatusRunning && a.DesiredStatus != nomad.AllocDesiredStatusRun {
+		out.State = stopping
+	}
+	for _, t := range a.TaskStates {
+		out.Restarts += t.Restarts
+		out.Since = t.StartedAt
+		if t.State == "dead" {
+			out.Since = t.FinishedAt
+		}
+		if n := len(t.Events); n > 0 {
+			e := t.Events[n-1]
+			out.Event = e.Type
+			if e.DisplayMessage != "" {
+				out.Event += ": " + oneLine(e.DisplayMessage)
+			}
+		}
+	}
+	return out
+}
+
+func jobStatus(id string, l jobLook) JobStatus {
+	s := JobStatus{ID: id}
+	if l.job == nil {
+		if errors.Is(l.err, gates.ErrNotFound) {
+			s.State = "absent"
+		}
+		return s
+	}
+	j := l.job
+	s.State, s.Version = value(j.Status), value(j.Version)
+	if value(j.Stop) {
+		s.State = "stopped"
+	}
+	if at := value(j.SubmitTime); at > 0 {
+		s.Changed = time.Unix(0, at)
+	}
+	for _, g := range j.TaskGroups {
+		for _, t := range g.Tasks {
+			if image, ok := t.Config["image"].(string); ok {
+				s.Image = image
+			}
+		}
+	}
+	var d *nomad.Deployment
+	for _, candidate := range l.deployments {
+		if candidate.JobCreateIndex == value(j.CreateIndex) && candidate.JobVersion == s.Version && (d == nil || candidate.CreateIndex > d.CreateIndex) {
+			d = candidate
+		}
+	}
+	if d == nil {
+		return s
+	}
+	s.Deployment = d.Status
+	if d.Status == nomad.DeploymentStatusRunning {
+		s.deploying = true
+		var healthy, wanted int
+		for _, g := range d.TaskGroups {
+			healthy, wanted = healthy+g.HealthyAllocs, wanted+g.DesiredTotal
+		}
+		s.Deployment = fmt.Sprintf("running: %d of %d healthy", healthy, wanted)
+	}
+	return s
+}
+
+func value[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}
