@@ -134,6 +134,18 @@ settings: ## generate docs/settings.md and the schema of stack files from the se
 graph: ## draw docs/graph.svg from the real stack
 	go run ./stacks/draw/cmd/draw > docs/graph.svg
 
+# DRILL takes more flags: make drill DRILL='-run kill -runs 5'. A page of all cases is written only without it.
+DRILL ?=
+drill_program = go build -o $(BIN)/drill ./lab/drill/cmd/drill && $(BIN)/drill -bin $(BIN) -tools $(TOOLS) $(if $(DRILL),,-page docs/availability.md)
+
+.PHONY: drill
+drill: setup ## break and change a lab under load: prints and writes the table of docs/availability.md
+	$(drill_program) $(DRILL)
+
+.PHONY: drill-original
+drill-original: setup ## the same faults with the settings of the setup that this one replaces
+	$(drill_program) -original $(DRILL)
+
 .PHONY: bench
 bench: setup ## measure, and print the tables of docs/performance.md
 	EMQX_OCI_BIN=$(BIN) EMQX_OCI_TOOLS=$(TOOLS) go test -tags 'lab bench' -p 1 -timeout 60m -run '^TestBench' -v ./lab/e2e/...

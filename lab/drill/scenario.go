@@ -1,0 +1,80 @@
+package drill
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/emqx-oci/emqx-oci/lab/load"
+)
+
+// Promise is what docs/availability.md says of acknowledged messages.
+type Promise string
+
+// The promises. OneSide and None are not judged by messages: across a cut they may be lost, and of the original's
+// settings nothing is promised.
+const (
+	All            Promise = "all"
+	OthersSessions Promise = "sessions of others"
+	OneSide        Promise = "one side"
+	None           Promise = "none"
+)
+
+// broken tells what of the promise a report does not keep.
+func (p Promise) broken(r load.Report) (faults []string) {
+	count := func(n uint64, what string) {
+		if n > 0 {
+			faults = append(faults, fmt.Sprintf("%d acknowledged messages %s", n, what))
+		}
+	}
+	if p == All || p == OthersSessions {
+		count(r.Lost, "lost")
+	}
+	if p == All {
+		count(r.LostWithSession, "lost with their session")
+		count(r.MissedWhileAway, "missed by clients without a session")
+	}
+	if r.StillAway > 0 {
+		faults = append(faults, fmt.Sprintf("%d clients are not back", r.StillAway))
+	}
+	return faults
+}
+
+// Scenario is one thing that goes wrong, or is done.
+type Scenario struct {
+	// Name is what -run picks it by, Does one line for the reader.
+	Name, Does string
+	Promise    Promise
+	// Runs by default; 0 is 1.
+	Runs int
+	// Limit bounds all of one run but the account; 0 is 5 minutes.
+	Limit time.Duration
+	// Work breaks something and repairs it, or does it; it sees to what has to be seen meanwhile.
+	Work func(context.Context, *Run) error
+}
+
+func (s Scenario) limit() time.Duration {
+	if s.Limit > 0 {
+		return s.Limit
+	}
+	return 5 * time.Minute
+}
+
+// Step is something that was seen on the way.
+type Step struct {
+	What string
+	// After the fault, or -1: it was not seen within Limit.
+	After, Limit time.Duration
+	Last         string // why not
+}
+
+// Result is one run of a scenario.
+type Result struct {
+	Scenario Scenario
+	Report   load.Report
+	// Whole is the time from the fault (from its end, where it lasts) to full strength.
+	Whole time.Duration
+	Steps []Step
+	// Broken is everything that is not as promised.
+	Broken []string
+}
