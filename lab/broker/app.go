@@ -26,12 +26,20 @@ type app struct {
 	done      chan struct{}
 
 	seq         atomic.Uint32 // picks the node of a shared group in turn
-	fromOthers  atomic.Int64  // messages injected on behalf of other nodes
+	injected    atomic.Int64  // messages that the server counts though they came from no client
 	forwarded   atomic.Int64  // messages sent to other nodes
 	remotes     sync.Map      // node name -> *mqtt.Client that injects its messages
 	connectedAt sync.Map      // *mqtt.Client -> time.Time
 	routesDirty chan struct{}
 	shared      atomic.Pointer[[]string] // filters of shared subscriptions on this node
+
+	router   *mqtt.Client // in whose name the server distributes what clients publish
+	arrivals atomic.Int64 // numbers messages in the order they come in
+	memories sync.Map     // client identifier -> *memory
+	ids      idLocks
+	leaving  sync.Map // client identifier -> *func() that unlocks it: sessions between a takeover's begin and end
+	// flow is shared by whoever distributes a message, and taken alone to move a session.
+	flow sync.RWMutex
 }
 
 // startApp opens the listeners and serves; the caller holds appMu.
@@ -61,12 +69,15 @@ func (n *node) startApp() error {
 		Capabilities: caps, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		SysTopicResendInterval: 1 << 30, // its $SYS tree is not EMQX's
 	})
+	a.router = a.server.NewClient(nil, clusterListener, "router", true)
+	a.router.Properties.ProtocolVersion = 5 // else messages would not expire
 	if err := a.server.AddHook(&hook{app: a}, nil); err != nil {
 		return err
 	}
 	for _, c := range n.cfg.listeners {
 		l, err := newListener(c, n.cfg.mqtt.idleTimeout, n.log)
 		if err == nil {
+			l.app = a
 			err = a.server.AddListener(l)
 		}
 		if err != nil {
@@ -172,7 +183,9 @@ func (a *app) inject(from string, m *message) {
 		pk.PacketID = 1 // only its presence is checked
 	}
 	tag(&pk, m.Publish.At, m.Shared)
-	a.fromOthers.Add(1)
+	a.injected.Add(1)
+	a.flow.RLock()
+	defer a.flow.RUnlock()
 	if err := a.server.InjectPacket(v.(*mqtt.Client), pk); err != nil {
 		a.node.log.Warn("delivering a message of another node failed", "topic", pk.TopicName, "reason", err.Error())
 	}
@@ -235,12 +248,7 @@ func (a *app) publish(topic string, payload []byte, qos byte, retain bool) error
 	if topic == "" || !mqtt.IsValidFilter(topic, true) {
 		return fmt.Errorf("%q is no topic to publish to", topic)
 	}
-	cl := a.server.NewClient(nil, "api", "api", true)
-	pk := packets.Packet{
+	return a.route("api", packets.Packet{
 		FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: qos, Retain: retain}, TopicName: topic, Payload: payload,
-	}
-	if qos > 0 {
-		pk.PacketID = 1
-	}
-	return a.server.InjectPacket(cl, pk)
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ type client struct {
 	conn net.Conn
 	v    byte
 	in   chan packets.Packet
+	kept []packets.Packet // came while something else was waited for
 	id   uint16
 }
 
@@ -181,6 +183,11 @@ func (c *client) reply(typ byte, id uint16) {
 
 func (c *client) want(typ byte) packets.Packet {
 	c.t.Helper()
+	if i := slices.IndexFunc(c.kept, func(pk packets.Packet) bool { return pk.FixedHeader.Type == typ }); i >= 0 {
+		pk := c.kept[i]
+		c.kept = slices.Delete(c.kept, i, i+1)
+		return pk
+	}
 	for {
 		select {
 		case pk, ok := <-c.in:
@@ -190,6 +197,7 @@ func (c *client) want(typ byte) packets.Packet {
 			if pk.FixedHeader.Type == typ {
 				return pk
 			}
+			c.kept = append(c.kept, pk)
 		case <-time.After(5 * time.Second):
 			c.t.Fatalf("no %s came", packets.PacketNames[typ])
 		}
@@ -206,6 +214,11 @@ func (c *client) wantMessage(topic, payload string) packets.Packet {
 
 func (c *client) wantSilence(d time.Duration) {
 	c.t.Helper()
+	for _, pk := range c.kept {
+		if pk.FixedHeader.Type == packets.Publish {
+			c.t.Fatalf("got %s: %s", pk.TopicName, pk.Payload)
+		}
+	}
 	for end := time.After(d); ; {
 		select {
 		case pk, ok := <-c.in:

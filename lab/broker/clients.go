@@ -75,7 +75,7 @@ func (a *app) kick(ids ...string) int {
 	count := 0
 	for _, id := range ids {
 		if cl, ok := a.server.Clients.Get(id); ok {
-			_ = a.server.DisconnectClient(cl, packets.ErrAdministrativeAction)
+			a.retire(cl, packets.ErrAdministrativeAction)
 			a.forget(cl)
 			count++
 		}
@@ -96,7 +96,7 @@ func (a *app) fill(s *nodeStats) {
 			topics[f] = true
 		}
 	}
-	other := a.fromOthers.Load()
+	other := a.injected.Load()
 	s.Connections, s.Live = int64(len(all)), atomic.LoadInt64(&a.server.Info.ClientsConnected)
 	s.Topics, s.Retained = int64(len(topics)), int64(a.node.data.live())
 	s.MsgIn, s.MsgOut, s.MsgForward = max(0, i.MessagesReceived-other), i.MessagesSent, a.forwarded.Load()

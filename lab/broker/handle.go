@@ -27,8 +27,26 @@ func (n *node) handle(kind, from string, m *message) *message {
 		return &message{}
 	case "takeover":
 		r := &message{}
-		n.marks.wait(m.Text)
-		n.withApp(func(a *app) { r.Session = a.giveUp(m.Client, m.Clean) })
+		n.withApp(func(a *app) { r.Session = a.stepDown(from, m.Client, m.Clean) })
+		return r
+	case "takeover end":
+		r := &message{}
+		n.withApp(func(a *app) { r.Session = a.handOver(m.Client, m.Args) })
+		return r
+	case "flush":
+		n.sendMark(m.Node, m.Text)
+		return &message{}
+	case "here", "gone":
+		n.mu.Lock()
+		p := n.peers[from]
+		n.mu.Unlock()
+		if p != nil {
+			p.note(m.Op, m.Client)
+		}
+		return &message{}
+	case "sessions":
+		r := &message{}
+		n.withApp(func(a *app) { r.Args = sortedKeys(a.server.Clients.GetAll()) })
 		return r
 	case "hello":
 		return n.greeting("hello")

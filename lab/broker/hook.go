@@ -28,13 +28,21 @@ func (h *hook) Provides(b byte) bool {
 	return slices.Contains([]byte{
 		mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnACLCheck, mqtt.OnSessionEstablish, mqtt.OnSessionEstablished,
 		mqtt.OnDisconnect, mqtt.OnPublish, mqtt.OnWillSent, mqtt.OnRetainMessage, mqtt.OnRetainedExpired,
-		mqtt.OnSelectSubscribers, mqtt.OnSubscribed, mqtt.OnUnsubscribed, mqtt.OnClientExpired,
+		mqtt.OnSelectSubscribers, mqtt.OnSubscribe, mqtt.OnSubscribed, mqtt.OnUnsubscribed, mqtt.OnClientExpired,
+		mqtt.OnPacketRead, mqtt.OnPacketProcessed, mqtt.OnPacketEncode, mqtt.OnWill,
+		mqtt.OnQosPublish, mqtt.OnQosComplete, mqtt.OnQosDropped,
 	}, b)
 }
 
 func (h *hook) OnConnect(cl *mqtt.Client, _ packets.Packet) error {
 	if k := h.app.node.cfg.mqtt.serverKeepalive; k > 0 && cl.Properties.ProtocolVersion == 5 {
 		cl.State.Keepalive, cl.State.ServerKeepalive = uint16(min(k, 65535)), true //nolint:gosec // bounded in the same line
+	}
+	// The server's aliases of topics get into the session, where another connection
+	// would not know them.
+	cl.Properties.Props.TopicAliasMaximum = 0
+	if k := linkOf(cl); k != nil {
+		k.client = cl
 	}
 	return nil
 }
@@ -58,22 +66,27 @@ func (h *hook) OnACLCheck(cl *mqtt.Client, topic string, write bool) bool {
 
 // OnSessionEstablish fetches the session from wherever the client was before.
 func (h *hook) OnSessionEstablish(cl *mqtt.Client, pk packets.Packet) {
-	if s := h.app.node.takeOver(cl.ID, pk.Connect.Clean); s != nil && !pk.Connect.Clean {
-		h.app.install(cl.ID, s)
-	}
-	if old, ok := h.app.server.Clients.Get(cl.ID); ok {
-		orderedInflight(old)
+	if k := linkOf(cl); k != nil {
+		h.app.resume(cl, k, pk.Connect.Clean)
 	}
 }
 
 func (h *hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 	h.app.connectedAt.Store(cl, time.Now())
+	if k := linkOf(cl); k != nil {
+		k.flowing()
+	}
+	h.app.node.tellSession("here", cl.ID)
 	h.app.routesChanged()
 	h.app.node.log.Debug("client connected", "clientid", cl.ID, "peername", cl.Net.Remote, "listener", cl.Net.Listener)
 }
 
-func (h *hook) OnDisconnect(cl *mqtt.Client, err error, _ bool) {
+func (h *hook) OnDisconnect(cl *mqtt.Client, err error, expired bool) {
 	h.app.connectedAt.Delete(cl)
+	if now, ok := h.app.server.Clients.Get(cl.ID); expired && ok && now == cl {
+		h.app.memories.Delete(cl.ID)
+		h.app.node.tellSession("gone", cl.ID)
+	}
 	h.app.routesChanged()
 	h.app.node.log.Debug("client disconnected", "clientid", cl.ID, "peername", cl.Net.Remote, "reason", err)
 }
@@ -81,6 +94,8 @@ func (h *hook) OnDisconnect(cl *mqtt.Client, err error, _ bool) {
 func (h *hook) OnClientExpired(cl *mqtt.Client) {
 	h.app.server.UnsubscribeClient(cl)
 	cl.ClearInflights()
+	h.app.memories.Delete(cl.ID)
+	h.app.node.tellSession("gone", cl.ID)
 	h.app.routesChanged()
 }
 
@@ -107,24 +122,15 @@ func tagTime(pk packets.Packet) int64 {
 	return at
 }
 
-func (h *hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
-	if cl.Net.Listener != clusterListener {
-		tag(&pk, time.Now().UnixNano(), nil)
-		pk.Connect.Keepalive = uint16(h.app.seq.Add(1)) //nolint:gosec // wraps on purpose
-		r := h.app.node.cfg.retain
-		if pk.FixedHeader.Retain && (r.maxPayload > 0 && len(pk.Payload) > r.maxPayload ||
-			r.maxMessages > 0 && h.app.node.data.get(pk.TopicName) == nil && h.app.node.data.live() >= r.maxMessages) {
-			h.app.node.log.Error("failed to retain message", "topic", pk.TopicName, "reason", "over the retainer's limit")
-			pk.FixedHeader.Retain = false
-		}
-		// Before the server acknowledges it: a client that has the acknowledgement
-		// and goes to another node finds the message there.
-		h.app.spread(pk)
+// limitRetained drops the retain flag of what the retainer does not take.
+func (h *hook) limitRetained(pk *packets.Packet) {
+	r := h.app.node.cfg.retain
+	if pk.FixedHeader.Retain && (r.maxPayload > 0 && len(pk.Payload) > r.maxPayload ||
+		r.maxMessages > 0 && h.app.node.data.get(pk.TopicName) == nil && h.app.node.data.live() >= r.maxMessages) {
+		h.app.node.log.Error("failed to retain message", "topic", pk.TopicName, "reason", "over the retainer's limit")
+		pk.FixedHeader.Retain = false
 	}
-	return pk, nil
 }
-
-func (h *hook) OnWillSent(_ *mqtt.Client, pk packets.Packet) { h.app.spread(pk) }
 
 // OnRetainMessage writes the message down; when a newer one is there already, that
 // one goes back into the server.
@@ -224,32 +230,6 @@ func (a *app) remoteShares(peers []*peer, pk packets.Packet) map[string][]string
 		out[who] = append(out[who], f)
 	}
 	return out
-}
-
-// orderedInflight gives a session's waiting messages in the order they came. The
-// server sorts them by the second of arrival only; rewriting that stamp with the
-// order keeps them right when it resends.
-func orderedInflight(cl *mqtt.Client) []packets.Packet {
-	all := cl.State.Inflight.GetAll(false)
-	if len(all) == 0 {
-		return nil
-	}
-	lo, hi := all[0].PacketID, all[0].PacketID
-	for _, pk := range all {
-		lo, hi = min(lo, pk.PacketID), max(hi, pk.PacketID)
-	}
-	order := func(id uint16) int {
-		if hi-lo > 1<<15 && id < 1<<15 { // packet identifiers have wrapped
-			return int(id) + 1<<16
-		}
-		return int(id)
-	}
-	slices.SortFunc(all, func(a, b packets.Packet) int { return order(a.PacketID) - order(b.PacketID) })
-	for i := range all {
-		all[i].Created = int64(i + 1)
-		cl.State.Inflight.Set(all[i])
-	}
-	return all
 }
 
 func splitPeer(remote string) (string, int) {

@@ -19,6 +19,7 @@ import (
 
 // listener is one of EMQX's client listeners; it satisfies the server's interface.
 type listener struct {
+	app   *app
 	cfg   listenerConfig
 	idle  time.Duration // a connection has this long to send CONNECT
 	log   *logger
@@ -153,7 +154,9 @@ func (l *listener) establish(c net.Conn, establish listeners.EstablishFn) {
 		return
 	}
 	defer l.busy.Done()
-	if err := establish(l.ID(), c); err != nil {
+	k := newLink(c)
+	defer k.finish(l.app)
+	if err := establish(l.ID(), k); err != nil {
 		l.log.Debug("connection ended", "listener", l.ID(), "peername", c.RemoteAddr().String(), "reason", err.Error())
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,8 +19,11 @@ type peer struct {
 	end  context.CancelFunc
 	wake chan struct{}
 	rpc  *rpcLink
+	// asked is when the ping went out that has no answer yet, 0 when it has one.
+	asked atomic.Int64
 
 	mu       sync.Mutex
+	sessions map[string]bool // client identifiers
 	dist     *wire
 	cluster  string
 	phase    string
@@ -150,6 +154,8 @@ func (p *peer) ask(ctx context.Context, m *message, timeout time.Duration) (*mes
 // ping tells the peer how this node is and learns how it is itself. Silence for
 // the tick time is death, as by Erlang's net_ticktime.
 func (p *peer) ping(w *wire) error {
+	p.asked.Store(time.Now().UnixNano())
+	defer p.asked.Store(0)
 	r, err := w.call(p.node.greeting("ping"), p.node.cfg.tickTime)
 	if err != nil {
 		return err
@@ -168,7 +174,7 @@ func (p *peer) learn(m *message) {
 	p.mu.Unlock()
 	p.node.merge(m)
 	if isUp && !wasUp {
-		p.node.memberUp(p.name.String(), m.Cluster)
+		p.node.memberUp(p, m.Cluster)
 	}
 }
 
@@ -176,7 +182,7 @@ func (p *peer) gone() {
 	p.mu.Lock()
 	wasUp := p.phase == phaseRunning
 	cluster := p.cluster
-	p.dist, p.phase, p.shared = nil, "", nil
+	p.dist, p.phase, p.shared, p.sessions = nil, "", nil, nil
 	p.mu.Unlock()
 	p.rpc.reset()
 	if wasUp && p.ctx.Err() == nil {
@@ -258,7 +264,8 @@ func (n *node) setMember(ctx context.Context, name string, removed bool) error {
 	return err
 }
 
-func (n *node) memberUp(name, cluster string) {
+func (n *node) memberUp(p *peer, cluster string) {
+	name := p.name.String()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.phase != phaseRunning || cluster != n.schema.Cluster {
@@ -266,6 +273,7 @@ func (n *node) memberUp(name, cluster string) {
 	}
 	n.log.Info("node up", "node", name)
 	n.wg.Go(n.tellKeys)
+	n.wg.Go(p.learnSessions)
 	if _, was := n.schema.Down[name]; was {
 		delete(n.schema.Down, name)
 		n.complain(n.saveSchema())

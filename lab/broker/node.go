@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -85,6 +86,18 @@ type node struct {
 	conn connSet  // accepted node connections, closed at stop
 
 	marks barriers
+	clock atomic.Int64 // the last stamp
+}
+
+// stamp is the time in nanoseconds, never twice the same: it tells messages apart.
+func (n *node) stamp() int64 {
+	for {
+		last := n.clock.Load()
+		now := max(last+1, time.Now().UnixNano())
+		if n.clock.CompareAndSwap(last, now) {
+			return now
+		}
+	}
 }
 
 // Run starts a node and returns when ctx ends (nil) or it cannot go on.

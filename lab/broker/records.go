@@ -39,8 +39,8 @@ func publicationOf(pk packets.Packet, at int64) *publication {
 		Type: pk.Properties.ContentType, Response: pk.Properties.ResponseTopic, Corr: pk.Properties.CorrelationData,
 		User: pk.Properties.User, Format: pk.Properties.PayloadFormat, HasForm: pk.Properties.PayloadFormatFlag,
 	}
-	if e := pk.Properties.MessageExpiryInterval; e > 0 {
-		p.Expiry = pk.Created + int64(e)
+	if pk.Properties.MessageExpiryInterval > 0 {
+		p.Expiry = pk.Expiry
 	}
 	return p
 }

@@ -1,0 +1,195 @@
+package broker
+
+import (
+	"net"
+	"sync"
+	"time"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
+)
+
+// link is the connection of a client, with what the server does not keep for one:
+// whether it is through with it, and what was read that has no answer yet. The hook
+// gets at it through the client.
+type link struct {
+	net.Conn
+	ended   chan struct{} // the server is through with the client
+	resumed chan struct{} // CONNACK and what waited in the session are out
+	once    sync.Once
+
+	mu     sync.Mutex
+	held   []func()         // locks, given back when the client is known
+	resent map[uint16]int64 // packet identifiers sent again on resuming, and which message that was
+
+	// These belong to the goroutine that reads from the client.
+	client   *mqtt.Client
+	open     *inbound
+	filterID uint16           // of the SUBSCRIBE or UNSUBSCRIBE under way
+	unstored []packets.Packet // sent, and forgotten by the server too early
+	refused  bool
+}
+
+func newLink(c net.Conn) *link {
+	return &link{Conn: c, ended: make(chan struct{}), resumed: make(chan struct{})}
+}
+
+// linkOf is nil for clients without a connection: those of other nodes, of the API,
+// and sessions that have just moved here.
+func linkOf(cl *mqtt.Client) *link {
+	k, _ := cl.Net.Conn.(*link)
+	return k
+}
+
+func (k *link) hold(unlock func()) {
+	k.mu.Lock()
+	k.held = append(k.held, unlock)
+	k.mu.Unlock()
+}
+
+func (k *link) release() {
+	k.mu.Lock()
+	held := k.held
+	k.held = nil
+	k.mu.Unlock()
+	for i := len(held) - 1; i >= 0; i-- {
+		held[i]()
+	}
+}
+
+func (k *link) flowing() { k.once.Do(func() { close(k.resumed) }) }
+
+// finish is called when the server has returned from the client.
+func (k *link) finish(a *app) {
+	k.flowing()
+	if k.client != nil {
+		k.restore()
+		if k.refused {
+			a.forget(k.client)
+		}
+	}
+	k.release()
+	close(k.ended)
+}
+
+// restore puts back what the server sent late, for want of receive quota, and took out
+// of the session before the client had acknowledged it.
+func (k *link) restore() {
+	for _, pk := range k.unstored {
+		k.client.State.Inflight.Set(pk)
+	}
+	k.unstored = nil
+}
+
+// gate keeps new messages behind CONNACK and behind those that waited in the session.
+// A message that came while the session was resumed may be among both: it goes once.
+func (k *link) gate(pk packets.Packet) packets.Packet {
+	if pk.FixedHeader.Dup { // only resuming sends again
+		k.mu.Lock()
+		if k.resent == nil {
+			k.resent = map[uint16]int64{}
+		}
+		k.resent[pk.PacketID] = pk.Created
+		k.mu.Unlock()
+		return pk
+	}
+	<-k.resumed
+	if pk.FixedHeader.Qos == 0 {
+		return pk
+	}
+	if pk.Expiry < 0 {
+		back := pk
+		back.Expiry = 0
+		k.unstored = append(k.unstored, back)
+		return pk
+	}
+	k.mu.Lock()
+	created, was := k.resent[pk.PacketID]
+	delete(k.resent, pk.PacketID)
+	k.mu.Unlock()
+	if was && created == pk.Created {
+		pk.FixedHeader.Type = packets.Reserved // which the server cannot encode, so it sends nothing
+	}
+	return pk
+}
+
+// goodbye is how long a client that does not read may take to be told that it is cut.
+const goodbye = time.Second
+
+// retire cuts a client and waits until the server is through with it: until then its
+// last publications are under way, and the server may still change its session.
+func (a *app) retire(cl *mqtt.Client, why packets.Code) {
+	k := linkOf(cl)
+	if k == nil {
+		cl.Stop(why)
+		return
+	}
+	defer time.AfterFunc(goodbye, func() { cl.Stop(why) }).Stop()
+	_ = a.server.DisconnectClient(cl, why)
+	select {
+	case <-k.ended:
+	case <-time.After(takeoverTimeout):
+		a.node.log.Error("session_stepdown_request_timeout", "clientid", cl.ID)
+	}
+}
+
+// idLocks let one connection at a time open the session of a client identifier.
+type idLocks struct {
+	mu sync.Mutex
+	m  map[string]*idLock
+}
+
+type idLock struct {
+	free chan struct{} // has one element when nobody holds the lock
+	want int
+}
+
+func (l *idLocks) get(id string) *idLock {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.m == nil {
+		l.m = map[string]*idLock{}
+	}
+	one := l.m[id]
+	if one == nil {
+		one = &idLock{free: make(chan struct{}, 1)}
+		one.free <- struct{}{}
+		l.m[id] = one
+	}
+	one.want++
+	return one
+}
+
+func (l *idLocks) drop(id string, one *idLock) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if one.want--; one.want == 0 {
+		delete(l.m, id)
+	}
+}
+
+// lock waits; try does not, and returns nil when somebody else holds the lock. Both
+// return what gives it back, once.
+func (l *idLocks) lock(id string) func() {
+	one := l.get(id)
+	<-one.free
+	return l.unlock(id, one)
+}
+
+func (l *idLocks) try(id string) func() {
+	one := l.get(id)
+	select {
+	case <-one.free:
+		return l.unlock(id, one)
+	default:
+		l.drop(id, one)
+		return nil
+	}
+}
+
+func (l *idLocks) unlock(id string, one *idLock) func() {
+	return sync.OnceFunc(func() {
+		one.free <- struct{}{}
+		l.drop(id, one)
+	})
+}

@@ -1,0 +1,403 @@
+package broker
+
+import (
+	"cmp"
+	"errors"
+	"hash/fnv"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
+)
+
+// How long EMQX 5.8 waits for a member that does not answer, from its sources.
+const (
+	// takeoverTimeout is T_TAKEOVER of emqx_cm.hrl: how long a node waits for one of
+	// its own connections to give up its session. Another node waits twice as long
+	// (emqx_cm_proto: rpc:call with T_TAKEOVER * 2), and then drops the connection
+	// that wants the session.
+	takeoverTimeout = 15 * time.Second
+	// kickTimeout is T_KICK: the same for a session that ends, after a clean start.
+	// There the new connection goes on without an answer.
+	kickTimeout = 5 * time.Second
+	// lockTimeout is MC_TIMEOUT of ekka_locker: the lock on a client identifier is
+	// asked of some members at once (rpc:multicall), and a silent one holds up all of
+	// them for so long. It is then passed over. The same goes for giving it back.
+	lockTimeout = 30 * time.Second
+)
+
+// silence is how long a member that is asked every tick may take to answer before it
+// counts as hung. It is no figure of EMQX, which has none: it finds out by waiting.
+const silence = 2 * time.Second
+
+// session is what moves when a client comes back on another node.
+type session struct {
+	Subs     []packets.Subscription
+	Awaiting []uint16
+	Messages []packets.Packet
+	Version  byte
+}
+
+// resume is what happens between CONNECT and CONNACK, one connection of a client
+// identifier at a time: the old connection ends, its session comes here, wherever it
+// was. From then until the client is known, nothing is distributed.
+func (a *app) resume(cl *mqtt.Client, k *link, clean bool) {
+	k.hold(a.ids.lock(cl.ID))
+	a.node.awaitLock(cl.ID)
+	if old, ok := a.server.Clients.Get(cl.ID); ok {
+		a.retire(old, packets.ErrSessionTakenOver)
+	}
+	late, err := a.fetch(cl.ID, clean)
+	a.node.awaitLock(cl.ID)
+	a.flow.Lock()
+	k.hold(a.flow.Unlock)
+	if err != nil {
+		// EMQX's connection process dies of the failed call: the client is cut and
+		// tries again, until the silent member counts as down.
+		a.node.log.Error("failed_to_open_session", "clientid", cl.ID, "reason", err.Error())
+		k.refused = true
+		cl.Stop(packets.ErrServerUnavailable)
+	}
+	old, ok := a.server.Clients.Get(cl.ID)
+	if clean || !ok {
+		a.memories.Delete(cl.ID)
+	}
+	if !ok {
+		return
+	}
+	if late != nil {
+		a.complete(old, late)
+	}
+	a.orderedInflight(old)
+}
+
+// fetch brings the session of a client here from the member that has it, and returns
+// the messages that waited in it there. While it moves, both nodes take messages in:
+// nothing is missed, and complete leaves out what both have.
+func (a *app) fetch(id string, clean bool) (late []packets.Packet, err error) {
+	peers := a.node.runningPeers()
+	if len(peers) == 0 {
+		return nil, nil
+	}
+	found := make([]*session, len(peers))
+	faults := make([]error, len(peers))
+	var wg sync.WaitGroup
+	for i, p := range peers {
+		wg.Go(func() { found[i], faults[i] = p.stepDown(id, clean) })
+	}
+	wg.Wait()
+	if clean {
+		return nil, nil
+	}
+	owner := slices.IndexFunc(found, func(s *session) bool { return s != nil })
+	if owner < 0 {
+		return nil, errors.Join(faults...)
+	}
+	a.flow.Lock()
+	a.install(id, found[owner])
+	a.flow.Unlock()
+	marks := a.node.flush(peers, peers[owner])
+	r, err := peers[owner].rpc.ask(&message{Op: "takeover end", Client: id, Args: marks}, takeoverTimeout)
+	if err != nil || r.Session == nil {
+		a.node.log.Error("the messages of a session are lost: its node does not answer", "clientid", id, "node", peers[owner].name.String())
+		return nil, nil
+	}
+	return r.Session.Messages, nil
+}
+
+// stepDown asks a member to give up a session. It returns an error when the member is
+// known to have the session and does not answer.
+func (p *peer) stepDown(id string, clean bool) (*session, error) {
+	timeout := 2 * takeoverTimeout
+	if clean {
+		timeout = 2 * kickTimeout
+	}
+	type answer struct {
+		m   *message
+		err error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		r, err := p.rpc.ask(&message{Op: "takeover", Client: id, Clean: clean}, timeout)
+		answers <- answer{r, err}
+	}()
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for {
+		select {
+		case r := <-answers:
+			if r.err == nil {
+				return r.m.Session, nil
+			}
+			p.node.log.Error("taking over a session failed", "clientid", id, "node", p.name.String(), "reason", r.err.Error())
+			if p.has(id) && p.isUp() {
+				return nil, errors.New("node " + p.name.String() + " has the session and does not answer")
+			}
+			return nil, nil
+		case <-look.C:
+			if !p.isUp() || p.hung() && !p.has(id) {
+				return nil, nil
+			}
+		}
+	}
+}
+
+// flush has every node send its mark to the owner of a session, behind all messages
+// that it has sent so far, and returns the marks that will come.
+func (n *node) flush(peers []*peer, owner *peer) []string {
+	marks := make([]string, len(peers)+1)
+	var wg sync.WaitGroup
+	for i, p := range peers {
+		if p == owner || p.hung() {
+			continue
+		}
+		wg.Go(func() {
+			mark := nonce()
+			if _, err := p.rpc.ask(&message{Op: "flush", Node: owner.name.String(), Text: mark}, silence); err == nil {
+				marks[i] = mark
+			}
+		})
+	}
+	marks[len(peers)] = nonce()
+	owner.rpc.publish(&message{Op: "barrier", Text: marks[len(peers)]})
+	wg.Wait()
+	return slices.DeleteFunc(marks, func(s string) bool { return s == "" })
+}
+
+// sendMark is the other side of flush. What is being distributed goes first.
+func (n *node) sendMark(to, mark string) {
+	n.withApp(func(a *app) {
+		a.flow.Lock()
+		a.flow.Unlock() //nolint:staticcheck // passing through is the point
+	})
+	n.mu.Lock()
+	p := n.peers[to]
+	n.mu.Unlock()
+	if p != nil {
+		p.rpc.publish(&message{Op: "barrier", Text: mark})
+	}
+}
+
+// stepDown is the other side of a takeover's begin: the connection ends, the session
+// takes messages in until takeover's end.
+func (a *app) stepDown(from, id string, clean bool) *session {
+	// Two nodes that open a session of the same client ask each other. The one that
+	// comes first by name gets an answer, the other hears that there is nothing yet.
+	var unlock func()
+	if from < a.node.cfg.node.String() {
+		unlock = a.ids.lock(id)
+	} else if unlock = a.ids.try(id); unlock == nil {
+		return nil
+	}
+	cl, ok := a.server.Clients.Get(id)
+	if !ok {
+		unlock()
+		return nil
+	}
+	keeps := !clean && !cl.Properties.Clean
+	if cl.Properties.ProtocolVersion == 5 {
+		keeps = !clean && cl.Properties.Props.SessionExpiryInterval > 0
+	}
+	a.retire(cl, packets.ErrSessionTakenOver)
+	if !keeps {
+		a.forget(cl)
+		unlock()
+		return nil
+	}
+	s := &session{Version: cl.Properties.ProtocolVersion}
+	for _, sub := range cl.State.Subscriptions.GetAll() {
+		s.Subs = append(s.Subs, sub)
+	}
+	m := a.memoryOf(id)
+	m.do(func() { s.Awaiting = slices.Sorted(maps.Keys(m.awaiting)) })
+	a.leaving.Store(id, &unlock)
+	time.AfterFunc(2*takeoverTimeout, func() { // the asker is gone: the session stays
+		if a.leaving.CompareAndDelete(id, &unlock) {
+			unlock()
+		}
+	})
+	return s
+}
+
+// handOver is the other side of a takeover's end.
+func (a *app) handOver(id string, marks []string) *session {
+	unlock, ok := a.leaving.LoadAndDelete(id)
+	if !ok {
+		return nil
+	}
+	defer (*unlock.(*func()))()
+	for _, mark := range marks {
+		a.node.marks.wait(mark)
+	}
+	a.flow.Lock()
+	defer a.flow.Unlock()
+	cl, known := a.server.Clients.Get(id)
+	if !known {
+		return nil
+	}
+	s := &session{}
+	for _, pk := range a.orderedInflight(cl) {
+		if pk.FixedHeader.Type == packets.Publish || pk.FixedHeader.Type == packets.Pubrel {
+			s.Messages = append(s.Messages, pk)
+		}
+	}
+	a.forget(cl)
+	return s
+}
+
+// install makes a moved session look like one that was here all along, so that
+// the server resumes it.
+func (a *app) install(id string, s *session) {
+	if _, ok := a.server.Clients.Get(id); ok {
+		return
+	}
+	cl := a.server.NewClient(nil, clusterListener, id, false)
+	cl.Properties.ProtocolVersion = s.Version
+	cl.Properties.Props.SessionExpiryInterval, cl.Properties.Props.SessionExpiryIntervalFlag = 1<<32-1, true
+	for _, sub := range s.Subs {
+		if a.server.Topics.Subscribe(id, sub) {
+			atomic.AddInt64(&a.server.Info.Subscriptions, 1)
+		}
+		cl.State.Subscriptions.Add(sub.Filter, sub)
+	}
+	m := a.memoryOf(id)
+	m.do(func() {
+		for _, packet := range s.Awaiting {
+			m.awaiting[packet] = true
+		}
+	})
+	cl.Stop(packets.ErrSessionTakenOver)
+	a.server.Clients.Add(cl)
+	a.routesChanged()
+}
+
+// complete puts the messages that waited elsewhere before those that have come here
+// since. They keep their identifiers, which the client may know.
+func (a *app) complete(cl *mqtt.Client, late []packets.Packet) {
+	fresh := a.orderedInflight(cl)
+	m := a.memoryOf(cl.ID)
+	set := func(pk packets.Packet) {
+		cl.State.Inflight.Set(pk)
+		m.do(func() { m.arrived[pk.PacketID] = a.arrivals.Add(1) })
+	}
+	for _, pk := range fresh {
+		cl.State.Inflight.Delete(pk.PacketID)
+	}
+	have := map[string]bool{}
+	for _, pk := range late {
+		have[identity(pk)] = true
+		set(pk)
+	}
+	for _, pk := range fresh {
+		if have[identity(pk)] {
+			continue
+		}
+		id, err := cl.NextPacketID()
+		if err != nil {
+			break // 65535 messages wait
+		}
+		pk.PacketID = uint16(id) //nolint:gosec // NextPacketID gives 16 bits
+		set(pk)
+	}
+	atomic.AddInt64(&a.server.Info.Inflight, int64(cl.State.Inflight.Len()-len(fresh)))
+}
+
+// identity is the same for a message on all nodes.
+func identity(pk packets.Packet) string { return pk.Connect.ClientIdentifier + " " + pk.TopicName }
+
+// forget removes a session and its subscriptions.
+func (a *app) forget(cl *mqtt.Client) {
+	a.server.UnsubscribeClient(cl)
+	cl.ClearInflights()
+	if now, ok := a.server.Clients.Get(cl.ID); ok && now == cl {
+		a.server.Clients.Delete(cl.ID)
+		a.memories.Delete(cl.ID)
+		a.node.tellSession("gone", cl.ID)
+	}
+	a.routesChanged()
+}
+
+// awaitLock waits as EMQX does for its lock on a client identifier when one of the
+// members that hold it is silent.
+func (n *node) awaitLock(id string) {
+	peers := n.lockPeers(id)
+	for end := time.Now().Add(lockTimeout); time.Now().Before(end) && n.ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
+		if !slices.ContainsFunc(peers, func(p *peer) bool { return p.isUp() && p.hung() }) {
+			return
+		}
+	}
+}
+
+// lockPeers are the other members that hold the lock on a client identifier: with this
+// node, more than half of all, but three at most (quorum of ekka_ring), chosen by hash.
+func (n *node) lockPeers(id string) []*peer {
+	peers := n.runningPeers()
+	ring := append([]*peer{nil}, peers...) // nil: this node
+	weight := func(p *peer) uint64 {
+		h := fnv.New64a()
+		name := n.cfg.node.String()
+		if p != nil {
+			name = p.name.String()
+		}
+		_, _ = h.Write([]byte(name + "\n" + id))
+		return h.Sum64()
+	}
+	slices.SortFunc(ring, func(a, b *peer) int { return cmp.Compare(weight(a), weight(b)) })
+	ring = ring[:min(3, len(ring)/2+1)]
+	return slices.DeleteFunc(ring, func(p *peer) bool { return p == nil })
+}
+
+// tellSession tells the other members where a session is, so that they know whom to
+// wait for: EMQX's registry of channels.
+func (n *node) tellSession(op, id string) {
+	for _, p := range n.runningPeers() {
+		p.rpc.publish(&message{Op: op, Client: id})
+	}
+}
+
+// note takes in what a member says of a session.
+func (p *peer) note(op, id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.sessions == nil {
+		p.sessions = map[string]bool{}
+	}
+	if op == "here" {
+		p.sessions[id] = true
+	} else {
+		delete(p.sessions, id)
+	}
+}
+
+func (p *peer) has(id string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.sessions[id]
+}
+
+// hung tells whether the peer owes an answer for long.
+func (p *peer) hung() bool {
+	at := p.asked.Load()
+	return at != 0 && time.Since(time.Unix(0, at)) > silence
+}
+
+func (p *peer) isUp() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.phase == phaseRunning
+}
+
+// learnSessions asks a member that has come up for the sessions that it has.
+func (p *peer) learnSessions() {
+	r, err := p.ask(p.ctx, &message{Op: "sessions"}, 15*time.Second)
+	if err != nil {
+		return
+	}
+	for _, id := range r.Args {
+		p.note("here", id)
+	}
+}
