@@ -25,6 +25,20 @@ var workloadFlags = []string{
 	"--connect-timeout=3s", "--duration=1h", "--settle=15s", "--nodes-every=0",
 }
 
+// UnderLoad does something while clients keep count, waits until all are back, and returns their account.
+func (b *Bed) UnderLoad(ctx context.Context, f func(context.Context) error) (load.Report, error) {
+	w, err := startLoad(ctx, b)
+	if err != nil {
+		return load.Report{}, err
+	}
+	err = f(ctx)
+	if err == nil {
+		err = w.calm(ctx, calmTime)
+	}
+	r, stopped := w.stop()
+	return r, errors.Join(err, stopped)
+}
+
 // workload is `emqx-oci lab load` under way.
 type workload struct {
 	cmd    *exec.Cmd
