@@ -13,7 +13,7 @@ import (
 // moveExpression is the one Erlang expression that the stand-in knows: the one by
 // which the EMQX job's move.sh moves clients, with how many at most, how many at once
 // and the pause after those, in milliseconds. A test compares the two.
-const moveExpression = `case ets:select(emqx_channel_live, [{{'$1', '_'}, [], ['$1']}], %d) of {Pids, _} -> lists:foldl(fun(Pid, N) -> Pid ! {disconnect, 16#9C, use_another_server, #{}}, (N + 1) rem %d =:= 0 andalso timer:sleep(%d), N + 1 end, 0, Pids); _ -> 0 end.`
+const moveExpression = `case ets:select(emqx_channel_live, [{ {'$1', '_'}, [], ['$1']}], %d) of {Pids, _} -> lists:foldl(fun(Pid, N) -> Pid ! {disconnect, 16#9C, use_another_server, #{}}, (N + 1) rem %d =:= 0 andalso timer:sleep(%d), N + 1 end, 0, Pids); _ -> 0 end.`
 
 var movePattern = regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(moveExpression), "%d", `(\d{1,9})`) + "$")
 

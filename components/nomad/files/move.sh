@@ -30,8 +30,10 @@ pause=$((1000 * slice / rate))
 # what EMQX's enterprise edition sends for an evacuation, and what the channel takes in
 # every edition: MQTT 5 clients are told 0x9C "use another server", others are cut. The
 # session stays, as after any disconnect, for as long as the client asked for.
+# "{ {", because two braces together begin an action of the template that the task gets
+# this file from.
 # shellcheck disable=SC2016 # '$1' is Erlang.
-expression='case ets:select(emqx_channel_live, [{{'\''$1'\'', '\''_'\''}, [], ['\''$1'\'']}], %d) of {Pids, _} -> lists:foldl(fun(Pid, N) -> Pid ! {disconnect, 16#9C, use_another_server, #{}}, (N + 1) rem %d =:= 0 andalso timer:sleep(%d), N + 1 end, 0, Pids); _ -> 0 end.'
+expression='case ets:select(emqx_channel_live, [{ {'\''$1'\'', '\''_'\''}, [], ['\''$1'\'']}], %d) of {Pids, _} -> lists:foldl(fun(Pid, N) -> Pid ! {disconnect, 16#9C, use_another_server, #{}}, (N + 1) rem %d =:= 0 andalso timer:sleep(%d), N + 1 end, 0, Pids); _ -> 0 end.'
 
 total=0
 while
