@@ -18,6 +18,8 @@ type APIFault struct {
 	// Status, Code and Message are the answer; Status 0 is no answer at all.
 	Status        int
 	Code, Message string
+	// Done does what was asked for before it withholds the answer.
+	Done bool
 	// Match is a part of the call, in any case: "CreateVolume oci:Core/volume:Volume"
 	// of a provider, "oci bv volume list" of an instance. Empty is all of them.
 	Match string
@@ -27,7 +29,8 @@ type APIFault struct {
 	Until time.Time
 }
 
-// TimeoutError is an API call that got no answer; nothing has been done.
+// TimeoutError is an API call that got no answer. Its caller cannot know whether it
+// was done.
 type TimeoutError struct{ Call string }
 
 func (e *TimeoutError) Error() string {
@@ -52,6 +55,19 @@ func (c *Cloud) SetTroubles(delay time.Duration, faults []APIFault) {
 	c.troubles.delay, c.troubles.faults = delay, append([]APIFault(nil), faults...)
 }
 
+type retryKey struct{}
+
+// WithRetryToken gives all calls of ctx the token by which the service knows a
+// repetition of one that it has done already (OCI's header opc-retry-token).
+func WithRetryToken(ctx context.Context, token string) context.Context {
+	return context.WithValue(ctx, retryKey{}, token)
+}
+
+func retryToken(ctx context.Context) string {
+	token, _ := ctx.Value(retryKey{}).(string)
+	return token
+}
+
 // request is how a call of a provider is named: CreateVolume and the whole token.
 func request(verb, token string) string {
 	return verb + token[strings.LastIndexByte(token, ':')+1:] + " " + token
@@ -60,16 +76,27 @@ func request(verb, token string) string {
 // call is passed by every request of the API before anything is done.
 func (c *Cloud) call(ctx context.Context, what string) error {
 	c.troubles.mu.Lock()
-	delay, faults := c.troubles.delay, c.troubles.faults
+	delay := c.troubles.delay
 	c.troubles.mu.Unlock()
 	if delay > 0 {
 		if err := c.clock.Sleep(ctx, delay); err != nil {
 			return err
 		}
 	}
+	return c.strike(ctx, what, false)
+}
+
+// lose withholds the answer to a call that was done.
+func (c *Cloud) lose(ctx context.Context, what string) error { return c.strike(ctx, what, true) }
+
+// strike fails a call by the first fault that is meant for it.
+func (c *Cloud) strike(ctx context.Context, what string, done bool) error {
+	c.troubles.mu.Lock()
+	faults := c.troubles.faults
+	c.troubles.mu.Unlock()
 	now := c.clock.Now()
 	for _, f := range faults {
-		if !f.Until.IsZero() && !now.Before(f.Until) || !strings.Contains(strings.ToLower(what), strings.ToLower(f.Match)) {
+		if f.Done != done || !f.Until.IsZero() && !now.Before(f.Until) || !strings.Contains(strings.ToLower(what), strings.ToLower(f.Match)) {
 			continue
 		}
 		if f.Rate < 1 && rand.Float64() >= f.Rate { //nolint:gosec // nothing is secret in a fault

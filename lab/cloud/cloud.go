@@ -136,8 +136,10 @@ func kindOf(token string) (kind, error) {
 }
 
 // Create makes a resource and returns when it is usable, as the real provider
-// does. It is recorded before anything is done, and a Create that was cut off is
-// taken over by the next one with the same inputs.
+// does. It is recorded before anything is done. One that failed, or that the cloud's
+// own end cut off, is taken over by the next Create with the same inputs. One whose
+// caller went away is that caller's: only its own retry token finds it again, as in
+// OCI, where a program that has died leaves a resource that nobody knows.
 func (c *Cloud) Create(ctx context.Context, token string, in Props) (string, Props, error) {
 	k, err := kindOf(token)
 	if err == nil {
@@ -150,7 +152,7 @@ func (c *Cloud) Create(ctx context.Context, token string, in Props) (string, Pro
 	var op *operation
 	var wait time.Duration
 	err = c.accept(ctx, func(s *state) (err error) {
-		op, wait, err = c.begin(s, k, token, in)
+		op, wait, err = c.begin(s, k, token, in, retryToken(ctx))
 		return err
 	})
 	if err != nil {
@@ -175,18 +177,22 @@ func (c *Cloud) Create(ctx context.Context, token string, in Props) (string, Pro
 		out = clone(k.view(s, r))
 		return nil
 	})
+	if err == nil {
+		err = c.lose(ctx, request("Create", token))
+	}
 	if err != nil {
 		return "", nil, err
 	}
 	return op.id, out, nil
 }
 
-// begin records a new resource, or finds the one that a Create with the same
-// inputs left behind, and says how long the rest takes.
-func (c *Cloud) begin(s *state, k kind, token string, in Props) (*operation, time.Duration, error) {
+// begin records a new resource, or finds the one that this Create, or one with the
+// same inputs that failed, left behind, and says how long the rest takes.
+func (c *Cloud) begin(s *state, k kind, token string, in Props, retry string) (*operation, time.Duration, error) {
 	wait := c.duration(k, token, OpCreate)
 	for _, r := range s.of(token) {
-		if r.Acked || r.State == terminating || !equal(r.In, in) {
+		again := retry != "" && r.Retry == retry
+		if r.State == terminating || !again && (r.Acked || r.Abandoned || !equal(r.In, in)) {
 			continue
 		}
 		switch op := c.inflight[r.ID]; {
@@ -207,7 +213,7 @@ func (c *Cloud) begin(s *state, k kind, token string, in Props) (*operation, tim
 		return nil, 0, err
 	}
 	now := c.clock.Now().UTC()
-	r := &resource{Token: token, State: k.starting, Created: now, Updated: now, In: in}
+	r := &resource{Token: token, State: k.starting, Created: now, Updated: now, In: in, Retry: retry}
 	if k.record != nil {
 		if err := k.record(s, r); err != nil {
 			return nil, 0, err
@@ -270,7 +276,20 @@ func (c *Cloud) Read(ctx context.Context, token, id string) (Props, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.claimed(id)
 	return c.view(k, token, id)
+}
+
+// claimed notes that somebody knows of a resource.
+func (c *Cloud) claimed(id string) {
+	_ = c.change(func(s *state) error {
+		r, ok := s.Resources[id]
+		if !ok || r.Acked || c.inflight[id] != nil {
+			return errNothing
+		}
+		r.Acked = true
+		return nil
+	})
 }
 
 func (c *Cloud) view(k kind, token, id string) (Props, error) {
@@ -326,6 +345,9 @@ func (c *Cloud) Update(ctx context.Context, token, id string, in Props) (Props, 
 	err = c.perform(ctx, op, fmt.Sprintf("updating %s %s", k.noun, id), func(ctx context.Context) error {
 		return c.settle(ctx, k, id, c.duration(k, token, OpUpdate))
 	})
+	if err == nil {
+		err = c.lose(ctx, request("Update", token))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -374,12 +396,16 @@ func (c *Cloud) Delete(ctx context.Context, token, id string) error {
 		return err
 	}
 	what := fmt.Sprintf("deleting %s %s", k.noun, id)
-	return c.perform(ctx, op, what, func(ctx context.Context) error {
+	err = c.perform(ctx, op, what, func(ctx context.Context) error {
 		if err := c.clock.Sleep(ctx, c.duration(k, token, OpDelete)); err != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}
 		return c.finishDelete(ctx, k, id)
 	})
+	if err != nil {
+		return err
+	}
+	return c.lose(ctx, request("Delete", token))
 }
 
 // finishDelete ends what Delete has marked; also after a restart.

@@ -152,6 +152,9 @@ func filtered(items []any, args Props) []any {
 // Invoke answers a function (data source).
 func (c *Cloud) Invoke(ctx context.Context, token string, args Props) (Props, error) {
 	f, ok := functions[token]
+	if l, isList := lists[token]; isList {
+		f, ok = l.answer, true
+	}
 	if !ok {
 		return nil, &Error{501, "NotImplemented", "the lab does not simulate " + token}
 	}

@@ -134,5 +134,11 @@ func (c *Cloud) perform(ctx context.Context, op *operation, what string, f func(
 		return op.err
 	}
 	op.left = true
+	if r, ok := c.s.Resources[op.id]; ok && !r.Acked {
+		r.Abandoned = true
+		if err := c.s.save(c.path); err != nil {
+			return err
+		}
+	}
 	return fmt.Errorf("%s: %w; the cloud goes on with it", what, ctx.Err())
 }

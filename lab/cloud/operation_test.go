@@ -62,7 +62,10 @@ func TestADeletionThatIsCutOffWhileItWaitsIsFinished(t *testing.T) {
 		return gone
 	})
 	assert.NilError(t, l.Delete(context.Background(), typeBackendSet, set))
-	l.create(typeBackendSet, setArgs(nlb, "mqtt"))
+	l.eventually("the balancer takes a set of that name", func() bool { // it is UPDATING a moment longer
+		_, _, err := l.Create(context.Background(), typeBackendSet, setArgs(nlb, "mqtt"))
+		return err == nil
+	})
 }
 
 func TestTheNextDeletionWaitsForTheOneThatWasCutOff(t *testing.T) {
@@ -80,10 +83,11 @@ func TestTheNextDeletionWaitsForTheOneThatWasCutOff(t *testing.T) {
 	assert.Equal(t, l.m.calls["delete volume"], 1)
 }
 
-func TestACreationWhoseCallerIsGoneIsFinishedAndTakenOver(t *testing.T) {
+func TestACreationThatIsRepeatedMakesOneResource(t *testing.T) {
 	l := newLab(t)
+	tries := WithRetryToken(context.Background(), "one")
 	release := l.cutOff("create volume", func(ctx context.Context) error {
-		_, _, err := l.Create(ctx, typeVolume, volumeArgs(0))
+		_, _, err := l.Create(WithRetryToken(ctx, "one"), typeVolume, volumeArgs(0))
 		return err
 	})
 	type end struct {
@@ -92,7 +96,7 @@ func TestACreationWhoseCallerIsGoneIsFinishedAndTakenOver(t *testing.T) {
 	}
 	again := make(chan end, 1)
 	go func() { // asked while the first one is under way
-		id, _, err := l.Create(context.Background(), typeVolume, volumeArgs(0))
+		id, _, err := l.Create(tries, typeVolume, volumeArgs(0))
 		again <- end{id, err}
 	}()
 	unclaimed := l.Snapshot().Unclaimed
@@ -101,8 +105,49 @@ func TestACreationWhoseCallerIsGoneIsFinishedAndTakenOver(t *testing.T) {
 	e := <-again
 	assert.NilError(t, e.err)
 	assert.Equal(t, e.id, unclaimed[0])
+	id, _, err := l.Create(tries, typeVolume, volumeArgs(0)) // long after its end
+	assert.NilError(t, err)
+	assert.Equal(t, e.id, id)
 	assert.Equal(t, len(l.m.volumes), 1)
 	assert.Equal(t, len(l.Snapshot().Unclaimed), 0)
+}
+
+// As in OCI: who does not know that it exists makes another one, unless it asks first.
+func TestACreationWhoseCallerIsGoneIsFinishedAndIsNobodys(t *testing.T) {
+	l := newLab(t)
+	l.cutOff("create volume", func(ctx context.Context) error {
+		_, _, err := l.Create(ctx, typeVolume, volumeArgs(0))
+		return err
+	})()
+	l.eventually("it is there", func() bool { s := l.Snapshot(); return len(s.Volumes) == 1 && s.Volumes[0].State == available })
+	lost := l.Snapshot().Unclaimed
+	assert.Equal(t, len(lost), 1)
+	other, _ := l.create(typeVolume, volumeArgs(0))
+	assert.Assert(t, other != lost[0])
+
+	out, err := l.Invoke(context.Background(), "oci:Core/getVolumes:getVolumes", Props{"compartmentId": CompartmentID, "displayName": volumeArgs(0)["displayName"]})
+	assert.NilError(t, err)
+	var found []string
+	for _, v := range subs(out, "volumes") {
+		found = append(found, str(v, "id"))
+	}
+	assert.DeepEqual(t, found, []string{lost[0], other})
+	_, err = l.Read(context.Background(), typeVolume, lost[0])
+	assert.NilError(t, err)
+	assert.Equal(t, len(l.Snapshot().Unclaimed), 0, "it is somebody's")
+}
+
+func TestAnAnswerThatIsLostIsOfACallThatWasDone(t *testing.T) {
+	l := newLab(t)
+	l.SetTroubles(0, []APIFault{{Done: true, Rate: 1, Match: "CreateVolume", Until: time.Now().Add(apiTimeout)}})
+	var late *TimeoutError
+	ctx := WithRetryToken(context.Background(), "one")
+	_, _, err := l.Create(ctx, typeVolume, volumeArgs(0))
+	assert.Assert(t, errors.As(err, &late), "%v", err)
+	assert.Equal(t, len(l.m.volumes), 1)
+	_, _, err = l.Create(ctx, typeVolume, volumeArgs(0))
+	assert.NilError(t, err)
+	assert.Equal(t, len(l.m.volumes), 1)
 }
 
 func TestAnUpdateWhoseCallerIsGoneIsFinished(t *testing.T) {

@@ -183,14 +183,14 @@ func TestFailedLaunchIsSaidAndTakenOver(t *testing.T) {
 }
 
 // Killed while LaunchInstance ran: the record is there, so the next Run completes
-// the launch, and the next Create gets that pool.
+// the launch, and the next try of that Create gets the pool.
 func TestCutOffLaunchIsFinished(t *testing.T) {
 	l := newLab(t)
 	cfg, _ := l.create(typeConfiguration, configurationArgs(0))
 	l.m.block["launch"] = make(chan struct{})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
-	go func() { _, _, err := l.Create(ctx, typePool, poolArgs(0, cfg)); done <- err }()
+	go func() { _, _, err := l.Create(WithRetryToken(ctx, "one"), typePool, poolArgs(0, cfg)); done <- err }()
 	l.eventually("the launch began", func() bool { l.m.mu.Lock(); defer l.m.mu.Unlock(); return l.m.calls["launch"] == 1 })
 	cancel()
 	assert.Assert(t, <-done != nil)
@@ -198,7 +198,8 @@ func TestCutOffLaunchIsFinished(t *testing.T) {
 	l.m.set(func() { l.m.block = map[string]chan struct{}{} })
 	l.run()
 	l.eventually("the instance runs", func() bool { s := l.Snapshot(); return len(s.Instances) == 1 && s.Instances[0].State == running })
-	id, _ := l.create(typePool, poolArgs(0, cfg))
+	id, _, err := l.Create(WithRetryToken(context.Background(), "one"), typePool, poolArgs(0, cfg))
+	assert.NilError(t, err)
 	assert.Equal(t, len(l.Snapshot().Instances), 1)
 	assert.Equal(t, l.instanceOf(id).Seq, maxSeq(l))
 }

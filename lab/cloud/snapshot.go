@@ -15,8 +15,8 @@ type Snapshot struct {
 	Addresses []AddressStatus  `json:"addresses"`
 	Balancers []BalancerStatus `json:"balancers"`
 	Records   []Record         `json:"records"`
-	// Unclaimed are resources whose creation nobody waited for to the end: a
-	// program was cut off. The next update with the same inputs takes them over.
+	// Unclaimed are resources whose creation nobody waited for to the end, and which
+	// nobody has read since: a program was cut off.
 	Unclaimed []string `json:"unclaimed"`
 }
 

@@ -48,9 +48,13 @@ type resource struct {
 	Seq              int
 	Created, Updated time.Time
 	In               Props
-	// Acked is set when Create has answered. One that is not was left behind by a
-	// caller or a process that died; the next Create with the same inputs takes it over.
+	// Acked is set when Create has answered, or somebody has read it. One that is not was
+	// left behind by a caller or a process that died.
 	Acked bool
+	// Abandoned is set when the caller of its Create went away.
+	Abandoned bool `json:",omitempty"`
+	// Retry is the token of that call, by which its repetitions are known.
+	Retry string `json:",omitempty"`
 
 	Name     string    `json:",omitempty"` // given when the program gave none
 	Subnet   string    `json:",omitempty"` // of a private IP

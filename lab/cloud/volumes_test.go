@@ -129,15 +129,15 @@ func TestBrokenStateIsSaidAndKept(t *testing.T) {
 }
 
 // A process that dies half way leaves nothing that the next one does not know:
-// the volume is on record before the machine is asked, and the next Create with
-// the same inputs takes it over instead of making a second one.
+// the volume is on record before the machine is asked, and the next try of the same
+// Create takes it over instead of making a second one.
 func TestCutOffCreateIsTakenOver(t *testing.T) {
 	l := newLab(t)
 	l.m.block["create volume"] = make(chan struct{})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() {
-		_, _, err := l.Create(ctx, typeVolume, volumeArgs(0))
+		_, _, err := l.Create(WithRetryToken(ctx, "one"), typeVolume, volumeArgs(0))
 		done <- err
 	}()
 	l.eventually("the machine is asked", func() bool { l.m.mu.Lock(); defer l.m.mu.Unlock(); return l.m.calls["create volume"] == 1 })
@@ -148,7 +148,8 @@ func TestCutOffCreateIsTakenOver(t *testing.T) {
 	l.m.set(func() { l.m.block = map[string]chan struct{}{} })
 	unclaimed := l.Snapshot().Unclaimed
 	assert.Equal(t, len(unclaimed), 1)
-	id, out := l.create(typeVolume, volumeArgs(0))
+	id, out, err := l.Create(WithRetryToken(context.Background(), "one"), typeVolume, volumeArgs(0))
+	assert.NilError(t, err)
 	assert.Equal(t, id, unclaimed[0])
 	assert.Equal(t, out["state"], "AVAILABLE")
 	assert.Equal(t, len(l.Snapshot().Unclaimed), 0)

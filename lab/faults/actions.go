@@ -257,7 +257,7 @@ func api(r *run) error {
 			if !ok {
 				continue
 			}
-			f := cloud.APIFault{Status: c.status, Code: c.code, Message: c.message, Match: e.Match, Rate: e.Rate, Until: e.Until}
+			f := cloud.APIFault{Status: c.status, Code: c.code, Message: c.message, Match: e.Match, Rate: e.Rate, Until: e.Until, Done: c.code == lostAnswer}
 			if f.Rate == 0 {
 				f.Rate = 1
 			}

@@ -89,7 +89,11 @@ var codes = []code{
 	{409, "Conflict", "The requested state for the resource conflicts with its current state."},
 	{500, "InternalServerError", "An internal server error occurred."},
 	{0, "timeout", ""},
+	{0, lostAnswer, ""},
 }
+
+// lostAnswer is a timeout of a call that was done all the same.
+const lostAnswer = "lost-answer"
 
 func codeNames() []string {
 	var out []string

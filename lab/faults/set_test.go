@@ -181,7 +181,7 @@ func TestBadFaultsAreRefusedWithWhatThereIs(t *testing.T) {
 		"lose-domain AD-4":   "there are LAB:AD-1, LAB:AD-2, LAB:AD-3",
 		"stop-servers vault": "consul, nomad or both",
 		"slow-api fast":      "such as 2s",
-		"fail-api 418":       "there are 429 TooManyRequests, 409 IncorrectState, 409 Conflict, 500 InternalServerError, timeout",
+		"fail-api 418":       "there are 429 TooManyRequests, 409 IncorrectState, 409 Conflict, 500 InternalServerError, timeout, lost-answer",
 		"slow-api 2h":        "up to 1h",
 	} {
 		assert.ErrorContains(t, s.Do(t.Context(), fault(line)), want)

@@ -73,8 +73,3 @@ func (c client) Invoke(ctx context.Context, f *table.Resource, args rpc.Props) (
 	out, err := c.backend.Invoke(ctx, f.Token, args)
 	return out, explain(f, "", err)
 }
-
-// Undo deletes what the engine never heard of.
-func (c client) Undo(ctx context.Context, r *table.Resource, id string) error {
-	return c.backend.Delete(ctx, r.Token, id)
-}

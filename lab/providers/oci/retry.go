@@ -2,6 +2,7 @@ package oci
 
 import (
 	"context"
+	cryptorand "crypto/rand"
 	"errors"
 	"math/rand/v2"
 	"net/http"
@@ -81,7 +82,10 @@ func (r retrying) again(ctx context.Context, call func() error) error {
 	}
 }
 
+// Create gives all of its tries one retry token, as OCI's SDK does: a call that was
+// done, and whose answer was lost, makes no second resource.
 func (r retrying) Create(ctx context.Context, token string, in map[string]any) (id string, out map[string]any, err error) {
+	ctx = cloud.WithRetryToken(ctx, cryptorand.Text())
 	err = r.again(ctx, func() (err error) { id, out, err = r.Backend.Create(ctx, token, in); return err })
 	return id, out, err
 }

@@ -39,25 +39,35 @@ func TestTableHasExactlyTheInputsOfTheSDK(t *testing.T) {
 	s := table.MustParse(rows)
 	for token, typ := range map[string]reflect.Type{
 		"oci:Core/volume:Volume": plain(core.VolumeArgs{}),
-		"oci:Core/volumeBackupPolicyAssignment:VolumeBackupPolicyAssignment":         plain(core.VolumeBackupPolicyAssignmentArgs{}),
-		"oci:Core/privateIp:PrivateIp":                                               plain(core.PrivateIpArgs{}),
-		"oci:Core/instanceConfiguration:InstanceConfiguration":                       plain(core.InstanceConfigurationArgs{}),
-		"oci:Core/instancePool:InstancePool":                                         plain(core.InstancePoolArgs{}),
-		"oci:Core/networkSecurityGroup:NetworkSecurityGroup":                         plain(core.NetworkSecurityGroupArgs{}),
-		"oci:Core/networkSecurityGroupSecurityRule:NetworkSecurityGroupSecurityRule": plain(core.NetworkSecurityGroupSecurityRuleArgs{}),
-		"oci:NetworkLoadBalancer/networkLoadBalancer:NetworkLoadBalancer":            plain(networkloadbalancer.NetworkLoadBalancerArgs{}),
-		"oci:NetworkLoadBalancer/backendSet:BackendSet":                              plain(networkloadbalancer.BackendSetArgs{}),
-		"oci:NetworkLoadBalancer/backend:Backend":                                    plain(networkloadbalancer.BackendArgs{}),
-		"oci:NetworkLoadBalancer/listener:Listener":                                  plain(networkloadbalancer.ListenerArgs{}),
-		"oci:Dns/rrset:Rrset":                                                        plain(dns.RrsetArgs{}),
-		"oci:Identity/getAvailabilityDomains:getAvailabilityDomains":                 plain(identity.GetAvailabilityDomainsOutputArgs{}),
-		"oci:NetworkLoadBalancer/getBackendSetHealth:getBackendSetHealth":            plain(networkloadbalancer.GetBackendSetHealthOutputArgs{}),
-		"oci:NetworkLoadBalancer/getBackendHealth:getBackendHealth":                  plain(networkloadbalancer.GetBackendHealthOutputArgs{}),
-		"oci:Core/getSubnet:getSubnet":                                               plain(core.LookupSubnetOutputArgs{}),
-		"oci:Core/getSubnets:getSubnets":                                             plain(core.GetSubnetsOutputArgs{}),
-		"oci:Core/getVcns:getVcns":                                                   plain(core.GetVcnsOutputArgs{}),
-		"oci:Core/getVolumeBackupPolicies:getVolumeBackupPolicies":                   plain(core.GetVolumeBackupPoliciesOutputArgs{}),
-		"oci:Core/getInstancePoolInstances:getInstancePoolInstances":                 plain(core.GetInstancePoolInstancesOutputArgs{}),
+		"oci:Core/volumeBackupPolicyAssignment:VolumeBackupPolicyAssignment":                 plain(core.VolumeBackupPolicyAssignmentArgs{}),
+		"oci:Core/privateIp:PrivateIp":                                                       plain(core.PrivateIpArgs{}),
+		"oci:Core/instanceConfiguration:InstanceConfiguration":                               plain(core.InstanceConfigurationArgs{}),
+		"oci:Core/instancePool:InstancePool":                                                 plain(core.InstancePoolArgs{}),
+		"oci:Core/networkSecurityGroup:NetworkSecurityGroup":                                 plain(core.NetworkSecurityGroupArgs{}),
+		"oci:Core/networkSecurityGroupSecurityRule:NetworkSecurityGroupSecurityRule":         plain(core.NetworkSecurityGroupSecurityRuleArgs{}),
+		"oci:NetworkLoadBalancer/networkLoadBalancer:NetworkLoadBalancer":                    plain(networkloadbalancer.NetworkLoadBalancerArgs{}),
+		"oci:NetworkLoadBalancer/backendSet:BackendSet":                                      plain(networkloadbalancer.BackendSetArgs{}),
+		"oci:NetworkLoadBalancer/backend:Backend":                                            plain(networkloadbalancer.BackendArgs{}),
+		"oci:NetworkLoadBalancer/listener:Listener":                                          plain(networkloadbalancer.ListenerArgs{}),
+		"oci:Dns/rrset:Rrset":                                                                plain(dns.RrsetArgs{}),
+		"oci:Identity/getAvailabilityDomains:getAvailabilityDomains":                         plain(identity.GetAvailabilityDomainsOutputArgs{}),
+		"oci:NetworkLoadBalancer/getBackendSetHealth:getBackendSetHealth":                    plain(networkloadbalancer.GetBackendSetHealthOutputArgs{}),
+		"oci:NetworkLoadBalancer/getBackendHealth:getBackendHealth":                          plain(networkloadbalancer.GetBackendHealthOutputArgs{}),
+		"oci:Core/getSubnet:getSubnet":                                                       plain(core.LookupSubnetOutputArgs{}),
+		"oci:Core/getSubnets:getSubnets":                                                     plain(core.GetSubnetsOutputArgs{}),
+		"oci:Core/getVcns:getVcns":                                                           plain(core.GetVcnsOutputArgs{}),
+		"oci:Core/getVolumeBackupPolicies:getVolumeBackupPolicies":                           plain(core.GetVolumeBackupPoliciesOutputArgs{}),
+		"oci:Core/getInstancePoolInstances:getInstancePoolInstances":                         plain(core.GetInstancePoolInstancesOutputArgs{}),
+		"oci:Core/getVolumes:getVolumes":                                                     plain(core.GetVolumesOutputArgs{}),
+		"oci:Core/getPrivateIps:getPrivateIps":                                               plain(core.GetPrivateIpsOutputArgs{}),
+		"oci:Core/getInstanceConfigurations:getInstanceConfigurations":                       plain(core.GetInstanceConfigurationsOutputArgs{}),
+		"oci:Core/getInstancePools:getInstancePools":                                         plain(core.GetInstancePoolsOutputArgs{}),
+		"oci:Core/getNetworkSecurityGroups:getNetworkSecurityGroups":                         plain(core.GetNetworkSecurityGroupsOutputArgs{}),
+		"oci:Core/getNetworkSecurityGroupSecurityRules:getNetworkSecurityGroupSecurityRules": plain(core.GetNetworkSecurityGroupSecurityRulesOutputArgs{}),
+		"oci:NetworkLoadBalancer/getNetworkLoadBalancers:getNetworkLoadBalancers":            plain(networkloadbalancer.GetNetworkLoadBalancersOutputArgs{}),
+		"oci:NetworkLoadBalancer/getBackendSets:getBackendSets":                              plain(networkloadbalancer.GetBackendSetsOutputArgs{}),
+		"oci:NetworkLoadBalancer/getBackends:getBackends":                                    plain(networkloadbalancer.GetBackendsOutputArgs{}),
+		"oci:NetworkLoadBalancer/getListeners:getListeners":                                  plain(networkloadbalancer.GetListenersOutputArgs{}),
 	} {
 		r, ok := s.Resources[token]
 		if !ok {
@@ -66,7 +76,7 @@ func TestTableHasExactlyTheInputsOfTheSDK(t *testing.T) {
 		assert.Assert(t, ok, token)
 		compare(t, token, &r.In, typ, map[reflect.Type]bool{})
 	}
-	assert.Equal(t, len(s.Resources)+len(s.Functions), 20)
+	assert.Equal(t, len(s.Resources)+len(s.Functions), 30)
 	compare(t, "config", &s.Config, plain(oci.ProviderArgs{}), map[reflect.Type]bool{})
 }
 

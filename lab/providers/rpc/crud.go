@@ -116,22 +116,11 @@ func (s *server) Create(rpc context.Context, req *pulumirpc.CreateRequest) (*pul
 	}
 	in := r.In.Canon(r.In.WithDefaults(table.Values(news)))
 	id, out, err := client.Create(ctx, r, in)
-	if rpc.Err() != nil && id != "" {
-		if u, ok := client.(Undoer); ok {
-			undo(rpc, u, r, id)
-		}
-	}
 	if err != nil {
 		return nil, failed(ctx, req.GetTimeout(), r, "creating", req.GetUrn(), id, err, news, outputs(r, news, in, out))
 	}
 	props, err := marshal(outputs(r, news, in, out))
 	return &pulumirpc.CreateResponse{Id: id, Properties: props}, err
-}
-
-func undo(rpc context.Context, u Undoer, r *table.Resource, id string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(rpc), time.Minute)
-	defer cancel()
-	_ = u.Undo(ctx, r, id) // nobody is left to tell
 }
 
 // failed words an error for the engine, and keeps the id of a resource that

@@ -60,11 +60,3 @@ type Plan struct {
 	// Known are outputs that the change will have, for the preview.
 	Known Props
 }
-
-// Undoer is a Client whose creations nobody could ever find again when the engine
-// dies before it has heard of them. The real cloud would keep such a resource for
-// ever; the lab takes it back, so that the next update finds its names and
-// addresses free.
-type Undoer interface {
-	Undo(ctx context.Context, r *table.Resource, id string) error
-}

@@ -17,7 +17,6 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/structpb"
 	"gotest.tools/v3/assert"
-	"gotest.tools/v3/poll"
 
 	"github.com/emqx-oci/emqx-oci/lab/providers/rpc"
 	"github.com/emqx-oci/emqx-oci/lab/providers/table"
@@ -54,7 +53,6 @@ type fake struct {
 	update func(in rpc.Props) (rpc.Props, error)
 
 	mu     sync.Mutex
-	undone []string
 }
 
 func (f *fake) Create(ctx context.Context, _ *table.Resource, in rpc.Props) (string, rpc.Props, error) {
@@ -75,13 +73,6 @@ func (f *fake) Invoke(context.Context, *table.Resource, rpc.Props) (rpc.Props, e
 	return rpc.Props{"where": f.config["where"], "id": "1"}, nil
 }
 
-func (f *fake) Undo(_ context.Context, _ *table.Resource, id string) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.undone = append(f.undone, id)
-	return nil
-}
-
 // serve starts a provider over f and returns a way to connect to it as the
 // engine does, configured with where.
 func serve(t *testing.T, f *fake) func(where string) (pulumirpc.ResourceProviderClient, *grpc.ClientConn) {
@@ -89,7 +80,7 @@ func serve(t *testing.T, f *fake) func(where string) (pulumirpc.ResourceProvider
 	s, err := rpc.Serve(t.Context(), "127.0.0.1:0", rpc.Plugin{
 		Name: "test", Version: "1.0.0", Schema: table.MustParse(rows),
 		Open: func(config rpc.Props) (rpc.Client, error) {
-			return &fake{config: config, create: f.create, read: f.read, update: f.update, undone: nil}, nil
+			return &fake{config: config, create: f.create, read: f.read, update: f.update}, nil
 		},
 	})
 	assert.NilError(t, err)
@@ -286,23 +277,21 @@ func TestFailures(t *testing.T) {
 }
 
 // waiting is a create that takes until its context ends.
-func waiting(started chan<- struct{}, undone *string) *fake {
+func waiting(started chan<- struct{}) *fake {
 	return &fake{create: func(ctx context.Context, _ rpc.Props) (string, rpc.Props, error) {
 		close(started)
 		<-ctx.Done()
-		*undone = "id1"
 		return "id1", nil, ctx.Err()
 	}}
 }
 
 func TestTimeoutAndCancelEndACreate(t *testing.T) {
-	var id string
-	c, _ := serve(t, waiting(make(chan struct{}), &id))("x")
+	c, _ := serve(t, waiting(make(chan struct{})))("x")
 	_, err := c.Create(t.Context(), &pulumirpc.CreateRequest{Urn: urn, Properties: wire(t, in(m{"kind": "k"})), Timeout: 0.05})
 	assert.ErrorContains(t, err, `creating Thing "x": timeout while waiting after 50ms`)
 
 	started := make(chan struct{})
-	c, _ = serve(t, waiting(started, &id))("x")
+	c, _ = serve(t, waiting(started))("x")
 	done := make(chan error, 1)
 	go func() {
 		_, err := c.Create(context.Background(), &pulumirpc.CreateRequest{Urn: urn, Properties: wire(t, in(m{"kind": "k"}))})
@@ -317,37 +306,6 @@ func TestTimeoutAndCancelEndACreate(t *testing.T) {
 	case <-time.After(5 * time.Second):
 		t.Fatal("Cancel does not end a create")
 	}
-}
-
-func TestWhatADeadEngineNeverHeardOfIsTakenBack(t *testing.T) {
-	started := make(chan struct{})
-	f := &fake{create: func(ctx context.Context, _ rpc.Props) (string, rpc.Props, error) {
-		close(started)
-		<-ctx.Done()
-		return "id1", nil, nil // it was made all the same
-	}}
-	s, err := rpc.Serve(t.Context(), "127.0.0.1:0", rpc.Plugin{
-		Name: "test", Schema: table.MustParse(rows), Open: func(rpc.Props) (rpc.Client, error) { return f, nil },
-	})
-	assert.NilError(t, err)
-	defer s.Close()
-	conn, err := grpc.NewClient(fmt.Sprintf("127.0.0.1:%d", s.Port()), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	assert.NilError(t, err)
-	c := pulumirpc.NewResourceProviderClient(conn)
-	_, err = c.Configure(t.Context(), &pulumirpc.ConfigureRequest{})
-	assert.NilError(t, err)
-	props := wire(t, in(m{"kind": "k"}))
-	go func() { _, _ = c.Create(context.Background(), &pulumirpc.CreateRequest{Urn: urn, Properties: props}) }()
-	<-started
-	assert.NilError(t, conn.Close())
-	poll.WaitOn(t, func(poll.LogT) poll.Result {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		if len(f.undone) == 1 && f.undone[0] == "id1" {
-			return poll.Success()
-		}
-		return poll.Continue("undone: %v", f.undone)
-	}, poll.WithTimeout(5*time.Second))
 }
 
 func TestSchemaAndInfo(t *testing.T) {

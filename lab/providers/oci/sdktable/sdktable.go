@@ -52,6 +52,16 @@ var Items = []Item{
 	{"oci:Core/getVcns:getVcns", "core", "GetVcns"},
 	{"oci:Core/getVolumeBackupPolicies:getVolumeBackupPolicies", "core", "GetVolumeBackupPolicies"},
 	{"oci:Core/getInstancePoolInstances:getInstancePoolInstances", "core", "GetInstancePoolInstances"},
+	{"oci:Core/getVolumes:getVolumes", "core", "GetVolumes"},
+	{"oci:Core/getPrivateIps:getPrivateIps", "core", "GetPrivateIps"},
+	{"oci:Core/getInstanceConfigurations:getInstanceConfigurations", "core", "GetInstanceConfigurations"},
+	{"oci:Core/getInstancePools:getInstancePools", "core", "GetInstancePools"},
+	{"oci:Core/getNetworkSecurityGroups:getNetworkSecurityGroups", "core", "GetNetworkSecurityGroups"},
+	{"oci:Core/getNetworkSecurityGroupSecurityRules:getNetworkSecurityGroupSecurityRules", "core", "GetNetworkSecurityGroupSecurityRules"},
+	{"oci:NetworkLoadBalancer/getNetworkLoadBalancers:getNetworkLoadBalancers", "networkloadbalancer", "GetNetworkLoadBalancers"},
+	{"oci:NetworkLoadBalancer/getBackendSets:getBackendSets", "networkloadbalancer", "GetBackendSets"},
+	{"oci:NetworkLoadBalancer/getBackends:getBackends", "networkloadbalancer", "GetBackends"},
+	{"oci:NetworkLoadBalancer/getListeners:getListeners", "networkloadbalancer", "GetListeners"},
 }
 
 type correction struct {
