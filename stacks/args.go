@@ -1,6 +1,7 @@
 package stacks
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -40,9 +41,23 @@ func volumesArgs(s settings.Settings, places []cluster.Node) *oci.VolumesArgs {
 		SizesGB:        sizes,
 		VPUsPerGB:      &s.Volumes.VPUsPerGB,
 		BackupPolicyID: s.Volumes.BackupPolicy,
+		Restore:        byIndex(s.Volumes.Restore),
+		Adopt:          byIndex(s.Volumes.Adopt),
 		Protect:        s.Volumes.Protect,
+		Retain:         s.Volumes.Retain,
 		Tags:           s.Tags,
 	}
+}
+
+// byIndex has the keys as numbers, which the settings' checks have seen to be some.
+func byIndex(byNode map[string]string) map[int]string {
+	out := map[int]string{}
+	for key, value := range byNode {
+		if i, err := strconv.Atoi(key); err == nil {
+			out[i] = value
+		}
+	}
+	return out
 }
 
 func addressesArgs(s settings.Settings, nodes []cluster.Node) *oci.AddressesArgs {

@@ -31,6 +31,9 @@ func deploy(ctx *pulumi.Context, s settings.Settings, makeGates gateMaker) (pulu
 	if s.Network, err = findNetwork(ctx, s, in); err != nil {
 		return nil, err
 	}
+	if s.Volumes.BackupPolicy, err = findBackupPolicy(ctx, s, in); err != nil {
+		return nil, err
+	}
 	places, err := place(ctx, s, in)
 	if err != nil {
 		return nil, err

@@ -73,6 +73,9 @@ func standIns(s *settings.Settings) {
 	giveID(&s.Network.VCN, "vcn")
 	giveID(&s.Network.PublicSubnet, "subnet")
 	giveID(&s.Network.PrivateSubnet, "subnet")
+	if s.Volumes.BackupPolicy != "" {
+		giveID(&s.Volumes.BackupPolicy, "volumebackuppolicy")
+	}
 	s.Network.PrivateSubnetCIDR = "" // it has a check of its own
 	for _, secret := range []struct {
 		value *settings.Secret

@@ -117,6 +117,30 @@ func TestVolumes(t *testing.T) {
 	assert.Equal(t, r.Kind("Volume")[0].Inputs["sizeInGbs"].StringValue(), "50")
 	assert.Equal(t, r.Kind("Volume")[1].Inputs["sizeInGbs"].StringValue(), "300")
 
+	r = build(t, func(ctx *pulumi.Context) error {
+		_, err := NewVolumes(ctx, "volumes", &VolumesArgs{
+			Environment: "test", CompartmentID: "c", Nodes: testNodes(t, 3), BackupPolicyID: "policy", Retain: true,
+			Restore: map[int]string{1: "backup"}, Adopt: map[int]string{2: "kept"},
+		})
+		return err
+	})
+	for i, v := range r.Kind("Volume") {
+		assert.Assert(t, v.Retain && r.Kind("VolumeBackupPolicyAssignment")[i].Retain)
+		assert.DeepEqual(t, v.IgnoreChanges, []string{"sourceDetails"})
+		source := v.Inputs["sourceDetails"]
+		assert.Equal(t, source.IsObject(), i == 1)
+		if i == 1 {
+			assert.DeepEqual(t, source.ObjectValue().Mappable(), map[string]any{"type": "volumeBackup", "id": "backup"})
+		}
+		assert.Equal(t, v.Import, map[int]string{2: "kept"}[i])
+	}
+	refuses(t, func(ctx *pulumi.Context) error {
+		_, err := NewVolumes(ctx, "volumes", &VolumesArgs{
+			Environment: "test", CompartmentID: "c", Nodes: testNodes(t, 1), Restore: map[int]string{1: "backup"}, Adopt: map[int]string{-1: "kept"},
+		})
+		return err
+	}, "adopt", "restore")
+
 	refuses(t, func(ctx *pulumi.Context) error {
 		_, err := NewVolumes(ctx, "volumes", &VolumesArgs{SizesGB: []int{10}})
 		return err

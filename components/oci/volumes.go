@@ -38,8 +38,17 @@ type VolumesArgs struct {
 
 	// BackupPolicyID is the OCID of a backup policy; empty means no backups.
 	BackupPolicyID string
+	// Restore are OCIDs of backups, by node index: these volumes are made from
+	// them. It counts when a volume is made; later changes of it do nothing.
+	Restore map[int]string
+	// Adopt are OCIDs of volumes, by node index, that exist already: they are taken
+	// over instead of making new ones. It counts when the stack has no such volume.
+	Adopt map[int]string
 	// Protect makes Pulumi refuse to delete or replace a volume.
 	Protect bool
+	// Retain leaves volumes, and their backup policies, in OCI when they leave the
+	// stack.
+	Retain bool
 	// Tags are extra freeform tags.
 	Tags map[string]string
 }
@@ -82,14 +91,26 @@ func NewVolumes(ctx *pulumi.Context, name string, args *VolumesArgs, opts ...pul
 	}
 	ids := pulumi.StringArray{}
 	for i, n := range a.Nodes {
-		volume, err := core.NewVolume(ctx, childName(name, n), &core.VolumeArgs{
+		args := &core.VolumeArgs{
 			CompartmentId:      pulumi.String(a.CompartmentID),
 			AvailabilityDomain: pulumi.String(n.AvailabilityDomain),
 			DisplayName:        pulumi.String(n.Name),
 			SizeInGbs:          pulumi.String(strconv.Itoa(a.SizesGB[i])),
 			VpusPerGb:          pulumi.String(strconv.Itoa(*a.VPUsPerGB)),
 			FreeformTags:       pulumi.ToStringMap(cluster.NodeTags(a.Environment, n.Index, a.Tags)),
-		}, pulumi.Parent(v), pulumi.Protect(a.Protect))
+		}
+		if backup := a.Restore[i]; backup != "" {
+			args.SourceDetails = &core.VolumeSourceDetailsArgs{Type: pulumi.String("volumeBackup"), Id: pulumi.String(backup)}
+		}
+		opts := []pulumi.ResourceOption{
+			pulumi.Parent(v), pulumi.Protect(a.Protect), pulumi.RetainOnDelete(a.Retain),
+			// Where a volume came from cannot change: OCI's provider would replace it.
+			pulumi.IgnoreChanges([]string{"sourceDetails"}),
+		}
+		if id := a.Adopt[i]; id != "" {
+			opts = append(opts, pulumi.Import(pulumi.ID(id)))
+		}
+		volume, err := core.NewVolume(ctx, childName(name, n), args, opts...)
 		if err != nil {
 			return nil, fmt.Errorf("creating volume of node %q: %w", n.Name, err)
 		}
@@ -102,7 +123,7 @@ func NewVolumes(ctx *pulumi.Context, name string, args *VolumesArgs, opts ...pul
 			&core.VolumeBackupPolicyAssignmentArgs{
 				AssetId:  volume.ID(),
 				PolicyId: pulumi.String(a.BackupPolicyID),
-			}, pulumi.Parent(v)); err != nil {
+			}, pulumi.Parent(v), pulumi.RetainOnDelete(a.Retain)); err != nil {
 			return nil, fmt.Errorf("assigning the backup policy to the volume of node %q: %w", n.Name, err)
 		}
 	}
@@ -130,6 +151,11 @@ func (a *VolumesArgs) validate() error {
 	}
 	for i, size := range a.SizesGB {
 		f.Range(fmt.Sprintf("sizesGb[%d]", i), size, 50, 32768)
+	}
+	for path, byNode := range map[string]map[int]string{"restore": a.Restore, "adopt": a.Adopt} {
+		for i := range byNode {
+			f.Range(path, i, 0, len(a.Nodes)-1)
+		}
 	}
 	if v := *a.VPUsPerGB; v < 0 || v > 120 || v%10 != 0 {
 		f.Add("vpusPerGb", "must be 0 to 120 in steps of 10, got %d", v)

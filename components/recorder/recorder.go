@@ -29,6 +29,10 @@ type Resource struct {
 	// UpdateGates are those before an update.
 	UpdateGates []string
 	Protect     bool
+	// Retain is set when the cloud's own resource stays when this one goes.
+	Retain bool
+	// Import is the id of an existing resource that it takes over.
+	Import string
 	// Provider is the name of its explicit provider, empty for the default one.
 	Provider string
 }
@@ -152,6 +156,8 @@ func read(args pulumi.MockResourceArgs) (Resource, error) {
 	r.DependsOn = slices.Compact(r.DependsOn)
 	r.IgnoreChanges = rpc.GetIgnoreChanges()
 	r.Protect = rpc.GetProtect()
+	r.Retain = rpc.GetRetainOnDelete()
+	r.Import = rpc.GetImportId()
 	r.Gates = rpc.GetHooks().GetBeforeCreate()
 	r.UpdateGates = rpc.GetHooks().GetBeforeUpdate()
 	r.Provider = providerName(rpc)

@@ -45,6 +45,10 @@ func writeTree(b *strings.Builder, children map[string][]Resource, parent, inden
 		if x.Protect {
 			line("protected:", "true")
 		}
+		if x.Retain {
+			line("retained:", "true")
+		}
+		line("takes over:", x.Import)
 		for _, key := range slices.Sorted(maps.Keys(x.Inputs)) {
 			line("."+string(key), valueText(string(key), x.Inputs[key]))
 		}

@@ -100,6 +100,8 @@ func call(config map[string]string) func(token string, args resource.PropertyMap
 			return map[string]any{"subnets": []any{subnet(name, "ocid1.subnet.oc1..named-"+name, text("vcnId"), network.PrivateSubnetCIDR)}}, nil
 		case "oci:Core/getSubnet:getSubnet":
 			return subnet("", text("subnetId"), network.VCN, network.PrivateSubnetCIDR), nil
+		case "oci:Core/getVolumeBackupPolicies:getVolumeBackupPolicies":
+			return policies(), nil
 		}
 		return nil, fmt.Errorf("calling %s: the example has no answer", token)
 	}
@@ -122,6 +124,15 @@ func domains() map[string]any {
 		})
 	}
 	return map[string]any{"availabilityDomains": domains}
+}
+
+// policies are Oracle's own.
+func policies() map[string]any {
+	var policies []any
+	for _, name := range []string{"gold", "silver", "bronze"} {
+		policies = append(policies, map[string]any{"displayName": name, "id": "ocid1.volumebackuppolicy.oc1..aaaaaaaa" + name})
+	}
+	return map[string]any{"volumeBackupPolicies": policies}
 }
 
 // outputs are what the cloud would add.

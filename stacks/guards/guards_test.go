@@ -168,6 +168,7 @@ func TestStatic(t *testing.T) {
 		stack     string
 		dashboard []string
 		protect   bool
+		retain    bool
 		allow     settings.Guards
 		want      string
 	}{
@@ -178,12 +179,13 @@ func TestStatic(t *testing.T) {
 		"wider than a private range": {stack: "lab", dashboard: []string{"172.0.0.0/8", "172.16.0.0/11"}, want: "public-dashboard: emqx-oci:network.dashboardCidrs opens EMQX's dashboard to public addresses (172.0.0.0/8, 172.16.0.0/11): name private ranges, such as a VPN's, or set emqx-oci:guards.allowPublicDashboard to true"},
 		"the internet, allowed":      {stack: "lab", dashboard: []string{"0.0.0.0/0"}, allow: settings.Guards{AllowPublicDashboard: true}},
 		"production, protected":      {stack: "prod-eu", protect: true},
-		"production, unprotected":    {stack: "prod-eu", want: "unprotected: the volumes of production stack prod-eu would not be protected from deletion any more: set emqx-oci:volumes.protect to true, or emqx-oci:guards.allowUnprotected to true"},
+		"production, unprotected":    {stack: "prod-eu", want: "unprotected: the volumes of production stack prod-eu would not be protected from deletion any more: set emqx-oci:volumes.protect or emqx-oci:volumes.retain to true, or emqx-oci:guards.allowUnprotected to true"},
+		"production, retained":       {stack: "prod-eu", retain: true},
 		"unprotected, allowed":       {stack: "prod", allow: settings.Guards{AllowUnprotected: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := settings.Settings{Environment: c.stack, Guards: c.allow}
-			s.Network.DashboardCIDRs, s.Volumes.Protect = c.dashboard, c.protect
+			s.Network.DashboardCIDRs, s.Volumes.Protect, s.Volumes.Retain = c.dashboard, c.protect, c.retain
 			var got []string
 			for _, v := range Static(s) {
 				got = append(got, v.String())

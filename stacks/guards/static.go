@@ -28,11 +28,11 @@ func Static(s settings.Settings) []Violation {
 				strings.Join(public, ", ")),
 		})
 	}
-	if s.Production() && !s.Volumes.Protect && !s.Guards.AllowUnprotected {
+	if s.Production() && !s.Volumes.Protect && !s.Volumes.Retain && !s.Guards.AllowUnprotected {
 		found = append(found, Violation{
 			Guard: Unprotected, Allow: "emqx-oci:guards.allowUnprotected",
 			Message: fmt.Sprintf("the volumes of production stack %s would not be protected from deletion any more: "+
-				"set emqx-oci:volumes.protect to true, or emqx-oci:guards.allowUnprotected to true", s.Environment),
+				"set emqx-oci:volumes.protect or emqx-oci:volumes.retain to true, or emqx-oci:guards.allowUnprotected to true", s.Environment),
 		})
 	}
 	return found

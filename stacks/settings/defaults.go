@@ -17,7 +17,7 @@ func defaults() Settings {
 		Volumes: Volumes{SizeGB: 150, VPUsPerGB: 10},
 		Broker: Broker{
 			Image: DefaultBrokerImage, CPU: 2000, MemoryMB: 4096, KeepAliveMax: 600, NoFile: 1048576,
-			KillTimeout: 270 * time.Second, Drain: Drain{Rate: 500, Timeout: 2 * time.Minute}, ShutdownDelay: 45 * time.Second, Rollout: rollout,
+			KillTimeout: 270 * time.Second, Drain: Drain{Rate: 500, Timeout: 2 * time.Minute}, ShutdownDelay: 15 * time.Second, Rollout: rollout,
 		},
 		Proxy: Proxy{
 			Image: DefaultProxyImage, CPU: 1000, MaxConn: 50000,

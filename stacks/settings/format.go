@@ -42,6 +42,11 @@ const octet = `(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])`
 // formats are the words that a tag "format" or "keys" may hold, beside
 // "ocid:kind" and "given:kind".
 var formats = map[string]Format{
+	"backup-policy": {
+		Short: "bronze, silver, gold or OCID", Want: "bronze, silver, gold or an OCID such as ocid1.volumebackuppolicy.oc1..aaaa",
+		Pattern: `^(bronze|silver|gold|ocid1\.volumebackuppolicy\.[a-z0-9-]+\.[a-z0-9-]*\.[A-Za-z0-9._-]+)$`,
+	},
+
 	"api":     {Short: "letters, digits and ._~+/=-", Want: "letters, digits and ._~+/=-", Pattern: `^[A-Za-z0-9._~+/=-]+$`},
 	"cidr":    {Short: "IPv4 range", Want: "an IPv4 range such as 10.0.0.0/16", Pattern: `^(` + octet + `\.){3}` + octet + `/([0-9]|[12][0-9]|3[0-2])$`, check: isRange},
 	"cookie":  {Short: "a letter, 19 to 254 letters and digits", Want: "a letter followed by 19 to 254 letters and digits", Pattern: `^[A-Za-z][A-Za-z0-9]{19,254}$`},

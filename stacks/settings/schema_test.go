@@ -25,7 +25,7 @@ var unseen = []string{
 	"broker-own-variable", "dns-apex", "dns-other-zone", "edge-half-second", "edge-timeout", "gates-before-nomad",
 	"network-host-bits", "nodes-too-little-memory", "nomad-datacenter", "nomad-tls-over-http", "proxy-files",
 	"proxy-image", "proxy-kill-timeout", "proxy-memory", "secrets-missing", "tags-own", "tls-ca-alone", "tls-key-alone",
-	"tls-no-key", "volumes-fewer-than-nodes",
+	"tls-no-key", "volumes-adopt-and-restore", "volumes-fewer-than-nodes",
 }
 
 func TestSchemaKnowsGoodFromBad(t *testing.T) {

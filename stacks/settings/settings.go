@@ -118,10 +118,21 @@ type Volumes struct {
 	SizeGBByNode map[string]int `cfg:"sizeGbByNode" unit:"GB" keys:"index" range:"50..32768"`
 	// 10 is "balanced", 0 "lower cost", 20 "higher performance".
 	VPUsPerGB int `cfg:"vpusPerGb" unit:"VPU per GB" range:"0..120" step:"10"`
-	// A volume backup policy.
-	BackupPolicy string `cfg:"backupPolicy" format:"ocid:volumebackuppolicy"`
+	// When OCI backs the volumes up: one of Oracle's policies by its name, or a
+	// policy of your own by its OCID.
+	BackupPolicy string `cfg:"backupPolicy" format:"backup-policy"`
+	// Volumes to make from a backup, by the node's index: `{"1":
+	// ocid1.volumebackup...}`. It counts only when the volume is made.
+	Restore map[string]string `cfg:"restore" keys:"index" format:"ocid:volumebackup"`
+	// Volumes that exist already, to be taken over instead of making new ones, by
+	// the node's index: `{"1": ocid1.volume...}`. It counts only for a volume that
+	// the stack does not have.
+	Adopt map[string]string `cfg:"adopt" keys:"index" format:"ocid:volume"`
+	// What the stack no longer has stays in OCI: `destroy` and a scale-in keep the
+	// volumes with their data and their backup policy.
+	Retain bool `cfg:"retain"`
 	// Pulumi refuses to delete or replace a protected volume. False in production
-	// needs `guards.allowUnprotected`.
+	// needs `retain` or `guards.allowUnprotected`.
 	Protect bool `cfg:"protect" default:"true in a production stack, else false"`
 }
 
@@ -149,8 +160,8 @@ type Broker struct {
 	// `drain.timeout` at least.
 	KillTimeout time.Duration `cfg:"killTimeout" range:"130s..10m" why:"EMQX takes up to 120 s to stop, and the nodes' Nomad clients allow 10m"`
 	Drain       Drain         `cfg:"drain"`
-	// A node leaves Consul this long before it stops: HAProxy forgets it 30 s
-	// after Consul does.
+	// A node leaves Consul this long before it stops: HAProxy may send it new
+	// clients for 9 s more.
 	ShutdownDelay time.Duration `cfg:"shutdownDelay" range:"1s.."`
 	Rollout       `cfg:",inline"`
 }

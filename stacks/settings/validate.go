@@ -57,9 +57,21 @@ func (s *Settings) validateVolumes(f checker) {
 		f.Add("volumes.count", "must be 0 or nodes.count (%d) to %d, got %d", s.Nodes.Count, MaxNodes, s.Volumes.Count)
 		return
 	}
-	for _, key := range slices.Sorted(maps.Keys(s.Volumes.SizeGBByNode)) {
-		if i, err := strconv.Atoi(key); err == nil && i >= s.Volumes.Count && !f.Has("volumes.sizeGbByNode."+key) {
-			f.Add("volumes.sizeGbByNode."+key, "must be the index of a node that has a volume, 0 to %d", s.Volumes.Count-1)
+	volumeIndexes(f, "volumes.sizeGbByNode.", s.Volumes.SizeGBByNode, s.Volumes.Count)
+	volumeIndexes(f, "volumes.restore.", s.Volumes.Restore, s.Volumes.Count)
+	volumeIndexes(f, "volumes.adopt.", s.Volumes.Adopt, s.Volumes.Count)
+	for _, key := range slices.Sorted(maps.Keys(s.Volumes.Adopt)) {
+		if _, both := s.Volumes.Restore[key]; both && !f.Has("volumes.adopt."+key) {
+			f.Add("volumes.adopt."+key, "must not be set beside volumes.restore.%s: a volume is taken over as it is, or made from a backup", key)
+		}
+	}
+}
+
+// volumeIndexes refuses keys of nodes without a volume.
+func volumeIndexes[V any](f checker, path string, byNode map[string]V, volumes int) {
+	for _, key := range slices.Sorted(maps.Keys(byNode)) {
+		if i, err := strconv.Atoi(key); err == nil && i >= volumes && !f.Has(path+key) {
+			f.Add(path+key, "must be the index of a node that has a volume, 0 to %d", volumes-1)
 		}
 	}
 }
