@@ -20,6 +20,15 @@ func validate(stack string, c orchestrate.Config) error {
 	return errors.Join(settings.CheckKeys(c.Keys()), err)
 }
 
+// open gives the cluster of a stack, as its settings say where it is.
+func open(stack string, c orchestrate.Config) (cli.Cluster, error) {
+	s, err := settings.Load(stack, settings.Source{Get: c.Get, IsSecret: c.IsSecret})
+	if err != nil {
+		return nil, err
+	}
+	return stacks.Operate(s)
+}
+
 // check tells what is wrong with a stack without a cloud: faults of its settings, then what the checks find. A finding
 // about a setting that is at fault already would only repeat it, and so would a graph that cannot be built.
 func check(stack string, c orchestrate.Config) []preflight.Finding {

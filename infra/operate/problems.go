@@ -125,7 +125,7 @@ func (d *diagnosis) waiting() {
 			case "starting":
 				d.add(fmt.Sprintf("EMQX on %s is starting", n.Name), "")
 			case "waiting":
-				d.add(fmt.Sprintf("EMQX on %s runs, but has not answered for %s: %s", n.Name, age(d.status.Time.Sub(n.seen.started)), n.seen.says),
+				d.add(fmt.Sprintf("EMQX on %s runs, but has not answered for %s: %s", n.Name, Age(d.status.Time.Sub(n.seen.started)), n.seen.says),
 					fmt.Sprintf("`nomad alloc logs %s`; `nomad alloc restart %s` starts it anew", short(n.Broker.ID), short(n.Broker.ID)))
 			}
 		}
@@ -137,7 +137,7 @@ func (d *diagnosis) waiting() {
 		if longest >= 2*startPatience {
 			next = "if it stays so: " + d.force(first)
 		}
-		d.add(fmt.Sprintf("no member serves: %s wait for one another since %s; after a full stop each waits for the one that stopped last", who, age(longest)), next)
+		d.add(fmt.Sprintf("no member serves: %s wait for one another since %s; after a full stop each waits for the one that stopped last", who, Age(longest)), next)
 		return
 	}
 	var names []string
@@ -268,8 +268,8 @@ func verb(subjects []string, one, many string) string {
 	return many
 }
 
-// age is how long ago something was, in its two largest units at most.
-func age(d time.Duration) string {
+// Age is how long ago something was, in its two largest units at most.
+func Age(d time.Duration) string {
 	switch {
 	case d < time.Minute:
 		return fmt.Sprintf("%ds", int(d.Seconds()))

@@ -104,6 +104,10 @@ func (f *fake) Outputs(context.Context) (orchestrate.Outputs, error) {
 	}, f.fail["outputs"]
 }
 
+func (f *fake) Config(context.Context) (orchestrate.Config, error) {
+	return orchestrate.NewConfig("emqx-oci", nil, nil), f.fail["config"]
+}
+
 type fakeLab struct{ f *fake }
 
 func (l fakeLab) Up(_ context.Context, o cli.LabUpOptions) error {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/emqx-oci/emqx-oci/infra/operate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
 	"github.com/emqx-oci/emqx-oci/lab/faults"
@@ -45,6 +46,8 @@ type Options struct {
 	Guards *guards.Collector
 	// Assess says what a plan means for the cluster.
 	Assess func(stack string, c orchestrate.Config, plan []progress.Event) (blast.Report, error)
+	// Operate opens the cluster of a stack for work between two updates: stacks.Operate, from its settings.
+	Operate func(stack string, c orchestrate.Config) (Cluster, error)
 	// NewEngine makes the runner of a stack.
 	NewEngine func(orchestrate.Options) (Engine, error)
 	// NewInitializer makes what makes a new stack.
@@ -62,8 +65,15 @@ type Engine interface {
 	Refresh(context.Context) (orchestrate.Result, error)
 	Destroy(context.Context) (orchestrate.Result, error)
 	Outputs(context.Context) (orchestrate.Outputs, error)
+	Config(context.Context) (orchestrate.Config, error)
 	Cancel(context.Context) error
 	Note(text string)
+}
+
+// Cluster is a cluster that runs. operate.Cluster is one.
+type Cluster interface {
+	Status(context.Context, operate.StatusOptions) operate.Status
+	Verify(ctx context.Context, report func(string)) error
 }
 
 // Initializer makes a stack with its file. orchestrate.Initializer is one.

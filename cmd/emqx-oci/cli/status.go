@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/emqx-oci/emqx-oci/infra/operate"
+	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
+)
+
+// watchEvery lies between the end of one look and the start of the next.
+const watchEvery = 2 * time.Second
+
+func (a *app) status() *cobra.Command {
+	var watch, probe bool
+	c := &cobra.Command{
+		Use:   "status [stack]",
+		Short: "Show the running cluster, what is the matter with it, and what to do",
+		Long: `status asks Nomad, Consul and every member, all at once and for 15 seconds at most, and changes
+nothing. It works while an update runs, and while Nomad, Consul or some node is away: then it says so.
+Exit code 0 when all is well, 1 when not. CLIENTS are connected now; SESSIONS are theirs and those of
+clients that are away.`,
+		Args: oneStack,
+		RunE: func(c *cobra.Command, args []string) error {
+			cluster, err := a.running(c.Context(), stackOf(args))
+			if err != nil {
+				return err
+			}
+			a.say(func(string) {})
+			for {
+				s := cluster.Status(c.Context(), operate.StatusOptions{Probe: probe})
+				if c.Context().Err() != nil {
+					return a.watched(watch)
+				}
+				if err := a.show(s, watch); err != nil {
+					return err
+				}
+				if !watch {
+					if !s.Well {
+						return code(orchestrate.ExitFailed)
+					}
+					return nil
+				}
+				select {
+				case <-c.Context().Done():
+					return a.watched(watch)
+				case <-time.After(watchEvery):
+				}
+			}
+		},
+	}
+	c.Flags().BoolVarP(&watch, "watch", "w", false, "look again and again, until Ctrl-C")
+	c.Flags().BoolVar(&probe, "probe", false, "send a message through the public name, too")
+	return c
+}
+
+// watched is the end of a look that a signal cut off: of a watch it is the usual one.
+func (a *app) watched(watch bool) error {
+	if watch {
+		return nil
+	}
+	return &orchestrate.InterruptedError{Operation: "looking at the cluster"}
+}
+
+// show prints one look. On a terminal a watch repaints its screen; in a pipe each look follows the one before.
+func (a *app) show(s operate.Status, watch bool) error {
+	if a.asJSON {
+		return a.encode(s)
+	}
+	width, height := 0, 0
+	if a.StdoutTerminal && a.Size != nil {
+		width, height = a.Size()
+	}
+	var b strings.Builder
+	writeStatus(&b, s, width, a.color())
+	text := b.String()
+	switch {
+	case watch && a.StdoutTerminal && a.Getenv("TERM") != "dumb":
+		lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+		if height > 1 && len(lines) > height-1 {
+			lines = append(lines[:height-2], "...")
+		}
+		// Home; each line clears what was right of it, the last one what was below.
+		text = "\x1b[H" + strings.Join(lines, "\x1b[K\n") + "\x1b[K\n\x1b[J"
+	case watch:
+		text += "\n"
+	}
+	_, err := fmt.Fprint(a.Stdout, text)
+	return err
+}
