@@ -32,6 +32,8 @@ type Config struct {
 	Formed, Proxies, RoundTrip gates.Gate
 	// Verification are the gates at the end of an update, as patient as there.
 	Verification []gates.Gate
+	// DrainRate is the stack's own pace of moving clients, per second; 0 is none.
+	DrainRate int
 	// Clock is for tests; default the system's.
 	Clock gates.Clock
 }

@@ -74,6 +74,8 @@ type Engine interface {
 type Cluster interface {
 	Status(context.Context, operate.StatusOptions) operate.Status
 	Verify(ctx context.Context, report func(string)) error
+	Plan(ctx context.Context, tolerance int) (operate.Plan, error)
+	Rebalance(context.Context, operate.Plan, operate.RebalanceOptions) (operate.Round, error)
 }
 
 // Initializer makes a stack with its file. orchestrate.Initializer is one.
