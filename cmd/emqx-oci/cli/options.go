@@ -65,6 +65,7 @@ type Engine interface {
 	Refresh(context.Context) (orchestrate.Result, error)
 	Destroy(context.Context) (orchestrate.Result, error)
 	Outputs(context.Context) (orchestrate.Outputs, error)
+	Resources(context.Context) ([]orchestrate.Resource, error)
 	Config(context.Context) (orchestrate.Config, error)
 	Cancel(context.Context) error
 	Note(text string)
