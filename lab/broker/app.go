@@ -37,7 +37,7 @@ type app struct {
 	arrivals atomic.Int64 // numbers messages in the order they come in
 	memories sync.Map     // client identifier -> *memory
 	ids      idLocks
-	leaving  sync.Map // client identifier -> *func() that unlocks it: sessions between a takeover's begin and end
+	leaving  sync.Map // client identifier -> *giving
 	// flow is shared by whoever distributes a message, and taken alone to move a session.
 	flow sync.RWMutex
 }

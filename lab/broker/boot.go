@@ -3,6 +3,7 @@ package broker
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -20,6 +21,7 @@ func (n *node) waitForData() error {
 		}
 	}
 	n.tendPeers()
+	told := ""
 	for {
 		n.mu.Lock()
 		forced := n.phase == phaseRunning // emqx_cluster_rescue force-load
@@ -28,6 +30,10 @@ func (n *node) waitForData() error {
 		n.mu.Unlock()
 		if forced || len(waitFor) == 0 {
 			return nil
+		}
+		if now := strings.Join(waitFor, ", "); now != told {
+			n.log.print("EMQX stand-in " + n.cfg.node.String() + " waits for " + now + ", whose data may be newer; nothing else starts before")
+			told = now
 		}
 		for _, p := range n.allPeers() {
 			if !p.up(cluster) {

@@ -27,7 +27,12 @@ func (n *node) handle(kind, from string, m *message) *message {
 		return &message{}
 	case "takeover":
 		r := &message{}
-		n.withApp(func(a *app) { r.Session = a.stepDown(from, m.Client, m.Clean) })
+		n.withApp(func(a *app) {
+			var err error
+			if r.Session, err = a.stepDown(from, m.Client, m.Clean); err != nil {
+				r.Err = err.Error()
+			}
+		})
 		return r
 	case "takeover end":
 		r := &message{}

@@ -133,63 +133,41 @@ func (a *app) retire(cl *mqtt.Client, why packets.Code) {
 	}
 }
 
-// idLocks let one connection at a time open the session of a client identifier.
+// idLocks let one node at a time open the session of a client identifier.
 type idLocks struct {
 	mu sync.Mutex
 	m  map[string]*idLock
 }
 
 type idLock struct {
-	free chan struct{} // has one element when nobody holds the lock
-	want int
+	holder string // the node in whose name
+	freed  chan struct{}
 }
 
-func (l *idLocks) get(id string) *idLock {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.m == nil {
-		l.m = map[string]*idLock{}
+// lock returns what gives the lock back, once, or nil: two nodes that open a session of
+// the same client ask each other, so that only the one that comes first by name may wait.
+func (l *idLocks) lock(id, node string) (unlock func()) {
+	for {
+		l.mu.Lock()
+		if l.m == nil {
+			l.m = map[string]*idLock{}
+		}
+		one := l.m[id]
+		if one == nil {
+			one = &idLock{holder: node, freed: make(chan struct{})}
+			l.m[id] = one
+			l.mu.Unlock()
+			return sync.OnceFunc(func() {
+				l.mu.Lock()
+				delete(l.m, id)
+				l.mu.Unlock()
+				close(one.freed)
+			})
+		}
+		l.mu.Unlock()
+		if node > one.holder {
+			return nil
+		}
+		<-one.freed
 	}
-	one := l.m[id]
-	if one == nil {
-		one = &idLock{free: make(chan struct{}, 1)}
-		one.free <- struct{}{}
-		l.m[id] = one
-	}
-	one.want++
-	return one
-}
-
-func (l *idLocks) drop(id string, one *idLock) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if one.want--; one.want == 0 {
-		delete(l.m, id)
-	}
-}
-
-// lock waits; try does not, and returns nil when somebody else holds the lock. Both
-// return what gives it back, once.
-func (l *idLocks) lock(id string) func() {
-	one := l.get(id)
-	<-one.free
-	return l.unlock(id, one)
-}
-
-func (l *idLocks) try(id string) func() {
-	one := l.get(id)
-	select {
-	case <-one.free:
-		return l.unlock(id, one)
-	default:
-		l.drop(id, one)
-		return nil
-	}
-}
-
-func (l *idLocks) unlock(id string, one *idLock) func() {
-	return sync.OnceFunc(func() {
-		one.free <- struct{}{}
-		l.drop(id, one)
-	})
 }

@@ -42,26 +42,31 @@ type session struct {
 	Version  byte
 }
 
+// errBusy is what another node hears that opens the same session.
+var errBusy = errors.New("client_id_unavailable")
+
 // resume is what happens between CONNECT and CONNACK, one connection of a client
 // identifier at a time: the old connection ends, its session comes here, wherever it
 // was. From then until the client is known, nothing is distributed.
 func (a *app) resume(cl *mqtt.Client, k *link, clean bool) {
-	k.hold(a.ids.lock(cl.ID))
+	unlock := a.ids.lock(cl.ID, a.node.cfg.node.String())
+	if unlock == nil {
+		a.refuse(cl, k, errBusy)
+		return
+	}
+	k.hold(unlock)
 	a.node.awaitLock(cl.ID)
 	if old, ok := a.server.Clients.Get(cl.ID); ok {
 		a.retire(old, packets.ErrSessionTakenOver)
 	}
 	late, err := a.fetch(cl.ID, clean)
+	if err != nil {
+		a.refuse(cl, k, err)
+		return
+	}
 	a.node.awaitLock(cl.ID)
 	a.flow.Lock()
 	k.hold(a.flow.Unlock)
-	if err != nil {
-		// EMQX's connection process dies of the failed call: the client is cut and
-		// tries again, until the silent member counts as down.
-		a.node.log.Error("failed_to_open_session", "clientid", cl.ID, "reason", err.Error())
-		k.refused = true
-		cl.Stop(packets.ErrServerUnavailable)
-	}
 	old, ok := a.server.Clients.Get(cl.ID)
 	if clean || !ok {
 		a.memories.Delete(cl.ID)
@@ -69,10 +74,21 @@ func (a *app) resume(cl *mqtt.Client, k *link, clean bool) {
 	if !ok {
 		return
 	}
-	if late != nil {
-		a.complete(old, late)
+	a.complete(old, late)
+}
+
+// refuse ends a connection that cannot have its session, and leaves the session alone:
+// the server goes on with a name that nobody has, and finds the connection closed. EMQX
+// answers when the lock is taken; of a failed call its connection process dies.
+func (a *app) refuse(cl *mqtt.Client, k *link, why error) {
+	a.node.log.Error("failed_to_open_session", "clientid", cl.ID, "reason", why.Error())
+	if errors.Is(why, errBusy) {
+		_ = a.server.SendConnack(cl, packets.ErrClientIdentifierNotValid, false, nil)
 	}
-	a.orderedInflight(old)
+	k.refused = true
+	cl.Stop(why)
+	k.release()
+	cl.ID = "refused " + nonce()
 }
 
 // fetch brings the session of a client here from the member that has it, and returns
@@ -90,23 +106,27 @@ func (a *app) fetch(id string, clean bool) (late []packets.Packet, err error) {
 		wg.Go(func() { found[i], faults[i] = p.stepDown(id, clean) })
 	}
 	wg.Wait()
-	if clean {
-		return nil, nil
+	for i, s := range found {
+		if s == nil {
+			continue
+		}
+		a.flow.Lock()
+		a.install(id, s)
+		a.flow.Unlock()
+		marks := a.node.flush(peers, peers[i])
+		r, err := peers[i].rpc.ask(&message{Op: "takeover end", Client: id, Args: marks}, takeoverTimeout)
+		if err != nil || r.Session == nil {
+			a.node.log.Error("the messages of a session are lost: its node does not answer", "clientid", id, "node", peers[i].name.String())
+			continue
+		}
+		late = append(late, r.Session.Messages...)
 	}
-	owner := slices.IndexFunc(found, func(s *session) bool { return s != nil })
-	if owner < 0 {
-		return nil, errors.Join(faults...)
+	for _, fault := range faults {
+		if errors.Is(fault, errBusy) || fault != nil && !clean && len(late) == 0 {
+			return late, fault
+		}
 	}
-	a.flow.Lock()
-	a.install(id, found[owner])
-	a.flow.Unlock()
-	marks := a.node.flush(peers, peers[owner])
-	r, err := peers[owner].rpc.ask(&message{Op: "takeover end", Client: id, Args: marks}, takeoverTimeout)
-	if err != nil || r.Session == nil {
-		a.node.log.Error("the messages of a session are lost: its node does not answer", "clientid", id, "node", peers[owner].name.String())
-		return nil, nil
-	}
-	return r.Session.Messages, nil
+	return late, nil
 }
 
 // stepDown asks a member to give up a session. It returns an error when the member is
@@ -130,8 +150,11 @@ func (p *peer) stepDown(id string, clean bool) (*session, error) {
 	for {
 		select {
 		case r := <-answers:
-			if r.err == nil {
+			switch {
+			case r.err == nil:
 				return r.m.Session, nil
+			case r.err.Error() == errBusy.Error():
+				return nil, errBusy
 			}
 			p.node.log.Error("taking over a session failed", "clientid", id, "node", p.name.String(), "reason", r.err.Error())
 			if p.has(id) && p.isUp() {
@@ -182,21 +205,26 @@ func (n *node) sendMark(to, mark string) {
 	}
 }
 
+// giving is a session between a takeover's begin and its end.
+type giving struct {
+	to     string
+	unlock func()
+}
+
 // stepDown is the other side of a takeover's begin: the connection ends, the session
 // takes messages in until takeover's end.
-func (a *app) stepDown(from, id string, clean bool) *session {
-	// Two nodes that open a session of the same client ask each other. The one that
-	// comes first by name gets an answer, the other hears that there is nothing yet.
-	var unlock func()
-	if from < a.node.cfg.node.String() {
-		unlock = a.ids.lock(id)
-	} else if unlock = a.ids.try(id); unlock == nil {
-		return nil
+func (a *app) stepDown(to, id string, clean bool) (*session, error) {
+	if g, ok := a.leaving.Load(id); ok && g.(*giving).to == to { // it has given up waiting, and asks again
+		a.stay(id, g.(*giving))
+	}
+	unlock := a.ids.lock(id, to)
+	if unlock == nil {
+		return nil, errBusy
 	}
 	cl, ok := a.server.Clients.Get(id)
 	if !ok {
 		unlock()
-		return nil
+		return nil, nil
 	}
 	keeps := !clean && !cl.Properties.Clean
 	if cl.Properties.ProtocolVersion == 5 {
@@ -206,7 +234,7 @@ func (a *app) stepDown(from, id string, clean bool) *session {
 	if !keeps {
 		a.forget(cl)
 		unlock()
-		return nil
+		return nil, nil
 	}
 	s := &session{Version: cl.Properties.ProtocolVersion}
 	for _, sub := range cl.State.Subscriptions.GetAll() {
@@ -214,22 +242,26 @@ func (a *app) stepDown(from, id string, clean bool) *session {
 	}
 	m := a.memoryOf(id)
 	m.do(func() { s.Awaiting = slices.Sorted(maps.Keys(m.awaiting)) })
-	a.leaving.Store(id, &unlock)
-	time.AfterFunc(2*takeoverTimeout, func() { // the asker is gone: the session stays
-		if a.leaving.CompareAndDelete(id, &unlock) {
-			unlock()
-		}
-	})
-	return s
+	g := &giving{to: to, unlock: unlock}
+	a.leaving.Store(id, g)
+	time.AfterFunc(2*takeoverTimeout, func() { a.stay(id, g) })
+	return s, nil
+}
+
+// stay keeps a session here that nobody fetches.
+func (a *app) stay(id string, g *giving) {
+	if a.leaving.CompareAndDelete(id, g) {
+		g.unlock()
+	}
 }
 
 // handOver is the other side of a takeover's end.
 func (a *app) handOver(id string, marks []string) *session {
-	unlock, ok := a.leaving.LoadAndDelete(id)
+	g, ok := a.leaving.LoadAndDelete(id)
 	if !ok {
 		return nil
 	}
-	defer (*unlock.(*func()))()
+	defer g.(*giving).unlock()
 	for _, mark := range marks {
 		a.node.marks.wait(mark)
 	}
@@ -279,6 +311,9 @@ func (a *app) install(id string, s *session) {
 // since. They keep their identifiers, which the client may know.
 func (a *app) complete(cl *mqtt.Client, late []packets.Packet) {
 	fresh := a.orderedInflight(cl)
+	if len(late) == 0 {
+		return
+	}
 	m := a.memoryOf(cl.ID)
 	set := func(pk packets.Packet) {
 		cl.State.Inflight.Set(pk)
@@ -287,13 +322,17 @@ func (a *app) complete(cl *mqtt.Client, late []packets.Packet) {
 	for _, pk := range fresh {
 		cl.State.Inflight.Delete(pk.PacketID)
 	}
-	have := map[string]bool{}
+	have, used := map[string]bool{}, map[uint16]bool{}
 	for _, pk := range late {
-		have[identity(pk)] = true
+		if used[pk.PacketID] { // of a second session of the same client
+			fresh = append([]packets.Packet{pk}, fresh...)
+			continue
+		}
+		used[pk.PacketID], have[identity(pk)] = true, true
 		set(pk)
 	}
 	for _, pk := range fresh {
-		if have[identity(pk)] {
+		if pk.FixedHeader.Type == packets.Publish && have[identity(pk)] {
 			continue
 		}
 		id, err := cl.NextPacketID()
@@ -303,6 +342,7 @@ func (a *app) complete(cl *mqtt.Client, late []packets.Packet) {
 		pk.PacketID = uint16(id) //nolint:gosec // NextPacketID gives 16 bits
 		set(pk)
 	}
+	a.orderedInflight(cl)
 	atomic.AddInt64(&a.server.Info.Inflight, int64(cl.State.Inflight.Len()-len(fresh)))
 }
 

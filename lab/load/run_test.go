@@ -152,18 +152,13 @@ func TestABrokerThatRepeatsAndSwaps(t *testing.T) {
 	assert.Assert(t, r.Lost <= 6, "at most the last one of a publisher is held to the end: %d", r.Lost)
 }
 
-// takeoverRace is what this engine itself may lose: messages that come in the moment in which a session is handed from one
-// connection to the next.
-const takeoverRace = 10
-
 // Connections break, the broker and its sessions stay: nothing may be lost, whatever was under way.
 func TestConnectionsThatAreCut(t *testing.T) {
 	t.Parallel()
 	for qos := byte(1); qos <= 2; qos++ {
 		t.Run(fmt.Sprint("qos ", qos), func(t *testing.T) {
 			t.Parallel()
-			s := startServer(t, nil)
-			p := newPath(t, s.addresses["mqtt"])
+			p := newPath(t, startCluster(t, 1)[0])
 			o := brisk(p.url())
 			o.QoS = qos
 			r := during(t, o, func() {
@@ -172,18 +167,11 @@ func TestConnectionsThatAreCut(t *testing.T) {
 					time.Sleep(50 * time.Millisecond)
 				}
 			})
-			assert.Assert(t, r.Lost <= takeoverRace, "%+v", r.Losses)
-			assert.Equal(t, r.MissedWhileAway, uint64(0))
-			assert.Equal(t, r.Acknowledged, r.Sent)
-			assert.Equal(t, r.StillAway, 0)
-			assert.Equal(t, r.SessionsLost, 0)
+			unharmed(t, r, qos)
 			assert.Assert(t, r.Reconnects >= 10 && r.Connections == 10+r.Reconnects, "%d %d", r.Connections, r.Reconnects)
 			assert.Equal(t, len(r.Breaks), r.Reconnects)
-			assert.Assert(t, r.ReconnectTime.Count == uint64(r.Reconnects) && r.ReconnectTime.Max < 0.5 && r.ReconnectTime.Max > 0)
+			assert.Assert(t, r.ReconnectTime.Count == uint64(r.Reconnects) && r.ReconnectTime.Max < 2 && r.ReconnectTime.Max > 0)
 			assert.Assert(t, r.Errors["lost: closed"]+r.Errors["lost: reset"] >= 10, "%v", r.Errors)
-			if qos == 2 {
-				assert.Equal(t, r.Duplicated, uint64(0))
-			}
 		})
 	}
 }
