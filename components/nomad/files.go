@@ -35,6 +35,12 @@ var EMQXMove string
 //go:embed files/haproxy.nomad.hcl
 var HAProxyJob string
 
+// HAProxyRun is the script that runs HAProxy in its container: it reloads a changed
+// configuration, and lets the balancer turn away before HAProxy stops.
+//
+//go:embed files/haproxy-run.sh
+var HAProxyRun string
+
 // HAProxyConfig is HAProxy's configuration, a consul-template that only Nomad
 // renders: its values come from the job and from Nomad's variables.
 //

@@ -319,16 +319,15 @@ func TestStopping(t *testing.T) {
 	g := emqxJob(t, emqxVars()).TaskGroups[0]
 	assert.Equal(t, *g.Tasks[0].KillTimeout, 150*time.Second)
 	assert.Equal(t, g.Tasks[0].KillSignal, "SIGTERM")
-	// HAProxy forgets a broker 30 s after Consul.
-	assert.Assert(t, *g.ShutdownDelay > 30*time.Second)
+	assert.Equal(t, *g.ShutdownDelay, 15*time.Second)
 
 	v := haproxyVars()
 	v.ShutdownDelay, v.KillTimeout = 70*time.Second, 100*time.Second
 	task := haproxyJob(t, v).TaskGroups[0].Tasks[0]
-	assert.Equal(t, task.KillSignal, "SIGUSR1")
+	assert.Equal(t, task.KillSignal, "SIGTERM")
 	assert.Equal(t, *task.KillTimeout, 100*time.Second)
-	assert.Equal(t, task.Env["GRACE"], "70s")
-	assert.Equal(t, task.Env["HARD_STOP"], "25s")
+	assert.Equal(t, task.Env["GRACE"], "70")
+	assert.Equal(t, task.Env["HARD_STOP"], "25")
 }
 
 // Decision 10: no secret in a job's text, all of them files of the one who reads
@@ -371,8 +370,9 @@ func TestSecretsComeFromNomadVariables(t *testing.T) {
 	for key := range emqx.Env {
 		assert.Assert(t, !slices.Contains(ownedEnv, key) || key == "EMQX_NODE__NAME", key)
 	}
-	assert.Equal(t, *haproxy.Templates[0].ChangeMode, "signal")
-	assert.Equal(t, *haproxy.Templates[0].ChangeSignal, "SIGUSR2")
+	for _, template := range haproxy.Templates {
+		assert.Equal(t, *template.ChangeMode, "noop", *template.DestPath)
+	}
 
 	v.TLS, v.License = false, false
 	assert.Equal(t, len(emqxJob(t, v).TaskGroups[0].Tasks[0].Templates), 5)
@@ -387,12 +387,13 @@ func TestHAProxyTask(t *testing.T) {
 	assert.Equal(t, *job.ID, HAProxyJobID("lab"))
 	assert.Equal(t, *job.TaskGroups[0].Count, 5)
 	task := job.TaskGroups[0].Tasks[0]
-	assert.Equal(t, task.Config["command"], "haproxy")
-	assert.DeepEqual(t, task.Config["args"], []any{"-W", "-db", "-f", "${NOMAD_SECRETS_DIR}/haproxy.cfg"})
+	assert.DeepEqual(t, task.Config["entrypoint"], []any{"/bin/sh", "${NOMAD_TASK_DIR}/run.sh"})
+	assert.Assert(t, cmp.Contains(HAProxyRun, "haproxy -W -db "))
 	assert.Assert(t, !strings.Contains(HAProxyConfig, "daemon"))
 	assert.Equal(t, *task.Resources.MemoryMB, HAProxyMemoryMB(4000))
 	assert.Equal(t, task.Env["IDLE_TIMEOUT"], fmt.Sprintf("%ds", cluster.IdleTimeout(301)))
-	assert.Equal(t, *task.Templates[0].EmbeddedTmpl, HAProxyConfig)
+	assert.Equal(t, *task.Templates[0].EmbeddedTmpl, HAProxyRun)
+	assert.Equal(t, *task.Templates[1].EmbeddedTmpl, HAProxyConfig)
 	assert.Equal(t, *emqxJob(t, emqxVars()).ID, EMQXJobID("lab"))
 }
 

@@ -16,11 +16,10 @@ import (
 
 // Times are how patiently Nomad rolls a job.
 type Times struct {
-	// ShutdownDelay: for EMQX, between leaving Consul and the stop signal,
-	// default 45 s (HAProxy forgets a broker 30 s after Consul does, and moves
-	// its clients then); for HAProxy, how long it still accepts clients while
-	// its health page fails already, default 40 s (the balancer's health check
-	// takes about 30 s to notice).
+	// ShutdownDelay: for EMQX, between leaving Consul and the stop signal, default
+	// 15 s, above the 9 s after which no HAProxy sends it new clients; for HAProxy,
+	// how long it still accepts clients while its health page fails already,
+	// default 40 s (the balancer's health check takes about 30 s to notice).
 	ShutdownDelay time.Duration
 	// KillTimeout is between the stop signal and the kill: default 150 s and
 	// the time to drain for EMQX, and 60 s for HAProxy, counting HAProxy's ShutdownDelay. The clients'
@@ -121,6 +120,12 @@ type HAProxyVars struct {
 // minKillTimeout: EMQX gives itself 120 s to stop (bin/emqx, EMQX_WAIT_FOR_STOP).
 const minKillTimeout = 130 * time.Second
 
+// forgotten is how long after a broker left Consul a HAProxy may still send it new
+// clients: haproxy.cfg's hold obsolete (3 s) and hold valid (1 s), counted from an
+// answer that may be one hold valid old, and three answers that may be lost, 1 s each
+// (resolve_retries, timeout retry); 1 s for Consul to tell its agents.
+const forgotten = 9 * time.Second
+
 // haproxyOwnFiles is what HAProxy opens besides connections: ports, logs, its
 // health checks of [MaxNodes] brokers on four ports, the resolver.
 const haproxyOwnFiles = 500
@@ -146,7 +151,7 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 	if v.DrainRate == 0 {
 		drain = 0
 	}
-	v.Times = v.withDefaults(45*time.Second, 150*time.Second+drain)
+	v.Times = v.withDefaults(15*time.Second, 150*time.Second+drain)
 	var f fault.List
 	common(&f, v.Environment, v.Datacenter, v.Image, v.NodeCount, v.CPU, v.KeepAliveMax)
 	v.validate(&f)
@@ -236,6 +241,7 @@ func (v HAProxyVars) HCL2() (map[string]string, error) {
 		"keepalive_max": strconv.Itoa(v.KeepAliveMax),
 		"ports":         v.ports(),
 		"config":        HAProxyConfig,
+		"run":           HAProxyRun,
 	}), f.Err()
 }
 

@@ -44,7 +44,8 @@ func lab() settings.Settings {
 	s := settings.Settings{Environment: "lab", Cloud: "oci"}
 	s.Nodes.Count = 3
 	s.Network.ClientCIDRs = []string{"203.0.113.0/24"}
-	s.Broker.ShutdownDelay, s.Broker.KillTimeout, s.Broker.MinHealthyTime = 45*time.Second, 150*time.Second, 15*time.Second
+	s.Broker.ShutdownDelay, s.Broker.KillTimeout, s.Broker.MinHealthyTime = 15*time.Second, 150*time.Second, 15*time.Second
+	s.Broker.Drain = settings.Drain{Rate: 500, Timeout: 2 * time.Minute}
 	s.Proxy.ShutdownDelay, s.Proxy.KillTimeout, s.Proxy.MinHealthyTime = 40*time.Second, 60*time.Second, 15*time.Second
 	s.DNS.Name, s.DNS.TTL = "mqtt.lab.test", 60
 	return s

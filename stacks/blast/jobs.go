@@ -164,9 +164,6 @@ func (a *assessment) restart(nodes int, why []string, about []*Change) {
 		l.Details = append(l.Details, fmt.Sprintf("Each leaves HAProxy, stops %s later, and has to be healthy for %s before the next one: about %s of the clients reconnect at each.",
 			plain(b.ShutdownDelay), plain(b.MinHealthyTime), fraction(1, nodes)))
 	}
-	if d := b.Drain; d.Rate > 0 {
-		l.Details = append(l.Details, fmt.Sprintf("Clients that are still connected when it stops are disconnected first, %d a second, for up to %s.", d.Rate, plain(d.Timeout)))
-	}
 	l.Details = append(l.Details, a.sessions())
 	if !a.report.atOnce {
 		l.Details = append(l.Details, "A node that does not become healthy stops the roll, and Nomad goes back to the version before.")
@@ -180,16 +177,15 @@ func (a *assessment) restart(nodes int, why []string, about []*Change) {
 	a.add(l, about)
 }
 
-// sessions: EMQX 5.8, open source, has no durable ones. HAProxy lets go of a
-// broker 30 s after Consul does (hold obsolete), and clients that are back by the
-// time it stops have moved with their session.
+// sessions: EMQX 5.8, open source, has no durable ones. A stopping node moves its
+// clients with them.
 func (a *assessment) sessions() string {
-	const forget = 30 * time.Second
-	text := "Sessions are in a node's memory: its subscriptions and queued messages are lost"
-	if left := a.s.Broker.ShutdownDelay - forget; left > 0 && a.after > 1 {
-		return text + fmt.Sprintf(", but for clients that reconnect in the %s between leaving HAProxy and the stop.", plain(left))
+	const text = "Sessions are in a node's memory"
+	if d := a.s.Broker.Drain; d.Rate > 0 && a.after > 1 {
+		return fmt.Sprintf("%s. Before it stops, it moves clients with theirs, %d a second for up to %s; the subscriptions and queued messages of the rest are lost.",
+			text, d.Rate, plain(d.Timeout))
 	}
-	return text + "."
+	return text + ": its subscriptions and queued messages are lost."
 }
 
 // share of the clients that n of the nodes serve.

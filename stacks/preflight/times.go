@@ -54,25 +54,26 @@ func killTimeout(in *input, r *report) {
 	if in.proxy == nil {
 		return
 	}
-	global := in.proxy.section("global")
-	grace, err := proxyTime(global.value("grace"))
-	hard, err2 := proxyTime(global.value("hard-stop-after"))
-	kill, ok := duration(in.haproxy.task, "kill_timeout")
-	if err == nil && err2 == nil && ok && grace+hard >= kill {
-		r.errorf(in.haproxy.path("task.kill_timeout"), "must be above HAProxy's grace (%s) and hard-stop-after (%s) together, got %s", grace, hard, kill)
+	grace, hard := in.haproxy.seconds("GRACE"), in.haproxy.seconds("HARD_STOP")
+	if kill, ok := duration(in.haproxy.task, "kill_timeout"); ok && grace+hard >= kill {
+		r.errorf(in.haproxy.path("task.kill_timeout"), "must be above the script's GRACE (%s) and HARD_STOP (%s) together, got %s", grace, hard, kill)
 	}
 	in.drain(grace, r)
+}
+
+// seconds is a time in the environment of a job's script.
+func (j *job) seconds(name string) time.Duration {
+	n, _ := strconv.Atoi(j.env[name])
+	return time.Duration(n) * time.Second
 }
 
 // drainTime is how long the script in the task may move clients before it stops
 // EMQX; it reads both from its environment.
 func (in *input) drainTime() time.Duration {
-	rate, _ := strconv.Atoi(in.emqx.env["DRAIN_RATE"])
-	limit, _ := strconv.Atoi(in.emqx.env["DRAIN_TIMEOUT"])
-	if rate == 0 {
+	if rate, _ := strconv.Atoi(in.emqx.env["DRAIN_RATE"]); rate == 0 {
 		return 0
 	}
-	return time.Duration(limit) * time.Second
+	return in.emqx.seconds("DRAIN_TIMEOUT")
 }
 
 // drain: a node that stops must be out of the way before its ports close.
@@ -85,14 +86,32 @@ func (in *input) drain(grace time.Duration, r *report) {
 			break
 		}
 	}
-	if in.emqx == nil || in.settings.Cloud == "lab" {
+	if in.emqx == nil || in.settings.Cloud == "lab" { // where no answer is lost
 		return
 	}
-	hold, err := proxyTime(in.proxy.section("resolvers").value("hold", "obsolete"))
 	delay, ok := duration(in.emqx.group, "shutdown_delay")
-	if err == nil && ok && delay <= hold {
-		r.warnf(setting("broker.shutdownDelay"), "should be above %s, for which HAProxy keeps a broker that left Consul, got %s", hold, delay)
+	if forgets := in.proxy.forgets(); ok && delay < forgets {
+		r.warnf(setting("broker.shutdownDelay"), "should be at least %s, for which HAProxy may send new clients to a broker that left Consul, got %s", forgets, delay)
 	}
+}
+
+// forgets is how long a HAProxy may send new clients to a broker that left Consul: what
+// it missed for "hold obsolete" goes with the next answer, which "hold valid" or the
+// retries of lost questions may delay; and 2 s for Consul itself and the age of the
+// last answer.
+func (c *proxyConfig) forgets() time.Duration {
+	dns := c.section("resolvers")
+	total := 2 * time.Second
+	for _, words := range [][]string{{"hold", "obsolete"}, {"hold", "valid"}} {
+		if d, err := proxyTime(dns.value(words...)); err == nil {
+			total += d
+		}
+	}
+	retries, _ := strconv.Atoi(dns.value("resolve_retries"))
+	if d, err := proxyTime(dns.value("timeout", "retry")); err == nil {
+		total += time.Duration(retries) * d
+	}
+	return total
 }
 
 // keepAlive: every hop must outlast a client that speaks once per keep-alive.

@@ -125,13 +125,13 @@ var trials = map[string][]trial{
 		{name: "no duration", graph: func(g graph) {
 			g.edit("haproxy", "kill_timeout = var.kill_timeout\n\n      config", "kill_timeout = \"soon\"\n\n      config")
 		}, want: []string{`error Job haproxy.jobspec: task.kill_timeout: must be a duration such as 150s, got "soon"`}},
-		{name: "HAProxy takes longer", graph: func(g graph) { g.configure(`{{ env "HARD_STOP" }}`, "60s") }, want: []string{
-			"error Job haproxy.jobspec: task.kill_timeout: must be above HAProxy's grace (40s) and hard-stop-after (1m0s) together, got 1m0s",
+		{name: "HAProxy takes longer", graph: func(g graph) { g.edit("haproxy", `"${local.hard_stop}"`, `"60"`) }, want: []string{
+			"error Job haproxy.jobspec: task.kill_timeout: must be above the script's GRACE (40s) and HARD_STOP (1m0s) together, got 1m0s",
 		}},
 		{name: "gone too early", settings: func(s *settings.Settings) {
-			s.Broker.ShutdownDelay, s.Proxy.ShutdownDelay = 20*time.Second, 20*time.Second
+			s.Broker.ShutdownDelay, s.Proxy.ShutdownDelay = 8*time.Second, 20*time.Second
 		}, want: []string{
-			"warning emqx-oci:broker.shutdownDelay: should be above 30s, for which HAProxy keeps a broker that left Consul, got 20s",
+			"warning emqx-oci:broker.shutdownDelay: should be at least 9s, for which HAProxy may send new clients to a broker that left Consul, got 8s",
 			"warning emqx-oci:proxy.shutdownDelay: should be at least 33s, what the balancer takes to notice a failing health check, got 20s",
 		}},
 	},
@@ -390,7 +390,7 @@ var trials = map[string][]trial{
 			`error Job emqx.jobspec: must be a job that can be read: variable "region" is not set`,
 		}},
 		{name: "a configuration that is none", graph: func(g graph) { g.configure("{{- if $tls }}", "{{- if }}") }, want: []string{
-			"error Job haproxy.hcl2.vars.config: must be a configuration that can be read: template: haproxy.cfg:78: missing value for if",
+			"error Job haproxy.hcl2.vars.config: must be a configuration that can be read: template: haproxy.cfg:95: missing value for if",
 		}},
 	},
 	"agent-values": {

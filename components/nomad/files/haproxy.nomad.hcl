@@ -72,6 +72,11 @@ variable "config" {
   description = "HAProxy's configuration, as a consul-template."
 }
 
+variable "run" {
+  type        = string
+  description = "The script that runs HAProxy, reloads it and takes part in its stop."
+}
+
 variable "shutdown_delay" {
   type        = string
   description = "Seconds that HAProxy still accepts clients while its health page already fails: \"40s\"."
@@ -108,9 +113,11 @@ variable "progress_deadline" {
 }
 
 locals {
+  grace = parseint(trimsuffix(var.shutdown_delay, "s"), 10)
+
   # Time for the clients that are left once the ports are closed: what the kill
   # leaves, but for the time HAProxy takes to end.
-  hard_stop = parseint(trimsuffix(var.kill_timeout, "s"), 10) - parseint(trimsuffix(var.shutdown_delay, "s"), 10) - 5
+  hard_stop = parseint(trimsuffix(var.kill_timeout, "s"), 10) - local.grace - 5
 }
 
 job "haproxy" {
@@ -212,43 +219,46 @@ job "haproxy" {
       # The official image's user; any image will do with it.
       user = "99:99"
 
-      # Soft stop; the configuration says what happens then.
-      kill_signal  = "SIGUSR1"
+      kill_signal  = "SIGTERM"
       kill_timeout = var.kill_timeout
 
       config {
         image              = var.image
         image_pull_timeout = "10m"
+        entrypoint         = ["/bin/sh", "${NOMAD_TASK_DIR}/run.sh"]
         network_mode       = "host"
         cap_drop           = ["all"]
         security_opt       = ["no-new-privileges"]
-
-        # In the foreground: a process that goes to the background ends its container.
-        command = "haproxy"
-        args    = ["-W", "-db", "-f", "${NOMAD_SECRETS_DIR}/haproxy.cfg"]
 
         ulimit {
           nofile = "${var.nofile}:${var.nofile}"
         }
       }
 
-      # What the configuration needs to know.
+      # What the configuration and the script need to know.
       env {
         ENVIRONMENT  = var.environment
         TLS          = "${var.tls}"
         MAXCONN      = "${var.maxconn}"
         IDLE_TIMEOUT = "${ceil(var.keepalive_max * 1.5)}s"
-        GRACE        = var.shutdown_delay
-        HARD_STOP    = "${local.hard_stop}s"
+        GRACE        = "${local.grace}"
+        HARD_STOP    = "${local.hard_stop}"
+        SPREAD       = "5"
+      }
+
+      template {
+        destination = "${NOMAD_TASK_DIR}/run.sh"
+        change_mode = "noop"
+        perms       = "0444"
+        data        = var.run
       }
 
       # It holds the statistics' password: the secrets' folder is not readable
-      # through Nomad's API. The master process reads it again on SIGUSR2 and keeps
-      # the connections.
+      # through Nomad's API. The script sees that it changed; a signal from Nomad
+      # would reach all nodes at once, and fails for good while no task runs.
       template {
         destination          = "${NOMAD_SECRETS_DIR}/haproxy.cfg"
-        change_mode          = "signal"
-        change_signal        = "SIGUSR2"
+        change_mode          = "noop"
         perms                = "0400"
         uid                  = 99
         gid                  = 99

@@ -1,0 +1,83 @@
+#!/bin/sh
+# Runs HAProxy, takes over its configuration when Nomad has written a new one, and
+# takes part in its stop. Nomad does not signal HAProxy by itself: a changed file is
+# tried first, connections stay, and not all nodes do it at once.
+#
+# Only what the official images have: sh, cat, cp, grep, mkdir, rm, sleep.
+#
+#   GRACE      seconds that a stopping HAProxy still accepts clients while its health
+#              page fails, so that the balancer turns away first
+#   HARD_STOP  seconds after that which those who are connected may stay
+#   SPREAD     seconds between the reloads of two nodes
+# shellcheck disable=SC2317 # The trap reaches it all.
+set -u
+umask 077
+
+# Nomad's file, the last one that was looked at, and the folder that HAProxy reads.
+# They hold a password: nothing outside of the task reads this folder.
+rendered=$NOMAD_SECRETS_DIR/haproxy.cfg
+seen=$NOMAD_SECRETS_DIR/seen.cfg
+folder=$NOMAD_SECRETS_DIR/haproxy
+master=
+
+say() { echo "haproxy: $*"; }
+
+# take makes Nomad's file HAProxy's, unless HAProxy would not start with it.
+take() {
+  cp -p "$rendered" "$seen" || return
+  if out=$(haproxy -c -f "$seen" 2>&1); then
+    cp -p "$seen" "$folder/haproxy.cfg"
+  else
+    # Only what is wrong: the rest of the text may quote a password.
+    say "the new configuration is refused, the old one stays:" "$(echo "$out" | grep ALERT)"
+    return 1
+  fi
+}
+
+# watch lets HAProxy read a changed file: new connections come to a new process, and
+# the old one ends with the last of its own.
+watch() {
+  while sleep 1; do
+    # shellcheck disable=SC3013 # dash and busybox know it too.
+    [ "$rendered" -nt "$seen" ] || continue
+    sleep "$((${NOMAD_ALLOC_INDEX:-0} * SPREAD))"
+    take && kill -USR2 "$master" && say "the new configuration is in use"
+  done
+}
+
+# pause SECONDS, or until HAProxy has ended.
+pause() {
+  n=$1
+  while [ "$n" -gt 0 ] && kill -0 "$master" 2>/dev/null; do
+    sleep 1
+    n=$((n - 1))
+  done
+}
+
+stop() {
+  trap : TERM INT
+  kill "$watcher" 2>/dev/null
+  say "the health page fails from now on; clients may come for $GRACE s more"
+  printf 'global\n    setenv STOPPING yes\n' >"$folder/stopping.cfg"
+  kill -USR2 "$master"
+  pause "$GRACE"
+  say "no more clients; those who are connected may stay for $HARD_STOP s more"
+  kill -USR1 "$master"
+  pause "$HARD_STOP"
+  kill -TERM "$master" 2>/dev/null
+  wait "$master"
+  exit 0
+}
+
+mkdir -p "$folder"
+rm -f "$folder/stopping.cfg"
+take || [ -e "$folder/haproxy.cfg" ] || exit 1
+trap '[ -n "$master" ] && stop; exit 143' TERM INT
+haproxy -W -db -f "$folder" &
+master=$!
+watch &
+watcher=$!
+wait "$master"
+code=$?
+kill "$watcher" 2>/dev/null
+exit "$code"
