@@ -16,6 +16,7 @@ cluster join <Node> | leave | force-leave <Node> | status [--json] | discovery e
 clients list | show <ClientId> | kick <ClientId>
 listeners
 retainer info | topics | clean <Topic>
+data export | import <File>
 pem_cache clean
 rescue force-load
 `
@@ -91,6 +92,8 @@ func (n *node) ctl(args []string) *message {
 		return done(a.listenersText())
 	case "eval_erl":
 		return a.eval(word(1))
+	case "data":
+		return n.ctlData(word(1), word(2))
 	case "retainer":
 		return a.ctlRetainer(word(1), word(2))
 	case "pem_cache":

@@ -70,7 +70,7 @@ func (n *node) handle(kind, from string, m *message) *message {
 	case "left":
 		return n.farewell(from, m.Text)
 	case "keys":
-		n.data.merge(m.Data)
+		n.takeOver(m.Data)
 		return &message{}
 	case "stats":
 		s := n.stats()

@@ -1,0 +1,218 @@
+package broker
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// `emqx ctl data export|import` as EMQX 5.8 has it (emqx_mgmt_data_backup, emqx_mgmt_cli):
+// a tar file in data/backup whose entries all lie under the file's own name, with
+// META.hocon, cluster.hocon and one file for each table. The tables here are the
+// stand-in's, in its own format: what it exports only it can import.
+
+const (
+	exportSuffix  = ".tar.gz"
+	metaFile      = "META.hocon"
+	clusterFile   = "cluster.hocon"
+	adminTable    = "emqx_admin"            // dashboard users
+	appTable      = "emqx_app"              // API keys
+	retainedTable = "emqx_retainer_message" // exported from memory, too
+)
+
+// exportTables stand in EMQX's order: that of its applications.
+var exportTables = []string{appTable, adminTable, retainedTable}
+
+// ctlData answers with success whatever happens, as the real one: its text tells.
+func (n *node) ctlData(verb, file string) *message {
+	switch {
+	case verb == "export":
+		return done(n.export(time.Now()))
+	case verb == "import" && file != "":
+		return done(n.imported(file))
+	}
+	return &message{Code: 1, Text: "Usage: emqx ctl\n" + ctlUsage}
+}
+
+func (n *node) backupDir() string { return filepath.Join(n.cfg.dataDir, "backup") }
+
+func (n *node) export(now time.Time) string {
+	base := "emqx-export-" + now.Format("2006-01-02-15-04-05.000")
+	path := filepath.Join(n.backupDir(), base+exportSuffix)
+	said := fmt.Sprintf("Exporting data to %q...\nExporting cluster configuration...\nExporting additional files from EMQX data_dir: %q...\nExporting built-in database...\n",
+		path, n.cfg.dataDir)
+	for _, t := range exportTables {
+		said += "Exporting " + t + " database table...\n"
+	}
+	if err := n.writeExport(path, base); err != nil {
+		return said + fmt.Sprintf("[error] Data export failed, reason: %q.", err.Error())
+	}
+	return said + "Data has been successfully exported to " + path + "."
+}
+
+func (n *node) writeExport(path, base string) error {
+	d := n.data.snapshot()
+	d.Retained = slices.DeleteFunc(d.Retained, func(p *publication) bool { return len(p.Payload) == 0 || p.expired() })
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	w := tar.NewWriter(z)
+	add := func(name string, content []byte) error {
+		h := &tar.Header{Name: base + "/" + name, Mode: 0o644, Size: int64(len(content)), ModTime: time.Now(), Format: tar.FormatUSTAR}
+		if err := w.WriteHeader(h); err != nil {
+			return err
+		}
+		_, err := w.Write(content)
+		return err
+	}
+	err := errors.Join(add(metaFile, []byte("edition = ce\nversion = \""+Version+"\"\n")), add(clusterFile, nil))
+	for table, rows := range map[string]any{adminTable: d.Users, appTable: d.Keys, retainedTable: d.Retained} {
+		content, marshal := json.Marshal(rows)
+		err = errors.Join(err, marshal, add("mnesia/"+table, content))
+	}
+	if err = errors.Join(err, w.Close(), z.Close(), os.MkdirAll(n.backupDir(), 0o750)); err != nil {
+		return err
+	}
+	return os.WriteFile(path, b.Bytes(), 0o600)
+}
+
+// imported takes a path, or the name of a file in data/backup.
+func (n *node) imported(file string) string {
+	if _, err := os.Stat(file); err != nil && filepath.Base(file) == file {
+		file = filepath.Join(n.backupDir(), file)
+	}
+	said := ""
+	files, err := n.readExport(file)
+	if err == nil {
+		said = fmt.Sprintf("Importing data from %q...\nImporting cluster configuration...\nImporting built-in database...\n", file)
+		var lines string
+		lines, err = n.takeIn(files)
+		said += lines
+	}
+	if err != nil {
+		return said + fmt.Sprintf("[error] Data import failed, reason: %q.", err.Error())
+	}
+	return said + "Data has been imported successfully."
+}
+
+var metaValue = regexp.MustCompile(`(?m)^\s*"?(edition|version)"?\s*[=:]\s*"?([^"\s]+)"?\s*$`)
+
+// readExport gives the files of an export by their names in it.
+func (n *node) readExport(path string) (map[string][]byte, error) {
+	base, ok := strings.CutSuffix(filepath.Base(path), exportSuffix)
+	if !ok {
+		return nil, errors.New("invalid backup name: file name must have " + exportSuffix + " extension")
+	}
+	f, err := os.Open(path) //nolint:gosec // the file that the operator names
+	if err != nil {
+		return nil, errors.New("backup file not found")
+	}
+	defer func() { _ = f.Close() }()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		return nil, err
+	}
+	files := map[string][]byte{}
+	for r := tar.NewReader(z); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		name, ok := strings.CutPrefix(h.Name, base+"/")
+		if !ok {
+			return nil, errors.New("invalid backup archive content: all files in the archive must be under <backup name> directory")
+		}
+		if files[name], err = io.ReadAll(io.LimitReader(r, 1<<30)); err != nil {
+			return nil, err
+		}
+	}
+	meta := map[string]string{}
+	for _, m := range metaValue.FindAllStringSubmatch(string(files[metaFile]), -1) {
+		meta[m[1]] = m[2]
+	}
+	switch {
+	case meta["version"] == "" || meta["edition"] == "":
+		return nil, errors.New("invalid backup archive file: missing " + metaFile)
+	case meta["edition"] == "ee":
+		return nil, errors.New("importing EMQX Enterprise data backup to EMQX is not allowed")
+	case newerRelease(meta["version"], Version):
+		return nil, fmt.Errorf("[warning] Backup version %q is newer than EMQX version %q, import is not allowed", meta["version"], Version)
+	}
+	return files, nil
+}
+
+// newerRelease compares major and minor numbers only.
+func newerRelease(a, b string) bool {
+	number := func(s string, i int) int {
+		f := strings.Split(s, ".")
+		if i >= len(f) {
+			return 0
+		}
+		n, _ := strconv.Atoi(f[i])
+		return n
+	}
+	return number(a, 0) > number(b, 0) || number(a, 1) > number(b, 1)
+}
+
+// takeIn puts the records of an export over those that are here, on every member; what
+// is not in the export stays.
+func (n *node) takeIn(files map[string][]byte) (said string, err error) {
+	d := &clusterData{}
+	for _, table := range slices.Backward(exportTables) {
+		content, ok := files["mnesia/"+table]
+		if !ok {
+			said += "No backup file for " + table + " database table...\n"
+			continue
+		}
+		said += "Importing " + table + " database table...\n"
+		var rows any
+		switch table {
+		case adminTable:
+			rows = &d.Users
+		case appTable:
+			rows = &d.Keys
+		default:
+			rows = &d.Retained
+		}
+		if err := json.Unmarshal(content, rows); err != nil {
+			return said, fmt.Errorf("%s is no table of a stand-in: %w", table, err)
+		}
+	}
+	for _, m := range []map[string]apiKey{d.Users, d.Keys} {
+		for name, k := range m {
+			m[name] = apiKey{Hash: k.Hash, At: n.stamp()}
+		}
+	}
+	for _, p := range d.Retained {
+		p.At = n.stamp()
+	}
+	n.takeOver(d)
+	for _, p := range n.runningPeers() {
+		if _, err := p.ask(n.ctx, &message{Op: "keys", Data: d}, time.Minute); err != nil {
+			return said, fmt.Errorf("replicating to %s: %w", p.name, err)
+		}
+	}
+	return said, nil
+}
+
+// takeOver merges records from elsewhere into this node, retained messages into its
+// server.
+func (n *node) takeOver(d *clusterData) {
+	n.data.merge(d)
+	if d != nil && len(d.Retained) > 0 {
+		n.withApp(func(a *app) { a.loadRetained() })
+	}
+}

@@ -1,0 +1,84 @@
+package broker
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"gotest.tools/v3/assert"
+)
+
+func TestExportAndImport(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, 2)
+	l.start(0)
+	l.start(1)
+	l.wantCluster(0, []int{0, 1}, nil)
+	l.wantUp(1)
+	pub := l.mqtt(0, connectOpts{id: "pub"})
+	pub.publish("kept/1", "one", 1, true)
+	pub.publish("kept/2", "two", 1, true)
+	pub.publish("kept/2", "", 1, true) // cleared
+	out, code := l.ctl(0, "data", "export")
+	assert.Equal(t, code, 0)
+	m := regexp.MustCompile(`(?m)^Data has been successfully exported to (.*)\.$`).FindStringSubmatch(out)
+	assert.Assert(t, m != nil, out)
+	assert.Equal(t, filepath.Dir(m[1]), filepath.Join(l.dirs[0], "backup"))
+	assert.Assert(t, strings.Contains(out, "Exporting emqx_retainer_message database table..."), out)
+	info, err := os.Stat(m[1])
+	assert.NilError(t, err)
+	assert.Equal(t, info.Mode().Perm(), os.FileMode(0o600))
+
+	fresh := newLab(t, 2, "EMQX_DASHBOARD__DEFAULT_PASSWORD=another")
+	fresh.start(0)
+	fresh.start(1)
+	fresh.wantCluster(0, []int{0, 1}, nil)
+	fresh.wantUp(0)
+	fresh.wantUp(1)
+	out, code = fresh.ctl(1, "data", "import", m[1])
+	assert.Equal(t, code, 0)
+	assert.Assert(t, strings.HasSuffix(out, "Importing emqx_app database table...\nData has been imported successfully."), out)
+	for i := range 2 {
+		out, _ = fresh.ctl(i, "retainer", "topics")
+		assert.Equal(t, out, "kept/1")
+		s := fresh.mqtt(i, connectOpts{id: fmt.Sprint("s", i)})
+		s.subscribe("kept/#", 1)
+		s.wantMessage("kept/1", "one")
+		// The dashboard user is the old cluster's again.
+		code, body := httpDo("POST", fresh.url(i, "/api/v5/login"), `{"username":"admin","password":"public"}`)
+		assert.Equal(t, code, 200, body)
+	}
+}
+
+func TestAnImportThatIsRefused(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, 1)
+	l.start(0)
+	l.wantUp(0)
+	out, _ := l.ctl(0, "data", "export")
+	path := regexp.MustCompile(`exported to (.*)\.$`).FindStringSubmatch(out)[1]
+	content, err := os.ReadFile(path)
+	assert.NilError(t, err)
+	dir := t.TempDir()
+	renamed := filepath.Join(dir, "mine.tar.gz")
+	assert.NilError(t, os.WriteFile(renamed, content, 0o600))
+	torn := filepath.Join(dir, filepath.Base(path))
+	assert.NilError(t, os.WriteFile(torn, content[:len(content)/2], 0o600))
+	for file, want := range map[string]string{
+		renamed:        "must be under <backup name> directory",
+		torn:           "unexpected EOF",
+		"none.tar.gz":  "backup file not found",
+		dir + "/x.zip": "file name must have .tar.gz extension",
+	} {
+		out, code := l.ctl(0, "data", "import", file)
+		assert.Equal(t, code, 0)
+		assert.Assert(t, strings.Contains(out, "[error] Data import failed, reason: ") && strings.Contains(out, want), out)
+	}
+	// By its name it is found in the backup folder.
+	out, _ = l.ctl(0, "data", "import", filepath.Base(path))
+	assert.Assert(t, strings.HasSuffix(out, "Data has been imported successfully."), out)
+	assert.Assert(t, newerRelease("5.9.0", "5.8.9") && newerRelease("6.0.1", "5.8.9") && !newerRelease("5.8.12", "5.8.9") && !newerRelease("5.3.0", "5.8.9"))
+}
