@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"gotest.tools/v3/assert"
 
 	"github.com/emqx-oci/emqx-oci/infra/gates"
@@ -258,7 +259,7 @@ func TestKilledInTheMiddleThenNextUpContinues(t *testing.T) {
 func TestEverythingKilledInTheMiddleThenNextUpContinues(t *testing.T) {
 	w := newWorld(t)
 	w.set(abc())
-	release := w.cloud.Hold("b")
+	before, release := time.Now(), w.cloud.Hold("b")
 	p := w.start("up")
 	assert.NilError(t, w.cloud.Entered("create b", 30*time.Second))
 	for _, l := range w.leftovers() {
@@ -275,7 +276,11 @@ func TestEverythingKilledInTheMiddleThenNextUpContinues(t *testing.T) {
 
 	// b exists, and nobody wrote that down.
 	_, err := w.runner(func(o *orchestrate.Options) {
-		o.Adopt = func(_ context.Context, p orchestrate.Pending) (string, error) { return w.cloud.ID(p.Name), nil }
+		o.Find = func(_ *pulumi.Context, lost []orchestrate.Pending) (map[string][]string, error) {
+			assert.Equal(t, len(lost), 1)
+			assert.Assert(t, !lost[0].Since.IsZero() && lost[0].Since.After(before), "%s", lost[0].Since)
+			return map[string][]string{lost[0].URN: {w.cloud.ID("a"), w.cloud.ID(lost[0].Name)}}, nil // a is known
+		}
 	}).Up(t.Context())
 	assert.NilError(t, err)
 	assert.DeepEqual(t, w.cloud.Names(), []string{"a", "b", "c"})

@@ -34,9 +34,9 @@ type Options struct {
 	StageDir string
 	// PulumiCommand is the path of the pulumi command; default: .tools/bin of the project, then PATH.
 	PulumiCommand string
-	// Adopt looks for a resource that an interrupted run may have created, and gives its id, or "" when it does not
-	// exist. Without it such a resource is created again. Optional.
-	Adopt func(context.Context, Pending) (id string, err error)
+	// Find is a program that creates nothing and asks the clouds for resources that an interrupted run may have created.
+	// It gives, by URN, the ids of what each may be. What is not found, or without Find, is created again. Optional.
+	Find func(ctx *pulumi.Context, lost []Pending) (map[string][]string, error)
 	// View is told what happens. Optional.
 	View progress.View
 	// Verbose, when set, gets everything that the engine prints.

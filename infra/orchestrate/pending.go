@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // Pending is an operation that was under way when an earlier run was killed: nobody knows how it ended.
@@ -18,18 +19,32 @@ type Pending struct {
 	Name      string
 	// Inputs are the resource's inputs as the state holds them; secrets are encrypted.
 	Inputs map[string]any
+	// Since is when the run that was killed began, at the latest; zero is unknown.
+	Since time.Time
 }
+
+const creating = "creating"
 
 // deployment is the part of an exported state that is looked at here. Everything else is handed back as it came.
 type deployment struct {
 	raw       map[string]json.RawMessage
 	pending   []operation
-	resources []map[string]json.RawMessage
+	resources []rawResource
+}
+
+// rawResource is a resource of which no more is read than asked for.
+type rawResource map[string]json.RawMessage
+
+// text reads a property; "" is one that is absent.
+func (r rawResource) text(key string) string {
+	var s string
+	_ = json.Unmarshal(r[key], &s)
+	return s
 }
 
 type operation struct {
 	raw      map[string]json.RawMessage
-	resource map[string]json.RawMessage
+	resource rawResource
 	Pending
 }
 
@@ -79,14 +94,10 @@ func (d *deployment) protected() []Protected {
 	var all []Protected
 	for _, raw := range d.resources {
 		var protect bool
-		var urn string
-		var p Protected
-		for key, into := range map[string]any{"protect": &protect, "urn": &urn, "type": &p.Type, "id": &p.ID} {
-			_ = json.Unmarshal(raw[key], into) // absent: false, or ""
-		}
+		_ = json.Unmarshal(raw["protect"], &protect) // absent: false
 		if protect {
-			p.Name = urn[strings.LastIndex(urn, "::")+2:]
-			all = append(all, p)
+			urn := raw.text("urn")
+			all = append(all, Protected{Type: raw.text("type"), Name: urn[strings.LastIndex(urn, "::")+2:], ID: raw.text("id")})
 		}
 	}
 	return all
@@ -108,7 +119,7 @@ func (d *deployment) settle(ctx context.Context, adopt func(context.Context, Pen
 	var s settled
 	var kept []map[string]json.RawMessage
 	for _, o := range d.pending {
-		if o.Operation != "creating" {
+		if o.Operation != creating {
 			s.refresh = true
 			kept = append(kept, o.raw)
 			continue
@@ -148,7 +159,7 @@ func (d *deployment) settle(ctx context.Context, adopt func(context.Context, Pen
 func (d *deployment) adopt(o operation, id string) error {
 	for _, r := range d.resources {
 		// It was to replace this one, which is still there and now has to go.
-		if same, err := json.Marshal(o.URN); err == nil && string(same) == string(r["urn"]) {
+		if r.text("urn") == o.URN {
 			r["delete"] = json.RawMessage("true")
 		}
 	}
@@ -164,7 +175,7 @@ func (d *deployment) adopt(o operation, id string) error {
 	return nil
 }
 
-func put(m map[string]json.RawMessage, key string, v any) error {
+func put[M ~map[string]json.RawMessage](m M, key string, v any) error {
 	b, err := json.Marshal(v)
 	m[key] = b
 	return err
@@ -203,8 +214,12 @@ func (r *Runner) settlePending(ctx context.Context, s *session) (settled, error)
 	if err := r.mayBeRunning(); err != nil {
 		return settled{}, err
 	}
+	adopt, err := r.finder(ctx, s, d)
+	if err != nil {
+		return settled{}, err
+	}
 	var notes []string
-	found, err := d.settle(ctx, r.opts.Adopt, func(n string) { notes = append(notes, n) })
+	found, err := d.settle(ctx, adopt, func(n string) { notes = append(notes, n) })
 	found.refresh, found.protected = found.refresh || owed, d.protected()
 	if err != nil || !found.changed {
 		return found, err

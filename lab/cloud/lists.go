@@ -38,7 +38,7 @@ func (l listFunction) answer(s *state, args Props) (Props, error) {
 			keep = keep && (str(args, arg) == "" || str(args, arg) == str(item, arg))
 		}
 		if keep {
-			items = append(items, item)
+			items = append(items, brief(item))
 		}
 	}
 	items = filtered(items, args)
@@ -48,4 +48,20 @@ func (l listFunction) answer(s *state, args Props) (Props, error) {
 	out := clone(args)
 	out["id"], out[l.key] = l.of, items
 	return out, nil
+}
+
+// brief is what a list says of a resource here: its own fields and its tags. What the
+// official functions nest otherwise than the resources do is left out.
+func brief(view Props) Props {
+	out := Props{}
+	for k, v := range view {
+		switch v.(type) {
+		case string, bool, float64, int:
+			out[k] = v
+		}
+	}
+	if tags := sub(view, "freeformTags"); tags != nil {
+		out["freeformTags"] = tags
+	}
+	return out
 }

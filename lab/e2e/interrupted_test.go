@@ -282,7 +282,9 @@ func (s *series) quiet(t *testing.T) {
 // cloudIsState compares all that the cloud holds with all that the stack knows.
 func (s *series) cloudIsState(t *testing.T) {
 	t.Helper()
-	var cloud struct{ Resources map[string]struct{ Token string } }
+	var cloud struct {
+		Resources map[string]struct{ Token string }
+	}
 	text, err := os.ReadFile(filepath.Join(s.dir, "cloud", "cloud.json"))
 	assert.NilError(t, err)
 	assert.NilError(t, json.Unmarshal(text, &cloud))

@@ -52,7 +52,7 @@ type fake struct {
 	read   func() (rpc.Props, error)
 	update func(in rpc.Props) (rpc.Props, error)
 
-	mu     sync.Mutex
+	mu sync.Mutex
 }
 
 func (f *fake) Create(ctx context.Context, _ *table.Resource, in rpc.Props) (string, rpc.Props, error) {

@@ -1,0 +1,182 @@
+package oci
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// Lost is a resource of which nobody knows whether it was created: the engine died
+// before it heard the answer.
+type Lost struct {
+	// Type is the resource's token.
+	Type string
+	// Inputs are those that it was, or would have been, created with.
+	Inputs map[string]any
+	// Since is when the creation began at the earliest; zero is unknown.
+	Since time.Time
+}
+
+// clockSkew is how far OCI's clock may be behind this machine's.
+const clockSkew = 5 * time.Minute
+
+// search is how resources of a type are looked for.
+type search struct {
+	list string   // the function that lists them
+	args []string // its arguments, all of them inputs of the resource
+	key  string   // where its answer holds them
+	same []string // the inputs that have to be equal, beside the tags
+	// id makes the provider's id of what has no OCID; nil: the item's own.
+	id func(in, item map[string]any) string
+}
+
+// part makes the id of a balancer's part.
+func part(path string, names ...string) func(in, item map[string]any) string {
+	return func(in, item map[string]any) string {
+		values := make([]any, len(names))
+		for i, name := range names {
+			if values[i] = in[name]; values[i] == nil {
+				values[i] = item[name]
+			}
+		}
+		return fmt.Sprintf(path, values...)
+	}
+}
+
+// Everything that OCI would make a second one of, or refuse because of its name.
+// Records, and what is in Nomad and Consul, are written over.
+var searches = map[string]search{
+	"oci:Core/volume:Volume": {
+		list: "oci:Core/getVolumes:getVolumes", key: "volumes",
+		args: []string{"compartmentId", "displayName", "availabilityDomain"}, same: []string{"displayName", "availabilityDomain"},
+	},
+	"oci:Core/privateIp:PrivateIp": {
+		list: "oci:Core/getPrivateIps:getPrivateIps", key: "privateIps", args: []string{"subnetId"}, same: []string{"displayName", "subnetId"},
+	},
+	"oci:Core/instanceConfiguration:InstanceConfiguration": {
+		list: "oci:Core/getInstanceConfigurations:getInstanceConfigurations", key: "instanceConfigurations",
+		args: []string{"compartmentId"}, same: []string{"displayName"},
+	},
+	"oci:Core/instancePool:InstancePool": {
+		list: "oci:Core/getInstancePools:getInstancePools", key: "instancePools",
+		args: []string{"compartmentId", "displayName"}, same: []string{"displayName"},
+	},
+	"oci:Core/networkSecurityGroup:NetworkSecurityGroup": {
+		list: "oci:Core/getNetworkSecurityGroups:getNetworkSecurityGroups", key: "networkSecurityGroups",
+		args: []string{"compartmentId", "displayName"}, same: []string{"displayName"},
+	},
+	"oci:Core/networkSecurityGroupSecurityRule:NetworkSecurityGroupSecurityRule": {
+		list: "oci:Core/getNetworkSecurityGroupSecurityRules:getNetworkSecurityGroupSecurityRules", key: "securityRules",
+		args: []string{"networkSecurityGroupId"}, same: []string{"description", "direction", "protocol", "source", "destination"},
+		id: func(in, item map[string]any) string {
+			id := fmt.Sprint(item["id"])
+			if strings.Contains(id, "/") {
+				return id
+			}
+			return fmt.Sprintf("networkSecurityGroups/%v/securityRules/%v", in["networkSecurityGroupId"], id)
+		},
+	},
+	"oci:NetworkLoadBalancer/networkLoadBalancer:NetworkLoadBalancer": {
+		list: "oci:NetworkLoadBalancer/getNetworkLoadBalancers:getNetworkLoadBalancers", key: "networkLoadBalancerCollections",
+		args: []string{"compartmentId", "displayName"}, same: []string{"displayName"},
+	},
+	"oci:NetworkLoadBalancer/backendSet:BackendSet": {
+		list: "oci:NetworkLoadBalancer/getBackendSets:getBackendSets", key: "backendSetCollections",
+		args: []string{"networkLoadBalancerId"}, same: []string{"name"},
+		id: part("networkLoadBalancers/%v/backendSets/%v", "networkLoadBalancerId", "name"),
+	},
+	"oci:NetworkLoadBalancer/backend:Backend": {
+		list: "oci:NetworkLoadBalancer/getBackends:getBackends", key: "backendCollections",
+		args: []string{"networkLoadBalancerId", "backendSetName"}, same: []string{"name"},
+		id: part("networkLoadBalancers/%v/backendSets/%v/backends/%v", "networkLoadBalancerId", "backendSetName", "name"),
+	},
+	"oci:NetworkLoadBalancer/listener:Listener": {
+		list: "oci:NetworkLoadBalancer/getListeners:getListeners", key: "listenerCollections",
+		args: []string{"networkLoadBalancerId"}, same: []string{"name"},
+		id: part("networkLoadBalancers/%v/listeners/%v", "networkLoadBalancerId", "name"),
+	},
+}
+
+// Find asks OCI for resources that may be the lost one: of its name and its tags, not
+// on their way out, and not older than its creation. It gives their ids; of a type
+// whose creation can be repeated it gives none.
+func Find(ctx *pulumi.Context, lost Lost, opts ...pulumi.InvokeOption) ([]string, error) {
+	s, ok := searches[lost.Type]
+	if !ok {
+		return nil, nil
+	}
+	args, answer := map[string]any{}, map[string]any{}
+	for _, name := range s.args {
+		if v := lost.Inputs[name]; v != nil {
+			args[name] = v
+		}
+	}
+	if err := ctx.Invoke(s.list, args, &answer, opts...); err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, item := range items(answer[s.key]) {
+		if !s.fits(lost, item) {
+			continue
+		}
+		if s.id != nil {
+			ids = append(ids, s.id(lost.Inputs, item))
+		} else {
+			ids = append(ids, fmt.Sprint(item["id"]))
+		}
+	}
+	return ids, nil
+}
+
+func (s search) fits(lost Lost, item map[string]any) bool {
+	switch state, _ := item["state"].(string); strings.ToUpper(state) {
+	case "TERMINATING", "TERMINATED", "DELETING", "DELETED":
+		return false
+	}
+	for _, name := range s.same {
+		if want := lost.Inputs[name]; want != nil && !reflect.DeepEqual(want, item[name]) {
+			return false
+		}
+	}
+	if want, ok := lost.Inputs["freeformTags"].(map[string]any); ok {
+		have, _ := item["freeformTags"].(map[string]any)
+		if !maps.Equal(want, have) {
+			return false
+		}
+	}
+	made, known := created(item["timeCreated"])
+	return !known || lost.Since.IsZero() || made.After(lost.Since.Add(-clockSkew))
+}
+
+// created reads a time as OCI's provider writes it: as Go prints one.
+func created(v any) (time.Time, bool) {
+	text, _ := v.(string)
+	for _, layout := range []string{"2006-01-02 15:04:05.999999999 -0700 MST", time.RFC3339Nano} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t, true
+		}
+	}
+	return time.Time{}, false
+}
+
+// items are those of an answer; newer services wrap them once more.
+func items(answer any) []map[string]any {
+	var out []map[string]any
+	list, _ := answer.([]any)
+	for _, v := range list {
+		item, ok := v.(map[string]any)
+		if !ok {
+			continue
+		}
+		if inner, wrapped := item["items"].([]any); wrapped {
+			out = append(out, items(inner)...)
+			continue
+		}
+		out = append(out, item)
+	}
+	return out
+}

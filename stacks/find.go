@@ -1,0 +1,30 @@
+package stacks
+
+import (
+	"fmt"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/emqx-oci/emqx-oci/components/oci"
+	"github.com/emqx-oci/emqx-oci/stacks/settings"
+)
+
+// Find is a program that creates nothing: it asks the stack's cloud for each resource
+// that an interrupted run may have created, and gives what could be it, by the same keys.
+func Find(ctx *pulumi.Context, lost map[string]oci.Lost) (map[string][]string, error) {
+	s, err := settings.Load(ctx.Stack(), settings.Source{Get: ctx.GetConfig, IsSecret: ctx.IsConfigSecret})
+	if err != nil {
+		return nil, err
+	}
+	in, err := newProviders(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	found := map[string][]string{}
+	for key, l := range lost {
+		if found[key], err = oci.Find(ctx, l, pulumi.Provider(in.oci)); err != nil {
+			return nil, fmt.Errorf("asking for %s: %w", key, err)
+		}
+	}
+	return found, nil
+}
