@@ -62,6 +62,7 @@ const (
 	opUpdate  = "update"
 	opReplace = "replace"
 	opDelete  = "delete"
+	opImport  = "import"
 )
 
 // short is the type without its file part: "oci:Core/volume:Volume" is "oci:Volume".

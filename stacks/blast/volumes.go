@@ -2,6 +2,8 @@ package blast
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -19,6 +21,55 @@ func (a *assessment) volumes() {
 		differences(replaced, domainWords))
 	for _, same := range alike(a.claim(of(typeVolume, opUpdate))) {
 		a.resized(same)
+	}
+	a.restored()
+	a.adopted()
+	a.uselessly("restore", "only a new volume is made from a backup", a.s.Volumes.Restore, opCreate, opReplace)
+	a.uselessly("adopt", "the stack has that volume, or another one", a.s.Volumes.Adopt, opImport)
+}
+
+// backupOf is the backup that a volume is made from, "" for an empty one.
+func (c *Change) backupOf() string {
+	details, _ := c.New["sourceDetails"].(map[string]any)
+	id, _ := details["id"].(string)
+	return id
+}
+
+// restored are new volumes that begin with what a backup holds.
+func (a *assessment) restored() {
+	for _, c := range a.claim(func(c *Change) bool { return of(typeVolume, opCreate)(c) && c.backupOf() != "" }) {
+		a.waits.volumes = true
+		a.add(Line{
+			Severity: Notice, Area: "volumes",
+			Text: fmt.Sprintf("The volume of %s is made from backup %s", a.nodeList([]*Change{c}), c.backupOf()),
+			Details: []string{"EMQX finds there what it had on that volume when the backup was taken. While other members run, " +
+				"it takes from them what all of them hold.",
+				"An instance that had the lost volume does not find the new one: terminate it, and its pool launches one that does."},
+			brief: fmt.Sprintf("a volume from a backup (%s)", a.nodeList([]*Change{c})),
+		}, []*Change{c})
+	}
+}
+
+// adopted are volumes that exist, and come into the stack.
+func (a *assessment) adopted() {
+	taken := a.claim(of(typeVolume, opImport))
+	if len(taken) == 0 {
+		return
+	}
+	a.add(Line{
+		Severity: Notice, Area: "volumes",
+		Text:    fmt.Sprintf("The %s of %s %s taken over with what is on %s", pick(len(taken), "volume", "volumes"), a.nodeList(taken), pick(len(taken), "is", "are"), pick(len(taken), "it", "them")),
+		Details: []string{"They have to be as the settings say, or the update fails here and nothing is changed: size, VPUs per GB, availability domain, tags."},
+	}, taken)
+}
+
+// uselessly names entries of a setting that change nothing in this plan.
+func (a *assessment) uselessly(setting, because string, byNode map[string]string, useful ...string) {
+	for _, key := range slices.Sorted(maps.Keys(byNode)) {
+		if a.has(func(c *Change) bool { return of(typeVolume, useful...)(c) && fmt.Sprint(c.node()) == key }) {
+			continue
+		}
+		a.add(Line{Severity: None, Area: "volumes", Text: fmt.Sprintf("volumes.%s.%s has no effect: %s", setting, key, because)})
 	}
 }
 
