@@ -77,6 +77,7 @@ type Cluster interface {
 	Verify(ctx context.Context, report func(string)) error
 	Plan(ctx context.Context, tolerance int) (operate.Plan, error)
 	Rebalance(context.Context, operate.Plan, operate.RebalanceOptions) (operate.Round, error)
+	Backups
 }
 
 // Initializer makes a stack with its file. orchestrate.Initializer is one.

@@ -149,7 +149,7 @@ The stack "lab" runs on this machine: see "emqx-oci lab".`,
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "show the engine's own text, too")
 	f.StringVar(&a.record, "record", "", "write the engine's events into this file")
 	_ = f.MarkHidden("record")
-	root.AddCommand(a.initStack(), a.checkStack(), a.preview(), a.up(), a.refresh(), a.destroy(), a.status(), a.verify(), a.rebalance(), a.outputs(), a.cancelLock(), a.lab(), a.version())
+	root.AddCommand(a.initStack(), a.checkStack(), a.preview(), a.up(), a.refresh(), a.destroy(), a.status(), a.verify(), a.rebalance(), a.backup(), a.restore(), a.outputs(), a.cancelLock(), a.lab(), a.version())
 	return root
 }
 
