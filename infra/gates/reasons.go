@@ -25,7 +25,7 @@ var (
 func allocReason(a *nomad.AllocationListStub) string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(a.TaskStates)) {
-		if r := taskReason(a.TaskStates[name]); r != "" {
+		if r := TaskReason(a.TaskStates[name]); r != "" {
 			parts = append(parts, fmt.Sprintf("task %s: %s", name, r))
 		}
 	}
@@ -52,7 +52,9 @@ func allocState(a *nomad.AllocationListStub) string {
 	return s
 }
 
-func taskReason(t *nomad.TaskState) string {
+// TaskReason is why a task does not run: the last event that tells a cause, and the
+// last one of all; empty when nothing is wrong.
+func TaskReason(t *nomad.TaskState) string {
 	if t == nil || len(t.Events) == 0 {
 		return ""
 	}

@@ -77,7 +77,7 @@ type Allocation struct {
 	// Restarts of this allocation's task.
 	Restarts uint64    `json:"restarts"`
 	Since    time.Time `json:"since,omitzero"`
-	// Event is the last one of the task.
+	// Event is the last one of the task, with its cause before it where it failed.
 	Event string `json:"event,omitempty"`
 }
 
@@ -309,6 +309,9 @@ func allocation(l jobLook, i int, node string) Allocation {
 			out.Event = e.Type
 			if e.DisplayMessage != "" {
 				out.Event += ": " + oneLine(e.DisplayMessage)
+			}
+			if cause := gates.TaskReason(t); cause != "" {
+				out.Event = cause
 			}
 		}
 	}

@@ -1,0 +1,332 @@
+package operate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	consul "github.com/hashicorp/consul/api"
+	nomad "github.com/hashicorp/nomad/api"
+	"gotest.tools/v3/assert"
+
+	"github.com/emqx-oci/emqx-oci/infra/gates"
+)
+
+// world is three nodes of stack lab with everything on them. Commands in its
+// allocations run in a real shell, whose `emqx ctl` prints what the member says.
+type world struct {
+	t *testing.T
+
+	mu      sync.Mutex
+	nodes   []*nomad.NodeListStub
+	allocs  []*nomad.AllocationListStub
+	proxies []*nomad.AllocationListStub
+	job     *nomad.Job
+	checks  []*consul.ServiceEntry
+	says    map[string]string // by allocation: what ctl prints; "" is a member that waits
+	clients map[string]int    // by allocation
+	cutOff  int               // outputs to lose
+	calls   []string
+
+	nomadErr, consulErr error
+	move                func(i, count, rate int) (moved int, err error)
+	formed              func() (gates.Status, error)
+
+	now time.Time
+}
+
+func at(t time.Time) *nomad.TaskState {
+	return &nomad.TaskState{State: "running", StartedAt: t, Events: []*nomad.TaskEvent{{Type: nomad.TaskStarted, DisplayMessage: "Task started by client"}}}
+}
+
+func member(i int) string { return fmt.Sprintf("emqx@emqx-lab-%d.node.dc1.consul", i) }
+
+func running(members ...int) string {
+	names := make([]string, len(members))
+	for i, m := range members {
+		names[i] = `"` + member(m) + `"`
+	}
+	return `{"stopped_nodes":[],"running_nodes":[` + strings.Join(names, ",") + `]}`
+}
+
+func newWorld(t *testing.T, count int) *world {
+	w := &world{t: t, says: map[string]string{}, clients: map[string]int{}, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	all := make([]int, count)
+	for i := range all {
+		all[i] = i
+	}
+	started := w.now.Add(-2 * time.Hour)
+	for i := range count {
+		name, node := fmt.Sprintf("emqx-lab-%d", i), fmt.Sprintf("%d0000000-aaaa", i)
+		w.nodes = append(w.nodes, &nomad.NodeListStub{ID: node, Name: name, Status: nomad.NodeStatusReady, SchedulingEligibility: nomad.NodeSchedulingEligible})
+		id := fmt.Sprintf("b%d000000-bbbb", i)
+		w.allocs = append(w.allocs, &nomad.AllocationListStub{
+			ID: id, Name: fmt.Sprintf("emqx-lab.emqx[%d]", i), NodeID: node, DesiredStatus: "run", ClientStatus: "running",
+			TaskStates: map[string]*nomad.TaskState{"emqx": at(started)},
+		})
+		w.proxies = append(w.proxies, &nomad.AllocationListStub{
+			ID: fmt.Sprintf("c%d000000-cccc", i), Name: fmt.Sprintf("emqx-lab-haproxy.haproxy[%d]", count-1-i), NodeID: node, DesiredStatus: "run", ClientStatus: "running",
+			TaskStates: map[string]*nomad.TaskState{"haproxy": at(started)},
+		})
+		w.checks = append(w.checks, &consul.ServiceEntry{Node: &consul.Node{Node: name}, Checks: consul.HealthChecks{{Status: consul.HealthPassing}}})
+		w.says[id] = running(all...)
+	}
+	id, status, zero := "emqx-lab", "running", uint64(0)
+	w.job = &nomad.Job{ID: &id, Status: &status, Version: &zero, CreateIndex: &zero, TaskGroups: []*nomad.TaskGroup{{
+		Tasks: []*nomad.Task{{Name: "emqx", Config: map[string]any{"image": "emqx/emqx:5.8.9"}}},
+	}}}
+	return w
+}
+
+func (w *world) cluster() *Cluster {
+	w.t.Helper()
+	c := Config{Environment: "lab", BrokerJob: "emqx-lab", ProxyJob: "emqx-lab-haproxy", Nomad: w, Consul: w, Clock: w}
+	for i := range w.allocs {
+		c.Nodes = append(c.Nodes, Node{Name: fmt.Sprintf("emqx-lab-%d", i), Member: member(i)})
+	}
+	if w.formed != nil {
+		c.Formed = gates.Gate{Check: func(context.Context) (gates.Status, error) { return w.formed() }}
+	}
+	cluster, err := New(c)
+	assert.NilError(w.t, err)
+	return cluster
+}
+
+// lose takes a node away, with what runs on it.
+func (w *world) lose(i int) {
+	w.nodes[i].Status = nomad.NodeStatusDown
+	w.allocs[i].ClientStatus, w.allocs[i].DesiredStatus = "lost", "stop"
+	w.proxies[i].ClientStatus, w.proxies[i].DesiredStatus = "lost", "stop"
+	w.checks[i] = &consul.ServiceEntry{Node: &consul.Node{Node: "another"}}
+}
+
+func (w *world) Leader(context.Context) error                         { return nil }
+func (w *world) Nodes(context.Context) ([]*nomad.NodeListStub, error) { return w.nodes, w.nomadErr }
+func (w *world) Node(context.Context, string) (*nomad.Node, error)    { return nil, errors.New("unused") }
+func (w *world) Alive(context.Context, string) error                  { return nil }
+func (w *world) Job(context.Context, string) (*nomad.Job, error)      { return w.job, w.nomadErr }
+func (w *world) Now() time.Time                                       { return w.now }
+func (w *world) Sleep(ctx context.Context, _ time.Duration) error     { return ctx.Err() }
+func (w *world) Deployments(context.Context, string) ([]*nomad.Deployment, error) {
+	return nil, w.nomadErr
+}
+
+func (w *world) Evaluations(context.Context, string) ([]*nomad.Evaluation, error) {
+	return nil, w.nomadErr
+}
+
+func (w *world) Allocations(_ context.Context, job string) ([]*nomad.AllocationListStub, error) {
+	if w.nomadErr != nil {
+		return nil, w.nomadErr
+	}
+	if job == "emqx-lab" {
+		return w.allocs, nil
+	}
+	return w.proxies, nil
+}
+
+func (w *world) Service(context.Context, string, string) ([]*consul.ServiceEntry, error) {
+	return w.checks, w.consulErr
+}
+
+func (w *world) Exec(context.Context, string, string, ...string) (gates.ExecResult, error) {
+	return gates.ExecResult{}, errors.New("unused")
+}
+
+func (w *world) Stream(ctx context.Context, alloc, task string, s gates.Streams, command ...string) (int, error) {
+	assert.Check(w.t, task == "emqx")
+	if slices.Contains(command, "move") {
+		var i, count, rate int
+		_, err := fmt.Sscan(alloc[1:2]+" "+strings.Join(command[len(command)-2:], " "), &i, &count, &rate)
+		assert.Check(w.t, err)
+		moved, err := w.move(i, count, rate)
+		if err != nil {
+			return 0, err
+		}
+		_, _ = fmt.Fprintf(s.Out, "%d\n", moved)
+		return 0, nil
+	}
+	w.mu.Lock()
+	w.calls = append(w.calls, alloc)
+	says, clients := w.says[alloc], w.clients[alloc]
+	lose := w.cutOff > 0
+	if lose {
+		w.cutOff--
+	}
+	w.mu.Unlock()
+	page := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/v5/prometheus/stats" {
+			_, _ = fmt.Fprintf(out, "# TYPE x gauge\nemqx_connections_count 99\nemqx_live_connections_count %d\nemqx_sessions_count{node=\"x\"} %d\n", clients, clients+1)
+		}
+	}))
+	defer page.Close()
+	bin := w.t.TempDir()
+	ctl := "#!/bin/sh\necho 'WARNING: cookie'\necho '" + says + "'\n"
+	if says == "" {
+		ctl = "#!/bin/sh\necho 'Node is not running' >&2\nexit 1\n"
+	}
+	assert.Check(w.t, os.WriteFile(filepath.Join(bin, "emqx"), []byte(ctl), 0o755))
+	var out strings.Builder
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "NOMAD_ADDR_dashboard=" + strings.TrimPrefix(page.URL, "http://")}
+	cmd.Stdout, cmd.Stderr = &out, s.Err
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		return 0, err
+	}
+	text := out.String()
+	if lose {
+		text = text[:len(text)/2]
+	}
+	_, err = io.WriteString(s.Out, text)
+	return cmd.ProcessState.ExitCode(), err
+}
+
+func what(s Status) (out []string) {
+	for _, p := range s.Problems {
+		out = append(out, p.What)
+	}
+	return out
+}
+
+func TestAWholeClusterIsWell(t *testing.T) {
+	w := newWorld(t, 3)
+	w.clients["b1000000-bbbb"] = 7
+	s := w.cluster().Status(t.Context(), StatusOptions{})
+	assert.DeepEqual(t, what(s), []string(nil))
+	assert.Assert(t, s.Well)
+	n := s.Nodes[1]
+	assert.Equal(t, n.Nomad+n.Member+n.Check+n.Broker.State+n.Proxy.State, "readyrunningpassingrunningrunning")
+	assert.Equal(t, *n.Clients, 7)
+	assert.Equal(t, *n.Sessions, 8)
+	assert.Equal(t, n.Proxy.ID, "c1000000-cccc")
+	assert.Equal(t, s.Broker.Image, "emqx/emqx:5.8.9")
+}
+
+// After a full stop members wait in silence: somebody has to say for whom.
+func TestMembersThatWaitAfterAFullStop(t *testing.T) {
+	w := newWorld(t, 3)
+	w.lose(2)
+	w.says = map[string]string{}
+	s := w.cluster().Status(t.Context(), StatusOptions{})
+	assert.Equal(t, s.Nodes[0].Member+" "+s.Nodes[2].Member, "waiting stopped")
+	assert.DeepEqual(t, s.Problems, []Problem{
+		{"emqx-lab-2 is down in Nomad", "whether its instance runs: the pool replaces one that has ended, and the node comes back by itself"},
+		{
+			"no member serves: emqx-lab-0 and emqx-lab-1 wait for the one that stopped last, which can only be " +
+				"emqx@emqx-lab-2.node.dc1.consul (its node is down): bring it back, and all serve by themselves",
+			"only if it never returns, for what it alone knew is lost: `nomad alloc exec -task emqx b0000000 emqx_cluster_rescue force-load` on one of them, " +
+				"then `nomad alloc exec -task emqx b0000000 emqx ctl cluster force-leave emqx@emqx-lab-2.node.dc1.consul`",
+		},
+	})
+}
+
+func TestMembersThatWaitForOneAnother(t *testing.T) {
+	w := newWorld(t, 3)
+	w.says = map[string]string{}
+	for _, a := range w.allocs {
+		a.TaskStates["emqx"].StartedAt = w.now.Add(-10 * time.Second)
+	}
+	s := w.cluster().Status(t.Context(), StatusOptions{})
+	assert.Equal(t, s.Nodes[0].Member, "starting")
+	assert.DeepEqual(t, s.Problems, []Problem{{
+		"no member serves: emqx-lab-0, emqx-lab-1 and emqx-lab-2 wait for one another since 10s; after a full stop each waits for the one that stopped last", "",
+	}})
+	w.now = w.now.Add(time.Hour)
+	s = w.cluster().Status(t.Context(), StatusOptions{})
+	assert.Assert(t, strings.Contains(s.Problems[0].Next, "emqx_cluster_rescue force-load"), s.Problems[0].Next)
+}
+
+func TestWhatElseIsTheMatter(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*world)
+		want   []string
+	}{
+		"Nomad is away":  {func(w *world) { w.nomadErr = errors.New("cannot reach Nomad at x") }, []string{"cannot reach Nomad at x"}},
+		"Consul is away": {func(w *world) { w.consulErr = errors.New("cannot reach Consul at x") }, []string{"cannot reach Consul at x"}},
+		"a node drains":  {func(w *world) { w.nodes[0].Drain = true }, []string{"emqx-lab-0 is draining in Nomad"}},
+		"not eligible": {func(w *world) { w.nodes[0].SchedulingEligibility = "ineligible" }, []string{
+			"emqx-lab-0 is not eligible for scheduling in Nomad",
+		}},
+		"the old entry of a relaunched node": {func(w *world) {
+			w.nodes = append(w.nodes, &nomad.NodeListStub{ID: "old", Name: "emqx-lab-1", Status: nomad.NodeStatusDown, ModifyIndex: 9})
+		}, nil},
+		"a job is stopped": {func(w *world) { stop := true; w.job.Stop = &stop }, []string{"job emqx-lab is stopped", "job emqx-lab-haproxy is stopped"}},
+		"one waits": {func(w *world) { w.says["b1000000-bbbb"], w.says["b0000000-bbbb"] = "", running(0, 2) }, []string{
+			"EMQX on emqx-lab-1 runs, but has not answered for 2h00m: Node is not running",
+		}},
+		"a split": {func(w *world) { w.says["b0000000-bbbb"] = running(0, 1) }, []string{
+			"emqx-lab-0 does not see emqx-lab-2 running, which runs: the cluster is split",
+		}},
+		"a dead member": {func(w *world) {
+			for id := range w.says {
+				w.says[id] = `{"stopped_nodes":["` + member(3) + `"],"running_nodes":["` + member(0) + `","` + member(1) + `","` + member(2) + `"]}`
+			}
+		}, []string{member(3) + " is a member that the stack does not want"}},
+		"a task that fails": {func(w *world) {
+			w.allocs[1].ClientStatus = "failed"
+			w.allocs[1].TaskStates["emqx"] = &nomad.TaskState{State: "dead", Failed: true, Events: []*nomad.TaskEvent{
+				{Type: nomad.TaskDriverFailure, DisplayMessage: "no such image"}, {Type: nomad.TaskNotRestarting, DisplayMessage: "enough"},
+			}}
+			w.says["b0000000-bbbb"], w.says["b2000000-bbbb"] = running(0, 2), running(0, 2)
+		}, []string{"EMQX on emqx-lab-1 is failed: Driver Failure: no such image, then Not Restarting: enough"}},
+		"a proxy that fails": {func(w *world) {
+			w.checks[2].Checks = consul.HealthChecks{{Status: consul.HealthCritical, Output: "connection refused"}}
+		}, []string{"HAProxy on emqx-lab-2 is critical: connection refused"}},
+		"what only a gate knows": {func(w *world) {
+			w.formed = func() (gates.Status, error) {
+				return gates.Status{}, gates.Fatal(errors.New("went back to an older one"))
+			}
+		}, []string{"went back to an older one"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 3)
+			c.change(w)
+			cluster := w.cluster()
+			if len(cluster.Nodes) > 3 {
+				cluster.Nodes = cluster.Nodes[:3]
+			}
+			s := cluster.Status(t.Context(), StatusOptions{})
+			assert.DeepEqual(t, what(s), c.want)
+			assert.Equal(t, s.Well, len(c.want) == 0)
+		})
+	}
+}
+
+// Nomad may close an exec session before the last frame is through.
+func TestOutputThatIsLostIsAskedForAgain(t *testing.T) {
+	w := newWorld(t, 3)
+	w.cutOff = 2
+	r, err := w.cluster().Ask(t.Context(), 1, "sh", "-c", "echo out; echo err >&2; exit 3")
+	assert.NilError(t, err)
+	assert.DeepEqual(t, r, gates.ExecResult{Stdout: "out\n", Stderr: "err\n", Exit: 3})
+	assert.DeepEqual(t, w.calls, []string{"b1000000-bbbb", "b1000000-bbbb", "b1000000-bbbb"})
+
+	w.cutOff = 9
+	_, err = w.cluster().Ask(t.Context(), 1, "true")
+	assert.ErrorIs(t, err, ErrOutputLost)
+
+	w.lose(1)
+	_, err = w.cluster().Ask(t.Context(), 1, "true")
+	assert.ErrorIs(t, err, ErrNotRunning)
+	_, err = w.cluster().Ask(t.Context(), 3, "true")
+	assert.ErrorContains(t, err, "must be 0 to 2")
+}
+
+func TestNewNamesAllThatIsMissing(t *testing.T) {
+	_, err := New(Config{Environment: "lab"})
+	assert.ErrorContains(t, err, "the EMQX job's id is missing")
+	assert.ErrorContains(t, err, "Consul is missing")
+}

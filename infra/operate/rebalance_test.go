@@ -1,0 +1,134 @@
+package operate
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	"gotest.tools/v3/assert"
+
+	"github.com/emqx-oci/emqx-oci/infra/gates"
+)
+
+// crowd is a world of clients that come back to the emptiest node.
+func crowd(t *testing.T, clients ...int) *world {
+	w := newWorld(t, len(clients))
+	for i, n := range clients {
+		w.clients[w.allocs[i].ID] = n
+	}
+	w.move = func(i, count, _ int) (int, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for range count {
+			w.clients[w.allocs[i].ID]--
+			w.clients[w.allocs[w.emptiest()].ID]++
+		}
+		return count, nil
+	}
+	return w
+}
+
+func (w *world) emptiest() int {
+	counts := w.counts()
+	return slices.Index(counts, slices.Min(counts))
+}
+
+func (w *world) counts() (out []int) {
+	for _, a := range w.allocs {
+		out = append(out, w.clients[a.ID])
+	}
+	return out
+}
+
+func TestRebalanceAfterNodesWereAdded(t *testing.T) {
+	w := crowd(t, 100, 98, 102, 0, 0)
+	c := w.cluster()
+	plan, err := c.Plan(t.Context(), 10)
+	assert.NilError(t, err)
+	assert.Equal(t, plan.Target, 60)
+	assert.Equal(t, plan.Moves(), 40+38+42)
+
+	var rounds []Round
+	pace := 0
+	move := w.move
+	w.move = func(i, count, rate int) (int, error) {
+		w.mu.Lock()
+		pace = max(pace, rate)
+		w.mu.Unlock()
+		return move(i, count, rate)
+	}
+	end, err := c.Rebalance(t.Context(), plan, RebalanceOptions{Rate: 10, Tolerance: 10, Report: func(r Round) { rounds = append(rounds, r) }})
+	assert.NilError(t, err)
+	assert.DeepEqual(t, w.counts(), []int{60, 60, 60, 60, 60})
+	assert.Equal(t, end.Moved, 120)
+	assert.Assert(t, pace <= 4, "%d a second on one node of three", pace)
+	assert.Assert(t, len(rounds) >= 3, "five seconds of clients in a round: %v", rounds)
+}
+
+func TestRebalanceMovesNothingWithinTheTolerance(t *testing.T) {
+	w := crowd(t, 55, 50, 45)
+	plan, err := w.cluster().Plan(t.Context(), 10)
+	assert.NilError(t, err)
+	assert.Equal(t, plan.Moves(), 0)
+	plan, err = w.cluster().Plan(t.Context(), 9)
+	assert.NilError(t, err)
+	assert.Equal(t, plan.Moves(), 5)
+}
+
+// A member that leaves meanwhile ends the moving: its clients need the room.
+func TestRebalanceStopsWhenTheClusterIsNotWhole(t *testing.T) {
+	w := crowd(t, 90, 0, 0)
+	whole := true
+	w.formed = func() (gates.Status, error) { return gates.Status{Holds: whole, Seen: "2/3 EMQX nodes running"}, nil }
+	c := w.cluster()
+	plan, err := c.Plan(t.Context(), 10)
+	assert.NilError(t, err)
+	move := w.move
+	w.move = func(i, count, rate int) (int, error) {
+		whole = false
+		return move(i, count, rate)
+	}
+	end, err := c.Rebalance(t.Context(), plan, RebalanceOptions{Rate: 2})
+	assert.Error(t, err, "rebalancing: stopped after 10 moves: the cluster is not whole: 2/3 EMQX nodes running")
+	assert.Equal(t, end.Moved, 10)
+	_, err = c.Plan(t.Context(), 10)
+	assert.ErrorContains(t, err, "not whole")
+}
+
+// Clients that connect past the proxies come back to where they were.
+func TestRebalanceThatDoesNotHelpEnds(t *testing.T) {
+	w := crowd(t, 90, 0, 0)
+	w.move = func(_, count, _ int) (int, error) { return count, nil }
+	c := w.cluster()
+	plan, err := c.Plan(t.Context(), 10)
+	assert.NilError(t, err)
+	_, err = c.Rebalance(t.Context(), plan, RebalanceOptions{Rate: 100, Tolerance: 10})
+	assert.ErrorContains(t, err, "after 240 moves some nodes are still more than 10% above the mean")
+}
+
+func TestRebalanceEndsWithItsContext(t *testing.T) {
+	w := crowd(t, 90, 0, 0)
+	ctx, cancel := context.WithCancel(t.Context())
+	move := w.move
+	w.move = func(i, count, rate int) (int, error) {
+		cancel()
+		return move(i, count, rate)
+	}
+	c := w.cluster()
+	plan, err := c.Plan(ctx, 10)
+	assert.NilError(t, err)
+	end, err := c.Rebalance(ctx, plan, RebalanceOptions{Rate: 1})
+	assert.ErrorIs(t, err, context.Canceled)
+	assert.Equal(t, end.Moved, 5)
+}
+
+func TestRebalanceTellsWhyAScriptFails(t *testing.T) {
+	w := crowd(t, 90, 0, 0)
+	w.move = func(int, int, int) (int, error) { return 0, errors.New("no such file") }
+	c := w.cluster()
+	plan, err := c.Plan(t.Context(), 10)
+	assert.NilError(t, err)
+	_, err = c.Rebalance(t.Context(), plan, RebalanceOptions{})
+	assert.ErrorContains(t, err, "running /bin/bash on emqx-lab-0: no such file")
+}
