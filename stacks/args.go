@@ -71,6 +71,7 @@ func addressesArgs(s settings.Settings, nodes []cluster.Node) *oci.AddressesArgs
 
 func poolsArgs(
 	s settings.Settings, nodes []cluster.Node, groups *oci.SecurityGroups, volumes *oci.Volumes, addresses *oci.Addresses,
+	inTurn func([]cluster.Node, func(cluster.Node) error) error,
 ) *oci.InstancePoolsArgs {
 	needs := make([][]pulumi.Resource, len(nodes))
 	for i := range nodes {
@@ -89,6 +90,7 @@ func poolsArgs(
 		MemoryGB:            s.Nodes.MemoryGB,
 		BootVolumeGB:        s.Nodes.BootVolumeGB,
 		BootVolumeVPUsPerGB: s.Nodes.BootVolumeVPUsPerGB,
+		InTurn:              inTurn,
 		Needs:               needs,
 		SSHKey:              s.Nodes.SSHKey,
 		Tags:                s.Tags,

@@ -18,6 +18,8 @@ import (
 type gateSet struct {
 	nodesReady, clusterFormed, proxiesReady, edgeHealthy pulumi.ResourceOption
 	verify                                               func(ctx *pulumi.Context, after ...pulumi.Output) (pulumi.StringOutput, error)
+	// inTurn says when it is an instance's turn to be relaunched; nil: at once.
+	inTurn func(nodes []cluster.Node, launch func(cluster.Node) error) error
 }
 
 // gateMaker binds the gates to a program; tests bind ones that hold.
@@ -30,13 +32,23 @@ func newGates(
 	if err != nil {
 		return gateSet{}, err
 	}
-	health := balancer.BackendHealth(ctx, cluster.Names(nodes), pulumi.Provider(in.oci))
-	list := conditions(s, nomadAPI, consulAPI)
-	list.edgeHealthy = gates.EdgeHealthy(health, gates.EdgeArgs{
-		Count: len(nodes) * len(cluster.Listeners(cluster.Ports(s.Ports), s.TLS.Enabled())), Timeout: s.Gates.EdgeHealthy,
-		AdminPort: s.Ports.Admin,
-	})
-	return bindGates(ctx, s.Gates, list)
+	of := func(count int) gateList {
+		sized := s
+		sized.Nodes.Count = count
+		list := conditions(sized, nomadAPI, consulAPI)
+		edge := cluster.Names(nodes[:min(count, len(nodes))])
+		list.edgeHealthy = gates.EdgeHealthy(balancer.BackendHealth(ctx, edge, pulumi.Provider(in.oci)), gates.EdgeArgs{
+			Count: len(edge) * len(cluster.Listeners(cluster.Ports(s.Ports), s.TLS.Enabled())), Timeout: s.Gates.EdgeHealthy,
+			AdminPort: s.Ports.Admin,
+		})
+		return list
+	}
+	set, err := bindGates(ctx, s.Gates, of(len(nodes)))
+	turns := newRelauncher(s, nomadAPI, of)
+	set.inTurn = func(later []cluster.Node, launch func(cluster.Node) error) error {
+		return turns.inTurn(ctx, nodes, later, launch)
+	}
+	return set, err
 }
 
 // conditions are the gates of a stack, but for the balancer's: that one is asked

@@ -57,11 +57,17 @@ func deploy(ctx *pulumi.Context, s settings.Settings, makeGates gateMaker) (pulu
 	if err != nil {
 		return nil, err
 	}
-	pools, err := oci.NewInstancePools(ctx, "pools", poolsArgs(s, nodes, groups, volumes, addresses), in.all)
+	balancer, err := oci.NewLoadBalancer(ctx, "balancer", balancerArgs(s, nodes, listeners, groups, addresses), in.all)
 	if err != nil {
 		return nil, err
 	}
-	balancer, err := oci.NewLoadBalancer(ctx, "balancer", balancerArgs(s, nodes, listeners, groups, addresses), in.all)
+	gate, err := makeGates(ctx, s, nodes, balancer, in)
+	if err != nil {
+		return nil, err
+	}
+	// Where instances become other ones, the program stays here until the last of
+	// them is back: no hook could wait for it (decision 22).
+	pools, err := oci.NewInstancePools(ctx, "pools", poolsArgs(s, nodes, groups, volumes, addresses, gate.inTurn), in.all)
 	if err != nil {
 		return nil, err
 	}
@@ -81,10 +87,6 @@ func deploy(ctx *pulumi.Context, s settings.Settings, makeGates gateMaker) (pulu
 	}
 
 	// Phases 2 to 4, one behind the other, a gate before each.
-	gate, err := makeGates(ctx, s, nodes, balancer, in)
-	if err != nil {
-		return nil, err
-	}
 	emqx, err := nomad.NewEMQX(ctx, "emqx", emqxArgs(s,
 		gate.nodesReady, after(pools.Each, secrets.Each, members.Each, entries.Each)), in.all)
 	if err != nil {

@@ -46,21 +46,24 @@ func Record(s settings.Settings) ([]recorder.Resource, error) {
 		ctx = guards.WithCollector(ctx, &guards.Collector{})
 		_, refused = deploy(ctx, s, noGates)
 		return refused
-	}, recorder.Options{Stack: s.Environment, Preview: true, Call: subnets(s.Network.VCN)})
+	}, recorder.Options{Stack: s.Environment, Preview: true, Call: emptyCloud(s.Network.VCN)})
 	if refused != nil {
 		err = refused
 	}
 	return recording.Resources, err
 }
 
-// subnets answers the one question that ids leave open: any subnet is large, and
-// may have public addresses.
-func subnets(vcn string) func(string, resource.PropertyMap) (map[string]any, error) {
+// emptyCloud answers the questions that ids leave open: any subnet is large, and
+// may have public addresses; there is no instance pool yet.
+func emptyCloud(vcn string) func(string, resource.PropertyMap) (map[string]any, error) {
 	return func(function string, _ resource.PropertyMap) (map[string]any, error) {
-		if function != "oci:Core/getSubnet:getSubnet" {
-			return nil, fmt.Errorf("calling %s: nobody answers without a cloud", function)
+		switch function {
+		case "oci:Core/getSubnet:getSubnet":
+			return map[string]any{"vcnId": vcn, "cidrBlock": "10.0.0.0/8", "prohibitPublicIpOnVnic": false}, nil
+		case "oci:Core/getInstancePools:getInstancePools":
+			return map[string]any{"instancePools": []any{}}, nil
 		}
-		return map[string]any{"vcnId": vcn, "cidrBlock": "10.0.0.0/8", "prohibitPublicIpOnVnic": false}, nil
+		return nil, fmt.Errorf("calling %s: nobody answers without a cloud", function)
 	}
 }
 

@@ -3,9 +3,11 @@ package oci
 import (
 	"encoding/base64"
 	"fmt"
+	"slices"
 
 	"github.com/pulumi/pulumi-oci/sdk/v3/go/oci/core"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/internals"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/fault"
@@ -54,6 +56,11 @@ type InstancePoolsArgs struct {
 
 	// Optional.
 
+	// InTurn is given the nodes whose instance has to become another one, none as
+	// a rule, and calls launch for each when it is that node's turn; launch
+	// returns when the new instance runs. Nil launches all of them at once, as a
+	// preview does.
+	InTurn func(nodes []cluster.Node, launch func(cluster.Node) error) error
 	// Needs are what must exist before a node boots and while it lives, by node
 	// index: its volume, its address, the rules of its group. Given per node, a
 	// pool starts as soon as its own are there, and at scale-in goes before them.
@@ -68,7 +75,9 @@ type InstancePoolsArgs struct {
 // instance by itself, each with an instance configuration of its own: user data
 // differs by index. A configuration cannot be updated: a change creates the new
 // one, moves the pool to it and deletes the old one last (OCI answers 409 to
-// the delete of one in use). Instances that run are left alone.
+// the delete of one in use). Instances that run are left alone, unless shape,
+// OCPUs, memory or image change: then the pool is replaced, its instance ends
+// and another is launched, one node at a time ([InstancePoolsArgs].InTurn).
 //
 //	pools, err := oci.NewInstancePools(ctx, "pools", &oci.InstancePoolsArgs{
 //		Environment:     "prod",
@@ -117,25 +126,52 @@ func NewInstancePools(ctx *pulumi.Context, name string, args *InstancePoolsArgs,
 				n.Name, size, userDataLimit)
 		}
 	}
-	p := &InstancePools{}
+	p := &InstancePools{Each: make([]pulumi.Resource, len(a.Nodes))}
 	if err := ctx.RegisterComponentResource(instancePoolsType, name, p, opts...); err != nil {
 		return nil, err
 	}
-	ids := pulumi.StringArray{}
-	for i, n := range a.Nodes {
-		pool, err := a.newPool(ctx, childName(name, n), n, scripts[i], pulumi.Parent(p))
+	there, err := a.find(ctx, pulumi.Parent(p))
+	if err != nil {
+		return nil, fmt.Errorf("creating instance pools %q: %w", name, err)
+	}
+	ids := make(pulumi.StringArray, len(a.Nodes))
+	register := func(n cluster.Node) (*core.InstancePool, error) {
+		i := slices.Index(a.Nodes, n)
+		pool, err := a.newPool(ctx, childName(name, n), n, scripts[i], there.options(n.Index, a.spec()), pulumi.Parent(p))
 		if err != nil {
 			return nil, fmt.Errorf("creating instance pool %q: %w", n.Name, err)
 		}
-		ids = append(ids, pool.ID())
-		p.Each = append(p.Each, pool)
+		ids[i], p.Each[i] = pool.ID(), pool
+		return pool, nil
+	}
+	var later []cluster.Node
+	for _, n := range a.Nodes {
+		// Those that nobody waits for come first: a node that is away would hold
+		// up the turns of the others.
+		if a.InTurn != nil && !ctx.DryRun() && there.relaunched(n.Index, a.spec()) {
+			later = append(later, n)
+		} else if _, err := register(n); err != nil {
+			return nil, err
+		}
+	}
+	if a.InTurn != nil && !ctx.DryRun() {
+		if err := a.InTurn(later, func(n cluster.Node) error {
+			pool, err := register(n)
+			if err != nil {
+				return err
+			}
+			_, err = internals.UnsafeAwaitOutput(ctx.Context(), pool.ID())
+			return err
+		}); err != nil {
+			return nil, err
+		}
 	}
 	p.IDs = ids.ToStringArrayOutput()
 	return p, ctx.RegisterResourceOutputs(p, pulumi.Map{"ids": p.IDs})
 }
 
 func (a *InstancePoolsArgs) newPool(
-	ctx *pulumi.Context, name string, n cluster.Node, userData string, parent pulumi.ResourceOption,
+	ctx *pulumi.Context, name string, n cluster.Node, userData string, replace, parent pulumi.ResourceOption,
 ) (*core.InstancePool, error) {
 	tags := cluster.NodeTags(a.Environment, n.Index, a.Tags)
 	var needs []pulumi.Resource
@@ -184,7 +220,7 @@ func (a *InstancePoolsArgs) newPool(
 	return core.NewInstancePool(ctx, name, &core.InstancePoolArgs{
 		CompartmentId:                pulumi.String(a.CompartmentID),
 		DisplayName:                  pulumi.String(n.Name),
-		FreeformTags:                 pulumi.ToStringMap(tags),
+		FreeformTags:                 pulumi.ToStringMap(a.poolTags(tags)),
 		InstanceConfigurationId:      config.ID(),
 		InstanceDisplayNameFormatter: pulumi.String(n.Name),
 		Size:                         pulumi.Int(1),
@@ -194,7 +230,7 @@ func (a *InstancePoolsArgs) newPool(
 				PrimarySubnetId:    pulumi.String(a.SubnetID),
 			},
 		},
-	}, parent, pulumi.DependsOn(needs))
+	}, parent, replace, pulumi.DependsOn(needs))
 }
 
 func (a *InstancePoolsArgs) setDefaults() {

@@ -33,6 +33,8 @@ type Resource struct {
 	Retain bool
 	// Import is the id of an existing resource that it takes over.
 	Import string
+	// ReplaceOnChanges are the properties whose change replaces it.
+	ReplaceOnChanges []string
 	// Provider is the name of its explicit provider, empty for the default one.
 	Provider string
 }
@@ -158,6 +160,7 @@ func read(args pulumi.MockResourceArgs) (Resource, error) {
 	r.Protect = rpc.GetProtect()
 	r.Retain = rpc.GetRetainOnDelete()
 	r.Import = rpc.GetImportId()
+	r.ReplaceOnChanges = rpc.GetReplaceOnChanges()
 	r.Gates = rpc.GetHooks().GetBeforeCreate()
 	r.UpdateGates = rpc.GetHooks().GetBeforeUpdate()
 	r.Provider = providerName(rpc)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	consul "github.com/hashicorp/consul/api"
 	nomad "github.com/hashicorp/nomad/api"
@@ -140,7 +141,24 @@ type fakeNomad struct {
 	exec        func(alloc, task string, command []string) (ExecResult, error)
 	err         error
 	nodeReads   atomic.Int32
+	changed     []string // what was done to nodes
+	denied      error
 }
+
+func (f *fakeNomad) change(what, id string) error {
+	if f.denied == nil {
+		f.changed = append(f.changed, what+" "+id)
+	}
+	return f.denied
+}
+
+func (f *fakeNomad) Drain(_ context.Context, id string, _ time.Duration) error {
+	return f.change("drain", id)
+}
+
+func (f *fakeNomad) Undrain(_ context.Context, id string) error { return f.change("undrain", id) }
+
+func (f *fakeNomad) Purge(_ context.Context, id string) error { return f.change("purge", id) }
 
 func (f *fakeNomad) Nodes(context.Context) (out []*nomad.NodeListStub, err error) {
 	for _, n := range f.nodes {

@@ -42,6 +42,10 @@ func Hook(ctx *pulumi.Context, g Gate) (pulumi.ResourceOption, error) {
 	}), nil
 }
 
+// Await waits for a gate in the program itself, for what no hook can hold up: in a
+// hook it would take a worker of the engine from the resource it waits for.
+func Await(ctx *pulumi.Context, g Gate) error { return waitIn(ctx, g, "") }
+
 // waitIn waits for a gate inside a running program: progress goes to the
 // engine's log, and the wait ends with the program, its caller or its engine.
 func waitIn(ctx *pulumi.Context, g Gate, prefix string) error {

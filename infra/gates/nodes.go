@@ -20,18 +20,36 @@ type NodesReadyArgs struct {
 	// group-index=<i> and emqx_cluster=<environment>.
 	Environment string
 	Count       int
+	// Only restricts the gate to these indexes; nil means all of 0..Count-1.
+	Only []int
 	// Timeout and Interval default to [DefaultTimeout] and [DefaultInterval].
 	Timeout, Interval time.Duration
 
 	driver string // the task driver that must be healthy: docker, save in tests
 }
 
+func (a NodesReadyArgs) indexes() []int {
+	if a.Only != nil {
+		return a.Only
+	}
+	all := make([]int, a.Count)
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
 // NodesReady is gate G1: every index 0..Count-1 has exactly one Nomad node that
 // is ready and eligible, with a healthy docker driver and the host volume
-// "emqx[i]", and whose agent answers. A node that is down does not count: a
-// relaunched instance registers anew and leaves the old entry behind for a while.
-// An instance that has just gone stays "ready" until its heartbeat is missed, and
-// what is placed there meanwhile is lost: hence the question to the agent.
+// "emqx[i]", and whose agent answers. An instance that has just gone stays "ready"
+// until its heartbeat is missed, and what is placed there meanwhile is lost: hence
+// the question to the agent.
+//
+// A relaunched instance registers anew and leaves a dead entry behind. When the
+// gate holds, Nomad has been made to forget those: for as long as it may come back
+// (disconnect.lost_after in the job) Nomad counts what ran there, and an update of
+// the job would put allocation i onto the node of another index. The living one
+// has volume i, so the dead one does not come back.
 func NodesReady(client NomadClient, args NodesReadyArgs) Gate {
 	if args.driver == "" {
 		args.driver = "docker"
@@ -49,9 +67,26 @@ func NodesReady(client NomadClient, args NodesReadyArgs) Gate {
 			if !status.Holds {
 				return status, nil
 			}
-			return nodesAnswer(ctx, client, args, nodes)
+			status, err = nodesAnswer(ctx, client, args, nodes)
+			if err != nil || !status.Holds {
+				return status, err
+			}
+			return status, forgetDead(ctx, client, args, nodes)
 		},
 	}
+}
+
+// forgetDead purges the dead entries of indexes that have a live one.
+func forgetDead(ctx context.Context, client NomadClient, args NodesReadyArgs, nodes []*nomad.Node) error {
+	for _, i := range args.indexes() {
+		_, dead := nodesOf(args, i, nodes)
+		for _, n := range dead {
+			if err := client.Purge(ctx, n.ID); err != nil {
+				return fmt.Errorf("%s, which was %s before its instance was relaunched: %w", shortID(n.ID), n.Name, err)
+			}
+		}
+	}
+	return nil
 }
 
 // nodeReader reads nodes whole. The list lacks meta and volumes, so each node
@@ -99,12 +134,13 @@ func (r *nodeReader) read(ctx context.Context) ([]*nomad.Node, error) {
 
 func nodesReady(args NodesReadyArgs, nodes []*nomad.Node) Status {
 	var problems []string
-	for i := range args.Count {
+	want := args.indexes()
+	for _, i := range want {
 		if p := nodeProblem(args, i, nodes); p != "" {
 			problems = append(problems, p)
 		}
 	}
-	ready := fmt.Sprintf("%d/%d nodes", args.Count-len(problems), args.Count)
+	ready := fmt.Sprintf("%d/%d nodes", len(want)-len(problems), len(want))
 	if len(problems) == 0 {
 		return Status{Holds: true, Seen: ready + " ready"}
 	}
@@ -113,10 +149,11 @@ func nodesReady(args NodesReadyArgs, nodes []*nomad.Node) Status {
 
 // nodesAnswer asks the agents of the nodes that are ready by the servers' account.
 func nodesAnswer(ctx context.Context, client NomadClient, args NodesReadyArgs, nodes []*nomad.Node) (Status, error) {
-	silent := make([]string, args.Count)
+	want := args.indexes()
+	silent := make([]string, len(want))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(readsAtOnce)
-	for i := range args.Count {
+	for at, i := range want {
 		live, _ := nodesOf(args, i, nodes)
 		group.Go(func() error {
 			err := client.Alive(ctx, live[0].ID)
@@ -124,7 +161,7 @@ func nodesAnswer(ctx context.Context, client NomadClient, args NodesReadyArgs, n
 				return err
 			}
 			if err != nil {
-				silent[i] = fmt.Sprintf("%s is ready in Nomad, but its agent does not answer (%s)", nodeName(args, i), err)
+				silent[at] = fmt.Sprintf("%s is ready in Nomad, but its agent does not answer (%s)", nodeName(args, i), err)
 			}
 			return nil
 		})
@@ -133,7 +170,7 @@ func nodesAnswer(ctx context.Context, client NomadClient, args NodesReadyArgs, n
 		return Status{}, err
 	}
 	silent = slices.DeleteFunc(silent, func(s string) bool { return s == "" })
-	ready := fmt.Sprintf("%d/%d nodes", args.Count-len(silent), args.Count)
+	ready := fmt.Sprintf("%d/%d nodes", len(want)-len(silent), len(want))
 	if len(silent) == 0 {
 		return Status{Holds: true, Seen: ready + " ready"}, nil
 	}
@@ -147,30 +184,29 @@ func nodeName(args NodesReadyArgs, i int) string {
 	return fmt.Sprintf("emqx-%s-%d", args.Environment, i)
 }
 
-// nodesOf finds what Nomad has of node i: the entries that are not gone, and what
-// the last one that is gone is called.
-func nodesOf(args NodesReadyArgs, i int, nodes []*nomad.Node) (live []*nomad.Node, gone string) {
+// nodesOf finds what Nomad has of node i: the entries that live, and the dead ones.
+func nodesOf(args NodesReadyArgs, i int, nodes []*nomad.Node) (live, dead []*nomad.Node) {
 	for _, n := range nodes {
 		if n.Name != nodeName(args, i) && !hasIndex(n, args.Environment, i) {
 			continue
 		}
 		switch n.Status {
 		case nomad.NodeStatusDown, nomad.NodeStatusDisconnected:
-			gone = n.Status
+			dead = append(dead, n)
 		default:
 			live = append(live, n)
 		}
 	}
-	return live, gone
+	return live, dead
 }
 
 // nodeProblem says what node i lacks, or nothing.
 func nodeProblem(args NodesReadyArgs, i int, nodes []*nomad.Node) string {
 	name := nodeName(args, i)
-	live, gone := nodesOf(args, i, nodes)
+	live, dead := nodesOf(args, i, nodes)
 	switch {
-	case len(live) == 0 && gone != "":
-		return fmt.Sprintf("%s is %s in Nomad", name, gone)
+	case len(live) == 0 && len(dead) > 0:
+		return fmt.Sprintf("%s is %s in Nomad", name, dead[len(dead)-1].Status)
 	case len(live) == 0:
 		return name + " not registered in Nomad"
 	case len(live) > 1:

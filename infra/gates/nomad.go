@@ -25,6 +25,13 @@ type NomadClient interface {
 	// does not answer. What the servers say of a node is as old as its last
 	// heartbeat.
 	Alive(ctx context.Context, id string) error
+	// Drain tells Nomad to stop what runs on a node and to place nothing there any
+	// more. After deadline, counted from now, it waits for no other node.
+	Drain(ctx context.Context, id string, deadline time.Duration) error
+	// Undrain ends a drain, under way or over, and gives the node work again.
+	Undrain(ctx context.Context, id string) error
+	// Purge makes Nomad forget a node.
+	Purge(ctx context.Context, id string) error
 	// Job reads a job; [ErrNotFound] when Nomad has none of that id.
 	Job(ctx context.Context, id string) (*nomad.Job, error)
 	// Deployments lists the job's deployments, newest or oldest first; none
@@ -61,7 +68,7 @@ var ErrNotFound = errors.New("not found")
 type NomadConfig struct {
 	// Address is a URL: "http://10.80.2.10:4646".
 	Address string
-	// Token is an ACL token: read-node, and read-job and alloc-exec in Namespace.
+	// Token is an ACL token: node:write, and read-job and alloc-exec in Namespace.
 	Token string
 	// Region and Namespace default to the agent's own and "default".
 	Region, Namespace string
@@ -161,6 +168,55 @@ func (c *nomadClient) Node(ctx context.Context, id string) (out *nomad.Node, err
 		return err
 	})
 	return out, err
+}
+
+// change bounds a request that changes a node. A token without the right to do it
+// gets the command for somebody who has it.
+func (c *nomadClient) change(ctx context.Context, what, command string, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	err := f(ctx)
+	var answer nomad.UnexpectedResponseError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &answer) && (answer.StatusCode() == http.StatusForbidden || answer.StatusCode() == http.StatusUnauthorized):
+		return Fatal(fmt.Errorf("%s: Nomad at %s does not let nomad.token do that, which needs node:write; with a token that has it: `%s`",
+			what, c.address, command))
+	case errors.As(err, &answer) && answer.StatusCode() == http.StatusNotFound:
+		return fmt.Errorf("%s: %w", what, ErrNotFound)
+	case unreachable(err):
+		return fmt.Errorf("%s: cannot reach Nomad at %s: %w", what, c.address, rootCause(err))
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// drainMark tells a drain of this program from one that a person began.
+const drainMark = "emqx-oci"
+
+func (c *nomadClient) Drain(ctx context.Context, id string, deadline time.Duration) error {
+	command := fmt.Sprintf("nomad node drain -enable -deadline %s %s", deadline, shortID(id))
+	return c.change(ctx, "draining node "+shortID(id), command, func(ctx context.Context) error {
+		_, err := c.api.Nodes().UpdateDrainOpts(id, &nomad.DrainOptions{
+			DrainSpec: &nomad.DrainSpec{Deadline: deadline}, Meta: map[string]string{drainMark: "relaunch"},
+		}, (&nomad.WriteOptions{}).WithContext(ctx))
+		return err
+	})
+}
+
+func (c *nomadClient) Undrain(ctx context.Context, id string) error {
+	return c.change(ctx, "ending the drain of node "+shortID(id), "nomad node drain -disable "+shortID(id), func(ctx context.Context) error {
+		_, err := c.api.Nodes().UpdateDrainOpts(id, &nomad.DrainOptions{MarkEligible: true}, (&nomad.WriteOptions{}).WithContext(ctx))
+		return err
+	})
+}
+
+func (c *nomadClient) Purge(ctx context.Context, id string) error {
+	command := fmt.Sprintf("nomad operator api -X POST /v1/node/%s/purge", id)
+	return c.change(ctx, "forgetting dead node "+shortID(id), command, func(ctx context.Context) error {
+		_, _, err := c.api.Nodes().Purge(id, (&nomad.QueryOptions{}).WithContext(ctx))
+		return err
+	})
 }
 
 // aliveTimeout bounds the question to a node: the servers wait for long on the

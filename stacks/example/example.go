@@ -98,6 +98,8 @@ func call(config map[string]string) func(token string, args resource.PropertyMap
 		case "oci:Core/getSubnets:getSubnets":
 			name := text("displayName")
 			return map[string]any{"subnets": []any{subnet(name, "ocid1.subnet.oc1..named-"+name, text("vcnId"), network.PrivateSubnetCIDR)}}, nil
+		case "oci:Core/getInstancePools:getInstancePools":
+			return map[string]any{"instancePools": []any{}}, nil
 		case "oci:Core/getSubnet:getSubnet":
 			return subnet("", text("subnetId"), network.VCN, network.PrivateSubnetCIDR), nil
 		case "oci:Core/getVolumeBackupPolicies:getVolumeBackupPolicies":
