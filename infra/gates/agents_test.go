@@ -104,6 +104,20 @@ func TestGatesAgainstANomadAgent(t *testing.T) {
 		register(t, api, "exec sleep 3600")
 		assert.NilError(t, wait(t, gate()))
 	})
+	t.Run("a node is drained, and given back", func(t *testing.T) {
+		assert.NilError(t, wait(t, NodeDrained(client, NodeDrainedArgs{
+			Environment: "lab", Jobs: []string{"emqx-lab", "no-such-job"}, Deadline: time.Minute, Timeout: time.Minute, Interval: 200 * time.Millisecond,
+		})))
+		standing, ids, err := StandingOf(t.Context(), client, "lab", 0)
+		assert.NilError(t, err)
+		assert.Equal(t, standing, Drained)
+		assert.NilError(t, Forget(t.Context(), client, ids), "its agent answers, so it stays")
+		count, err := JobCount(t.Context(), client, "emqx-lab")
+		assert.NilError(t, err)
+		assert.Equal(t, count, 1)
+		assert.NilError(t, GiveBack(t.Context(), client, "lab", []int{0}))
+		assert.NilError(t, wait(t, gate()), "its work comes back")
+	})
 	t.Run("G2 says why a task ends", func(t *testing.T) {
 		register(t, api, "exit 78")
 		err := wait(t, gate())

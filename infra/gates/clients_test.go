@@ -91,6 +91,26 @@ func TestNomadClientSaysWhyANodeIsSilent(t *testing.T) {
 	assert.NilError(t, client.Alive(t.Context(), "10000000-aaaa"))
 }
 
+func TestNomadClientNamesTheCommandThatItMayNotDo(t *testing.T) {
+	const id = "10000000-aaaa"
+	denied, err := NewNomad(NomadConfig{Address: answering(t, http.StatusForbidden, "Permission denied")})
+	assert.NilError(t, err)
+	nobody, err := NewNomad(NomadConfig{Address: "http://127.0.0.1:1"})
+	assert.NilError(t, err)
+	for command, do := range map[string]func(NomadClient) error{
+		"`nomad node drain -enable -deadline 1m0s 10000000`":        func(c NomadClient) error { return c.Drain(t.Context(), id, time.Minute) },
+		"`nomad node drain -disable 10000000`":                      func(c NomadClient) error { return c.Undrain(t.Context(), id) },
+		"`nomad operator api -X POST /v1/node/10000000-aaaa/purge`": func(c NomadClient) error { return c.Purge(t.Context(), id) },
+	} {
+		err := do(denied)
+		assert.ErrorContains(t, err, "nomad.token do that, which needs node:write; with a token that has it: "+command)
+		assert.Assert(t, IsFatal(err))
+		err = do(nobody)
+		assert.ErrorContains(t, err, "cannot reach Nomad at http://127.0.0.1:1: ")
+		assert.Assert(t, !IsFatal(err))
+	}
+}
+
 func TestConsulClientTellsItsTroublesApart(t *testing.T) {
 	for _, c := range []struct {
 		name, address string
