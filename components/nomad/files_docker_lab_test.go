@@ -34,10 +34,13 @@ import (
 )
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "-c" { // haproxy tries a file
+		return
+	}
 	var files syscall.Rlimit
 	_ = syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files)
 	found := map[string]any{"args": os.Args, "uid": os.Getuid(), "gid": os.Getgid(), "nofile": files.Max}
-	for _, p := range []string{"/secrets/haproxy.cfg", "/secrets/api_keys", "/secrets/tls.key"} {
+	for _, p := range []string{"/secrets/haproxy/haproxy.cfg", "/secrets/api_keys", "/secrets/tls.key"} {
 		if raw, err := os.ReadFile(p); err == nil {
 			found[p] = len(raw)
 		}
@@ -84,17 +87,22 @@ func probeImage(t *testing.T) []byte {
 	}
 	add("opt/emqx/bin/emqx", raw)
 	add("bin/haproxy", raw)
-	// The shell of the script that runs EMQX, with its libraries.
-	shell := agenttest.Tool(t, "bash")
-	libraries, err := exec.Command("ldd", shell).Output()
-	assert.NilError(t, err)
-	for _, file := range append(regexp.MustCompile(`/\S+`).FindAllString(string(libraries), -1), shell) {
-		raw, err := os.ReadFile(file)
+	// What the scripts that run the two need, with its libraries.
+	for _, name := range []string{"bash", "sh", "cat", "cp", "grep", "mkdir", "rm", "sleep"} {
+		program := agenttest.Tool(t, name)
+		libraries, err := exec.Command("ldd", program).Output()
 		assert.NilError(t, err)
-		if file == shell {
-			file = "/bin/bash"
+		for _, file := range append(regexp.MustCompile(`/\S+`).FindAllString(string(libraries), -1), program) {
+			raw, err := os.ReadFile(file)
+			assert.NilError(t, err)
+			if file == program {
+				file = "/bin/" + name
+			}
+			if !made[file] {
+				made[file] = true
+				add(strings.TrimPrefix(file, "/"), raw)
+			}
 		}
-		add(strings.TrimPrefix(file, "/"), raw)
 	}
 	assert.NilError(t, w.Close())
 	return b.Bytes()
@@ -134,7 +142,7 @@ func TestJobsInDocker(t *testing.T) {
 		wanted []string
 	}{
 		{emqxJob(t, e), []string{`"args":["/opt/emqx/bin/emqx","foreground"]`, `"uid":1000`, `"gid":1000`, `"nofile":10000`, `"data":"written"`, `"/secrets/api_keys":23`, `"/secrets/tls.key":5`}},
-		{haproxyJob(t, h), []string{`"uid":99`, `"gid":99`, `"nofile":10000`, `"args":["haproxy","-W","-db","-f","/secrets/haproxy.cfg"]`, `"/secrets/haproxy.cfg":`}},
+		{haproxyJob(t, h), []string{`"uid":99`, `"gid":99`, `"nofile":10000`, `"args":["haproxy","-W","-db","-f","/secrets/haproxy"]`, `"/secrets/haproxy/haproxy.cfg":`}},
 	} {
 		a := runJob(t, n, tc.job)
 		eventually(t, *tc.job.ID+" healthy", 60*time.Second, func() error {

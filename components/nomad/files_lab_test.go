@@ -404,7 +404,7 @@ func TestHAProxyJobInNomad(t *testing.T) {
 	v.NodeCount, v.ShutdownDelay, v.KillTimeout = 1, 5*time.Second, 20*time.Second
 	// HAProxy's own template file is read by root here.
 	job := haproxyJob(t, v)
-	a := startJob(t, n, job, agenttest.Tool(t, "haproxy"), "-W", "-db", "-f", "${NOMAD_SECRETS_DIR}/haproxy.cfg")
+	a := startJob(t, n, job, agenttest.Tool(t, "sh"), "${NOMAD_TASK_DIR}/run.sh")
 
 	// No broker: nothing to send clients to.
 	eventually(t, "HAProxy", 15*time.Second, answers("/haproxy_health", http.StatusServiceUnavailable))
@@ -472,7 +472,7 @@ func TestHAProxyJobInNomad(t *testing.T) {
 			return err
 		})
 	})
-	t.Run("a sick broker loses its clients at once", func(t *testing.T) {
+	t.Run("a sick broker gets no new clients, and keeps those it has", func(t *testing.T) {
 		var conn net.Conn
 		for conn == nil {
 			got, address, err := dial(1883)
@@ -485,12 +485,8 @@ func TestHAProxyJobInNomad(t *testing.T) {
 		}
 		defer conn.Close()
 		first.healthy.Store(false)
-		began := time.Now()
-		_ = conn.SetReadDeadline(began.Add(15 * time.Second))
-		_, err := io.Copy(io.Discard, conn)
-		assert.NilError(t, err, "the session was not closed")
-		t.Logf("closed after %s", time.Since(began).Round(100*time.Millisecond))
-		assert.Assert(t, time.Since(began) < 8*time.Second)
+		time.Sleep(7 * time.Second)
+		assert.NilError(t, echoes(conn))
 		for range 5 {
 			conn, address, err := dial(1883)
 			assert.NilError(t, err)
@@ -514,7 +510,7 @@ func TestHAProxyJobInNomad(t *testing.T) {
 		}
 		time.Sleep(8 * time.Second)
 		conn, _, err := dial(1883)
-		assert.NilError(t, err, "hold obsolete")
+		assert.NilError(t, err, "hold nx")
 		_ = conn.Close()
 		for _, b := range []*broker{first, second} {
 			for i, service := range []string{"emqx", "emqx-tls", "emqx-ws", "emqx-wss"} {
@@ -580,7 +576,7 @@ func TestHAProxyJobInNomadWithoutTLS(t *testing.T) {
 	putVariable(t, n, HAProxyJobID("lab"), map[string]string{ItemStatsUser: "stats", ItemStatsPassword: "password"})
 	v := haproxyVars()
 	v.NodeCount, v.TLS, v.ShutdownDelay, v.KillTimeout = 1, false, time.Second, 12*time.Second
-	startJob(t, n, haproxyJob(t, v), agenttest.Tool(t, "haproxy"), "-W", "-db", "-f", "${NOMAD_SECRETS_DIR}/haproxy.cfg")
+	startJob(t, n, haproxyJob(t, v), agenttest.Tool(t, "sh"), "${NOMAD_TASK_DIR}/run.sh")
 	startBroker(t, c, brokerAddresses[0])
 	eventually(t, "the broker", 20*time.Second, answers("/haproxy_health", http.StatusOK))
 	for port, open := range map[int]bool{1883: true, 8083: true, 8883: false, 8084: false} {

@@ -45,7 +45,25 @@ func newFakeNode(t *testing.T, clients ...string) *fakeNode {
 	t.Cleanup(n.api.Close)
 	n.write("api_keys", "key-1234:secret-1234\n", 0o600)
 	n.write("size", "3\n", 0o600)
-	n.write("emqx", "#!/bin/bash\necho \"$*\" >>"+n.dir+"/ctl\n[[ $2 != rebalance || -e "+n.dir+"/licensed ]]\n", 0o755)
+	n.write("emqx", `#!/bin/bash
+cd "${0%/*}"
+if [[ $1 == eval ]]; then
+  echo "$2" >>evals
+  [[ -e no-eval ]] && exit 1
+  [[ $2 =~ \],\ ([0-9]+)\)\ of ]] || exit 2
+  read -r left <left
+  moved=$((left < BASH_REMATCH[1] ? left : BASH_REMATCH[1]))
+  echo $((left - moved)) >left
+  [[ -e sticky ]] && echo "$left" >left
+  sleep "${EVAL_TIME:-0}"
+  echo "a warning"
+  echo "$moved"
+  exit
+fi
+echo "$*" >>ctl
+[[ $2 != rebalance || -e licensed ]]
+`, 0o755)
+	n.write("left", fmt.Sprintln(len(clients)), 0o600)
 	n.write("broker", `#!/bin/bash
 trap 'echo "broker: told to end"; exit 4' TERM
 echo "broker: runs as $*"
@@ -106,6 +124,7 @@ func (n *fakeNode) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (n *fakeNode) run(index int, broker string, env ...string) (int, string) {
 	n.t.Helper()
 	n.write("run.sh", EMQXRun, 0o644)
+	n.write("move.sh", EMQXMove, 0o644)
 	cmd := exec.Command("bash", filepath.Join(n.dir, "run.sh"), filepath.Join(n.dir, "broker"), broker)
 	cmd.Env = append([]string{
 		"PATH=" + n.dir + ":" + os.Getenv("PATH"), "EMQX_NODE__NAME=emqx@n2", "EMQX_NODE__DATA_DIR=" + n.dir,
@@ -130,10 +149,12 @@ func (n *fakeNode) run(index int, broker string, env ...string) (int, string) {
 
 func TestRunScriptIsClean(t *testing.T) {
 	t.Parallel()
-	cmd := exec.Command(agenttest.Tool(t, "shellcheck"), "-s", "bash", "files/emqx-run.sh")
-	out, err := cmd.CombinedOutput()
-	assert.NilError(t, err, string(out))
-	assert.Assert(t, !strings.Contains(EMQXRun, "{{"), "it is the text of a template")
+	for name, text := range map[string]string{"emqx-run.sh": EMQXRun, "move.sh": EMQXMove, "haproxy-run.sh": HAProxyRun} {
+		out, err := exec.Command(agenttest.Tool(t, "shellcheck"), "files/"+name).CombinedOutput()
+		assert.NilError(t, err, string(out))
+		// Each is the text of a template: only the Erlang in it has such braces.
+		assert.Equal(t, strings.Count(text, "{{"), strings.Count(text, "[{{'"), name)
+	}
 }
 
 // Nomad starts a broker that ended again: it has to see how.
@@ -144,42 +165,56 @@ func TestRunScriptEndsWithEMQX(t *testing.T) {
 	assert.Assert(t, !strings.Contains(out, "stop:"), out)
 }
 
-func TestRunScriptMovesClientsAtItsRate(t *testing.T) {
+func TestRunScriptMovesClientsWithTheirSessions(t *testing.T) {
+	t.Parallel()
+	n := newFakeNode(t, make([]string, 73)...)
+	code, out := n.run(2, "go")
+	assert.Equal(t, code, 4, out)
+	assert.Assert(t, cmp.Contains(out, "stop: no client is left, 73 moved"))
+	assert.Equal(t, len(n.batches), 0, "nobody loses a session")
+	assert.Equal(t, n.read("ctl"), "", "a wanted node stays a member")
+}
+
+func TestRunScriptKicksClientsThatCannotBeMoved(t *testing.T) {
 	t.Parallel()
 	var ids []string
 	for i := range 23 {
 		ids = append(ids, fmt.Sprintf("client %d \"quoted\\\" ü", i))
 	}
 	n := newFakeNode(t, ids...)
+	n.write("no-eval", "", 0o600)
 	code, out := n.run(2, "go")
 	assert.Equal(t, code, 4, out)
+	assert.Assert(t, cmp.Contains(out, "stop: EMQX does not move clients with their sessions: they are disconnected, and lose them"))
 	assert.DeepEqual(t, n.batches, []int{10, 10, 3})
 	assert.Assert(t, n.kicked[2].Sub(n.kicked[0]) > time.Second, "%v", n.kicked)
 	assert.Assert(t, cmp.Contains(out, "stop: no client is left, 23 moved"))
-	assert.Equal(t, n.read("ctl"), "", "a wanted node stays a member")
 }
 
 func TestRunScriptGivesUpInTime(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		change func(*fakeNode)
-		env    string
+		env    string // one or more, with blanks between
 		want   string
 		kicks  int
 	}{
-		"they come back": {func(n *fakeNode) { n.sticky = true }, "DRAIN_TIMEOUT=2", "2 s are over", 1},
-		"no drain":       {func(*fakeNode) {}, "DRAIN_RATE=0", "stop: stopping EMQX", 0},
-		"a key refused":  {func(n *fakeNode) { n.denied = true }, "", "stop: the REST API does not answer", 0},
-		"no API":         {func(n *fakeNode) { n.api.Close() }, "", "stop: the REST API does not answer", 0},
-		"no key":         {func(n *fakeNode) { _ = os.Remove(n.dir + "/api_keys") }, "", "stop: the REST API does not answer", 0},
-		"no evacuation":  {func(*fakeNode) {}, "DRAIN_EVACUATE=true", "stop: no client is left, 2 moved", 1},
+		"moved ones come back": {func(n *fakeNode) { _ = os.Remove(n.dir + "/no-eval"); n.write("sticky", "", 0o600) }, "DRAIN_TIMEOUT=2", "2 s are over", 0},
+		"it takes too long":    {func(n *fakeNode) { _ = os.Remove(n.dir + "/no-eval") }, "EVAL_TIME=60 DRAIN_TIMEOUT=3", "3 s are over, 0 moved", 0},
+		"they come back":       {func(n *fakeNode) { n.sticky = true }, "DRAIN_TIMEOUT=2", "2 s are over", 1},
+		"no drain":             {func(*fakeNode) {}, "DRAIN_RATE=0", "stop: stopping EMQX", 0},
+		"a key refused":        {func(n *fakeNode) { n.denied = true }, "", "stop: the REST API does not answer", 0},
+		"no API":               {func(n *fakeNode) { n.api.Close() }, "", "stop: the REST API does not answer", 0},
+		"no key":               {func(n *fakeNode) { _ = os.Remove(n.dir + "/api_keys") }, "", "stop: the REST API does not answer", 0},
+		"no evacuation":        {func(*fakeNode) {}, "DRAIN_EVACUATE=true", "stop: no client is left, 2 moved", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			n := newFakeNode(t, "a", "b")
+			n.write("no-eval", "", 0o600)
 			tc.change(n)
 			start := time.Now()
-			code, out := n.run(2, "go", tc.env)
+			code, out := n.run(2, "go", strings.Fields(tc.env)...)
 			assert.Equal(t, code, 4, out)
 			assert.Assert(t, time.Since(start) < 10*time.Second)
 			assert.Assert(t, cmp.Contains(out, tc.want))

@@ -43,7 +43,8 @@ while
 do
   # shellcheck disable=SC2059 # It is a format.
   printf -v text "$expression" "$most" "$slice" "$pause"
-  answer=$(timeout 60 emqx eval "$text") || exit 1
+  # In the foreground, so that who ends this script ends it too.
+  answer=$(timeout --foreground 60 emqx eval "$text") || exit 1
   moved=${answer##*$'\n'}
   if [[ ! $moved =~ ^[0-9]+$ ]]; then
     echo "emqx eval answers \"$moved\", not a number" >&2
