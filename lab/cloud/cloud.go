@@ -164,6 +164,9 @@ func (c *Cloud) Create(ctx context.Context, token string, in Props) (string, Pro
 	err = c.perform(ctx, op, fmt.Sprintf("creating %s %s", k.noun, op.id), func(ctx context.Context) error {
 		return c.settle(ctx, k, op.id, wait)
 	})
+	if err == nil {
+		err = c.unheard(ctx, request("Create", token), op.id)
+	}
 	if err != nil {
 		return "", nil, err
 	}
@@ -177,13 +180,24 @@ func (c *Cloud) Create(ctx context.Context, token string, in Props) (string, Pro
 		out = clone(k.view(s, r))
 		return nil
 	})
-	if err == nil {
-		err = c.lose(ctx, request("Create", token))
-	}
 	if err != nil {
 		return "", nil, err
 	}
 	return op.id, out, nil
+}
+
+// unheard is for a resource whose creation was done and whose caller may never hear so.
+func (c *Cloud) unheard(ctx context.Context, what, id string) error {
+	lost := c.lose(ctx, what)
+	if lost == nil {
+		return nil
+	}
+	return errors.Join(lost, c.change(func(s *state) error {
+		if r, ok := s.Resources[id]; ok {
+			r.Abandoned = !r.Acked
+		}
+		return nil
+	}))
 }
 
 // begin records a new resource, or finds the one that this Create, or one with the

@@ -145,6 +145,7 @@ func TestAnAnswerThatIsLostIsOfACallThatWasDone(t *testing.T) {
 	_, _, err := l.Create(ctx, typeVolume, volumeArgs(0))
 	assert.Assert(t, errors.As(err, &late), "%v", err)
 	assert.Equal(t, len(l.m.volumes), 1)
+	assert.Equal(t, len(l.Snapshot().Unclaimed), 1)
 	_, _, err = l.Create(ctx, typeVolume, volumeArgs(0))
 	assert.NilError(t, err)
 	assert.Equal(t, len(l.m.volumes), 1)

@@ -3,9 +3,13 @@
 package e2e
 
 import (
+	"context"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -42,4 +46,40 @@ func TestInterrupted(t *testing.T) {
 		}
 	}
 	assert.Assert(t, missed <= count/10, "%d operations ended before their point", missed)
+}
+
+// TestWhatADeadEngineMadeIsFound kills engine and all while the cloud has made
+// something and has not said so, once for each kind of thing. No token and no state
+// knows of it: the next run has to look.
+func TestWhatADeadEngineMadeIsFound(t *testing.T) {
+	b := newBed(t)
+	b.must(t, "lab", "up")
+	s := newSeries(t, b)
+	for _, kind := range []string{
+		"NetworkSecurityGroup", "NetworkSecurityGroupSecurityRule", "Volume", "PrivateIp", "InstanceConfiguration", "InstancePool",
+		"NetworkLoadBalancer", "BackendSet", "Backend", "Listener",
+	} {
+		b.must(t, "lab", "fault", "fail-api", "lost-answer", "--match", "Create"+kind+" oci:")
+		var out syncBuffer
+		cmd := b.command(context.Background(), "up", "lab", "--yes")
+		cmd.Stdout, cmd.Stderr = &out, &out
+		assert.NilError(t, cmd.Start())
+		eventually(t, 3*time.Minute, "a "+kind+" that nobody knows", func() error {
+			if len(b.status(t).Cloud.Unclaimed) == 0 {
+				return fmt.Errorf("%s", out.String())
+			}
+			return nil
+		})
+		for _, pid := range append(ours(t, b.dir), cmd.Process.Pid) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		_ = cmd.Wait()
+		b.must(t, "lab", "fault", "--clear")
+		t.Logf("unknown: %v", b.status(t).Cloud.Unclaimed)
+	}
+	r := b.must(t, "up", "lab", "--yes")
+	assert.Assert(t, strings.Contains(r.stdout+r.stderr, "it exists, continuing with it"), "%s", r)
+	s.whole(t)
+	again := b.must(t, "up", "lab", "--yes", "--json")
+	assert.Equal(t, summary(t, again).Changed(), 0, "%s", again)
 }
