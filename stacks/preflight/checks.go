@@ -97,7 +97,7 @@ var Checks = []Check{
 		Name: "backup", Severity: Warning, settings: backup,
 		Reason:  "What EMQX keeps is on the volumes alone.",
 		Example: `emqx-oci:volumes.backupPolicy: should be set in a production stack: retained messages, users and rules are on the volumes alone`,
-		Remedy:  "Set `volumes.backupPolicy`: Oracle's bronze, silver and gold policies have OCIDs, too.",
+		Remedy:  "Set `volumes.backupPolicy`: bronze, silver, gold, or the OCID of a policy of your own.",
 	},
 	{
 		Name: "protect", Severity: Error, graph: protected,

@@ -35,13 +35,15 @@ var (
 // Reference and Endpoints") at the named type, and from what the provider was
 // seen to accept (docs/checks.md).
 var ociRules = map[string]rules{
-	// CreateVolumeDetails: sizeInGBs, vpusPerGB.
+	// CreateVolumeDetails: sizeInGBs, vpusPerGB, sourceDetails.
 	volumeType: {
 		required: []string{"compartmentId", "availabilityDomain"},
 		each: []rule{
 			inCompartment, displayName, freeformTags,
 			{"sizeInGbs", between(50, 32768)},
 			{"vpusPerGb", inTens(0, 120)},
+			{"sourceDetails.type", oneOf("volume", "volumeBackup", "volumeBackupDelta", "blockVolumeReplica")},
+			{"sourceDetails.id", ocid("volume", "volumebackup", "blockvolumereplica")},
 		},
 	},
 	// CreateVolumeBackupPolicyAssignmentDetails.
