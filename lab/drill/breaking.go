@@ -11,6 +11,12 @@ import (
 	"github.com/emqx-oci/emqx-oci/lab/faults"
 )
 
+// A new client is served within its patience. While a broker is frozen, EMQX asks it before it opens a session elsewhere.
+const (
+	patience       = 5 * time.Second
+	frozenPatience = 20 * time.Second
+)
+
 // fault reads what is typed after `emqx-oci lab fault`.
 func fault(line string) faults.Fault {
 	words := strings.Fields(line)
@@ -35,13 +41,13 @@ func Breaking() []Scenario {
 				if err != nil {
 					return err
 				}
-				return r.lasting(ctx, fault("freeze-broker 1"), 20*time.Second, down, r.outOfConsul(1), r.elsewhere())
+				return r.lasting(ctx, fault("freeze-broker 1"), 20*time.Second, down, r.outOfConsul(1), r.elsewhere(frozenPatience))
 			},
 		},
 		{
 			Name: "freeze-haproxy", Does: "HAProxy of node 1 stops for 20 s", Promise: All,
 			Work: func(ctx context.Context, r *Run) error {
-				return r.lasting(ctx, fault("freeze-haproxy 1"), 20*time.Second, r.turnedAway(1), r.elsewhere())
+				return r.lasting(ctx, fault("freeze-haproxy 1"), 20*time.Second, r.turnedAway(1), r.elsewhere(patience))
 			},
 		},
 		{
@@ -51,7 +57,7 @@ func Breaking() []Scenario {
 				if err != nil {
 					return err
 				}
-				return r.lasting(ctx, fault("stop-instance 1"), 20*time.Second, down, r.turnedAway(1), r.elsewhere())
+				return r.lasting(ctx, fault("stop-instance 1"), 20*time.Second, down, r.turnedAway(1), r.elsewhere(patience))
 			},
 		},
 		{
@@ -65,7 +71,7 @@ func Breaking() []Scenario {
 				if err != nil {
 					return err
 				}
-				if err := r.lasting(ctx, fault("lose-domain AD-3"), 20*time.Second, r.turnedAway(2), r.elsewhere()); err != nil {
+				if err := r.lasting(ctx, fault("lose-domain AD-3"), 20*time.Second, r.turnedAway(2), r.elsewhere(patience)); err != nil {
 					return err
 				}
 				r.see(ctx, back...)
@@ -141,7 +147,7 @@ func untouchedDuring(f faults.Fault) func(context.Context, *Run) error {
 		if err != nil {
 			return err
 		}
-		if err := r.lasting(ctx, f, 20*time.Second, r.elsewhere()); err != nil {
+		if err := r.lasting(ctx, f, 20*time.Second, r.elsewhere(patience)); err != nil {
 			return err
 		}
 		if err := r.whole(ctx, r.nodes, settleTime); err != nil {
@@ -164,7 +170,7 @@ func killBroker(ctx context.Context, r *Run) error {
 	if err := r.do(ctx, fault("kill-broker 1")); err != nil {
 		return err
 	}
-	r.see(ctx, down, r.outOfConsul(1), r.elsewhere(), again)
+	r.see(ctx, down, r.outOfConsul(1), r.elsewhere(patience), again)
 	up, err := r.markedDown(ctx, 0, 3)
 	up.what = "HAProxy on another node has it again"
 	r.see(ctx, up)
@@ -183,7 +189,7 @@ func killProxy(ctx context.Context, r *Run) error {
 	if err := r.do(ctx, fault("kill-haproxy 1")); err != nil {
 		return err
 	}
-	r.see(ctx, again, r.elsewhere())
+	r.see(ctx, again, r.elsewhere(patience))
 	r.untouched(ctx, was)
 	return nil
 }
@@ -204,7 +210,7 @@ func terminate(ctx context.Context, r *Run) error {
 	if err := r.do(ctx, fault("terminate-instance 1")); err != nil {
 		return err
 	}
-	r.see(ctx, append(back, down, r.turnedAway(1), r.elsewhere())...)
+	r.see(ctx, append(back, down, r.turnedAway(1), r.elsewhere(patience))...)
 	r.untouched(ctx, was, 1)
 	return nil
 }

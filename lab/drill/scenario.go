@@ -29,6 +29,11 @@ func (p Promise) broken(r load.Report) (faults []string) {
 	}
 	if p == All || p == OthersSessions {
 		count(r.Lost, "lost")
+		for _, l := range r.Losses[:min(3, len(r.Losses))] {
+			if l.Fate == load.Lost {
+				faults = append(faults, fmt.Sprintf("%s lost %d to %d of %s, acknowledged until %.3f s", l.Subscriber, l.From, l.To, l.Publisher, l.AckedAtSeconds))
+			}
+		}
 	}
 	if p == All {
 		count(r.LostWithSession, "lost with their session")

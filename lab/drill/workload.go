@@ -22,7 +22,7 @@ import (
 // 5 to 8 s, one of 60 s after a minute.
 var workloadFlags = []string{
 	"--publishers=48", "--subscribers=24", "--rate=2.5", "--qos=1", "--keep-alive=5s", "--ping-timeout=3s",
-	"--connect-timeout=3s", "--duration=1h", "--settle=15s", "--nodes-every=0",
+	"--duration=1h", "--settle=15s", "--nodes-every=0",
 }
 
 // UnderLoad does something while clients keep count, waits until all are back, and returns their account.

@@ -37,7 +37,8 @@ type client struct {
 	once         bool // was ready before
 	sessionless  bool // since the connection broke a broker had no session
 	lostAt       time.Duration
-	aliveAt      time.Duration // when the broker was last known to have the session
+	aliveAt      time.Duration // when the connection was last known to live
+	heardAt      time.Duration // when the broker was last heard: if its session is gone, it may have been since then
 	cause        string
 	connections  int
 	sessionsLost int
@@ -166,7 +167,7 @@ func (c *client) back(w *wire) {
 		c.reconnects.add(took)
 		c.away += now - c.aliveAt
 		if c.sessionless {
-			c.windows = append(c.windows, window{c.aliveAt, now})
+			c.windows = append(c.windows, window{c.heardAt, now})
 		}
 		c.run.broke(Break{
 			Client: c.name, Protocol: c.endpoint.protocol, AtSeconds: seconds(c.lostAt), Seconds: seconds(took), Cause: c.cause,
@@ -188,11 +189,12 @@ func (c *client) gone(ctx context.Context, w *wire, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ready, c.lostAt, c.aliveAt, c.cause = false, now, now, "lost"
+	c.heardAt = min(now, time.Unix(0, w.lastIn.Load()).Sub(c.run.start))
 	var broken *brokenError
 	if errors.As(err, &broken) {
 		c.cause = broken.kind
 		if broken.silent {
-			c.aliveAt = min(now, time.Unix(0, w.lastIn.Load()).Sub(c.run.start))
+			c.aliveAt = c.heardAt
 		}
 	}
 }
@@ -203,7 +205,7 @@ func (c *client) state() (ready bool, windows []window) {
 	defer c.mu.Unlock()
 	windows = c.windows[:len(c.windows):len(c.windows)]
 	if c.once && !c.ready {
-		windows = append(windows, window{c.aliveAt, forever})
+		windows = append(windows, window{c.heardAt, forever})
 	}
 	return c.ready, windows
 }

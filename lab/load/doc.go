@@ -14,5 +14,6 @@
 //   - lost with session: the same, but acknowledged in the last second before the subscriber's session died: the message
 //     was accepted, and its copy for this subscriber died in the memory of the broker that had the session.
 //   - missed while away: promised, and never received by a subscriber that had, for a part of that time, no session:
-//     its connection broke and the broker that it came back to knew nothing of its session.
+//     its connection broke and the broker that it came back to knew nothing of its session. Such a time begins when
+//     the client last heard of the old broker: a proxy may keep a connection for seconds after the broker has died.
 package load

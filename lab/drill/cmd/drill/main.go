@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -35,7 +36,7 @@ type options struct {
 	original, list, keep              bool
 	limit                             time.Duration
 	project, page, bin, tools, folder string
-	name, door                        string
+	name, door, reports               string
 }
 
 func parse(args []string) (o options, err error) {
@@ -48,6 +49,7 @@ func parse(args []string) (o options, err error) {
 	f.DurationVar(&o.limit, "limit", 28*time.Minute, "no case begins after so long; those left out break the promise")
 	f.StringVar(&o.project, "project", ".", "folder with Pulumi.yaml and Pulumi.lab.yaml")
 	f.StringVar(&o.page, "page", "", "page whose measured part to write")
+	f.StringVar(&o.reports, "reports", "", "folder for the clients' whole report of each run")
 	f.StringVar(&o.bin, "bin", "bin", "folder with emqx-oci, lab-guest and emqx")
 	f.StringVar(&o.tools, "tools", ".tools/bin", "folder with nomad, consul and pulumi")
 	f.StringVar(&o.folder, "dir", "", "folder of the lab (default: a new one)")
@@ -137,7 +139,12 @@ func (o options) measure(ctx context.Context, b drill.Bed, scenarios []drill.Sce
 		}
 	}
 	var results []drill.Result
-	ran := d.All(limited, scenarios, o.runs, func(r drill.Result) { results = append(results, r) })
+	ran := d.All(limited, scenarios, o.runs, func(r drill.Result) {
+		results = append(results, r)
+		if err := o.save(r, len(results)); err != nil {
+			b.Log(err.Error())
+		}
+	})
 	lines := drill.Lines(results)
 	if err := drill.Text(os.Stdout, lines); err != nil {
 		return err
@@ -162,6 +169,21 @@ func (o options) measure(ctx context.Context, b drill.Bed, scenarios []drill.Sce
 		if len(l.Broken) > 0 {
 			return errors.New("a promise is broken")
 		}
+	}
+	return nil
+}
+
+// save writes what the clients saw, for whom the table is too short.
+func (o options) save(r drill.Result, n int) error {
+	if o.reports == "" {
+		return nil
+	}
+	text, err := json.MarshalIndent(r.Report, "", "  ")
+	if err == nil {
+		err = os.WriteFile(filepath.Join(o.reports, fmt.Sprintf("%02d-%s.json", n, r.Scenario.Name)), text, 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("writing the clients' report: %w", err)
 	}
 	return nil
 }
