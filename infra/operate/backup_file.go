@@ -63,6 +63,7 @@ func readArchive(r io.Reader) (b Backup, err error) {
 	if err != nil {
 		return b, fmt.Errorf("it is no gzip file: %w", err)
 	}
+	z.Multistream(false)
 	root := ""
 	for t := tar.NewReader(z); ; {
 		h, err := t.Next()
@@ -99,6 +100,9 @@ func readArchive(r io.Reader) (b Backup, err error) {
 		if _, err := io.Copy(io.Discard, t); err != nil { //nolint:gosec // nothing is kept
 			return b, fmt.Errorf("it is no whole tar file: %w", err)
 		}
+	}
+	if _, err := io.Copy(io.Discard, z); err != nil { //nolint:gosec // to its check sum; nothing is kept
+		return b, fmt.Errorf("it is no whole gzip file: %w", err)
 	}
 	if b.Version == "" || b.Edition == "" {
 		return b, errors.New("it has no META.hocon with edition and version: no export of EMQX 5.1 or later")
