@@ -284,8 +284,10 @@ func Env(ctx context.Context, o Options) (map[string]string, error) {
 		return nil, fmt.Errorf("making the folder for Pulumi's state: %w", err)
 	}
 	return map[string]string{
-		"PULUMI_DEBUG_PROVIDERS":        s.Providers,
-		"PULUMI_BACKEND_URL":            "file://" + state,
+		"PULUMI_DEBUG_PROVIDERS": s.Providers,
+		// Without the file of attributes that is else kept beside the state: it is truncated
+		// before it is written, and a state whose attributes are cut off cannot be read.
+		"PULUMI_BACKEND_URL":            "file://" + state + "?metadata=skip",
 		"PULUMI_CONFIG_PASSPHRASE_FILE": pass,
 		"EMQX_OCI_STAGE_DIR":            filepath.Join(o.Dir, "stage"),
 		// What stacks/settings calls LabSecretsEnv.

@@ -130,6 +130,7 @@ func (c *cli) Run(ctx context.Context, dir string, stdin io.Reader, extraOut, ex
 	cmd.Dir, cmd.Stdin = dir, stdin
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Env = append(cmd.Env, "PULUMI_AUTOMATION_API=true", "PULUMI_SKIP_UPDATE_CHECK=true", runMarker+"="+c.stage.id())
+	cmd.Env = append(cmd.Env, untorn(cmd.Env)...)
 	ownGroup(cmd)
 	long := isLong(args)
 	var out, errs output
@@ -167,6 +168,27 @@ func (c *cli) Run(ctx context.Context, dir string, stdin io.Reader, extraOut, ex
 	forget()
 	code = cmd.ProcessState.ExitCode()
 	return out.String(), errs.String(), code, err
+}
+
+// untorn makes a state that is kept in a folder survive a kill. Beside the state, which is replaced as a whole, the engine
+// keeps a file of attributes that it truncates and then writes; cut off in between, the stack cannot be opened any more
+// ("failed to load checkpoint: EOF"). Nobody needs that file.
+func untorn(env []string) []string {
+	const key = "PULUMI_BACKEND_URL="
+	at := -1
+	for i, v := range env {
+		if strings.HasPrefix(v, key) {
+			at = i // the last one counts
+		}
+	}
+	if at < 0 || !strings.HasPrefix(env[at], key+"file://") || strings.Contains(env[at], "metadata=") {
+		return nil
+	}
+	mark := "?"
+	if strings.Contains(env[at], "?") {
+		mark = "&"
+	}
+	return []string{env[at] + mark + "metadata=skip"}
 }
 
 // stop asks the process to stop when ctx ends, and kills it with all below it when kill says so.

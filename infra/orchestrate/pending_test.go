@@ -78,3 +78,15 @@ func TestFailingToLookStopsTheUpdate(t *testing.T) {
 	_, _, _, err := settleText(t, interrupted, func(context.Context, Pending) (string, error) { return "", errors.New("no answer") })
 	assert.Error(t, err, "looking for t:m:T new, which an interrupted run was creating: no answer")
 }
+
+func TestAStateInAFolderIsKeptWithoutAttributes(t *testing.T) {
+	for _, c := range []struct{ env, want []string }{
+		{[]string{"A=b"}, nil},
+		{[]string{"PULUMI_BACKEND_URL=s3://bucket"}, nil},
+		{[]string{"PULUMI_BACKEND_URL=file:///a"}, []string{"PULUMI_BACKEND_URL=file:///a?metadata=skip"}},
+		{[]string{"PULUMI_BACKEND_URL=file:///a", "PULUMI_BACKEND_URL=file:///b?x=y"}, []string{"PULUMI_BACKEND_URL=file:///b?x=y&metadata=skip"}},
+		{[]string{"PULUMI_BACKEND_URL=file:///a?metadata=skip"}, nil},
+	} {
+		assert.DeepEqual(t, untorn(c.env), c.want)
+	}
+}

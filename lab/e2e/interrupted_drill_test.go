@@ -55,6 +55,7 @@ func TestWhatADeadEngineMadeIsFound(t *testing.T) {
 	b := newBed(t)
 	b.must(t, "lab", "up")
 	s := newSeries(t, b)
+	known := map[string]bool{}
 	for _, kind := range []string{
 		"NetworkSecurityGroup", "NetworkSecurityGroupSecurityRule", "Volume", "PrivateIp", "InstanceConfiguration", "InstancePool",
 		"NetworkLoadBalancer", "BackendSet", "Backend", "Listener",
@@ -65,17 +66,22 @@ func TestWhatADeadEngineMadeIsFound(t *testing.T) {
 		cmd.Stdout, cmd.Stderr = &out, &out
 		assert.NilError(t, cmd.Start())
 		eventually(t, 3*time.Minute, "a "+kind+" that nobody knows", func() error {
-			if len(b.status(t).Cloud.Unclaimed) == 0 {
-				return fmt.Errorf("%s", out.String())
+			for _, id := range b.status(t).Cloud.Unclaimed {
+				if !known[id] {
+					return nil
+				}
 			}
-			return nil
+			return fmt.Errorf("%s", out.String())
 		})
 		for _, pid := range append(ours(t, b.dir), cmd.Process.Pid) {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 		_ = cmd.Wait()
 		b.must(t, "lab", "fault", "--clear")
-		t.Logf("unknown: %v", b.status(t).Cloud.Unclaimed)
+		for _, id := range b.status(t).Cloud.Unclaimed {
+			known[id] = true
+		}
+		t.Logf("unknown of kind %s: %v", kind, b.status(t).Cloud.Unclaimed)
 	}
 	r := b.must(t, "up", "lab", "--yes")
 	assert.Assert(t, strings.Contains(r.stdout+r.stderr, "it exists, continuing with it"), "%s", r)
