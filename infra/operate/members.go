@@ -19,6 +19,7 @@ type view struct {
 	started  time.Time // the task
 	says     string    // why it did not answer
 	lost     bool      // nothing came back from the node at all
+	noPath   bool      // because the servers have no connection to its agent
 
 	running, stopped  []string
 	clients, sessions *int
@@ -59,6 +60,7 @@ func (c *Cluster) view(ctx context.Context, a *nomad.AllocationListStub) (v view
 	r, err := c.ask(ctx, a.ID, "/bin/bash", "-c", askMember)
 	if err != nil {
 		v.lost, v.says = true, err.Error()
+		v.noPath = strings.Contains(v.says, "No path to node") // the servers' words
 		return v
 	}
 	status, metrics, _ := strings.Cut(r.Stdout, "\n"+metricsMark+"\n")
@@ -95,23 +97,23 @@ func (c *Cluster) view(ctx context.Context, a *nomad.AllocationListStub) (v view
 	return v
 }
 
-// members says what EMQX is on each node, from its own answer and those of the others.
+// members says what EMQX is on each node: by its own answer, else by those of the
+// others, else by its task.
 func (c *Cluster) members(nodes []NodeStatus) {
+	seen := func(name string, in func(view) []string) bool {
+		return slices.ContainsFunc(nodes, func(n NodeStatus) bool { return slices.Contains(in(n.seen), name) })
+	}
 	for i := range nodes {
 		n := &nodes[i]
 		name := c.Nodes[i].Member
+		silent := n.seen.lost || n.Broker.State == "" || n.Broker.State == nomad.AllocClientStatusUnknown
 		switch {
-		case n.seen.answered:
+		case n.seen.answered, silent && seen(name, func(v view) []string { return v.running }):
 			n.Member = "running"
-		case n.Broker.State == "":
-			n.Member = "unknown"
-		case !n.seen.asked:
+		case silent && seen(name, func(v view) []string { return v.stopped }), !silent && !n.seen.asked:
 			n.Member = "stopped"
-		case n.seen.lost:
+		case silent:
 			n.Member = "unknown"
-			if slices.ContainsFunc(nodes, func(o NodeStatus) bool { return slices.Contains(o.seen.stopped, name) }) {
-				n.Member = "stopped"
-			}
 		case c.Clock.Now().Sub(n.seen.started) < startPatience:
 			n.Member = "starting"
 		default:

@@ -39,7 +39,9 @@ type diagnosis struct {
 	explained bool
 }
 
-func (d *diagnosis) add(what, next string) { d.found = append(d.found, Problem{what, next}) }
+func (d *diagnosis) add(what, next string) {
+	d.found = append(d.found, Problem{What: what, Next: next})
+}
 
 func (d *diagnosis) servers() {
 	err := d.look.nomadErr
@@ -59,23 +61,41 @@ func (d *diagnosis) servers() {
 
 func (d *diagnosis) nodes() {
 	for _, n := range d.status.Nodes {
-		id := n.ID[:min(8, len(n.ID))]
+		id := short(n.ID)
 		switch n.Nomad {
 		case "", nomad.NodeStatusReady:
 			continue
 		case "absent":
-			d.add(n.Name+" is not in Nomad", "the instance: its boot log says what it waits for (/var/log/emqx-boot.log)")
+			d.each("", n.Name, "not in Nomad", "the instance: its boot log says what it waits for (/var/log/emqx-boot.log)")
+		case silent:
+			d.each("", n.Name, "out of reach of the Nomad servers, which have not noticed yet", whetherItRuns)
 		case nomad.NodeStatusDown, nomad.NodeStatusDisconnected:
-			d.add(n.Name+" is "+n.Nomad+" in Nomad", "whether its instance runs: the pool replaces one that has ended, and the node comes back by itself")
+			d.each("", n.Name, n.Nomad+" in Nomad", whetherItRuns)
 		case "draining":
-			d.add(n.Name+" is draining in Nomad", "`nomad node status "+id+"` says until when; `nomad node drain -disable "+id+"` ends it")
+			d.each("", n.Name, "draining in Nomad", "`nomad node status "+id+"` says until when; `nomad node drain -disable "+id+"` ends it")
 		case "ineligible":
-			d.add(n.Name+" is not eligible for scheduling in Nomad", "`nomad node eligibility -enable "+id+"`")
+			d.each("", n.Name, "not eligible for scheduling in Nomad", "`nomad node eligibility -enable "+id+"`")
 		default:
-			d.add(n.Name+" is "+n.Nomad+" in Nomad", "")
+			d.each("", n.Name, n.Nomad+" in Nomad", "")
 		}
 		d.explained = true
 	}
+}
+
+const whetherItRuns = "whether the instance runs: the pool replaces one that has ended, and the node comes back by itself"
+
+// each adds what something is on a node. Nodes where it is the same come in one line:
+// after a power cut there are many.
+func (d *diagnosis) each(on, node, is, next string) {
+	for i := range d.found {
+		p := &d.found[i]
+		if p.on == on && p.is == is && p.Next == next {
+			p.nodes = append(p.nodes, node)
+			p.What = on + list(p.nodes) + " are " + is
+			return
+		}
+	}
+	d.found = append(d.found, Problem{What: on + node + " is " + is, Next: next, on: on, is: is, nodes: []string{node}})
 }
 
 func (d *diagnosis) jobs() {
@@ -180,18 +200,19 @@ func (d *diagnosis) tasks() {
 		if n.Nomad != nomad.NodeStatusReady || d.status.Broker.State != "running" && d.status.Broker.State != "pending" {
 			continue
 		}
+		look := fmt.Sprintf("`nomad alloc status %s`, `nomad alloc logs %s`", short(n.Broker.ID), short(n.Broker.ID))
 		switch n.Broker.State {
+		case "":
 		case nomad.AllocClientStatusRunning:
 			if n.seen.lost {
-				d.add(fmt.Sprintf("EMQX on %s cannot be asked: %s", n.Name, n.seen.says), "whether the node and its Nomad agent run")
+				d.each("EMQX on ", n.Name, "out of reach: "+n.seen.says, "whether the node and its Nomad agent run")
 			}
-		case "":
-		case "none":
+		case "none", nomad.AllocClientStatusUnknown, nomad.AllocClientStatusLost:
 			if !d.status.Broker.deploying {
-				d.add("EMQX is not placed on "+n.Name, fmt.Sprintf("`nomad job status %s`", d.BrokerJob))
+				d.each("EMQX on ", n.Name, "not placed", fmt.Sprintf("`nomad job status %s`; after an instance was lost it takes a while", d.BrokerJob))
 			}
 		default:
-			d.add(fmt.Sprintf("EMQX on %s is %s: %s", n.Name, n.Broker.State, n.Broker.Event), fmt.Sprintf("`nomad alloc status %s`, `nomad alloc logs %s`", short(n.Broker.ID), short(n.Broker.ID)))
+			d.each("EMQX on ", n.Name, n.Broker.State+": "+n.Broker.Event, look)
 		}
 	}
 }
@@ -232,18 +253,21 @@ func (d *diagnosis) checks() {
 		if d.status.Proxy.State == "stopped" || d.status.Proxy.State == "absent" {
 			continue
 		}
-		what := fmt.Sprintf("HAProxy on %s is %s", n.Name, n.Check)
+		is, next := n.Check, "its page fails while a protocol has no broker; clients of other nodes go on"
 		switch {
+		case n.Proxy.State == "none":
+			is = "not placed"
 		case n.CheckSays != "":
-			what += ": " + n.CheckSays
+			is += ": " + n.CheckSays
 		case n.Proxy.State != nomad.AllocClientStatusRunning && n.Proxy.Event != "":
-			what += ": its task is " + n.Proxy.State + ": " + n.Proxy.Event
+			is += ", its task is " + n.Proxy.State + ": " + n.Proxy.Event
+		case n.Check == "absent":
+			is = "not in Consul"
 		}
-		next := "its page fails while a protocol has no broker; clients of other nodes go on"
 		if n.Proxy.ID != "" {
 			next = fmt.Sprintf("`nomad alloc logs %s`; %s", short(n.Proxy.ID), next)
 		}
-		d.add(what, next)
+		d.each("HAProxy on ", n.Name, is, next)
 	}
 	v := d.look.proxies
 	if v.asked && !v.holds && len(d.found) == before && !d.explained && d.look.nomadErr == nil && d.look.consulErr == nil {

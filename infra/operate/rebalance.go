@@ -161,7 +161,6 @@ func (c *Cluster) Rebalance(ctx context.Context, p Plan, o RebalanceOptions) (Ro
 		}
 		p = c.plan(clients, o.Tolerance)
 		last = Round{Moved: last.Moved, Clients: p.Clients, Nodes: p.Nodes}
-		o.Report(last)
 	}
 	return last, nil
 }

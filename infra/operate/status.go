@@ -35,13 +35,18 @@ type Problem struct {
 	What string `json:"what"`
 	// Next is what to look at, or to do; empty when What says it.
 	Next string `json:"next,omitempty"`
+
+	// Of what several nodes have in common: see diagnosis.each.
+	on, is string
+	nodes  []string
 }
 
 // NodeStatus is one node.
 type NodeStatus struct {
 	Name string `json:"name"`
 	// Nomad is the node's state there: ready, draining, ineligible, initializing,
-	// down, disconnected, absent; "" when Nomad did not say.
+	// down, disconnected, absent; silent when the servers still call it ready and have
+	// no connection to it; "" when Nomad did not say.
 	Nomad string `json:"nomad"`
 	// ID and Address are Nomad's.
 	ID      string     `json:"id,omitempty"`
@@ -253,9 +258,15 @@ func (c *Cluster) node(i int, l *look, v view) NodeStatus {
 			}
 		}
 	}
+	if v.noPath && n.Nomad == nomad.NodeStatusReady {
+		n.Nomad = silent
+	}
 	n.Clients, n.Sessions = v.clients, v.sessions
 	return n
 }
+
+// silent is a node that has gone before it missed its heartbeat.
+const silent = "silent"
 
 func gone(n *nomad.NodeListStub) bool {
 	return n.Status == nomad.NodeStatusDown || n.Status == nomad.NodeStatusDisconnected
