@@ -11,7 +11,8 @@ import (
 	"github.com/emqx-oci/emqx-oci/lab/faults"
 )
 
-// A new client is served within its patience. While a broker is frozen, EMQX asks it before it opens a session elsewhere.
+// A client is served within its patience. While a broker does not answer, EMQX asks it for 15 s before it opens a session
+// elsewhere that was there, so that a client which gives up earlier gets in nowhere.
 const (
 	patience       = 5 * time.Second
 	frozenPatience = 20 * time.Second
@@ -35,7 +36,7 @@ func Breaking() []Scenario {
 			Work: killProxy,
 		},
 		{
-			Name: "freeze-broker", Does: "the broker of node 1 stops for 20 s", Promise: OthersSessions,
+			Name: "freeze-broker", Does: "the broker of node 1 stops for 20 s", Promise: OthersSessions, ConnectTimeout: frozenPatience,
 			Work: func(ctx context.Context, r *Run) error {
 				down, err := r.markedDown(ctx, 0, 2)
 				if err != nil {
@@ -79,12 +80,12 @@ func Breaking() []Scenario {
 			},
 		},
 		{
-			Name: "cut-nodes", Does: "nodes 0 and 2 do not reach each other for 20 s", Promise: OneSide,
-			Work: untouchedDuring(fault("cut-nodes 0 2")),
+			Name: "cut-nodes", Does: "nodes 0 and 2 do not reach each other for 20 s", Promise: OneSide, ConnectTimeout: frozenPatience,
+			Work: untouchedFor(fault("cut-nodes 0 2"), frozenPatience),
 		},
 		{
-			Name: "isolate", Does: "node 0 does not reach the others for 20 s; servers and clients reach it", Promise: OneSide,
-			Work: untouchedDuring(fault("isolate 0")),
+			Name: "isolate", Does: "node 0 does not reach the others for 20 s; servers and clients reach it", Promise: OneSide, ConnectTimeout: frozenPatience,
+			Work: untouchedFor(fault("isolate 0"), frozenPatience),
 		},
 		{
 			Name: "cut-consul", Does: "node 1 does not reach Consul's servers for 20 s", Promise: All,
@@ -142,6 +143,10 @@ func (r *Run) lasting(ctx context.Context, f faults.Fault, lasts time.Duration, 
 
 // untouchedDuring is for faults that no broker may notice by more than a line in its log.
 func untouchedDuring(f faults.Fault) func(context.Context, *Run) error {
+	return untouchedFor(f, patience)
+}
+
+func untouchedFor(f faults.Fault, patience time.Duration) func(context.Context, *Run) error {
 	return func(ctx context.Context, r *Run) error {
 		was, err := r.identities(ctx, brokerJob, brokerTask)
 		if err != nil {

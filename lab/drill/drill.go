@@ -102,7 +102,7 @@ func (d *Drill) once(ctx context.Context, s Scenario, r *Run, out *Result) (err 
 	if err := d.whole(ctx, d.nodes, time.Minute); err != nil {
 		return fmt.Errorf("before it began: %w", err)
 	}
-	w, err := startLoad(ctx, &d.Bed)
+	w, err := startLoad(ctx, &d.Bed, s.ConnectTimeout)
 	if err != nil {
 		return err
 	}
@@ -196,6 +196,9 @@ func (d *Drill) All(ctx context.Context, scenarios []Scenario, runs int, done fu
 			d.say("%s (%d of %d): %s", s.Name, i+1, times, s.Does)
 			start := time.Now()
 			result := d.Once(ctx, s)
+			if ctx.Err() != nil { // cut off: it says nothing of the cluster
+				return context.Cause(ctx)
+			}
 			d.say("%s: %s, %s", s.Name, verdict(result), time.Since(start).Round(time.Second))
 			done(result)
 			if len(result.Broken) == 0 {

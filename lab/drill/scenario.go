@@ -54,6 +54,8 @@ type Scenario struct {
 	Runs int
 	// Limit bounds all of one run but the account; 0 is 5 minutes.
 	Limit time.Duration
+	// ConnectTimeout is how long a client waits until it is connected and subscribed; 0 is 5 s.
+	ConnectTimeout time.Duration
 	// Work breaks something and repairs it, or does it; it sees to what has to be seen meanwhile.
 	Work func(context.Context, *Run) error
 }

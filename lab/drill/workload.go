@@ -27,7 +27,7 @@ var workloadFlags = []string{
 
 // UnderLoad does something while clients keep count, waits until all are back, and returns their account.
 func (b *Bed) UnderLoad(ctx context.Context, f func(context.Context) error) (load.Report, error) {
-	w, err := startLoad(ctx, b)
+	w, err := startLoad(ctx, b, 0)
 	if err != nil {
 		return load.Report{}, err
 	}
@@ -56,9 +56,13 @@ type workload struct {
 var eventLine = regexp.MustCompile(`(\d+) connected +(\d+) reconnecting`)
 
 // startLoad returns when all clients are connected and publish.
-func startLoad(ctx context.Context, b *Bed) (*workload, error) {
+func startLoad(ctx context.Context, b *Bed, connectTimeout time.Duration) (*workload, error) {
+	flags := append([]string{"lab", "load", "--json"}, workloadFlags...)
+	if connectTimeout > 0 {
+		flags = append(flags, "--connect-timeout="+connectTimeout.String())
+	}
 	// Not bound to ctx: a scenario that is over its time still wants its report.
-	w := &workload{cmd: b.command(context.WithoutCancel(ctx), append([]string{"lab", "load", "--json"}, workloadFlags...)...), ended: make(chan struct{})}
+	w := &workload{cmd: b.command(context.WithoutCancel(ctx), flags...), ended: make(chan struct{})}
 	w.cmd.Stdout = &w.stdout
 	stderr, err := w.cmd.StderrPipe()
 	if err != nil {
