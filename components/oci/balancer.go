@@ -141,6 +141,11 @@ func (b *LoadBalancer) addSets(ctx *pulumi.Context, name string, a *LoadBalancer
 			// Off, all clients would share one source address, and a node could
 			// hold about 64,500 connections a listener (decision 7).
 			IsPreserveSource: pulumi.Bool(true),
+			// Clients of a node that died are told so as soon as its check fails, rather
+			// than by their own time-outs: whoever else gets their packets knows nothing
+			// of their connections.
+			IsInstantFailoverEnabled:         pulumi.Bool(true),
+			IsInstantFailoverTcpResetEnabled: pulumi.Bool(true),
 			HealthChecker: networkloadbalancer.BackendSetHealthCheckerArgs{
 				Protocol:         pulumi.String("HTTP"),
 				Port:             pulumi.Int(a.Health.Port),

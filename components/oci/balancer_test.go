@@ -44,7 +44,9 @@ func TestLoadBalancer(t *testing.T) {
 	assert.Equal(t, len(listeners), 4)
 	for _, set := range sets {
 		assert.Equal(t, set.Inputs["policy"].StringValue(), "FIVE_TUPLE")
-		assert.Equal(t, set.Inputs["isPreserveSource"].BoolValue(), true)
+		for _, on := range []string{"isPreserveSource", "isInstantFailoverEnabled", "isInstantFailoverTcpResetEnabled"} {
+			assert.Equal(t, set.Inputs[resource.PropertyKey(on)].BoolValue(), true, on)
+		}
 		assert.DeepEqual(t, set.Inputs["healthChecker"].ObjectValue().Mappable(), map[string]any{
 			"protocol": "HTTP", "port": 8080.0, "urlPath": "/haproxy_health", "returnCode": 200.0,
 			"intervalInMillis": 10000.0, "timeoutInMillis": 3000.0, "retries": 3.0,

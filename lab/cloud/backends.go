@@ -142,3 +142,21 @@ func (s *state) eligible(set *resource) []netip.AddrPort {
 	slices.SortFunc(out, netip.AddrPort.Compare)
 	return out
 }
+
+// toReset are the failing backends of a set whose connections are reset: those of one
+// with instant failover, as long as there is another to go to. What OCI does without
+// another its documents do not say.
+func (s *state) toReset(set *resource, eligible []netip.AddrPort) []netip.AddrPort {
+	if !flag(set.In, "isInstantFailoverEnabled", false) || !flag(set.In, "isInstantFailoverTcpResetEnabled", false) || len(eligible) == 0 {
+		return nil
+	}
+	var out []netip.AddrPort
+	for _, b := range s.backends(parentOf(set), childName(set)) {
+		addr, ok := s.backendAddress(b)
+		if to := netip.AddrPortFrom(addr, uint16(wholeOr(b.In, "port", 0))); ok && b.Health == healthCritical && !slices.Contains(eligible, to) { //nolint:gosec // checked to be a port
+			out = append(out, to)
+		}
+	}
+	slices.SortFunc(out, netip.AddrPort.Compare)
+	return out
+}

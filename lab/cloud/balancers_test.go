@@ -19,6 +19,7 @@ func balancerArgs(groups ...any) Props {
 func setArgs(nlb, name string) Props {
 	return Props{
 		"networkLoadBalancerId": nlb, "name": name, "policy": "FIVE_TUPLE", "isPreserveSource": true,
+		"isInstantFailoverEnabled": true, "isInstantFailoverTcpResetEnabled": true,
 		"healthChecker": Props{
 			"protocol": "HTTP", "port": 8080, "urlPath": "/haproxy_health", "returnCode": 200, "intervalInMillis": 1000, "retries": 2,
 		},
@@ -186,6 +187,12 @@ func TestOnlyHealthyBackendsGetTraffic(t *testing.T) {
 	assert.DeepEqual(t, strs(ask(), "criticalStateBackendNames"), []string{"emqx-lab-1"})
 	l.eventually("it gets traffic", func() bool { return len(served()) == 1 })
 	assert.Equal(t, served()[0].String(), "10.80.1.10:1883")
+	reset := func() []netip.AddrPort {
+		l.m.mu.Lock()
+		defer l.m.mu.Unlock()
+		return l.m.balancers[0].Listeners[0].Reset
+	}
+	assert.Equal(t, fmt.Sprint(reset()), "[10.80.1.11:1883]")
 	b, err := l.Invoke(context.Background(), getBackendHealth,
 		Props{"networkLoadBalancerId": nlb, "backendSetName": "mqtt", "backendName": "emqx-lab-1"})
 	assert.NilError(t, err)
@@ -195,6 +202,7 @@ func TestOnlyHealthyBackendsGetTraffic(t *testing.T) {
 	l.m.set(func() { l.m.healthy["http://10.80.1.11:8080/haproxy_health"] = 200 })
 	l.eventually("all are healthy", func() bool { return ask()["status"] == "OK" })
 	l.eventually("both get traffic", func() bool { return len(served()) == 2 })
+	assert.Equal(t, len(reset()), 0)
 	assert.Equal(t, l.m.balancers[0].Listeners[0].IdleTimeout, 10*time.Minute)
 	assert.Equal(t, l.m.balancers[0].Listeners[0].PreserveSource, true)
 }

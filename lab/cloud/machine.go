@@ -96,6 +96,7 @@ type Listener struct {
 	IdleTimeout    time.Duration    // an idle TCP flow is forgotten after this
 	PreserveSource bool             // backends see the client's address
 	Backends       []netip.AddrPort // the healthy ones only
+	Reset          []netip.AddrPort // whose flows are to be reset: they fail, and another does not
 }
 
 // Record is one DNS record of the lab's zone.

@@ -113,10 +113,12 @@ func (s *state) balancers() []Balancer {
 			if !ok {
 				continue
 			}
+			backends := s.eligible(set)
 			b.Listeners = append(b.Listeners, Listener{
 				Name: childName(l), Port: wholeOr(l.In, "port", 0),
 				IdleTimeout:    time.Duration(wholeOr(l.In, "tcpIdleTimeout", defaultIdleSeconds)) * time.Second,
-				PreserveSource: flag(set.In, "isPreserveSource", true), Backends: s.eligible(set),
+				PreserveSource: flag(set.In, "isPreserveSource", true), Backends: backends,
+				Reset: s.toReset(set, backends),
 			})
 		}
 		out = append(out, b)

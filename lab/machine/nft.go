@@ -146,9 +146,10 @@ func gatewayRules(inet string) string {
 
 // balancerRules render all balancers: the security group, then a destination
 // picked by a hash of the five-tuple, which conntrack keeps for the connection's
-// life. Whatever is left that goes to a balancer's address is dropped.
+// life. A connection to a failing backend is reset at its next packet, either way.
+// Whatever is left that goes to a balancer's address is dropped.
 func balancerRules(bs []cloud.Balancer) string {
-	var pre, post strings.Builder
+	var pre, post, reset strings.Builder
 	var public []netip.Addr
 	for _, b := range bs {
 		if b.Public.IsValid() {
@@ -157,6 +158,9 @@ func balancerRules(bs []cloud.Balancer) string {
 		for _, l := range b.Listeners {
 			if len(l.Backends) == 0 || !b.Public.IsValid() {
 				continue
+			}
+			for _, r := range l.Reset {
+				fmt.Fprintf(&reset, "    ct status dnat meta l4proto tcp ct original ip daddr %s ct original proto-dst %d ct reply ip saddr %s reject with tcp reset\n", b.Public, l.Port, r.Addr())
 			}
 			for _, r := range b.Ingress {
 				if r.Protocol != "tcp" && r.Protocol != "all" {
@@ -183,6 +187,9 @@ func balancerRules(bs []cloud.Balancer) string {
 	var t strings.Builder
 	fmt.Fprintf(&t, "  chain prerouting {\n    type nat hook prerouting priority dstnat; policy accept;\n%s  }\n", pre.String())
 	fmt.Fprintf(&t, "  chain postrouting {\n    type nat hook postrouting priority srcnat; policy accept;\n%s  }\n", post.String())
+	if reset.Len() > 0 {
+		fmt.Fprintf(&t, "  chain failover {\n    type filter hook forward priority filter; policy accept;\n%s  }\n", reset.String())
+	}
 	if len(public) > 0 {
 		fmt.Fprintf(&t, "  chain closed {\n    type filter hook prerouting priority dstnat + 10; policy accept;\n    ip daddr %s drop\n  }\n", addressSet(public))
 	}

@@ -89,7 +89,7 @@ func TestBalancerRules(t *testing.T) {
 		Public: netip.MustParseAddr("198.51.100.1"), Private: netip.MustParseAddr("10.80.0.2"),
 		Ingress: []cloud.Rule{{Protocol: "tcp", CIDRs: prefixes("203.0.113.0/24"), PortMin: 1883, PortMax: 1883}},
 		Listeners: []cloud.Listener{
-			{Port: 1883, PreserveSource: true, IdleTimeout: 900 * time.Second, Backends: []netip.AddrPort{netip.MustParseAddrPort("10.80.1.11:1883"), netip.MustParseAddrPort("10.80.1.10:1883")}},
+			{Port: 1883, PreserveSource: true, IdleTimeout: 900 * time.Second, Backends: []netip.AddrPort{netip.MustParseAddrPort("10.80.1.11:1883"), netip.MustParseAddrPort("10.80.1.10:1883")}, Reset: []netip.AddrPort{netip.MustParseAddrPort("10.80.1.12:1883")}},
 			{Port: 8083, IdleTimeout: 900 * time.Second, Backends: []netip.AddrPort{netip.MustParseAddrPort("10.80.1.10:8083")}},
 			{Port: 8084, PreserveSource: true},
 		},
@@ -100,7 +100,8 @@ func TestBalancerRules(t *testing.T) {
 	assert.Assert(t, !strings.Contains(got, "dnat to 10.80.1.10:8083"), got)
 	assert.Assert(t, !strings.Contains(got, "8084"), got)
 	assert.Assert(t, strings.Contains(got, "ct original proto-dst 8083 snat to 10.80.0.2"), got)
-	assert.Assert(t, !strings.Contains(got, "proto-dst 1883"), got)
+	assert.Assert(t, !strings.Contains(got, "proto-dst 1883 snat"), got)
+	assert.Assert(t, strings.Contains(got, "ct original ip daddr 198.51.100.1 ct original proto-dst 1883 ct reply ip saddr 10.80.1.12 reject with tcp reset\n"), got)
 	assert.Assert(t, strings.Contains(got, "ip daddr { 198.51.100.1 } drop"), got)
 	times := timeoutRules([]cloud.Balancer{b})
 	assert.Equal(t, strings.Count(times, "ct timeout idle_900 {"), 1, times)
