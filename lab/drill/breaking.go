@@ -36,14 +36,8 @@ func Breaking() []Scenario {
 			Work: killProxy,
 		},
 		{
-			Name: "freeze-broker", Does: "the broker of node 1 stops for 20 s", Promise: OthersSessions, ConnectTimeout: frozenPatience,
-			Work: func(ctx context.Context, r *Run) error {
-				down, err := r.markedDown(ctx, 0, 2)
-				if err != nil {
-					return err
-				}
-				return r.lasting(ctx, fault("freeze-broker 1"), 20*time.Second, down, r.outOfConsul(1), r.elsewhere(frozenPatience))
-			},
+			Name: "freeze-broker", Does: "the broker of node 1 stops for 30 s", Promise: StaysConnected, ConnectTimeout: frozenPatience,
+			Work: freezeBroker,
 		},
 		{
 			Name: "freeze-haproxy", Does: "HAProxy of node 1 stops for 20 s", Promise: All,
@@ -161,6 +155,23 @@ func untouchedFor(f faults.Fault, patience time.Duration) func(context.Context, 
 		r.untouched(ctx, was)
 		return nil
 	}
+}
+
+func freezeBroker(ctx context.Context, r *Run) error {
+	down, err := r.markedDown(ctx, 0, 2)
+	if err != nil {
+		return err
+	}
+	until := time.Now().Add(30 * time.Second)
+	if err := r.do(ctx, fault("freeze-broker 1")); err != nil {
+		return err
+	}
+	r.see(ctx, down, r.outOfConsul(1))
+	r.see(ctx, r.elsewhere(frozenPatience)) // who came before waits for the frozen one
+	if err := pause(ctx, time.Until(until)); err != nil {
+		return err
+	}
+	return r.undo(ctx, fault("freeze-broker 1"))
 }
 
 func killBroker(ctx context.Context, r *Run) error {

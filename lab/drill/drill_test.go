@@ -21,12 +21,18 @@ func TestPromises(t *testing.T) {
 		report  load.Report
 		want    string
 	}{
-		"all, kept":          {All, load.Report{Duplicated: 3, SessionsLost: 1}, ""},
-		"all, lost":          {All, load.Report{Lost: 1}, "1 acknowledged messages lost"},
-		"all, with session":  {All, load.Report{LostWithSession: 2}, "2 acknowledged messages lost with their session"},
-		"all, away":          {All, load.Report{MissedWhileAway: 3}, "3 acknowledged messages missed by clients without a session"},
-		"others, away":       {OthersSessions, load.Report{MissedWhileAway: 3, LostWithSession: 1}, ""},
-		"others, lost":       {OthersSessions, load.Report{Lost: 4}, "4 acknowledged messages lost"},
+		"all, kept":         {All, load.Report{Duplicated: 3, SessionsLost: 1}, ""},
+		"all, lost":         {All, load.Report{Lost: 1}, "1 acknowledged messages lost"},
+		"all, with session": {All, load.Report{LostWithSession: 2}, "2 acknowledged messages lost with their session"},
+		"all, away":         {All, load.Report{MissedWhileAway: 3}, "3 acknowledged messages missed by clients without a session"},
+		"others, away":      {OthersSessions, load.Report{MissedWhileAway: 3, LostWithSession: 1}, ""},
+		"others, lost":      {OthersSessions, load.Report{Lost: 4}, "4 acknowledged messages lost"},
+		"stays, lost elsewhere": {StaysConnected, load.Report{
+			Lost: 4, Breaks: []load.Break{{Client: "a"}}, Losses: []load.Loss{{Subscriber: "a", Fate: load.Lost, Messages: 4}},
+		}, ""},
+		"stays, lost": {StaysConnected, load.Report{
+			Lost: 4, Breaks: []load.Break{{Client: "a"}}, Losses: []load.Loss{{Subscriber: "b", Fate: load.Lost, Messages: 4}},
+		}, "4 acknowledged messages lost by subscribers whose connection stayed"},
 		"one side, lost":     {OneSide, load.Report{Lost: 4}, ""},
 		"one side, not back": {OneSide, load.Report{StillAway: 5}, "5 clients are not back"},
 		"none":               {None, load.Report{Lost: 4, LostWithSession: 1, MissedWhileAway: 1}, ""},

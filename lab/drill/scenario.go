@@ -11,11 +11,13 @@ import (
 // Promise is what docs/availability.md says of acknowledged messages.
 type Promise string
 
-// The promises. OneSide and None are not judged by messages: across a cut they may be lost, and of the original's
+// The promises. StaysConnected is judged by the subscribers whose connection stayed: of a broker that was frozen, what was
+// on its way to it may be lost, though its sessions live. OneSide and None are not judged by messages: across a cut they may be lost, and of the original's
 // settings nothing is promised.
 const (
 	All            Promise = "all"
 	OthersSessions Promise = "sessions of others"
+	StaysConnected Promise = "who stays connected"
 	OneSide        Promise = "one side"
 	None           Promise = "none"
 )
@@ -27,7 +29,10 @@ func (p Promise) broken(r load.Report) (faults []string) {
 			faults = append(faults, fmt.Sprintf("%d acknowledged messages %s", n, what))
 		}
 	}
-	if p == All || p == OthersSessions {
+	switch p {
+	case StaysConnected:
+		count(lostUnbroken(r), "lost by subscribers whose connection stayed")
+	case All, OthersSessions:
 		count(r.Lost, "lost")
 		for _, l := range r.Losses[:min(3, len(r.Losses))] {
 			if l.Fate == load.Lost {
@@ -43,6 +48,20 @@ func (p Promise) broken(r load.Report) (faults []string) {
 		faults = append(faults, fmt.Sprintf("%d clients are not back", r.StillAway))
 	}
 	return faults
+}
+
+// lostUnbroken counts the losses of subscribers that were connected all the time.
+func lostUnbroken(r load.Report) (n uint64) {
+	broke := map[string]bool{}
+	for _, b := range r.Breaks {
+		broke[b.Client] = true
+	}
+	for _, l := range r.Losses {
+		if l.Fate == load.Lost && !broke[l.Subscriber] {
+			n += l.Messages
+		}
+	}
+	return n
 }
 
 // Scenario is one thing that goes wrong, or is done.
