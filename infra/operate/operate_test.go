@@ -301,6 +301,10 @@ func TestWhatElseIsTheMatter(t *testing.T) {
 			}}
 			w.says["b0000000-bbbb"], w.says["b2000000-bbbb"] = running(0, 2), running(0, 2)
 		}, []string{"EMQX on emqx-lab-1 is failed: Driver Failure: no such image, then Not Restarting: enough"}},
+		"a relaunched node that Nomad leaves out": {func(w *world) {
+			w.allocs[1].ClientStatus, w.allocs[1].NodeID = "unknown", "old"
+			w.says["b0000000-bbbb"], w.says["b2000000-bbbb"] = running(0, 2), running(0, 2)
+		}, []string{"EMQX on emqx-lab-1 is not placed: Nomad still waits for the instance that was there before, for 15 minutes at most"}},
 		"a proxy that fails": {func(w *world) {
 			w.checks[2].Checks = consul.HealthChecks{{Status: consul.HealthCritical, Output: "connection refused"}}
 		}, []string{"HAProxy on emqx-lab-2 is critical: connection refused"}},
