@@ -34,6 +34,21 @@ take() {
   fi
 }
 
+# reload NAME lets HAProxy read its folder anew, and tells by a file of that name that it
+# has: a signal that comes while it still loads is lost, and then it gets another.
+reload() {
+  loaded=$folder/loaded.$1
+  rm -f "$loaded"
+  printf 'global\n    pidfile %s\n' "$loaded" >"$folder/loaded.cfg"
+  for _ in 1 2 3 4; do
+    kill -USR2 "$master" 2>/dev/null || return
+    sleep 1
+    [ -e "$loaded" ] && return
+  done
+  say "HAProxy does not load the new configuration"
+  return 1
+}
+
 # watch lets HAProxy read a changed file: new connections come to a new process, and
 # the old one ends with the last of its own.
 watch() {
@@ -41,7 +56,7 @@ watch() {
     # shellcheck disable=SC3013 # dash and busybox know it too.
     [ "$rendered" -nt "$seen" ] || continue
     sleep "$((${NOMAD_ALLOC_INDEX:-0} * SPREAD))"
-    take && kill -USR2 "$master" && say "the new configuration is in use"
+    take && reload running && say "the new configuration is in use"
   done
 }
 
@@ -59,7 +74,7 @@ stop() {
   kill "$watcher" 2>/dev/null
   say "the health page fails from now on; clients may come for $GRACE s more"
   printf 'global\n    setenv STOPPING yes\n' >"$folder/stopping.cfg"
-  kill -USR2 "$master"
+  reload stopping
   pause "$GRACE"
   say "no more clients; those who are connected may stay for $HARD_STOP s more"
   kill -USR1 "$master"
