@@ -4,9 +4,11 @@ package e2e
 
 import (
 	"context"
-	"fmt"
+	"errors"
+	"maps"
 	"math/rand/v2"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -56,32 +58,47 @@ func TestWhatADeadEngineMadeIsFound(t *testing.T) {
 	b.must(t, "lab", "up")
 	s := newSeries(t, b)
 	known := map[string]bool{}
-	for _, kind := range []string{
-		"NetworkSecurityGroup", "NetworkSecurityGroupSecurityRule", "Volume", "PrivateIp", "InstanceConfiguration", "InstancePool",
-		"NetworkLoadBalancer", "BackendSet", "Backend", "Listener",
-	} {
-		b.must(t, "lab", "fault", "fail-api", "lost-answer", "--match", "Create"+kind+" oci:")
+	fresh := func() (ids []string) {
+		for _, id := range b.status(t).Cloud.Unclaimed {
+			if !known[id] {
+				ids = append(ids, id)
+			}
+		}
+		return ids
+	}
+	// What the id of each kind holds.
+	kinds := map[string]*regexp.Regexp{
+		"NetworkSecurityGroup": regexp.MustCompile(`^ocid1\.networksecuritygroup\.`), "NetworkSecurityGroupSecurityRule": regexp.MustCompile("/securityRules/"),
+		"Volume": regexp.MustCompile(`^ocid1\.volume\.`), "PrivateIp": regexp.MustCompile(`^ocid1\.privateip\.`),
+		"InstanceConfiguration": regexp.MustCompile(`^ocid1\.instanceconfiguration\.`), "InstancePool": regexp.MustCompile(`^ocid1\.instancepool\.`),
+		"NetworkLoadBalancer": regexp.MustCompile(`^ocid1\.networkloadbalancer\.`), "BackendSet": regexp.MustCompile("/backendSets/[^/]*$"),
+		"Backend": regexp.MustCompile("/backends/"), "Listener": regexp.MustCompile("/listeners/"),
+	}
+	for len(kinds) > 0 {
+		for kind := range kinds {
+			b.must(t, "lab", "fault", "fail-api", "lost-answer", "--match", "Create"+kind+" oci:")
+		}
 		var out syncBuffer
 		cmd := b.command(context.Background(), "up", "lab", "--yes")
 		cmd.Stdout, cmd.Stderr = &out, &out
 		assert.NilError(t, cmd.Start())
-		eventually(t, 3*time.Minute, "a "+kind+" that nobody knows", func() error {
-			for _, id := range b.status(t).Cloud.Unclaimed {
-				if !known[id] {
-					return nil
-				}
+		eventually(t, 3*time.Minute, "something that nobody knows", func() error {
+			if len(fresh()) == 0 {
+				return errors.New(out.String())
 			}
-			return fmt.Errorf("%s", out.String())
+			return nil
 		})
+		time.Sleep(time.Second) // others of the same time
 		for _, pid := range append(ours(t, b.dir), cmd.Process.Pid) {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 		_ = cmd.Wait()
 		b.must(t, "lab", "fault", "--clear")
-		for _, id := range b.status(t).Cloud.Unclaimed {
+		for _, id := range fresh() {
 			known[id] = true
+			t.Logf("unknown: %s", id)
+			maps.DeleteFunc(kinds, func(_ string, r *regexp.Regexp) bool { return r.MatchString(id) })
 		}
-		t.Logf("unknown of kind %s: %v", kind, b.status(t).Cloud.Unclaimed)
 	}
 	r := b.must(t, "up", "lab", "--yes")
 	assert.Assert(t, strings.Contains(r.stdout+r.stderr, "it exists, continuing with it"), "%s", r)
