@@ -146,6 +146,12 @@ drill: setup ## break and change a lab under load: prints and writes the table o
 drill-original: setup ## the same faults with the settings of the setup that this one replaces
 	$(drill_program) -original $(DRILL)
 
+# Again with the same points: EMQX_OCI_SEED=N, as the test prints it. EMQX_OCI_POINTS is how many, 20 unless told.
+.PHONY: interrupted
+interrupted: setup ## kill updates, scale-ins and destroys at 20 points, and see the next run finish
+	EMQX_OCI_BIN=$(BIN) EMQX_OCI_TOOLS=$(TOOLS) go test -tags 'lab drill' -p 1 -count 1 -timeout 90m -v \
+	  -run '^(TestInterrupted|TestWhatADeadEngineMadeIsFound|TestRefused)$$' ./lab/e2e
+
 .PHONY: bench
 bench: setup ## measure, and print the tables of docs/performance.md
 	EMQX_OCI_BIN=$(BIN) EMQX_OCI_TOOLS=$(TOOLS) go test -tags 'lab bench' -p 1 -timeout 60m -run '^TestBench' -v ./lab/e2e/...
