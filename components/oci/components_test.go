@@ -148,6 +148,13 @@ func TestVolumes(t *testing.T) {
 		}
 		assert.Equal(t, v.Import, map[int]string{2: "kept"}[i])
 	}
+	r = build(t, func(ctx *pulumi.Context) error {
+		_, err := NewVolumes(ctx, "volumes", &VolumesArgs{
+			Environment: "test", CompartmentID: "c", Nodes: testNodes(t, 2), Adopt: map[int]string{1: "kept"},
+		})
+		return err
+	})
+	assert.Assert(t, !r.Kind("Volume")[0].Retain && r.Kind("Volume")[1].Retain, "what is taken over is not deleted by a slip of the pen")
 	refuses(t, func(ctx *pulumi.Context) error {
 		_, err := NewVolumes(ctx, "volumes", &VolumesArgs{
 			Environment: "test", CompartmentID: "c", Nodes: testNodes(t, 1), Restore: map[int]string{1: "backup"}, Adopt: map[int]string{-1: "kept"},

@@ -43,6 +43,8 @@ type VolumesArgs struct {
 	Restore map[int]string
 	// Adopt are OCIDs of volumes, by node index, that exist already: they are taken
 	// over instead of making new ones. It counts when the stack has no such volume.
+	// As long as one is named here it is retained, too: Pulumi deletes the one that
+	// it had when another one is named.
 	Adopt map[int]string
 	// Protect makes Pulumi refuse to delete or replace a volume.
 	Protect bool
@@ -103,7 +105,7 @@ func NewVolumes(ctx *pulumi.Context, name string, args *VolumesArgs, opts ...pul
 			args.SourceDetails = &core.VolumeSourceDetailsArgs{Type: pulumi.String("volumeBackup"), Id: pulumi.String(backup)}
 		}
 		opts := []pulumi.ResourceOption{
-			pulumi.Parent(v), pulumi.Protect(a.Protect), pulumi.RetainOnDelete(a.Retain),
+			pulumi.Parent(v), pulumi.Protect(a.Protect), pulumi.RetainOnDelete(a.Retain || a.Adopt[i] != ""),
 			// Where a volume came from cannot change: OCI's provider would replace it.
 			pulumi.IgnoreChanges([]string{"sourceDetails"}),
 		}

@@ -12,6 +12,7 @@ func Compare(old, next Layout, oldCookie, newCookie string, allow settings.Guard
 	var found []Violation
 	found = append(found, volumesDeleted(old, next, allow)...)
 	found = append(found, volumesReplaced(old, next, allow)...)
+	found = append(found, volumesExchanged(old, next, allow)...)
 	found = append(found, volumesMoved(old, next, allow)...)
 	found = append(found, volumesShrunk(old, next)...)
 	found = append(found, scaledIn(old, next, allow)...)
@@ -69,6 +70,27 @@ func volumesReplaced(old, next Layout, allow settings.Guards) []Violation {
 		Message: fmt.Sprintf("DATA LOSS: %s of %s would be replaced by %s, because the availability domain changes (%s: %s to %s): "+
 			"put emqx-oci:oci.availabilityDomains back in its order, or set %s to true to lose the data",
 			some(lost, "the volume", "volumes"), nodes(lost), some(lost, "an empty one", "empty ones"), lost[0].name, from, to, allowVolumeDelete),
+	}}
+}
+
+// volumesExchanged: Pulumi takes over a volume in the place of the one that the
+// stack has, and deletes that one unless it is retained.
+func volumesExchanged(old, next Layout, allow settings.Guards) []Violation {
+	var lost []place
+	for _, v := range old.Volumes {
+		if n, stays := next.volume(v.Index); stays && n.Adopted != "" && v.Adopted == "" && !v.Retained {
+			lost = append(lost, place{v.Index, v.Name})
+		}
+	}
+	if len(lost) == 0 || allow.AllowVolumeDelete {
+		return nil
+	}
+	return []Violation{{
+		Guard: VolumeDelete, Allow: allowVolumeDelete,
+		Message: fmt.Sprintf("DATA LOSS: %s of %s would be deleted in favour of %s that emqx-oci:volumes.adopt names: take the setting out to keep %s, "+
+			"or set %s to true when %s gone already, or not wanted",
+			some(lost, "the volume", "volumes"), nodes(lost), some(lost, "the one", "those"), some(lost, "it", "them"),
+			allowVolumeDelete, some(lost, "it is", "they are")),
 	}}
 }
 

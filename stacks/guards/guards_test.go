@@ -25,7 +25,7 @@ func layout(nodes, volumes int, change ...func(*Layout)) Layout {
 			l.Nodes = append(l.Nodes, LayoutNode{i, name, domain})
 		}
 		if i < volumes {
-			l.Volumes = append(l.Volumes, LayoutVolume{i, name, domain, 150})
+			l.Volumes = append(l.Volumes, LayoutVolume{Index: i, Name: name, Domain: domain, SizeGB: 150})
 		}
 	}
 	for _, c := range change {
@@ -212,14 +212,14 @@ func TestAllViolationsComeInOneError(t *testing.T) {
 func TestLayoutSurvivesTheState(t *testing.T) {
 	s := settings.Settings{Environment: "prod"}
 	s.OCI.Compartment, s.Nodes.Count, s.Volumes.SizeGB = "c", 2, 150
-	s.Volumes.SizeGBByNode = map[string]int{"2": 300}
+	s.Volumes.SizeGBByNode, s.Volumes.Adopt, s.Volumes.Retain = map[string]int{"2": 300}, map[string]string{"1": "kept"}, true
 	places, err := cluster.Nodes("prod", 3, []string{"AD-1", "AD-2"})
 	assert.NilError(t, err)
 	want := LayoutOf(s, places)
 	assert.DeepEqual(t, want, Layout{
 		Compartment: "c",
 		Nodes:       []LayoutNode{{0, "emqx-prod-0", "AD-1"}, {1, "emqx-prod-1", "AD-2"}},
-		Volumes:     []LayoutVolume{{0, "emqx-prod-0", "AD-1", 150}, {1, "emqx-prod-1", "AD-2", 150}, {2, "emqx-prod-2", "AD-1", 300}},
+		Volumes:     []LayoutVolume{{0, "emqx-prod-0", "AD-1", 150, "", true}, {1, "emqx-prod-1", "AD-2", 150, "kept", true}, {2, "emqx-prod-2", "AD-1", 300, "", true}},
 	})
 	recording, err := recorder.Run(func(ctx *pulumi.Context) error {
 		return ctx.RegisterComponentResourceV2("t:m:L", "layout", want.Inputs("s3cr3t"), &struct{ pulumi.ResourceState }{})
@@ -292,4 +292,32 @@ func TestAPlanThatLosesAVolumeIsRefusedWhateverTheLayoutSays(t *testing.T) {
 
 	c.Report(settings.Guards{}, []Violation{{Guard: VolumeDelete, Message: "said already"}})
 	assert.Equal(t, len(c.Judge(plan)), 1)
+}
+
+func TestAVolumeIsNotExchangedUnasked(t *testing.T) {
+	with := func(adopted string, retained bool) Layout {
+		return Layout{Volumes: []LayoutVolume{{Index: 1, Name: "emqx-lab-1", Domain: "AD-1", SizeGB: 50, Adopted: adopted, Retained: retained}}}
+	}
+	const kept = "ocid1.volume.oc1..kept"
+	for name, c := range map[string]struct {
+		old, next Layout
+		allow     settings.Guards
+		refused   bool
+	}{
+		"a first update":           {next: with(kept, false)},
+		"in the place of its own":  {old: with("", false), next: with(kept, false), refused: true},
+		"of one that is retained":  {old: with("", true), next: with(kept, true)},
+		"allowed":                  {old: with("", false), next: with(kept, false), allow: settings.Guards{AllowVolumeDelete: true}},
+		"adopted already":          {old: with(kept, false), next: with(kept, false)},
+		"the setting goes":         {old: with(kept, false), next: with("", false)},
+		"a wrong one is put right": {old: with("ocid1.volume.oc1..wrong", false), next: with(kept, false)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			found := Compare(c.old, c.next, "", "", c.allow)
+			assert.Equal(t, len(found) > 0, c.refused, "%v", found)
+			if c.refused {
+				assert.Equal(t, found[0].Guard, VolumeDelete)
+			}
+		})
+	}
 }

@@ -1,6 +1,8 @@
 package guards
 
 import (
+	"strconv"
+
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -29,6 +31,10 @@ type LayoutVolume struct {
 	Name   string
 	Domain string
 	SizeGB int
+	// Adopted is the id of the volume that the settings have taken over, if any, and
+	// Retained is set when it stays in OCI when it leaves the stack.
+	Adopted  string
+	Retained bool
 }
 
 // LayoutOf is the layout that the settings ask for. places are the places that
@@ -41,6 +47,7 @@ func LayoutOf(s settings.Settings, places []cluster.Node) Layout {
 		}
 		l.Volumes = append(l.Volumes, LayoutVolume{
 			Index: n.Index, Name: n.Name, Domain: n.AvailabilityDomain, SizeGB: s.VolumeSizeGB(n.Index),
+			Adopted: s.Volumes.Adopt[strconv.Itoa(n.Index)], Retained: s.Volumes.Retain,
 		})
 	}
 	return l
@@ -55,10 +62,17 @@ func (l Layout) Inputs(cookie settings.Secret) pulumi.Map {
 		})
 	}
 	for _, v := range l.Volumes {
-		volumes = append(volumes, pulumi.Map{
+		volume := pulumi.Map{
 			"index": pulumi.Int(v.Index), "name": pulumi.String(v.Name), "domain": pulumi.String(v.Domain),
 			"sizeGb": pulumi.Int(v.SizeGB),
-		})
+		}
+		if v.Adopted != "" {
+			volume["adopted"] = pulumi.String(v.Adopted)
+		}
+		if v.Retained {
+			volume["retained"] = pulumi.Bool(true)
+		}
+		volumes = append(volumes, volume)
 	}
 	return pulumi.Map{
 		"nodes": nodes, "volumes": volumes, "compartment": pulumi.String(l.Compartment), "cookie": cookie.Output(),
@@ -77,6 +91,7 @@ func Read(inputs resource.PropertyMap) (l Layout, cookie string) {
 		o := object(v)
 		l.Volumes = append(l.Volumes, LayoutVolume{
 			Index: number(o["index"]), Name: text(o["name"]), Domain: text(o["domain"]), SizeGB: number(o["sizeGb"]),
+			Adopted: text(o["adopted"]), Retained: truth(o["retained"]),
 		})
 	}
 	l.Compartment = text(inputs["compartment"])
@@ -116,6 +131,11 @@ func text(v resource.PropertyValue) string {
 		return v.StringValue()
 	}
 	return ""
+}
+
+func truth(v resource.PropertyValue) bool {
+	v = bare(v)
+	return v.IsBool() && v.BoolValue()
 }
 
 func number(v resource.PropertyValue) int {

@@ -126,7 +126,7 @@ type Volumes struct {
 	Restore map[string]string `cfg:"restore" keys:"index" format:"ocid:volumebackup"`
 	// Volumes that exist already, to be taken over instead of making new ones, by
 	// the node's index: `{"1": ocid1.volume...}`. It counts only for a volume that
-	// the stack does not have.
+	// the stack does not have. One that is named here stays in OCI, as with `retain`.
 	Adopt map[string]string `cfg:"adopt" keys:"index" format:"ocid:volume"`
 	// What the stack no longer has stays in OCI: `destroy` and a scale-in keep the
 	// volumes with their data and their backup policy.
