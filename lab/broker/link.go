@@ -128,7 +128,7 @@ func (a *app) retire(cl *mqtt.Client, why packets.Code) {
 	_ = a.server.DisconnectClient(cl, why)
 	select {
 	case <-k.ended:
-	case <-time.After(takeoverTimeout):
+	case <-time.After(a.node.opts.Takeover):
 		a.node.log.Error("session_stepdown_request_timeout", "clientid", cl.ID)
 	}
 }

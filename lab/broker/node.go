@@ -26,6 +26,12 @@ type Options struct {
 	Jitter   time.Duration // the first attempt waits up to this long; 0: 3 s
 	Tick     time.Duration // between pings of a peer; 0: 1 s
 	Ready    func()        // called whenever the listeners are up
+
+	// How long a silent member is waited for; see takeover.go. 0: as EMQX does.
+	Takeover, Kick, Lock time.Duration
+	// Silence is when it counts as silent. 0: 2 s, which is no figure of EMQX: it asks
+	// and waits.
+	Silence time.Duration
 }
 
 func (o Options) withDefaults() Options {
@@ -46,6 +52,13 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Tick == 0 {
 		o.Tick = time.Second
+	}
+	for d, def := range map[*time.Duration]time.Duration{
+		&o.Takeover: takeoverTimeout, &o.Kick: kickTimeout, &o.Lock: lockTimeout, &o.Silence: silence,
+	} {
+		if *d == 0 {
+			*d = def
+		}
 	}
 	if o.Ready == nil {
 		o.Ready = func() {}

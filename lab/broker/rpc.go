@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -99,7 +100,7 @@ func (l *rpcLink) ask(m *message, timeout time.Duration) (*message, error) {
 	l.mu.Unlock()
 	if w == nil {
 		var err error
-		if w, err = l.dial(kindCall); err != nil {
+		if w, err = l.dial(kindCall, timeout); err != nil {
 			return nil, err
 		}
 	}
@@ -121,7 +122,7 @@ func (l *rpcLink) castWire() (*wire, error) {
 	if w != nil {
 		return w, nil
 	}
-	w, err := l.dial(kindCast)
+	w, err := l.dial(kindCast, setupTimeout)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +132,7 @@ func (l *rpcLink) castWire() (*wire, error) {
 	return w, nil
 }
 
-func (l *rpcLink) dial(kind string) (*wire, error) {
+func (l *rpcLink) dial(kind string, timeout time.Duration) (*wire, error) {
 	if l.peer.ctx.Err() != nil {
 		return nil, errors.New("stopping")
 	}
@@ -141,8 +142,10 @@ func (l *rpcLink) dial(kind string) (*wire, error) {
 	if time.Now().Before(again) {
 		return nil, failed
 	}
-	w, err := l.peer.node.dial(l.peer.ctx, l.peer.name, kind)
-	if err != nil {
+	ctx, cancel := context.WithTimeout(l.peer.ctx, timeout)
+	defer cancel()
+	w, err := l.peer.node.dial(ctx, l.peer.name, kind)
+	if err != nil && !errors.Is(err, errSilent) {
 		l.mu.Lock()
 		l.failed, l.again = err, time.Now().Add(redialPause)
 		l.mu.Unlock()

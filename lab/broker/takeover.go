@@ -2,8 +2,9 @@ package broker
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
-	"hash/fnv"
 	"maps"
 	"slices"
 	"sync"
@@ -30,8 +31,7 @@ const (
 	lockTimeout = 30 * time.Second
 )
 
-// silence is how long a member that is asked every tick may take to answer before it
-// counts as hung. It is no figure of EMQX, which has none: it finds out by waiting.
+// silence is how long a member that is asked every tick may take to answer.
 const silence = 2 * time.Second
 
 // session is what moves when a client comes back on another node.
@@ -114,7 +114,7 @@ func (a *app) fetch(id string, clean bool) (late []packets.Packet, err error) {
 		a.install(id, s)
 		a.flow.Unlock()
 		marks := a.node.flush(peers, peers[i])
-		r, err := peers[i].rpc.ask(&message{Op: "takeover end", Client: id, Args: marks}, takeoverTimeout)
+		r, err := peers[i].rpc.ask(&message{Op: "takeover end", Client: id, Args: marks}, 2*a.node.opts.Takeover)
 		if err != nil || r.Session == nil {
 			a.node.log.Error("the messages of a session are lost: its node does not answer", "clientid", id, "node", peers[i].name.String())
 			continue
@@ -132,9 +132,9 @@ func (a *app) fetch(id string, clean bool) (late []packets.Packet, err error) {
 // stepDown asks a member to give up a session. It returns an error when the member is
 // known to have the session and does not answer.
 func (p *peer) stepDown(id string, clean bool) (*session, error) {
-	timeout := 2 * takeoverTimeout
+	timeout := 2 * p.node.opts.Takeover
 	if clean {
-		timeout = 2 * kickTimeout
+		timeout = 2 * p.node.opts.Kick
 	}
 	type answer struct {
 		m   *message
@@ -180,7 +180,7 @@ func (n *node) flush(peers []*peer, owner *peer) []string {
 		}
 		wg.Go(func() {
 			mark := nonce()
-			if _, err := p.rpc.ask(&message{Op: "flush", Node: owner.name.String(), Text: mark}, silence); err == nil {
+			if _, err := p.rpc.ask(&message{Op: "flush", Node: owner.name.String(), Text: mark}, n.opts.Silence); err == nil {
 				marks[i] = mark
 			}
 		})
@@ -244,7 +244,7 @@ func (a *app) stepDown(to, id string, clean bool) (*session, error) {
 	m.do(func() { s.Awaiting = slices.Sorted(maps.Keys(m.awaiting)) })
 	g := &giving{to: to, unlock: unlock}
 	a.leaving.Store(id, g)
-	time.AfterFunc(2*takeoverTimeout, func() { a.stay(id, g) })
+	time.AfterFunc(4*a.node.opts.Takeover, func() { a.stay(id, g) })
 	return s, nil
 }
 
@@ -365,30 +365,33 @@ func (a *app) forget(cl *mqtt.Client) {
 // members that hold it is silent.
 func (n *node) awaitLock(id string) {
 	peers := n.lockPeers(id)
-	for end := time.Now().Add(lockTimeout); time.Now().Before(end) && n.ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(n.opts.Lock); time.Now().Before(end) && n.ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
 		if !slices.ContainsFunc(peers, func(p *peer) bool { return p.isUp() && p.hung() }) {
 			return
 		}
 	}
 }
 
-// lockPeers are the other members that hold the lock on a client identifier: with this
-// node, more than half of all, but three at most (quorum of ekka_ring), chosen by hash.
+// lockPeers are the other members that hold the lock on a client identifier.
 func (n *node) lockPeers(id string) []*peer {
 	peers := n.runningPeers()
-	ring := append([]*peer{nil}, peers...) // nil: this node
-	weight := func(p *peer) uint64 {
-		h := fnv.New64a()
-		name := n.cfg.node.String()
-		if p != nil {
-			name = p.name.String()
-		}
-		_, _ = h.Write([]byte(name + "\n" + id))
-		return h.Sum64()
+	names := []string{n.cfg.node.String()}
+	for _, p := range peers {
+		names = append(names, p.name.String())
 	}
-	slices.SortFunc(ring, func(a, b *peer) int { return cmp.Compare(weight(a), weight(b)) })
-	ring = ring[:min(3, len(ring)/2+1)]
-	return slices.DeleteFunc(ring, func(p *peer) bool { return p == nil })
+	ring := lockRing(id, names)
+	return slices.DeleteFunc(peers, func(p *peer) bool { return !slices.Contains(ring, p.name.String()) })
+}
+
+// lockRing are more than half of all members, but three at most (quorum of ekka_ring),
+// chosen by hash.
+func lockRing(id string, names []string) []string {
+	weight := func(name string) uint64 {
+		sum := sha256.Sum256([]byte(name + "\n" + id))
+		return binary.BigEndian.Uint64(sum[:])
+	}
+	ring := slices.SortedFunc(slices.Values(names), func(a, b string) int { return cmp.Compare(weight(a), weight(b)) })
+	return ring[:min(3, len(ring)/2+1)]
 }
 
 // tellSession tells the other members where a session is, so that they know whom to
@@ -422,7 +425,7 @@ func (p *peer) has(id string) bool {
 // hung tells whether the peer owes an answer for long.
 func (p *peer) hung() bool {
 	at := p.asked.Load()
-	return at != 0 && time.Since(time.Unix(0, at)) > silence
+	return at != 0 && time.Since(time.Unix(0, at)) > p.node.opts.Silence
 }
 
 func (p *peer) isUp() bool {

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -31,6 +32,9 @@ const helloWord = "EMQX-STAND-IN/1"
 
 // errCookie is what both sides see when the cookies differ.
 var errCookie = errors.New("invalid challenge reply (different cookies)")
+
+// errSilent is a node whose port is open and that says nothing: it is frozen.
+var errSilent = errors.New("no answer")
 
 // setupTimeout is Erlang's net_setuptime.
 const setupTimeout = 7 * time.Second
@@ -82,6 +86,9 @@ func clientHello(conn net.Conn, kind, self, want, cookie string) (*wire, error) 
 		return nil, err
 	}
 	f, err := helloLine(r, 3)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = fmt.Errorf("%w: %w", errSilent, err)
+	}
 	if err != nil {
 		return nil, err
 	}

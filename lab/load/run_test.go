@@ -193,7 +193,7 @@ func TestABrokerThatDiesWithItsSessions(t *testing.T) {
 	})
 	assert.Equal(t, r.Lost, uint64(0), "%+v", r.Losses)
 	assert.Assert(t, r.LostWithSession <= 2, "%+v", r.Losses)
-	assert.Assert(t, r.MissedWhileAway >= 8 && r.MissedWhileAway <= 24, "%d", r.MissedWhileAway)
+	assert.Assert(t, r.MissedWhileAway >= 1 && r.MissedWhileAway <= 50, "%d", r.MissedWhileAway)
 	assert.Equal(t, r.SessionsLost, 2)
 	assert.Equal(t, r.StillAway, 0)
 	assert.Assert(t, r.AwayMax > 0.25 && r.AwayMax < 1, "%g", r.AwayMax)
@@ -206,18 +206,19 @@ func TestABrokerThatDiesWithItsSessions(t *testing.T) {
 // A connection that dies without a word is noticed by the PING that nobody answers.
 func TestASilentDeath(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, nil)
-	p := newPath(t, s.addresses["mqtt"])
+	address := startCluster(t, 1)[0]
+	p := newPath(t, address)
 	o := brisk(p.url())
-	// This engine ends connections after one and a half keep-alives, in whole seconds rounded down: 3 s.
+	// The broker ends connections after one and a half keep-alives, in whole seconds rounded down: 3 s.
 	o.KeepAlive, o.PingTimeout, o.ConnectTimeout, o.Duration = 2*time.Second, 200*time.Millisecond, 500*time.Millisecond, 4*time.Second
 	r := during(t, o, func() {
 		p.freeze()
 		time.Sleep(2500 * time.Millisecond)
-		p.lead(s.addresses["mqtt"])
+		p.lead(address)
 		p.thaw()
 	})
 	assert.Assert(t, r.Errors["lost: no answer to PING"] >= 8, "%v", r.Errors)
+	assert.Equal(t, r.Lost, uint64(0), "%+v", r.Losses)
 	assert.Equal(t, r.SessionsLost, 0)
 	assert.Equal(t, r.MissedWhileAway+r.LostWithSession, uint64(0), "sessions were kept")
 	assert.Equal(t, r.StillAway, 0)
