@@ -36,6 +36,8 @@ type fakeNode struct {
 	batches []int // clients of each kick
 	kicked  []time.Time
 	denied  bool
+	idle    []int // sessions without their client at each question; the last number stays
+	asked   int
 }
 
 func newFakeNode(t *testing.T, clients ...string) *fakeNode {
@@ -99,6 +101,17 @@ func (n *fakeNode) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		limit, _ := strconv.Atoi(q.Get("limit"))
 		list := []map[string]string{}
+		if q.Get("conn_state") == "disconnected" {
+			if len(n.idle) > 0 {
+				list = make([]map[string]string, n.idle[min(n.asked, len(n.idle)-1)])
+			}
+			for i := range list {
+				list[i] = map[string]string{"clientid": fmt.Sprint("away-", i)}
+			}
+			n.asked++
+			_ = json.NewEncoder(w).Encode(map[string]any{"data": list})
+			return
+		}
 		for _, id := range n.clients[:min(limit, len(n.clients))] {
 			// An older EMQX does not know of fields.
 			list = append(list, map[string]string{"clientid": id, "username": `"clientid":"x"`})
@@ -173,6 +186,24 @@ func TestRunScriptMovesClientsWithTheirSessions(t *testing.T) {
 	assert.Assert(t, cmp.Contains(out, "stop: no client is left, 73 moved"))
 	assert.Equal(t, len(n.batches), 0, "nobody loses a session")
 	assert.Equal(t, n.read("ctl"), "", "a wanted node stays a member")
+}
+
+// A client finds its session only while the node that has it runs. Sessions whose
+// clients were away before are not waited for.
+func TestRunScriptWaitsForSessionsToFollow(t *testing.T) {
+	t.Parallel()
+	n := newFakeNode(t, "a", "b")
+	n.idle = []int{2, 4, 3, 2}
+	code, out := n.run(2, "go")
+	assert.Equal(t, code, 4, out)
+	assert.Assert(t, cmp.Contains(out, "stop: their sessions have followed them\nstop: stopping EMQX"))
+	assert.Equal(t, n.asked, 4)
+
+	n = newFakeNode(t, "a", "b")
+	n.idle = []int{2, 3}
+	code, out = n.run(2, "go", "DRAIN_TIMEOUT=2")
+	assert.Equal(t, code, 4, out)
+	assert.Assert(t, cmp.Contains(out, "stop: 1 sessions have not followed their clients\nstop: stopping EMQX"))
 }
 
 func TestRunScriptKicksClientsThatCannotBeMoved(t *testing.T) {

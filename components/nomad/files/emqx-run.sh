@@ -97,6 +97,30 @@ kick() {
   say "${DRAIN_TIMEOUT} s are over, $total moved: those who are left are cut off"
 }
 
+# idle prints how many sessions are here without their client, up to 1000.
+idle() {
+  local body
+  body=$(api GET "/clients?node=$EMQX_NODE__NAME&conn_state=disconnected&fields=clientid&limit=1000" "") || return
+  grep -oE '"clientid": ?"' <<<"$body" | wc -l
+}
+
+# follow BEFORE DEADLINE: a client that was moved finds its session only while this
+# node runs. It comes back after a pause of its own, so EMQX waits until no more idle
+# sessions are here than before.
+follow() {
+  local left=$1
+  while ((SECONDS < $2)) && kill -0 "$broker" 2>/dev/null; do
+    left=$(idle) || return 0
+    if ((left <= $1)); then
+      say "their sessions have followed them"
+      return 0 # in a trap, a bare one returns what was before it
+    fi
+    sleep 0.2
+  done
+  say "$((left - $1)) sessions have not followed their clients"
+  return 0
+}
+
 # evacuate lets EMQX move connections and sessions, and waits for the last.
 evacuate() {
   local deadline=$((SECONDS + DRAIN_TIMEOUT)) list
@@ -120,7 +144,9 @@ drain() {
     evacuate && return
     say "no evacuation: clients are disconnected instead"
   fi
-  move && return
+  local deadline=$((SECONDS + DRAIN_TIMEOUT)) before
+  before=$(idle) || before=1000
+  move && follow "$before" "$deadline" && return
   kill -0 "$broker" 2>/dev/null || return
   say "EMQX does not move clients with their sessions: they are disconnected, and lose them"
   kick
