@@ -16,8 +16,13 @@
 // Not done, on purpose: authentication and file based ACLs other than the
 // default rules, rules, bridges, gateways, QUIC, durable sessions (the open
 // source cluster has none), replicants, the dashboard's pages, node to node TLS.
-// A taken-over session brings its subscriptions and unacknowledged or queued
-// QoS 1 and 2 messages; half-done inbound QoS 2 handshakes and a pending delayed
-// will do not move. Shared groups that span nodes learn of a new subscriber on
-// another node within about 100 ms.
+//
+// Messages are counted as on EMQX. A publication is acknowledged when it is in every
+// session of its node and on its way to the other nodes; no acknowledgement comes from
+// there (rpc.mode is async). A session moves with its subscriptions, its messages in
+// their order and under their identifiers, and the QoS 2 publications that the client
+// has not released; a pending delayed will does not move. A client with a small Receive
+// Maximum may get more than that at once when its session resumes, and messages of QoS
+// 0 are not kept for clients that are away. Shared groups that span nodes learn of a new
+// subscriber on another node within about 100 ms.
 package broker
