@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -80,8 +81,9 @@ func (a *app) show(s operate.Status, watch bool) error {
 	switch {
 	case watch && a.StdoutTerminal && a.Getenv("TERM") != "dumb":
 		lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
-		if height > 1 && len(lines) > height-1 {
-			lines = append(lines[:height-2], "...")
+		if room := height - 1; room > 3 && len(lines) > room {
+			// What is the matter stands at the end: the table gives way.
+			lines = slices.Concat(lines[:2], []string{"..."}, lines[len(lines)-room+3:])
 		}
 		// Home; each line clears what was right of it, the last one what was below.
 		text = "\x1b[H" + strings.Join(lines, "\x1b[K\n") + "\x1b[K\n\x1b[J"

@@ -167,7 +167,9 @@ func taskCell(a operate.Allocation, job operate.JobStatus, now time.Time) cell {
 	}
 	if a.State != "none" && a.Version != job.Version && job.State != "" {
 		c.text += fmt.Sprintf(", v%d", a.Version)
-		c.tone = doubtful
+		if c.tone == good {
+			c.tone = doubtful
+		}
 	}
 	if a.Restarts > 0 {
 		c.text += ", " + count(int(a.Restarts), "restart") //nolint:gosec // a handful

@@ -1,0 +1,165 @@
+package cli_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"gotest.tools/v3/assert"
+	"gotest.tools/v3/golden"
+
+	"github.com/emqx-oci/emqx-oci/cmd/emqx-oci/cli"
+	"github.com/emqx-oci/emqx-oci/infra/operate"
+	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
+)
+
+// fakeCluster says what it is told to, and writes down what it was asked.
+type fakeCluster struct {
+	cli.Cluster // what is not asked
+	status      operate.Status
+	plan        operate.Plan
+	fail        error
+	hang        bool // a rebalance lasts until it is cancelled
+	began       chan struct{}
+	calls       []string
+}
+
+func (c *fakeCluster) Status(ctx context.Context, o operate.StatusOptions) operate.Status {
+	c.calls = append(c.calls, fmt.Sprintf("status %t", o.Probe))
+	if c.began != nil {
+		close(c.began)
+		<-ctx.Done()
+	}
+	return c.status
+}
+
+func (c *fakeCluster) Verify(_ context.Context, report func(string)) error {
+	report("G2 cluster formed: 3/3 EMQX nodes running (100ms)")
+	return c.fail
+}
+
+func (c *fakeCluster) Plan(context.Context, int) (operate.Plan, error) { return c.plan, nil }
+
+func (c *fakeCluster) Rebalance(ctx context.Context, p operate.Plan, o operate.RebalanceOptions) (operate.Round, error) {
+	c.calls = append(c.calls, fmt.Sprintf("move %d at %d", p.Moves(), o.Rate))
+	r := operate.Round{Moved: 15, Clients: 90, Nodes: []operate.Load{{Name: "emqx-lab-0", Clients: 75, Move: 30}, {Name: "emqx-lab-1", Clients: 15}}}
+	o.Report(r)
+	if c.hang {
+		close(c.began)
+		<-ctx.Done()
+		return r, ctx.Err()
+	}
+	return r, c.fail
+}
+
+// operated runs a command on a cluster, on a terminal of some width; 0 is a pipe.
+func operated(t *testing.T, c *fakeCluster, args string, width int, stdin string, sigs chan os.Signal) (out string, exit int) {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{"Pulumi.yaml": "name: emqx-oci\n", "Pulumi.lab.yaml": "config: {}\n"} {
+		assert.NilError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	f := &fake{}
+	var stdout, stderr bytes.Buffer
+	exit = cli.Run(cli.Options{
+		Stdin: strings.NewReader(stdin), Stdout: &stdout, Stderr: &stderr, StdinTerminal: width > 0, StdoutTerminal: width > 0,
+		Size: func() (int, int) { return width, 24 }, Getenv: func(string) string { return "" }, Dir: dir, Executable: "/usr/local/bin/emqx-oci", Signals: sigs,
+		NewEngine: func(o orchestrate.Options) (cli.Engine, error) { f.opts = o; return f, nil },
+		Operate:   func(string, orchestrate.Config) (cli.Cluster, error) { return c, nil },
+		Lab:       func(string) cli.Lab { return fakeLab{f} },
+	}, strings.Fields(args))
+	return stdout.String() + stderr.String(), exit
+}
+
+// sick is a cluster with something of everything.
+func sick() operate.Status {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	ago := func(d time.Duration) time.Time { return now.Add(-d) }
+	n := func(n int) *int { return &n }
+	return operate.Status{
+		Stack: "lab", Time: now, RoundTrip: "a message came back through mqtt.lab.test:1883",
+		Problems: []operate.Problem{
+			{What: "emqx-lab-1 is down in Nomad", Next: "whether the instance runs: the pool replaces one that has ended, and the node comes back by itself"},
+			{What: "job emqx-lab is being deployed: version 4 is running: 1 of 3 healthy"},
+		},
+		Nodes: []operate.NodeStatus{
+			{
+				Name: "emqx-lab-0", Nomad: "ready", Member: "running", Clients: n(1200), Sessions: n(1305), Check: "passing",
+				Broker: operate.Allocation{State: "running", Version: 4, Restarts: 2, Since: ago(90 * time.Second)},
+				Proxy:  operate.Allocation{State: "running", Since: ago(50 * time.Hour)},
+			},
+			{
+				Name: "emqx-lab-1", Nomad: "down", Member: "stopped", Check: "absent",
+				Broker: operate.Allocation{State: "lost", Version: 3, Since: ago(5 * time.Hour)}, Proxy: operate.Allocation{State: "none"},
+			},
+			{
+				Name: "emqx-lab-2", Nomad: "draining", Member: "waiting", Check: "critical", CheckSays: "503",
+				Broker: operate.Allocation{State: "running", Version: 3, Since: ago(5 * time.Hour)}, Proxy: operate.Allocation{State: "running"},
+			},
+		},
+		Broker: operate.JobStatus{ID: "emqx-lab", State: "running", Version: 4, Changed: ago(2 * time.Minute), Image: "emqx/emqx:5.8.9", Deployment: "running: 1 of 3 healthy"},
+		Proxy:  operate.JobStatus{ID: "emqx-lab-haproxy", State: "running"},
+	}
+}
+
+func TestClusterVerbs(t *testing.T) {
+	unknown := operate.Status{
+		Stack: "lab", Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Nodes: []operate.NodeStatus{{Name: "emqx-lab-0", Member: "unknown"}},
+		Problems: []operate.Problem{{What: "cannot reach Nomad at http://x: connection refused"}}, Broker: operate.JobStatus{ID: "emqx-lab"}, Proxy: operate.JobStatus{ID: "emqx-lab-haproxy"},
+	}
+	well := sick()
+	well.Well, well.Problems = true, []operate.Problem{}
+	crowded := operate.Plan{Clients: 90, Target: 45, Nodes: []operate.Load{{Name: "emqx-lab-0", Clients: 90, Move: 45}, {Name: "emqx-lab-1"}}}
+	even := operate.Plan{Clients: 90, Target: 45, Nodes: []operate.Load{{Name: "emqx-lab-0", Clients: 45}, {Name: "emqx-lab-1", Clients: 45}}}
+	for name, c := range map[string]struct {
+		args    string
+		width   int
+		stdin   string
+		cluster fakeCluster
+		exit    int
+		calls   string
+	}{
+		"status in a pipe":            {args: "status", cluster: fakeCluster{status: sick()}, exit: 1, calls: "status false"},
+		"status, wide":                {args: "status", width: 120, cluster: fakeCluster{status: sick()}, exit: 1, calls: "status false"},
+		"status, narrow":              {args: "status", width: 60, cluster: fakeCluster{status: sick()}, exit: 1, calls: "status false"},
+		"status as json":              {args: "status --json --probe", cluster: fakeCluster{status: sick()}, exit: 1, calls: "status true"},
+		"status of what is well":      {args: "status", cluster: fakeCluster{status: well}, calls: "status false"},
+		"status of what nobody knows": {args: "status", cluster: fakeCluster{status: unknown}, exit: 1, calls: "status false"},
+		"verify":                      {args: "verify"},
+		"verify fails":                {args: "verify", cluster: fakeCluster{fail: errors.New("waiting for G3 proxies ready: 2/3 proxies pass")}, exit: 1},
+		"rebalance in a pipe":         {args: "rebalance", exit: 2},
+		"rebalance dry":               {args: "rebalance --dry-run", cluster: fakeCluster{plan: crowded}},
+		"rebalance of what is even":   {args: "rebalance --yes", cluster: fakeCluster{plan: even}},
+		"rebalance":                   {args: "rebalance --yes --rate 7 --json", cluster: fakeCluster{plan: crowded}, calls: "move 45 at 7"},
+		"rebalance asks, no":          {args: "rebalance", width: 80, stdin: "n\n", cluster: fakeCluster{plan: crowded}, exit: 1},
+		"rebalance fails":             {args: "rebalance --yes --json", cluster: fakeCluster{plan: crowded, fail: errors.New("the cluster is not whole")}, exit: 1, calls: "move 45 at 0"},
+		"rebalance at no rate":        {args: "rebalance --rate -1", exit: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, exit := operated(t, &c.cluster, c.args, c.width, c.stdin, nil)
+			assert.Equal(t, exit, c.exit, "%s", out)
+			assert.Equal(t, strings.Join(c.cluster.calls, ", "), c.calls)
+			golden.Assert(t, fmt.Sprintf("exit %d\n%s", exit, out), strings.NewReplacer(" ", "-", ",", "").Replace(name)+".golden")
+		})
+	}
+}
+
+func TestASignalEndsAWatchAndARebalance(t *testing.T) {
+	for args, want := range map[string]int{"status --watch": 0, "status": 130, "rebalance --yes": 130} {
+		sigs := make(chan os.Signal, 1)
+		c := &fakeCluster{hang: true, began: make(chan struct{}), plan: operate.Plan{Nodes: []operate.Load{{Move: 1}}}}
+		go func() {
+			<-c.began
+			sigs <- syscall.SIGINT
+		}()
+		out, exit := operated(t, c, args, 0, "", sigs)
+		assert.Equal(t, exit, want, "%s: %s", args, out)
+	}
+}
