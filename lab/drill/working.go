@@ -11,13 +11,15 @@ import (
 	"time"
 
 	nomad "github.com/hashicorp/nomad/api"
+
+	"github.com/emqx-oci/emqx-oci/lab"
 )
 
-// Images of EMQX that a roll changes between, and one that has no EMQX in it.
+// Images of EMQX that a roll changes between, and one that the lab makes without EMQX in it: no registry has it.
 const (
 	imageOne   = "emqx/emqx:5.8.9"
 	imageOther = "emqx/emqx:5.8.8"
-	imageWrong = "haproxy:3.0.12"
+	imageWrong = "emqx/emqx:5.8.999"
 )
 
 // Working are the scenarios in which somebody does something.
@@ -28,7 +30,7 @@ func Working() []Scenario {
 		{Name: "node-drain", Does: "`nomad node drain` of node 1, and back", Promise: All, Work: nodeDrain},
 		{Name: "haproxy-roll", Does: "another setting of HAProxy, node after node", Promise: All, Work: proxyRoll},
 		{Name: "haproxy-reload", Does: "another password of HAProxy's statistics", Promise: All, Work: proxyReload},
-		{Name: "scale", Does: "three nodes, five, and three again", Promise: All, Limit: 10 * time.Minute, Work: scale},
+		{Name: "scale", Does: "three nodes, five, a rebalance, and three again", Promise: All, Limit: 10 * time.Minute, Work: scale},
 		{Name: "kill-up", Does: "`up` of another image is killed with SIGKILL, and run again", Promise: All, Work: killUp},
 		{Name: "stop-start", Does: "`nomad job stop` and `start` of all brokers", Promise: OthersSessions, Limit: 7 * time.Minute, Work: stopStart},
 	}
@@ -70,6 +72,10 @@ func roll(ctx context.Context, r *Run) error {
 func brokenImage(ctx context.Context, r *Run) error {
 	was, err := r.identities(ctx, brokerJob, brokerTask)
 	if err != nil {
+		return err
+	}
+	// What the lab makes of a name of HAProxy's is an image of HAProxy.
+	if err := lab.AddImages(ctx, r.Lab, lab.Images{Proxy: []string{imageWrong}}); err != nil {
 		return err
 	}
 	if err := r.set("broker", map[string]any{"image": imageWrong}); err != nil {
@@ -201,16 +207,24 @@ func scale(ctx context.Context, r *Run) error {
 	if err := r.set("guards", map[string]any{"allowScaleIn": true, "allowVolumeDelete": true}); err != nil {
 		return err
 	}
-	for _, count := range []int{5, 3} {
+	to := func(count int) error {
 		if err := r.set("nodes", map[string]any{"count": count}); err != nil {
 			return err
 		}
 		if err := r.Must(ctx, "up", stack, "--yes"); err != nil {
 			return err
 		}
-		if err := r.whole(ctx, count, settleTime); err != nil {
-			return err
-		}
+		return r.whole(ctx, count, settleTime)
+	}
+	if err := to(5); err != nil {
+		return err
+	}
+	// Clients that are there stay where they are: without this the nodes that go would have none.
+	if err := r.Must(ctx, "rebalance", stack, "--yes"); err != nil {
+		return err
+	}
+	if err := to(3); err != nil {
+		return err
 	}
 	r.untouched(ctx, was)
 	return nil
