@@ -60,21 +60,19 @@ func (a *app) resume(cl *mqtt.Client, k *link, clean bool) {
 		a.retire(old, packets.ErrSessionTakenOver)
 	}
 	late, err := a.fetch(cl.ID, clean)
-	if err != nil {
-		a.refuse(cl, k, err)
-		return
-	}
 	a.node.awaitLock(cl.ID)
 	a.flow.Lock()
 	k.hold(a.flow.Unlock)
 	old, ok := a.server.Clients.Get(cl.ID)
-	if clean || !ok {
+	if ok {
+		a.complete(old, late) // a session that has come stays here, also without the client
+	}
+	switch {
+	case err != nil:
+		a.refuse(cl, k, err)
+	case clean || !ok:
 		a.memories.Delete(cl.ID)
 	}
-	if !ok {
-		return
-	}
-	a.complete(old, late)
 }
 
 // refuse ends a connection that cannot have its session, and leaves the session alone:
@@ -110,10 +108,15 @@ func (a *app) fetch(id string, clean bool) (late []packets.Packet, err error) {
 		if s == nil {
 			continue
 		}
+		// What the client may have had there already passes here before there is a session.
+		for _, mark := range a.node.flush(peers, a.node.cfg.node.String()) {
+			a.node.marks.wait(mark)
+		}
 		a.flow.Lock()
 		a.install(id, s)
 		a.flow.Unlock()
-		marks := a.node.flush(peers, peers[i])
+		// What passed here before has to be in the session there.
+		marks := a.node.flush(peers, peers[i].name.String())
 		r, err := peers[i].rpc.ask(&message{Op: "takeover end", Client: id, Args: marks}, 2*a.node.opts.Takeover)
 		if err != nil || r.Session == nil {
 			a.node.log.Error("the messages of a session are lost: its node does not answer", "clientid", id, "node", peers[i].name.String())
@@ -169,24 +172,26 @@ func (p *peer) stepDown(id string, clean bool) (*session, error) {
 	}
 }
 
-// flush has every node send its mark to the owner of a session, behind all messages
-// that it has sent so far, and returns the marks that will come.
-func (n *node) flush(peers []*peer, owner *peer) []string {
+// flush has every node but the target send a mark to it, behind all messages that it has
+// sent so far, and returns the marks that will come.
+func (n *node) flush(peers []*peer, target string) []string {
 	marks := make([]string, len(peers)+1)
 	var wg sync.WaitGroup
 	for i, p := range peers {
-		if p == owner || p.hung() {
+		if p.name.String() == target || p.hung() {
 			continue
 		}
 		wg.Go(func() {
 			mark := nonce()
-			if _, err := p.rpc.ask(&message{Op: "flush", Node: owner.name.String(), Text: mark}, n.opts.Silence); err == nil {
+			if _, err := p.rpc.ask(&message{Op: "flush", Node: target, Text: mark}, n.opts.Silence); err == nil {
 				marks[i] = mark
 			}
 		})
 	}
-	marks[len(peers)] = nonce()
-	owner.rpc.publish(&message{Op: "barrier", Text: marks[len(peers)]})
+	if target != n.cfg.node.String() {
+		marks[len(peers)] = nonce()
+		n.sendMark(target, marks[len(peers)])
+	}
 	wg.Wait()
 	return slices.DeleteFunc(marks, func(s string) bool { return s == "" })
 }

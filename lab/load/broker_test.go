@@ -83,6 +83,16 @@ func startServer(t *testing.T, do func(*mqtt.Server, uint64, uint64, packets.Pac
 	}
 	assert.NilError(t, s.Serve())
 	t.Cleanup(func() { _ = s.Close() })
+	for _, address := range s.addresses { // the WebSocket listeners open theirs by and by
+		for end := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+			c, err := net.Dial("tcp", address)
+			if err == nil {
+				_ = c.Close()
+				break
+			}
+			assert.Assert(t, time.Now().Before(end), "%v", err)
+		}
+	}
 	return s
 }
 

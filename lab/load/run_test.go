@@ -170,7 +170,7 @@ func TestConnectionsThatAreCut(t *testing.T) {
 			unharmed(t, r, qos)
 			assert.Assert(t, r.Reconnects >= 10 && r.Connections == 10+r.Reconnects, "%d %d", r.Connections, r.Reconnects)
 			assert.Equal(t, len(r.Breaks), r.Reconnects)
-			assert.Assert(t, r.ReconnectTime.Count == uint64(r.Reconnects) && r.ReconnectTime.Max < 2 && r.ReconnectTime.Max > 0)
+			assert.Assert(t, r.ReconnectTime.Count == uint64(r.Reconnects) && r.ReconnectTime.Max < 5 && r.ReconnectTime.Max > 0)
 			assert.Assert(t, r.Errors["lost: closed"]+r.Errors["lost: reset"] >= 10, "%v", r.Errors)
 		})
 	}
@@ -196,8 +196,8 @@ func TestABrokerThatDiesWithItsSessions(t *testing.T) {
 	assert.Assert(t, r.MissedWhileAway >= 1 && r.MissedWhileAway <= 50, "%d", r.MissedWhileAway)
 	assert.Equal(t, r.SessionsLost, 2)
 	assert.Equal(t, r.StillAway, 0)
-	assert.Assert(t, r.AwayMax > 0.25 && r.AwayMax < 1, "%g", r.AwayMax)
-	assert.Assert(t, r.LongestGapSeconds > 0.25 && r.LongestGapSeconds < 1, "%g", r.LongestGapSeconds)
+	assert.Assert(t, r.AwayMax > 0.25 && r.AwayMax < 3, "%g", r.AwayMax)
+	assert.Assert(t, r.LongestGapSeconds > 0.25 && r.LongestGapSeconds < 3, "%g", r.LongestGapSeconds)
 	for _, l := range r.Losses {
 		assert.Assert(t, l.Fate != Lost)
 	}
