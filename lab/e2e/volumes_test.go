@@ -104,7 +104,7 @@ func volumesStay(t *testing.T, b *bed) {
 	const clients = 9
 	var out syncBuffer
 	subscribers := b.start(t, &out, "lab", "exec", "--", "bash", "-c",
-		fmt.Sprintf("for i in $(seq %d); do mosquitto_sub -d -h %s -i stays-$i -t volumes/none & done; wait", clients, name))
+		fmt.Sprintf("for i in $(seq %d); do stdbuf -oL mosquitto_sub -d -h %s -i stays-$i -t volumes/none & done; wait", clients, name))
 	calm := func(after string) {
 		t.Helper()
 		eventually(t, 20*time.Second, "every client is connected "+after, func() error {

@@ -106,7 +106,9 @@ func (m *Machine) DeleteVolume(_ context.Context, id string) error {
 	}
 	m.volumes.Lock()
 	defer m.volumes.Unlock()
-	if err := unbindLoops(func(file string) bool { return file == p }); err != nil {
+	// What was pulled from an instance is mounted there, dead, until that ends: its
+	// device goes then, and the file with it.
+	if err := unbindLoops(func(file string) bool { return file == p }); err != nil && m.attachedTo(id) != "" {
 		return fmt.Errorf("deleting volume %s: %w", id, err)
 	}
 	if err := os.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
