@@ -132,3 +132,22 @@ func TestRebalanceTellsWhyAScriptFails(t *testing.T) {
 	_, err = c.Rebalance(t.Context(), plan, RebalanceOptions{})
 	assert.ErrorContains(t, err, "running /bin/bash on emqx-lab-0: no such file")
 }
+
+// Clients that go by themselves count, too: nobody is moved below the mean.
+func TestRebalanceSeesWhatOthersDo(t *testing.T) {
+	w := crowd(t, 90, 0, 0)
+	c := w.cluster()
+	plan, err := c.Plan(t.Context(), 20)
+	assert.NilError(t, err)
+	move := w.move
+	w.move = func(i, count, rate int) (int, error) {
+		w.mu.Lock()
+		w.clients[w.allocs[0].ID] -= 10
+		w.mu.Unlock()
+		return move(i, count, rate)
+	}
+	end, err := c.Rebalance(t.Context(), plan, RebalanceOptions{Rate: 10, Tolerance: 20})
+	assert.NilError(t, err)
+	assert.Equal(t, end.Moved, 50)
+	assert.DeepEqual(t, w.counts(), []int{30, 25, 25})
+}

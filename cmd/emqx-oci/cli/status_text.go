@@ -45,8 +45,11 @@ func writeStatus(w io.Writer, s operate.Status, width int, color bool) {
 	rows := make([][]cell, len(s.Nodes))
 	for i, n := range s.Nodes {
 		rows[i] = []cell{
-			{n.Name, plainTone}, nomadCell(n.Nomad), taskCell(n.Broker, s.Broker, s.Time), memberCell(n.Member),
-			{number(n.Clients), plainTone}, {number(n.Sessions), plainTone}, proxyCell(n, s.Proxy, s.Time),
+			{n.Name, plainTone},
+			nomadCell(n.Nomad), taskCell(n.Broker, s.Broker, s.Time), memberCell(n.Member),
+			{number(n.Clients), plainTone},
+			{number(n.Sessions), plainTone},
+			proxyCell(n, s.Proxy, s.Time),
 		}
 	}
 	widths := columns(head, rows)
