@@ -59,7 +59,8 @@ func (a *assessment) adopted() {
 	a.add(Line{
 		Severity: Notice, Area: "volumes",
 		Text:    fmt.Sprintf("The %s of %s %s taken over with what is on %s", pick(len(taken), "volume", "volumes"), a.nodeList(taken), pick(len(taken), "is", "are"), pick(len(taken), "it", "them")),
-		Details: []string{"They have to be as the settings say, or the update fails here and nothing is changed: size, VPUs per GB, availability domain, tags."},
+		Details: []string{"Size, VPUs per GB, name and tags become what the settings say; one that is larger, or in another availability domain, is refused. " +
+			"It stays in OCI as long as volumes.adopt names it."},
 	}, taken)
 }
 
