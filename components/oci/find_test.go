@@ -1,0 +1,65 @@
+package oci
+
+import (
+	"testing"
+	"time"
+
+	"gotest.tools/v3/assert"
+)
+
+func TestWhatMayBeTheLostResource(t *testing.T) {
+	tags := map[string]any{"emqx-cluster": "prod", "group-index": "1"}
+	lost := Lost{
+		Type:   "oci:Core/volume:Volume",
+		Inputs: map[string]any{"displayName": "emqx-prod-1", "availabilityDomain": "AD-1", "freeformTags": tags, "sizeInGbs": "150"},
+		Since:  time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC),
+	}
+	for name, c := range map[string]struct {
+		change map[string]any
+		fits   bool
+	}{
+		"made since":           {nil, true},
+		"of another name":      {map[string]any{"displayName": "emqx-prod-2"}, false},
+		"in another domain":    {map[string]any{"availabilityDomain": "AD-2"}, false},
+		"of another cluster":   {map[string]any{"freeformTags": map[string]any{"emqx-cluster": "test", "group-index": "1"}}, false},
+		"with more tags":       {map[string]any{"freeformTags": map[string]any{"emqx-cluster": "prod", "group-index": "1", "owner": "ann"}}, false},
+		"without tags":         {map[string]any{"freeformTags": nil}, false},
+		"deleted":              {map[string]any{"state": "TERMINATED"}, false},
+		"on its way out":       {map[string]any{"state": "Terminating"}, false},
+		"a volume kept of old": {map[string]any{"timeCreated": "2026-01-01 12:00:00 +0000 UTC"}, false},
+		"by a slow clock":      {map[string]any{"timeCreated": "2026-01-02 11:58:00 +0000 UTC"}, true},
+		"by another format":    {map[string]any{"timeCreated": "2026-01-01T12:00:00.5Z"}, false},
+		"without a time":       {map[string]any{"timeCreated": nil}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			item := map[string]any{
+				"id": "ocid1.volume.oc1..a", "displayName": "emqx-prod-1", "availabilityDomain": "AD-1", "state": "AVAILABLE",
+				"freeformTags": tags, "timeCreated": "2026-01-02 12:00:01.5 +0000 UTC",
+			}
+			for k, v := range c.change {
+				item[k] = v
+			}
+			assert.Equal(t, searches[lost.Type].fits(lost, item), c.fits)
+		})
+	}
+}
+
+func TestPartsOfABalancerAreNamedAsTheProviderNamesThem(t *testing.T) {
+	in := map[string]any{"networkLoadBalancerId": "nlb", "backendSetName": "mqtt", "name": "emqx-prod-1"}
+	for token, want := range map[string]string{
+		"oci:NetworkLoadBalancer/backendSet:BackendSet": "networkLoadBalancers/nlb/backendSets/emqx-prod-1",
+		"oci:NetworkLoadBalancer/backend:Backend":       "networkLoadBalancers/nlb/backendSets/mqtt/backends/emqx-prod-1",
+		"oci:NetworkLoadBalancer/listener:Listener":     "networkLoadBalancers/nlb/listeners/emqx-prod-1",
+	} {
+		assert.Equal(t, searches[token].id(in, map[string]any{"name": "emqx-prod-1"}), want)
+	}
+	rule := searches["oci:Core/networkSecurityGroupSecurityRule:NetworkSecurityGroupSecurityRule"]
+	assert.Equal(t, rule.id(map[string]any{"networkSecurityGroupId": "nsg"}, map[string]any{"id": "A1"}), "networkSecurityGroups/nsg/securityRules/A1")
+}
+
+func TestItemsOfBothShapesOfAnAnswer(t *testing.T) {
+	one, two := map[string]any{"id": "1"}, map[string]any{"id": "2"}
+	assert.DeepEqual(t, items([]any{one, two}), []map[string]any{one, two})
+	assert.DeepEqual(t, items([]any{map[string]any{"items": []any{one}}, map[string]any{"items": []any{two}}}), []map[string]any{one, two})
+	assert.Equal(t, len(items(nil)), 0)
+}
