@@ -42,9 +42,11 @@ func (a *assessment) restored() {
 		a.add(Line{
 			Severity: Notice, Area: "volumes",
 			Text: fmt.Sprintf("The volume of %s is made from backup %s", a.nodeList([]*Change{c}), c.backupOf()),
-			Details: []string{"EMQX finds there what it had on that volume when the backup was taken. While other members run, " +
-				"it takes from them what all of them hold.",
-				"An instance that had the lost volume does not find the new one: terminate it, and its pool launches one that does."},
+			Details: []string{
+				"EMQX finds there what it had on that volume when the backup was taken. While other members run, " +
+					"it takes from them what all of them hold.",
+				"An instance that had the lost volume does not find the new one: terminate it, and its pool launches one that does.",
+			},
 			brief: fmt.Sprintf("a volume from a backup (%s)", a.nodeList([]*Change{c})),
 		}, []*Change{c})
 	}
@@ -58,7 +60,7 @@ func (a *assessment) adopted() {
 	}
 	a.add(Line{
 		Severity: Notice, Area: "volumes",
-		Text:    fmt.Sprintf("The %s of %s %s taken over with what is on %s", pick(len(taken), "volume", "volumes"), a.nodeList(taken), pick(len(taken), "is", "are"), pick(len(taken), "it", "them")),
+		Text: fmt.Sprintf("The %s of %s %s taken over with what is on %s", pick(len(taken), "volume", "volumes"), a.nodeList(taken), pick(len(taken), "is", "are"), pick(len(taken), "it", "them")),
 		Details: []string{"Size, VPUs per GB, name and tags become what the settings say; one that is larger, or in another availability domain, is refused. " +
 			"It stays in OCI as long as volumes.adopt names it."},
 	}, taken)
