@@ -110,7 +110,7 @@ idle() {
 follow() {
   local left=$1
   while ((SECONDS < $2)) && kill -0 "$broker" 2>/dev/null; do
-    left=$(idle) || return 0
+    left=$(idle) || { say "the REST API does not answer: nobody waits for sessions"; return 0; }
     if ((left <= $1)); then
       say "their sessions have followed them"
       return 0 # in a trap, a bare one returns what was before it
