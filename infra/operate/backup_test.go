@@ -200,9 +200,11 @@ func TestABackupThatFails(t *testing.T) {
 		backup  string
 		restore string
 	}{
-		"refused": {func(s *store) { s.put("refuse", "") },
+		"refused": {
+			func(s *store) { s.put("refuse", "") },
 			`backing up: EMQX exported nothing: [error] Data export failed, reason: "no space".`,
-			`restoring: EMQX imported nothing: [error] Data import failed, reason: "too new".`},
+			`restoring: EMQX imported nothing: [error] Data import failed, reason: "too new".`,
+		},
 		"no EMQX": {func(s *store) {
 			for _, a := range s.allocs {
 				a.ClientStatus = "failed"

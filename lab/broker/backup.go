@@ -113,7 +113,7 @@ func (n *node) readExport(path string) (map[string][]byte, error) {
 	if !ok {
 		return nil, errors.New("invalid backup name: file name must have " + exportSuffix + " extension")
 	}
-	f, err := os.Open(path) //nolint:gosec // the file that the operator names
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, errors.New("backup file not found")
 	}
@@ -148,14 +148,14 @@ func (n *node) readExport(path string) (map[string][]byte, error) {
 		return nil, errors.New("invalid backup archive file: missing " + metaFile)
 	case meta["edition"] == "ee":
 		return nil, errors.New("importing EMQX Enterprise data backup to EMQX is not allowed")
-	case newerRelease(meta["version"], Version):
+	case newer(meta["version"]):
 		return nil, fmt.Errorf("[warning] Backup version %q is newer than EMQX version %q, import is not allowed", meta["version"], Version)
 	}
 	return files, nil
 }
 
-// newerRelease compares major and minor numbers only.
-func newerRelease(a, b string) bool {
+// newer compares major and minor numbers only.
+func newer(version string) bool {
 	number := func(s string, i int) int {
 		f := strings.Split(s, ".")
 		if i >= len(f) {
@@ -164,7 +164,7 @@ func newerRelease(a, b string) bool {
 		n, _ := strconv.Atoi(f[i])
 		return n
 	}
-	return number(a, 0) > number(b, 0) || number(a, 1) > number(b, 1)
+	return number(version, 0) > number(Version, 0) || number(version, 1) > number(Version, 1)
 }
 
 // takeIn puts the records of an export over those that are here, on every member; what

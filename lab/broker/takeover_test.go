@@ -70,7 +70,7 @@ func (l *lab) startImpatient(i int) {
 }
 
 // try connects, and says how long that took and what came of it.
-func (l *lab) try(i int, id string, clean bool) (present bool, err error, took time.Duration) {
+func (l *lab) try(i int, id string, clean bool) (present bool, took time.Duration, err error) {
 	l.t.Helper()
 	begin := time.Now()
 	c := &client{t: l.t, conn: dial(l.t, l.ip(i)+":1883"), v: 5}
@@ -82,7 +82,7 @@ func (l *lab) try(i int, id string, clean bool) (present bool, err error, took t
 	c.send(pk)
 	_ = c.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 	ack, err := c.readOne()
-	return ack.SessionPresent, err, time.Since(begin)
+	return ack.SessionPresent, time.Since(begin), err
 }
 
 // A member that is frozen holds up who has a session there, and who needs it for the
@@ -124,17 +124,17 @@ func TestAFrozenMember(t *testing.T) {
 	for i := 0; strings.Contains(strings.Join(lockRing(other, all), " "), l.name(2)); i++ {
 		other = fmt.Sprint(free, i)
 	}
-	_, err, took := l.try(0, other, false)
+	_, took, err := l.try(0, other, false)
 	assert.NilError(t, err)
 	within(took, 0, time.Second)
-	_, err, took = l.try(0, locked, false)
+	_, took, err = l.try(0, locked, false)
 	assert.NilError(t, err)
 	within(took, 4*time.Second, 8*time.Second) // the lock, taken and given back
 	// Who has a session there is turned away; a new session does not wait for ever.
-	_, err, took = l.try(1, free, false)
+	_, took, err = l.try(1, free, false)
 	assert.ErrorContains(t, err, "EOF")
 	within(took, 2*time.Second, 5*time.Second)
-	present, err, took := l.try(1, free, true)
+	present, took, err := l.try(1, free, true)
 	assert.NilError(t, err)
 	assert.Equal(t, present, false)
 	within(took, 600*time.Millisecond, 3*time.Second)

@@ -81,7 +81,7 @@ func startCluster(t *testing.T, nodes int) []string {
 }
 
 func get(url string) string {
-	r, err := http.Get(url) //nolint:noctx // an address of this test
+	r, err := http.Get(url)
 	if err != nil {
 		return err.Error()
 	}
