@@ -146,7 +146,7 @@ func gatewayRules(inet string) string {
 
 // balancerRules render all balancers: the security group, then a destination
 // picked by a hash of the five-tuple, which conntrack keeps for the connection's
-// life. A connection to a failing backend is reset at its next packet, either way.
+// life. A connection to a failing backend is reset at the client's next packet.
 // Whatever is left that goes to a balancer's address is dropped.
 func balancerRules(bs []cloud.Balancer) string {
 	var pre, post, reset strings.Builder
@@ -160,7 +160,7 @@ func balancerRules(bs []cloud.Balancer) string {
 				continue
 			}
 			for _, r := range l.Reset {
-				fmt.Fprintf(&reset, "    ct status dnat meta l4proto tcp ct original ip daddr %s ct original proto-dst %d ct reply ip saddr %s reject with tcp reset\n", b.Public, l.Port, r.Addr())
+				fmt.Fprintf(&reset, "    ct status dnat ct direction original meta l4proto tcp ct original ip daddr %s ct original proto-dst %d ct reply ip saddr %s reject with tcp reset\n", b.Public, l.Port, r.Addr())
 			}
 			for _, r := range b.Ingress {
 				if r.Protocol != "tcp" && r.Protocol != "all" {
