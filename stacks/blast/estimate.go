@@ -42,6 +42,8 @@ type waits struct {
 	// emqxWatched and proxiesWatched: Nomad takes a job's new version over in
 	// place, and still waits until every allocation has stayed healthy with it.
 	emqxWatched, proxiesWatched bool
+	// turns are the instances that are relaunched one after another.
+	turns int
 	// edge and listeners are the balancer's children, which OCI takes one by one.
 	edge, listeners int
 }
@@ -71,7 +73,7 @@ func (a *assessment) estimate() Estimate {
 	}
 
 	var cloud []Part
-	if len(n.Added)+len(n.Relaunched) > 0 {
+	if len(n.Added)+len(n.Relaunched)-w.turns > 0 {
 		seconds := oci(secondsVolume + secondsPool + secondsLaunch + secondsBoot + secondsInstall + secondsAttach + secondsAddress)
 		if a.s.Cloud == "lab" {
 			seconds = secondsLab
@@ -97,6 +99,9 @@ func (a *assessment) estimate() Estimate {
 	}
 	e.Parts = append(e.Parts, cloud...)
 
+	if w.turns > 0 {
+		e.Parts = append(e.Parts, Part{What: inTurn(w.turns, "instance") + " relaunched", Seconds: w.turns * a.away()})
+	}
 	if len(n.Removed) > 0 {
 		e.Parts = append(e.Parts, Part{What: "end of instances", Seconds: oci(secondsEnd + secondsPool)})
 	}

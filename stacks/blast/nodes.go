@@ -163,29 +163,20 @@ func onlyCosmetic(changes []*Change) bool {
 	return true
 }
 
-// relaunched are nodes whose instance OCI ends: their pool is replaced, or leaves
-// the availability domain that the instance is in.
+// relaunched are nodes whose instance ends for another one: their pool is replaced,
+// by this program one after another, or leaves the availability domain that the
+// instance is in.
 func (a *assessment) relaunched() {
 	moved := a.claim(func(c *Change) bool {
 		return of(typePool, opUpdate)(c) && slices.ContainsFunc(c.Diffs, func(d Diff) bool {
 			return strings.HasPrefix(d.Path, "placementConfigurations") && strings.HasSuffix(d.Path, "availabilityDomain")
 		})
 	})
-	replaced := a.claim(of(typePool, opReplace))
-	for _, g := range []struct {
-		pools []*Change
-		text  string
-	}{
-		{moved, "OCI ends the instance in the old availability domain, and launches another in the new one"},
-		{replaced, "The instance pool is replaced: OCI launches another instance and ends the old one"},
-	} {
-		if len(g.pools) == 0 {
-			continue
-		}
-		names := a.nodeNames(indexes(g.pools))
+	if len(moved) > 0 {
+		names := a.nodeNames(indexes(moved))
 		a.report.Nodes.Relaunched = append(a.report.Nodes.Relaunched, names...)
 		details := []string{
-			g.text + bracket(differences(g.pools, domainWords)) + ".",
+			"OCI ends the instance in the old availability domain, and launches another in the new one" + bracket(differences(moved, domainWords)) + ".",
 			fmt.Sprintf("Its end is sudden: about %s reconnect, and the sessions in its memory are lost.", a.share(len(names))),
 		}
 		if len(names) > 1 {
@@ -195,8 +186,45 @@ func (a *assessment) relaunched() {
 			Severity: Interruption, Area: "instances",
 			Text:    fmt.Sprintf("%s relaunched: %s", count(len(names), "node"), list(names)),
 			Details: details,
-		}, g.pools)
+		}, moved)
 	}
+	if replaced := a.claim(of(typePool, opReplace)); len(replaced) > 0 {
+		a.inTurn(replaced)
+	}
+}
+
+// inTurn are instances that the program itself relaunches. Their configurations
+// belong to them.
+func (a *assessment) inTurn(pools []*Change) {
+	nodes := indexes(pools)
+	configs := a.claim(func(c *Change) bool {
+		return short(c.Type) == typeConfig && slices.Contains(nodes, c.node()) && c.Op != opCreate && c.Op != opDelete
+	})
+	names := a.nodeNames(nodes)
+	a.report.Nodes.Relaunched = append(a.report.Nodes.Relaunched, names...)
+	a.waits.turns = len(names)
+	text := fmt.Sprintf("%s relaunched: %s", count(len(names), "node"), list(names))
+	if len(names) > 1 {
+		text = fmt.Sprintf("%s relaunched, one after another: %s", count(len(names), "node"), list(names))
+	}
+	away := Estimate{Seconds: a.away()}.About()
+	a.add(Line{
+		Severity: Interruption, Area: "instances", Text: text + bracket(strings.Join(launchChanges(configs), ", ")),
+		Details: []string{
+			fmt.Sprintf("%s is drained first: its clients are moved to the others, %s at a time. Then its instance ends, and another one with the same "+
+				"volume, address and name takes its place. It is away for %s.", pick(len(names), "It", "Each"), a.share(1), away),
+			pick(len(names), "It begins", "The next one begins") + " only when the cluster is whole (gates G1 to G4). The data stay: no volume is touched.",
+		},
+	}, pools, configs)
+}
+
+// away is how long a node that is relaunched is not there.
+func (a *assessment) away() int {
+	launch := secondsLab
+	if a.s.Cloud != "lab" {
+		launch = secondsPool + secondsEnd + secondsPool + secondsLaunch + secondsBoot + secondsInstall + secondsAttach + secondsAddress
+	}
+	return whole(a.s.Broker.ShutdownDelay) + secondsEMQXStop + launch + a.pull() + secondsForm + whole(a.s.Broker.MinHealthyTime)
 }
 
 // launchWords are the parts of an instance configuration that people know.
@@ -207,8 +235,8 @@ var launchWords = map[string]string{
 	"createVnicDetails.subnetId":        "subnet", "metadata.user_data": "boot script", "metadata.ssh_authorized_keys": "SSH key",
 }
 
-// reconfigured: OCI never touches an instance because its configuration changes.
-func (a *assessment) reconfigured(configs, pools []*Change) {
+// launchChanges say what becomes different of instances.
+func launchChanges(configs []*Change) []string {
 	var what []string
 	for _, c := range configs {
 		for i := range c.Diffs {
@@ -227,9 +255,14 @@ func (a *assessment) reconfigured(configs, pools []*Change) {
 			}
 		}
 	}
+	return what
+}
+
+// reconfigured: OCI never touches an instance because its configuration changes.
+func (a *assessment) reconfigured(configs, pools []*Change) {
 	a.add(Line{
 		Severity: Notice, Area: "instances",
-		Text: "New instance configuration for " + a.nodeList(slices.Concat(configs, pools)) + bracket(strings.Join(what, ", ")) +
+		Text: "New instance configuration for " + a.nodeList(slices.Concat(configs, pools)) + bracket(strings.Join(launchChanges(configs), ", ")) +
 			": instances that run are not touched",
 		Details: []string{
 			"It holds from the next launch of each instance. To bring it in, terminate one instance at a time (console, or " +
