@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -43,8 +44,11 @@ func ClusterFormed(client NomadClient, args ClusterFormedArgs) Gate {
 		Next: fmt.Sprintf("`nomad job status %s`, and `nomad alloc logs` of the allocation named", args.Job),
 		Check: func(ctx context.Context) (Status, error) {
 			deployed, allocs, err := jobs.check(ctx)
-			if err != nil || !deployed.Holds {
+			if err != nil {
 				return deployed, err
+			}
+			if !deployed.Holds {
+				return whoWaits(ctx, client, args, deployed)
 			}
 			return askCluster(ctx, client, args, allocs)
 		},
@@ -52,6 +56,50 @@ func ClusterFormed(client NomadClient, args ClusterFormedArgs) Gate {
 }
 
 var clusterStatusCommand = []string{"emqx", "ctl", "cluster", "status", "--json"}
+
+// whoWaits adds to what is missing that those who are there wait for it: after a
+// full stop every member is silent until the one that stopped last is back. A
+// member that answers waits for nobody.
+func whoWaits(ctx context.Context, client NomadClient, args ClusterFormedArgs, missing Status) (Status, error) {
+	if missing.Next != "" { // there is more to say already
+		return missing, nil
+	}
+	allocs, err := client.Allocations(ctx, args.Job)
+	if err != nil {
+		return Status{}, err
+	}
+	there := map[string]*nomad.AllocationListStub{}
+	for _, a := range allocs {
+		if live(a) && a.ClientStatus == nomad.AllocClientStatusRunning && tasksRun(a) {
+			there[a.NodeName] = a
+		}
+	}
+	var absent []string
+	for _, n := range args.Nodes {
+		host, _, _ := strings.Cut(strings.TrimPrefix(n, "emqx@"), ".")
+		if there[host] == nil {
+			absent = append(absent, host)
+		}
+	}
+	if len(there) == 0 || len(absent) == 0 {
+		return missing, nil
+	}
+	waiting := slices.Sorted(maps.Keys(there))
+	for _, host := range waiting {
+		result, err := client.Exec(ctx, there[host].ID, args.Task, clusterStatusCommand...)
+		if IsFatal(err) {
+			return Status{}, err
+		}
+		if err != nil || result.Exit == 0 {
+			return missing, nil //nolint:nilerr // Not asked is not silent.
+		}
+	}
+	missing.Seen += fmt.Sprintf("; not answering: %s: after a full stop members wait for the one that stopped last, and %s not there",
+		strings.Join(waiting, ", "), strings.Join(absent, ", ")+map[bool]string{true: " is", false: " are"}[len(absent) == 1])
+	missing.Next = fmt.Sprintf("why %s does not come back; if the data there are lost for good, \"Stopping and starting all nodes\" "+
+		"in docs/runbook.md (`emqx_cluster_rescue force-load` on one of the others)", strings.Join(absent, ", "))
+	return missing, nil
+}
 
 // askCluster asks the first member that answers. One suffices: members of a
 // cluster that has split do not see the others running.
@@ -75,7 +123,8 @@ func askCluster(ctx context.Context, client NomadClient, args ClusterFormedArgs,
 		}
 	}
 	seen := fmt.Sprintf("no member answers `%s`: %s", strings.Join(clusterStatusCommand, " "), joinSome(problems))
-	return Status{Seen: seen}, nil //nolint:nilerr // The errors are in what was seen; asking again is all there is to do.
+	return Status{Seen: seen, Next: "the log of each emqx task: a member that waits for another, after a full stop, says for whom; " +
+		"if that one never returns, see \"Stopping and starting all nodes\" in docs/runbook.md"}, nil //nolint:nilerr // The errors are in what was seen; asking again is all there is to do.
 }
 
 func clusterFormed(want []string, output string) Status {

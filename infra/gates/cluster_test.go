@@ -369,3 +369,33 @@ func TestClusterFormedAsksTheNextMemberWhenOneDoesNotAnswer(t *testing.T) {
 	assert.Equal(t, s.Seen, "no member answers `emqx ctl cluster status --json`: emqx-lab.emqx[0]: exit code 1: no; "+
 		"emqx-lab.emqx[1]: exit code 1: no; emqx-lab.emqx[2]: exit code 1: no")
 }
+
+// Members that wait have a running task, and are silent: nothing may look as if
+// they were the ones to mend.
+func TestClusterFormedSaysForWhomMembersWait(t *testing.T) {
+	silent := func(string, string, []string) (ExecResult, error) {
+		return ExecResult{Exit: 1, Stderr: "Node is not responding to pings."}, nil
+	}
+	gone := func(a *nomad.AllocationListStub) { a.ClientStatus = "unknown" }
+	f := &fakeNomad{job: labJob(4), allocs: []*nomad.AllocationListStub{labAlloc(0, 4), labAlloc(1, 4, gone), labAlloc(2, 4)}, exec: silent}
+	s, err := once(t, clusterGate(f))
+	assert.NilError(t, err)
+	assert.Equal(t, s.Seen, "2/3 allocations of version 4 of job emqx-lab run: emqx-lab.emqx[1] (a1-4-000 on emqx-lab-1): its node is gone (unknown); "+
+		"not answering: emqx-lab-0, emqx-lab-2: after a full stop members wait for the one that stopped last, and emqx-lab-1 is not there")
+	assert.Assert(t, strings.Contains(s.Next, "why emqx-lab-1 does not come back") && strings.Contains(s.Next, "emqx_cluster_rescue force-load"), s.Next)
+
+	f.allocs = threeAllocs(4)
+	s, err = once(t, clusterGate(f))
+	assert.NilError(t, err)
+	assert.Assert(t, strings.Contains(s.Seen, "no member answers"), s.Seen)
+	assert.Assert(t, strings.Contains(s.Next, "says for whom"), s.Next)
+
+	// One that answers waits for nobody, and says more by itself.
+	f.allocs = []*nomad.AllocationListStub{labAlloc(0, 4), labAlloc(1, 4, gone), labAlloc(2, 4)}
+	f.exec = func(alloc, _ string, _ []string) (ExecResult, error) {
+		return ExecResult{Exit: map[bool]int{true: 1}[strings.HasPrefix(alloc, "a0")], Stdout: statusJSON(labNodes[2:], labNodes[:2])}, nil
+	}
+	s, err = once(t, clusterGate(f))
+	assert.NilError(t, err)
+	assert.Assert(t, !strings.Contains(s.Seen, "not answering"), s.Seen)
+}

@@ -204,6 +204,9 @@ func (f *fakeNomad) Evaluations(context.Context, string) ([]*nomad.Evaluation, e
 }
 
 func (f *fakeNomad) Exec(_ context.Context, alloc, task string, command ...string) (ExecResult, error) {
+	if f.exec == nil {
+		return ExecResult{}, errors.New("nobody answers")
+	}
 	return f.exec(alloc, task, command)
 }
 
