@@ -76,6 +76,8 @@ func TestLab(t *testing.T) {
 	chapter("operations that are cut off are finished by the next", func(t *testing.T) { interrupted(t, b) })
 	chapter("a new image rolls in one node at a time", func(t *testing.T) { b.underLoad(t, func() { newImage(t, b) }) })
 	chapter("a relaunched instance is the same member with its data", func(t *testing.T) { relaunch(t, b) })
+	chapter("a lost instance does not disturb a roll right after it", func(t *testing.T) { relaunchThenImage(t, b) })
+	chapter("instances get more memory one at a time", func(t *testing.T) { b.underLoad(t, func() { vertical(t, b) }) })
 	chapter("the lab survives its daemon", func(t *testing.T) { daemonKilled(t, b) })
 	chapter("it survives what breaks most often", func(t *testing.T) { survives(t, b) })
 	chapter("every fault does what it says", func(t *testing.T) { everyFault(t, b) })
