@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -26,7 +28,7 @@ const (
 func Working() []Scenario {
 	return []Scenario{
 		{Name: "roll", Does: "another image of EMQX, node after node", Promise: All, Work: roll},
-		{Name: "broken-image", Does: "an image without EMQX: it stops at the first node, and goes back", Promise: OthersSessions, Limit: 8 * time.Minute, Work: brokenImage},
+		{Name: "broken-image", Does: "an image without EMQX: it stops at the first node, and goes back", Promise: OthersSessions, Limit: 9 * time.Minute, Work: brokenImage},
 		{Name: "node-drain", Does: "`nomad node drain` of node 1, and back", Promise: All, Work: nodeDrain},
 		{Name: "haproxy-roll", Does: "another setting of HAProxy, node after node", Promise: All, Work: proxyRoll},
 		{Name: "haproxy-reload", Does: "another password of HAProxy's statistics", Promise: All, Work: proxyReload},
@@ -74,6 +76,11 @@ func brokenImage(ctx context.Context, r *Run) error {
 	if err != nil {
 		return err
 	}
+	path := filepath.Join(r.Project, stackFile)
+	settings, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("reading the drill's stack file: %w", err)
+	}
 	// What the lab makes of a name of HAProxy's is an image of HAProxy.
 	if err := lab.AddImages(ctx, r.Lab, lab.Images{Proxy: []string{imageWrong}}); err != nil {
 		return err
@@ -95,7 +102,15 @@ func brokenImage(ctx context.Context, r *Run) error {
 		return nil
 	})
 	r.untouched(ctx, was, 0)
-	return err
+	if err != nil {
+		return err
+	}
+	// Nomad keeps its verdict over the version that failed: the runbook says to mend the setting, and to update again.
+	r.mended()
+	if err := os.WriteFile(path, settings, 0o600); err != nil {
+		return fmt.Errorf("mending the drill's stack file: %w", err)
+	}
+	return r.Must(ctx, "up", stack, "--yes")
 }
 
 func nodeDrain(ctx context.Context, r *Run) error {
