@@ -37,7 +37,7 @@ func TestInterrupted(t *testing.T) {
 	b.must(t, "up", "lab", "--yes")
 	s := newSeries(t, b)
 	missed := 0
-	for n, i := range draw(rand.New(rand.NewPCG(seed, 0)), count) { //nolint:gosec // a seed that can be given again
+	for n, i := range draw(rand.New(rand.NewPCG(seed, 0)), count) {
 		if !t.Run(strconv.Itoa(n+1)+" "+i.String(), func(t *testing.T) {
 			if !s.perform(t, i) {
 				missed++
