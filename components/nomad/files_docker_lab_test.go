@@ -40,7 +40,7 @@ func main() {
 	var files syscall.Rlimit
 	_ = syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files)
 	found := map[string]any{"args": os.Args, "uid": os.Getuid(), "gid": os.Getgid(), "nofile": files.Max}
-	for _, p := range []string{"/secrets/haproxy/haproxy.cfg", "/secrets/api_keys", "/secrets/tls.key"} {
+	for _, p := range []string{"/tmp/haproxy/haproxy.cfg", "/secrets/api_keys", "/secrets/tls.key"} {
 		if raw, err := os.ReadFile(p); err == nil {
 			found[p] = len(raw)
 		}
@@ -79,6 +79,7 @@ func probeImage(t *testing.T) []byte {
 			assert.NilError(t, w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: name + "/", Mode: 0o755}))
 		}
 	}
+	assert.NilError(t, w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: "tmp/", Mode: 0o1777}))
 	add := func(name string, raw []byte) {
 		folder(filepath.Dir(name))
 		assert.NilError(t, w.WriteHeader(&tar.Header{Name: name, Mode: 0o755, Size: int64(len(raw))}))
@@ -142,7 +143,7 @@ func TestJobsInDocker(t *testing.T) {
 		wanted []string
 	}{
 		{emqxJob(t, e), []string{`"args":["/opt/emqx/bin/emqx","foreground"]`, `"uid":1000`, `"gid":1000`, `"nofile":10000`, `"data":"written"`, `"/secrets/api_keys":23`, `"/secrets/tls.key":5`}},
-		{haproxyJob(t, h), []string{`"uid":99`, `"gid":99`, `"nofile":10000`, `"args":["haproxy","-W","-db","-f","/secrets/haproxy"]`, `"/secrets/haproxy/haproxy.cfg":`}},
+		{haproxyJob(t, h), []string{`"uid":99`, `"gid":99`, `"nofile":10000`, `"args":["haproxy","-W","-db","-f","/tmp/haproxy"]`, `"/tmp/haproxy/haproxy.cfg":`}},
 	} {
 		a := runJob(t, n, tc.job)
 		eventually(t, *tc.job.ID+" healthy", 60*time.Second, func() error {

@@ -13,11 +13,12 @@
 set -u
 umask 077
 
-# Nomad's file, the last one that was looked at, and the folder that HAProxy reads.
-# They hold a password: nothing outside of the task reads this folder.
+# Nomad's file, the folder that HAProxy reads, and the last file that was looked at.
+# They hold a password: the container's own folder, like that of the secrets, cannot be
+# read through Nomad. The secrets' one cannot be written to after a power cycle.
 rendered=$NOMAD_SECRETS_DIR/haproxy.cfg
-seen=$NOMAD_SECRETS_DIR/seen.cfg
-folder=$NOMAD_SECRETS_DIR/haproxy
+folder=${FOLDER:-/tmp/haproxy}
+seen=$folder/seen
 master=
 
 say() { echo "haproxy: $*"; }
@@ -29,7 +30,7 @@ take() {
     cp -p "$seen" "$folder/haproxy.cfg"
   else
     # Only what is wrong: the rest of the text may quote a password.
-    say "the new configuration is refused, the old one stays:" "$(echo "$out" | grep ALERT)"
+    say "the new configuration is refused:" "$(echo "$out" | grep ALERT)"
     return 1
   fi
 }
@@ -86,7 +87,7 @@ stop() {
 
 mkdir -p "$folder"
 rm -f "$folder/stopping.cfg"
-take || [ -e "$folder/haproxy.cfg" ] || exit 1
+take || exit 1
 trap '[ -n "$master" ] && stop; exit 143' TERM INT
 haproxy -W -db -f "$folder" &
 master=$!
