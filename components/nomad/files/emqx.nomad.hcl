@@ -414,6 +414,13 @@ job "emqx" {
         change_mode = "noop"
         perms       = "0444"
         data        = "{{ keyOrDefault \"emqx/${var.environment}/size\" \"\" }}\n"
+
+        # Nomad's own is 5 s of quiet, in which a node without clients has stopped and
+        # not left.
+        wait {
+          min = "50ms"
+          max = "1s"
+        }
       }
 
       # Twice quoted: once as HOCON for EMQX, once for the file. Cookie and licence key
