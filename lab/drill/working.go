@@ -184,7 +184,7 @@ func proxyReload(ctx context.Context, r *Run) error {
 			return fmt.Errorf("%s has no reserved address", at.Name)
 		}
 		script := fmt.Sprintf(`curl -fsS -m 2 -o /dev/null -u %s:%s http://%s:8080/stats`, user, now, at.Reserved[0])
-		sights[i] = sight{fmt.Sprintf("HAProxy of node %d takes the new password", i), time.Minute, func(ctx context.Context) error {
+		sights[i] = sight{fmt.Sprintf("HAProxy of node %d takes the new password", i), 2 * time.Minute, func(ctx context.Context) error {
 			_, err := r.in(ctx, nodeName(i), script)
 			return err
 		}}
