@@ -101,6 +101,9 @@ func whoWaits(ctx context.Context, client NomadClient, args ClusterFormedArgs, m
 	return missing, nil
 }
 
+const waitsNext = "the log of each emqx task: a member that waits for another, after a full stop, says for whom; " +
+	"if that one never returns, see \"Stopping and starting all nodes\" in docs/runbook.md"
+
 // askCluster asks the first member that answers. One suffices: members of a
 // cluster that has split do not see the others running.
 func askCluster(ctx context.Context, client NomadClient, args ClusterFormedArgs, allocs []*nomad.AllocationListStub) (Status, error) {
@@ -123,8 +126,7 @@ func askCluster(ctx context.Context, client NomadClient, args ClusterFormedArgs,
 		}
 	}
 	seen := fmt.Sprintf("no member answers `%s`: %s", strings.Join(clusterStatusCommand, " "), joinSome(problems))
-	return Status{Seen: seen, Next: "the log of each emqx task: a member that waits for another, after a full stop, says for whom; " +
-		"if that one never returns, see \"Stopping and starting all nodes\" in docs/runbook.md"}, nil //nolint:nilerr // The errors are in what was seen; asking again is all there is to do.
+	return Status{Seen: seen, Next: waitsNext}, nil //nolint:nilerr // The errors are in what was seen; asking again is all there is to do.
 }
 
 func clusterFormed(want []string, output string) Status {
