@@ -14,7 +14,7 @@ import (
 func move(n *fakeNode, args ...string) (string, string, int) {
 	n.t.Helper()
 	n.write("move.sh", EMQXMove, 0o600)
-	cmd := exec.Command("bash", append([]string{n.dir + "/move.sh"}, args...)...) //nolint:gosec // the test's own
+	cmd := exec.Command("bash", append([]string{n.dir + "/move.sh"}, args...)...)
 	cmd.Env = []string{"PATH=" + n.dir + ":" + os.Getenv("PATH")}
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
@@ -99,7 +99,7 @@ func TestMoveScriptInErlang(t *testing.T) {
 		{messages, All} = process_info(self(), messages),
 		io:format("~p ~p ~p, ~p moved, ~p unexpected", [First, Second, Third, length([x || moved <- All]), length([x || {unexpected, _} <- All])]),
 		halt().`
-	cmd := exec.Command(erl, "-noshell", "-eval", program) //nolint:gosec // the test's own
+	cmd := exec.Command(erl, "-noshell", "-eval", program)
 	cmd.Env = append(os.Environ(), "TEXT="+text)
 	out, err := cmd.CombinedOutput()
 	assert.NilError(t, err, string(out))

@@ -160,10 +160,10 @@ func (l *proxyLab) write(config string) {
 }
 
 func (l *proxyLab) start(env ...string) {
-	f, err := os.Create(filepath.Join(l.dir, "out")) //nolint:gosec // the test's own folder
+	f, err := os.Create(filepath.Join(l.dir, "out"))
 	assert.NilError(l.t, err)
 	l.out = &outFile{f.Name()}
-	l.cmd = exec.Command("/bin/sh", l.dir+"/run.sh") //nolint:noctx // its stop is what is tested
+	l.cmd = exec.Command("/bin/sh", l.dir+"/run.sh")
 	l.cmd.Env = append([]string{
 		"PATH=" + filepath.Dir(agenttest.Tool(l.t, "haproxy")) + ":" + os.Getenv("PATH"), "NOMAD_SECRETS_DIR=" + l.dir, "FOLDER=" + l.dir + "/own",
 		"NOMAD_ALLOC_INDEX=0", "GRACE=4", "HARD_STOP=3", "SPREAD=5",
