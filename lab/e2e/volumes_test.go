@@ -64,7 +64,6 @@ func volumesBack(t *testing.T, b *bed) {
 	b.on(t, 0, "oci bv volume delete --volume-id "+old.ID+" --force --auth instance_principal")
 	b.must(t, "refresh", "lab")
 	b.fault(t, "terminate-instance 1")
-	b.fault(t, "detach-volume 1 --undo") // nothing is left to give back
 
 	b.edit(t, volumeSettings, volumeSettings+fmt.Sprintf("    sizeGbByNode: {\"1\": 60}\n    restore: {\"1\": %s}\n", made.Data.ID))
 	r = b.must(t, "preview", "lab")
@@ -76,6 +75,7 @@ func volumesBack(t *testing.T, b *bed) {
 		}
 		return nil
 	})
+	b.fault(t, "detach-volume 1 --undo") // the instance that lost it is gone
 	now := volumeOf(t, b, 1)
 	assert.Assert(t, now.ID != old.ID && now.SizeGB == 60, "%+v", now)
 	assert.Equal(t, strings.TrimSpace(b.on(t, 1, "cat /mnt/bv/emqx-1/e2e-volumes").stdout), "before")
