@@ -67,7 +67,7 @@ func volumesBack(t *testing.T, b *bed) {
 
 	b.edit(t, volumeSettings, volumeSettings+fmt.Sprintf("    sizeGbByNode: {\"1\": 60}\n    restore: {\"1\": %s}\n", made.Data.ID))
 	r = b.must(t, "preview", "lab")
-	assert.Assert(t, strings.Contains(r.stdout, "is made from backup "+made.Data.ID), "%s", r)
+	assert.Assert(t, strings.Contains(r.stdout, "a volume from a backup (emqx-lab-1)"), "%s", r)
 	assert.Assert(t, !strings.Contains(r.stdout, "DATA LOSS"), "%s", r)
 	eventually(t, 4*time.Minute, "a healthy cluster", func() error {
 		if r := b.run(t, "up", "lab", "--yes"); r.code != 0 {
