@@ -495,8 +495,27 @@ start_nomad() {
       plugin: [{docker: [{config: [{gc: [{image: false}]}]}]}]
     }')
   put /etc/nomad.d/emqx.json 644 <<<"$config" && changed=1
+  keep_nomad_identity
   start nomad "$changed"
   until_true 300 "waiting for Nomad (are its servers reachable: $NOMAD_SERVERS?)" nomad_ready
+  keep_nomad_identity
+}
+
+# A relaunched instance is the same node of Nomad: who has the volume has its identity.
+# As another one it would wait for its work: Nomad tries to place what a lost node ran
+# once, seconds after it was lost, and then no more until lost_after of the jobs. Each
+# stack has its own, as a volume may come from another one's backup.
+keep_nomad_identity() {
+  local state=/opt/nomad/data/client kept=$MOUNT/.nomad-$EMQX_ENV file
+  install -d -m 0700 "$state" "$kept"
+  for file in client-id secret-id; do
+    if [[ -s $state/$file ]]; then
+      cmp -s "$state/$file" "$kept/$file" || install -m 0600 "$state/$file" "$kept/$file"
+    elif [[ -s $kept/$file ]]; then
+      install -m 0600 "$kept/$file" "$state/$file"
+      [[ $file == secret-id ]] || log "is node $(<"$kept/$file") of Nomad, as before"
+    fi
+  done
 }
 
 nomad_ready() {
