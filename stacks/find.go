@@ -6,13 +6,12 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/emqx-oci/emqx-oci/components/oci"
-	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
 
 // Find is a program that creates nothing: it asks the stack's cloud for each resource
 // that an interrupted run may have created, and gives what could be it, by the same keys.
 func Find(ctx *pulumi.Context, lost map[string]oci.Lost) (map[string][]string, error) {
-	s, err := settings.Load(ctx.Stack(), settings.Source{Get: ctx.GetConfig, IsSecret: ctx.IsConfigSecret})
+	s, err := load(ctx)
 	if err != nil {
 		return nil, err
 	}

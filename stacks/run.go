@@ -10,7 +10,7 @@ import (
 // settings and failed checks end it, all faults in one error, before anything is
 // registered.
 func Run(ctx *pulumi.Context) error {
-	s, err := settings.Load(ctx.Stack(), settings.Source{Get: ctx.GetConfig, IsSecret: ctx.IsConfigSecret})
+	s, err := load(ctx)
 	if err != nil {
 		return err
 	}
@@ -25,4 +25,8 @@ func Run(ctx *pulumi.Context) error {
 		ctx.Export(name, value)
 	}
 	return nil
+}
+
+func load(ctx *pulumi.Context) (settings.Settings, error) {
+	return settings.Load(ctx.Stack(), settings.Source{Get: ctx.GetConfig, IsSecret: ctx.IsConfigSecret})
 }

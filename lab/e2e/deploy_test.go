@@ -81,6 +81,11 @@ func TestLab(t *testing.T) {
 	chapter("the lab survives its daemon", func(t *testing.T) { daemonKilled(t, b) })
 	chapter("it survives what breaks most often", func(t *testing.T) { survives(t, b) })
 	chapter("every fault does what it says", func(t *testing.T) { everyFault(t, b) })
+	chapter("clients are moved to a node that came back", func(t *testing.T) { rebalanced(t, b) })
+	chapter("a full stop ends by itself", func(t *testing.T) { fullStop(t, b) })
+	chapter("the data out and into a fresh cluster", func(t *testing.T) { backups(t, b) })
+	chapter("a lost volume comes back from its backup", func(t *testing.T) { volumesBack(t, b) })
+	chapter("destroy keeps what the stack keeps, and touches nothing when it must not", func(t *testing.T) { volumesStay(t, b) })
 	chapter("destroy leaves nothing", func(t *testing.T) { destroyed(t, b) })
 	chapter("volumes and a pool that others made are taken over", func(t *testing.T) { adoption(t, b) })
 	chapter("down removes a lab that is full", func(t *testing.T) { fullDown(t, b) })
@@ -336,6 +341,7 @@ func newImage(t *testing.T, b *bed) {
 func relaunch(t *testing.T, b *bed) {
 	old := instanceNamed(t, b, "emqx-lab-1")
 	b.must(t, "lab", "exec", "--in", "emqx-lab-1", "--", "bash", "-c", "echo kept > /mnt/bv/emqx-1/e2e-mark")
+	id := nomadNode(t, "emqx-lab-1")
 	cutPower(t, b, old.ID)
 	eventually(t, 2*time.Minute, "another instance", func() error {
 		if i := instanceNamed(t, b, "emqx-lab-1"); i.ID == old.ID || i.State != "RUNNING" {
@@ -363,7 +369,18 @@ func relaunch(t *testing.T, b *bed) {
 		return nil
 	})
 	assert.Equal(t, strings.TrimSpace(b.must(t, "lab", "exec", "--in", "emqx-lab-1", "--", "cat", "/mnt/bv/emqx-1/e2e-mark").stdout), "kept")
+	assert.Equal(t, nomadNode(t, "emqx-lab-1"), id, "the node of Nomad")
 	placement(t)
+}
+
+// nomadNode is the id of the only node of that name.
+func nomadNode(t *testing.T, name string) string {
+	t.Helper()
+	nodes, _, err := nomadClient(t).Nodes().List(nil)
+	assert.NilError(t, err)
+	nodes = slices.DeleteFunc(nodes, func(n *nomad.NodeListStub) bool { return n.Name != name })
+	assert.Equal(t, len(nodes), 1, "nodes %s of Nomad", name)
+	return nodes[0].ID
 }
 
 // daemonKilled ends the lab's daemon with SIGKILL: traffic goes on, and the next

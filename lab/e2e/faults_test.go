@@ -18,9 +18,8 @@ import (
 	"github.com/emqx-oci/emqx-oci/lab/cloud"
 )
 
-// everyFault needs a lab that is deployed and healthy. It leaves one whose nodes 1 and
-// 2 have just been switched on again: Nomad may need minutes to start what ran there.
-// Each effect is looked at from outside.
+// everyFault needs a lab that is deployed and healthy, and leaves one. Each effect is
+// looked at from outside.
 func everyFault(t *testing.T, b *bed) {
 	for _, c := range []struct {
 		name string
@@ -40,6 +39,12 @@ func everyFault(t *testing.T, b *bed) {
 		}
 	}
 	assert.Equal(t, len(b.status(t).Faults), 0)
+	eventually(t, 2*time.Minute, "a cluster that is well again, without an update", func() error {
+		if r := b.run(t, "verify", "lab"); r.code != 0 {
+			return errors.New(r.String())
+		}
+		return nil
+	})
 }
 
 func (b *bed) fault(t *testing.T, line string) {
@@ -263,7 +268,24 @@ func lostInstances(t *testing.T, b *bed) {
 	})
 	now := b.instance(t, 2)
 	assert.Assert(t, now.ID != was[2].ID && now.State == "PROVISIONING", "%+v", now)
+	// Nomad has given up looking for another place by now.
+	c := nomadClient(t)
+	eventually(t, time.Minute, "Nomad misses node 2", func() error {
+		for _, a := range running(t, c, emqxJob) {
+			if a.NodeName == "emqx-lab-2" {
+				return errors.New(a.ClientStatus)
+			}
+		}
+		return nil
+	})
+	time.Sleep(20 * time.Second)
 	b.fault(t, "lose-domain AD-3 --undo")
 	b.mounted(t, 1)
 	b.mounted(t, 2)
+	eventually(t, time.Minute, "brokers on all nodes", func() error {
+		if n := len(running(t, c, emqxJob)); n != 3 {
+			return fmt.Errorf("%d", n)
+		}
+		return nil
+	})
 }

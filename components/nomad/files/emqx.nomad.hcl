@@ -261,10 +261,11 @@ job "emqx" {
       mode     = "fail"
     }
 
+    # Nobody else can have its place: a node that is back must not wait for long.
     reschedule {
       delay          = "10s"
       delay_function = "exponential"
-      max_delay      = "2m"
+      max_delay      = "30s"
       unlimited      = true
     }
 

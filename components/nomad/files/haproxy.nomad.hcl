@@ -173,7 +173,7 @@ job "haproxy" {
     reschedule {
       delay          = "10s"
       delay_function = "exponential"
-      max_delay      = "2m"
+      max_delay      = "30s"
       unlimited      = true
     }
 
