@@ -14,7 +14,6 @@ import (
 	"syscall"
 	"time"
 
-	consul "github.com/hashicorp/consul/api"
 	nomad "github.com/hashicorp/nomad/api"
 
 	"github.com/emqx-oci/emqx-oci/lab"
@@ -127,13 +126,13 @@ func run(cmd *exec.Cmd) (Output, error) {
 }
 
 // in runs a script where the lab's clients are ("internet") or in an instance, and fails when it does.
-func (b *Bed) in(ctx context.Context, where, script string) (string, error) {
-	var out, errs bytes.Buffer
-	code, err := lab.Exec(ctx, b.Lab, where, []string{"bash", "-c", script}, strings.NewReader(""), &out, &errs)
+func (b *Bed) in(ctx context.Context, where, script string) error {
+	var errs bytes.Buffer
+	code, err := lab.Exec(ctx, b.Lab, where, []string{"bash", "-c", script}, strings.NewReader(""), io.Discard, &errs)
 	if err == nil && code != 0 {
 		err = fmt.Errorf("in %s: exit %d: %s", where, code, strings.TrimSpace(errs.String()))
 	}
-	return out.String(), err
+	return err
 }
 
 // Status is what the lab's daemon says.
@@ -153,14 +152,6 @@ func (b *Bed) nomad() (*nomad.Client, error) {
 	c, err := nomad.NewClient(&nomad.Config{Address: b.nomadAddress()})
 	if err != nil {
 		return nil, fmt.Errorf("connecting to Nomad: %w", err)
-	}
-	return c, nil
-}
-
-func (b *Bed) consul() (*consul.Client, error) {
-	c, err := consul.NewClient(&consul.Config{Address: b.Lab.Door.String() + ":8500"})
-	if err != nil {
-		return nil, fmt.Errorf("connecting to Consul: %w", err)
 	}
 	return c, nil
 }

@@ -48,7 +48,7 @@ func Breaking() []Scenario {
 		{
 			Name: "stop-instance", Does: "node 1 is switched off, and on again after 20 s", Promise: OthersSessions,
 			Work: func(ctx context.Context, r *Run) error {
-				down, err := r.markedDown(ctx, 0, 2)
+				down, err := r.markedDown(ctx, 2)
 				if err != nil {
 					return err
 				}
@@ -158,7 +158,7 @@ func untouchedFor(f faults.Fault, patience time.Duration) func(context.Context, 
 }
 
 func freezeBroker(ctx context.Context, r *Run) error {
-	down, err := r.markedDown(ctx, 0, 2)
+	down, err := r.markedDown(ctx, 2)
 	if err != nil {
 		return err
 	}
@@ -175,7 +175,7 @@ func freezeBroker(ctx context.Context, r *Run) error {
 }
 
 func killBroker(ctx context.Context, r *Run) error {
-	down, err := r.markedDown(ctx, 0, 2)
+	down, err := r.markedDown(ctx, 2)
 	if err != nil {
 		return err
 	}
@@ -187,7 +187,7 @@ func killBroker(ctx context.Context, r *Run) error {
 		return err
 	}
 	r.see(ctx, down, r.outOfConsul(1), r.elsewhere(patience), again)
-	up, err := r.markedDown(ctx, 0, 3)
+	up, err := r.markedDown(ctx, 3)
 	up.what = "HAProxy on another node has it again"
 	r.see(ctx, up)
 	return err
@@ -211,7 +211,7 @@ func killProxy(ctx context.Context, r *Run) error {
 }
 
 func terminate(ctx context.Context, r *Run) error {
-	down, err := r.markedDown(ctx, 0, 2)
+	down, err := r.markedDown(ctx, 2)
 	if err != nil {
 		return err
 	}

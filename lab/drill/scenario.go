@@ -39,6 +39,7 @@ func (p Promise) broken(r load.Report) (faults []string) {
 				faults = append(faults, fmt.Sprintf("%s lost %d to %d of %s, acknowledged until %.3f s", l.Subscriber, l.From, l.To, l.Publisher, l.AckedAtSeconds))
 			}
 		}
+	case OneSide, None: // not judged by messages
 	}
 	if p == All {
 		count(r.LostWithSession, "lost with their session")

@@ -73,7 +73,7 @@ func (d *Drill) edge(ctx context.Context) (map[string]string, error) {
 const retainedTopic, retainedText = "drill/retained", "kept"
 
 func (d *Drill) retain(ctx context.Context) error {
-	if _, err := d.in(ctx, "internet", fmt.Sprintf("mosquitto_pub -h %s -r -q 1 -t %s -m %s", publicName, retainedTopic, retainedText)); err != nil {
+	if err := d.in(ctx, "internet", fmt.Sprintf("mosquitto_pub -h %s -r -q 1 -t %s -m %s", publicName, retainedTopic, retainedText)); err != nil {
 		return fmt.Errorf("publishing the retained message: %w", err)
 	}
 	return nil

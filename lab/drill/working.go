@@ -185,8 +185,7 @@ func proxyReload(ctx context.Context, r *Run) error {
 		}
 		script := fmt.Sprintf(`curl -fsS -m 2 -o /dev/null -u %s:%s http://%s:8080/stats`, user, now, at.Reserved[0])
 		sights[i] = sight{fmt.Sprintf("HAProxy of node %d takes the new password", i), 2 * time.Minute, func(ctx context.Context) error {
-			_, err := r.in(ctx, nodeName(i), script)
-			return err
+			return r.in(ctx, nodeName(i), script)
 		}}
 	}
 	write := func(password string) error {

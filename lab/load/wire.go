@@ -71,6 +71,9 @@ func upgrade(ctx context.Context, conn net.Conn, e endpoint) (net.Conn, error) {
 	given := func(context.Context, string, string) (net.Conn, error) { return conn, nil }
 	d := websocket.Dialer{NetDialContext: given, NetDialTLSContext: given, Subprotocols: []string{"mqtt"}}
 	ws, res, err := d.DialContext(ctx, e.url, nil)
+	if res != nil {
+		defer res.Body.Close()
+	}
 	if err != nil {
 		_ = conn.Close()
 		if res != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"testing"
 	"time"
 
@@ -51,8 +50,6 @@ type fake struct {
 	create func(ctx context.Context, in rpc.Props) (string, rpc.Props, error)
 	read   func() (rpc.Props, error)
 	update func(in rpc.Props) (rpc.Props, error)
-
-	mu sync.Mutex
 }
 
 func (f *fake) Create(ctx context.Context, _ *table.Resource, in rpc.Props) (string, rpc.Props, error) {
