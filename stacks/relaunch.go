@@ -133,7 +133,7 @@ func (r relauncher) relaunch(ctx *pulumi.Context, t turn, launch func(cluster.No
 	if err := launch(t.node); err != nil {
 		return err
 	}
-	if err := gates.Renew(ctx.Context(), r.nomad, t.ids); err != nil {
+	if err := gates.Forget(ctx.Context(), r.nomad, t.ids); err != nil {
 		return err
 	}
 	return gates.Await(ctx, gates.NodesReady(r.nomad, gates.NodesReadyArgs{

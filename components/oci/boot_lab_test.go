@@ -190,6 +190,16 @@ func fakeMetadata() int {
 	})
 	mux.HandleFunc("/v1/status/leader", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `"10.80.2.10:8300"`) })
 	mux.HandleFunc("/v1/agent/health", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"client":{"ok":true}}`) })
+	nodes := `{"ID":"own-id","Name":"emqx-lab-1"},{"ID":"neighbour-id","Name":"emqx-lab-0"}`
+	dead := `,{"ID":"dead-id","Name":"emqx-lab-1"},{"ID":"denied-id","Name":"emqx-lab-1"}`
+	mux.HandleFunc("GET /v1/nodes", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, "[%s%s]", nodes, dead) })
+	mux.HandleFunc("POST /v1/node/{id}/purge", func(w http.ResponseWriter, r *http.Request) {
+		if r.PathValue("id") == "denied-id" {
+			http.Error(w, "Permission denied", http.StatusForbidden)
+			return
+		}
+		dead = ""
+	})
 	failed := make(chan error)
 	for _, address := range []string{"169.254.169.254:80", "127.0.0.1:8500", "127.0.0.1:4646"} {
 		l, err := net.Listen("tcp", address)
@@ -230,6 +240,8 @@ mv "$T/cloud.json" "$R/boot-test/cloud.json"
 rm -f "$R/etc/resolv.conf"
 printf 'nameserver 169.254.169.254\nsearch sub.vcn.oraclevcn.com\n' >"$R/etc/resolv.conf"
 echo 'server { enabled = true }' >"$R/etc/nomad.d/nomad.hcl"
+mkdir -p "$R/opt/nomad/data/client"
+printf own-id >"$R/opt/nomad/data/client/client-id"
 : >"$R/etc/fstab"
 fake() { rm -f "$R/usr/local/sbin/$1"; cat >"$R/usr/local/sbin/$1"; chmod 755 "$R/usr/local/sbin/$1"; }
 fake oci <<'END'
@@ -408,8 +420,10 @@ inside 'jq -c "{VolumeHolder,AddressVNIC}" /boot-test/cloud.json; umount /mnt/bv
 	has(
 		t, out, "boot ended with 0", "which still lives", "is gone, detaching",
 		`{"VolumeHolder":"ocid1.instance.me","AddressVNIC":"ocid1.vnic.me"}`,
+		"Nomad forgot dead-id, an earlier instance of emqx-lab-1",
+		"Nomad does not forget denied-id, an earlier instance of emqx-lab-1, whose work waits for that: nomad operator api -X POST /v1/node/denied-id/purge",
 	)
-	hasNot(t, out, "making a file system")
+	hasNot(t, out, "making a file system", "own-id", "neighbour-id")
 }
 
 func TestBootNeverTakesAVolumeFromALivingInstance(t *testing.T) {

@@ -129,17 +129,14 @@ func StandingOf(ctx context.Context, client NomadClient, environment string, ind
 	return standing, ids, nil
 }
 
-// Renew clears what Nomad holds against a node whose instance was relaunched. An entry
-// whose agent answers is the new instance's, which has its identity from the volume:
-// its drain ends. Every other is purged: Nomad itself would take it for ready until it
-// misses its heartbeat.
-func Renew(ctx context.Context, client NomadClient, ids []string) error {
+// Forget purges nodes whose instance has ended: Nomad itself would take them for
+// ready until it misses their heartbeat. One whose agent still answers stays.
+func Forget(ctx context.Context, client NomadClient, ids []string) error {
 	for _, id := range ids {
-		change := client.Purge
 		if client.Alive(ctx, id) == nil {
-			change = client.Undrain
+			continue
 		}
-		if err := change(ctx, id); err != nil && !errors.Is(err, ErrNotFound) {
+		if err := client.Purge(ctx, id); err != nil && !errors.Is(err, ErrNotFound) {
 			return err
 		}
 	}

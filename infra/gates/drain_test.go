@@ -86,10 +86,10 @@ func TestGiveBackEndsOnlyDrainsOfThisProgram(t *testing.T) {
 	assert.DeepEqual(t, f.changed, []string{"undrain 00000000-aaaa", "undrain 30000000-aaaa"})
 }
 
-func TestRenewPurgesOnlyANodeThatIsSilent(t *testing.T) {
+func TestForgetLeavesANodeThatAnswers(t *testing.T) {
 	f := &fakeNomad{silent: map[string]error{"gone": errors.New("no connection")}}
-	assert.NilError(t, Renew(t.Context(), f, []string{"gone", "there"}))
-	assert.DeepEqual(t, f.changed, []string{"purge gone", "undrain there"})
+	assert.NilError(t, Forget(t.Context(), f, []string{"gone", "there"}))
+	assert.DeepEqual(t, f.changed, []string{"purge gone"})
 }
 
 // An old entry counts for Nomad until it is forgotten, and an update of the job

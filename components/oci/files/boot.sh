@@ -495,25 +495,27 @@ start_nomad() {
       plugin: [{docker: [{config: [{gc: [{image: false}]}]}]}]
     }')
   put /etc/nomad.d/emqx.json 644 <<<"$config" && changed=1
-  keep_nomad_identity
   start nomad "$changed"
   until_true 300 "waiting for Nomad (are its servers reachable: $NOMAD_SERVERS?)" nomad_ready
-  keep_nomad_identity
+  forget_predecessors
 }
 
-# A relaunched instance is the same node of Nomad: who has the volume has its identity.
-# As another one it would wait for its work: Nomad tries to place what a lost node ran
-# once, seconds after it was lost, and then no more until lost_after of the jobs. Each
-# stack has its own, as a volume may come from another one's backup.
-keep_nomad_identity() {
-  local state=/opt/nomad/data/client kept=$MOUNT/.nomad-$EMQX_ENV file
-  install -d -m 0700 "$state" "$kept"
-  for file in client-id secret-id; do
-    if [[ -s $state/$file ]]; then
-      cmp -s "$state/$file" "$kept/$file" || install -m 0600 "$state/$file" "$kept/$file"
-    elif [[ -s $kept/$file ]]; then
-      install -m 0600 "$kept/$file" "$state/$file"
-      [[ $file == secret-id ]] || log "is node $(<"$kept/$file") of Nomad, as before"
+# What Nomad still knows under this name was an instance that OCI says is gone, or this
+# one would not have the volume. Nomad looks for a place for what ran there once, seconds
+# after it missed a heartbeat, and then no more until lost_after of the jobs: an
+# instance takes longer to come. Purged, it is placed at once. Where Nomad has ACLs this
+# needs a token with node:write, which only the image can bring.
+forget_predecessors() {
+  local api=http://127.0.0.1:4646 token=() own ids id
+  if [[ -r /etc/nomad.d/boot.token ]]; then token=(-H "@/etc/nomad.d/boot.token"); fi
+  own=$(cat /opt/nomad/data/client/client-id) || return 0
+  ids=$(curl -fsS --max-time 10 "${token[@]}" "$api/v1/nodes" | jq -r --arg name "$NODE" --arg own "$own" '.[] | select(.Name == $name and .ID != $own) | .ID') ||
+    { log "not asking Nomad for earlier instances of $NODE: no answer, or no right to it" && return 0; }
+  for id in $ids; do
+    if curl -fsS --max-time 10 "${token[@]}" -X POST "$api/v1/node/$id/purge" >/dev/null; then
+      log "Nomad forgot $id, an earlier instance of $NODE"
+    else
+      log "Nomad does not forget $id, an earlier instance of $NODE, whose work waits for that: nomad operator api -X POST /v1/node/$id/purge"
     fi
   done
 }
