@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"strconv"
 
@@ -98,8 +99,10 @@ func (c *Cluster) Ask(ctx context.Context, i int, command ...string) (gates.Exec
 }
 
 // whole runs a command and writes its exit code behind its output: without that line
-// the output is not whole. It needs a shell and nothing else.
-const whole = `"$@"; code=$?; printf '\n%s %d\n' "$0" "$code"; exit "$code"`
+// the output is not whole. Then it waits for the end of its input, which comes when the
+// line is here: Nomad ends a session with its command, and what is under way is lost.
+// It needs a shell and nothing else.
+const whole = `"$@" </dev/null; code=$?; printf '\n%s %d\n' "$0" "$code"; read -r _; exit "$code"`
 
 // mark stands before the exit code.
 const mark = "end-of-output"
@@ -116,17 +119,35 @@ func (c *Cluster) ask(ctx context.Context, alloc string, command ...string) (r g
 func (c *Cluster) askOnce(ctx context.Context, alloc string, command ...string) (gates.ExecResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	var stdout, stderr bytes.Buffer
-	_, err := c.Nomad.Stream(ctx, alloc, brokerTask, gates.Streams{Out: &stdout, Err: &stderr},
+	var stderr bytes.Buffer
+	stdin, end := io.Pipe()
+	defer func() { _ = end.Close() }()
+	stdout := untilMark{end: end}
+	_, err := c.Nomad.Stream(ctx, alloc, brokerTask, gates.Streams{In: stdin, Out: &stdout, Err: &stderr},
 		append([]string{"/bin/sh", "-c", whole, mark}, command...)...)
 	if err != nil {
 		return gates.ExecResult{}, err
 	}
-	text, exit, ok := cutMark(stdout.String())
+	text, exit, ok := cutMark(stdout.text.String())
 	if !ok {
 		return gates.ExecResult{Stdout: text, Stderr: stderr.String()}, ErrOutputLost
 	}
 	return gates.ExecResult{Stdout: text, Stderr: stderr.String(), Exit: exit}, nil
+}
+
+// untilMark keeps what is written, and ends the command's input when that is whole.
+type untilMark struct {
+	text bytes.Buffer
+	end  io.Closer
+}
+
+func (w *untilMark) Write(p []byte) (int, error) {
+	w.text.Write(p)
+	// The line may come in two parts.
+	if _, _, ok := cutMark(string(w.text.Bytes()[max(0, w.text.Len()-2*len(mark)):])); ok {
+		_ = w.end.Close()
+	}
+	return len(p), nil
 }
 
 var ending = regexp.MustCompile(`\n` + mark + ` (\d+)\n$`)

@@ -217,7 +217,8 @@ func (m *Machine) Container(ctx context.Context, where, task string) (string, er
 // Signal sends a signal to every process of a container. One that is gone is success.
 func (m *Machine) Signal(ctx context.Context, where, container string, sig syscall.Signal) error {
 	_, err := m.script(ctx, where, `[ "$(docker inspect --format '{{.State.Running}}' "$1" 2>/dev/null)" = true ] || exit 0
-kill -"$2" $(docker top "$1" -eo pid | tail -n +2)`, container, strconv.Itoa(int(sig)))
+for p in $(docker top "$1" -eo pid | tail -n +2); do kill -"$2" "$p" && done=1; done # some end meanwhile
+[ -n "$done" ]`, container, strconv.Itoa(int(sig)))
 	if err != nil {
 		return fmt.Errorf("sending %s to a container of %s: %w", sig, where, err)
 	}

@@ -76,6 +76,9 @@ func (l *links) remove(name string) error {
 	if err == nil {
 		err = l.h.LinkDel(link)
 	}
+	if errors.Is(err, unix.ENODEV) { // its other end went meanwhile, and it with it
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("removing %s from %s: %w", name, l.ns, err)
 	}
