@@ -58,7 +58,7 @@ func backups(t *testing.T, b *bed) {
 	assert.Equal(t, len(restored.RetainedAfter), 3)
 	for node, n := range restored.RetainedAfter {
 		assert.Equal(t, restored.RetainedBefore[node], 0, "%s", r)
-		assert.Equal(t, n, topics, "%s", r)
+		assert.Assert(t, n >= topics, "%s", r) // others retained messages, too
 	}
 	assert.Equal(t, sums(), before)
 	// Nothing is left on the nodes.
