@@ -59,7 +59,7 @@ func TestInitWritesAFileThatTheEngineReads(t *testing.T) {
 	w := initWorld(t)
 	i, err := orchestrate.NewInitializer(t.Context(), w.initOptions())
 	assert.NilError(t, err)
-	assert.Equal(t, i.Backend, "file://"+w.path("state"))
+	assert.Equal(t, i.Backend, "file://"+w.path("state")+"?metadata=skip")
 	w.untouched()
 	file, err := i.Write(t.Context(), []byte(newStack), newSecrets)
 	assert.NilError(t, err)

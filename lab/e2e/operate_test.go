@@ -15,19 +15,6 @@ import (
 	"github.com/emqx-oci/emqx-oci/infra/operate"
 )
 
-// TestOperate is the work between two updates on a lab of its own.
-func TestOperate(t *testing.T) {
-	b := newBed(t)
-	b.must(t, "lab", "up")
-	b.must(t, "up", "lab", "--yes")
-	for name, chapter := range map[string]func(*testing.T, *bed){"rebalanced": rebalanced, "full stop": fullStop} {
-		if !t.Run(name, func(t *testing.T) { chapter(t, b) }) {
-			b.diagnose(t)
-			t.FailNow()
-		}
-	}
-}
-
 // look is what `emqx-oci status` says, and its exit code.
 func (b *bed) look(t *testing.T) (operate.Status, int) {
 	t.Helper()

@@ -18,25 +18,6 @@ import (
 	"github.com/emqx-oci/emqx-oci/lab/cloud"
 )
 
-// TestRelaunch is both chapters on a lab of their own.
-func TestRelaunch(t *testing.T) {
-	b := newBed(t)
-	b.must(t, "lab", "up")
-	b.must(t, "up", "lab", "--yes")
-	for _, c := range []struct {
-		name string
-		f    func(*testing.T)
-	}{
-		{"more memory", func(t *testing.T) { b.underLoad(t, func() { vertical(t, b) }) }},
-		{"a lost instance, then another image", func(t *testing.T) { relaunchThenImage(t, b) }},
-	} {
-		if !t.Run(c.name, c.f) {
-			b.diagnose(t)
-			return
-		}
-	}
-}
-
 // vertical gives every instance more memory, in an update that is killed between
 // the drain of the second node and the end of its instance. The next one goes on
 // there: never two nodes are away, and every node comes back with its data.

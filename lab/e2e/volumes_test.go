@@ -19,21 +19,6 @@ import (
 	"github.com/emqx-oci/emqx-oci/lab/cloud"
 )
 
-// TestVolumes is the chapters on volumes by themselves.
-func TestVolumes(t *testing.T) {
-	b := newBed(t)
-	t.Cleanup(func() {
-		if t.Failed() {
-			b.diagnose(t)
-		}
-	})
-	b.must(t, "lab", "up")
-	b.must(t, "up", "lab", "--yes")
-	t.Run("back", func(t *testing.T) { volumesBack(t, b) })
-	t.Run("stay", func(t *testing.T) { volumesStay(t, b) })
-	destroyed(t, b)
-}
-
 // volumeSettings is the passage of the lab's stack file that the chapters add to.
 const volumeSettings = "    sizeGb: 50 # a sparse file\n"
 
