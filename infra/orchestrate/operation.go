@@ -181,7 +181,9 @@ func (r *Runner) once(ctx context.Context, name progress.Operation, s *session, 
 	}()
 	before := r.stage.owes()
 	if name != progress.Preview {
-		r.stage.owe(true) // until it ends: an interrupted deletion, say, may be done although the engine could not see that
+		// Until it ends well: an interrupted deletion may be done although the engine could not see that, and a job
+		// that did not get healthy is one that Nomad takes back.
+		r.stage.owe(true)
 	}
 	out, err := do(s, ev, refresh)
 	// An engine that never connected leaves the channel open, one that did has closed it by now.
@@ -205,10 +207,10 @@ func (r *Runner) once(ctx context.Context, name progress.Operation, s *session, 
 	if closed(r.opts.Kill) {
 		return res, &InterruptedError{Operation: string(name), Killed: true}
 	}
-	if !before && name != progress.Preview {
-		r.stage.owe(false) // nothing began, or the engine saw all of it end
-	}
 	if held, ok := locks(err.Error()); ok {
+		if !before && name != progress.Preview {
+			r.stage.owe(false) // nothing began
+		}
 		return res, &LockedError{Stack: r.opts.Stack, Locks: held}
 	}
 	failed := &FailedError{Operation: string(name), Log: r.stage.lastLog()}

@@ -204,8 +204,8 @@ func (r *Runner) settlePending(ctx context.Context, s *session) (settled, error)
 	}
 	owed := r.stage.owes()
 	if len(d.pending) == 0 {
-		if owed && r.mayBeRunning() == nil { // else it was not interrupted, and the lock will say so
-			r.note("an earlier run was interrupted: asking first what became of what it was at")
+		if owed && r.mayBeRunning() == nil { // else it has not ended, and the lock will say so
+			r.note("an earlier run did not end well: asking first what became of what it was at")
 		}
 		return settled{refresh: owed, protected: d.protected()}, nil
 	}
