@@ -188,9 +188,12 @@ func killBroker(ctx context.Context, r *Run) error {
 	}
 	r.see(ctx, down, r.outOfConsul(1), r.elsewhere(patience), again)
 	up, err := r.markedDown(ctx, 3)
+	if err != nil {
+		return err
+	}
 	up.what = "HAProxy on another node has it again"
 	r.see(ctx, up)
-	return err
+	return nil
 }
 
 func killProxy(ctx context.Context, r *Run) error {
