@@ -133,8 +133,7 @@ func Find(ctx *pulumi.Context, lost Lost, opts ...pulumi.InvokeOption) ([]string
 }
 
 func (s search) fits(lost Lost, item map[string]any) bool {
-	switch state, _ := item["state"].(string); strings.ToUpper(state) {
-	case "TERMINATING", "TERMINATED", "DELETING", "DELETED":
+	if state, _ := item["state"].(string); ending(state) {
 		return false
 	}
 	for _, name := range s.same {
@@ -150,6 +149,16 @@ func (s search) fits(lost Lost, item map[string]any) bool {
 	}
 	made, known := created(item["timeCreated"])
 	return !known || lost.Since.IsZero() || made.After(lost.Since.Add(-clockSkew))
+}
+
+// ending tells whether a resource in this state is on its way out: OCI lists it for a
+// while after its end. Provider and API write states in different cases.
+func ending(state string) bool {
+	switch strings.ToUpper(state) {
+	case "TERMINATING", "TERMINATED", "DELETING", "DELETED":
+		return true
+	}
+	return false
 }
 
 // created reads a time as OCI's provider writes it: as Go prints one.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
-	"strings"
 
 	"github.com/pulumi/pulumi-oci/sdk/v3/go/oci/core"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -52,8 +51,7 @@ func (a *InstancePoolsArgs) find(ctx *pulumi.Context, opts ...pulumi.InvokeOptio
 		if err != nil || spec == "" || p.FreeformTags["emqx-cluster"] != a.Environment {
 			continue
 		}
-		// OCI lists a pool for a while after its end.
-		live := !strings.EqualFold(p.State, "TERMINATING") && !strings.EqualFold(p.State, "TERMINATED")
+		live := !ending(p.State)
 		if live || !found[index].live {
 			found[index] = foundPool{spec: spec, live: live}
 		}
