@@ -77,6 +77,24 @@ func hclMap(m map[string]string) string {
 	return "{" + strings.Join(pairs, ", ") + "}"
 }
 
+// VariablesFile are the values of hcl2.vars as a variables file, which is how Nomad's
+// servers read them. The provider takes them as a command line does: a map is an
+// expression, all else is text.
+func VariablesFile(vars map[string]string) string {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(vars)) {
+		value := hclString(vars[name])
+		if slices.Contains(mapVars, name) {
+			value = vars[name]
+		}
+		fmt.Fprintf(&b, "%s = %s\n", name, value)
+	}
+	return b.String()
+}
+
+// mapVars are the variables of the job files that are maps.
+var mapVars = []string{"extra_env", "ports"}
+
 // hclString is s as an HCL2 string literal. In one, "${" and "%{" begin an
 // expression: doubled, they are themselves.
 func hclString(s string) string {

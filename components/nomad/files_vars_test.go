@@ -1,10 +1,14 @@
 package nomad
 
 import (
+	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/hashicorp/nomad/api"
 	"gotest.tools/v3/assert"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
@@ -126,4 +130,24 @@ func TestCheckSecrets(t *testing.T) {
 	assert.NilError(t, CheckHAProxySecrets(map[string]string{ItemStatsUser: "admin", ItemStatsPassword: `p w'd"#$\${X}`}))
 	assert.ErrorContains(t, CheckHAProxySecrets(map[string]string{ItemStatsUser: "a:b", ItemStatsPassword: "long enough"}), "stats_user: must hold no colon")
 	assert.ErrorContains(t, CheckHAProxySecrets(map[string]string{ItemStatsUser: "a", ItemStatsPassword: "line\nbreak"}), "stats_password: must be valid text")
+}
+
+// One way of giving the values is the provider's, the other that of whoever asks the
+// servers: they must make one job.
+func TestAVariablesFileMakesTheSameJob(t *testing.T) {
+	emqx := emqxVars()
+	emqx.Env = map[string]string{"EMQX_A": `"quoted # \ value"`, "EMQX_B": "%{if true}x", "EMQX_C": "${var.environment}"}
+	for file, of := range map[string]interface {
+		HCL2() (map[string]string, error)
+	}{EMQXJob: emqx, HAProxyJob: haproxyVars()} {
+		vars, err := of.HCL2()
+		assert.NilError(t, err)
+		path := filepath.Join(t.TempDir(), "vars.hcl")
+		assert.NilError(t, os.WriteFile(path, []byte(VariablesFile(vars)), 0o600))
+		out, err := nomadCommand(t, file, nil, "job", "run", "-output", "-var-file", path)
+		assert.NilError(t, err)
+		var job struct{ Job *api.Job }
+		assert.NilError(t, json.Unmarshal([]byte(out), &job))
+		assert.DeepEqual(t, job.Job, parsed(t, file, vars))
+	}
 }
