@@ -38,7 +38,8 @@ func deploy(ctx *pulumi.Context, s settings.Settings, makeGates gateMaker) (pulu
 	if err != nil {
 		return nil, err
 	}
-	if err := guard(ctx, s, places); err != nil {
+	settle, err := guard(ctx, s, places)
+	if err != nil {
 		return nil, err
 	}
 	nodes := places[:s.Nodes.Count]
@@ -51,6 +52,9 @@ func deploy(ctx *pulumi.Context, s settings.Settings, makeGates gateMaker) (pulu
 	}
 	volumes, err := oci.NewVolumes(ctx, "volumes", volumesArgs(s, places), in.all)
 	if err != nil {
+		return nil, err
+	}
+	if err := settle(volumes.Each); err != nil {
 		return nil, err
 	}
 	addresses, err := oci.NewAddresses(ctx, "addresses", addressesArgs(s, nodes), in.all)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -33,6 +34,10 @@ type guarded struct {
 	s         settings.Settings
 	domains   []string
 	collector guards.Collector
+	// ends makes the program fail between the layout and the volumes.
+	ends bool
+	// kept is how many things exist that the stack has let go.
+	kept int
 }
 
 func newGuarded(t *testing.T, count int) *guarded {
@@ -61,17 +66,24 @@ func (g *guarded) program(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := guard(ctx, g.s, places); err != nil {
+	settle, err := guard(ctx, g.s, places)
+	if err != nil {
 		return err
 	}
+	if g.ends {
+		return errors.New("the program ends before the volumes")
+	}
+	var volumes []pulumi.Resource
 	for _, p := range places {
-		if _, err := enginetest.NewThing(ctx, p.Name, pulumi.Map{
+		v, err := enginetest.NewThing(ctx, p.Name, pulumi.Map{
 			"name": pulumi.String(p.Name), "zone": pulumi.String(p.AvailabilityDomain),
-		}); err != nil {
+		}, pulumi.RetainOnDelete(g.s.Volumes.Retain))
+		if err != nil {
 			return err
 		}
+		volumes = append(volumes, v)
 	}
-	return nil
+	return settle(volumes)
 }
 
 func (g *guarded) env() map[string]string {
@@ -113,7 +125,7 @@ func (g *guarded) refused(guard, says string) {
 	collecting, plain := g.runner(true), g.runner(false)
 	res, err := collecting.Preview(g.t.Context())
 	assert.NilError(g.t, err, "the plan is shown whole")
-	assert.Equal(g.t, res.Changes["same"]+res.Changes["delete"]+res.Changes["replace"], len(g.cloud.Names()))
+	assert.Equal(g.t, res.Changes["same"]+res.Changes["delete"]+res.Changes["replace"], len(g.cloud.Names())-g.kept)
 	g.collected(guard, says)
 	g.collector.Reset()
 	_, update := collecting.Up(g.t.Context())
@@ -177,6 +189,71 @@ func TestVolumesOnTheRealEngine(t *testing.T) {
 	g.refused(guards.ReplaceAllNodes, "every node that stays would be replaced at once")
 	g.s.Guards.AllowReplaceAllNodes = true
 	g.mustUp(3)
+}
+
+// Whether a volume stays when its node goes is what the engine finds in its state,
+// and not what the update asks for that takes the node away.
+func TestRetainedVolumesOnTheRealEngine(t *testing.T) {
+	const lost = "the volume of node 3 (emqx-lab-3) would be deleted with its data"
+	scale := func(g *guarded, count int, retain bool) { g.count(count); g.s.Volumes.Retain = retain }
+
+	g := newGuarded(t, 4)
+	scale(g, 4, true)
+	g.mustUp(4)
+	scale(g, 3, true)
+	g.mustUp(4)
+	g.kept++
+
+	// Another one of that name beside it. Retain goes in the update that takes the node away.
+	scale(g, 4, true)
+	g.mustUp(5)
+	scale(g, 3, false)
+	g.mustUp(5)
+	g.kept++
+
+	// From here on nothing is retained, and the guard says so; it comes too late in the same update.
+	scale(g, 4, false)
+	g.mustUp(6)
+	scale(g, 3, false)
+	g.refused(guards.VolumeDelete, lost)
+	scale(g, 3, true)
+	g.refused(guards.VolumeDelete, "run one before this")
+
+	// An update that ends before the volumes has recorded its layout, and their state is the old one.
+	scale(g, 4, true)
+	g.mustEnd()
+	scale(g, 3, true)
+	g.refused(guards.VolumeDelete, lost)
+	scale(g, 4, true)
+	g.mustUp(6)
+	scale(g, 4, false)
+	g.mustEnd()
+	scale(g, 4, true)
+	g.mustEnd()
+	scale(g, 3, true)
+	g.refused(guards.VolumeDelete, lost)
+
+	scale(g, 4, true)
+	g.mustUp(6)
+	scale(g, 3, true)
+	g.mustUp(6)
+	assert.Assert(t, !slices.Contains(g.cloud.Calls(), "delete emqx-lab-3"), "%v", g.cloud.Calls())
+
+	// The other way round: what the guard calls a loss is one.
+	scale(g, 4, false)
+	g.mustUp(7)
+	scale(g, 3, true)
+	g.s.Guards.AllowVolumeDelete = true
+	g.mustUp(6)
+}
+
+// mustEnd runs an update that fails after its layout is recorded.
+func (g *guarded) mustEnd() {
+	g.t.Helper()
+	g.ends = true
+	_, err := g.runner(true).Up(g.t.Context())
+	g.ends = false
+	assert.ErrorContains(g.t, err, "the program ends before the volumes")
 }
 
 func TestSecretsAndSettingsOnTheRealEngine(t *testing.T) {

@@ -23,18 +23,20 @@ type layout struct{ pulumi.ResourceState }
 //
 // The hook on the layout is what sees the old one. It runs in previews, too, and
 // not at all for a layout that stays: then the settings are judged here.
-func guard(ctx *pulumi.Context, s settings.Settings, places []cluster.Node) error {
+//
+// What it returns is to be called with the volumes once they are registered.
+func guard(ctx *pulumi.Context, s settings.Settings, places []cluster.Node) (settle func(volumes []pulumi.Resource) error, err error) {
 	next := guards.LayoutOf(s, places)
 	static := guards.Static(s)
 	var asked atomic.Bool
 	hook, err := ctx.RegisterResourceHook("guards", func(args *pulumi.ResourceHookArgs) error {
 		asked.Store(true)
-		old, cookie := guards.Read(args.OldInputs)
+		old, cookie := guards.Read(args.OldInputs, args.OldOutputs)
 		found := guards.Compare(old, next, cookie, s.Secrets.ErlangCookie.Reveal(), s.Guards)
 		return guards.Judge(ctx, s.Guards, append(found, static...))
 	}, &pulumi.ResourceHookOptions{OnDryRun: true})
 	if err != nil {
-		return fmt.Errorf("registering the guards: %w", err)
+		return nil, fmt.Errorf("registering the guards: %w", err)
 	}
 	l := &layout{}
 	if err := ctx.RegisterComponentResourceV2(layoutType, "layout", next.Inputs(s.Secrets.ErlangCookie), l,
@@ -42,13 +44,15 @@ func guard(ctx *pulumi.Context, s settings.Settings, places []cluster.Node) erro
 			BeforeCreate: []*pulumi.ResourceHook{hook},
 			BeforeUpdate: []*pulumi.ResourceHook{hook},
 		})); err != nil {
-		return fmt.Errorf("recording the layout: %w", err)
+		return nil, fmt.Errorf("recording the layout: %w", err)
 	}
 	if _, err := internals.UnsafeAwaitOutput(ctx.Context(), l.URN()); err != nil {
-		return err
+		return nil, err
 	}
 	if !asked.Load() {
-		return guards.Judge(ctx, s.Guards, static)
+		if err := guards.Judge(ctx, s.Guards, static); err != nil {
+			return nil, err
+		}
 	}
-	return nil
+	return func(volumes []pulumi.Resource) error { return ctx.RegisterResourceOutputs(l, next.Outputs(volumes)) }, nil
 }

@@ -15,7 +15,7 @@ func assess(stack string, c orchestrate.Config, plan []progress.Event) (blast.Re
 	}
 	changes := make([]blast.Change, len(plan))
 	for i, e := range plan {
-		changes[i] = blast.Change{Op: e.Op, Type: e.Type, Name: e.Name, URN: e.URN, Old: e.Before, New: e.After}
+		changes[i] = blast.Change{Op: e.Op, Type: e.Type, Name: e.Name, URN: e.URN, ID: e.ID, Retained: e.Retained, Old: e.Before, New: e.After}
 		for _, d := range e.Changes {
 			changes[i].Diffs = append(changes[i].Diffs, blast.Diff(d))
 		}

@@ -16,6 +16,10 @@ type Change struct {
 	Type string `json:"type"`
 	Name string `json:"name"`
 	URN  string `json:"urn"`
+	// ID is the cloud's name for the resource, once it has one.
+	ID string `json:"id,omitempty"`
+	// Retained is set when the stack lets go of the resource, and the cloud keeps it.
+	Retained bool `json:"retained,omitempty"`
 	// Diffs are the properties that differ; none for a create or a delete.
 	Diffs []Diff `json:"diffs,omitempty"`
 	// Old and New are the resource's inputs before and after, secrets hidden.

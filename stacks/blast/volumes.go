@@ -15,6 +15,7 @@ var domainWords = map[string]string{
 // volumes that are lost stand alone, whatever else happens to their node; new
 // ones belong to the node that comes with them.
 func (a *assessment) volumes() {
+	a.kept()
 	replaced := a.claim(of(typeVolume, opReplace))
 	a.lost(a.claim(of(typeVolume, opDelete)), "deleted", "")
 	a.lost(replaced, pick(len(replaced), "replaced by an empty one", "replaced by empty ones"),
@@ -26,6 +27,54 @@ func (a *assessment) volumes() {
 	a.adopted()
 	a.uselessly("restore", "only a new volume is made from a backup", a.s.Volumes.Restore, opCreate, opReplace)
 	a.uselessly("adopt", "the stack has that volume, or another one", a.s.Volumes.Adopt, opImport)
+}
+
+// kept are volumes that the stack lets go of, with their policies, while OCI keeps
+// them.
+func (a *assessment) kept() {
+	retained := func(typ, op string) []*Change {
+		return a.claim(func(c *Change) bool { return of(typ, op)(c) && c.Retained })
+	}
+	a.stay(retained(typeVolume, opDelete), Notice, "", "Before such a node comes again, name its volume in volumes.adopt, or delete it: "+
+		"a boot script that finds two does not choose.")
+	replaced := retained(typeVolume, opReplace)
+	then := "EMQX there takes from the other members what all of them hold."
+	if len(replaced) >= a.before {
+		then = "No member begins with data: retained messages, users, API keys and bans are on the old volumes alone."
+	}
+	a.stay(replaced, Interruption, ", "+pick(len(replaced), "replaced by an empty one", "replaced by empty ones"), then)
+	a.waits.volumes = a.waits.volumes || len(replaced) > 0
+	if policies := retained(typeBackup, opDelete); len(policies) > 0 {
+		a.add(Line{
+			Severity: None, Area: "volumes",
+			Text: fmt.Sprintf("In OCI the backup policy stays with the %s of %s", pick(len(policies), "volume", "volumes"), a.nodeList(policies)),
+		}, policies)
+	}
+}
+
+func (a *assessment) stay(volumes []*Change, severity Severity, becomes, then string) {
+	one := len(volumes) == 1
+	if len(volumes) == 0 {
+		return
+	}
+	l := Line{
+		Severity: severity, Area: "volumes",
+		Text:  fmt.Sprintf("The %s of %s %s in OCI with the data%s", pick(len(volumes), "volume", "volumes"), a.nodeList(volumes), verb(one, "stay"), becomes+bracket(differences(volumes, domainWords))),
+		brief: fmt.Sprintf("%s %s in OCI%s (%s)", count(len(volumes), "volume"), verb(one, "stay"), becomes, a.nodeList(volumes)),
+	}
+	for _, c := range volumes {
+		l.Details = append(l.Details, a.nodeList([]*Change{c})+volumeSize(c)+": "+c.ID)
+	}
+	l.Details = append(l.Details, fmt.Sprintf("OCI charges for %s until somebody deletes %s.", pick(len(volumes), "it", "them"), pick(len(volumes), "it", "them")), then)
+	a.add(l, volumes)
+}
+
+// volumeSize is a volume's size in brackets, "" for one of an unknown size.
+func volumeSize(c *Change) string {
+	if size, ok := number(c.Old["sizeInGbs"]); ok {
+		return fmt.Sprintf(" (%g GB)", size)
+	}
+	return ""
 }
 
 // backupOf is the backup that a volume is made from, "" for an empty one.
@@ -86,10 +135,7 @@ func (a *assessment) lost(volumes []*Change, how, why string) {
 		if n := c.node(); n >= 0 {
 			names[i] = a.nodeName(n)
 		}
-		sized[i] = names[i]
-		if size, ok := number(c.Old["sizeInGbs"]); ok {
-			sized[i] += fmt.Sprintf(" (%g GB)", size)
-		}
+		sized[i] = names[i] + volumeSize(c)
 	}
 	lost := append(a.report.Nodes.VolumeLost, names...)
 	a.report.Nodes.VolumeLost = lost

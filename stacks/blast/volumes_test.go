@@ -32,3 +32,42 @@ func TestVolumesThatComeWithData(t *testing.T) {
 	assert.NilError(t, report.Text(&text, false))
 	golden.Assert(t, text.String(), "volumes-as-they-are.txt")
 }
+
+// The plan of a scale-in as the engine gives it where the volume is retained.
+func TestVolumesThatStay(t *testing.T) {
+	changes := plan(t, "scale-in")
+	for i := range changes {
+		switch c := &changes[i]; short(c.Type) {
+		case typeVolume:
+			c.Retained, c.ID = true, "ocid1.volume.oc1.lab-1.2"
+			policy := Change{
+				Op: opDelete, Type: "oci:Core/volumeBackupPolicyAssignment:VolumeBackupPolicyAssignment",
+				Name: c.Name + "-backup", Retained: true,
+			}
+			changes = append(changes, policy)
+		}
+	}
+	s := lab()
+	s.Nodes.Count = 2
+	report := Assess(changes, s)
+	accounted(t, changes, report)
+	assert.Assert(t, report.Severity != DataLoss && len(report.Nodes.VolumeLost) == 0, "%+v", report)
+	var text bytes.Buffer
+	assert.NilError(t, report.Text(&text, false))
+	golden.Assert(t, text.String(), "scale-in-retained.txt")
+
+	changes = nil
+	for _, n := range []string{"1", "2"} {
+		changes = append(changes, Change{
+			Op: opReplace, Type: "oci:Core/volume:Volume", Name: "volumes-" + n, Retained: true, ID: "ocid1.volume.oc1.lab-1." + n,
+			Old:   map[string]any{"sizeInGbs": "50"},
+			Diffs: []Diff{{Path: "availabilityDomain", Kind: "update", Replaces: true, Old: "AD-" + n, New: "AD-3"}},
+		})
+	}
+	report = Assess(changes, lab())
+	accounted(t, changes, report)
+	assert.Assert(t, len(report.Nodes.VolumeLost) == 0, "%+v", report)
+	text.Reset()
+	assert.NilError(t, report.Text(&text, false))
+	golden.Assert(t, text.String(), "volumes-exchanged-retained.txt")
+}

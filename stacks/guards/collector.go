@@ -44,6 +44,8 @@ type Planned struct {
 	Op   string
 	Type string
 	Name string
+	// Retained is set when it stays in the cloud.
+	Retained bool
 }
 
 // volumeType is what holds the data.
@@ -51,8 +53,8 @@ const volumeType = "oci:Core/volume:Volume"
 
 // Judge gives the violations of the last run, and those of its plan, which is
 // empty after an update. Whatever the layout says, a plan that deletes or
-// replaces a volume is a loss: the state may hold no layout yet, and a provider
-// may have reasons of its own.
+// replaces a volume is a loss, unless it stays in OCI: the state may hold no
+// layout yet, and a provider may have reasons of its own.
 func (c *Collector) Judge(plan []Planned) []Violation {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -62,7 +64,7 @@ func (c *Collector) Judge(plan []Planned) []Violation {
 	}
 	var lost []string
 	for _, p := range plan {
-		if p.Type == volumeType && (p.Op == "delete" || p.Op == "replace") {
+		if p.Type == volumeType && !p.Retained && (p.Op == "delete" || p.Op == "replace") {
 			lost = append(lost, p.Op+" "+p.Name)
 		}
 	}

@@ -2,6 +2,7 @@ package guards
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
@@ -33,7 +34,7 @@ func volumesDeleted(old, next Layout, allow settings.Guards) []Violation {
 	var gone []place
 	keep := 0
 	for _, v := range old.Volumes {
-		if _, stays := next.volume(v.Index); !stays {
+		if _, stays := next.volume(v.Index); !stays && !v.Retained {
 			gone = append(gone, place{v.Index, v.Name})
 			keep = max(keep, v.Index+1)
 		}
@@ -44,6 +45,9 @@ func volumesDeleted(old, next Layout, allow settings.Guards) []Violation {
 	message := fmt.Sprintf("DATA LOSS: %s of %s would be deleted with %s data: set emqx-oci:volumes.count to %d to keep %s, or %s to true to delete %s",
 		some(gone, "the volume", "volumes"), nodes(gone), some(gone, "its", "their"), keep, some(gone, "it", "them"),
 		allowVolumeDelete, some(gone, "it", "them"))
+	if next.retains() {
+		message += "; emqx-oci:volumes.retain counts for a volume that an update with it has reached: run one before this"
+	}
 	if !allow.AllowScaleIn {
 		message += "; to keep volumes without their nodes, emqx-oci:guards.allowScaleIn is needed, too"
 	}
@@ -53,10 +57,10 @@ func volumesDeleted(old, next Layout, allow settings.Guards) []Violation {
 // volumesReplaced: a volume cannot leave its availability domain.
 func volumesReplaced(old, next Layout, allow settings.Guards) []Violation {
 	var lost []place
-	from, to := "", ""
+	from, to, retained := "", "", true
 	for _, v := range old.Volumes {
 		if n, stays := next.volume(v.Index); stays && moves(v.Domain, n.Domain) {
-			lost = append(lost, place{v.Index, v.Name})
+			lost, retained = append(lost, place{v.Index, v.Name}), retained && v.Retained
 			if from == "" {
 				from, to = v.Domain, n.Domain
 			}
@@ -65,11 +69,15 @@ func volumesReplaced(old, next Layout, allow settings.Guards) []Violation {
 	if len(lost) == 0 || allow.AllowVolumeDelete {
 		return nil
 	}
+	what, cost := "DATA LOSS: ", "to lose the data"
+	if retained {
+		what, cost = "", "to begin without the data, which "+some(lost, "stays", "stay")+" in OCI on "+some(lost, "the old volume", "the old volumes")
+	}
 	return []Violation{{
 		Guard: VolumeDelete, Allow: allowVolumeDelete,
-		Message: fmt.Sprintf("DATA LOSS: %s of %s would be replaced by %s, because the availability domain changes (%s: %s to %s): "+
-			"put emqx-oci:oci.availabilityDomains back in its order, or set %s to true to lose the data",
-			some(lost, "the volume", "volumes"), nodes(lost), some(lost, "an empty one", "empty ones"), lost[0].name, from, to, allowVolumeDelete),
+		Message: fmt.Sprintf("%s%s of %s would be replaced by %s, because the availability domain changes (%s: %s to %s): "+
+			"put emqx-oci:oci.availabilityDomains back in its order, or set %s to true %s", what,
+			some(lost, "the volume", "volumes"), nodes(lost), some(lost, "an empty one", "empty ones"), lost[0].name, from, to, allowVolumeDelete, cost),
 	}}
 }
 
@@ -173,6 +181,11 @@ func allReplaced(old, next Layout, allow settings.Guards) []Violation {
 // moves tells whether a place changes. One that an older record does not hold
 // is not known to.
 func moves(from, to string) bool { return from != "" && to != "" && from != to }
+
+// retains tells whether the settings want volumes to stay in OCI.
+func (l Layout) retains() bool {
+	return slices.ContainsFunc(l.Volumes, func(v LayoutVolume) bool { return v.Retained && v.Adopted == "" })
+}
 
 func (l Layout) node(index int) (LayoutNode, bool) {
 	for _, n := range l.Nodes {

@@ -43,6 +43,15 @@ func domains(to ...string) func(*Layout) {
 	}
 }
 
+// retained are volumes that the engine would leave in OCI.
+func retained(indexes ...int) func(*Layout) {
+	return func(l *Layout) {
+		for _, i := range indexes {
+			l.Volumes[i].Retained = true
+		}
+	}
+}
+
 func size(index, gb int) func(*Layout) { return func(l *Layout) { l.Volumes[index].SizeGB = gb } }
 
 func TestCompare(t *testing.T) {
@@ -122,6 +131,23 @@ func TestCompare(t *testing.T) {
 		},
 		"a new volume elsewhere may be smaller": {
 			old: layout(3, 3), next: layout(3, 3, domains("AD-1", "AD-3", "AD-3"), size(1, 100)), allow: settings.Guards{AllowVolumeDelete: true},
+		},
+		"two nodes go, their volumes are retained": {old: layout(5, 5, retained(0, 1, 2, 3, 4)), next: layout(3, 3, retained(0, 1, 2))},
+		"the same, and retain goes with them":      {old: layout(5, 5, retained(0, 1, 2, 3, 4)), next: layout(3, 3)},
+		"the same, and retain comes with it": {
+			old: layout(5, 5), next: layout(3, 3, retained(0, 1, 2)), allow: settings.Guards{AllowScaleIn: true},
+			want: []string{deleted + "; emqx-oci:volumes.retain counts for a volume that an update with it has reached: run one before this"},
+		},
+		"an update with retain ended early": {
+			old: layout(5, 5, retained(0, 1, 3)), next: layout(3, 3), allow: settings.Guards{AllowScaleIn: true},
+			want: []string{"volume-delete: DATA LOSS: the volume of node 4 (emqx-prod-4) would be deleted with its data: " +
+				"set emqx-oci:volumes.count to 5 to keep it, or emqx-oci:guards.allowVolumeDelete to true to delete it"},
+		},
+		"a retained volume changes its domain": {
+			old: layout(3, 3, retained(1)), next: layout(3, 3, domains("AD-1", "AD-3", "AD-3")),
+			want: []string{"volume-delete: the volume of node 1 (emqx-prod-1) would be replaced by an empty one, " +
+				"because the availability domain changes (emqx-prod-1: AD-2 to AD-3): put emqx-oci:oci.availabilityDomains back in its order, " +
+				"or set emqx-oci:guards.allowVolumeDelete to true to begin without the data, which stays in OCI on the old volume"},
 		},
 		"nodes go and volumes stay": {
 			old: layout(5, 5), next: layout(3, 5),
@@ -227,16 +253,23 @@ func TestLayoutSurvivesTheState(t *testing.T) {
 	assert.NilError(t, err)
 	inputs := recording.Resources[0].Inputs
 	assert.Assert(t, inputs["cookie"].IsSecret())
-	got, cookie := Read(inputs)
+	outputs := resource.PropertyMap{"retained": resource.NewProperty([]resource.PropertyValue{
+		resource.NewProperty(0.0), resource.NewProperty(1.0), resource.NewProperty(2.0),
+	})}
+	got, cookie := Read(inputs, outputs)
 	assert.DeepEqual(t, got, want)
 	assert.Equal(t, cookie, "s3cr3t")
+	got, _ = Read(inputs, resource.PropertyMap{"retained": resource.NewProperty([]resource.PropertyValue{resource.NewProperty(1.0)})})
+	assert.DeepEqual(t, []bool{got.Volumes[0].Retained, got.Volumes[1].Retained, got.Volumes[2].Retained}, []bool{false, true, false})
+	got, _ = Read(inputs, nil)
+	assert.Assert(t, !got.Volumes[1].Retained, "the update ended before the volumes were registered")
 
 	inputs["nodes"] = resource.NewProperty(resource.Output{Element: resource.MakeSecret(inputs["nodes"]), Known: true})
 	inputs["volumes"] = resource.MakeComputed(resource.NewProperty(""))
-	got, _ = Read(inputs)
+	got, _ = Read(inputs, outputs)
 	assert.DeepEqual(t, got.Nodes, want.Nodes)
 	assert.Equal(t, len(got.Volumes), 0, "unknown is unknown")
-	got, cookie = Read(nil)
+	got, cookie = Read(nil, nil)
 	assert.Assert(t, len(got.Nodes)+len(got.Volumes) == 0 && cookie == "")
 }
 
@@ -275,10 +308,11 @@ func TestJudge(t *testing.T) {
 
 func TestAPlanThatLosesAVolumeIsRefusedWhateverTheLayoutSays(t *testing.T) {
 	plan := []Planned{
-		{"replace", volumeType, "volumes-1"},
-		{"delete", volumeType, "volumes-0"},
-		{"update", volumeType, "volumes-2"},
-		{"delete", "oci:Core/volumeBackupPolicyAssignment:VolumeBackupPolicyAssignment", "volumes-3-backup"},
+		{Op: "replace", Type: volumeType, Name: "volumes-1"},
+		{Op: "delete", Type: volumeType, Name: "volumes-0"},
+		{Op: "update", Type: volumeType, Name: "volumes-2"},
+		{Op: "delete", Type: volumeType, Name: "volumes-4", Retained: true},
+		{Op: "delete", Type: "oci:Core/volumeBackupPolicyAssignment:VolumeBackupPolicyAssignment", Name: "volumes-3-backup"},
 	}
 	var c Collector
 	got := c.Judge(plan)

@@ -31,9 +31,11 @@ type LayoutVolume struct {
 	Name   string
 	Domain string
 	SizeGB int
-	// Adopted is the id of the volume that the settings have taken over, if any, and
-	// Retained is set when it stays in OCI when it leaves the stack.
-	Adopted  string
+	// Adopted is the id of the volume that the settings have taken over, if any.
+	Adopted string
+	// Retained is set when it stays in OCI when it leaves the stack: of the layout
+	// that is asked for, when the settings want it; of the one that is read, when the
+	// engine knows ([Layout.Outputs]).
 	Retained bool
 }
 
@@ -47,7 +49,8 @@ func LayoutOf(s settings.Settings, places []cluster.Node) Layout {
 		}
 		l.Volumes = append(l.Volumes, LayoutVolume{
 			Index: n.Index, Name: n.Name, Domain: n.AvailabilityDomain, SizeGB: s.VolumeSizeGB(n.Index),
-			Adopted: s.Volumes.Adopt[strconv.Itoa(n.Index)], Retained: s.Volumes.Retain,
+			Adopted:  s.Volumes.Adopt[strconv.Itoa(n.Index)],
+			Retained: s.Volumes.Retain || s.Volumes.Adopt[strconv.Itoa(n.Index)] != "",
 		})
 	}
 	return l
@@ -79,10 +82,37 @@ func (l Layout) Inputs(cookie settings.Secret) pulumi.Map {
 	}
 }
 
+// Outputs are what the state keeps of a layout once its volumes are registered:
+// the indexes of those that stay in OCI. What a delete does, the engine decides by
+// the volume's own state, and an update may end between its inputs, which are kept
+// first, and the volumes.
+//
+// The engine drops the outputs when the inputs change, so that an update that sets
+// retain to false leaves none behind, however it ends.
+func (l Layout) Outputs(volumes []pulumi.Resource) pulumi.Map {
+	registered := make([]any, len(volumes))
+	for i, v := range volumes {
+		registered[i] = v.URN()
+	}
+	return pulumi.Map{"retained": pulumi.All(registered...).ApplyT(func([]any) []int {
+		kept := []int{}
+		for _, v := range l.Volumes {
+			if v.Retained {
+				kept = append(kept, v.Index)
+			}
+		}
+		return kept
+	})}
+}
+
 // Read takes a layout and the cookie out of what the state kept. A stack that
 // was never deployed has an empty one, and what an older version did not keep
 // is zero: [Compare] leaves out what it does not know.
-func Read(inputs resource.PropertyMap) (l Layout, cookie string) {
+func Read(inputs, outputs resource.PropertyMap) (l Layout, cookie string) {
+	settled := map[int]bool{}
+	for _, v := range array(outputs["retained"]) {
+		settled[number(v)] = true
+	}
 	for _, v := range array(inputs["nodes"]) {
 		o := object(v)
 		l.Nodes = append(l.Nodes, LayoutNode{Index: number(o["index"]), Name: text(o["name"]), Domain: text(o["domain"])})
@@ -91,7 +121,7 @@ func Read(inputs resource.PropertyMap) (l Layout, cookie string) {
 		o := object(v)
 		l.Volumes = append(l.Volumes, LayoutVolume{
 			Index: number(o["index"]), Name: text(o["name"]), Domain: text(o["domain"]), SizeGB: number(o["sizeGb"]),
-			Adopted: text(o["adopted"]), Retained: truth(o["retained"]),
+			Adopted: text(o["adopted"]), Retained: truth(o["retained"]) && settled[number(o["index"])],
 		})
 	}
 	l.Compartment = text(inputs["compartment"])

@@ -24,7 +24,7 @@ func (a *app) judge(view progress.View) func(orchestrate.Result, error) error {
 		}
 		plan := make([]guards.Planned, 0, len(res.Plan))
 		for _, e := range res.Plan {
-			plan = append(plan, guards.Planned{Op: e.Op, Type: e.Type, Name: e.Name})
+			plan = append(plan, guards.Planned{Op: e.Op, Type: e.Type, Name: e.Name, Retained: e.Retained})
 		}
 		found := a.Guards.Judge(plan)
 		if len(found) == 0 {

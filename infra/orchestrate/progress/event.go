@@ -58,6 +58,9 @@ type Event struct {
 	URN  string `json:"urn,omitempty"`
 	// ID is the cloud's name for the resource, once it has one.
 	ID string `json:"id,omitempty"`
+	// Retained is set when the stack lets go of the resource, and the cloud keeps it: the state says so, whatever the
+	// program says now. Deletes and replacements.
+	Retained bool `json:"retained,omitempty"`
 	// Seconds is how long the operation took. Resource events that ended.
 	Seconds float64 `json:"seconds,omitempty"`
 	// Changes are the properties that differ. Plan and drift events, and the start of an update.

@@ -24,6 +24,9 @@ func planLines(e Event, p palette) []string {
 		s.sign, s.color = " !", yellow // it happened; nobody plans it
 	}
 	out := []string{p.paint(s.color, s.sign+" "+Short(e.Type)) + " " + p.paint(bold, e.Name)}
+	if e.Retained {
+		out[0] += p.paint(dim, "  (stays in the cloud)")
+	}
 	if e.Message != "" {
 		out[0] += p.paint(dim, "  ("+e.Message+")")
 	}

@@ -165,6 +165,7 @@ func (r *Reader) resource(e Event, m apitype.StepEventMetadata) Event {
 	} else if m.Old != nil {
 		e.ID = m.Old.ID
 	}
+	e.Retained = m.Old != nil && m.Old.RetainOnDelete && (e.Op == "delete" || e.Op == "replace")
 	return r.at(e)
 }
 
