@@ -65,6 +65,9 @@ func newProxyLab(t *testing.T, brokers int, env ...string) *proxyLab {
 	}
 	l.write(l.config())
 	assert.NilError(t, os.WriteFile(l.dir+"/run.sh", []byte(HAProxyRun), 0o600))
+	l.owned(l.dir + "/run.sh")
+	l.owned(l.dir)
+	l.owned(filepath.Dir(l.dir)) // which is closed to others
 	l.start(env...)
 	return l
 }
@@ -153,9 +156,20 @@ func (l *proxyLab) config() string {
 
 func (l *proxyLab) addr(port int) string { return fmt.Sprintf("%s2:%d", l.subnet, port) }
 
+// jobUser is who the task is in Nomad. Who is root may write to a file of mode 0400, which hides faults.
+const jobUser = 99
+
+// owned gives a path to the task's user, as far as the test may.
+func (l *proxyLab) owned(path string) {
+	if os.Geteuid() == 0 {
+		assert.NilError(l.t, os.Chown(path, jobUser, jobUser))
+	}
+}
+
 // write does as Nomad does: a new file takes the place of the old one.
 func (l *proxyLab) write(config string) {
 	assert.NilError(l.t, os.WriteFile(l.dir+"/new", []byte(config), 0o400))
+	l.owned(l.dir + "/new")
 	assert.NilError(l.t, os.Rename(l.dir+"/new", l.dir+"/haproxy.cfg"))
 }
 
@@ -170,6 +184,9 @@ func (l *proxyLab) start(env ...string) {
 	}, env...)
 	l.cmd.Stdout, l.cmd.Stderr = f, f
 	l.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if os.Geteuid() == 0 {
+		l.cmd.SysProcAttr.Credential = &syscall.Credential{Uid: jobUser, Gid: jobUser}
+	}
 	assert.NilError(l.t, l.cmd.Start())
 	l.done = make(chan struct{})
 	go func() {

@@ -161,6 +161,10 @@ func proxyRoll(ctx context.Context, r *Run) error {
 	return nil
 }
 
+// reloadLimit is for the last node: Nomad writes the file 5 s after a change (its client's template.wait), the script
+// looks every second, takes 5 s more for each index, and up to 4 s until HAProxy has loaded it.
+const reloadLimit = 30 * time.Second
+
 // proxyReload changes the Nomad variable that the stack writes, as an update with another password does.
 func proxyReload(ctx context.Context, r *Run) error {
 	was, err := r.identities(ctx, proxyJob, "haproxy")
@@ -184,7 +188,7 @@ func proxyReload(ctx context.Context, r *Run) error {
 			return fmt.Errorf("%s has no reserved address", at.Name)
 		}
 		script := fmt.Sprintf(`curl -fsS -m 2 -o /dev/null -u %s:%s http://%s:8080/stats`, user, now, at.Reserved[0])
-		sights[i] = sight{fmt.Sprintf("HAProxy of node %d takes the new password", i), 2 * time.Minute, func(ctx context.Context) error {
+		sights[i] = sight{fmt.Sprintf("HAProxy of node %d takes the new password", i), reloadLimit, func(ctx context.Context) error {
 			return r.in(ctx, nodeName(i), script)
 		}}
 	}

@@ -23,11 +23,12 @@ master=
 
 say() { echo "haproxy: $*"; }
 
-# take makes Nomad's file HAProxy's, unless HAProxy would not start with it.
+# take makes Nomad's file HAProxy's, unless HAProxy would not start with it. The copies
+# are as read-only as the file: -f, or the second one would be refused.
 take() {
-  cp -p "$rendered" "$seen" || return
+  cp -fp "$rendered" "$seen" || return
   if out=$(haproxy -c -f "$seen" 2>&1); then
-    cp -p "$seen" "$folder/haproxy.cfg"
+    cp -fp "$seen" "$folder/haproxy.cfg"
   else
     # Only what is wrong: the rest of the text may quote a password.
     say "the new configuration is refused:" "$(echo "$out" | grep ALERT)"
