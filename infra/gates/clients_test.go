@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -152,7 +153,7 @@ func TestClientsShowTheirCertificate(t *testing.T) {
 		if r.URL.Path == "/v1/client/allocation/a/exec" {
 			conn, err := (&websocket.Upgrader{}).Upgrade(w, r, nil)
 			if err == nil {
-				_ = conn.WriteJSON(nomad.ExecStreamingOutput{Exited: true, Result: &nomad.ExecStreamingExitResult{ExitCode: 7}})
+				says(conn, "", 7)
 				_ = conn.Close()
 			}
 			return
@@ -198,6 +199,14 @@ func TestClientsShowTheirCertificate(t *testing.T) {
 	assert.ErrorContains(t, err, "connecting to Consul at https://127.0.0.1:")
 }
 
+// says is a command in a task that has ended.
+func says(conn *websocket.Conn, text string, exit int) {
+	end := fmt.Sprintf("\n%s %d\n", endMark, exit)
+	_ = conn.WriteJSON(nomad.ExecStreamingOutput{Stdout: &nomad.ExecStreamingIOOperation{Data: []byte(text + end)}})
+	_ = conn.WriteJSON(nomad.ExecStreamingOutput{Stderr: &nomad.ExecStreamingIOOperation{Data: []byte(end)}})
+	_ = conn.WriteJSON(nomad.ExecStreamingOutput{Exited: true, Result: &nomad.ExecStreamingExitResult{ExitCode: exit}})
+}
+
 func TestExecNeverDialsTheNode(t *testing.T) {
 	var dialled atomic.Bool
 	node := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { dialled.Store(true) }))
@@ -219,8 +228,9 @@ func TestExecNeverDialsTheNode(t *testing.T) {
 			return
 		}
 		defer func() { _ = conn.Close() }()
-		_ = conn.WriteJSON(nomad.ExecStreamingOutput{Stdout: &nomad.ExecStreamingIOOperation{Data: []byte(r.URL.Query().Get("command"))}})
-		_ = conn.WriteJSON(nomad.ExecStreamingOutput{Exited: true, Result: &nomad.ExecStreamingExitResult{ExitCode: 3}})
+		var command []string
+		_ = json.Unmarshal([]byte(r.URL.Query().Get("command")), &command)
+		says(conn, strings.Join(command[len(command)-2:], " "), 3)
 	})
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
@@ -228,6 +238,6 @@ func TestExecNeverDialsTheNode(t *testing.T) {
 	assert.NilError(t, err)
 	result, err := client.Exec(t.Context(), "a", "emqx", "emqx", "ctl")
 	assert.NilError(t, err)
-	assert.DeepEqual(t, result, ExecResult{Stdout: `["emqx","ctl"]`, Exit: 3})
+	assert.DeepEqual(t, result, ExecResult{Stdout: "emqx ctl", Exit: 3})
 	assert.Assert(t, !dialled.Load(), "the node itself was dialled")
 }

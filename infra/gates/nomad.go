@@ -1,13 +1,11 @@
 package gates
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"sync"
 	"time"
 
 	nomad "github.com/hashicorp/nomad/api"
@@ -41,11 +39,13 @@ type NomadClient interface {
 	Allocations(ctx context.Context, job string) ([]*nomad.AllocationListStub, error)
 	// Evaluations lists the job's evaluations.
 	Evaluations(ctx context.Context, job string) ([]*nomad.Evaluation, error)
-	// Exec runs a command in a task of a running allocation. A command that
-	// ran has an exit code, whatever it is, and no error.
+	// Exec runs a command in a task of a running allocation, for the time of one
+	// request, without input. A command that ran has an exit code, whatever it is,
+	// and no error, and all of its output is there. The task needs /bin/sh.
 	Exec(ctx context.Context, alloc, task string, command ...string) (ExecResult, error)
-	// Stream is Exec with the command's streams in the caller's hands, and no
-	// bound but the context's. Nothing is written to them once it has returned.
+	// Stream runs a command with the caller's streams, and no bound but the
+	// context's. The end of its output may be lost: a command that ends ends the
+	// session. Nothing is written to the streams once it has returned.
 	Stream(ctx context.Context, alloc, task string, streams Streams, command ...string) (exit int, err error)
 }
 
@@ -269,68 +269,4 @@ func (c *nomadClient) Evaluations(ctx context.Context, job string) (out []*nomad
 		return err
 	})
 	return out, err
-}
-
-// Exec is part of [NomadClient].
-func (c *nomadClient) Exec(ctx context.Context, alloc, task string, command ...string) (ExecResult, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
-	var stdout, stderr bytes.Buffer
-	exit, err := c.Stream(ctx, alloc, task, Streams{Out: &stdout, Err: &stderr}, command...)
-	if err != nil {
-		return ExecResult{}, err
-	}
-	return ExecResult{Stdout: stdout.String(), Stderr: stderr.String(), Exit: exit}, nil
-}
-
-// Stream goes through the servers. The API client would dial the node itself
-// first, when it knows which; the gates need no route to the nodes, and from
-// outside their network that address may be anybody's. Without a node in the
-// allocation the client has nothing to dial.
-func (c *nomadClient) Stream(ctx context.Context, alloc, task string, s Streams, command ...string) (int, error) {
-	type end struct {
-		exit int
-		err  error
-	}
-	if s.In == nil {
-		s.In = bytes.NewReader(nil)
-	}
-	stdout, stderr := &cutWriter{w: s.Out}, &cutWriter{w: s.Err}
-	defer stdout.cut()
-	defer stderr.cut()
-	done := make(chan end, 1)
-	go func() {
-		exit, err := c.api.Allocations().Exec(ctx, &nomad.Allocation{ID: alloc}, task, false, command,
-			s.In, stdout, stderr, nil, (&nomad.QueryOptions{}).WithContext(ctx))
-		done <- end{exit, err}
-	}()
-	what := "output of " + command[0]
-	select {
-	case e := <-done:
-		return e.exit, c.explain(what, e.err)
-	case <-ctx.Done():
-		// The client's handshake does not end with the context.
-		return 0, c.explain(what, ctx.Err())
-	}
-}
-
-// cutWriter keeps what comes too late from a writer that is the caller's again.
-type cutWriter struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-func (c *cutWriter) Write(b []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.w == nil {
-		return len(b), nil
-	}
-	return c.w.Write(b)
-}
-
-func (c *cutWriter) cut() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.w = nil
 }

@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -89,7 +88,7 @@ func TestWhatIsNoBackup(t *testing.T) {
 type store struct {
 	*world
 	dir  string
-	lose func(command string) bool // whether the command's output is lost
+	lose func(command string) bool // told of each command; whether a stream loses its output
 }
 
 const storeEMQX = `#!/bin/sh
@@ -129,17 +128,26 @@ func (s *store) open() *Cluster {
 	return c
 }
 
+// Stream may lose what a command says, as Nomad's does.
 func (s *store) Stream(ctx context.Context, _, _ string, streams gates.Streams, command ...string) (int, error) {
-	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
-	cmd.Env = []string{"PATH=" + s.dir + ":" + os.Getenv("PATH"), "STORE=" + s.dir}
-	lose := s.lose(strings.Join(command, " "))
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = streams.In, streams.Out, streams.Err
-	if lose {
-		cmd.Stdout = nil
-		if slices.Contains(command, mark) { // whose input ends when its output is there
-			cmd.Stdin = nil
-		}
+	if s.lose(strings.Join(command, " ")) {
+		streams.Out = nil
 	}
+	return s.run(ctx, streams, command)
+}
+
+// Exec loses nothing.
+func (s *store) Exec(ctx context.Context, _, _ string, command ...string) (gates.ExecResult, error) {
+	s.lose(strings.Join(command, " "))
+	var out, said bytes.Buffer
+	exit, err := s.run(ctx, gates.Streams{Out: &out, Err: &said}, command)
+	return gates.ExecResult{Stdout: out.String(), Stderr: said.String(), Exit: exit}, err
+}
+
+func (s *store) run(ctx context.Context, streams gates.Streams, command []string) (int, error) {
+	cmd := exec.CommandContext(ctx, "/usr/bin/env", command...) // looks for it in the PATH below
+	cmd.Env = []string{"PATH=" + s.dir + ":" + os.Getenv("PATH"), "STORE=" + s.dir}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = streams.In, streams.Out, streams.Err
 	err := cmd.Run()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
@@ -168,7 +176,7 @@ func TestABackupGoesOutAndIn(t *testing.T) {
 	export := archive(t, "emqx-export-1", goodMeta, 5<<19) // two chunks and a half
 	s := newStore(t, export)
 	calls := map[string]int{}
-	s.lose = func(command string) bool { // each command's output is lost once, as Nomad does now and then
+	s.lose = func(command string) bool { // each command's output is lost once
 		calls[command]++
 		return calls[command] == 1
 	}

@@ -1,11 +1,9 @@
 package operate
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"strconv"
 
@@ -16,10 +14,6 @@ import (
 
 // ErrNotRunning means that a node has no EMQX allocation that runs.
 var ErrNotRunning = errors.New("no EMQX allocation runs")
-
-// ErrOutputLost means that a command ran, and that the end of its output did not
-// come: Nomad may close an exec session before the last frame is through.
-var ErrOutputLost = errors.New("the end of the command's output was lost on its way through Nomad")
 
 // Broker finds the running EMQX allocation of node i. The error wraps
 // [ErrNotRunning] when there is none.
@@ -70,7 +64,7 @@ func newest(allocs []*nomad.AllocationListStub, i int) *nomad.AllocationListStub
 // Run runs a command beside EMQX on node i, with the caller's streams, until it ends
 // or the context does: ending the context ends the waiting, not always the command.
 // A command that ran has an exit code and no error. The end of its output may be
-// lost; see [Cluster.Ask].
+// lost: [Cluster.Ask] loses nothing.
 func (c *Cluster) Run(ctx context.Context, i int, streams gates.Streams, command ...string) (exit int, err error) {
 	a, err := c.Broker(ctx, i)
 	if err != nil {
@@ -83,9 +77,8 @@ func (c *Cluster) Run(ctx context.Context, i int, streams gates.Streams, command
 	return exit, nil
 }
 
-// Ask runs a command that changes nothing beside EMQX on node i, and returns its
-// whole output: one that comes back cut off is asked for again, twice. Each try takes
-// 10 s at most.
+// Ask runs a command beside EMQX on node i, for 10 s at most, and returns its whole
+// output.
 func (c *Cluster) Ask(ctx context.Context, i int, command ...string) (gates.ExecResult, error) {
 	a, err := c.Broker(ctx, i)
 	if err != nil {
@@ -93,70 +86,13 @@ func (c *Cluster) Ask(ctx context.Context, i int, command ...string) (gates.Exec
 	}
 	r, err := c.ask(ctx, a.ID, command...)
 	if err != nil {
-		return r, fmt.Errorf("asking %s on %s: %w", command[0], c.Nodes[i].Name, err)
+		return r, fmt.Errorf("asking %s: %w", c.Nodes[i].Name, err)
 	}
 	return r, nil
 }
 
-// whole runs a command and writes its exit code behind its output: without that line
-// the output is not whole. Then it waits for the end of its input, which comes when the
-// line is here: Nomad ends a session with its command, and what is under way is lost.
-// It needs a shell and nothing else.
-const whole = `"$@" </dev/null; code=$?; printf '\n%s %d\n' "$0" "$code"; read -r _; exit "$code"`
-
-// mark stands before the exit code.
-const mark = "end-of-output"
-
-func (c *Cluster) ask(ctx context.Context, alloc string, command ...string) (r gates.ExecResult, err error) {
-	for range 3 {
-		if r, err = c.askOnce(ctx, alloc, command...); !errors.Is(err, ErrOutputLost) || ctx.Err() != nil {
-			break
-		}
-	}
-	return r, err
-}
-
-func (c *Cluster) askOnce(ctx context.Context, alloc string, command ...string) (gates.ExecResult, error) {
+func (c *Cluster) ask(ctx context.Context, alloc string, command ...string) (gates.ExecResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	var stderr bytes.Buffer
-	stdin, end := io.Pipe()
-	defer func() { _ = end.Close() }()
-	stdout := untilMark{end: end}
-	_, err := c.Nomad.Stream(ctx, alloc, brokerTask, gates.Streams{In: stdin, Out: &stdout, Err: &stderr},
-		append([]string{"/bin/sh", "-c", whole, mark}, command...)...)
-	if err != nil {
-		return gates.ExecResult{}, err
-	}
-	text, exit, ok := cutMark(stdout.text.String())
-	if !ok {
-		return gates.ExecResult{Stdout: text, Stderr: stderr.String()}, ErrOutputLost
-	}
-	return gates.ExecResult{Stdout: text, Stderr: stderr.String(), Exit: exit}, nil
-}
-
-// untilMark keeps what is written, and ends the command's input when that is whole.
-type untilMark struct {
-	text bytes.Buffer
-	end  io.Closer
-}
-
-func (w *untilMark) Write(p []byte) (int, error) {
-	w.text.Write(p)
-	// The line may come in two parts.
-	if _, _, ok := cutMark(string(w.text.Bytes()[max(0, w.text.Len()-2*len(mark)):])); ok {
-		_ = w.end.Close()
-	}
-	return len(p), nil
-}
-
-var ending = regexp.MustCompile(`\n` + mark + ` (\d+)\n$`)
-
-func cutMark(out string) (text string, exit int, ok bool) {
-	at := ending.FindStringSubmatchIndex(out)
-	if at == nil {
-		return out, 0, false
-	}
-	exit, err := strconv.Atoi(out[at[2]:at[3]])
-	return out[:at[0]], exit, err == nil
+	return c.Nomad.Exec(ctx, alloc, brokerTask, command...)
 }

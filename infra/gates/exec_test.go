@@ -1,0 +1,92 @@
+package gates
+
+import (
+	"errors"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"gotest.tools/v3/assert"
+)
+
+// inShell streams a command as Nomad does, but for what it loses.
+func inShell(s Streams, wrapped ...string) error {
+	cmd := exec.Command(wrapped[0], wrapped[1:]...) //nolint:noctx // it ends with its input
+	cmd.Stdout, cmd.Stderr = s.Out, s.Err
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	go func() { // a command that is killed leaves its input open
+		_, _ = io.Copy(in, s.In)
+		_ = in.Close()
+	}()
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return nil
+	}
+	return err
+}
+
+func TestExecReturnsAllThatACommandSays(t *testing.T) {
+	for name, c := range map[string]struct {
+		command []string
+		want    ExecResult
+	}{
+		"both outputs":    {[]string{"sh", "-c", "echo out; echo err >&2; exit 3"}, ExecResult{Stdout: "out\n", Stderr: "err\n", Exit: 3}},
+		"nothing":         {[]string{"true"}, ExecResult{}},
+		"no newline":      {[]string{"printf", "%s", "a  b"}, ExecResult{Stdout: "a  b"}},
+		"much":            {[]string{"sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' x"}, ExecResult{Stdout: strings.Repeat("x", 3000000)}},
+		"the mark itself": {[]string{"printf", "\\nend-of-output 7\\nmore"}, ExecResult{Stdout: "\nend-of-output 7\nmore"}},
+		"reads its input": {[]string{"cat"}, ExecResult{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := answer(inShell, c.command)
+			assert.NilError(t, err)
+			assert.Assert(t, r == c.want, "%d %q %q", r.Exit, r.Stdout[:min(80, len(r.Stdout))], r.Stderr)
+		})
+	}
+	r, err := answer(inShell, []string{"no-such-program"})
+	assert.NilError(t, err)
+	assert.Equal(t, r.Exit, 127)
+}
+
+// A command that is killed has said something; nobody may take it for all.
+func TestExecTellsThatOutputWasLost(t *testing.T) {
+	r, err := answer(inShell, []string{"sh", "-c", "echo begin; kill -9 $PPID"})
+	assert.ErrorIs(t, err, ErrOutputLost)
+	assert.Equal(t, r.Stdout, "begin\n")
+	_, err = answer(func(Streams, ...string) error { return errors.New("connection refused") }, []string{"true"})
+	assert.Error(t, err, "connection refused")
+}
+
+// The session ends with the command, so the command may not end before both of its
+// outputs are here.
+func TestExecHoldsTheCommandUntilItsOutputIsHere(t *testing.T) {
+	for name, late := range map[string]func(*Streams){
+		"out": func(s *Streams) { s.Out = nil },
+		"err": func(s *Streams) { s.Err = nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			ended := make(chan struct{})
+			_, err := answer(func(s Streams, wrapped ...string) error {
+				late(&s)
+				go func() {
+					defer close(ended)
+					_ = inShell(s, wrapped...)
+				}()
+				select {
+				case <-ended:
+					t.Error("it ended while an output was under way")
+				case <-time.After(300 * time.Millisecond):
+				}
+				return nil
+			}, []string{"true"})
+			assert.ErrorIs(t, err, ErrOutputLost)
+			<-ended // the wait is over with the question
+		})
+	}
+}
