@@ -2,7 +2,13 @@
 
 package e2e
 
-import "testing"
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"gotest.tools/v3/assert"
+)
 
 // Chapters of the story of TestLab, each group on a lab of its own: for work on them.
 
@@ -51,4 +57,52 @@ func TestVolumes(t *testing.T) {
 	t.Run("back", func(t *testing.T) { volumesBack(t, b) })
 	t.Run("stay", func(t *testing.T) { volumesStay(t, b) })
 	destroyed(t, b)
+}
+
+// TestScaleInLeavesTheVolume takes a node away whose volume is retained, and gives it
+// back with what is on it. What counts is what the update before has written, so the
+// setting may go with the node, and comes too late with it.
+func TestScaleInLeavesTheVolume(t *testing.T) {
+	b := newBed(t)
+	t.Cleanup(func() {
+		if t.Failed() {
+			b.diagnose(t)
+		}
+	})
+	const retain, three, four = "    retain: true\n", "    count: 3\n    ocpus", "    count: 4\n    ocpus"
+	b.must(t, "lab", "up")
+	b.edit(t, three, four)
+	b.edit(t, volumeSettings, volumeSettings+retain+"    backupPolicy: silver\n")
+	b.must(t, "up", "lab", "--yes")
+	b.on(t, 3, "echo stays > /mnt/bv/emqx-3/e2e-volumes; sync")
+	kept := volumeOf(t, b, 3)
+
+	b.edit(t, four, three)
+	b.edit(t, retain, "")
+	r := b.must(t, "preview", "lab")
+	for _, want := range []string{"The volume of emqx-lab-3 stays in OCI", kept.ID, "Volume volumes-3  (stays in the cloud)", "volumes.adopt"} {
+		assert.Assert(t, strings.Contains(r.stdout, want), "%q is missing in\n%s", want, r)
+	}
+	assert.Assert(t, !strings.Contains(r.stdout, "DATA LOSS"), "%s", r)
+	b.must(t, "up", "lab", "--yes")
+	wantMembers(t, nomadClient(t), 3)
+	assert.Equal(t, volumeOf(t, b, 3).ID, kept.ID)
+
+	adopt := fmt.Sprintf("    adopt: {\"3\": %s}\n", kept.ID)
+	b.edit(t, volumeSettings, volumeSettings+adopt)
+	b.edit(t, three, four)
+	b.must(t, "up", "lab", "--yes")
+	assert.Equal(t, strings.TrimSpace(b.on(t, 3, "cat /mnt/bv/emqx-3/e2e-volumes").stdout), "stays")
+	assert.Equal(t, len(status(t, b).Cloud.Volumes), 4)
+	wantMembers(t, nomadClient(t), 4)
+
+	// Now it is like any other.
+	b.edit(t, adopt, "")
+	b.must(t, "up", "lab", "--yes")
+	b.edit(t, four, three)
+	b.edit(t, volumeSettings, volumeSettings+retain)
+	r = b.run(t, "up", "lab", "--yes")
+	assert.Equal(t, r.code, 3, "%s", r)
+	assert.Assert(t, strings.Contains(r.stderr, "DATA LOSS: the volume of node 3") && strings.Contains(r.stderr, "run one before this"), "%s", r)
+	assert.Equal(t, volumeOf(t, b, 3).ID, kept.ID)
 }
