@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -36,7 +35,7 @@ type ClusterFormedArgs struct {
 // version have come up since, the cluster is whole.
 func ClusterFormed(client NomadClient, args ClusterFormedArgs) Gate {
 	if args.Task == "" {
-		args.Task = "emqx"
+		args.Task = brokerTask
 	}
 	jobs := newJobWatch(client, args.Job, len(args.Nodes))
 	return Gate{
@@ -57,9 +56,7 @@ func ClusterFormed(client NomadClient, args ClusterFormedArgs) Gate {
 
 var clusterStatusCommand = []string{"emqx", "ctl", "cluster", "status", "--json"}
 
-// whoWaits adds to what is missing that those who are there wait for it: after a
-// full stop every member is silent until the one that stopped last is back. A
-// member that answers waits for nobody.
+// whoWaits adds to what is missing that those who are there wait for it.
 func whoWaits(ctx context.Context, client NomadClient, args ClusterFormedArgs, missing Status) (Status, error) {
 	if missing.Next != "" { // there is more to say already
 		return missing, nil
@@ -68,36 +65,34 @@ func whoWaits(ctx context.Context, client NomadClient, args ClusterFormedArgs, m
 	if err != nil {
 		return Status{}, err
 	}
-	there := map[string]*nomad.AllocationListStub{}
-	for _, a := range allocs {
-		if live(a) && a.ClientStatus == nomad.AllocClientStatusRunning && tasksRun(a) {
-			there[a.NodeName] = a
-		}
-	}
-	var absent []string
-	for _, n := range args.Nodes {
+	members := make([]Member, len(args.Nodes))
+	for i, n := range args.Nodes {
 		host, _, _ := strings.Cut(strings.TrimPrefix(n, "emqx@"), ".")
-		if there[host] == nil {
-			absent = append(absent, host)
+		members[i] = Member{Node: host, Name: n, Away: "not placed"}
+		m := &members[i]
+		for _, a := range allocs {
+			switch {
+			case a.NodeName != host || !live(a) || m.Answers || m.Silent:
+			case a.ClientStatus == nomad.AllocClientStatusUnknown:
+				m.Away = "its node is gone"
+			case a.ClientStatus != nomad.AllocClientStatusRunning || !tasksRun(a):
+				m.Away = "its task is " + a.ClientStatus
+			default:
+				result, err := client.Exec(ctx, a.ID, args.Task, clusterStatusCommand...)
+				if IsFatal(err) {
+					return Status{}, err
+				}
+				m.Alloc, m.Answers, m.Silent = a.ID, err == nil && result.Exit == 0, err == nil && result.Exit != 0
+				m.Away = "its node does not answer"
+			}
+		}
+		if m.Answers {
+			return missing, nil
 		}
 	}
-	if len(there) == 0 || len(absent) == 0 {
-		return missing, nil
+	if what, next := WhoWaits(members); what != "" {
+		missing.Seen, missing.Next = missing.Seen+"; "+what, next
 	}
-	waiting := slices.Sorted(maps.Keys(there))
-	for _, host := range waiting {
-		result, err := client.Exec(ctx, there[host].ID, args.Task, clusterStatusCommand...)
-		if IsFatal(err) {
-			return Status{}, err
-		}
-		if err != nil || result.Exit == 0 {
-			return missing, nil //nolint:nilerr // Not asked is not silent.
-		}
-	}
-	missing.Seen += fmt.Sprintf("; not answering: %s: after a full stop members wait for the one that stopped last, and %s not there",
-		strings.Join(waiting, ", "), strings.Join(absent, ", ")+map[bool]string{true: " is", false: " are"}[len(absent) == 1])
-	missing.Next = fmt.Sprintf("why %s does not come back; if the data there are lost for good, \"Stopping and starting all nodes\" "+
-		"in docs/runbook.md (`emqx_cluster_rescue force-load` on one of the others)", strings.Join(absent, ", "))
 	return missing, nil
 }
 

@@ -254,7 +254,7 @@ func TestMembersThatWaitForOneAnother(t *testing.T) {
 	s := w.cluster().Status(t.Context(), StatusOptions{})
 	assert.Equal(t, s.Nodes[0].Member, "starting")
 	assert.DeepEqual(t, said(s), []string{
-		"no member serves: emqx-lab-0, emqx-lab-1 and emqx-lab-2 wait for one another since 10s; after a full stop each waits for the one that stopped last", "  ",
+		"no member serves: emqx-lab-0, emqx-lab-1 and emqx-lab-2 wait for one another; after a full stop each waits for the one that stopped last", "  ",
 	})
 	w.now = w.now.Add(time.Hour)
 	s = w.cluster().Status(t.Context(), StatusOptions{})

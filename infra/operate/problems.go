@@ -8,6 +8,8 @@ import (
 
 	consul "github.com/hashicorp/consul/api"
 	nomad "github.com/hashicorp/nomad/api"
+
+	"github.com/emqx-oci/emqx-oci/infra/gates"
 )
 
 // problems are what is the matter, the cause before what follows from it.
@@ -114,67 +116,45 @@ func (d *diagnosis) jobs() {
 	}
 }
 
-// waiting explains members that run and do not serve. Each waits, silent, for members
-// that may have stopped after it; the tasks that do not run say who that can be.
+// waiting explains members that run and do not serve.
 func (d *diagnosis) waiting() {
-	var waiting, away []string
-	var answers bool
-	var first NodeStatus
+	members := make([]gates.Member, 0, len(d.status.Nodes))
+	var silent bool
 	var longest time.Duration
 	for i, n := range d.status.Nodes {
+		m := gates.Member{Node: n.Name, Name: d.Nodes[i].Member, Alloc: n.Broker.ID, Answers: n.seen.answered}
 		switch {
-		case n.seen.answered:
-			answers = true
+		case m.Answers:
 		case n.Member == "waiting" || n.Member == "starting":
-			if len(waiting) == 0 {
-				first = n
-			}
-			waiting = append(waiting, n.Name)
+			m.Silent, silent = true, true
 			longest = max(longest, d.status.Time.Sub(n.seen.started))
-		case n.Broker.State != "":
-			away = append(away, fmt.Sprintf("%s (%s)", d.Nodes[i].Member, whyAway(n)))
+		case n.Broker.State == "": // Nomad did not say
+			continue
+		default:
+			m.Away = whyAway(n)
 		}
+		members = append(members, m)
 	}
-	if len(waiting) == 0 {
+	if !silent {
 		return
 	}
 	d.explained = true
-	if answers {
-		for _, n := range d.status.Nodes {
-			switch n.Member {
-			case "starting":
-				d.add(fmt.Sprintf("EMQX on %s is starting", n.Name), "")
-			case "waiting":
-				d.add(fmt.Sprintf("EMQX on %s runs, but has not answered for %s: %s", n.Name, Age(d.status.Time.Sub(n.seen.started)), n.seen.says),
-					fmt.Sprintf("`nomad alloc logs %s`; `nomad alloc restart %s` starts it anew", short(n.Broker.ID), short(n.Broker.ID)))
-			}
+	if what, next := gates.WhoWaits(members); what != "" {
+		if longest < 2*startPatience && !slices.ContainsFunc(members, func(m gates.Member) bool { return m.Away != "" }) {
+			next = "" // they find out by themselves who was last
 		}
+		d.add(what, next)
 		return
 	}
-	who := list(waiting)
-	if len(away) == 0 {
-		next := ""
-		if longest >= 2*startPatience {
-			next = "if it stays so: " + d.force(first)
-		}
-		d.add(fmt.Sprintf("no member serves: %s wait for one another since %s; after a full stop each waits for the one that stopped last", who, Age(longest)), next)
-		return
-	}
-	var names []string
-	for i, n := range d.status.Nodes {
-		if !slices.Contains(waiting, n.Name) {
-			names = append(names, d.Nodes[i].Member)
+	for _, n := range d.status.Nodes {
+		switch n.Member {
+		case "starting":
+			d.add(fmt.Sprintf("EMQX on %s is starting", n.Name), "")
+		case "waiting":
+			d.add(fmt.Sprintf("EMQX on %s runs, but has not answered for %s: %s", n.Name, Age(d.status.Time.Sub(n.seen.started)), n.seen.says),
+				fmt.Sprintf("`nomad alloc logs %s`; `nomad alloc restart %s` starts it anew", short(n.Broker.ID), short(n.Broker.ID)))
 		}
 	}
-	d.add(fmt.Sprintf("no member serves: %s %s for the one that stopped last, which can only be %s: bring it back, and all serve by themselves",
-		who, verb(waiting, "waits", "wait"), list(away)),
-		fmt.Sprintf("only if it never returns, for what it alone knew is lost: %s, then `nomad alloc exec -task %s %s emqx ctl cluster force-leave %s`",
-			d.force(first), brokerTask, short(first.Broker.ID), strings.Join(names, "` and `... force-leave ")))
-}
-
-// force is the way out for members whose last one stays away.
-func (d *diagnosis) force(n NodeStatus) string {
-	return fmt.Sprintf("`nomad alloc exec -task %s %s emqx_cluster_rescue force-load` on one of them", brokerTask, short(n.Broker.ID))
 }
 
 // whyAway says why a node has no member that runs.
@@ -288,13 +268,6 @@ func list(names []string) string {
 		return strings.Join(names[:n-1], ", ") + " and " + names[n-1]
 	}
 	return strings.Join(names, "")
-}
-
-func verb(subjects []string, one, many string) string {
-	if len(subjects) == 1 {
-		return one
-	}
-	return many
 }
 
 // Age is how long ago something was, in its two largest units at most.

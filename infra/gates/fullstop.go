@@ -1,0 +1,68 @@
+package gates
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Member is one that the stack wants, as it is seen now.
+type Member struct {
+	// Node is the node's name, Name the one that EMQX gives itself, Alloc the id of
+	// its allocation.
+	Node, Name, Alloc string
+	// Answers says that it serves, Silent that its task runs and it does not.
+	Answers, Silent bool
+	// Away is why it is neither: "its node is down".
+	Away string
+}
+
+// WhoWaits explains members that run and are silent, and returns what is the matter
+// and the way out. After a full stop each waits for members that may have stopped
+// after it; those whose tasks do not run say who that can be. Both are empty when
+// that is not it: a member answers, none is silent, or there is no other.
+func WhoWaits(members []Member) (what, next string) {
+	var waiting, names, away, leave []string
+	var alloc string
+	for _, m := range members {
+		switch {
+		case m.Answers:
+			return "", ""
+		case m.Silent:
+			if waiting = append(waiting, m.Node); alloc == "" {
+				alloc = shortID(m.Alloc)
+			}
+		default:
+			away = append(away, fmt.Sprintf("%s (%s)", m.Name, m.Away))
+			names = append(names, m.Name)
+		}
+	}
+	if len(waiting) == 0 || len(members) == 1 {
+		return "", ""
+	}
+	inTask := "`nomad alloc exec -task " + brokerTask + " " + alloc + " "
+	force := inTask + "emqx_cluster_rescue force-load` on one of them"
+	if len(away) == 0 {
+		return fmt.Sprintf("no member serves: %s wait for one another; after a full stop each waits for the one that stopped last", list(waiting)),
+			"if it stays so: " + force
+	}
+	for _, n := range names {
+		leave = append(leave, inTask+"emqx ctl cluster force-leave "+n+"`")
+	}
+	wait := "wait"
+	if len(waiting) == 1 {
+		wait = "waits"
+	}
+	return fmt.Sprintf("no member serves: %s %s for the one that stopped last, which can only be %s: bring it back, and all serve by themselves",
+			list(waiting), wait, strings.Join(away, " or ")),
+		fmt.Sprintf("only if it never returns, for what it alone knew is lost: %s, then %s", force, strings.Join(leave, ", "))
+}
+
+const brokerTask = "emqx"
+
+// list joins names as a sentence does.
+func list(names []string) string {
+	if n := len(names); n > 1 {
+		return strings.Join(names[:n-1], ", ") + " and " + names[n-1]
+	}
+	return strings.Join(names, "")
+}
