@@ -64,11 +64,13 @@ func conditions(s settings.Settings, nomadAPI gates.NomadClient, consulAPI gates
 		}),
 		clusterFormed: gates.ClusterFormed(nomadAPI, gates.ClusterFormedArgs{
 			Job: nomad.EMQXJobID(s.Environment), Nodes: members, Timeout: s.Gates.ClusterFormed,
+			Text: jobText(nomad.EMQXJob, emqxArgs(s).EMQXVars),
 		}),
 		proxiesReady: gates.ProxiesReady(consulAPI, gates.ProxiesReadyArgs{
 			Environment: s.Environment, Count: s.Nodes.Count, Timeout: s.Gates.ProxiesReady,
 			AdminPort: s.Ports.Admin,
 			Nomad:     nomadAPI, Job: nomad.HAProxyJobID(s.Environment),
+			Text: jobText(nomad.HAProxyJob, haproxyArgs(s).HAProxyVars),
 		}),
 		roundTrip: gates.RoundTrip(gates.RoundTripArgs{
 			Name: s.DNS.Name, Port: s.Ports.MQTT, Proxy: s.Gates.Proxy, Timeout: s.Gates.RoundTrip,
@@ -79,6 +81,18 @@ func conditions(s settings.Settings, nomadAPI gates.NomadClient, consulAPI gates
 			{Setting: "emqx-oci:consul.address", Leader: consulAPI.Leader},
 		},
 	}
+}
+
+// jobText is a job as this stack registers it. Variables with a fault are no job;
+// whoever registers it says so.
+func jobText(file string, vars interface {
+	HCL2() (map[string]string, error)
+}) gates.JobText {
+	values, err := vars.HCL2()
+	if err != nil {
+		return gates.JobText{}
+	}
+	return gates.JobText{File: file, Variables: nomad.VariablesFile(values)}
 }
 
 // gateList are the five conditions, whether Nomad is still deploying, and what a

@@ -66,6 +66,42 @@ func register(t *testing.T, api *nomad.Client, script string, change ...func(*no
 	assert.NilError(t, err)
 }
 
+const jobFile = `
+variable "script" { type = string }
+
+job "emqx-text" {
+  group "emqx" {
+    restart {
+      attempts = 0
+      mode     = "fail"
+    }
+    reschedule {
+      attempts  = 0
+      unlimited = false
+    }
+    update {
+      health_check      = "task_states"
+      min_healthy_time  = "1s"
+      healthy_deadline  = "20s"
+      progress_deadline = "25s"
+      auto_revert       = true
+    }
+    task "emqx" {
+      driver = "raw_exec"
+      config {
+        command = "/bin/sh"
+        args    = ["-c", var.script]
+      }
+      kill_timeout = "100ms"
+      resources {
+        cpu    = 50
+        memory = 32
+      }
+    }
+  }
+}
+`
+
 func TestGatesAgainstANomadAgent(t *testing.T) {
 	address := startNomad(t)
 	client, api := newTestNomad(t, address)
@@ -160,6 +196,43 @@ func TestGatesAgainstANomadAgent(t *testing.T) {
 			group.Update.MaxParallel = ptr(2)
 		})
 		assert.ErrorContains(t, wait(t, soon(2)), "missing compatible host volumes")
+	})
+	t.Run("G2 tells a fault that was taken back from one that was not", func(t *testing.T) {
+		text := func(command string) JobText {
+			return JobText{File: jobFile, Variables: fmt.Sprintf("script = %q", command)}
+		}
+		submit := func(text JobText) {
+			t.Helper()
+			job, err := api.Jobs().ParseHCLOpts(&nomad.JobsParseRequest{JobHCL: text.File, Variables: text.Variables})
+			assert.NilError(t, err)
+			_, _, err = api.Jobs().Register(job, nil)
+			assert.NilError(t, err)
+		}
+		wants := func(text JobText) error {
+			g := ClusterFormed(client, ClusterFormedArgs{
+				Job: "emqx-text", Nodes: []string{"emqx@emqx-lab-0.node.dc1.consul"}, Text: text, Timeout: time.Minute, Interval: 200 * time.Millisecond,
+			})
+			return wait(t, g)
+		}
+		good, bad := text("exec sleep 3600"), text("exit 78")
+		submit(good)
+		assert.NilError(t, wants(good))
+		submit(bad)
+		assert.ErrorContains(t, wants(bad), "Failed due to unhealthy allocations")
+		assert.NilError(t, Wait(t.Context(), SystemClock(), Gate{
+			ID: "back", Title: "the old version", Interval: 100 * time.Millisecond, Timeout: time.Minute,
+			Check: func(ctx context.Context) (Status, error) {
+				job, err := client.Job(ctx, "emqx-text")
+				return Status{Holds: err == nil && *job.Version == 2, Seen: "not yet"}, err
+			},
+		}, nil))
+		assert.ErrorContains(t, wants(bad), "version 1 of job emqx-text failed and Nomad went back to an older one")
+		submit(good) // makes no version
+		assert.NilError(t, wants(good))
+		_, _, err := api.Jobs().Deregister("emqx-text", true, nil)
+		assert.NilError(t, err)
+		_, err = client.Stands(t.Context(), JobText{File: "job {"})
+		assert.ErrorContains(t, err, "Failed to parse job")
 	})
 	t.Run("G2 sees members missing", func(t *testing.T) {
 		register(t, api, "exec sleep 3605")

@@ -18,6 +18,9 @@ type ClusterFormedArgs struct {
 	// Nodes are the EMQX node names that must run, exactly these:
 	// "emqx@emqx-lab-0.node.dc1.consul".
 	Nodes []string
+	// Text is what the job is to be. After a version that Nomad took back it tells
+	// whether what stands is what is wanted; empty means that it never is.
+	Text JobText
 	// Timeout and Interval default to [DefaultTimeout] and [DefaultInterval].
 	// Timeout should exceed the job's progress deadline, or the gate gives up
 	// before Nomad says why.
@@ -37,7 +40,7 @@ func ClusterFormed(client NomadClient, args ClusterFormedArgs) Gate {
 	if args.Task == "" {
 		args.Task = brokerTask
 	}
-	jobs := newJobWatch(client, args.Job, len(args.Nodes))
+	jobs := newJobWatch(client, args.Job, len(args.Nodes), args.Text)
 	return Gate{
 		ID: "G2", Title: "cluster formed", Timeout: args.Timeout, Interval: args.Interval,
 		Next: fmt.Sprintf("`nomad job status %s`, and `nomad alloc logs` of the allocation named", args.Job),

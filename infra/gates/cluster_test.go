@@ -81,8 +81,23 @@ func whole(string, string, []string) (ExecResult, error) {
 	return ExecResult{Stdout: statusJSON(labNodes, nil)}, nil
 }
 
+var wanted = JobText{File: "the job", Variables: "and its variables"}
+
 func clusterGate(f *fakeNomad) Gate {
-	return ClusterFormed(f, ClusterFormedArgs{Job: "emqx-lab", Nodes: labNodes})
+	return ClusterFormed(f, ClusterFormedArgs{Job: "emqx-lab", Nodes: labNodes, Text: wanted})
+}
+
+func rolledBack(version uint64) *nomad.Deployment {
+	d := labDeployment(version, "failed")
+	d.StatusDescription += fmt.Sprintf(" - rolling back to job version %d", version-1)
+	return d
+}
+
+func TestNoTextIsNoExcuseForARollback(t *testing.T) {
+	_, err := once(t, ClusterFormed(&fakeNomad{
+		job: labJob(5), allocs: threeAllocs(5), deployments: []*nomad.Deployment{labDeployment(5, "successful"), rolledBack(4)}, exec: whole,
+	}, ClusterFormedArgs{Job: "emqx-lab", Nodes: labNodes}))
+	assert.ErrorContains(t, err, "Nomad went back to an older one")
 }
 
 func TestClusterFormedByDeployment(t *testing.T) {
@@ -170,12 +185,27 @@ func TestClusterFormedByDeployment(t *testing.T) {
 		},
 		{
 			name: "rolled back by Nomad: healthy, but not what was asked for",
-			nomad: &fakeNomad{job: labJob(5), allocs: threeAllocs(5), deployments: []*nomad.Deployment{labDeployment(5, "successful"), func() *nomad.Deployment {
-				d := labDeployment(4, "failed")
-				d.StatusDescription += " - rolling back to job version 3"
-				return d
-			}()}},
+			nomad: &fakeNomad{
+				job: labJob(5), allocs: threeAllocs(5), deployments: []*nomad.Deployment{labDeployment(5, "successful"), rolledBack(4)},
+				stands: JobText{File: "the job before", Variables: wanted.Variables},
+			},
 			fatal: "version 4 of job emqx-lab failed and Nomad went back to an older one: Failed due to progress deadline - rolling back to job version 3",
+		},
+		{
+			name: "rolled back by Nomad, and by now that is what is asked for",
+			nomad: &fakeNomad{
+				job: labJob(5), allocs: threeAllocs(5), deployments: []*nomad.Deployment{labDeployment(5, "successful"), rolledBack(4)},
+				stands: wanted,
+			},
+			holds: true, seen: "3/3 EMQX nodes running",
+		},
+		{
+			name: "rolled back by Nomad, which goes on",
+			nomad: &fakeNomad{
+				job: labJob(5), allocs: threeAllocs(4), deployments: []*nomad.Deployment{labDeployment(5, "running"), rolledBack(4)},
+				stands: wanted,
+			},
+			seen: "deployment of version 5 is running: 1 placed, 0 healthy of 3",
 		},
 		{
 			name: "succeeded, then one died",

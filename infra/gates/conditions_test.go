@@ -143,6 +143,11 @@ type fakeNomad struct {
 	nodeReads   atomic.Int32
 	changed     []string // what was done to nodes
 	denied      error
+	stands      JobText // the job that is registered, as text
+}
+
+func (f *fakeNomad) Stands(_ context.Context, text JobText) (bool, error) {
+	return text == f.stands, f.denied
 }
 
 func (f *fakeNomad) change(what, id string) error {

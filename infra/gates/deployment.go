@@ -16,14 +16,15 @@ type jobWatch struct {
 	client NomadClient
 	job    string
 	count  int
+	text   JobText // what the job is to be; empty: whatever is registered
 	// active holds the deployments that were once seen going on: only their
 	// failure is news. A gate may be asked from two places at once.
 	mu     sync.Mutex
 	active map[string]bool
 }
 
-func newJobWatch(client NomadClient, job string, count int) *jobWatch {
-	return &jobWatch{client: client, job: job, count: count, active: map[string]bool{}}
+func newJobWatch(client NomadClient, job string, count int, text JobText) *jobWatch {
+	return &jobWatch{client: client, job: job, count: count, text: text, active: map[string]bool{}}
 }
 
 // check reads the job and judges it. With a status that holds come the running
@@ -50,6 +51,11 @@ func (w *jobWatch) check(ctx context.Context) (Status, []*nomad.AllocationListSt
 	if d := s.deployment(); d != nil {
 		s.watched = w.watched(d)
 	}
+	if s.reverted() != nil && w.text != (JobText{}) {
+		if s.stands, err = w.client.Stands(ctx, w.text); err != nil {
+			return Status{}, nil, err
+		}
+	}
 	status, err := s.judge()
 	if err != nil || !status.Holds {
 		return status, nil, err
@@ -75,6 +81,7 @@ type jobState struct {
 	evals       []*nomad.Evaluation
 	count       int  // allocations wanted
 	watched     bool // the deployment was seen going on in this program
+	stands      bool // what is registered is what is asked for, whoever registered it
 }
 
 func (s *jobState) version() uint64 { return value(s.job.Version) }
@@ -101,7 +108,8 @@ func (s *jobState) newest(match func(*nomad.Deployment) bool) *nomad.Deployment 
 
 // reverted finds the deployment whose failure made Nomad itself register the
 // current version (auto_revert): then what runs is not what was asked for,
-// healthy or not.
+// healthy or not. But when somebody has taken the fault back since, it is: to
+// register the same job once more makes no version.
 func (s *jobState) reverted() *nomad.Deployment {
 	if s.version() == 0 {
 		return nil
@@ -134,7 +142,7 @@ func (s *jobState) judge() (Status, error) {
 			Next: fmt.Sprintf("who stopped it (`nomad job history %s`); `nomad job start %s` starts it again", id, id),
 		}, nil
 	}
-	if d := s.reverted(); d != nil {
+	if d := s.reverted(); d != nil && !s.stands {
 		return Status{}, Fatal(fmt.Errorf("version %d of job %s failed and Nomad went back to an older one: %s%s",
 			d.JobVersion, id, d.StatusDescription, s.because(d.JobVersion)))
 	}

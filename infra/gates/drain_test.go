@@ -119,6 +119,25 @@ func TestNodesReadyForgetsTheDeadOnceTheirSuccessorLives(t *testing.T) {
 	assert.DeepEqual(t, f.changed, []string{"purge old00000-1"})
 }
 
+// What a scale-in leaves behind in Nomad goes with the next update.
+func TestNodesReadyForgetsTheDeadOfIndexesThatAreGone(t *testing.T) {
+	dead := func(n *nomad.Node) { n.Status = "down" }
+	foreign := func(n *nomad.Node) { n.Status, n.Meta["emqx_cluster"] = "down", "prod" }
+	f := &fakeNomad{nodes: []*nomad.Node{labNode(0), labNode(1), labNode(2), labNode(3, dead), labNode(4, foreign)}}
+	s, err := once(t, NodesReady(f, NodesReadyArgs{Environment: "lab", Only: []int{0}}))
+	assert.NilError(t, err)
+	assert.Assert(t, s.Holds)
+	assert.Equal(t, len(f.changed), 0, "asked for one node, it knows nothing of the others")
+
+	s, err = once(t, NodesReady(f, NodesReadyArgs{Environment: "lab", Count: 2}))
+	assert.NilError(t, err)
+	assert.Assert(t, s.Holds)
+	assert.DeepEqual(t, f.changed, []string{"purge " + labNode(3).ID}) // node 2 still lives
+	f.denied = Fatal(errors.New("denied"))
+	_, err = once(t, NodesReady(f, NodesReadyArgs{Environment: "lab", Count: 2}))
+	assert.ErrorContains(t, err, "which was emqx-lab-3 before it was removed: denied")
+}
+
 func TestJobCount(t *testing.T) {
 	for want, job := range map[int]*nomad.Job{0: nil, 3: labJob(0)} {
 		if job != nil {

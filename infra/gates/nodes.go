@@ -49,7 +49,8 @@ func (a NodesReadyArgs) indexes() []int {
 // gate holds, Nomad has been made to forget those: for as long as it may come back
 // (disconnect.lost_after in the job) Nomad counts what ran there, and an update of
 // the job would put allocation i onto the node of another index. The living one
-// has volume i, so the dead one does not come back.
+// has volume i, so the dead one does not come back. Nor does that of an index which
+// the stack no longer has.
 func NodesReady(client NomadClient, args NodesReadyArgs) Gate {
 	if args.driver == "" {
 		args.driver = "docker"
@@ -76,7 +77,8 @@ func NodesReady(client NomadClient, args NodesReadyArgs) Gate {
 	}
 }
 
-// forgetDead purges the dead entries of indexes that have a live one.
+// forgetDead purges the dead entries of indexes that have a live one, and those of
+// indexes that are no longer wanted.
 func forgetDead(ctx context.Context, client NomadClient, args NodesReadyArgs, nodes []*nomad.Node) error {
 	for _, i := range args.indexes() {
 		_, dead := nodesOf(args, i, nodes)
@@ -86,7 +88,23 @@ func forgetDead(ctx context.Context, client NomadClient, args NodesReadyArgs, no
 			}
 		}
 	}
+	if args.Only != nil {
+		return nil
+	}
+	for _, n := range nodes {
+		i, err := strconv.Atoi(n.Meta["group-index"])
+		if err != nil || i < args.Count || !hasIndex(n, args.Environment, i) || !gone(n) {
+			continue
+		}
+		if err := client.Purge(ctx, n.ID); err != nil {
+			return fmt.Errorf("%s, which was %s before it was removed: %w", shortID(n.ID), n.Name, err)
+		}
+	}
 	return nil
+}
+
+func gone(n *nomad.Node) bool {
+	return n.Status == nomad.NodeStatusDown || n.Status == nomad.NodeStatusDisconnected
 }
 
 // nodeReader reads nodes whole. The list lacks meta and volumes, so each node
@@ -190,10 +208,9 @@ func nodesOf(args NodesReadyArgs, i int, nodes []*nomad.Node) (live, dead []*nom
 		if n.Name != nodeName(args, i) && !hasIndex(n, args.Environment, i) {
 			continue
 		}
-		switch n.Status {
-		case nomad.NodeStatusDown, nomad.NodeStatusDisconnected:
+		if gone(n) {
 			dead = append(dead, n)
-		default:
+		} else {
 			live = append(live, n)
 		}
 	}

@@ -32,6 +32,9 @@ type NomadClient interface {
 	Purge(ctx context.Context, id string) error
 	// Job reads a job; [ErrNotFound] when Nomad has none of that id.
 	Job(ctx context.Context, id string) (*nomad.Job, error)
+	// Stands says whether the job that is registered is the one of this text: Nomad
+	// would change nothing.
+	Stands(ctx context.Context, text JobText) (bool, error)
 	// Deployments lists the job's deployments, newest or oldest first; none
 	// when Nomad made or kept none.
 	Deployments(ctx context.Context, job string) ([]*nomad.Deployment, error)
@@ -48,6 +51,10 @@ type NomadClient interface {
 	// session. Nothing is written to the streams once it has returned.
 	Stream(ctx context.Context, alloc, task string, streams Streams, command ...string) (exit int, err error)
 }
+
+// JobText is a job as somebody wrote it: a job file, and the values of its variables
+// as a variables file. Both are HCL.
+type JobText struct{ File, Variables string }
 
 // Streams are what a command reads and writes; nil means nothing.
 type Streams struct {
@@ -68,7 +75,8 @@ var ErrNotFound = errors.New("not found")
 type NomadConfig struct {
 	// Address is a URL: "http://10.80.2.10:4646".
 	Address string
-	// Token is an ACL token: node:write, and read-job and alloc-exec in Namespace.
+	// Token is an ACL token: node:write, and submit-job, read-job and alloc-exec in
+	// Namespace.
 	Token string
 	// Region and Namespace default to the agent's own and "default".
 	Region, Namespace string
@@ -245,6 +253,22 @@ func (c *nomadClient) Job(ctx context.Context, id string) (out *nomad.Job, err e
 		return err
 	})
 	return out, err
+}
+
+// Stands has the servers read the text and plan it: their own comparison knows every
+// default.
+func (c *nomadClient) Stands(ctx context.Context, text JobText) (bool, error) {
+	var plan *nomad.JobPlanResponse
+	err := c.ask(ctx, "the plan of a job", func(q *nomad.QueryOptions) error {
+		write := (&nomad.WriteOptions{}).WithContext(q.Context())
+		var job nomad.Job
+		_, err := c.api.Raw().Write("/v1/jobs/parse", &nomad.JobsParseRequest{JobHCL: text.File, Variables: text.Variables}, &job, write)
+		if err == nil {
+			plan, _, err = c.api.Jobs().PlanOpts(&job, &nomad.PlanOptions{Diff: true}, write)
+		}
+		return err
+	})
+	return err == nil && plan.Diff != nil && plan.Diff.Type == "None", err
 }
 
 func (c *nomadClient) Deployments(ctx context.Context, job string) (out []*nomad.Deployment, err error) {

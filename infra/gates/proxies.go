@@ -19,8 +19,10 @@ type ProxiesReadyArgs struct {
 	// Nomad and Job, when given, make the gate also ask for the deployment of
 	// the HAProxy job's current version. Without them the instances of the
 	// version before pass for the new one until Nomad has begun to replace them.
+	// Text is what the job is to be, as in [ClusterFormedArgs].
 	Nomad NomadClient
 	Job   string
+	Text  JobText
 	// AdminPort is HAProxy's, for the hint where to look next; default 8080.
 	AdminPort int
 	// Timeout and Interval default to [DefaultTimeout] and [DefaultInterval].
@@ -33,7 +35,7 @@ func ProxiesReady(client ConsulClient, args ProxiesReadyArgs) Gate {
 	if args.Service == "" {
 		args.Service = "emqx-haproxy"
 	}
-	jobs := newJobWatch(args.Nomad, args.Job, args.Count)
+	jobs := newJobWatch(args.Nomad, args.Job, args.Count, args.Text)
 	return Gate{
 		ID: "G3", Title: "proxies ready", Timeout: args.Timeout, Interval: args.Interval,
 		Next: fmt.Sprintf("the %s checks in Consul, http://<node>:%d/haproxy_health, and the logs of the haproxy task",
