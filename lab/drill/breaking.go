@@ -11,11 +11,22 @@ import (
 	"github.com/emqx-oci/emqx-oci/lab/faults"
 )
 
-// A client is served within its patience. While a broker does not answer, EMQX asks it for 15 s before it opens a session
-// elsewhere that was there, so that a client which gives up earlier gets in nowhere.
+// patience is that of a client whose broker asks nobody that is silent.
+const patience = 5 * time.Second
+
+// How long a client waits while a broker is silent, from the sources of EMQX 5.8; none of it is a setting.
 const (
-	patience       = 5 * time.Second
-	frozenPatience = 20 * time.Second
+	// lockWait is MC_TIMEOUT of ekka_locker: for the lock on the client's name when it is taken, and again when it is given back.
+	lockWait = 30 * time.Second
+	// takeoverWait is twice T_TAKEOVER of emqx_cm: for a session on the silent broker.
+	takeoverWait = 30 * time.Second
+	// newWait is the most that a client with a new name waits, heldFor the longest that one attempt to connect keeps the name
+	// for itself, also when the client has given up.
+	newWait, heldFor = 2 * lockWait, 2*lockWait + takeoverWait
+	// silentPatience is that of the clients that keep count: shorter than all of these, as that of most is.
+	silentPatience = 20 * time.Second
+	// afterSilence is for an attempt that began in the last moment of the silence, the pause of the client and its next attempt.
+	afterSilence = heldFor + 10*time.Second + silentPatience
 )
 
 // fault reads what is typed after `emqx-oci lab fault`.
@@ -36,8 +47,8 @@ func Breaking() []Scenario {
 			Work: killProxy,
 		},
 		{
-			Name: "freeze-broker", Does: "the broker of node 1 stops for 30 s", Promise: StaysConnected, ConnectTimeout: frozenPatience,
-			Work: freezeBroker,
+			Name: "freeze-broker", Does: "the broker of node 1 stops for 80 s", Promise: StaysConnected, ConnectTimeout: silentPatience, Calm: afterSilence,
+			Limit: 7 * time.Minute, Work: freezeBroker,
 		},
 		{
 			Name: "freeze-haproxy", Does: "HAProxy of node 1 stops for 20 s", Promise: All,
@@ -74,12 +85,12 @@ func Breaking() []Scenario {
 			},
 		},
 		{
-			Name: "cut-nodes", Does: "nodes 0 and 2 do not reach each other for 20 s", Promise: OneSide, ConnectTimeout: frozenPatience,
-			Work: untouchedFor(fault("cut-nodes 0 2"), frozenPatience),
+			Name: "cut-nodes", Does: "nodes 0 and 2 do not reach each other for 20 s", Promise: OneSide, ConnectTimeout: silentPatience,
+			Calm: afterSilence, Limit: 7 * time.Minute, Work: cutOff(fault("cut-nodes 0 2")),
 		},
 		{
-			Name: "isolate", Does: "node 0 does not reach the others for 20 s; servers and clients reach it", Promise: OneSide, ConnectTimeout: frozenPatience,
-			Work: untouchedFor(fault("isolate 0"), frozenPatience),
+			Name: "isolate", Does: "node 0 does not reach the others for 20 s; servers and clients reach it", Promise: OneSide, ConnectTimeout: silentPatience,
+			Calm: afterSilence, Limit: 7 * time.Minute, Work: cutOff(fault("isolate 0")),
 		},
 		{
 			Name: "cut-consul", Does: "node 1 does not reach Consul's servers for 20 s", Promise: All,
@@ -137,10 +148,6 @@ func (r *Run) lasting(ctx context.Context, f faults.Fault, lasts time.Duration, 
 
 // untouchedDuring is for faults that no broker may notice by more than a line in its log.
 func untouchedDuring(f faults.Fault) func(context.Context, *Run) error {
-	return untouchedFor(f, patience)
-}
-
-func untouchedFor(f faults.Fault, patience time.Duration) func(context.Context, *Run) error {
 	return func(ctx context.Context, r *Run) error {
 		was, err := r.identities(ctx, brokerJob, brokerTask)
 		if err != nil {
@@ -157,21 +164,55 @@ func untouchedFor(f faults.Fault, patience time.Duration) func(context.Context, 
 	}
 }
 
+// cutOff cuts members from each other, for less than node.dist_net_ticktime: none is given up, each waits for the others. Some
+// new clients need nobody on the other side. After the cut the brokers' connections send again within as long as it lasted:
+// TCP doubles its pauses.
+func cutOff(f faults.Fault) func(context.Context, *Run) error {
+	const lasts = 20 * time.Second
+	return func(ctx context.Context, r *Run) error {
+		was, err := r.identities(ctx, brokerJob, brokerTask)
+		if err != nil {
+			return err
+		}
+		if err := r.lasting(ctx, f, lasts, r.served(1, patience, lasts)); err != nil {
+			return err
+		}
+		r.see(ctx, r.served(10, patience, lasts+2*patience))
+		if err := r.whole(ctx, r.nodes, settleTime); err != nil {
+			return err
+		}
+		r.untouched(ctx, was)
+		return nil
+	}
+}
+
+// freezeBroker lasts until who had to wait as long as can be has been served, and less than node.dist_net_ticktime.
 func freezeBroker(ctx context.Context, r *Run) error {
 	down, err := r.markedDown(ctx, 2)
 	if err != nil {
 		return err
 	}
-	until := time.Now().Add(30 * time.Second)
+	was, err := r.identities(ctx, brokerJob, brokerTask)
+	if err != nil {
+		return err
+	}
+	until := time.Now().Add(80 * time.Second)
 	if err := r.do(ctx, fault("freeze-broker 1")); err != nil {
 		return err
 	}
 	r.see(ctx, down, r.outOfConsul(1))
-	r.see(ctx, r.elsewhere(frozenPatience)) // who came before waits for the frozen one
+	r.see(ctx, r.served(1, patience, 20*time.Second), r.served(10, newWait+patience, newWait+patience))
 	if err := pause(ctx, time.Until(until)); err != nil {
 		return err
 	}
-	return r.undo(ctx, fault("freeze-broker 1"))
+	if err := r.undo(ctx, fault("freeze-broker 1")); err != nil {
+		return err
+	}
+	again := r.served(10, patience, 4*patience)
+	again.what = "after it, ten new clients are served at once"
+	r.see(ctx, again)
+	r.untouched(ctx, was)
+	return nil
 }
 
 func killBroker(ctx context.Context, r *Run) error {

@@ -133,14 +133,14 @@ func (d *Drill) once(ctx context.Context, s Scenario, r *Run, out *Result) (err 
 	} else {
 		out.Whole = time.Since(r.from)
 	}
-	if err := w.calm(ctx, calmTime); err != nil {
+	if err := w.calm(ctx, s.calm()); err != nil {
 		r.broke("%s", err)
 	}
 	stopped = true
 	if out.Report, err = w.stop(); err != nil {
 		return err
 	}
-	r.broken = append(r.broken, s.Promise.broken(out.Report)...)
+	r.broken = append(r.broken, s.Promise.broken(out.Report, r.began, r.from)...)
 	return nil
 }
 

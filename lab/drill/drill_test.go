@@ -16,6 +16,13 @@ import (
 )
 
 func TestPromises(t *testing.T) {
+	began := time.Now()
+	cut := began.Add(100 * time.Second) // and 20 s long
+	lostAt := func(sent, acked float64) load.Report {
+		return load.Report{Started: began, Lost: 4, Losses: []load.Loss{
+			{Subscriber: "a", Fate: load.Lost, Messages: 4, SentAtSeconds: sent, AckedAtSeconds: acked},
+		}}
+	}
 	for name, c := range map[string]struct {
 		promise Promise
 		report  load.Report
@@ -33,12 +40,16 @@ func TestPromises(t *testing.T) {
 		"stays, lost": {StaysConnected, load.Report{
 			Lost: 4, Breaks: []load.Break{{Client: "a"}}, Losses: []load.Loss{{Subscriber: "b", Fate: load.Lost, Messages: 4}},
 		}, "4 acknowledged messages lost by subscribers whose connection stayed"},
-		"one side, lost":     {OneSide, load.Report{Lost: 4}, ""},
-		"one side, not back": {OneSide, load.Report{StillAway: 5}, "5 clients are not back"},
-		"none":               {None, load.Report{Lost: 4, LostWithSession: 1, MissedWhileAway: 1}, ""},
+		"one side, lost across the cut":    {OneSide, lostAt(100, 130), ""},
+		"one side, lost on the way to it":  {OneSide, lostAt(99.5, 100.1), ""},
+		"one side, lost until TCP notices": {OneSide, lostAt(125, 139), ""},
+		"one side, lost before":            {OneSide, lostAt(90, 110), "4 acknowledged messages lost before or after the cut"},
+		"one side, lost after":             {OneSide, lostAt(110, 150), "4 acknowledged messages lost before or after the cut"},
+		"one side, not back":               {OneSide, load.Report{StillAway: 5}, "5 clients are not back"},
+		"none":                             {None, load.Report{Lost: 4, LostWithSession: 1, MissedWhileAway: 1}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			assert.Equal(t, strings.Join(c.promise.broken(c.report), "; "), c.want)
+			assert.Equal(t, strings.Join(c.promise.broken(c.report, cut, cut.Add(20*time.Second)), "; "), c.want)
 		})
 	}
 }

@@ -12,8 +12,8 @@ import (
 type Promise string
 
 // The promises. StaysConnected is judged by the subscribers whose connection stayed: of a broker that was frozen, what was
-// on its way to it may be lost, though its sessions live. OneSide and None are not judged by messages: across a cut they may be lost, and of the original's
-// settings nothing is promised.
+// on its way to it may be lost, though its sessions live. OneSide is judged by when: across a cut messages are lost while it lasts. None is not judged by
+// messages: of the original's settings nothing is promised.
 const (
 	All            Promise = "all"
 	OthersSessions Promise = "sessions of others"
@@ -22,8 +22,11 @@ const (
 	None           Promise = "none"
 )
 
-// broken tells what of the promise a report does not keep.
-func (p Promise) broken(r load.Report) (faults []string) {
+// hop is how long a message may be on its way between two brokers.
+const hop = time.Second
+
+// broken tells what of the promise a report does not keep. The fault lasted from began to ended.
+func (p Promise) broken(r load.Report, began, ended time.Time) (faults []string) {
 	count := func(n uint64, what string) {
 		if n > 0 {
 			faults = append(faults, fmt.Sprintf("%d acknowledged messages %s", n, what))
@@ -32,6 +35,9 @@ func (p Promise) broken(r load.Report) (faults []string) {
 	switch p {
 	case StaysConnected:
 		count(lostUnbroken(r), "lost by subscribers whose connection stayed")
+	case OneSide:
+		// The brokers' connections need as long again to notice that the other side is back.
+		count(lostOutside(r, began.Add(-hop), ended.Add(ended.Sub(began)+hop)), "lost before or after the cut")
 	case All, OthersSessions:
 		count(r.Lost, "lost")
 		for _, l := range r.Losses[:min(3, len(r.Losses))] {
@@ -39,7 +45,7 @@ func (p Promise) broken(r load.Report) (faults []string) {
 				faults = append(faults, fmt.Sprintf("%s lost %d to %d of %s, acknowledged until %.3f s", l.Subscriber, l.From, l.To, l.Publisher, l.AckedAtSeconds))
 			}
 		}
-	case OneSide, None: // not judged by messages
+	case None: // not judged by messages
 	}
 	if p == All {
 		count(r.LostWithSession, "lost with their session")
@@ -65,6 +71,17 @@ func lostUnbroken(r load.Report) (n uint64) {
 	return n
 }
 
+// lostOutside counts the losses that were not sent and acknowledged in a time.
+func lostOutside(r load.Report, from, to time.Time) (n uint64) {
+	at := func(seconds float64) time.Time { return r.Started.Add(time.Duration(seconds * float64(time.Second))) }
+	for _, l := range r.Losses {
+		if l.Fate == load.Lost && (at(l.SentAtSeconds).Before(from) || at(l.AckedAtSeconds).After(to)) {
+			n += l.Messages
+		}
+	}
+	return n
+}
+
 // Scenario is one thing that goes wrong, or is done.
 type Scenario struct {
 	// Name is what -run picks it by, Does one line for the reader.
@@ -76,6 +93,8 @@ type Scenario struct {
 	Limit time.Duration
 	// ConnectTimeout is how long a client waits until it is connected and subscribed; 0 is 5 s.
 	ConnectTimeout time.Duration
+	// Calm is how long the clients may take to be back once the work is done and the cluster is whole; 0 is 45 s.
+	Calm time.Duration
 	// Work breaks something and repairs it, or does it; it sees to what has to be seen meanwhile.
 	Work func(context.Context, *Run) error
 }
@@ -85,6 +104,13 @@ func (s Scenario) limit() time.Duration {
 		return s.Limit
 	}
 	return 5 * time.Minute
+}
+
+func (s Scenario) calm() time.Duration {
+	if s.Calm > 0 {
+		return s.Calm
+	}
+	return calmTime
 }
 
 // Step is something that was seen on the way.
