@@ -34,21 +34,45 @@ func (b *LoadBalancer) BackendHealth(
 		case <-asked.Done():
 			return nil, fmt.Errorf("reading the balancer's id: %w", asked.Err())
 		}
-		states := map[string]string{}
-		for _, set := range sets {
-			health, err := networkloadbalancer.GetBackendSetHealth(ctx, &networkloadbalancer.GetBackendSetHealthArgs{
-				NetworkLoadBalancerId: balancer,
-				BackendSetName:        set,
-			}, opts...)
-			if err != nil {
-				return nil, fmt.Errorf("asking the health of backend set %q: %w", set, err)
-			}
-			for node, state := range backendStates(nodes, health) {
-				states[set+"/"+node] = state
-			}
-		}
-		return states, nil
+		return backendHealth(ctx, balancer, sets, nodes, opts)
 	}
+}
+
+// EdgeHealth asks for the state of every backend of a stack's balancer, as
+// [LoadBalancer.BackendHealth] does, of one that this program does not manage. No
+// balancer is an error.
+func EdgeHealth(
+	ctx *pulumi.Context, compartment, environment string, sets, nodes []string, opts ...pulumi.InvokeOption,
+) (map[string]string, error) {
+	name := "emqx-" + environment
+	found, err := Find(ctx, Lost{
+		Type:   "oci:NetworkLoadBalancer/networkLoadBalancer:NetworkLoadBalancer",
+		Inputs: map[string]any{"compartmentId": compartment, "displayName": name},
+	}, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("looking for network load balancer %q: %w", name, err)
+	}
+	if len(found) != 1 {
+		return nil, fmt.Errorf("looking for network load balancer %q: the compartment has %d of that name", name, len(found))
+	}
+	return backendHealth(ctx, found[0], sets, nodes, opts)
+}
+
+func backendHealth(ctx *pulumi.Context, balancer string, sets, nodes []string, opts []pulumi.InvokeOption) (map[string]string, error) {
+	states := map[string]string{}
+	for _, set := range sets {
+		health, err := networkloadbalancer.GetBackendSetHealth(ctx, &networkloadbalancer.GetBackendSetHealthArgs{
+			NetworkLoadBalancerId: balancer,
+			BackendSetName:        set,
+		}, opts...)
+		if err != nil {
+			return nil, fmt.Errorf("asking the health of backend set %q: %w", set, err)
+		}
+		for node, state := range backendStates(nodes, health) {
+			states[set+"/"+node] = state
+		}
+	}
+	return states, nil
 }
 
 // backendStates spells out a set's health: OCI lists only the names of the

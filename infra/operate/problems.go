@@ -26,6 +26,7 @@ func (c *Cluster) problems(s *Status, l *look) []Problem {
 		d.add(l.formed.seen, l.formed.next)
 	}
 	d.checks()
+	d.balancer()
 	if l.trip.asked && !l.trip.holds {
 		d.add("no message came back through the public name: "+l.trip.seen, l.trip.next)
 	}

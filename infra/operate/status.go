@@ -28,6 +28,10 @@ type Status struct {
 	// RoundTrip is what became of a message through the public name; empty when
 	// none was sent.
 	RoundTrip string `json:"roundTrip,omitempty"`
+	// Balancer and LastUpdate are as fresh as who was asked for them; nil is not asked.
+	// That they are not known is told in them, and makes a cluster no worse.
+	Balancer   *BalancerStatus `json:"balancer,omitempty"`
+	LastUpdate *UpdateStatus   `json:"lastUpdate,omitempty"`
 }
 
 // Problem is one thing that is the matter.
@@ -107,6 +111,9 @@ type StatusOptions struct {
 	// Timeout bounds the whole look; default 15 s. What does not answer by then is
 	// told as not answering.
 	Timeout time.Duration
+	// Balancer and LastUpdate ask the cloud and the stack's backend; nil is nobody.
+	Balancer   func(context.Context) BalancerStatus
+	LastUpdate func(context.Context) UpdateStatus
 }
 
 // look is what was asked for one status, and what came back.
@@ -143,6 +150,8 @@ func (c *Cluster) Status(ctx context.Context, o StatusOptions) Status {
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
 	var l look
+	var balancer *BalancerStatus
+	var update *UpdateStatus
 	views := make([]view, len(c.Nodes))
 	together(
 		func() { l.nodes, l.nomadErr = c.Nomad.Nodes(ctx) },
@@ -159,8 +168,20 @@ func (c *Cluster) Status(ctx context.Context, o StatusOptions) Status {
 				l.trip = once(ctx, c.RoundTrip)
 			}
 		},
+		func() {
+			if o.Balancer != nil {
+				b := o.Balancer(ctx)
+				balancer = &b
+			}
+		},
+		func() {
+			if o.LastUpdate != nil {
+				u := o.LastUpdate(ctx)
+				update = &u
+			}
+		},
 	)
-	s := Status{Stack: c.Environment, Time: c.Clock.Now(), RoundTrip: l.trip.seen}
+	s := Status{Stack: c.Environment, Time: c.Clock.Now(), RoundTrip: l.trip.seen, Balancer: balancer, LastUpdate: update}
 	s.Broker, s.Proxy = jobStatus(c.BrokerJob, l.broker), jobStatus(c.ProxyJob, l.proxy)
 	s.Nodes = make([]NodeStatus, len(c.Nodes))
 	for i := range c.Nodes {

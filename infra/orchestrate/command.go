@@ -77,6 +77,9 @@ func executable(path string) error {
 	return nil
 }
 
+// question marks what reads only: it leaves no log, and may die with its caller.
+type question struct{}
+
 // cli runs the pulumi command for the Automation API. The API's own runner connects the engine's output by pipes, so
 // that an engine whose caller is killed dies of the next line it prints, in the middle of an operation, with the stack
 // locked. This one gives a long operation files to print to: such an engine sees its program's connection end, finishes
@@ -120,7 +123,7 @@ func (c *cli) Run(ctx context.Context, dir string, stdin io.Reader, extraOut, ex
 	if err := ctx.Err(); err != nil {
 		return "", "", -1, err
 	}
-	if len(args) > 1 && args[0] == "stack" && args[1] == "history" {
+	if len(args) > 1 && args[0] == "stack" && args[1] == "history" && ctx.Value(question{}) == nil {
 		return "[]", "", 0, nil // asked by the Automation API after every update, read by nobody, half a second
 	}
 	if !slices.Contains(args, "--non-interactive") {
@@ -132,7 +135,7 @@ func (c *cli) Run(ctx context.Context, dir string, stdin io.Reader, extraOut, ex
 	cmd.Env = append(cmd.Env, "PULUMI_AUTOMATION_API=true", "PULUMI_SKIP_UPDATE_CHECK=true", runMarker+"="+c.stage.id())
 	cmd.Env = append(cmd.Env, untorn(cmd.Env)...)
 	ownGroup(cmd)
-	long := isLong(args)
+	long := isLong(args) && ctx.Value(question{}) == nil
 	var out, errs output
 	if long {
 		out, errs, err = c.stage.logs()

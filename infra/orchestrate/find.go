@@ -14,8 +14,6 @@ import (
 
 // finder asks the clouds for all resources whose creation was interrupted, and returns what tells the id of each: "" for
 // one that does not exist. It is nil when there is no way to ask, or nothing to ask for.
-//
-// A preview asks: it has the stack's own providers, and writes nothing down.
 func (r *Runner) finder(ctx context.Context, s *session, d *deployment) (func(context.Context, Pending) (string, error), error) {
 	var lost []Pending
 	for _, o := range d.pending {
@@ -31,15 +29,11 @@ func (r *Runner) finder(ctx context.Context, s *session, d *deployment) (func(co
 	var found map[string][]string
 	var fault error
 	answered := false
-	ws := s.stack.Workspace()
-	program := ws.Program()
-	ws.SetProgram(func(p *pulumi.Context) error {
+	err := r.askClouds(ctx, s, func(p *pulumi.Context) error {
 		found, fault = r.opts.Find(p, lost)
 		answered = true
 		return fault
 	})
-	_, err := s.stack.Preview(ctx, optpreview.ProgressStreams(r.verbose()...), optpreview.ErrorProgressStreams(r.verbose()...))
-	ws.SetProgram(program)
 	switch {
 	case ctx.Err() != nil:
 		return nil, &InterruptedError{Operation: "looking for what an earlier run created", Killed: closed(r.opts.Kill)}
@@ -50,6 +44,40 @@ func (r *Runner) finder(ctx context.Context, s *session, d *deployment) (func(co
 	}
 	// A preview of a program without resources may fail for its deletions alone: protected ones.
 	return func(_ context.Context, p Pending) (string, error) { return d.pick(found[p.URN]) }, nil
+}
+
+// askClouds runs a program that creates nothing: a preview has the stack's own providers, takes no lock and writes
+// nothing down. Its error may be about deletions alone, when the program has its answer.
+func (r *Runner) askClouds(ctx context.Context, s *session, program pulumi.RunFunc) error {
+	ws := s.stack.Workspace()
+	own := ws.Program()
+	ws.SetProgram(program)
+	defer ws.SetProgram(own)
+	_, err := s.stack.Preview(ctx, optpreview.ProgressStreams(r.verbose()...), optpreview.ErrorProgressStreams(r.verbose()...))
+	return err
+}
+
+// Ask runs a program that creates nothing, and asks the clouds with the stack's own credentials. It works while another
+// run holds the stack.
+func (r *Runner) Ask(ctx context.Context, program pulumi.RunFunc) error {
+	s, err := r.open(ctx, false)
+	if err != nil {
+		return err
+	}
+	answered := false
+	var fault error
+	err = r.askClouds(context.WithValue(ctx, question{}, true), s, func(p *pulumi.Context) error {
+		fault = program(p)
+		answered = true
+		return fault
+	})
+	switch {
+	case answered:
+		return fault
+	case err != nil:
+		return r.plainError(ctx, "asking the cloud", err)
+	}
+	return nil
 }
 
 // pick chooses the one resource that is not in the state.

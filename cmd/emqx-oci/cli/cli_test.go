@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"gotest.tools/v3/assert"
 	"gotest.tools/v3/golden"
 
@@ -42,6 +43,9 @@ type fake struct {
 	lost    uint64             // of a workload
 	held    []orchestrate.Resource
 	guards  *guards.Collector
+
+	update    *orchestrate.Update
+	updateErr error
 }
 
 func (f *fake) do(ctx context.Context, op progress.Operation) (orchestrate.Result, error) {
@@ -92,6 +96,10 @@ func (f *fake) Cancel(context.Context) error {
 	f.calls = append(f.calls, "cancel")
 	return f.fail["cancel"]
 }
+
+func (f *fake) LastUpdate(context.Context) (*orchestrate.Update, error) { return f.update, f.updateErr }
+
+func (f *fake) Ask(_ context.Context, program pulumi.RunFunc) error { return program(nil) }
 
 func (f *fake) Note(text string) { f.opts.View.Note(text) }
 

@@ -48,6 +48,8 @@ type Options struct {
 	Assess func(stack string, c orchestrate.Config, plan []progress.Event) (blast.Report, error)
 	// Operate opens the cluster of a stack for work between two updates: stacks.Operate, from its settings.
 	Operate func(stack string, c orchestrate.Config) (Cluster, error)
+	// Edge asks the stack's cloud for the health of the balancer's backends: stacks.Edge.
+	Edge func(*pulumi.Context) (map[string]string, error)
 	// NewEngine makes the runner of a stack.
 	NewEngine func(orchestrate.Options) (Engine, error)
 	// NewInitializer makes what makes a new stack.
@@ -68,6 +70,8 @@ type Engine interface {
 	Resources(context.Context) ([]orchestrate.Resource, error)
 	Config(context.Context) (orchestrate.Config, error)
 	Cancel(context.Context) error
+	LastUpdate(context.Context) (*orchestrate.Update, error)
+	Ask(context.Context, pulumi.RunFunc) error
 	Note(text string)
 }
 

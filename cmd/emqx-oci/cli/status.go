@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,10 +21,10 @@ func (a *app) status() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "status [stack]",
 		Short: "Show the running cluster, what is the matter with it, and what to do",
-		Long: `status asks Nomad, Consul and every member, all at once and for 15 seconds at most, and changes
-nothing. It works while an update runs, and while Nomad, Consul or some node is away: then it says so.
-Exit code 0 when all is well, 1 when not. CLIENTS are connected now; SESSIONS are theirs and those of
-clients that are away.`,
+		Long: `status asks Nomad, Consul, every member, the cloud's balancer and the stack's history, all at once
+and for 15 seconds at most, and changes nothing. It works while an update runs, and while any of them is
+away: then it says so. Exit code 0 when all is well, 1 when not; a balancer or a history that cannot be
+read is no reason for 1. CLIENTS are connected now; SESSIONS are theirs and those of clients that are away.`,
 		Args: oneStack,
 		RunE: func(c *cobra.Command, args []string) error {
 			cluster, err := a.running(c.Context(), stackOf(args))
@@ -31,8 +32,16 @@ clients that are away.`,
 				return err
 			}
 			a.say(func(string) {})
+			var every time.Duration
+			if watch {
+				every = behindEvery
+			}
+			ctx, cancel := context.WithCancel(c.Context())
+			defer cancel()
+			b := a.newBehind(ctx, stackOf(args), every)
+			o := operate.StatusOptions{Probe: probe, Balancer: b.backends(!watch), LastUpdate: b.lastUpdate(!watch)}
 			for {
-				s := cluster.Status(c.Context(), operate.StatusOptions{Probe: probe})
+				s := cluster.Status(ctx, o)
 				if c.Context().Err() != nil {
 					return a.watched(watch)
 				}

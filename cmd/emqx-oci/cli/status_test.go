@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"gotest.tools/v3/assert"
 	"gotest.tools/v3/golden"
 
@@ -29,10 +30,21 @@ type fakeCluster struct {
 	hang        bool // a rebalance lasts until it is cancelled
 	began       chan struct{}
 	calls       []string
+
+	backends  map[string]string
+	edgeErr   error
+	update    *orchestrate.Update
+	updateErr error
 }
 
 func (c *fakeCluster) Status(ctx context.Context, o operate.StatusOptions) operate.Status {
 	c.calls = append(c.calls, fmt.Sprintf("status %t", o.Probe))
+	b, u := o.Balancer(ctx), o.LastUpdate(ctx)
+	b.Asked = time.Time{}
+	if b.Error == "" {
+		b.Asked = c.status.Time
+	}
+	c.status.Balancer, c.status.LastUpdate = &b, &u
 	if c.began != nil {
 		close(c.began)
 		<-ctx.Done()
@@ -66,13 +78,14 @@ func operated(t *testing.T, c *fakeCluster, args string, width int, stdin string
 	for name, text := range map[string]string{"Pulumi.yaml": "name: emqx-oci\n", "Pulumi.lab.yaml": "config: {}\n"} {
 		assert.NilError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
-	f := &fake{}
+	f := &fake{update: c.update, updateErr: c.updateErr}
 	var stdout, stderr bytes.Buffer
 	exit = cli.Run(cli.Options{
 		Stdin: strings.NewReader(stdin), Stdout: &stdout, Stderr: &stderr, StdinTerminal: width > 0, StdoutTerminal: width > 0,
 		Size: func() (int, int) { return width, 24 }, Getenv: func(string) string { return "" }, Dir: dir, Executable: "/usr/local/bin/emqx-oci", Signals: sigs,
 		NewEngine: func(o orchestrate.Options) (cli.Engine, error) { f.opts = o; return f, nil },
 		Operate:   func(string, orchestrate.Config) (cli.Cluster, error) { return c, nil },
+		Edge:      func(*pulumi.Context) (map[string]string, error) { return c.backends, c.edgeErr },
 		Lab:       func(string) cli.Lab { return fakeLab{f} },
 	}, strings.Fields(args))
 	return stdout.String() + stderr.String(), exit
@@ -114,6 +127,9 @@ func TestClusterVerbs(t *testing.T) {
 		Stack: "lab", Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Nodes: []operate.NodeStatus{{Name: "emqx-lab-0", Member: "unknown"}},
 		Problems: []operate.Problem{{What: "cannot reach Nomad at http://x: connection refused"}}, Broker: operate.JobStatus{ID: "emqx-lab"}, Proxy: operate.JobStatus{ID: "emqx-lab-haproxy"},
 	}
+	half := map[string]string{"mqtt/emqx-lab-0": "OK", "mqtt/emqx-lab-1": "CRITICAL", "ws/emqx-lab-0": "OK", "ws/emqx-lab-1": "CRITICAL"}
+	failed := &orchestrate.Update{Kind: "update", Result: "failed", Started: sick().Time.Add(-10 * time.Minute), Ended: sick().Time.Add(-4 * time.Minute)}
+	away := errors.New("connection refused")
 	well := sick()
 	well.Well, well.Problems = true, []operate.Problem{}
 	crowded := operate.Plan{Clients: 90, Target: 45, Nodes: []operate.Load{{Name: "emqx-lab-0", Clients: 90, Move: 45}, {Name: "emqx-lab-1"}}}
@@ -126,12 +142,15 @@ func TestClusterVerbs(t *testing.T) {
 		exit    int
 		calls   string
 	}{
-		"status in a pipe":            {args: "status", cluster: fakeCluster{status: sick()}, exit: 1, calls: "status false"},
-		"status, wide":                {args: "status", width: 120, cluster: fakeCluster{status: sick()}, exit: 1, calls: "status false"},
-		"status, narrow":              {args: "status", width: 60, cluster: fakeCluster{status: sick()}, exit: 1, calls: "status false"},
-		"status as json":              {args: "status --json --probe", cluster: fakeCluster{status: sick()}, exit: 1, calls: "status true"},
-		"status of what is well":      {args: "status", cluster: fakeCluster{status: well}, calls: "status false"},
-		"status of what nobody knows": {args: "status", cluster: fakeCluster{status: unknown}, exit: 1, calls: "status false"},
+		"status in a pipe":       {args: "status", cluster: fakeCluster{status: sick()}, exit: 1, calls: "status false"},
+		"status, wide":           {args: "status", width: 120, cluster: fakeCluster{status: sick(), backends: half, update: failed}, exit: 1, calls: "status false"},
+		"status, narrow":         {args: "status", width: 60, cluster: fakeCluster{status: sick()}, exit: 1, calls: "status false"},
+		"status as json":         {args: "status --json --probe", cluster: fakeCluster{status: sick(), backends: half, update: failed}, exit: 1, calls: "status true"},
+		"status of what is well": {args: "status", cluster: fakeCluster{status: well}, calls: "status false"},
+		"status of a stack that was never made": {
+			args: "status", cluster: fakeCluster{status: well, updateErr: &orchestrate.NotCreatedError{Stack: "lab"}, edgeErr: &orchestrate.NotCreatedError{Stack: "lab"}}, calls: "status false",
+		},
+		"status of what nobody knows": {args: "status", cluster: fakeCluster{status: unknown, edgeErr: away, updateErr: away}, exit: 1, calls: "status false"},
 		"verify":                      {args: "verify"},
 		"verify fails":                {args: "verify", cluster: fakeCluster{fail: errors.New("waiting for G3 proxies ready: 2/3 proxies pass")}, exit: 1},
 		"rebalance in a pipe":         {args: "rebalance", exit: 2},

@@ -66,6 +66,16 @@ func writeStatus(w io.Writer, s operate.Status, width int, color bool) {
 	for _, j := range []operate.JobStatus{s.Broker, s.Proxy} {
 		wrap(w, width, "", "  ", jobLine(j, s.Time))
 	}
+	if b := s.Balancer; b != nil {
+		line := "balancer: " + b.Summary()
+		if age := s.Time.Sub(b.Asked); b.Error == "" && age >= 5*time.Second {
+			line += ", " + operate.Age(age) + " ago"
+		}
+		wrap(w, width, "", "  ", line)
+	}
+	if u := s.LastUpdate; u != nil {
+		wrap(w, width, "", "  ", "last update: "+updateText(*u, s.Time))
+	}
 	if s.RoundTrip != "" {
 		wrap(w, width, "", "  ", "round trip: "+s.RoundTrip)
 	}
@@ -222,6 +232,26 @@ func jobLine(j operate.JobStatus, now time.Time) string {
 		line += ", " + j.Image
 	}
 	return line
+}
+
+func updateText(u operate.UpdateStatus, now time.Time) string {
+	switch {
+	case u.Error != "":
+		return "not known: " + u.Error
+	case u.Kind == "":
+		return "none on record"
+	}
+	text := u.Kind + " " + u.Result
+	switch {
+	case !u.Ended.IsZero():
+		text += " " + operate.Age(now.Sub(u.Ended)) + " ago"
+		if !u.Started.IsZero() {
+			text += ", took " + operate.Age(u.Ended.Sub(u.Started))
+		}
+	case !u.Started.IsZero():
+		text += ", began " + operate.Age(now.Sub(u.Started)) + " ago"
+	}
+	return text
 }
 
 // wrap prints a text in lines of a width, the first behind one prefix, the others behind another.
