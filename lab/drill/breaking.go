@@ -201,7 +201,8 @@ func freezeBroker(ctx context.Context, r *Run) error {
 		return err
 	}
 	r.see(ctx, down, r.outOfConsul(1))
-	r.see(ctx, r.served(1, patience, 20*time.Second), r.served(10, newWait+patience, newWait+patience))
+	r.see(ctx, r.served(1, patience, 20*time.Second)) // by then all HAProxies have marked it down
+	r.see(ctx, r.served(10, newWait+patience, newWait+patience))
 	if err := pause(ctx, time.Until(until)); err != nil {
 		return err
 	}

@@ -127,6 +127,7 @@ func (d *Drill) once(ctx context.Context, s Scenario, r *Run, out *Result) (err 
 	if err := s.Work(ctx, r); err != nil {
 		r.broke("%s", err)
 		_ = d.faults.Clear(context.WithoutCancel(ctx))
+		out.reverted, r.keep = r.keep, false // how far it got, nobody knows
 	}
 	if err := d.whole(ctx, d.nodes, settleTime); err != nil {
 		r.broke("full strength: %s", err)
@@ -156,12 +157,13 @@ func Deploy(ctx context.Context, b Bed) error {
 // Remove takes the lab down.
 func Remove(ctx context.Context, b Bed) error { return b.Must(ctx, "lab", "down") }
 
-// heal makes the cluster whole after a scenario that left it broken: by an update, or by a new lab.
-func (d *Drill) heal(ctx context.Context) error {
-	if err := d.whole(ctx, d.nodes, 5*time.Second); err == nil {
+// heal makes the cluster whole after a scenario that left it broken, or in another state than the stack file says: by an
+// update, or by a new lab.
+func (d *Drill) heal(ctx context.Context, last Result) error {
+	if err := d.whole(ctx, d.nodes, 5*time.Second); err == nil && !last.reverted {
 		return nil
 	}
-	d.say("the cluster is not whole: an update")
+	d.say("the cluster is not as it was: an update")
 	_ = d.faults.Clear(ctx)
 	limited, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
@@ -207,7 +209,7 @@ func (d *Drill) All(ctx context.Context, scenarios []Scenario, runs int, done fu
 			for _, b := range result.Broken {
 				d.say("  broken: %s", b)
 			}
-			if err := d.heal(ctx); err != nil {
+			if err := d.heal(ctx, result); err != nil {
 				return fmt.Errorf("making the cluster whole after %s: %w", s.Name, err)
 			}
 		}

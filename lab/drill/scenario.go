@@ -130,4 +130,7 @@ type Result struct {
 	Steps []Step
 	// Broken is everything that is not as promised.
 	Broken []string
+
+	// reverted: it changed the stack file, failed, and the file is again what it was.
+	reverted bool
 }

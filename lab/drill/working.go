@@ -237,8 +237,9 @@ func scale(ctx context.Context, r *Run) error {
 	if err := to(5); err != nil {
 		return err
 	}
-	// Clients that are there stay where they are: without this the nodes that go would have none.
-	if err := r.Must(ctx, "rebalance", stack, "--yes"); err != nil {
+	// Clients that are there stay where they are: without this the nodes that go would have none. 72 clients on five nodes: one
+	// is 7 % of the mean, and each HAProxy counts only its own.
+	if err := r.Must(ctx, "rebalance", stack, "--yes", "--tolerance", "25"); err != nil {
 		return err
 	}
 	if err := to(3); err != nil {

@@ -46,7 +46,7 @@ func parse(args []string) (o options, err error) {
 	f.BoolVar(&o.original, "original", false, "with the original's figures in both jobs: the comparison")
 	f.BoolVar(&o.list, "list", false, "list the cases, and do nothing")
 	f.BoolVar(&o.keep, "keep", false, "leave the lab as it is at the end")
-	f.DurationVar(&o.limit, "limit", 28*time.Minute, "the drill ends after so long; cases that were not run break the promise")
+	f.DurationVar(&o.limit, "limit", 75*time.Minute, "the drill ends after so long; cases that were not run break the promise")
 	f.StringVar(&o.project, "project", ".", "folder with Pulumi.yaml and Pulumi.lab.yaml")
 	f.StringVar(&o.page, "page", "", "page whose measured part to write")
 	f.StringVar(&o.reports, "reports", "", "folder for the clients' whole report of each run")
