@@ -53,7 +53,7 @@ func Breaking() []Scenario {
 		{
 			Name: "freeze-haproxy", Does: "HAProxy of node 1 stops for 20 s", Promise: All,
 			Work: func(ctx context.Context, r *Run) error {
-				return r.lasting(ctx, fault("freeze-haproxy 1"), 20*time.Second, r.turnedAway(1), r.elsewhere(patience))
+				return r.lasting(ctx, fault("freeze-haproxy 1"), 20*time.Second, r.turnedAway(1), r.elsewhere())
 			},
 		},
 		{
@@ -63,7 +63,7 @@ func Breaking() []Scenario {
 				if err != nil {
 					return err
 				}
-				return r.lasting(ctx, fault("stop-instance 1"), 20*time.Second, down, r.turnedAway(1), r.elsewhere(patience))
+				return r.lasting(ctx, fault("stop-instance 1"), 20*time.Second, down, r.turnedAway(1), r.elsewhere())
 			},
 		},
 		{
@@ -77,7 +77,7 @@ func Breaking() []Scenario {
 				if err != nil {
 					return err
 				}
-				if err := r.lasting(ctx, fault("lose-domain AD-3"), 20*time.Second, r.turnedAway(2), r.elsewhere(patience)); err != nil {
+				if err := r.lasting(ctx, fault("lose-domain AD-3"), 20*time.Second, r.turnedAway(2), r.elsewhere()); err != nil {
 					return err
 				}
 				r.see(ctx, back...)
@@ -153,7 +153,7 @@ func untouchedDuring(f faults.Fault) func(context.Context, *Run) error {
 		if err != nil {
 			return err
 		}
-		if err := r.lasting(ctx, f, 20*time.Second, r.elsewhere(patience)); err != nil {
+		if err := r.lasting(ctx, f, 20*time.Second, r.elsewhere()); err != nil {
 			return err
 		}
 		if err := r.whole(ctx, r.nodes, settleTime); err != nil {
@@ -228,7 +228,7 @@ func killBroker(ctx context.Context, r *Run) error {
 	if err := r.do(ctx, fault("kill-broker 1")); err != nil {
 		return err
 	}
-	r.see(ctx, down, r.outOfConsul(1), r.elsewhere(patience), again)
+	r.see(ctx, down, r.outOfConsul(1), r.elsewhere(), again)
 	up, err := r.markedDown(ctx, 3)
 	if err != nil {
 		return err
@@ -250,7 +250,7 @@ func killProxy(ctx context.Context, r *Run) error {
 	if err := r.do(ctx, fault("kill-haproxy 1")); err != nil {
 		return err
 	}
-	r.see(ctx, again, r.elsewhere(patience))
+	r.see(ctx, again, r.elsewhere())
 	r.untouched(ctx, was)
 	return nil
 }
@@ -271,7 +271,7 @@ func terminate(ctx context.Context, r *Run) error {
 	if err := r.do(ctx, fault("terminate-instance 1")); err != nil {
 		return err
 	}
-	r.see(ctx, append(back, down, r.turnedAway(1), r.elsewhere(patience))...)
+	r.see(ctx, append(back, down, r.turnedAway(1), r.elsewhere())...)
 	r.untouched(ctx, was, 1)
 	return nil
 }

@@ -170,7 +170,7 @@ func (r *Run) turnedAway(node int) sight {
 }
 
 // elsewhere is seen when ten new clients at once get an acknowledgement, each within its patience.
-func (r *Run) elsewhere(patience time.Duration) sight {
+func (r *Run) elsewhere() sight {
 	return r.served(10, patience, 40*time.Second)
 }
 

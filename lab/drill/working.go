@@ -134,7 +134,7 @@ func nodeDrain(ctx context.Context, r *Run) error {
 	if err := r.nomadCommand(ctx, "node", "drain", "-enable", "-yes", "-deadline", "3m", id); err != nil {
 		return err
 	}
-	r.see(ctx, r.elsewhere(patience))
+	r.see(ctx, r.elsewhere())
 	if err := r.nomadCommand(ctx, "node", "eligibility", "-enable", id); err != nil {
 		return err
 	}
