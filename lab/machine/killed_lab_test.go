@@ -12,6 +12,7 @@ import (
 	"gotest.tools/v3/assert"
 )
 
+// helperEnv tells a process that it is the helper, and names the guest that its parent built.
 const helperEnv = "EMQX_OCI_LAB_TEST_HELPER"
 
 // TestHelperUp is the process that TestKilled kills.
@@ -38,7 +39,7 @@ func TestKilled(t *testing.T) {
 		after *= time.Millisecond
 		t.Run(after.String(), func(t *testing.T) {
 			cmd := exec.Command(os.Args[0], "-test.run=^TestHelperUp$")
-			cmd.Env = append(os.Environ(), helperEnv+"=1")
+			cmd.Env = append(os.Environ(), helperEnv+"="+guestBinary)
 			assert.NilError(t, cmd.Start())
 			time.Sleep(after)
 			assert.NilError(t, cmd.Process.Kill())
