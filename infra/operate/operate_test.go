@@ -36,6 +36,7 @@ type world struct {
 	checks  []*consul.ServiceEntry
 	says    map[string]string // by allocation: what ctl prints; "" is a member that waits
 	clients map[string]int    // by allocation
+	slow    bool              // moving goes on until nobody waits for it
 	gone    bool              // the nodes are, and Nomad has not noticed
 	calls   []string
 
@@ -139,7 +140,7 @@ func (w catalog) Service(context.Context, string, string) ([]*consul.ServiceEntr
 }
 
 // Stream moves clients.
-func (w *world) Stream(_ context.Context, alloc, task string, s gates.Streams, command ...string) (int, error) {
+func (w *world) Stream(ctx context.Context, alloc, task string, s gates.Streams, command ...string) (int, error) {
 	assert.Check(w.t, task == "emqx")
 	assert.Check(w.t, slices.Contains(command, "move"), "%v", command)
 	var i, count, rate int
@@ -148,6 +149,12 @@ func (w *world) Stream(_ context.Context, alloc, task string, s gates.Streams, c
 	moved, err := w.move(i, count, rate)
 	if err != nil {
 		return 0, err
+	}
+	if w.slow {
+		<-ctx.Done()
+	}
+	if ctx.Err() != nil {
+		return 0, ctx.Err()
 	}
 	_, err = fmt.Fprintf(s.Out, "%d\n", moved)
 	return 0, err

@@ -46,6 +46,9 @@ type RebalanceOptions struct {
 	Tolerance int
 	// Report gets the cluster's state after each round.
 	Report func(Round)
+	// Kill, once closed, ends the waiting for the round under way; the context's end
+	// lets it finish, so that what was moved is known.
+	Kill <-chan struct{}
 }
 
 // Round is how far a rebalance has come.
@@ -57,8 +60,8 @@ type Round struct {
 }
 
 const (
-	// roundTime bounds one run of the script: ending the wait for it does not end it,
-	// so this is how long moving goes on after a stop.
+	// roundTime bounds one run of the script: it is never cut off, so this is how long
+	// moving goes on after a stop.
 	roundTime = 5 * time.Second
 	// returnTime is what a client that was moved may take to come back: real ones wait
 	// a moment, each another one.
@@ -137,8 +140,8 @@ func (c *Cluster) clients(ctx context.Context) ([]int, error) {
 // disconnect that keeps its session, connects again, and its proxy sends it to the
 // broker with the fewest. It ends when no node is above the mean by more than the
 // tolerance. It stops with an error when the cluster is not whole any more, when ctx
-// ends (what the round under way has left is moved, for 5 s at most), and when
-// moving does not help. The round returned is the last one seen.
+// ends (behind the round under way, 5 s at most and more on a node that is slow to
+// answer), and when moving does not help. The round returned is the last one seen.
 func (c *Cluster) Rebalance(ctx context.Context, p Plan, o RebalanceOptions) (Round, error) {
 	if o.Rate <= 0 {
 		o.Rate = c.rate()
@@ -180,7 +183,7 @@ func (c *Cluster) pass(ctx context.Context, p Plan, o RebalanceOptions, last *Ro
 	}
 	for {
 		batches := share(left, o.Rate)
-		moved, err := c.round(ctx, batches, left)
+		moved, err := c.round(ctx, o.Kill, batches, left)
 		last.Moved += sum(moved)
 		if err != nil {
 			return err
@@ -223,12 +226,12 @@ func share(left []int, rate int) []int {
 
 // round runs the script side by side on all nodes that have clients to move. Of several
 // faults it returns one.
-func (c *Cluster) round(ctx context.Context, rates, left []int) ([]int, error) {
+func (c *Cluster) round(ctx context.Context, kill <-chan struct{}, rates, left []int) ([]int, error) {
 	moved, errs := make([]int, len(left)), make([]error, len(left))
 	together(eachNode(len(left), func(i int) {
 		if rates[i] > 0 {
 			count := min(left[i], rates[i]*int(roundTime.Seconds()))
-			moved[i], errs[i] = c.move(ctx, i, count, rates[i])
+			moved[i], errs[i] = c.move(ctx, kill, i, count, rates[i])
 		}
 	})...)
 	for _, err := range errs {
@@ -239,18 +242,27 @@ func (c *Cluster) round(ctx context.Context, rates, left []int) ([]int, error) {
 	return moved, nil
 }
 
-// move runs the script on one node, and returns how many clients it moved.
-func (c *Cluster) move(ctx context.Context, i, count, rate int) (int, error) {
+// move runs the script on one node, and returns how many clients it moved. It begins
+// nothing when ctx has ended, and waits for what it began.
+func (c *Cluster) move(ctx context.Context, kill <-chan struct{}, i, count, rate int) (int, error) {
+	if ctx.Err() != nil {
+		return 0, context.Cause(ctx)
+	}
 	// A node whose `emqx eval` takes long may take a multiple of the time.
-	bounded, cancel := context.WithTimeout(ctx, 12*roundTime)
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 12*roundTime)
 	defer cancel()
+	go func() {
+		select {
+		case <-kill:
+			cancel()
+		case <-bounded.Done():
+		}
+	}()
 	var out, said bytes.Buffer
 	exit, err := c.Run(bounded, i, gates.Streams{Out: &out, Err: &said},
 		"/bin/bash", "-c", moveCommand, "move", strconv.Itoa(count), strconv.Itoa(rate))
 	moved := lastNumber(out.String())
 	switch {
-	case ctx.Err() != nil:
-		return max(moved, 0), context.Cause(ctx)
 	case err != nil:
 		return max(moved, 0), err
 	case exit != 0:

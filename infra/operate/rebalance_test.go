@@ -107,6 +107,7 @@ func TestRebalanceThatDoesNotHelpEnds(t *testing.T) {
 	assert.ErrorContains(t, err, "after 240 moves some nodes are still more than 10% above the mean")
 }
 
+// What is under way is waited for: else nobody knows what was moved.
 func TestRebalanceEndsWithItsContext(t *testing.T) {
 	w := crowd(t, 90, 0, 0)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -121,6 +122,25 @@ func TestRebalanceEndsWithItsContext(t *testing.T) {
 	end, err := c.Rebalance(ctx, plan, RebalanceOptions{Rate: 1})
 	assert.ErrorIs(t, err, context.Canceled)
 	assert.Equal(t, end.Moved, 5)
+}
+
+func TestRebalanceIsEndedAtOnce(t *testing.T) {
+	w := crowd(t, 90, 0, 0)
+	w.slow = true
+	kill := make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	move := w.move
+	w.move = func(i, count, rate int) (int, error) {
+		cancel()
+		close(kill)
+		return move(i, count, rate)
+	}
+	c := w.cluster()
+	plan, err := c.Plan(ctx, 10)
+	assert.NilError(t, err)
+	end, err := c.Rebalance(ctx, plan, RebalanceOptions{Rate: 1, Kill: kill})
+	assert.ErrorIs(t, err, context.Canceled)
+	assert.Equal(t, end.Moved, 0, "nobody knows")
 }
 
 func TestRebalanceTellsWhyAScriptFails(t *testing.T) {

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/emqx-oci/emqx-oci/infra/operate"
-	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 )
 
 // Backups are what a cluster's data goes out and in by. operate.Cluster does it.
@@ -118,7 +117,7 @@ func (a *app) progressLine(line string) {
 // interrupted gives an end by a signal its own code.
 func interrupted(ctx context.Context, operation string, err error) error {
 	if err != nil && ctx.Err() != nil {
-		return &orchestrate.InterruptedError{Operation: operation}
+		return stopped(operation + " was stopped")
 	}
 	return err
 }

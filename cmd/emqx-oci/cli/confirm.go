@@ -27,7 +27,7 @@ func (a *app) confirm(ctx context.Context, question string, accept func(string) 
 		return accept(strings.TrimSpace(line)), nil
 	case <-ctx.Done():
 		_, _ = fmt.Fprintln(a.Stdout)
-		return false, &orchestrate.InterruptedError{Operation: "asking"}
+		return false, stopped("nothing was changed")
 	}
 }
 

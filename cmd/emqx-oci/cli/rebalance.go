@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/emqx-oci/emqx-oci/infra/operate"
-	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 )
 
 func (a *app) rebalance() *cobra.Command {
@@ -22,7 +21,7 @@ func (a *app) rebalance() *cobra.Command {
 		Long: `rebalance moves clients from nodes that have more than the mean to the others, at a set rate: a new node
 gets only new connections by itself. Each client that is moved is disconnected with its session kept,
 connects again, and is sent to the node with the fewest. It stops by itself when the cluster is not whole;
-Ctrl-C ends it within 5 seconds. What was moved stays moved.`,
+Ctrl-C ends it behind what is under way, some 5 seconds; what was moved stays moved.`,
 		Args: oneStack,
 		RunE: func(c *cobra.Command, args []string) error {
 			if o.Rate < 0 || o.Tolerance < 0 {
@@ -82,7 +81,10 @@ func (a *app) moveClients(ctx context.Context, cluster Cluster, stack string, o 
 			return a.declined()
 		}
 	}
-	a.say(func(string) { _, _ = fmt.Fprintln(a.Stderr, "stopping: what is under way ends within 5 s") })
+	a.say(func(string) {
+		_, _ = fmt.Fprintln(a.Stderr, "stopping: waiting for what is under way, 5 s or a little more; Ctrl-C again does not wait")
+	})
+	o.Kill = a.kill
 	begin := time.Now()
 	o.Report = func(r operate.Round) {
 		if a.asJSON {
@@ -103,7 +105,13 @@ func (a *app) moveClients(ctx context.Context, cluster Cluster, stack string, o 
 	}
 	switch {
 	case ctx.Err() != nil:
-		return &orchestrate.InterruptedError{Operation: fmt.Sprintf("rebalancing (%s moved)", count(end.Moved, "client"))}
+		text := fmt.Sprintf("rebalancing was stopped: %s moved, and stay so", count(end.Moved, "client"))
+		select {
+		case <-a.kill:
+			text = fmt.Sprintf("rebalancing was stopped: %s moved and more under way, for 5 s at most", count(end.Moved, "client"))
+		default:
+		}
+		return stopped(text)
 	case err != nil:
 		return err
 	case !a.asJSON:

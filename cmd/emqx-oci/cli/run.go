@@ -90,6 +90,12 @@ type code int
 
 func (c code) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
+// stopped is a verb's own word on its end by a signal.
+type stopped string
+
+func (s stopped) Error() string { return string(s) }
+func (stopped) Unwrap() error   { return context.Canceled }
+
 // usage is a call that makes no sense.
 type usage struct{ error }
 

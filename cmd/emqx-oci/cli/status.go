@@ -70,9 +70,12 @@ read is no reason for 1. CLIENTS are connected now; SESSIONS are theirs and thos
 // watched is the end of a look that a signal cut off: of a watch it is the usual one.
 func (a *app) watched(watch bool) error {
 	if watch {
+		if a.StdoutTerminal && !a.asJSON { // which has shown ^C
+			_, _ = fmt.Fprintln(a.Stdout)
+		}
 		return nil
 	}
-	return &orchestrate.InterruptedError{Operation: "looking at the cluster"}
+	return stopped("looking at the cluster was stopped")
 }
 
 // show prints one look. On a terminal a watch repaints its screen; in a pipe each look follows the one before.

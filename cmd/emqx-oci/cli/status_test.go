@@ -28,6 +28,7 @@ type fakeCluster struct {
 	plan        operate.Plan
 	fail        error
 	hang        bool // a rebalance lasts until it is cancelled
+	deaf        bool // and a first Ctrl-C does not end it
 	began       chan struct{}
 	calls       []string
 
@@ -63,9 +64,12 @@ func (c *fakeCluster) Rebalance(ctx context.Context, p operate.Plan, o operate.R
 	c.calls = append(c.calls, fmt.Sprintf("move %d at %d", p.Moves(), o.Rate))
 	r := operate.Round{Moved: 15, Clients: 90, Nodes: []operate.Load{{Name: "emqx-lab-0", Clients: 75, Move: 30}, {Name: "emqx-lab-1", Clients: 15}}}
 	o.Report(r)
-	if c.hang {
+	if c.hang || c.deaf {
 		close(c.began)
 		<-ctx.Done()
+		if c.deaf {
+			<-o.Kill
+		}
 		return r, ctx.Err()
 	}
 	return r, c.fail
@@ -171,7 +175,14 @@ func TestClusterVerbs(t *testing.T) {
 }
 
 func TestASignalEndsAWatchAndARebalance(t *testing.T) {
-	for args, want := range map[string]int{"status --watch": 0, "status": 130, "rebalance --yes": 130} {
+	for args, want := range map[string]struct {
+		exit int
+		says string
+	}{
+		"status --watch":  {0, ""},
+		"status":          {130, "error: looking at the cluster was stopped\n"},
+		"rebalance --yes": {130, "error: rebalancing was stopped: 15 clients moved, and stay so\n"},
+	} {
 		sigs := make(chan os.Signal, 1)
 		c := &fakeCluster{hang: true, began: make(chan struct{}), plan: operate.Plan{Nodes: []operate.Load{{Move: 1}}}}
 		go func() {
@@ -179,6 +190,21 @@ func TestASignalEndsAWatchAndARebalance(t *testing.T) {
 			sigs <- syscall.SIGINT
 		}()
 		out, exit := operated(t, c, args, 0, "", sigs)
-		assert.Equal(t, exit, want, "%s: %s", args, out)
+		assert.Equal(t, exit, want.exit, "%s: %s", args, out)
+		assert.Assert(t, strings.HasSuffix(out, want.says), out)
+		assert.Assert(t, !strings.Contains(out, "next up"), out)
 	}
+}
+
+func TestASecondSignalDoesNotWaitForWhatIsMoved(t *testing.T) {
+	sigs := make(chan os.Signal, 1)
+	c := &fakeCluster{deaf: true, began: make(chan struct{}), plan: operate.Plan{Nodes: []operate.Load{{Move: 1}}}}
+	go func() {
+		<-c.began
+		sigs <- syscall.SIGINT
+		sigs <- syscall.SIGINT
+	}()
+	out, exit := operated(t, c, "rebalance --yes", 0, "", sigs)
+	assert.Equal(t, exit, 130, out)
+	assert.Assert(t, strings.HasSuffix(out, "error: rebalancing was stopped: 15 clients moved and more under way, for 5 s at most\n"), out)
 }
