@@ -180,7 +180,8 @@ func (r *Run) served(atLeast int, patience, limit time.Duration) sight {
 	if atLeast < 10 {
 		what = fmt.Sprintf("%d of ten new clients are served within %.0f s", atLeast, patience.Seconds())
 	}
-	script := fmt.Sprintf(`n=0; for i in 1 2 3 4 5 6 7 8 9 10; do timeout %.0f mosquitto_pub -h %s -q 1 -t drill/new -m x & all="$all $!"; done
+	// mosquitto_pub gives up after its keep-alive without an answer, which is 60 s unless told.
+	script := fmt.Sprintf(`n=0; for i in 1 2 3 4 5 6 7 8 9 10; do timeout %.0f mosquitto_pub -k 300 -h %s -q 1 -t drill/new -m x & all="$all $!"; done
 		for one in $all; do wait $one && n=$((n+1)); done; [ $n -ge %d ] || { echo "$n were" >&2; exit 1; }`, patience.Seconds(), publicName, atLeast)
 	return sight{what: what, limit: limit, ask: func(ctx context.Context) error {
 		return r.in(ctx, "internet", script)
