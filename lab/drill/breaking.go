@@ -186,7 +186,10 @@ func cutOff(f faults.Fault) func(context.Context, *Run) error {
 	}
 }
 
-// freezeBroker lasts until who had to wait as long as can be has been served, and less than node.dist_net_ticktime.
+// frozenFor is enough for newWait and for all HAProxies to notice, and less than the 90 s after which a member may be called dead.
+const frozenFor = 80 * time.Second
+
+// freezeBroker lasts until who had to wait as long as can be has been served.
 func freezeBroker(ctx context.Context, r *Run) error {
 	down, err := r.markedDown(ctx, 2)
 	if err != nil {
@@ -196,7 +199,7 @@ func freezeBroker(ctx context.Context, r *Run) error {
 	if err != nil {
 		return err
 	}
-	until := time.Now().Add(80 * time.Second)
+	until := time.Now().Add(frozenFor)
 	if err := r.do(ctx, fault("freeze-broker 1")); err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ func Original() []Scenario {
 		work := map[string]func(context.Context, *Run) error{
 			"kill-broker": plainly("kill-broker 1"), "kill-haproxy": plainly("kill-haproxy 1"), "terminate-instance": plainly("terminate-instance 1"),
 			"freeze-broker": func(ctx context.Context, r *Run) error {
-				return r.lasting(ctx, fault("freeze-broker 1"), 60*time.Second)
+				return r.lasting(ctx, fault("freeze-broker 1"), frozenFor)
 			},
 		}[s.Name]
 		if work != nil {
