@@ -13,7 +13,7 @@ import (
 
 // inShell streams a command as Nomad does, but for what it loses.
 func inShell(s Streams, wrapped ...string) error {
-	cmd := exec.Command(wrapped[0], wrapped[1:]...) //nolint:noctx // it ends with its input
+	cmd := exec.Command(wrapped[0], wrapped[1:]...)
 	cmd.Stdout, cmd.Stderr = s.Out, s.Err
 	in, err := cmd.StdinPipe()
 	if err != nil {

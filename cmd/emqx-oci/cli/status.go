@@ -2,9 +2,11 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -103,5 +105,8 @@ func (a *app) show(s operate.Status, watch bool) error {
 		text += "\n"
 	}
 	_, err := fmt.Fprint(a.Stdout, text)
+	if errors.Is(err, syscall.EPIPE) { // "| head" has seen enough
+		return code(128 + int(syscall.SIGPIPE))
+	}
 	return err
 }
