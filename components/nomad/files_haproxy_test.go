@@ -72,8 +72,8 @@ func TestHAProxyAcceptsTheConfiguration(t *testing.T) {
 		}
 		assert.Assert(t, cmp.Contains(config, "maxconn 4000\n"))
 		assert.Assert(t, cmp.Contains(config, "timeout tunnel 452s\n"))
-		assert.Assert(t, cmp.Contains(config, "_emqx._lab.service.consul\n"))
-		assert.Assert(t, cmp.Contains(config, "-"+strconv.Itoa(MaxNodes)+" _emqx."))
+		assert.Assert(t, cmp.Contains(config, "_emqx._lab.service.consul tcp-ut 5s\n"))
+		assert.Assert(t, cmp.Contains(config, "-"+strconv.Itoa(MaxNodes)+" ipv4@_emqx."))
 	})
 }
 

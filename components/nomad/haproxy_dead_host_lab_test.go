@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -38,6 +39,7 @@ func TestADeadHostEndsItsSessions(t *testing.T) {
 	assert.NilError(t, os.WriteFile(l.dir+"/run.sh", []byte(HAProxyRun), 0o600))
 	l.owned(l.dir + "/run.sh")
 	l.owned(l.dir)
+	l.owned(filepath.Dir(l.dir))
 	l.start()
 
 	waits, sends, elsewhere := l.client(0), l.client(0), l.client(1)

@@ -100,7 +100,7 @@ func (c *proxyConfig) lookups() map[string]string {
 	for _, s := range c.sections {
 		for _, line := range s.lines {
 			if s.kind == "backend" && line[0] == "server-template" && len(line) > 3 {
-				found[s.name] = line[3]
+				found[s.name] = strings.TrimPrefix(line[3], "ipv4@")
 			}
 		}
 	}
