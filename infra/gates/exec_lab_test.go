@@ -12,8 +12,9 @@ import (
 	"gotest.tools/v3/assert"
 )
 
-// Nomad ends a session with its command, whatever is under way: some of these would
-// come back cut off if the command did not wait.
+// The way that a command waits for its input's end works on a real agent, side by side
+// and for answers of many frames. What Nomad loses without it is too rare to be
+// provoked here: TestExecHoldsTheCommandUntilItsOutputIsHere is about that.
 func TestANomadAgentLosesNothingOfAnExec(t *testing.T) {
 	client, api := newTestNomad(t, startNomad(t))
 	assert.NilError(t, Wait(t.Context(), SystemClock(), NodesReady(client, NodesReadyArgs{
