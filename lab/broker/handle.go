@@ -29,7 +29,7 @@ func (n *node) handle(kind, from string, m *message) *message {
 		r := &message{}
 		n.withApp(func(a *app) {
 			var err error
-			if r.Session, err = a.stepDown(from, m.Client, m.Clean); err != nil {
+			if r.Session, err = a.stepDown(from, m.Client, m.Clean, time.Unix(0, m.Until)); err != nil {
 				r.Err = err.Error()
 			}
 		})

@@ -145,7 +145,7 @@ func (p *peer) stepDown(id string, clean bool) (*session, error) {
 	}
 	answers := make(chan answer, 1)
 	go func() {
-		r, err := p.rpc.ask(&message{Op: "takeover", Client: id, Clean: clean}, timeout)
+		r, err := p.rpc.ask(&message{Op: "takeover", Client: id, Clean: clean, Until: time.Now().Add(timeout).UnixNano()}, timeout)
 		answers <- answer{r, err}
 	}()
 	look := time.NewTicker(20 * time.Millisecond)
@@ -217,13 +217,18 @@ type giving struct {
 }
 
 // stepDown is the other side of a takeover's begin: the connection ends, the session
-// takes messages in until takeover's end.
-func (a *app) stepDown(to, id string, clean bool) (*session, error) {
+// takes messages in until takeover's end. A node that was frozen finds questions whose
+// askers have gone: none of them gets the session, or holds up the next one.
+func (a *app) stepDown(to, id string, clean bool, until time.Time) (*session, error) {
 	if g, ok := a.leaving.Load(id); ok && g.(*giving).to == to { // it has given up waiting, and asks again
 		a.stay(id, g.(*giving))
 	}
 	unlock := a.ids.lock(id, to)
 	if unlock == nil {
+		return nil, errBusy
+	}
+	if time.Now().After(until) {
+		unlock()
 		return nil, errBusy
 	}
 	cl, ok := a.server.Clients.Get(id)

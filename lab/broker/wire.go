@@ -205,6 +205,7 @@ type message struct {
 	Clients []clientInfo
 	Client  string
 	Clean   bool
+	Until   int64 // unix nanoseconds: nobody waits for the answer any more
 	Session *session
 	Publish *publication
 	Shared  []string
