@@ -83,11 +83,14 @@ func conditions(s settings.Settings, nomadAPI gates.NomadClient, consulAPI gates
 	}
 }
 
+// jobVars are the variables of a job file.
+type jobVars interface {
+	HCL2() (map[string]string, error)
+}
+
 // jobText is a job as this stack registers it. Variables with a fault are no job;
 // whoever registers it says so.
-func jobText(file string, vars interface {
-	HCL2() (map[string]string, error)
-}) gates.JobText {
+func jobText(file string, vars jobVars) gates.JobText {
 	values, err := vars.HCL2()
 	if err != nil {
 		return gates.JobText{}

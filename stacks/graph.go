@@ -97,7 +97,7 @@ func deploy(ctx *pulumi.Context, s settings.Settings, makeGates gateMaker) (pulu
 		return nil, err
 	}
 	proxies, err := nomad.NewHAProxy(ctx, "haproxy", haproxyArgs(s,
-		gate.clusterFormed, after(emqx.Each, secrets.Each)), in.all)
+		gate.nodesReady, gate.clusterFormed, after(emqx.Each, secrets.Each)), in.all)
 	if err != nil {
 		return nil, err
 	}

@@ -258,17 +258,18 @@ func (c *nomadClient) Job(ctx context.Context, id string) (out *nomad.Job, err e
 // Stands has the servers read the text and plan it: their own comparison knows every
 // default.
 func (c *nomadClient) Stands(ctx context.Context, text JobText) (bool, error) {
-	var plan *nomad.JobPlanResponse
-	err := c.ask(ctx, "the plan of a job", func(q *nomad.QueryOptions) error {
-		write := (&nomad.WriteOptions{}).WithContext(q.Context())
-		var job nomad.Job
-		_, err := c.api.Raw().Write("/v1/jobs/parse", &nomad.JobsParseRequest{JobHCL: text.File, Variables: text.Variables}, &job, write)
-		if err == nil {
-			plan, _, err = c.api.Jobs().PlanOpts(&job, &nomad.PlanOptions{Diff: true}, write)
-		}
-		return err
-	})
-	return err == nil && plan.Diff != nil && plan.Diff.Type == "None", err
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	write := (&nomad.WriteOptions{}).WithContext(ctx)
+	var job nomad.Job
+	if _, err := c.api.Raw().Write("/v1/jobs/parse", &nomad.JobsParseRequest{JobHCL: text.File, Variables: text.Variables}, &job, write); err != nil {
+		return false, c.explain("the text of a job", err)
+	}
+	plan, _, err := c.api.Jobs().PlanOpts(&job, &nomad.PlanOptions{Diff: true}, write)
+	if err != nil {
+		return false, c.explain("the plan of job "+value(job.ID), err)
+	}
+	return plan.Diff != nil && plan.Diff.Type == "None", nil
 }
 
 func (c *nomadClient) Deployments(ctx context.Context, job string) (out []*nomad.Deployment, err error) {
