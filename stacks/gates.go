@@ -32,10 +32,10 @@ func newGates(
 	if err != nil {
 		return gateSet{}, err
 	}
-	of := func(count int) gateList {
+	of := func(count int, jobs jobTexts) gateList {
 		sized := s
 		sized.Nodes.Count = count
-		list := conditions(sized, nomadAPI, consulAPI)
+		list := conditions(sized, jobs, nomadAPI, consulAPI)
 		edge := cluster.Names(nodes[:min(count, len(nodes))])
 		list.edgeHealthy = gates.EdgeHealthy(balancer.BackendHealth(ctx, edge, pulumi.Provider(in.oci)), gates.EdgeArgs{
 			Count: len(edge) * len(cluster.Listeners(cluster.Ports(s.Ports), s.TLS.Enabled())), Timeout: s.Gates.EdgeHealthy,
@@ -43,8 +43,9 @@ func newGates(
 		})
 		return list
 	}
-	set, err := bindGates(ctx, s.Gates, of(len(nodes)))
-	turns := newRelauncher(s, nomadAPI, of)
+	set, err := bindGates(ctx, s.Gates, of(len(nodes), wantedJobs(s)))
+	// Relaunches come before the jobs are registered: what stands has to be whole.
+	turns := newRelauncher(s, nomadAPI, func(count int) gateList { return of(count, jobTexts{}) })
 	set.inTurn = func(later []cluster.Node, launch func(cluster.Node) error) error {
 		return turns.inTurn(ctx, nodes, later, launch)
 	}
@@ -53,7 +54,7 @@ func newGates(
 
 // conditions are the gates of a stack, but for the balancer's: that one is asked
 // through the engine.
-func conditions(s settings.Settings, nomadAPI gates.NomadClient, consulAPI gates.ConsulClient) gateList {
+func conditions(s settings.Settings, jobs jobTexts, nomadAPI gates.NomadClient, consulAPI gates.ConsulClient) gateList {
 	members := make([]string, s.Nodes.Count)
 	for i := range members {
 		members[i] = cluster.EMQXName(cluster.NodeName(s.Environment, i), s.Consul.Datacenter)
@@ -64,13 +65,13 @@ func conditions(s settings.Settings, nomadAPI gates.NomadClient, consulAPI gates
 		}),
 		clusterFormed: gates.ClusterFormed(nomadAPI, gates.ClusterFormedArgs{
 			Job: nomad.EMQXJobID(s.Environment), Nodes: members, Timeout: s.Gates.ClusterFormed,
-			Text: jobText(nomad.EMQXJob, emqxArgs(s).EMQXVars),
+			Text: jobs.emqx,
 		}),
 		proxiesReady: gates.ProxiesReady(consulAPI, gates.ProxiesReadyArgs{
 			Environment: s.Environment, Count: s.Nodes.Count, Timeout: s.Gates.ProxiesReady,
 			AdminPort: s.Ports.Admin,
 			Nomad:     nomadAPI, Job: nomad.HAProxyJobID(s.Environment),
-			Text: jobText(nomad.HAProxyJob, haproxyArgs(s).HAProxyVars),
+			Text: jobs.haproxy,
 		}),
 		roundTrip: gates.RoundTrip(gates.RoundTripArgs{
 			Name: s.DNS.Name, Port: s.Ports.MQTT, Proxy: s.Gates.Proxy, Timeout: s.Gates.RoundTrip,
@@ -80,6 +81,16 @@ func conditions(s settings.Settings, nomadAPI gates.NomadClient, consulAPI gates
 			{Setting: "emqx-oci:nomad.address", Leader: nomadAPI.Leader},
 			{Setting: "emqx-oci:consul.address", Leader: consulAPI.Leader},
 		},
+	}
+}
+
+// jobTexts are both jobs as somebody wants them; empty: as they stand.
+type jobTexts struct{ emqx, haproxy gates.JobText }
+
+func wantedJobs(s settings.Settings) jobTexts {
+	return jobTexts{
+		emqx:    jobText(nomad.EMQXJob, emqxArgs(s).EMQXVars),
+		haproxy: jobText(nomad.HAProxyJob, haproxyArgs(s).HAProxyVars),
 	}
 }
 

@@ -20,7 +20,7 @@ func Operate(s settings.Settings) (*operate.Cluster, error) {
 		name := cluster.NodeName(s.Environment, i)
 		nodes[i] = operate.Node{Name: name, Member: cluster.EMQXName(name, s.Consul.Datacenter)}
 	}
-	g := conditions(s, nomadAPI, consulAPI)
+	g := conditions(s, wantedJobs(s), nomadAPI, consulAPI)
 	return operate.New(operate.Config{
 		Formed: g.clusterFormed, Proxies: g.proxiesReady, RoundTrip: g.roundTrip, Verification: g.last(s.Gates),
 		DrainRate:   s.Broker.Drain.Rate,

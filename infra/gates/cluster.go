@@ -19,7 +19,7 @@ type ClusterFormedArgs struct {
 	// "emqx@emqx-lab-0.node.dc1.consul".
 	Nodes []string
 	// Text is what the job is to be. After a version that Nomad took back it tells
-	// whether what stands is what is wanted; empty means that it never is.
+	// whether what stands is what is wanted; empty means that it is, whatever it is.
 	Text JobText
 	// Timeout and Interval default to [DefaultTimeout] and [DefaultInterval].
 	// Timeout should exceed the job's progress deadline, or the gate gives up

@@ -51,7 +51,8 @@ func (w *jobWatch) check(ctx context.Context) (Status, []*nomad.AllocationListSt
 	if d := s.deployment(); d != nil {
 		s.watched = w.watched(d)
 	}
-	if s.reverted() != nil && w.text != (JobText{}) {
+	s.stands = w.text == JobText{}
+	if s.reverted() != nil && !s.stands {
 		if s.stands, err = w.client.Stands(ctx, w.text); err != nil {
 			return Status{}, nil, err
 		}
