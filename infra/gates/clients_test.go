@@ -205,7 +205,7 @@ func TestClientsShowTheirCertificate(t *testing.T) {
 // says is a command in a task that has ended.
 func says(conn *websocket.Conn, text string, exit int) {
 	end := fmt.Sprintf("\n%s %d\n", endMark, exit)
-	_ = conn.WriteJSON(nomad.ExecStreamingOutput{Stdout: &nomad.ExecStreamingIOOperation{Data: []byte(text + end)}})
+	_ = conn.WriteJSON(nomad.ExecStreamingOutput{Stdout: &nomad.ExecStreamingIOOperation{Data: []byte(beginLine + text + end)}})
 	_ = conn.WriteJSON(nomad.ExecStreamingOutput{Stderr: &nomad.ExecStreamingIOOperation{Data: []byte(end)}})
 	_ = conn.WriteJSON(nomad.ExecStreamingOutput{Exited: true, Result: &nomad.ExecStreamingExitResult{ExitCode: exit}})
 }

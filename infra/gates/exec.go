@@ -8,6 +8,7 @@ import (
 	"io"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -91,17 +92,110 @@ func cutMark(out []byte) (text []byte, exit int, ok bool) {
 	return out[:at[0]], exit, err == nil
 }
 
-// Stream goes through the servers. The API client would dial the node itself
+// Stream is part of [NomadClient].
+func (c *nomadClient) Stream(ctx context.Context, alloc, task string, s Streams, command ...string) (int, error) {
+	return begun(func(s Streams, wrapped ...string) (int, error) {
+		exit, err := c.session(ctx, alloc, task, s, wrapped...)
+		return exit, c.explain("output of "+command[0], err)
+	}, s, command)
+}
+
+// beginScript says that it is there, and waits to be told to begin.
+const beginScript = `echo begin; read -r _ || exit 0; exec "$@"`
+
+const beginLine = "begin\n"
+
+// beginTries: of sessions on a busy machine about one in a hundred does not begin.
+const beginTries = 8
+
+// begun runs a command in a session that is known to be there. Nomad's docker driver
+// asks Docker whether the command still runs as soon as it has asked it to start it; a
+// command that was not yet started has ended, with code 0, as far as Nomad knows
+// (ExecTaskStreaming of Nomad 1.11.2). It starts a moment later, with nobody to hear it.
+// So it waits for a word that only a session that heard it gives, and a session that
+// heard nothing is begun anew.
+func begun(session func(s Streams, wrapped ...string) (int, error), s Streams, command []string) (int, error) {
+	if s.In == nil {
+		s.In = bytes.NewReader(nil)
+	}
+	wrapped := append([]string{"/bin/sh", "-c", beginScript, "begin"}, command...)
+	for range beginTries {
+		there, over := make(chan struct{}), make(chan struct{})
+		out := &afterBegin{w: s.Out, there: there}
+		in := &heldReader{r: io.MultiReader(strings.NewReader("\n"), s.In), there: there, over: over}
+		exit, err := session(Streams{In: in, Out: out, Err: s.Err}, wrapped...)
+		close(over)
+		if err != nil || exit != 0 || out.begun() {
+			return exit, err
+		}
+	}
+	return 0, fmt.Errorf("running %s: Nomad ended %d sessions before the command could begin", command[0], beginTries)
+}
+
+// afterBegin passes on what comes behind the first line, and tells when that is there.
+type afterBegin struct {
+	w     io.Writer
+	mu    sync.Mutex
+	first []byte
+	there chan struct{}
+}
+
+func (a *afterBegin) Write(p []byte) (int, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	n := min(len(p), len(beginLine)-len(a.first))
+	a.first = append(a.first, p[:n]...)
+	rest := p[n:]
+	switch {
+	case n == 0 || len(a.first) < len(beginLine):
+	case string(a.first) == beginLine:
+		close(a.there)
+	default: // why it cannot begin
+		rest = append(a.first, rest...)
+	}
+	if len(rest) > 0 && a.w != nil {
+		if _, err := a.w.Write(rest); err != nil {
+			return 0, err
+		}
+	}
+	return len(p), nil
+}
+
+func (a *afterBegin) begun() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return string(a.first) == beginLine
+}
+
+// heldReader has nothing to read until the command is there, and nothing once the
+// session is over: what comes too late would be read for the next one.
+type heldReader struct {
+	r           io.Reader
+	there, over chan struct{}
+}
+
+func (h *heldReader) Read(p []byte) (int, error) {
+	select {
+	case <-h.over:
+		return 0, io.EOF
+	default:
+	}
+	select {
+	case <-h.there:
+	case <-h.over:
+		return 0, io.EOF
+	}
+	return h.r.Read(p)
+}
+
+// session goes through the servers. The API client would dial the node itself
 // first, when it knows which; the gates need no route to the nodes, and from
 // outside their network that address may be anybody's. Without a node in the
 // allocation the client has nothing to dial.
-func (c *nomadClient) Stream(ctx context.Context, alloc, task string, s Streams, command ...string) (int, error) {
+func (c *nomadClient) session(ctx context.Context, alloc, task string, s Streams, command ...string) (int, error) {
 	type end struct {
 		exit int
 		err  error
-	}
-	if s.In == nil {
-		s.In = bytes.NewReader(nil)
 	}
 	stdout, stderr := &cutWriter{w: s.Out}, &cutWriter{w: s.Err}
 	defer stdout.cut()
@@ -112,13 +206,12 @@ func (c *nomadClient) Stream(ctx context.Context, alloc, task string, s Streams,
 			s.In, stdout, stderr, nil, (&nomad.QueryOptions{}).WithContext(ctx))
 		done <- end{exit, err}
 	}()
-	what := "output of " + command[0]
 	select {
 	case e := <-done:
-		return e.exit, c.explain(what, e.err)
+		return e.exit, e.err
 	case <-ctx.Done():
 		// The client's handshake does not end with the context.
-		return 0, c.explain(what, ctx.Err())
+		return 0, ctx.Err()
 	}
 }
 

@@ -1,9 +1,12 @@
 package gates
 
 import (
+	"bytes"
 	"errors"
 	"io"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -88,5 +91,59 @@ func TestExecHoldsTheCommandUntilItsOutputIsHere(t *testing.T) {
 			assert.ErrorIs(t, err, ErrOutputLost)
 			<-ended // the wait is over with the question
 		})
+	}
+}
+
+// A session that Nomad's docker driver ends at once leaves a command that starts with
+// nobody to hear it.
+func TestACommandBeginsInASessionThatIsThere(t *testing.T) {
+	ran := filepath.Join(t.TempDir(), "ran")
+	command := []string{"sh", "-c", "read -r x; echo \"$x\" | tee -a " + ran + "; echo err >&2; exit 3"}
+	deaf := func(s Streams, wrapped ...string) (int, error) {
+		cmd := exec.Command(wrapped[0], wrapped[1:]...) // without input, its output dropped
+		assert.Check(t, cmd.Run())
+		return 0, nil
+	}
+	for _, c := range []struct {
+		deaf int
+		want string
+	}{{0, "said\n"}, {1, "said\n"}, {beginTries - 1, "said\n"}, {beginTries, ""}} {
+		assert.NilError(t, os.RemoveAll(ran))
+		sessions := 0
+		var out, said bytes.Buffer
+		exit, err := begun(func(s Streams, wrapped ...string) (int, error) {
+			if sessions++; sessions <= c.deaf {
+				return deaf(s, wrapped...)
+			}
+			return 3, inShell(s, wrapped...)
+		}, Streams{In: strings.NewReader("said\nmore\n"), Out: &out, Err: &said}, command)
+		did, _ := os.ReadFile(ran)
+		assert.Equal(t, string(did), c.want, "it runs once, or not at all")
+		assert.Equal(t, out.String(), c.want)
+		if c.want == "" {
+			assert.Error(t, err, "running sh: Nomad ended 8 sessions before the command could begin")
+			continue
+		}
+		assert.NilError(t, err)
+		assert.Equal(t, exit, 3)
+		assert.Equal(t, said.String(), "err\n")
+	}
+	var out bytes.Buffer
+	exit, err := begun(func(s Streams, _ ...string) (int, error) {
+		_, _ = io.WriteString(s.Out, "no /bin/sh here")
+		return 127, nil
+	}, Streams{Out: &out}, command)
+	assert.NilError(t, err)
+	assert.Assert(t, exit == 127 && out.String() == "no /bin/sh here", out.String())
+	// What Nomad knows to have gone wrong is not tried again.
+	for _, c := range []struct {
+		exit int
+		err  error
+	}{{126, nil}, {0, errors.New("no such allocation")}} {
+		sessions := 0
+		exit, err := begun(func(Streams, ...string) (int, error) { sessions++; return c.exit, c.err }, Streams{}, []string{"true"})
+		assert.Equal(t, sessions, 1)
+		assert.Equal(t, exit, c.exit)
+		assert.ErrorIs(t, err, c.err)
 	}
 }

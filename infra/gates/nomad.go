@@ -47,8 +47,9 @@ type NomadClient interface {
 	// and no error, and all of its output is there. The task needs /bin/sh.
 	Exec(ctx context.Context, alloc, task string, command ...string) (ExecResult, error)
 	// Stream runs a command with the caller's streams, and no bound but the
-	// context's. The end of its output may be lost: a command that ends ends the
-	// session. Nothing is written to the streams once it has returned.
+	// context's. It runs once, and its input is there. The end of its output may be
+	// lost: a command that ends ends the session. Nothing is written to the streams
+	// once it has returned. The task needs /bin/sh.
 	Stream(ctx context.Context, alloc, task string, streams Streams, command ...string) (exit int, err error)
 }
 
