@@ -57,6 +57,7 @@ func TestLab(t *testing.T) {
 	chapter("a message published on one node is received through the others", func(t *testing.T) { acrossNodes(t, b) })
 	chapter("all four protocols answer", func(t *testing.T) { allProtocols(t, b) })
 	chapter("no secret stands in clear", func(t *testing.T) { noSecrets(t, b) })
+	chapter("a command in a task is heard to its end", wholeAnswers)
 	chapter("security groups are really closed", func(t *testing.T) { closedPorts(t, b) })
 	chapter("up again changes nothing", func(t *testing.T) {
 		r := b.must(t, "up", "lab", "--yes", "--json")

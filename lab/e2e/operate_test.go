@@ -12,6 +12,7 @@ import (
 
 	"gotest.tools/v3/assert"
 
+	"github.com/emqx-oci/emqx-oci/infra/gates"
 	"github.com/emqx-oci/emqx-oci/infra/operate"
 )
 
@@ -160,4 +161,25 @@ func fullStop(t *testing.T, b *bed) {
 	t.Logf("well %s after the job was started", time.Since(begin).Round(time.Second))
 	kept()
 	b.must(t, "verify")
+}
+
+// wholeAnswers asks often and side by side, through Nomad's docker driver, which ends
+// one session in a hundred before the command has begun.
+func wholeAnswers(t *testing.T) {
+	api := nomadClient(t)
+	client, err := gates.NewNomad(gates.NomadConfig{Address: "http://" + door + ":4646"})
+	assert.NilError(t, err)
+	var wg sync.WaitGroup
+	for _, a := range running(t, api, emqxJob) {
+		for range 2 {
+			wg.Go(func() {
+				for n := range 60 {
+					r, err := client.Exec(t.Context(), a.ID, "emqx", "/bin/sh", "-c", fmt.Sprintf("echo out; echo err >&2; exit %d", n))
+					assert.Check(t, err)
+					assert.Check(t, r == gates.ExecResult{Stdout: "out\n", Stderr: "err\n", Exit: n}, "%+v", r)
+				}
+			})
+		}
+	}
+	wg.Wait()
 }
