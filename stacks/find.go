@@ -11,6 +11,31 @@ import (
 // Find is a program that creates nothing: it asks the stack's cloud for each resource
 // that an interrupted run may have created, and gives what could be it, by the same keys.
 func Find(ctx *pulumi.Context, lost map[string]oci.Lost) (map[string][]string, error) {
+	cloud, err := ociOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found := map[string][]string{}
+	for key, l := range lost {
+		if found[key], err = oci.Find(ctx, l, cloud); err != nil {
+			return nil, fmt.Errorf("asking for %s: %w", key, err)
+		}
+	}
+	return found, nil
+}
+
+// Ending is a program that creates nothing: it asks the stack's cloud which resources
+// are on their way out, and gives their ids.
+func Ending(ctx *pulumi.Context, held []oci.Held) ([]string, error) {
+	cloud, err := ociOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return oci.Ending(ctx, held, cloud)
+}
+
+// ociOf asks by the stack's own credentials.
+func ociOf(ctx *pulumi.Context) (pulumi.InvokeOption, error) {
 	s, err := load(ctx)
 	if err != nil {
 		return nil, err
@@ -19,11 +44,5 @@ func Find(ctx *pulumi.Context, lost map[string]oci.Lost) (map[string][]string, e
 	if err != nil {
 		return nil, err
 	}
-	found := map[string][]string{}
-	for key, l := range lost {
-		if found[key], err = oci.Find(ctx, l, pulumi.Provider(in.oci)); err != nil {
-			return nil, fmt.Errorf("asking for %s: %w", key, err)
-		}
-	}
-	return found, nil
+	return pulumi.Provider(in.oci), nil
 }

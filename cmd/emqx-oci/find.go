@@ -16,3 +16,12 @@ func find(ctx *pulumi.Context, pending []orchestrate.Pending) (map[string][]stri
 	}
 	return stacks.Find(ctx, lost)
 }
+
+// ending tells the stack what an interrupted run may have been deleting.
+func ending(ctx *pulumi.Context, held []orchestrate.Held) ([]string, error) {
+	all := make([]oci.Held, 0, len(held))
+	for _, h := range held {
+		all = append(all, oci.Held{Type: h.Type, ID: h.ID, Inputs: h.Inputs})
+	}
+	return stacks.Ending(ctx, all)
+}

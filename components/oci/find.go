@@ -32,6 +32,8 @@ type search struct {
 	same []string // the inputs that have to be equal, beside the tags
 	// id makes the provider's id of what has no OCID; nil: the item's own.
 	id func(in, item map[string]any) string
+	// lingers is set where a deletion takes its time, in which OCI still has the resource.
+	lingers bool
 }
 
 // part makes the id of a balancer's part.
@@ -52,7 +54,7 @@ func part(path string, names ...string) func(in, item map[string]any) string {
 var searches = map[string]search{
 	"oci:Core/volume:Volume": {
 		list: "oci:Core/getVolumes:getVolumes", key: "volumes",
-		args: []string{"compartmentId", "displayName", "availabilityDomain"}, same: []string{"displayName", "availabilityDomain"},
+		args: []string{"compartmentId", "displayName", "availabilityDomain"}, same: []string{"displayName", "availabilityDomain"}, lingers: true,
 	},
 	"oci:Core/privateIp:PrivateIp": {
 		list: "oci:Core/getPrivateIps:getPrivateIps", key: "privateIps", args: []string{"subnetId"}, same: []string{"displayName", "subnetId"},
@@ -63,7 +65,7 @@ var searches = map[string]search{
 	},
 	"oci:Core/instancePool:InstancePool": {
 		list: "oci:Core/getInstancePools:getInstancePools", key: "instancePools",
-		args: []string{"compartmentId", "displayName"}, same: []string{"displayName"},
+		args: []string{"compartmentId", "displayName"}, same: []string{"displayName"}, lingers: true,
 	},
 	"oci:Core/networkSecurityGroup:NetworkSecurityGroup": {
 		list: "oci:Core/getNetworkSecurityGroups:getNetworkSecurityGroups", key: "networkSecurityGroups",
@@ -82,7 +84,7 @@ var searches = map[string]search{
 	},
 	"oci:NetworkLoadBalancer/networkLoadBalancer:NetworkLoadBalancer": {
 		list: "oci:NetworkLoadBalancer/getNetworkLoadBalancers:getNetworkLoadBalancers", key: "networkLoadBalancerCollections",
-		args: []string{"compartmentId", "displayName"}, same: []string{"displayName"},
+		args: []string{"compartmentId", "displayName"}, same: []string{"displayName"}, lingers: true,
 	},
 	"oci:NetworkLoadBalancer/backendSet:BackendSet": {
 		list: "oci:NetworkLoadBalancer/getBackendSets:getBackendSets", key: "backendSetCollections",
@@ -149,6 +151,52 @@ func (s search) fits(lost Lost, item map[string]any) bool {
 	}
 	made, known := created(item["timeCreated"])
 	return !known || lost.Since.IsZero() || made.After(lost.Since.Add(-clockSkew))
+}
+
+// Held is a resource that a stack has.
+type Held struct {
+	Type, ID string
+	// Inputs are those that it was created with.
+	Inputs map[string]any
+}
+
+// Ending asks OCI which resources are on their way out: their deletion was accepted,
+// and takes its time. The provider calls them there as long as OCI shows them. It gives
+// their ids.
+func Ending(ctx *pulumi.Context, held []Held, opts ...pulumi.InvokeOption) ([]string, error) {
+	type question struct{ list, compartment string }
+	asked := map[question]map[string]bool{}
+	var ids []string
+	for _, h := range held {
+		s, ok := searches[h.Type]
+		if !ok || !s.lingers {
+			continue
+		}
+		// One call for all of a kind: a stack has one of each for every node.
+		compartment, _ := h.Inputs["compartmentId"].(string)
+		q := question{s.list, compartment}
+		if asked[q] == nil {
+			answer := map[string]any{}
+			if err := ctx.Invoke(s.list, map[string]any{"compartmentId": compartment}, &answer, opts...); err != nil {
+				return nil, err
+			}
+			asked[q] = map[string]bool{}
+			for _, item := range items(answer[s.key]) {
+				state, _ := item["state"].(string)
+				id, _ := item["id"].(string)
+				asked[q][id] = ending(state) && !ended(state)
+			}
+		}
+		if asked[q][h.ID] {
+			ids = append(ids, h.ID)
+		}
+	}
+	return ids, nil
+}
+
+// ended tells whether a resource in this state is gone, although OCI lists it.
+func ended(state string) bool {
+	return strings.EqualFold(state, "TERMINATED") || strings.EqualFold(state, "DELETED")
 }
 
 // ending tells whether a resource in this state is on its way out: OCI lists it for a

@@ -2,6 +2,7 @@ package orchestrate
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -27,23 +28,103 @@ func (r *Runner) finder(ctx context.Context, s *session, d *deployment) (func(co
 	}
 	r.note("an earlier run was interrupted: looking for what it may have created")
 	var found map[string][]string
+	err := r.inquire(ctx, s, "looking for what an earlier run created", func(p *pulumi.Context) (err error) {
+		found, err = r.opts.Find(p, lost)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return func(_ context.Context, p Pending) (string, error) { return d.pick(found[p.URN]) }, nil
+}
+
+// inquire asks the clouds before an operation, and says what for when that fails.
+func (r *Runner) inquire(ctx context.Context, s *session, what string, program pulumi.RunFunc) error {
 	var fault error
 	answered := false
 	err := r.askClouds(ctx, s, func(p *pulumi.Context) error {
-		found, fault = r.opts.Find(p, lost)
+		fault = program(p)
 		answered = true
 		return fault
 	})
 	switch {
 	case ctx.Err() != nil:
-		return nil, &InterruptedError{Operation: "looking for what an earlier run created", Killed: closed(r.opts.Kill)}
+		return &InterruptedError{Operation: what, Killed: closed(r.opts.Kill)}
 	case fault != nil:
-		return nil, fmt.Errorf("looking for what an earlier run created: %w", fault)
+		return fmt.Errorf("%s: %w", what, fault)
 	case !answered && err != nil:
-		return nil, r.plainError(ctx, "looking for what an earlier run created", err)
+		return r.plainError(ctx, what, err)
 	}
 	// A preview of a program without resources may fail for its deletions alone: protected ones.
-	return func(_ context.Context, p Pending) (string, error) { return d.pick(found[p.URN]) }, nil
+	return nil
+}
+
+// Held is a resource that the state has.
+type Held struct {
+	URN, Type, Name, ID string
+	// Inputs are the resource's inputs as the state holds them; secrets are encrypted.
+	Inputs map[string]any
+}
+
+const (
+	// endingTime is how long a cloud may take to delete something: as long as providers wait for it by default.
+	endingTime = 20 * time.Minute
+	// endingTick is between two looks.
+	endingTick = time.Second
+)
+
+// awaitDeletions waits until what an interrupted run was deleting is gone. Until then the clouds show it as if it stayed:
+// a refresh would keep it, what it still uses could not be deleted, and an update would build upon it.
+func (r *Runner) awaitDeletions(ctx context.Context, s *session, d *deployment) error {
+	held := d.held()
+	if r.opts.Ending == nil || len(held) == 0 {
+		return nil
+	}
+	const what = "asking what an earlier run was deleting"
+	for begin, told := time.Now(), false; ; told = true {
+		var left []string
+		err := r.inquire(ctx, s, what, func(p *pulumi.Context) (err error) {
+			left, err = r.opts.Ending(p, held)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		var names []string
+		for _, h := range held {
+			if slices.Contains(left, h.ID) {
+				names = append(names, h.Type+" "+h.Name)
+			}
+		}
+		switch {
+		case len(names) == 0:
+			return nil
+		case time.Since(begin) > endingTime:
+			return fmt.Errorf("%s: %s still on the way out after %s; look at it in the cloud's console", what, strings.Join(names, ", "), endingTime)
+		case !told:
+			r.note("an earlier run was interrupted while deleting " + strings.Join(names, ", ") + ": waiting until the cloud has done so")
+		}
+		select {
+		case <-ctx.Done():
+			return &InterruptedError{Operation: what, Killed: closed(r.opts.Kill)}
+		case <-time.After(endingTick):
+		}
+	}
+}
+
+// held are the resources of providers, with what they were made of.
+func (d *deployment) held() []Held {
+	var all []Held
+	for _, r := range d.resources {
+		h := Held{URN: r.text("urn"), Type: r.text("type"), ID: r.text("id")}
+		if h.ID == "" || strings.HasPrefix(h.Type, "pulumi:") {
+			continue
+		}
+		_ = json.Unmarshal(r["inputs"], &h.Inputs) // absent: none
+		h.Name = h.URN[strings.LastIndex(h.URN, "::")+2:]
+		all = append(all, h)
+	}
+	return all
 }
 
 // askClouds runs a program that creates nothing: a preview has the stack's own providers, takes no lock and writes

@@ -206,12 +206,18 @@ func (r *Runner) settlePending(ctx context.Context, s *session) (settled, error)
 	if len(d.pending) == 0 {
 		if owed && r.mayBeRunning() == nil { // else it has not ended, and the lock will say so
 			r.note("an earlier run did not end well: asking first what became of what it was at")
+			if err := r.awaitDeletions(ctx, s, d); err != nil {
+				return settled{}, err
+			}
 		}
 		return settled{refresh: owed, protected: d.protected()}, nil
 	}
 	// A run that is under way has operations under way, too: those are not ours to judge. Its lock stops the import
 	// below; a state that moved meanwhile stops us here.
 	if err := r.mayBeRunning(); err != nil {
+		return settled{}, err
+	}
+	if err := r.awaitDeletions(ctx, s, d); err != nil {
 		return settled{}, err
 	}
 	adopt, err := r.finder(ctx, s, d)

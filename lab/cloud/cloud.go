@@ -309,11 +309,15 @@ func (c *Cloud) claimed(id string) {
 func (c *Cloud) view(k kind, token, id string) (Props, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r, ok := c.s.get(token, id)
-	if !ok {
+	r, ok := c.s.Resources[id]
+	if !ok || r.Token != token {
 		return nil, notFound(id)
 	}
-	return clone(k.view(c.s, r)), nil
+	view := k.view(c.s, r)
+	if !shown(r, view) {
+		return nil, notFound(id)
+	}
+	return clone(view), nil
 }
 
 // Update changes a resource in place. in is its full new set of inputs.

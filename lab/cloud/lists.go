@@ -33,7 +33,7 @@ func (l listFunction) answer(s *state, args Props) (Props, error) {
 	items := []any{}
 	for _, r := range s.of(l.of) {
 		item := kinds[l.of].view(s, r)
-		keep := r.State != terminating
+		keep := shown(r, item)
 		for _, arg := range l.by {
 			keep = keep && (str(args, arg) == "" || str(args, arg) == str(item, arg))
 		}
@@ -49,6 +49,10 @@ func (l listFunction) answer(s *state, args Props) (Props, error) {
 	out["id"], out[l.key] = l.of, items
 	return out, nil
 }
+
+// shown tells whether users see a resource: also on its way out, where it has a state
+// that says so, as in OCI.
+func shown(r *resource, view Props) bool { return r.State != terminating || str(view, "state") != "" }
 
 // brief is what a list says of a resource here: its own fields and its tags. What the
 // official functions nest otherwise than the resources do is left out.

@@ -129,7 +129,8 @@ type Volumes struct {
 	// the stack does not have. One that is named here stays in OCI, as with `retain`.
 	Adopt map[string]string `cfg:"adopt" keys:"index" format:"ocid:volume"`
 	// What the stack no longer has stays in OCI: `destroy` and a scale-in keep the
-	// volumes with their data and their backup policy.
+	// volumes with their data and their backup policy. A change of it counts from
+	// the update after the one that makes it.
 	Retain bool `cfg:"retain"`
 	// Pulumi refuses to delete or replace a protected volume. False in production
 	// needs `retain` or `guards.allowUnprotected`.

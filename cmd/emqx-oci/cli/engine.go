@@ -46,7 +46,7 @@ func (a *app) engine(stack string, op progress.Operation, change []func(*orchest
 		return nil, err
 	}
 	o := orchestrate.Options{
-		ProjectDir: dir, Stack: stack, Program: a.Program, Bind: a.Bind, Find: a.Find, StageDir: a.stageDir,
+		ProjectDir: dir, Stack: stack, Program: a.Program, Bind: a.Bind, Find: a.Find, Ending: a.Ending, StageDir: a.stageDir,
 		PulumiCommand: a.Getenv("EMQX_OCI_PULUMI"), Kill: a.kill, View: progress.Silent{},
 	}
 	o.Validate = func(c orchestrate.Config) error { return a.validate(op, stack, c) }
