@@ -134,6 +134,7 @@ type path struct {
 	mu     sync.Mutex
 	target string
 	frozen chan struct{} // closed when it thaws; nil when it flows
+	mute   bool          // what the broker says is lost
 	conns  map[net.Conn]bool
 }
 
@@ -177,21 +178,21 @@ func (p *path) carry(client net.Conn) {
 	}
 	p.conns[client], p.conns[broker] = true, true
 	p.mu.Unlock()
-	go p.copy(broker, client)
-	p.copy(client, broker)
+	go p.copy(broker, client, false)
+	p.copy(client, broker, true)
 }
 
-func (p *path) copy(to, from net.Conn) {
+func (p *path) copy(to, from net.Conn, answers bool) {
 	buffer := make([]byte, 4096)
 	for {
 		n, err := from.Read(buffer)
 		p.mu.Lock()
-		frozen := p.frozen
+		frozen, lost := p.frozen, answers && p.mute
 		p.mu.Unlock()
 		if frozen != nil {
 			<-frozen
 		}
-		if err == nil {
+		if err == nil && !lost {
 			_, err = to.Write(buffer[:n])
 		}
 		if err != nil {
@@ -221,6 +222,13 @@ func (p *path) lead(target string) {
 	p.target = target
 	p.mu.Unlock()
 	p.cut()
+}
+
+// silence loses what the broker says, or ends that.
+func (p *path) silence(mute bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mute = mute
 }
 
 // freeze swallows everything, closing nothing.

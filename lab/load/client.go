@@ -3,8 +3,10 @@ package load
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,6 +33,9 @@ type client struct {
 	topics   []string
 	role     role
 	random   *rand.Rand
+	// markers are topics that nobody publishes to and that the session may be subscribed to, if it is the client's own.
+	markers []string
+	marked  int // so many had names
 
 	mu           sync.Mutex
 	ready        bool // connected and subscribed
@@ -97,13 +102,11 @@ func (c *client) connect(ctx context.Context) bool {
 	}
 	stop := context.AfterFunc(ctx, w.leave)
 	defer stop()
-	if err := w.open(attempt, c.run.settled, c.name, c.topics); err != nil {
+	asked, err := c.open(attempt, w)
+	if err != nil {
 		w.fail(err)
 		c.run.fault(ctx, err)
 		return false
-	}
-	if !w.present {
-		c.lostSession()
 	}
 	if len(c.topics) == 0 {
 		c.back(w)
@@ -111,11 +114,34 @@ func (c *client) connect(ctx context.Context) bool {
 	done := make(chan struct{})
 	defer close(done)
 	go w.keepAlive(done, c.run.KeepAlive, c.run.PingTimeout)
-	return c.read(ctx, w)
+	return c.read(ctx, w, asked)
+}
+
+// open makes a connection of a stream of bytes, and subscribes. A session that is present need not be the client's own: it
+// may be a new one, of an attempt whose CONNACK was never heard. So each connection leaves a marker in the session, and
+// asks for those of the earlier ones, when there were any: UNSUBACK tells which existed.
+func (c *client) open(ctx context.Context, w *wire) (asked bool, err error) {
+	if err := w.open(ctx, c.run.settled, c.name); err != nil {
+		return false, err
+	}
+	if !w.present {
+		c.lostSession()
+	}
+	if len(c.topics) == 0 {
+		return false, nil
+	}
+	former := c.markers
+	if !w.present {
+		former = nil
+	}
+	c.marked++
+	marker := fmt.Sprintf("emqx-oci/load/%s/marker/%d", c.run.id, c.marked)
+	c.markers = append(slices.Clone(former), marker)
+	return len(former) > 0, w.subscribe(c.run.QoS, append(slices.Clone(c.topics), marker), former)
 }
 
 // read handles what comes until the connection ends.
-func (c *client) read(ctx context.Context, w *wire) bool {
+func (c *client) read(ctx context.Context, w *wire, asked bool) bool {
 	ready := len(c.topics) == 0
 	for {
 		p, err := w.receive()
@@ -133,6 +159,15 @@ func (c *client) read(ctx context.Context, w *wire) bool {
 				c.run.fault(ctx, err)
 				return false
 			}
+			if !asked {
+				ready = true
+				c.back(w)
+			}
+		case *packets.Unsuback:
+			c.markers = c.markers[len(c.markers)-1:]
+			if !slices.Contains(content.Reasons, packets.UnsubackSuccess) {
+				c.lostSession()
+			}
 			ready = true
 			c.back(w)
 		case *packets.Pingresp:
@@ -145,7 +180,7 @@ func (c *client) read(ctx context.Context, w *wire) bool {
 	}
 }
 
-// lostSession notes that the broker which the client came to knows nothing of it.
+// lostSession notes that the broker which the client came to knows nothing of it, or of its earlier connections.
 func (c *client) lostSession() {
 	c.mu.Lock()
 	if c.once && !c.sessionless {

@@ -206,6 +206,29 @@ func TestABrokerThatDiesWithItsSessions(t *testing.T) {
 	}
 }
 
+// The broker dies with its sessions, and the subscriber does not hear the CONNACK of the first connections to the other
+// one: those made a session, and it is present when the subscriber comes again. It is a new one all the same.
+func TestASessionThatNobodyHeardOf(t *testing.T) {
+	t.Parallel()
+	first, second := startServer(t, nil), startServer(t, nil)
+	subscribers, publishers := newPath(t, first.addresses["mqtt"]), newPath(t, first.addresses["mqtt"])
+	o := brisk(publishers.url(), subscribers.url())
+	o.Publishers, o.Subscribers, o.Duration, o.ConnectTimeout = 1, 1, 1500*time.Millisecond, 100*time.Millisecond
+	r := during(t, o, func() {
+		publishers.lead(second.addresses["mqtt"])
+		subscribers.silence(true)
+		subscribers.lead(second.addresses["mqtt"])
+		time.Sleep(300 * time.Millisecond)
+		subscribers.silence(false)
+		subscribers.cut()
+	})
+	assert.Assert(t, r.Errors["connack: timeout"] >= 1, "%v", r.Errors)
+	assert.Equal(t, r.Lost, uint64(0), "%+v", r.Losses)
+	assert.Assert(t, r.MissedWhileAway >= 1, "%d", r.MissedWhileAway)
+	assert.Equal(t, r.SessionsLost, 2)
+	assert.Equal(t, r.StillAway, 0)
+}
+
 // A connection that dies without a word is noticed by the PING that nobody answers.
 func TestASilentDeath(t *testing.T) {
 	t.Parallel()

@@ -123,7 +123,7 @@ func (s *stream) Write(p []byte) (int, error) {
 // send writes a packet in one piece. An error has ended the connection already.
 func (w *wire) send(kind byte, content packets.Packet) error {
 	p := packets.ControlPacket{FixedHeader: packets.FixedHeader{Type: kind}, Content: content}
-	if kind == packets.PUBREL || kind == packets.SUBSCRIBE {
+	if kind == packets.PUBREL || kind == packets.SUBSCRIBE || kind == packets.UNSUBSCRIBE {
 		p.Flags = 2
 	}
 	w.mu.Lock()
@@ -158,9 +158,8 @@ func (w *wire) fail(cause error) {
 	_ = w.conn.Close()
 }
 
-// open sends CONNECT, reads CONNACK, and asks for the topics. SUBACK is left to the reader: what a session has queued may
-// come before it. The deadline stays until established.
-func (w *wire) open(ctx context.Context, s settled, id string, topics []string) error {
+// open sends CONNECT and reads CONNACK. The deadline stays until established.
+func (w *wire) open(ctx context.Context, s settled, id string) error {
 	deadline, _ := ctx.Deadline()
 	_ = w.conn.SetReadDeadline(deadline)
 	expiry := uint32(s.SessionExpiry / time.Second)
@@ -190,16 +189,26 @@ func (w *wire) open(ctx context.Context, s settled, id string, topics []string) 
 	if ack.Properties != nil && ack.Properties.ReceiveMaximum != nil {
 		w.window = min(w.window, int(*ack.Properties.ReceiveMaximum))
 	}
-	if len(topics) == 0 {
-		return nil
-	}
+	return nil
+}
+
+// subscribe asks for topics, and then gives others back. The answers are left to the reader: what a session has queued
+// may come before them.
+func (w *wire) subscribe(qos byte, topics, former []string) error {
 	subscribe := &packets.Subscribe{PacketID: subscribeID, Properties: &packets.Properties{}}
 	for _, topic := range topics {
 		// Retained messages are none of this workload's.
-		subscribe.Subscriptions = append(subscribe.Subscriptions, packets.SubOptions{Topic: topic, QoS: s.QoS, RetainHandling: 2})
+		subscribe.Subscriptions = append(subscribe.Subscriptions, packets.SubOptions{Topic: topic, QoS: qos, RetainHandling: 2})
 	}
 	if err := w.send(packets.SUBSCRIBE, subscribe); err != nil {
 		return failure("suback", err)
+	}
+	if len(former) == 0 {
+		return nil
+	}
+	unsubscribe := &packets.Unsubscribe{PacketID: unsubscribeID, Topics: former, Properties: &packets.Properties{}}
+	if err := w.send(packets.UNSUBSCRIBE, unsubscribe); err != nil {
+		return failure("unsuback", err)
 	}
 	return nil
 }
@@ -248,9 +257,12 @@ func (w *wire) leave() {
 // errEnded is the reason of connections that the run's end closes.
 var errEnded = &brokenError{kind: "ended"}
 
-// subscribeID is the packet identifier of the only SUBSCRIBE of a connection. Some brokers take it for one of the messages
-// that they send themselves, which they number from 1.
-const subscribeID = 0xffff
+// Packet identifiers of the only SUBSCRIBE and the only UNSUBSCRIBE of a connection. Some brokers take them for those of
+// messages that they send themselves, which they number from 1.
+const (
+	subscribeID   = 0xffff
+	unsubscribeID = 0xfffe
+)
 
 // checkSuback tells what the broker did not grant.
 func checkSuback(ack *packets.Suback, qos byte) error {
