@@ -66,8 +66,9 @@ const (
 	// returnTime is what a client that was moved may take to come back: real ones wait
 	// a moment, each another one.
 	returnTime = 3 * time.Second
-	// passes are how often clients that came back to a full node are moved again. A
-	// HAProxy counts only its own connections, so the first pass is not exact.
+	// passes are how many in a row may bring nothing. A HAProxy counts only its own
+	// connections, so a pass comes nearer to the target than the one before, and some
+	// do not.
 	passes = 4
 	// defaultRate is for a stack that moves no clients when a node stops.
 	defaultRate = 100
@@ -150,8 +151,8 @@ func (c *Cluster) Rebalance(ctx context.Context, p Plan, o RebalanceOptions) (Ro
 		o.Report = func(Round) {}
 	}
 	last := Round{Clients: p.Clients, Nodes: p.Nodes}
-	for pass := 1; p.Moves() > 0; pass++ {
-		if pass > passes {
+	for best, vain := p.Moves(), 0; p.Moves() > 0; {
+		if vain == passes {
 			return last, fmt.Errorf("rebalancing: after %d moves some nodes are still more than %d%% above the mean: clients come back to the node they left; "+
 				"do their proxies know all brokers, and do clients connect through them?", last.Moved, o.Tolerance)
 		}
@@ -164,6 +165,9 @@ func (c *Cluster) Rebalance(ctx context.Context, p Plan, o RebalanceOptions) (Ro
 		}
 		p = c.plan(clients, o.Tolerance)
 		last = Round{Moved: last.Moved, Clients: p.Clients, Nodes: p.Nodes}
+		if vain++; p.Moves() < best {
+			best, vain = p.Moves(), 0
+		}
 	}
 	return last, nil
 }

@@ -96,6 +96,22 @@ func TestRebalanceStopsWhenTheClusterIsNotWhole(t *testing.T) {
 	assert.ErrorContains(t, err, "not whole")
 }
 
+// As long as it comes nearer it goes on, however many passes that takes.
+func TestRebalanceThatHelpsALittle(t *testing.T) {
+	w := crowd(t, 90, 0, 0)
+	c := w.cluster()
+	move := w.move
+	w.move = func(i, count, rate int) (int, error) {
+		_, err := move(i, (count+3)/4, rate) // the others come back to where they were
+		return count, err
+	}
+	plan, err := c.Plan(t.Context(), 10)
+	assert.NilError(t, err)
+	end, err := c.Rebalance(t.Context(), plan, RebalanceOptions{Rate: 1000, Tolerance: 10})
+	assert.NilError(t, err)
+	assert.Assert(t, end.Moved > 5*30 && w.counts()[0] <= 33, "%d moves, %v", end.Moved, w.counts())
+}
+
 // Clients that connect past the proxies come back to where they were.
 func TestRebalanceThatDoesNotHelpEnds(t *testing.T) {
 	w := crowd(t, 90, 0, 0)
