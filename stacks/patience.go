@@ -39,11 +39,16 @@ func whileRolling(g gates.Gate, settle time.Duration, rolling func(context.Conte
 	return g
 }
 
-// deploying tells whether Nomad has a deployment of one of the jobs to finish.
+// deploying tells whether Nomad has a deployment of one of the jobs to finish, or an
+// allocation to stop.
 func deploying(client gates.NomadClient, jobs ...string) func(context.Context) bool {
 	ended := []string{"successful", "failed", "cancelled"}
 	return func(ctx context.Context) bool {
 		for _, job := range jobs {
+			allocs, err := client.Allocations(ctx, job)
+			if err == nil && slices.ContainsFunc(allocs, gates.Stopping) {
+				return true
+			}
 			found, err := client.Deployments(ctx, job)
 			if err != nil {
 				continue

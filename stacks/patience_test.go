@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	nomad "github.com/hashicorp/nomad/api"
 	"gotest.tools/v3/assert"
 
 	"github.com/emqx-oci/emqx-oci/infra/gates"
@@ -43,4 +44,35 @@ func TestLastCheckPassesAFatalReasonOn(t *testing.T) {
 		time.Minute, func(context.Context) bool { return true }, time.Now)
 	_, err := g.Check(t.Context())
 	assert.ErrorIs(t, err, cause)
+}
+
+// jobOf is a Nomad that has one job.
+type jobOf struct {
+	gates.NomadClient
+	alloc  nomad.AllocationListStub
+	status string
+}
+
+func (j *jobOf) Allocations(context.Context, string) ([]*nomad.AllocationListStub, error) {
+	return []*nomad.AllocationListStub{&j.alloc}, nil
+}
+
+func (j *jobOf) Deployments(context.Context, string) ([]*nomad.Deployment, error) {
+	return []*nomad.Deployment{{Status: j.status}}, nil
+}
+
+func TestWhatNomadHasToFinish(t *testing.T) {
+	for _, c := range []struct {
+		deployment, desired, client string
+		want                        bool
+	}{
+		{"running", "run", "running", true},
+		{"successful", "run", "running", false},
+		{"successful", "stop", "running", true},
+		{"successful", "stop", "complete", false},
+		{"successful", "stop", "lost", false},
+	} {
+		j := &jobOf{alloc: nomad.AllocationListStub{DesiredStatus: c.desired, ClientStatus: c.client}, status: c.deployment}
+		assert.Equal(t, deploying(j, "emqx-lab")(t.Context()), c.want, "%+v", c)
+	}
 }

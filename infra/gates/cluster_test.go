@@ -117,6 +117,22 @@ func TestClusterFormedByDeployment(t *testing.T) {
 			holds: true, seen: "3/3 EMQX nodes running",
 		},
 		{
+			name: "one that is not wanted any more still serves",
+			nomad: &fakeNomad{
+				job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "successful")},
+				allocs: append(threeAllocs(4), labAlloc(3, 3, func(a *nomad.AllocationListStub) { a.DesiredStatus = "stop" })),
+			},
+			seen: "3/3 allocations of version 4 of job emqx-lab run, still stopping: emqx-lab.emqx[3] (a3-3-000 on emqx-lab-3) is running, task emqx: Started: Task started by client",
+		},
+		{
+			name: "one that is not wanted any more was lost with its node",
+			nomad: &fakeNomad{
+				job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "successful")},
+				allocs: append(threeAllocs(4), labAlloc(3, 3, func(a *nomad.AllocationListStub) { a.DesiredStatus, a.ClientStatus = "stop", "lost" })),
+			},
+			holds: true, seen: "3/3 EMQX nodes running",
+		},
+		{
 			name: "stopped from outside", seen: "job emqx-lab is stopped",
 			nomad: &fakeNomad{job: func() *nomad.Job { j := labJob(4); j.Stop = ptr(true); return j }(), allocs: threeAllocs(4)},
 		},

@@ -187,6 +187,17 @@ func (s *jobState) running(what string, marked bool) Status {
 	}
 	seen := fmt.Sprintf("%d/%d allocations of %s run", healthy, s.count, what)
 	if healthy == s.count {
+		// What is not wanted any more still serves clients until it has stopped: its
+		// instance must not end before.
+		var stopping []string
+		for _, a := range s.allocs {
+			if Stopping(a) {
+				stopping = append(stopping, allocState(a))
+			}
+		}
+		if len(stopping) > 0 {
+			return Status{Seen: seen + ", still stopping: " + joinSome(stopping)}
+		}
 		return Status{Holds: true, Seen: seen}
 	}
 	if healthy > s.count {
@@ -270,6 +281,12 @@ func live(a *nomad.AllocationListStub) bool {
 		return true
 	}
 	return false
+}
+
+// Stopping tells whether an allocation is to end and has not. Nomad calls those of a
+// node that is down lost.
+func Stopping(a *nomad.AllocationListStub) bool {
+	return a.DesiredStatus != nomad.AllocDesiredStatusRun && a.ClientStatus == nomad.AllocClientStatusRunning
 }
 
 func tasksRun(a *nomad.AllocationListStub) bool {
