@@ -180,6 +180,9 @@ func (o options) save(r drill.Result, n int) error {
 	}
 	text, err := json.MarshalIndent(r.Report, "", "  ")
 	if err == nil {
+		err = os.MkdirAll(o.reports, 0o755)
+	}
+	if err == nil {
 		err = os.WriteFile(filepath.Join(o.reports, fmt.Sprintf("%02d-%s.json", n, r.Scenario.Name)), text, 0o600)
 	}
 	if err != nil {
