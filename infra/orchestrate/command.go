@@ -168,8 +168,12 @@ func (c *cli) Run(ctx context.Context, dir string, stdin io.Reader, extraOut, ex
 	close(ended)
 	<-stopped
 	followers.Wait()
-	forget()
 	code = cmd.ProcessState.ExitCode()
+	// One that a signal ended may have left the stack locked: its note tells the next run whose lock that is. The engine
+	// obeys a signal at once when it comes after the operation's end, before it has unlocked.
+	if code >= 0 {
+		forget()
+	}
 	return out.String(), errs.String(), code, err
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -205,6 +206,23 @@ func TestEngineIsAskedOnceToStop(t *testing.T) {
 	assert.Equal(t, code, 0)
 	assert.Equal(t, out, "asked\ndone\n")
 	assert.Equal(t, len(c.stage.runs()), 0)
+}
+
+// An engine that a signal ended has not unlocked the stack: the next run has to know the lock for its own.
+func TestAnEngineThatASignalEndedIsRemembered(t *testing.T) {
+	for script, want := range map[string]claim{"kill -INT $$\n": stale, "exit 1\n": foreign} {
+		c := engineDouble(t, "echo $$ >$OUT\n"+script, make(chan struct{}))
+		file := filepath.Join(t.TempDir(), "pid")
+		_, _, _, err := c.Run(t.Context(), t.TempDir(), nil, nil, nil, []string{"OUT=" + file}, "destroy")
+		assert.Assert(t, err != nil)
+		text, err := os.ReadFile(file)
+		assert.NilError(t, err)
+		pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+		assert.NilError(t, err)
+		host, err := os.Hostname()
+		assert.NilError(t, err)
+		assert.Equal(t, judge([]Lock{{Host: host, PID: pid}}, c.stage.runs()), want, "%q", script)
+	}
 }
 
 func TestKillEndsTheEngineAndItsPlugins(t *testing.T) {

@@ -471,4 +471,45 @@ func (b *bed) diagnose(t *testing.T) {
 		lines := bytes.Split(text, []byte("\n"))
 		t.Logf("%s:\n%s", path, bytes.Join(lines[max(0, len(lines)-15):], []byte("\n")))
 	}
+	c := nomadClient(t)
+	for _, job := range []string{emqxJob, proxyJob} {
+		allocs, _, _ := c.Jobs().Allocations(job, false, nil) // no Nomad, no allocations
+		for _, a := range allocs {
+			if a.ClientStatus != "complete" {
+				t.Log(allocation(c, a))
+			}
+		}
+	}
+}
+
+// allocation is what happened to one, and the end of what it says.
+func allocation(c *nomad.Client, a *nomad.AllocationListStub) string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "%s (%s) on %s: wanted %s, is %s\n", a.Name, a.ID, a.NodeName, a.DesiredStatus, a.ClientStatus)
+	for name, state := range a.TaskStates {
+		for _, e := range state.Events {
+			fmt.Fprintf(&out, "  %s %s %s: %s\n", time.Unix(0, e.Time).UTC().Format(time.RFC3339), name, e.Type, e.DisplayMessage)
+		}
+		for _, stream := range []string{"stdout", "stderr"} {
+			cancel := make(chan struct{})
+			// Without its node the client asks the servers, which it can reach.
+			frames, faults := c.AllocFS().Logs(&nomad.Allocation{ID: a.ID}, false, name, stream, "end", 4000, cancel, nil)
+			end := time.After(5 * time.Second)
+			for more := true; more; {
+				select {
+				case f, ok := <-frames:
+					if more = ok; ok {
+						fmt.Fprintf(&out, "  %s: %s\n", stream, f.Data)
+					}
+				case err := <-faults:
+					fmt.Fprintf(&out, "  %s: %v\n", stream, err)
+					more = false
+				case <-end:
+					more = false
+				}
+			}
+			close(cancel)
+		}
+	}
+	return out.String()
 }
