@@ -24,14 +24,14 @@ func Find(ctx *pulumi.Context, lost map[string]oci.Lost) (map[string][]string, e
 	return found, nil
 }
 
-// Ending is a program that creates nothing: it asks the stack's cloud which resources
-// are on their way out, and gives their ids.
-func Ending(ctx *pulumi.Context, held []oci.Held) ([]string, error) {
+// Fates is a program that creates nothing: it asks the stack's cloud what became of
+// resources that were to be deleted, and tells it by their ids.
+func Fates(ctx *pulumi.Context, held []oci.Held) (map[string]oci.Fate, error) {
 	cloud, err := ociOf(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return oci.Ending(ctx, held, cloud)
+	return oci.Fates(ctx, held, cloud)
 }
 
 // ociOf asks by the stack's own credentials.

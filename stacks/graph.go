@@ -50,7 +50,7 @@ func deploy(ctx *pulumi.Context, s settings.Settings, makeGates gateMaker) (pulu
 	if err != nil {
 		return nil, err
 	}
-	volumes, err := oci.NewVolumes(ctx, "volumes", volumesArgs(s, places), in.all)
+	volumes, err := oci.NewVolumes(ctx, volumesName, volumesArgs(s, places), in.all)
 	if err != nil {
 		return nil, err
 	}

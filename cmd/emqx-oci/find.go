@@ -6,6 +6,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/oci"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/stacks"
+	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
 
 // find tells the stack what an interrupted run was creating.
@@ -17,11 +18,29 @@ func find(ctx *pulumi.Context, pending []orchestrate.Pending) (map[string][]stri
 	return stacks.Find(ctx, lost)
 }
 
-// ending tells the stack what an interrupted run may have been deleting.
-func ending(ctx *pulumi.Context, held []orchestrate.Held) ([]string, error) {
+// fates tells what became of what an interrupted run may have been deleting.
+func fates(ctx *pulumi.Context, held []orchestrate.Held) (map[string]orchestrate.Fate, error) {
 	all := make([]oci.Held, 0, len(held))
 	for _, h := range held {
 		all = append(all, oci.Held{Type: h.Type, ID: h.ID, Inputs: h.Inputs})
 	}
-	return stacks.Ending(ctx, all)
+	found, err := stacks.Fates(ctx, all)
+	out := map[string]orchestrate.Fate{}
+	for id, f := range found {
+		out[id] = map[oci.Fate]orchestrate.Fate{oci.Ending: orchestrate.Ending, oci.Gone: orchestrate.Gone}[f]
+	}
+	return out, err
+}
+
+// resume says whether an update can follow a destroy that did not end.
+func resume(stack string, c orchestrate.Config, held []orchestrate.Held) error {
+	s, err := settings.Load(stack, settings.Source{Get: c.Get, IsSecret: c.IsSecret})
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, h := range held {
+		names = append(names, h.Name)
+	}
+	return stacks.Resume(stack, s.Nodes.Count, names)
 }

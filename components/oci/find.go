@@ -160,13 +160,23 @@ type Held struct {
 	Inputs map[string]any
 }
 
-// Ending asks OCI which resources are on their way out: their deletion was accepted,
-// and takes its time. The provider calls them there as long as OCI shows them. It gives
-// their ids.
-func Ending(ctx *pulumi.Context, held []Held, opts ...pulumi.InvokeOption) ([]string, error) {
+// Fate is what became of a resource that was to be deleted.
+type Fate int
+
+const (
+	// Ending is on its way out: its deletion was accepted, and takes its time. The
+	// provider calls it there as long as OCI shows it.
+	Ending Fate = iota + 1
+	// Gone does not exist.
+	Gone
+)
+
+// Fates asks OCI what became of resources whose deletion takes time, and tells it by
+// their ids. Those that are there, and all others, are left out.
+func Fates(ctx *pulumi.Context, held []Held, opts ...pulumi.InvokeOption) (map[string]Fate, error) {
 	type question struct{ list, compartment string }
-	asked := map[question]map[string]bool{}
-	var ids []string
+	asked := map[question]map[string]string{}
+	fates := map[string]Fate{}
 	for _, h := range held {
 		s, ok := searches[h.Type]
 		if !ok || !s.lingers {
@@ -180,23 +190,20 @@ func Ending(ctx *pulumi.Context, held []Held, opts ...pulumi.InvokeOption) ([]st
 			if err := ctx.Invoke(s.list, map[string]any{"compartmentId": compartment}, &answer, opts...); err != nil {
 				return nil, err
 			}
-			asked[q] = map[string]bool{}
+			asked[q] = map[string]string{}
 			for _, item := range items(answer[s.key]) {
-				state, _ := item["state"].(string)
 				id, _ := item["id"].(string)
-				asked[q][id] = ending(state) && !ended(state)
+				asked[q][id], _ = item["state"].(string)
 			}
 		}
-		if asked[q][h.ID] {
-			ids = append(ids, h.ID)
+		switch state, listed := asked[q][h.ID]; {
+		case !listed, strings.EqualFold(state, "TERMINATED"), strings.EqualFold(state, "DELETED"):
+			fates[h.ID] = Gone
+		case ending(state):
+			fates[h.ID] = Ending
 		}
 	}
-	return ids, nil
-}
-
-// ended tells whether a resource in this state is gone, although OCI lists it.
-func ended(state string) bool {
-	return strings.EqualFold(state, "TERMINATED") || strings.EqualFold(state, "DELETED")
+	return fates, nil
 }
 
 // ending tells whether a resource in this state is on its way out: OCI lists it for a

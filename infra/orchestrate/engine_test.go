@@ -328,30 +328,47 @@ func TestAnInterruptedRunMakesTheNextOneLookFirst(t *testing.T) {
 			w.cloud.Delay("c", 0)
 
 			// The cloud goes on with b, takes its time, and shows it as if it stayed.
-			looks := 0
+			looks, resumed := 0, 0
 			waits := func(o *orchestrate.Options) {
-				o.Ending = func(_ *pulumi.Context, held []orchestrate.Held) (left []string, err error) {
+				o.Fates = func(_ *pulumi.Context, held []orchestrate.Held) (map[string]orchestrate.Fate, error) {
 					looks++
+					fates := map[string]orchestrate.Fate{}
 					for _, h := range held {
 						assert.Check(t, h.Inputs["name"] == h.Name, "%+v", h)
-						if h.Name == "b" && looks < 3 {
-							left = append(left, h.ID)
+						switch {
+						case h.Name != "b":
+						case looks < 3:
+							fates[h.ID] = orchestrate.Ending
+						default:
+							fates[h.ID] = orchestrate.Gone
 						}
 					}
 					if looks == 3 {
 						w.cloud.Change("b", "", nil)
 					}
-					return left, nil
+					return fates, nil
+				}
+				o.Resume = func(held []orchestrate.Held) error {
+					resumed++
+					assert.Check(t, !slices.ContainsFunc(held, func(h orchestrate.Held) bool { return h.Name == "b" }))
+					if resumed == 1 {
+						return errors.New("finish it")
+					}
+					return nil
 				}
 			}
 			_, err = w.runner(waits).Preview(t.Context()) // settles nothing
 			assert.NilError(t, err)
 			assert.Equal(t, looks, 0)
-			res, err := w.runner(waits).Up(t.Context())
-			assert.NilError(t, err)
+			_, err = w.runner(waits).Up(t.Context())
+			assert.ErrorContains(t, err, "finish it")
 			if c.name == "interrupted" || looks > 0 { // an engine whose command was killed may end well
 				assert.Equal(t, looks, 3)
+				assert.DeepEqual(t, w.cloud.Names(), []string{"a"})
 			}
+			res, err := w.runner(waits).Up(t.Context())
+			assert.NilError(t, err)
+			assert.Equal(t, resumed, 2)
 			assert.DeepEqual(t, w.cloud.Names(), []string{"a", "b", "c"})
 			assert.Assert(t, res.Changes["refresh"] > 0 || res.Changes["create"] > 0, "%v", res.Changes)
 

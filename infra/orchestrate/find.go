@@ -73,40 +73,53 @@ const (
 	endingTick = time.Second
 )
 
-// awaitDeletions waits until what an interrupted run was deleting is gone. Until then the clouds show it as if it stayed:
-// a refresh would keep it, what it still uses could not be deleted, and an update would build upon it.
-func (r *Runner) awaitDeletions(ctx context.Context, s *session, d *deployment) error {
+// Fate is what became of a resource that was to be deleted.
+type Fate int
+
+const (
+	// There is as it was.
+	There Fate = iota
+	// Ending is on its way out.
+	Ending
+	// Gone does not exist any more.
+	Gone
+)
+
+// awaitDeletions waits until what an interrupted run was deleting is gone, and returns what is left. Until then the clouds
+// show it as if it stayed: a refresh would keep it, what it still uses could not be deleted, and an update would build upon
+// it.
+func (r *Runner) awaitDeletions(ctx context.Context, s *session, d *deployment) ([]Held, error) {
 	held := d.held()
-	if r.opts.Ending == nil || len(held) == 0 {
-		return nil
+	if r.opts.Fates == nil || len(held) == 0 {
+		return held, nil
 	}
 	const what = "asking what an earlier run was deleting"
 	for begin, told := time.Now(), false; ; told = true {
-		var left []string
+		var fates map[string]Fate
 		err := r.inquire(ctx, s, what, func(p *pulumi.Context) (err error) {
-			left, err = r.opts.Ending(p, held)
+			fates, err = r.opts.Fates(p, held)
 			return err
 		})
 		if err != nil {
-			return err
+			return nil, err
 		}
-		var names []string
+		var ending []string
 		for _, h := range held {
-			if slices.Contains(left, h.ID) {
-				names = append(names, h.Type+" "+h.Name)
+			if fates[h.ID] == Ending {
+				ending = append(ending, h.Type+" "+h.Name)
 			}
 		}
 		switch {
-		case len(names) == 0:
-			return nil
+		case len(ending) == 0:
+			return slices.DeleteFunc(held, func(h Held) bool { return fates[h.ID] == Gone }), nil
 		case time.Since(begin) > endingTime:
-			return fmt.Errorf("%s: %s still on the way out after %s; look at it in the cloud's console", what, strings.Join(names, ", "), endingTime)
+			return nil, fmt.Errorf("%s: %s still on the way out after %s; look at it in the cloud's console", what, strings.Join(ending, ", "), endingTime)
 		case !told:
-			r.note("an earlier run was interrupted while deleting " + strings.Join(names, ", ") + ": waiting until the cloud has done so")
+			r.note("an earlier run was interrupted while deleting " + strings.Join(ending, ", ") + ": waiting until the cloud has done so")
 		}
 		select {
 		case <-ctx.Done():
-			return &InterruptedError{Operation: what, Killed: closed(r.opts.Kill)}
+			return nil, &InterruptedError{Operation: what, Killed: closed(r.opts.Kill)}
 		case <-time.After(endingTick):
 		}
 	}

@@ -127,6 +127,11 @@ func (r *Runner) attempt(ctx context.Context, name progress.Operation, create bo
 				}
 			}
 			refresh = found.refresh
+			if name == progress.Up && r.stage.destroyed() && r.opts.Resume != nil {
+				if err := r.opts.Resume(found.left); err != nil {
+					return Result{}, err
+				}
+			}
 			// The engine would find out last of all, when everything around them is gone.
 			if name == progress.Destroy && len(found.protected) > 0 {
 				return Result{}, &ProtectedError{Stack: r.opts.Stack, Resources: found.protected}
@@ -179,11 +184,14 @@ func (r *Runner) once(ctx context.Context, name progress.Operation, s *session, 
 			}
 		}
 	}()
-	before := r.stage.owes()
+	before, destroyed := r.stage.owes(), r.stage.destroyed()
 	if name != progress.Preview {
 		// Until it ends well: an interrupted deletion may be done although the engine could not see that, and a job
 		// that did not get healthy is one that Nomad takes back.
 		r.stage.owe(true)
+	}
+	if name == progress.Destroy {
+		r.stage.destroying(true)
 	}
 	out, err := do(s, ev, refresh)
 	// An engine that never connected leaves the channel open, one that did has closed it by now.
@@ -197,6 +205,9 @@ func (r *Runner) once(ctx context.Context, name progress.Operation, s *session, 
 	if err == nil && name != progress.Preview { // a preview takes no lock
 		r.stage.prune()
 		r.stage.owe(false)
+		if name != progress.Refresh {
+			r.stage.destroying(false)
+		}
 	}
 	if err == nil {
 		return res, nil
@@ -210,6 +221,7 @@ func (r *Runner) once(ctx context.Context, name progress.Operation, s *session, 
 	if held, ok := locks(err.Error()); ok {
 		if !before && name != progress.Preview {
 			r.stage.owe(false) // nothing began
+			r.stage.destroying(destroyed)
 		}
 		return res, &LockedError{Stack: r.opts.Stack, Locks: held}
 	}

@@ -37,9 +37,12 @@ type Options struct {
 	// Find is a program that creates nothing and asks the clouds for resources that an interrupted run may have created.
 	// It gives, by URN, the ids of what each may be. What is not found, or without Find, is created again. Optional.
 	Find func(ctx *pulumi.Context, lost []Pending) (map[string][]string, error)
-	// Ending is a program that creates nothing and asks the clouds which resources are on their way out. It gives their
-	// ids. After a run that was interrupted an operation waits until they are gone. Optional.
-	Ending func(ctx *pulumi.Context, held []Held) ([]string, error)
+	// Fates is a program that creates nothing and asks the clouds what became of resources that were to be deleted. It
+	// tells it by their ids; those that are there it leaves out. After a run that was interrupted an operation waits until
+	// nothing is on its way out. Optional.
+	Fates func(ctx *pulumi.Context, held []Held) (map[string]Fate, error)
+	// Resume is asked before an update that follows a destroy which did not end, with what that has left. Optional.
+	Resume func(held []Held) error
 	// View is told what happens. Optional.
 	View progress.View
 	// Verbose, when set, gets everything that the engine prints.

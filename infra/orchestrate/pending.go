@@ -110,6 +110,8 @@ type settled struct {
 	changed bool
 	// protected are the resources that must not be deleted.
 	protected []Protected
+	// left is what is there after an operation that was interrupted.
+	left []Held
 }
 
 // settle decides each interrupted operation. The engine itself would carry a pending create along for ever, and create
@@ -202,13 +204,12 @@ func (r *Runner) settlePending(ctx context.Context, s *session) (settled, error)
 	if err != nil {
 		return settled{}, fmt.Errorf("reading the stack's state: %w", err)
 	}
-	owed := r.stage.owes()
+	owed := r.stage.owes() || r.stage.destroyed()
 	if len(d.pending) == 0 {
 		if owed && r.mayBeRunning() == nil { // else it has not ended, and the lock will say so
 			r.note("an earlier run did not end well: asking first what became of what it was at")
-			if err := r.awaitDeletions(ctx, s, d); err != nil {
-				return settled{}, err
-			}
+			left, err := r.awaitDeletions(ctx, s, d)
+			return settled{refresh: owed, protected: d.protected(), left: left}, err
 		}
 		return settled{refresh: owed, protected: d.protected()}, nil
 	}
@@ -217,7 +218,8 @@ func (r *Runner) settlePending(ctx context.Context, s *session) (settled, error)
 	if err := r.mayBeRunning(); err != nil {
 		return settled{}, err
 	}
-	if err := r.awaitDeletions(ctx, s, d); err != nil {
+	left, err := r.awaitDeletions(ctx, s, d)
+	if err != nil {
 		return settled{}, err
 	}
 	adopt, err := r.finder(ctx, s, d)
@@ -226,7 +228,7 @@ func (r *Runner) settlePending(ctx context.Context, s *session) (settled, error)
 	}
 	var notes []string
 	found, err := d.settle(ctx, adopt, func(n string) { notes = append(notes, n) })
-	found.refresh, found.protected = found.refresh || owed, d.protected()
+	found.refresh, found.protected, found.left = found.refresh || owed, d.protected(), left
 	if err != nil || !found.changed {
 		return found, err
 	}

@@ -114,6 +114,21 @@ func (s *stage) owes() bool {
 	return err == nil
 }
 
+// destroying notes that a destroy has begun, and that it, or an update since, has come to its end.
+func (s *stage) destroying(begun bool) {
+	name := filepath.Join(s.dir, "destroy-begun")
+	if begun {
+		_ = os.WriteFile(name, nil, 0o600)
+	} else {
+		_ = os.Remove(name)
+	}
+}
+
+func (s *stage) destroyed() bool {
+	_, err := os.Stat(filepath.Join(s.dir, "destroy-begun"))
+	return err == nil
+}
+
 // run is a process of the engine that this program started, and the life it was started in.
 type run struct {
 	PID     int    `json:"pid"`

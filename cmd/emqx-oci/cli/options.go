@@ -34,12 +34,14 @@ type Options struct {
 	Signals <-chan os.Signal
 	Version string
 
-	// Program, Bind, Validate, Find and Ending go to the engine: see orchestrate.Options.
+	// Program, Bind, Validate, Find and Fates go to the engine: see orchestrate.Options.
 	Program  pulumi.RunFunc
 	Bind     func(ctx *pulumi.Context, caller context.Context) *pulumi.Context
 	Validate func(stack string, c orchestrate.Config) error
 	Find     func(*pulumi.Context, []orchestrate.Pending) (map[string][]string, error)
-	Ending   func(*pulumi.Context, []orchestrate.Held) ([]string, error)
+	Fates    func(*pulumi.Context, []orchestrate.Held) (map[string]orchestrate.Fate, error)
+	// Resume says whether an update can follow a destroy that did not end, and left these.
+	Resume func(stack string, c orchestrate.Config, held []orchestrate.Held) error
 	// Check tells what is wrong with a stack, as far as that can be told without a cloud. A value that is encrypted may be
 	// a placeholder.
 	Check func(stack string, c orchestrate.Config) []preflight.Finding

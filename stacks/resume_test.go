@@ -1,0 +1,29 @@
+package stacks
+
+import (
+	"testing"
+
+	"gotest.tools/v3/assert"
+)
+
+func TestAnUpdateAfterADestroyThatDidNotEnd(t *testing.T) {
+	for name, c := range map[string]struct {
+		left   []string
+		refuse string
+	}{
+		"nothing is left":        {[]string{"groups-nodes", "addresses-0"}, ""},
+		"all volumes are left":   {[]string{"volumes-0", "volumes-1", "volumes-2", "pools-1"}, ""},
+		"one volume is left":     {[]string{"volumes-1", "addresses-1"}, "the volumes of nodes 1 are there, those of nodes 0, 2 are gone"},
+		"that of the first node": {[]string{"volumes-0"}, "the volumes of nodes 0 are there, those of nodes 1, 2 are gone"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := Resume("lab", 3, c.left)
+			if c.refuse == "" {
+				assert.NilError(t, err)
+				return
+			}
+			assert.ErrorContains(t, err, c.refuse)
+			assert.ErrorContains(t, err, "`emqx-oci destroy lab` finishes it")
+		})
+	}
+}
