@@ -164,6 +164,10 @@ func (c *Cloud) Create(ctx context.Context, token string, in Props) (string, Pro
 	err = c.perform(ctx, op, fmt.Sprintf("creating %s %s", k.noun, op.id), func(ctx context.Context) error {
 		return c.settle(ctx, k, op.id, wait)
 	})
+	if err != nil && ctx.Err() != nil {
+		// A caller that stops waiting has the id: the service answers before it is done.
+		return op.id, nil, err
+	}
 	if err == nil {
 		err = c.unheard(ctx, request("Create", token), op.id)
 	}
@@ -298,7 +302,7 @@ func (c *Cloud) Read(ctx context.Context, token, id string) (Props, error) {
 func (c *Cloud) claimed(id string) {
 	_ = c.change(func(s *state) error {
 		r, ok := s.Resources[id]
-		if !ok || r.Acked || c.inflight[id] != nil {
+		if !ok || r.Acked {
 			return errNothing
 		}
 		r.Acked = true

@@ -189,3 +189,22 @@ func TestTheCloudsEndCutsOffWhatIsUnderWay(t *testing.T) {
 	l.run()
 	l.eventually("the record is gone", func() bool { return len(l.Snapshot().Volumes) == 0 })
 }
+
+// A caller that is told to stop while it waits has the id already, as in OCI: it knows what it made.
+func TestACreationThatIsCutOffIsKnownToItsCaller(t *testing.T) {
+	l := newLab(t)
+	var id string
+	release := l.cutOff("create volume", func(ctx context.Context) (err error) {
+		id, _, err = l.Create(ctx, typeVolume, volumeArgs(0))
+		return err
+	})
+	assert.Assert(t, id != "")
+	_, err := l.Read(context.Background(), typeVolume, id)
+	assert.NilError(t, err)
+	release()
+	l.eventually("it is made", func() bool {
+		out, err := l.Read(context.Background(), typeVolume, id)
+		return err == nil && out["state"] == available
+	})
+	assert.Equal(t, len(l.Snapshot().Unclaimed), 0)
+}
