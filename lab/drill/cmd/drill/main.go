@@ -180,7 +180,7 @@ func (o options) save(r drill.Result, n int) error {
 	}
 	text, err := json.MarshalIndent(r.Report, "", "  ")
 	if err == nil {
-		err = os.MkdirAll(o.reports, 0o755)
+		err = os.MkdirAll(o.reports, 0o750)
 	}
 	if err == nil {
 		err = os.WriteFile(filepath.Join(o.reports, fmt.Sprintf("%02d-%s.json", n, r.Scenario.Name)), text, 0o600)
