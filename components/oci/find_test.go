@@ -4,7 +4,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"gotest.tools/v3/assert"
+
+	"github.com/emqx-oci/emqx-oci/components/recorder"
 )
 
 func TestWhatMayBeTheLostResource(t *testing.T) {
@@ -62,4 +66,39 @@ func TestItemsOfBothShapesOfAnAnswer(t *testing.T) {
 	assert.DeepEqual(t, items([]any{one, two}), []map[string]any{one, two})
 	assert.DeepEqual(t, items([]any{map[string]any{"items": []any{one}}, map[string]any{"items": []any{two}}}), []map[string]any{one, two})
 	assert.Equal(t, len(items(nil)), 0)
+}
+
+func TestWhatBecameOfWhatWasToBeDeleted(t *testing.T) {
+	list := func(items ...any) []any { return items }
+	item := func(id, state string) any { return map[string]any{"id": id, "state": state} }
+	answers := map[string]map[string]any{
+		"oci:Core/getVolumes:getVolumes":                                          {"volumes": list(item("v0", "AVAILABLE"), item("v1", "TERMINATED"), item("v2", "Terminating"))},
+		"oci:Core/getInstancePools:getInstancePools":                              {"instancePools": list(item("p0", "TERMINATING"))},
+		"oci:NetworkLoadBalancer/getNetworkLoadBalancers:getNetworkLoadBalancers": {"networkLoadBalancerCollections": list(map[string]any{"items": list(item("b", "DELETING"))})},
+	}
+	asked := map[string]int{}
+	call := func(token string, args resource.PropertyMap) (map[string]any, error) {
+		asked[token]++
+		assert.Check(t, args["compartmentId"].StringValue() == "c")
+		return answers[token], nil
+	}
+	var held []Held
+	for id, kind := range map[string]string{
+		"v0": "oci:Core/volume:Volume", "v1": "oci:Core/volume:Volume", "v2": "oci:Core/volume:Volume", "v3": "oci:Core/volume:Volume",
+		"p0": "oci:Core/instancePool:InstancePool", "b": "oci:NetworkLoadBalancer/networkLoadBalancer:NetworkLoadBalancer",
+		"job": "nomad:index/job:Job", "g": "oci:Core/networkSecurityGroup:NetworkSecurityGroup",
+	} {
+		held = append(held, Held{Type: kind, ID: id, Inputs: map[string]any{"compartmentId": "c"}})
+	}
+	var fates map[string]Fate
+	_, err := recorder.Run(func(ctx *pulumi.Context) (err error) {
+		fates, err = Fates(ctx, held)
+		return err
+	}, recorder.Options{Call: call})
+	assert.NilError(t, err)
+	assert.DeepEqual(t, fates, map[string]Fate{"v1": Gone, "v2": Ending, "v3": Gone, "p0": Ending, "b": Ending})
+	for token := range answers {
+		assert.Equal(t, asked[token], 1, "%s is asked once for all of its kind", token)
+	}
+	assert.Equal(t, len(asked), len(answers))
 }
