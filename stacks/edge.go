@@ -10,11 +10,7 @@ import (
 // Edge is a program that creates nothing: it asks the stack's cloud how the balancer
 // sees its backends, by "<listener>/<node>": OK, WARNING, CRITICAL, UNKNOWN.
 func Edge(ctx *pulumi.Context) (map[string]string, error) {
-	s, err := load(ctx)
-	if err != nil {
-		return nil, err
-	}
-	in, err := newProviders(ctx, s)
+	s, cloud, err := ociOf(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -26,5 +22,5 @@ func Edge(ctx *pulumi.Context) (map[string]string, error) {
 	for i := range nodes {
 		nodes[i] = cluster.NodeName(s.Environment, i)
 	}
-	return oci.EdgeHealth(ctx, s.OCI.Compartment, s.Environment, sets, nodes, pulumi.Provider(in.oci))
+	return oci.EdgeHealth(ctx, s.OCI.Compartment, s.Environment, sets, nodes, cloud)
 }

@@ -6,12 +6,13 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/emqx-oci/emqx-oci/components/oci"
+	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
 
 // Find is a program that creates nothing: it asks the stack's cloud for each resource
 // that an interrupted run may have created, and gives what could be it, by the same keys.
 func Find(ctx *pulumi.Context, lost map[string]oci.Lost) (map[string][]string, error) {
-	cloud, err := ociOf(ctx)
+	_, cloud, err := ociOf(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -27,22 +28,22 @@ func Find(ctx *pulumi.Context, lost map[string]oci.Lost) (map[string][]string, e
 // Fates is a program that creates nothing: it asks the stack's cloud what became of
 // resources that were to be deleted, and tells it by their ids.
 func Fates(ctx *pulumi.Context, held []oci.Held) (map[string]oci.Fate, error) {
-	cloud, err := ociOf(ctx)
+	_, cloud, err := ociOf(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return oci.Fates(ctx, held, cloud)
 }
 
-// ociOf asks by the stack's own credentials.
-func ociOf(ctx *pulumi.Context) (pulumi.InvokeOption, error) {
+// ociOf gives the stack's settings, and asks OCI by the stack's own credentials.
+func ociOf(ctx *pulumi.Context) (settings.Settings, pulumi.InvokeOption, error) {
 	s, err := load(ctx)
 	if err != nil {
-		return nil, err
+		return s, nil, err
 	}
 	in, err := newProviders(ctx, s)
 	if err != nil {
-		return nil, err
+		return s, nil, err
 	}
-	return pulumi.Provider(in.oci), nil
+	return s, pulumi.Provider(in.oci), nil
 }

@@ -100,32 +100,27 @@ func (s *stage) logs() (out, errs output, err error) {
 // owe notes that the state may not be what the clouds hold, after an operation that did not come to its own end, or with
 // resources in it which nobody has read yet: the next operation has to refresh first, even when this one does not get
 // that far.
-func (s *stage) owe(refresh bool) {
-	name := filepath.Join(s.dir, "refresh-first")
-	if refresh {
-		_ = os.WriteFile(name, nil, 0o600)
-	} else {
-		_ = os.Remove(name)
-	}
-}
+func (s *stage) owe(refresh bool) { s.mark("refresh-first", refresh) }
 
-func (s *stage) owes() bool {
-	_, err := os.Stat(filepath.Join(s.dir, "refresh-first"))
-	return err == nil
-}
+func (s *stage) owes() bool { return s.marked("refresh-first") }
 
 // destroying notes that a destroy has begun, and that it, or an update since, has come to its end.
-func (s *stage) destroying(begun bool) {
-	name := filepath.Join(s.dir, "destroy-begun")
-	if begun {
-		_ = os.WriteFile(name, nil, 0o600)
+func (s *stage) destroying(begun bool) { s.mark("destroy-begun", begun) }
+
+func (s *stage) destroyed() bool { return s.marked("destroy-begun") }
+
+// mark keeps a fact for later runs in an empty file, and marked reads it.
+func (s *stage) mark(name string, set bool) {
+	path := filepath.Join(s.dir, name)
+	if set {
+		_ = os.WriteFile(path, nil, 0o600)
 	} else {
-		_ = os.Remove(name)
+		_ = os.Remove(path)
 	}
 }
 
-func (s *stage) destroyed() bool {
-	_, err := os.Stat(filepath.Join(s.dir, "destroy-begun"))
+func (s *stage) marked(name string) bool {
+	_, err := os.Stat(filepath.Join(s.dir, name))
 	return err == nil
 }
 
