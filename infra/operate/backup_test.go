@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"gotest.tools/v3/assert"
@@ -89,6 +90,8 @@ type store struct {
 	*world
 	dir  string
 	lose func(command string) bool // told of each command; whether a stream loses its output
+
+	one sync.Mutex // the nodes are asked at once; lose is told by one at a time
 }
 
 const storeEMQX = `#!/bin/sh
@@ -130,7 +133,7 @@ func (s *store) open() *Cluster {
 
 // Stream may lose what a command says, as Nomad's does.
 func (s *store) Stream(ctx context.Context, _, _ string, streams gates.Streams, command ...string) (int, error) {
-	if s.lose(strings.Join(command, " ")) {
+	if s.loses(command) {
 		streams.Out = nil
 	}
 	return s.run(ctx, streams, command)
@@ -138,10 +141,16 @@ func (s *store) Stream(ctx context.Context, _, _ string, streams gates.Streams, 
 
 // Exec loses nothing.
 func (s *store) Exec(ctx context.Context, _, _ string, command ...string) (gates.ExecResult, error) {
-	s.lose(strings.Join(command, " "))
+	s.loses(command)
 	var out, said bytes.Buffer
 	exit, err := s.run(ctx, gates.Streams{Out: &out, Err: &said}, command)
 	return gates.ExecResult{Stdout: out.String(), Stderr: said.String(), Exit: exit}, err
+}
+
+func (s *store) loses(command []string) bool {
+	s.one.Lock()
+	defer s.one.Unlock()
+	return s.lose(strings.Join(command, " "))
 }
 
 func (s *store) run(ctx context.Context, streams gates.Streams, command []string) (int, error) {
