@@ -58,9 +58,11 @@ func newProxyLab(t *testing.T, brokers int, env ...string) *proxyLab {
 		t: t, subnet: fmt.Sprintf("127.%d.%d.", 60+os.Getpid()%40, lastSubnet.Add(1)), dir: t.TempDir(),
 		named: map[int]bool{}, sick: map[int]bool{},
 	}
-	l.serveNames()
 	for i := range brokers {
 		l.named[i] = true
+	}
+	l.serveNames()
+	for i := range brokers {
 		l.serveBroker(i)
 	}
 	l.write(l.config())

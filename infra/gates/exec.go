@@ -51,27 +51,38 @@ func answer(stream func(s Streams, wrapped ...string) error, command []string) (
 			_ = end.Close()
 		}
 	}
-	stdout, stderr := untilMark{marked: marked}, untilMark{marked: marked}
-	err := stream(Streams{In: stdin, Out: &stdout, Err: &stderr}, append([]string{"/bin/sh", "-c", wholeScript, endMark}, command...)...)
+	stdout, stderr := &untilMark{marked: marked}, &untilMark{marked: marked}
+	err := stream(Streams{In: stdin, Out: stdout, Err: stderr}, append([]string{"/bin/sh", "-c", wholeScript, endMark}, command...)...)
 	if err != nil {
 		return ExecResult{}, err
 	}
-	out, exit, ok := cutMark(stdout.text.Bytes())
-	said, _, too := cutMark(stderr.text.Bytes())
+	out, exit, ok := cutMark(stdout.bytes())
+	said, _, too := cutMark(stderr.bytes())
 	if !ok || !too {
 		return ExecResult{Stdout: string(out), Stderr: string(said)}, ErrOutputLost
 	}
 	return ExecResult{Stdout: string(out), Stderr: string(said), Exit: exit}, nil
 }
 
-// untilMark keeps what is written, and tells when that is whole.
+// untilMark keeps what is written, and tells when that is whole. A session that has
+// ended may still write.
 type untilMark struct {
-	text   bytes.Buffer
 	marked func()
-	told   bool
+
+	mu   sync.Mutex
+	text bytes.Buffer
+	told bool
+}
+
+func (w *untilMark) bytes() []byte {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return bytes.Clone(w.text.Bytes())
 }
 
 func (w *untilMark) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.text.Write(p)
 	// The line may come in two parts.
 	if _, _, ok := cutMark(w.text.Bytes()[max(0, w.text.Len()-2*len(endMark)):]); ok && !w.told {

@@ -82,7 +82,10 @@ func startServer(t *testing.T, do func(*mqtt.Server, uint64, uint64, packets.Pac
 		s.addresses[id] = c.Address
 	}
 	assert.NilError(t, s.Serve())
-	t.Cleanup(func() { _ = s.Close() })
+	t.Cleanup(func() {
+		s.Listeners.CloseAll(func(string) {}) // else a late client counts itself in while Close waits for all
+		_ = s.Close()
+	})
 	for _, address := range s.addresses { // the WebSocket listeners open theirs by and by
 		for end := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 			c, err := net.Dial("tcp", address)
