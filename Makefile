@@ -111,8 +111,13 @@ lint: $(TOOLS)/golangci-lint ## run the linters
 	# The boot script is whole only with its header: a test checks that one.
 	find . -name '*.sh' -not -path './.tools/*' -not -path './components/oci/files/*' -print0 | xargs -0 -r shellcheck
 
+.PHONY: race
+race: PACKAGES += erlang-base gcc libc6-dev
+race: packages $(TOOLS)/nomad $(TOOLS)/consul $(TOOLS)/pulumi ## the unit tests under the race detector, which needs a C compiler
+	CGO_ENABLED=1 go test -race -timeout 30m ./...
+
 .PHONY: verify
-verify: test lint ## what has to be green before a change is merged
+verify: test race lint ## what has to be green before a change is merged
 
 .PHONY: sdk
 sdk: ## generate sdks/nomad from its schema

@@ -392,30 +392,58 @@ func TestClusterFormedByMembers(t *testing.T) {
 	}
 }
 
-func TestClusterFormedAsksTheNextMemberWhenOneDoesNotAnswer(t *testing.T) {
-	f := &fakeNomad{job: labJob(4), allocs: threeAllocs(4)}
-	var asked []string
-	f.exec = func(alloc, task string, command []string) (ExecResult, error) {
-		assert.Equal(t, task+": "+strings.Join(command, " "), "emqx: emqx ctl cluster status --json")
-		asked = append(asked, alloc)
-		switch len(asked) {
-		case 1:
-			return ExecResult{Exit: 1, Stderr: "Node not responding to pings.\n"}, nil
-		case 2:
-			return ExecResult{}, errors.New("cannot reach Nomad")
-		}
-		return ExecResult{Stdout: statusJSON(labNodes, nil)}, nil
+func TestClusterFormedAsksEveryMember(t *testing.T) {
+	three := labNodes
+	say := func(running, stopped []string) ExecResult { return ExecResult{Stdout: statusJSON(running, stopped)} }
+	whole, no := say(three, nil), ExecResult{Exit: 1, Stderr: "Node not responding to pings.\n"}
+	for name, c := range map[string]struct {
+		says  [3]ExecResult
+		err   error // of the third
+		holds bool
+		seen  string
+	}{
+		"all agree": {[3]ExecResult{whole, whole, whole}, nil, true, "3/3 EMQX nodes running"},
+		"one is silent": {
+			[3]ExecResult{whole, no, whole}, nil, false,
+			"3/3 EMQX nodes running, but 1 of 3 do not answer: emqx-lab.emqx[1]: exit code 1: Node not responding to pings.",
+		},
+		"one is out of reach": {
+			[3]ExecResult{whole, whole, whole}, errors.New("no path to node"), false,
+			"3/3 EMQX nodes running, but 1 of 3 do not answer: emqx-lab.emqx[2]: no path to node",
+		},
+		"nobody answers": {
+			[3]ExecResult{no, no, no}, nil, false,
+			"no member answers `emqx ctl cluster status --json`: emqx-lab.emqx[0]: exit code 1: Node not responding to pings.; " +
+				"emqx-lab.emqx[1]: exit code 1: Node not responding to pings.; emqx-lab.emqx[2]: exit code 1: Node not responding to pings.",
+		},
+		"all miss the same": {
+			[3]ExecResult{say(three[:2], three[2:]), say(three[:2], three[2:]), no}, nil, false, "2/3 EMQX nodes running: " + three[2] + " is stopped",
+		},
+		"two do not see each other, the third sees both": {
+			[3]ExecResult{say([]string{three[0], three[1]}, three[2:]), whole, say([]string{three[1], three[2]}, three[:1])}, nil, false,
+			"the members do not agree: emqx-lab.emqx[0] says 2/3 EMQX nodes running: " + three[2] + " is stopped; emqx-lab.emqx[1] says 3/3 EMQX nodes running",
+		},
+		"the first sees all": {
+			[3]ExecResult{whole, whole, say([]string{three[1], three[2]}, three[:1])}, nil, false,
+			"the members do not agree: emqx-lab.emqx[0] says 3/3 EMQX nodes running; emqx-lab.emqx[2] says 2/3 EMQX nodes running: " + three[0] + " is stopped",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := &fakeNomad{job: labJob(4), allocs: threeAllocs(4)}
+			f.exec = func(alloc, task string, command []string) (ExecResult, error) {
+				assert.Check(t, task+": "+strings.Join(command, " ") == "emqx: emqx ctl cluster status --json")
+				i := int(alloc[1] - '0')
+				if i == 2 && c.err != nil {
+					return ExecResult{}, c.err
+				}
+				return c.says[i], nil
+			}
+			s, err := once(t, clusterGate(f))
+			assert.NilError(t, err)
+			assert.Equal(t, s.Seen, c.seen)
+			assert.Equal(t, s.Holds, c.holds)
+		})
 	}
-	s, err := once(t, clusterGate(f))
-	assert.NilError(t, err)
-	assert.Assert(t, s.Holds, s.Seen)
-	assert.DeepEqual(t, asked, []string{"a0-4-00000000", "a1-4-00000000", "a2-4-00000000"})
-
-	f.exec = func(string, string, []string) (ExecResult, error) { return ExecResult{Exit: 1, Stderr: "no"}, nil }
-	s, err = once(t, clusterGate(f))
-	assert.NilError(t, err)
-	assert.Equal(t, s.Seen, "no member answers `emqx ctl cluster status --json`: emqx-lab.emqx[0]: exit code 1: no; "+
-		"emqx-lab.emqx[1]: exit code 1: no; emqx-lab.emqx[2]: exit code 1: no")
 }
 
 // Members that wait have a running task, and are silent: nothing may look as if

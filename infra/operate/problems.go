@@ -213,7 +213,7 @@ func (d *diagnosis) views() {
 		for j, o := range d.status.Nodes {
 			if i != j && o.seen.answered && !slices.Contains(n.seen.running, d.Nodes[j].Member) {
 				d.add(fmt.Sprintf("%s does not see %s running, which runs: the cluster is split", n.Name, o.Name),
-					"whether 4370 and 5370 are open between the two; `nomad alloc restart` of the smaller side joins it again")
+					"whether 4370 and 5370 are open between the two; once they are, EMQX restarts the smaller side within a minute, and else `nomad alloc restart` of it does")
 			}
 		}
 		for _, name := range slices.Concat(n.seen.running, n.seen.stopped) {

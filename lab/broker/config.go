@@ -25,6 +25,7 @@ type config struct {
 	recordType string
 	seeds      []nodeName
 	autoclean  time.Duration
+	autoheal   bool
 
 	distAddr string // listen address of the distribution port, "" for all
 	rpcAddr  string
@@ -193,6 +194,7 @@ func loadConfig(env []string) (config, error) {
 		dnsName:    get(s, "localhost", "cluster.dns.name"),
 		recordType: get(s, "a", "cluster.dns.record_type"),
 		autoclean:  get(s, 24*time.Hour, "cluster.autoclean"),
+		autoheal:   get(s, true, "cluster.autoheal"),
 		keyFile:    get(s, "", "api_key.bootstrap_file"),
 		statsAuth:  get(s, false, "prometheus.enable_basic_auth"),
 		logLevel:   get(s, "warning", "log.console.level", "log.console_handler.level"),

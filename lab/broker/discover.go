@@ -152,10 +152,17 @@ func (n *node) join(seed nodeName, asked bool) error {
 	defer n.appMu.Unlock()
 	switch {
 	case n.stopped:
-		return errors.New("stopping")
+		return errStopping
 	case !asked && n.alone():
 		return errors.New("discovery is switched off")
 	}
+	return n.enter(seed, true)
+}
+
+var errStopping = errors.New("stopping")
+
+// enter takes everything down and starts it with the seed's data; the caller holds appMu.
+func (n *node) enter(seed nodeName, leave bool) error {
 	n.log.Info("joining", "with", seed.String())
 	n.setPhase(phaseJoining)
 	w, err := n.dial(n.ctx, seed, kindDist)
@@ -169,7 +176,9 @@ func (n *node) join(seed nodeName, asked bool) error {
 		n.setPhase(phaseRunning)
 		return err
 	}
-	n.tellLeft("join")
+	if leave {
+		n.tellLeft("join")
+	}
 	n.stopApp()
 	if err := n.reset(schema{Cluster: r.Cluster, Members: r.Members, Down: map[string]int64{}}, r.Data); err != nil {
 		n.stop(err)
@@ -196,6 +205,7 @@ func (n *node) tellLeft(why string) {
 // reset wipes the node's data and starts with the given.
 func (n *node) reset(s schema, d *clusterData) error {
 	n.data.close()
+	n.life.Store(n.stamp())
 	if err := n.disk.wipe(); err != nil {
 		return fmt.Errorf("wiping the old data: %w", err)
 	}

@@ -4,7 +4,8 @@
 // It owns what a deployment can get wrong: the EMQX_ environment variables and
 // the HOCON in them, the listeners with PROXY protocol and TLS, discovery by DNS,
 // joining with the cookie over the distribution port, which member may start
-// first after a full stop, what is on disk under the node name, the REST paths,
+// first after a full stop, which side of a partition restarts, what is on disk under
+// the node name, the REST paths,
 // the Prometheus numbers and the ctl commands that gates and operators read.
 // Where the real program was measured (facts.md 7.1), this one does the same,
 // including the parts that hurt: a lasting split, a silent wait, a swallowed
@@ -15,7 +16,8 @@
 //
 // Not done, on purpose: authentication and file based ACLs other than the
 // default rules, rules, bridges, gateways, QUIC, durable sessions (the open
-// source cluster has none), replicants, the dashboard's pages, node to node TLS.
+// source cluster has none), replicants, the dashboard's pages, node to node TLS. A
+// partition that the databases would find at a start is none here.
 //
 // Messages are counted as on EMQX. A publication is acknowledged when it is in every
 // session of its node and on its way to the other nodes; no acknowledgement comes from

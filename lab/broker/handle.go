@@ -72,6 +72,18 @@ func (n *node) handle(kind, from string, m *message) *message {
 	case "keys":
 		n.takeOver(m.Data)
 		return &message{}
+	case "partition":
+		return n.partitionReported(from)
+	case "view":
+		running, _ := n.clusterStatus()
+		return &message{Args: running}
+	case "heal":
+		return n.heal(m.Args)
+	case "rejoin":
+		if err := n.rejoin(m.Text); err != nil {
+			return &message{Err: err.Error()}
+		}
+		return &message{}
 	case "stats":
 		s := n.stats()
 		return &message{Stats: &s}
@@ -99,9 +111,10 @@ func (n *node) heard(from string, m *message, wait bool) {
 	if p == nil {
 		return
 	}
+	parted := p.believe(m)
 	p.mu.Lock()
 	stale := p.dist != nil && p.born != 0 && m.Born != p.born
-	news := p.phase != m.Phase || p.cluster != m.Cluster || !slices.Equal(p.shared, m.Shared)
+	news := parted || p.phase != m.Phase || p.cluster != m.Cluster || p.life != m.Life || !slices.Equal(p.shared, m.Shared)
 	p.mu.Unlock()
 	if stale {
 		p.drop()
@@ -113,7 +126,7 @@ func (n *node) heard(from string, m *message, wait bool) {
 		p.poke()
 		time.Sleep(2 * time.Millisecond)
 		p.mu.Lock()
-		news = p.phase != m.Phase || p.cluster != m.Cluster || p.born != m.Born
+		news = p.phase != m.Phase || p.cluster != m.Cluster || p.life != m.Life
 		stale = false
 		p.mu.Unlock()
 	}

@@ -38,13 +38,13 @@ type names struct {
 	addr string
 }
 
-func newNames(t *testing.T, subnet string) *names {
-	d := &names{a: map[string]string{}, srv: map[string][]string{}, addr: subnet + "253:5353"}
+func newNames(t *testing.T, addr string) *names {
+	d := &names{a: map[string]string{}, srv: map[string][]string{}, addr: addr}
 	s := &dns.Server{Addr: d.addr, Net: "udp", Handler: d}
-	up := make(chan struct{})
-	s.NotifyStartedFunc = func() { close(up) }
-	go func() { _ = s.ListenAndServe() }()
-	<-up
+	up := make(chan error, 1)
+	s.NotifyStartedFunc = func() { up <- nil }
+	go func() { up <- s.ListenAndServe() }()
+	assert.NilError(t, <-up)
 	t.Cleanup(func() { _ = s.Shutdown() })
 	return d
 }
@@ -97,7 +97,7 @@ type lab struct {
 func newLab(t *testing.T, nodes int, extra ...string) *lab {
 	t.Helper()
 	l := &lab{t: t, subnet: loopbackNet(), extra: extra}
-	l.dns = newNames(t, l.subnet)
+	l.dns = newNames(t, l.subnet+"253:5353")
 	for i := range nodes {
 		l.dirs = append(l.dirs, t.TempDir())
 		l.dns.a[fmt.Sprintf("n%d.test.", i)] = l.ip(i)
@@ -150,9 +150,13 @@ type proc struct {
 
 func (l *lab) start(i int, more ...string) *proc {
 	l.t.Helper()
+	return l.run(i, l.options(i, more...))
+}
+
+func (l *lab) run(i int, o Options) *proc {
+	l.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &proc{out: &buffer{}, end: cancel, done: make(chan error, 1)}
-	o := l.options(i, more...)
 	o.Stdout = p.out
 	go func() { p.done <- Run(ctx, o) }()
 	l.t.Cleanup(func() {

@@ -40,11 +40,11 @@ func buildKeys() map[string]key {
 	})
 	add(on, "cluster.", map[string]check{
 		"discovery_strategy": oneOf("manual", "static", "singleton", "dns", "etcd", "k8s"),
-		"dns.name":           text, "dns.record_type": oneOf("a", "aaaa", "srv"), "static.seeds": list, "autoclean": duration,
+		"dns.name":           text, "dns.record_type": oneOf("a", "aaaa", "srv"), "static.seeds": list, "autoclean": duration, "autoheal": boolean,
 		"proto_dist": oneOf("inet_tcp", "inet6_tcp", "inet_tls", "inet6_tls"),
 	})
 	add(idle, "cluster.", map[string]check{
-		"name": text, "autoheal": boolean, "prevent_overlapping_partitions": boolean, "quic_lb_mode": anything, "links": absent("cluster links"),
+		"name": text, "prevent_overlapping_partitions": boolean, "quic_lb_mode": anything, "links": absent("cluster links"),
 		"etcd.*": anything, "k8s.*": anything,
 	})
 	add(on, "rpc.", map[string]check{

@@ -28,6 +28,8 @@ type peer struct {
 	cluster  string
 	phase    string
 	born     int64
+	life     int64
+	lost     lives // of the last time that it was called dead
 	members  map[string]member
 	waitFor  []string
 	shared   []string // filters of shared subscriptions there
@@ -167,27 +169,48 @@ func (p *peer) ping(w *wire) error {
 // learn takes in what a peer says of itself.
 func (p *peer) learn(m *message) {
 	p.mu.Lock()
-	wasUp := p.phase == phaseRunning
-	p.cluster, p.phase, p.born, p.members, p.waitFor = m.Cluster, m.Phase, m.Born, m.Members, m.WaitFor
+	wasUp, was := p.phase == phaseRunning && !p.parted(), p.parted()
+	p.mu.Unlock()
+	p.believe(m)
+	p.mu.Lock()
+	p.cluster, p.phase, p.born, p.life, p.members, p.waitFor = m.Cluster, m.Phase, m.Born, m.Life, m.Members, m.WaitFor
 	p.shared = m.Shared
-	isUp := p.phase == phaseRunning
+	isUp, parted := p.phase == phaseRunning && !p.parted(), p.parted()
 	p.mu.Unlock()
 	p.node.merge(m)
-	if isUp && !wasUp {
+	switch {
+	case isUp && !wasUp:
 		p.node.memberUp(p, m.Cluster)
+	case parted && !was:
+		if wasUp {
+			p.forget()
+			p.node.memberDown(p.name.String(), m.Cluster)
+		}
+		p.node.partition(p.name.String())
 	}
 }
 
 func (p *peer) gone() {
 	p.mu.Lock()
-	wasUp := p.phase == phaseRunning
+	ran, wasUp := p.phase == phaseRunning, p.phase == phaseRunning && !p.parted()
 	cluster := p.cluster
-	p.dist, p.phase, p.shared, p.sessions = nil, "", nil, nil
+	if ran && p.dist != nil && p.ctx.Err() == nil { // an attempt to connect that fails kills nobody
+		p.lost = lives{p.life, p.node.life.Load()}
+	}
+	p.dist, p.phase = nil, ""
 	p.mu.Unlock()
-	p.rpc.reset()
+	p.forget()
 	if wasUp && p.ctx.Err() == nil {
 		p.node.memberDown(p.name.String(), cluster)
 	}
+}
+
+// forget drops what was known of what a peer has.
+func (p *peer) forget() {
+	p.mu.Lock()
+	p.shared, p.sessions = nil, nil
+	p.mu.Unlock()
+	p.rpc.reset()
 }
 
 // serves tells whether a shared group has a member on the peer.
@@ -203,7 +226,7 @@ func (p *peer) sharedFilters() []string {
 func (p *peer) up(cluster string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.phase == phaseRunning && p.cluster == cluster
+	return p.phase == phaseRunning && p.cluster == cluster && !p.parted()
 }
 
 // greeting is what a node says of itself, in questions and answers.
@@ -211,8 +234,8 @@ func (n *node) greeting(op string) *message {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	m := &message{
-		Op: op, Node: n.cfg.node.String(), Cluster: n.schema.Cluster, Phase: n.phase, Born: n.born,
-		Members: maps.Clone(n.schema.Members),
+		Op: op, Node: n.cfg.node.String(), Cluster: n.schema.Cluster, Phase: n.phase, Born: n.born, Life: n.life.Load(),
+		Members: maps.Clone(n.schema.Members), Lost: n.lostLocked(),
 	}
 	if n.phase == phaseWaiting {
 		m.WaitFor = n.waitForLocked()
@@ -226,7 +249,8 @@ func (n *node) greeting(op string) *message {
 // merge takes over newer entries of the member list from a node of the same cluster.
 func (n *node) merge(m *message) {
 	n.mu.Lock()
-	if n.phase != phaseRunning || m.Phase != phaseRunning || m.Cluster != n.schema.Cluster {
+	p := n.peers[m.Node]
+	if n.phase != phaseRunning || m.Phase != phaseRunning || m.Cluster != n.schema.Cluster || p != nil && p.isParted() {
 		n.mu.Unlock()
 		return
 	}

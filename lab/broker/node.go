@@ -29,6 +29,8 @@ type Options struct {
 
 	// How long a silent member is waited for; see takeover.go. 0: as EMQX does.
 	Takeover, Kick, Lock time.Duration
+	// How long a partition is looked at before it is healed; see heal.go. 0: as EMQX does.
+	Confirm, Heal time.Duration
 	// Silence is when it counts as silent. 0: 2 s, which is no figure of EMQX: it asks
 	// and waits.
 	Silence time.Duration
@@ -55,6 +57,7 @@ func (o Options) withDefaults() Options {
 	}
 	for d, def := range map[*time.Duration]time.Duration{
 		&o.Takeover: takeoverTimeout, &o.Kick: kickTimeout, &o.Lock: lockTimeout, &o.Silence: silence,
+		&o.Confirm: confirmTime, &o.Heal: healTime,
 	} {
 		if *d == 0 {
 			*d = def
@@ -78,7 +81,8 @@ type node struct {
 	cfg  config
 	log  *logger
 	disk store
-	born int64 // of this start; the longest running one is the oldest
+	born int64        // of this start; the longest running one is the oldest
+	life atomic.Int64 // of its database's start, which joining repeats
 
 	ctx  context.Context
 	stop context.CancelCauseFunc
@@ -90,6 +94,8 @@ type node struct {
 	peers   map[string]*peer
 	app     *app
 	discoOn bool // discovery is going on
+	reports int  // of partitions, to this node as the leader
+	healing bool // this node restarts smaller sides
 
 	// appMu serializes join, leave and stop, which take the application down.
 	appMu   sync.Mutex
@@ -129,6 +135,7 @@ func Run(ctx context.Context, opts Options) error {
 		opts: opts, cfg: cfg, disk: disk, log: newLogger(opts.Stdout, cfg.logLevel),
 		born: time.Now().UnixNano(), peers: map[string]*peer{},
 	}
+	n.life.Store(n.born)
 	n.data = newRecords(disk, cfg.retain, n.log)
 	n.ctx, n.stop = context.WithCancelCause(context.WithoutCancel(ctx))
 	defer context.AfterFunc(ctx, n.shutdown)()

@@ -195,6 +195,8 @@ type message struct {
 	Cluster string
 	Phase   string
 	Born    int64
+	Life    int64            // the start of its database, which a rejoin repeats
+	Lost    map[string]int64 // members that it called dead in this life, with theirs
 	Members map[string]member
 	WaitFor []string
 	Data    *clusterData

@@ -93,6 +93,10 @@ func Breaking() []Scenario {
 			Calm: afterSilence, Limit: 7 * time.Minute, Work: cutOff(fault("isolate 0")),
 		},
 		{
+			Name: "split", Does: "node 0 does not reach the others for 3 min: each side calls the other one dead", Promise: OneSide, ConnectTimeout: silentPatience,
+			Limit: 10 * time.Minute, Work: split,
+		},
+		{
 			Name: "cut-consul", Does: "node 1 does not reach Consul's servers for 20 s", Promise: All,
 			Work: untouchedDuring(fault("cut-consul 1")),
 		},
@@ -184,6 +188,27 @@ func cutOff(f faults.Fault) func(context.Context, *Run) error {
 		r.untouched(ctx, was)
 		return nil
 	}
+}
+
+// split lasts longer than node.dist_net_ticktime. Then nobody waits for anybody, and each side serves alone; when the other one
+// answers again, the smaller side restarts all but its process, and loads from the larger one: EMQX's autoheal, 18 s after it
+// has noticed.
+func split(ctx context.Context, r *Run) error {
+	const lasts = 3 * time.Minute
+	was, err := r.identities(ctx, brokerJob, brokerTask)
+	if err != nil {
+		return err
+	}
+	alone, others := r.counts(0, 0), r.counts(1, 1, 2)
+	alone.what, others.what = "the node counts nobody in but itself", "the others count it out"
+	if err := r.lasting(ctx, fault("isolate 0"), lasts, alone, others, r.served(10, patience, lasts)); err != nil {
+		return err
+	}
+	all := r.counts(0, 0, 1, 2)
+	all.what = "the node has restarted, and counts the others in"
+	r.see(ctx, all)
+	r.untouched(ctx, was) // for Nomad: the process stays
+	return nil
 }
 
 // frozenFor is enough for newWait and for all HAProxies to notice, and less than the 90 s after which a member may be called dead.

@@ -37,10 +37,13 @@ func (d *Drill) whole(ctx context.Context, nodes int, within time.Duration) erro
 	}
 }
 
+// member is the name of a node's broker.
+func member(node int) string { return "emqx@" + nodeName(node) + ".node.dc1.consul" }
+
 func (d *Drill) gates(nodes int) []gates.Gate {
 	names := make([]string, nodes)
 	for i := range names {
-		names[i] = "emqx@" + nodeName(i) + ".node.dc1.consul"
+		names[i] = member(i)
 	}
 	return []gates.Gate{
 		gates.ClusterFormed(d.gateNomad, gates.ClusterFormedArgs{Job: brokerJob, Nodes: names}),

@@ -2,6 +2,7 @@ package drill
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -185,6 +186,40 @@ func (r *Run) served(atLeast int, patience, limit time.Duration) sight {
 		for one in $all; do wait $one && n=$((n+1)); done; [ $n -ge %d ] || { echo "$n were" >&2; exit 1; }`, patience.Seconds(), publicName, atLeast)
 	return sight{what: what, limit: limit, ask: func(ctx context.Context) error {
 		return r.in(ctx, "internet", script)
+	}}
+}
+
+// counts is seen when the broker of a node counts exactly these in.
+func (r *Run) counts(at int, running ...int) sight {
+	var want []string
+	for _, i := range running {
+		want = append(want, member(i))
+	}
+	return sight{limit: 3 * time.Minute, ask: func(ctx context.Context) error {
+		allocs, err := r.brokers(ctx)
+		if err != nil {
+			return err
+		}
+		for _, a := range allocs {
+			if a.NodeName != nodeName(at) {
+				continue
+			}
+			said, err := r.gateNomad.Exec(ctx, a.ID, brokerTask, "emqx", "ctl", "cluster", "status", "--json")
+			if err != nil {
+				return err
+			}
+			var status struct {
+				Running []string `json:"running_nodes"`
+			}
+			if err := json.Unmarshal([]byte(said.Stdout), &status); err != nil {
+				return fmt.Errorf("%s says %q: %w", a.NodeName, said.Stdout+said.Stderr, err)
+			}
+			if slices.Sort(status.Running); !slices.Equal(status.Running, want) {
+				return fmt.Errorf("%s counts %v in", a.NodeName, status.Running)
+			}
+			return nil
+		}
+		return fmt.Errorf("%s has no broker", nodeName(at))
 	}}
 }
 

@@ -1,0 +1,273 @@
+package broker
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+	"gotest.tools/v3/assert"
+)
+
+// ways are the connections between every two nodes, which a test can cut: nothing arrives, and
+// nobody is told, as where a network drops packets.
+type ways struct {
+	l     *lab
+	names []*names // what each node hears
+	mu    sync.Mutex
+	cut   map[[2]int]chan struct{} // closed when the cut ends
+}
+
+// newWays has each node of the lab reach the others by an address of its own for each.
+func newWays(l *lab) *ways {
+	w := &ways{l: l, cut: map[[2]int]chan struct{}{}}
+	for from := range l.dirs {
+		names := newNames(l.t, fmt.Sprintf("%s%d:5353", l.subnet, 200+from))
+		names.set(func() {
+			names.srv = maps.Clone(l.dns.srv)
+			for to := range l.dirs {
+				names.a[fmt.Sprintf("n%d.test.", to)] = w.address(from, to)
+			}
+			names.a[fmt.Sprintf("n%d.test.", from)] = l.ip(from)
+		})
+		w.names = append(w.names, names)
+		for to := range l.dirs {
+			if from != to {
+				w.serve(from, to, "4370")
+				w.serve(from, to, "5370")
+			}
+		}
+	}
+	return w
+}
+
+func (w *ways) address(from, to int) string { return fmt.Sprintf("%s%d", w.l.subnet, 100+10*from+to) }
+
+// options are those of a node in such a lab, which notices a death after a second.
+func (w *ways) options(i int) Options {
+	o := w.l.options(i, "EMQX_NODE__DIST_NET_TICKTIME=1s")
+	o.Resolver = w.names[i].resolver()
+	o.Confirm, o.Heal, o.Silence = 100*time.Millisecond, 700*time.Millisecond, 300*time.Millisecond
+	return o
+}
+
+func (w *ways) serve(from, to int, port string) {
+	ln, err := net.Listen("tcp", w.address(from, to)+":"+port)
+	assert.NilError(w.l.t, err)
+	w.l.t.Cleanup(func() { _ = ln.Close() })
+	go func() {
+		for {
+			in, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer func() { _ = in.Close() }()
+				w.pass(from, to)
+				out, err := net.Dial("tcp", w.l.ip(to)+":"+port)
+				if err != nil {
+					return
+				}
+				defer func() { _ = out.Close() }()
+				go w.copy(out, in, from, to)
+				w.copy(in, out, from, to)
+			}()
+		}
+	}()
+}
+
+// pass waits until the way is open.
+func (w *ways) pass(a, b int) {
+	w.mu.Lock()
+	open := w.cut[[2]int{min(a, b), max(a, b)}]
+	w.mu.Unlock()
+	if open != nil {
+		<-open
+	}
+}
+
+func (w *ways) copy(to, from net.Conn, a, b int) {
+	defer func() { _, _ = to.Close(), from.Close() }()
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buf)
+		w.pass(a, b)
+		if err != nil {
+			return
+		}
+		if _, err := to.Write(buf[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// part cuts pairs of nodes, and returns what ends the cut.
+func (w *ways) part(pairs ...[2]int) (end func()) {
+	open := make(chan struct{})
+	w.mu.Lock()
+	for _, p := range pairs {
+		w.cut[p] = open
+	}
+	w.mu.Unlock()
+	return sync.OnceFunc(func() {
+		w.mu.Lock()
+		for _, p := range pairs {
+			delete(w.cut, p)
+		}
+		w.mu.Unlock()
+		close(open)
+	})
+}
+
+// startInTurn starts the nodes one after the other: the first is the oldest.
+func (w *ways) startInTurn(autoheal string) []*proc {
+	var procs []*proc
+	var ids []int
+	for i := range w.l.dirs {
+		o := w.options(i)
+		o.Env = append(o.Env, "EMQX_CLUSTER__AUTOHEAL="+autoheal)
+		procs = append(procs, w.l.run(i, o))
+		w.l.wantUp(i)
+		ids = append(ids, i)
+		w.l.wantCluster(i, ids, nil)
+	}
+	w.whole()
+	return procs
+}
+
+func (w *ways) whole() {
+	w.l.t.Helper()
+	for i := range w.l.dirs {
+		w.l.wantCluster(i, []int{0, 1, 2}, nil)
+		w.l.wantUp(i)
+	}
+}
+
+func contains(p *proc, text string) bool { return strings.Contains(p.out.String(), text) }
+
+// One of three is cut off for longer than the tick time: it restarts, and has the others' data.
+func TestTheSmallerSideLoadsFromTheLargerOne(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, 3)
+	w := newWays(l)
+	procs := w.startInTurn("true")
+	kept := l.mqtt(1, connectOpts{id: "kept", v: 5, keep: true})
+	kept.subscribe("cmd/#", 1)
+	lost := l.mqtt(0, connectOpts{id: "lost", v: 5, keep: true})
+	lost.subscribe("cmd/#", 1)
+	l.mqtt(2, connectOpts{id: "pub"}).publish("state/before", "x", 1, true)
+	lost.subscribe("state/before", 1)
+	lost.wantMessage("state/before", "x")
+
+	heal := w.part([2]int{0, 1}, [2]int{0, 2})
+	l.wantCluster(0, []int{0}, []int{1, 2})
+	l.wantCluster(1, []int{1, 2}, []int{0})
+	l.wantCluster(2, []int{1, 2}, []int{0})
+	// Both sides serve, and neither hears the other.
+	small := l.mqtt(0, connectOpts{id: "pub-small"})
+	small.publish("cmd/small", "1", 1, false)
+	lost.wantMessage("cmd/small", "1")
+	small.publish("state/small", "mine", 1, true)
+	large := l.mqtt(2, connectOpts{id: "pub-large"})
+	large.publish("cmd/large", "2", 1, false)
+	kept.wantMessage("cmd/large", "2")
+	large.publish("state/large", "ours", 1, true)
+
+	heal()
+	eventually(t, func() string {
+		if !contains(procs[0], "Core cluster partition") || !contains(procs[1], "Core cluster partition") {
+			return "nobody sees the partition"
+		}
+		return ""
+	})
+	large.publish("cmd/large", "3", 1, false) // still apart
+	kept.wantMessage("cmd/large", "3")
+	lost.wantClosed()
+	w.whole()
+	kept.wantSilence(100 * time.Millisecond)
+	assert.Assert(t, contains(procs[0], "joined the cluster of"))
+	for _, p := range procs[1:] {
+		assert.Assert(t, strings.Count(p.out.String(), "joined the cluster of") <= 1, "a node of the larger side restarted")
+	}
+	again, ack := connect(t, dial(t, l.ip(0)+":1883"), connectOpts{id: "lost", v: 5, keep: true})
+	assert.Equal(t, ack.SessionPresent, false)
+	again.subscribe("state/#", 1)
+	got := map[string]bool{}
+	for range 2 {
+		got[again.want(packets.Publish).TopicName] = true
+	}
+	assert.DeepEqual(t, got, map[string]bool{"state/before": true, "state/large": true})
+	again.wantSilence(100 * time.Millisecond)
+	again.subscribe("cmd/#", 1)
+	large.publish("cmd/large", "4", 1, false)
+	again.wantMessage("cmd/large", "4")
+	kept.wantMessage("cmd/large", "4")
+}
+
+// Two of three do not reach each other, the third reaches both: the oldest side is right, and all
+// others restart, also the one that saw everybody.
+func TestOverlappingPartitions(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, 3)
+	w := newWays(l)
+	procs := w.startInTurn("true")
+	heal := w.part([2]int{0, 2})
+	l.wantCluster(0, []int{0, 1}, []int{2})
+	l.wantCluster(1, []int{0, 1, 2}, nil)
+	l.wantCluster(2, []int{1, 2}, []int{0})
+	heal()
+	eventually(t, func() string {
+		if contains(procs[1], "joined the cluster of emqx@n0.test") && contains(procs[2], "joined the cluster of emqx@n0.test") {
+			return ""
+		}
+		return "nobody restarts"
+	})
+	w.whole()
+}
+
+func TestWithoutAutohealTheyStayApart(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, 3)
+	w := newWays(l)
+	procs := w.startInTurn("false")
+	heal := w.part([2]int{0, 2}, [2]int{1, 2})
+	l.wantCluster(2, []int{2}, []int{0, 1})
+	l.wantCluster(0, []int{0, 1}, []int{2})
+	heal()
+	eventually(t, func() string {
+		if contains(procs[2], "Core cluster partition") {
+			return ""
+		}
+		return "nobody sees the partition"
+	})
+	time.Sleep(1500 * time.Millisecond)
+	l.wantCluster(2, []int{2}, []int{0, 1})
+	l.wantCluster(1, []int{0, 1}, []int{2})
+	// What helps is a restart.
+	assert.NilError(t, procs[2].stop(t))
+	w.l.run(2, w.options(2))
+	w.whole()
+}
+
+func TestSides(t *testing.T) {
+	for name, c := range map[string]struct {
+		views map[string][]string
+		want  string
+	}{
+		"whole":       {map[string][]string{"a": {"a", "b", "c"}, "b": {"a", "b", "c"}, "c": {"a", "b", "c"}}, "[[a b c]]"},
+		"one off":     {map[string][]string{"a": {"a"}, "b": {"b", "c"}, "c": {"b", "c"}}, "[[b c] [a]]"},
+		"all apart":   {map[string][]string{"a": {"a"}, "b": {"b"}, "c": {"c"}}, "[[b] [a] [c]]"},
+		"one silent":  {map[string][]string{"a": {"a", "c"}, "b": {"b"}}, "[[b] [a]]"},
+		"overlapping": {map[string][]string{"a": {"a", "b"}, "b": {"a", "b", "c"}, "c": {"b", "c"}}, "[[a b] [b c]]"},
+		"even":        {map[string][]string{"a": {"a", "c"}, "b": {"b", "d"}, "c": {"a", "c"}, "d": {"b", "d"}}, "[[b d] [a c]]"},
+		"one way":     {map[string][]string{"a": {"a", "b"}, "b": {"b"}}, "[[b] [a]]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			assert.Equal(t, fmt.Sprint(findSides(c.views, "b")), c.want)
+		})
+	}
+}
