@@ -404,15 +404,18 @@ func TestClusterFormedAsksEveryMember(t *testing.T) {
 	}{
 		"all agree": {[3]ExecResult{whole, whole, whole}, nil, true, "3/3 EMQX nodes running"},
 		"one is silent": {
-			[3]ExecResult{whole, no, whole}, nil, false,
+			[3]ExecResult{whole, no, whole},
+			nil, false,
 			"3/3 EMQX nodes running, but 1 of 3 do not answer: emqx-lab.emqx[1]: exit code 1: Node not responding to pings.",
 		},
 		"one is out of reach": {
-			[3]ExecResult{whole, whole, whole}, errors.New("no path to node"), false,
+			[3]ExecResult{whole, whole, whole},
+			errors.New("no path to node"), false,
 			"3/3 EMQX nodes running, but 1 of 3 do not answer: emqx-lab.emqx[2]: no path to node",
 		},
 		"nobody answers": {
-			[3]ExecResult{no, no, no}, nil, false,
+			[3]ExecResult{no, no, no},
+			nil, false,
 			"no member answers `emqx ctl cluster status --json`: emqx-lab.emqx[0]: exit code 1: Node not responding to pings.; " +
 				"emqx-lab.emqx[1]: exit code 1: Node not responding to pings.; emqx-lab.emqx[2]: exit code 1: Node not responding to pings.",
 		},
@@ -420,11 +423,13 @@ func TestClusterFormedAsksEveryMember(t *testing.T) {
 			[3]ExecResult{say(three[:2], three[2:]), say(three[:2], three[2:]), no}, nil, false, "2/3 EMQX nodes running: " + three[2] + " is stopped",
 		},
 		"two do not see each other, the third sees both": {
-			[3]ExecResult{say([]string{three[0], three[1]}, three[2:]), whole, say([]string{three[1], three[2]}, three[:1])}, nil, false,
+			[3]ExecResult{say([]string{three[0], three[1]}, three[2:]), whole, say([]string{three[1], three[2]}, three[:1])},
+			nil, false,
 			"the members do not agree: emqx-lab.emqx[0] says 2/3 EMQX nodes running: " + three[2] + " is stopped; emqx-lab.emqx[1] says 3/3 EMQX nodes running",
 		},
 		"the first sees all": {
-			[3]ExecResult{whole, whole, say([]string{three[1], three[2]}, three[:1])}, nil, false,
+			[3]ExecResult{whole, whole, say([]string{three[1], three[2]}, three[:1])},
+			nil, false,
 			"the members do not agree: emqx-lab.emqx[0] says 3/3 EMQX nodes running; emqx-lab.emqx[2] says 2/3 EMQX nodes running: " + three[0] + " is stopped",
 		},
 	} {

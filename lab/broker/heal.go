@@ -2,7 +2,6 @@ package broker
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -102,7 +101,7 @@ func (n *node) reportPartition() {
 		return
 	}
 	leader := n.reachable()[0]
-	if _, err := n.askMember(n.ctx, leader, &message{Op: "partition"}, viewTime); err != nil {
+	if _, err := n.askMember(leader, &message{Op: "partition"}, viewTime); err != nil {
 		n.log.Error("Leader is down, cannot autoheal the partitions", "leader", leader, "reason", err.Error())
 	}
 }
@@ -114,7 +113,7 @@ func (p *peer) isParted() bool {
 }
 
 // askMember asks a member, or this node itself.
-func (n *node) askMember(ctx context.Context, name string, m *message, timeout time.Duration) (*message, error) {
+func (n *node) askMember(name string, m *message, timeout time.Duration) (*message, error) {
 	if name == n.cfg.node.String() {
 		r := n.handle(kindDist, name, m)
 		if r.Err != "" {
@@ -128,7 +127,7 @@ func (n *node) askMember(ctx context.Context, name string, m *message, timeout t
 	if p == nil {
 		return nil, errNoSuchNode
 	}
-	return p.ask(ctx, m, timeout)
+	return p.ask(n.ctx, m, timeout)
 }
 
 // partitionReported is the leader's side: each report puts the decision off.
@@ -169,7 +168,7 @@ func (n *node) decide() bool {
 	members := append(n.others(), n.cfg.node.String())
 	views := map[string][]string{}
 	for _, name := range members {
-		if r, err := n.askMember(n.ctx, name, &message{Op: "view"}, viewTime); err == nil {
+		if r, err := n.askMember(name, &message{Op: "view"}, viewTime); err == nil {
 			views[name] = r.Args
 		}
 	}
@@ -184,7 +183,7 @@ func (n *node) decide() bool {
 	coordinator := slices.MinFunc(sides[0], func(a, b string) int { return cmp.Compare(slices.Index(age, a), slices.Index(age, b)) })
 	victims := slices.Concat(sides[1:]...)
 	n.log.print("autoheal: " + coordinator + " heals the partition of " + describeSides(sides))
-	if _, err := n.askMember(n.ctx, coordinator, &message{Op: "heal", Args: victims}, viewTime); err != nil {
+	if _, err := n.askMember(coordinator, &message{Op: "heal", Args: victims}, viewTime); err != nil {
 		n.log.Error("autoheal failed", "coordinator", coordinator, "reason", err.Error())
 	}
 	return true
@@ -238,7 +237,7 @@ func (n *node) heal(victims []string) *message {
 	n.healing = true
 	n.wg.Go(func() {
 		for _, name := range victims {
-			_, err := n.askMember(n.ctx, name, &message{Op: "rejoin", Text: n.cfg.node.String()}, time.Minute)
+			_, err := n.askMember(name, &message{Op: "rejoin", Text: n.cfg.node.String()}, time.Minute)
 			n.log.print("autoheal: rejoin of " + name + ": " + fmt.Sprint(err))
 		}
 		n.mu.Lock()
