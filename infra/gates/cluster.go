@@ -82,7 +82,7 @@ func whoWaits(ctx context.Context, client NomadClient, args ClusterFormedArgs, m
 			case a.ClientStatus != nomad.AllocClientStatusRunning || !tasksRun(a):
 				m.Away = "its task is " + a.ClientStatus
 			default:
-				result, err := client.Exec(ctx, a.ID, args.Task, clusterStatusCommand...)
+				result, err := askStatus(ctx, client, args.Task, a.ID)
 				if IsFatal(err) {
 					return Status{}, err
 				}
@@ -134,6 +134,16 @@ const (
 	askTime     = 10 * time.Second
 )
 
+func askStatus(ctx context.Context, client NomadClient, task, alloc string) (ExecResult, error) {
+	bounded, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	result, err := client.Exec(bounded, alloc, task, clusterStatusCommand...)
+	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
+		err = fmt.Errorf("no answer within %s", askTime)
+	}
+	return result, err
+}
+
 // memberView is what one member sees, or why it does not answer.
 type memberView struct {
 	name   string
@@ -143,15 +153,11 @@ type memberView struct {
 
 // askMember returns only a fatal error: else asking again is all there is to do.
 func askMember(ctx context.Context, client NomadClient, args ClusterFormedArgs, a *nomad.AllocationListStub) (memberView, error) {
-	bounded, cancel := context.WithTimeout(ctx, askTime)
-	defer cancel()
 	v := memberView{name: a.Name}
-	result, err := client.Exec(bounded, a.ID, args.Task, clusterStatusCommand...)
+	result, err := askStatus(ctx, client, args.Task, a.ID)
 	switch {
 	case IsFatal(err):
 		return v, err
-	case err != nil && bounded.Err() != nil && ctx.Err() == nil:
-		v.silent = fmt.Sprintf("%s: no answer within %s", a.Name, askTime)
 	case err != nil:
 		v.silent = fmt.Sprintf("%s: %s", a.Name, err)
 	case result.Exit != 0:

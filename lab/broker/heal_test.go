@@ -6,6 +6,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -51,8 +52,7 @@ func (w *ways) address(from, to int) string { return fmt.Sprintf("%s%d", w.l.sub
 func (w *ways) options(i int) Options {
 	o := w.l.options(i, "EMQX_NODE__DIST_NET_TICKTIME=1s")
 	o.Resolver = w.names[i].resolver()
-	o.Confirm, o.Heal, o.Silence = 100*time.Millisecond, 700*time.Millisecond, 300*time.Millisecond
-	return o
+	return impatient(o)
 }
 
 func (w *ways) serve(from, to int, port string) {
@@ -227,6 +227,33 @@ func TestOverlappingPartitions(t *testing.T) {
 		return "nobody restarts"
 	})
 	w.whole()
+}
+
+// One that was frozen does not know that it was called dead, until the others tell it.
+func TestAMemberFrozenForLongRestarts(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, 3, "EMQX_NODE__DIST_NET_TICKTIME=1s")
+	l.startImpatient(0)
+	l.wantUp(0)
+	l.startImpatient(1)
+	frozen := l.startProcess(2)
+	for i := range 3 {
+		l.wantCluster(i, []int{0, 1, 2}, nil)
+		l.wantUp(i)
+	}
+	c, _ := connect(t, dial(t, l.ip(2)+":1883"), connectOpts{id: "there", v: 5, keep: true})
+	c.subscribe("cmd/#", 1)
+	assert.NilError(t, frozen.Signal(syscall.SIGSTOP))
+	l.wantCluster(0, []int{0, 1}, []int{2})
+	l.wantCluster(1, []int{0, 1}, []int{2})
+	assert.NilError(t, frozen.Signal(syscall.SIGCONT))
+	c.wantClosed()
+	for i := range 3 {
+		l.wantCluster(i, []int{0, 1, 2}, nil)
+		l.wantUp(i)
+	}
+	_, ack := connect(t, dial(t, l.ip(2)+":1883"), connectOpts{id: "there", v: 5, keep: true})
+	assert.Equal(t, ack.SessionPresent, false)
 }
 
 func TestWithoutAutohealTheyStayApart(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 // patience of the tests, with the proportions of EMQX's.
 func impatient(o Options) Options {
 	o.Takeover, o.Kick, o.Lock, o.Silence = time.Second, 300*time.Millisecond, 2*time.Second, 300*time.Millisecond
+	o.Confirm, o.Heal = 100*time.Millisecond, 700*time.Millisecond
 	return o
 }
 
@@ -56,17 +57,7 @@ func (l *lab) startProcess(i int) *os.Process {
 
 func (l *lab) startImpatient(i int) {
 	l.t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	p := &proc{out: &buffer{}, end: cancel, done: make(chan error, 1)}
-	o := impatient(l.options(i))
-	o.Stdout = p.out
-	go func() { p.done <- Run(ctx, o) }()
-	l.t.Cleanup(func() {
-		_ = p.stop(l.t)
-		if l.t.Failed() {
-			l.t.Logf("node %d:\n%s", i, p.out)
-		}
-	})
+	l.run(i, impatient(l.options(i)))
 }
 
 // try connects, and says how long that took and what came of it.
