@@ -15,12 +15,7 @@ import (
 func startThree(t *testing.T, l *lab) []*proc {
 	t.Helper()
 	procs := []*proc{l.start(0), l.start(1), l.start(2)}
-	for i := range 3 {
-		l.wantCluster(i, []int{0, 1, 2}, nil)
-	}
-	for i := range 3 {
-		l.wantUp(i)
-	}
+	l.wantWhole()
 	return procs
 }
 

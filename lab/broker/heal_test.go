@@ -135,16 +135,8 @@ func (w *ways) startInTurn(autoheal string) []*proc {
 		ids = append(ids, i)
 		w.l.wantCluster(i, ids, nil)
 	}
-	w.whole()
+	w.l.wantWhole()
 	return procs
-}
-
-func (w *ways) whole() {
-	w.l.t.Helper()
-	for i := range w.l.dirs {
-		w.l.wantCluster(i, []int{0, 1, 2}, nil)
-		w.l.wantUp(i)
-	}
 }
 
 func contains(p *proc, text string) bool { return strings.Contains(p.out.String(), text) }
@@ -187,7 +179,7 @@ func TestTheSmallerSideLoadsFromTheLargerOne(t *testing.T) {
 	large.publish("cmd/large", "3", 1, false) // still apart
 	kept.wantMessage("cmd/large", "3")
 	lost.wantClosed()
-	w.whole()
+	l.wantWhole()
 	kept.wantSilence(100 * time.Millisecond)
 	assert.Assert(t, contains(procs[0], "joined the cluster of"))
 	for _, p := range procs[1:] {
@@ -226,7 +218,7 @@ func TestOverlappingPartitions(t *testing.T) {
 		}
 		return "nobody restarts"
 	})
-	w.whole()
+	l.wantWhole()
 }
 
 // One that was frozen does not know that it was called dead, until the others tell it.
@@ -237,10 +229,7 @@ func TestAMemberFrozenForLongRestarts(t *testing.T) {
 	l.wantUp(0)
 	l.startImpatient(1)
 	frozen := l.startProcess(2)
-	for i := range 3 {
-		l.wantCluster(i, []int{0, 1, 2}, nil)
-		l.wantUp(i)
-	}
+	l.wantWhole()
 	c, _ := connect(t, dial(t, l.ip(2)+":1883"), connectOpts{id: "there", v: 5, keep: true})
 	c.subscribe("cmd/#", 1)
 	assert.NilError(t, frozen.Signal(syscall.SIGSTOP))
@@ -248,10 +237,7 @@ func TestAMemberFrozenForLongRestarts(t *testing.T) {
 	l.wantCluster(1, []int{0, 1}, []int{2})
 	assert.NilError(t, frozen.Signal(syscall.SIGCONT))
 	c.wantClosed()
-	for i := range 3 {
-		l.wantCluster(i, []int{0, 1, 2}, nil)
-		l.wantUp(i)
-	}
+	l.wantWhole()
 	_, ack := connect(t, dial(t, l.ip(2)+":1883"), connectOpts{id: "there", v: 5, keep: true})
 	assert.Equal(t, ack.SessionPresent, false)
 }
@@ -277,7 +263,7 @@ func TestWithoutAutohealTheyStayApart(t *testing.T) {
 	// What helps is a restart.
 	assert.NilError(t, procs[2].stop(t))
 	w.l.run(2, w.options(2))
-	w.whole()
+	l.wantWhole()
 }
 
 func TestSides(t *testing.T) {

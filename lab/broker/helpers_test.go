@@ -239,6 +239,19 @@ func (l *lab) wantCluster(i int, running, stopped []int) {
 	})
 }
 
+// wantWhole waits until all nodes serve and count each other in.
+func (l *lab) wantWhole() {
+	l.t.Helper()
+	var all []int
+	for i := range l.dirs {
+		all = append(all, i)
+	}
+	for i := range l.dirs {
+		l.wantCluster(i, all, nil)
+		l.wantUp(i)
+	}
+}
+
 func (l *lab) wantUp(i int) {
 	l.t.Helper()
 	eventually(l.t, func() string {

@@ -84,10 +84,7 @@ func TestAFrozenMember(t *testing.T) {
 	l.startImpatient(0)
 	l.startImpatient(1)
 	frozen := l.startProcess(2)
-	for i := range 3 {
-		l.wantCluster(i, []int{0, 1, 2}, nil)
-		l.wantUp(i)
-	}
+	l.wantWhole()
 	all := []string{l.name(0), l.name(1), l.name(2)}
 	named := func(locked bool) string {
 		for i := 0; ; i++ {
