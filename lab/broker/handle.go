@@ -113,11 +113,11 @@ func (n *node) heard(from string, m *message, wait bool) {
 	}
 	parted := p.believe(m)
 	p.mu.Lock()
-	stale := p.dist != nil && p.born != 0 && m.Born != p.born
+	former, stale := p.dist, p.dist != nil && p.distBorn != 0 && m.Born != p.distBorn
 	news := parted || p.phase != m.Phase || p.cluster != m.Cluster || p.life != m.Life || !slices.Equal(p.shared, m.Shared)
 	p.mu.Unlock()
 	if stale {
-		p.drop()
+		former.close() // not whatever it has by now
 	}
 	if stale || news {
 		p.poke()

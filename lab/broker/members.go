@@ -27,13 +27,15 @@ type peer struct {
 	dist     *wire
 	cluster  string
 	phase    string
-	born     int64
 	life     int64
-	lost     lives // of the last time that it was called dead
-	members  map[string]member
-	waitFor  []string
-	shared   []string // filters of shared subscriptions there
-	badLogin bool     // the cookie fault is logged once
+	// Of who has answered on dist, else 0: a new process may announce itself before the
+	// end of the old one shows there.
+	distBorn, distLife int64
+	lost               lives // of the last time that it was called dead
+	members            map[string]member
+	waitFor            []string
+	shared             []string // filters of shared subscriptions there
+	badLogin           bool     // the cookie fault is logged once
 }
 
 // others are the members besides this node, removed ones left out.
@@ -162,6 +164,9 @@ func (p *peer) ping(w *wire) error {
 	if err != nil {
 		return err
 	}
+	p.mu.Lock()
+	p.distBorn, p.distLife = r.Born, r.Life
+	p.mu.Unlock()
 	p.learn(r)
 	return nil
 }
@@ -173,7 +178,7 @@ func (p *peer) learn(m *message) {
 	p.mu.Unlock()
 	p.believe(m)
 	p.mu.Lock()
-	p.cluster, p.phase, p.born, p.life, p.members, p.waitFor = m.Cluster, m.Phase, m.Born, m.Life, m.Members, m.WaitFor
+	p.cluster, p.phase, p.life, p.members, p.waitFor = m.Cluster, m.Phase, m.Life, m.Members, m.WaitFor
 	p.shared = m.Shared
 	isUp, parted := p.phase == phaseRunning && !p.parted(), p.parted()
 	p.mu.Unlock()
@@ -192,12 +197,12 @@ func (p *peer) learn(m *message) {
 
 func (p *peer) gone() {
 	p.mu.Lock()
-	ran, wasUp := p.phase == phaseRunning, p.phase == phaseRunning && !p.parted()
+	wasUp := p.phase == phaseRunning && !p.parted()
 	cluster := p.cluster
-	if ran && p.dist != nil && p.ctx.Err() == nil { // an attempt to connect that fails kills nobody
-		p.lost = lives{p.life, p.node.life.Load()}
+	if p.distLife != 0 && p.phase == phaseRunning && p.ctx.Err() == nil { // an attempt to connect that fails kills nobody
+		p.lost = lives{p.distLife, p.node.life.Load()}
 	}
-	p.dist, p.phase = nil, ""
+	p.dist, p.phase, p.distBorn, p.distLife = nil, "", 0, 0
 	p.mu.Unlock()
 	p.forget()
 	if wasUp && p.ctx.Err() == nil {
