@@ -287,7 +287,7 @@ func TestWhatElseIsTheMatter(t *testing.T) {
 			"EMQX on emqx-lab-1 runs, but has not answered for 2h00m: Node is not running",
 		}},
 		"a split": {func(w *world) { w.says["b0000000-bbbb"] = running(0, 1) }, []string{
-			"emqx-lab-0 does not see emqx-lab-2 running, which runs: the cluster is split",
+			"the cluster is split: emqx-lab-0 sees emqx-lab-0 and emqx-lab-1; emqx-lab-1 and emqx-lab-2 see emqx-lab-0, emqx-lab-1 and emqx-lab-2",
 		}},
 		"a dead member": {func(w *world) {
 			for id := range w.says {

@@ -205,17 +205,9 @@ func (d *diagnosis) tasks() {
 
 // views are compared: members that see different ones have split.
 func (d *diagnosis) views() {
+	d.split()
 	stranger := map[string]bool{}
-	for i, n := range d.status.Nodes {
-		if !n.seen.answered {
-			continue
-		}
-		for j, o := range d.status.Nodes {
-			if i != j && o.seen.answered && !slices.Contains(n.seen.running, d.Nodes[j].Member) {
-				d.add(fmt.Sprintf("%s does not see %s running, which runs: the cluster is split", n.Name, o.Name),
-					"whether 4370 and 5370 are open between the two; once they are, EMQX restarts the smaller side within a minute, and else `nomad alloc restart` of it does")
-			}
-		}
+	for _, n := range d.status.Nodes {
 		for _, name := range slices.Concat(n.seen.running, n.seen.stopped) {
 			if stranger[name] || slices.ContainsFunc(d.Nodes, func(w Node) bool { return w.Member == name }) {
 				continue
@@ -228,6 +220,42 @@ func (d *diagnosis) views() {
 			d.add(name+" is a member that the stack does not want", next)
 		}
 	}
+}
+
+// split says who sees whom, where members that run do not see each other: those who see the
+// same in one clause, as a cluster of thirty would fill a page.
+func (d *diagnosis) split() {
+	var views []string // of whom, in the order of the first that has it
+	seers := map[string][]string{}
+	for i, n := range d.status.Nodes {
+		if !n.seen.answered {
+			continue
+		}
+		var sees []string
+		for j, o := range d.status.Nodes {
+			if o.seen.answered && (i == j || slices.Contains(n.seen.running, d.Nodes[j].Member)) {
+				sees = append(sees, o.Name)
+			}
+		}
+		view := list(sees)
+		if seers[view] == nil {
+			views = append(views, view)
+		}
+		seers[view] = append(seers[view], n.Name)
+	}
+	if len(views) < 2 { // each sees itself: one view is everybody's, of everybody
+		return
+	}
+	var clauses []string
+	for _, view := range views {
+		verb := " sees "
+		if len(seers[view]) > 1 {
+			verb = " see "
+		}
+		clauses = append(clauses, list(seers[view])+verb+view)
+	}
+	d.add("the cluster is split: "+strings.Join(clauses, "; "),
+		"whether 4370 and 5370 are open between them; once they are, EMQX restarts the smaller side within a minute, and else `nomad alloc restart` of it does")
 }
 
 func (d *diagnosis) checks() {
