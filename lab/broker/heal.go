@@ -163,7 +163,8 @@ func (n *node) decideLater(report int) {
 }
 
 // decide asks everybody whom they count in, and has the largest side's oldest member restart
-// the others. It wants answers of more than half of the members.
+// the others. Fewer than half of the members, rounded down, may be away: of three nobody
+// (is_majority_alive, mria#180).
 func (n *node) decide() bool {
 	members := append(n.others(), n.cfg.node.String())
 	views := map[string][]string{}
@@ -172,7 +173,7 @@ func (n *node) decide() bool {
 			views[name] = r.Args
 		}
 	}
-	if len(views) <= len(members)/2 {
+	if away := len(members) - len(views); away > 0 && away >= len(members)/2 {
 		return false
 	}
 	sides := findSides(views, n.cfg.node.String())

@@ -242,6 +242,31 @@ func TestAMemberFrozenForLongRestarts(t *testing.T) {
 	assert.Equal(t, ack.SessionPresent, false)
 }
 
+// Of three members all have to answer before anybody restarts.
+func TestHealingWaitsForEverybody(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, 3)
+	w := newWays(l)
+	procs := w.startInTurn("true")
+	heal := w.part([2]int{0, 2}, [2]int{1, 2})
+	l.wantCluster(2, []int{2}, []int{0, 1})
+	l.wantCluster(0, []int{0, 1}, []int{2})
+	assert.NilError(t, procs[1].stop(t))
+	l.wantCluster(0, []int{0}, []int{1, 2})
+	heal()
+	eventually(t, func() string {
+		if contains(procs[0], "Core cluster partition") {
+			return ""
+		}
+		return "nobody sees the partition"
+	})
+	time.Sleep(2 * time.Second) // twice the time to decide
+	l.wantCluster(0, []int{0}, []int{1, 2})
+	l.wantCluster(2, []int{2}, []int{0, 1})
+	l.run(1, w.options(1))
+	l.wantWhole()
+}
+
 func TestWithoutAutohealTheyStayApart(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, 3)

@@ -77,8 +77,8 @@ var Checks = []Check{
 	},
 	{
 		Name: "even-nodes", Severity: Warning, settings: evenNodes,
-		Reason:  "Two halves of a split cluster have no majority, and stay apart.",
-		Example: `emqx-oci:nodes.count: should be odd, got 4: when the network splits the cluster in two halves, neither has a majority, and EMQX does not heal it`,
+		Reason:  "Of the two halves of a split cluster one restarts, and its sessions go; of an odd number it is the smaller part.",
+		Example: `emqx-oci:nodes.count: should be odd, got 4: when the network splits the cluster in two halves, EMQX restarts one of them afterwards, and half of the sessions go`,
 		Remedy:  "Use 3, 5 or 7 nodes.",
 	},
 	{

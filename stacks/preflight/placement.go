@@ -48,7 +48,7 @@ func domains(in *input, r *report) {
 	}
 	for domain, n := range nodes {
 		if 2*n > len(pools) {
-			r.warnf(setting("oci.availabilityDomains"), "should spread the nodes so that no domain holds most of them, got %d of %d in %q: without it the rest has no majority",
+			r.warnf(setting("oci.availabilityDomains"), "should spread the nodes so that no domain holds most of them, got %d of %d in %q: when it goes, so do most sessions, and the rest has to take all clients",
 				n, len(pools), domain)
 		}
 	}
@@ -56,7 +56,7 @@ func domains(in *input, r *report) {
 
 func evenNodes(s settings.Settings, _ time.Time, r *report) {
 	if n := s.Nodes.Count; n > 1 && n%2 == 0 {
-		r.warnf(setting("nodes.count"), "should be odd, got %d: when the network splits the cluster in two halves, neither has a majority, and EMQX does not heal it", n)
+		r.warnf(setting("nodes.count"), "should be odd, got %d: when the network splits the cluster in two halves, EMQX restarts one of them afterwards, and half of the sessions go", n)
 	}
 }
 

@@ -259,7 +259,7 @@ var trials = map[string][]trial{
 			`error InstancePool pools-0.freeformTags: must have the group-index of a volume, got "0": the node would wait for one for ever`,
 		}},
 		{name: "most in one", settings: func(s *settings.Settings) { s.OCI.AvailabilityDomains = []string{"A", "B"} }, want: []string{
-			`warning emqx-oci:oci.availabilityDomains: should spread the nodes so that no domain holds most of them, got 2 of 3 in "A": without it the rest has no majority`,
+			`warning emqx-oci:oci.availabilityDomains: should spread the nodes so that no domain holds most of them, got 2 of 3 in "A": when it goes, so do most sessions, and the rest has to take all clients`,
 		}},
 	},
 	"even-nodes": {
