@@ -113,8 +113,8 @@ lint: $(TOOLS)/golangci-lint ## run the linters
 
 .PHONY: race
 race: PACKAGES += erlang-base gcc libc6-dev
-race: packages $(TOOLS)/nomad $(TOOLS)/consul $(TOOLS)/pulumi ## the unit tests under the race detector, which needs a C compiler
-	CGO_ENABLED=1 go test -race -timeout 30m ./...
+race: setup ## all tests but the end-to-end suite under the race detector, which needs a C compiler
+	CGO_ENABLED=1 go test -race -tags lab -p 1 -timeout 30m $$(go list ./... | grep -v /lab/e2e$$)
 
 .PHONY: verify
 verify: test race lint ## what has to be green before a change is merged

@@ -130,6 +130,15 @@ var certificates = sync.OnceValues(func() (tls.Certificate, *x509.CertPool) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
 })
 
+// hearing is what of a broker's words gets through.
+type hearing int
+
+const (
+	everything hearing = iota
+	nothing
+	connack
+)
+
 // path is the network between clients and a broker, which can be cut.
 type path struct {
 	listener net.Listener
@@ -137,7 +146,7 @@ type path struct {
 	mu     sync.Mutex
 	target string
 	frozen chan struct{} // closed when it thaws; nil when it flows
-	mute   bool          // what the broker says is lost
+	mute   hearing
 	conns  map[net.Conn]bool
 }
 
@@ -190,8 +199,12 @@ func (p *path) copy(to, from net.Conn, answers bool) {
 	for {
 		n, err := from.Read(buffer)
 		p.mu.Lock()
-		frozen, lost := p.frozen, answers && p.mute
+		frozen, mute := p.frozen, p.mute
 		p.mu.Unlock()
+		lost := answers && mute != everything
+		if lost && mute == connack && n > 1 && buffer[0]>>4 == packets.Connack {
+			n, lost = 2+int(buffer[1]), false
+		}
 		if frozen != nil {
 			<-frozen
 		}
@@ -228,7 +241,7 @@ func (p *path) lead(target string) {
 }
 
 // silence loses what the broker says, or ends that.
-func (p *path) silence(mute bool) {
+func (p *path) hears(mute hearing) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.mute = mute

@@ -33,9 +33,10 @@ type client struct {
 	topics   []string
 	role     role
 	random   *rand.Rand
-	// markers are topics that nobody publishes to and that the session may be subscribed to, if it is the client's own.
-	markers []string
-	marked  int // so many had names
+	// probes are topics that nobody publishes to and that the client's session is subscribed to, made by the last connection
+	// that was ready and not asked for yet; fresh are those of the connection under way.
+	probes, fresh []string
+	probed        int // so many had names
 
 	mu           sync.Mutex
 	ready        bool // connected and subscribed
@@ -118,26 +119,47 @@ func (c *client) connect(ctx context.Context) bool {
 }
 
 // open makes a connection of a stream of bytes, and subscribes. A session that is present need not be the client's own: it
-// may be a new one, of an attempt whose CONNACK was never heard. So each connection leaves a marker in the session, and
-// asks for those of the earlier ones, when there were any: UNSUBACK tells which existed.
+// may be a new one, of an attempt that heard nothing, or not all. So each connection leaves subscriptions in the session,
+// and each attempt gives one of those back that the last ready connection left: UNSUBACK tells whether it existed. No
+// two attempts ask for the same one, as the first may have taken it away without hearing so.
 func (c *client) open(ctx context.Context, w *wire) (asked bool, err error) {
 	if err := w.open(ctx, c.run.settled, c.name); err != nil {
 		return false, err
 	}
 	if !w.present {
 		c.lostSession()
+		c.probes = nil
 	}
 	if len(c.topics) == 0 {
 		return false, nil
 	}
-	former := c.markers
-	if !w.present {
-		former = nil
+	c.fresh = nil
+	for range probes {
+		c.probed++
+		c.fresh = append(c.fresh, fmt.Sprintf("emqx-oci/load/%s/probe/%d", c.run.id, c.probed))
 	}
-	c.marked++
-	marker := fmt.Sprintf("emqx-oci/load/%s/marker/%d", c.run.id, c.marked)
-	c.markers = append(slices.Clone(former), marker)
-	return len(former) > 0, w.subscribe(c.run.QoS, append(slices.Clone(c.topics), marker), former)
+	if err := w.subscribe(c.run.QoS, slices.Concat(c.topics, c.fresh)); err != nil || !w.present {
+		return false, err
+	}
+	if len(c.probes) == 0 { // nobody knows
+		c.lostSession()
+		return false, nil
+	}
+	probe := c.probes[0]
+	c.probes = c.probes[1:]
+	return true, w.unsubscribe(probeID, probe)
+}
+
+// probes is how many attempts in a row can ask whether the session is the client's own. The next one takes it for a new
+// one: what was missed is no loss then, but of a session that died.
+const probes = 8
+
+// settle takes the probes of this connection for those to ask for, and gives the rest of the earlier ones back.
+func (c *client) settle(w *wire) {
+	if len(c.probes) > 0 {
+		_ = w.unsubscribe(unsubscribeID, c.probes...) // a connection that fails is noticed by its reader
+	}
+	c.probes = c.fresh
 }
 
 // read handles what comes until the connection ends.
@@ -161,14 +183,18 @@ func (c *client) read(ctx context.Context, w *wire, asked bool) bool {
 			}
 			if !asked {
 				ready = true
+				c.settle(w)
 				c.back(w)
 			}
 		case *packets.Unsuback:
-			c.markers = c.markers[len(c.markers)-1:]
+			if content.PacketID != probeID {
+				break
+			}
 			if !slices.Contains(content.Reasons, packets.UnsubackSuccess) {
 				c.lostSession()
 			}
 			ready = true
+			c.settle(w)
 			c.back(w)
 		case *packets.Pingresp:
 			w.pinged.Store(0)

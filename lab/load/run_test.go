@@ -206,26 +206,54 @@ func TestABrokerThatDiesWithItsSessions(t *testing.T) {
 	}
 }
 
-// The broker dies with its sessions, and the subscriber does not hear the CONNACK of the first connections to the other
-// one: those made a session, and it is present when the subscriber comes again. It is a new one all the same.
+// The broker dies with its sessions, and the subscriber does not hear what the other one answers to its first connections:
+// those made a session, and it is present when the subscriber comes again. It is a new one all the same, also for who
+// heard of it once and lost the connection before it could ask.
 func TestASessionThatNobodyHeardOf(t *testing.T) {
 	t.Parallel()
-	first, second := startServer(t, nil), startServer(t, nil)
-	subscribers, publishers := newPath(t, first.addresses["mqtt"]), newPath(t, first.addresses["mqtt"])
+	for name, stages := range map[string][]hearing{"nothing": {nothing}, "CONNACK alone": {nothing, connack}} {
+		t.Run(name, func(t *testing.T) {
+			first, second := startServer(t, nil), startServer(t, nil)
+			subscribers, publishers := newPath(t, first.addresses["mqtt"]), newPath(t, first.addresses["mqtt"])
+			o := brisk(publishers.url(), subscribers.url())
+			o.Publishers, o.Subscribers, o.Duration, o.ConnectTimeout = 1, 1, 2*time.Second, 100*time.Millisecond
+			r := during(t, o, func() {
+				publishers.lead(second.addresses["mqtt"])
+				subscribers.hears(nothing)
+				subscribers.lead(second.addresses["mqtt"])
+				for _, stage := range stages {
+					subscribers.hears(stage)
+					time.Sleep(400 * time.Millisecond)
+				}
+				subscribers.hears(everything)
+				subscribers.cut()
+			})
+			assert.Assert(t, r.Errors["connack: timeout"] >= 1, "%v", r.Errors)
+			assert.Equal(t, r.Lost, uint64(0), "%+v", r.Losses)
+			assert.Assert(t, r.MissedWhileAway >= 1, "%d", r.MissedWhileAway)
+			assert.Equal(t, r.SessionsLost, 2)
+			assert.Equal(t, r.StillAway, 0)
+		})
+	}
+}
+
+// The same with a session that lives: who asks more than once is told that it is the old one.
+func TestASessionThatIsAskedForTwice(t *testing.T) {
+	t.Parallel()
+	address := startCluster(t, 1)[0]
+	subscribers, publishers := newPath(t, address), newPath(t, address)
 	o := brisk(publishers.url(), subscribers.url())
-	o.Publishers, o.Subscribers, o.Duration, o.ConnectTimeout = 1, 1, 1500*time.Millisecond, 100*time.Millisecond
+	o.Publishers, o.Subscribers, o.Duration, o.ConnectTimeout = 1, 1, 2*time.Second, 100*time.Millisecond
 	r := during(t, o, func() {
-		publishers.lead(second.addresses["mqtt"])
-		subscribers.silence(true)
-		subscribers.lead(second.addresses["mqtt"])
-		time.Sleep(300 * time.Millisecond)
-		subscribers.silence(false)
+		subscribers.hears(connack)
+		subscribers.cut()
+		time.Sleep(400 * time.Millisecond)
+		subscribers.hears(everything)
 		subscribers.cut()
 	})
-	assert.Assert(t, r.Errors["connack: timeout"] >= 1, "%v", r.Errors)
-	assert.Equal(t, r.Lost, uint64(0), "%+v", r.Losses)
-	assert.Assert(t, r.MissedWhileAway >= 1, "%d", r.MissedWhileAway)
-	assert.Equal(t, r.SessionsLost, 2)
+	assert.Equal(t, r.Lost+r.LostWithSession+r.MissedWhileAway, uint64(0), "%+v", r.Losses)
+	assert.Equal(t, r.SessionsLost, 0)
+	assert.Assert(t, r.Reconnects >= 1)
 	assert.Equal(t, r.StillAway, 0)
 }
 

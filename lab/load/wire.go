@@ -192,9 +192,8 @@ func (w *wire) open(ctx context.Context, s settled, id string) error {
 	return nil
 }
 
-// subscribe asks for topics, and then gives others back. The answers are left to the reader: what a session has queued
-// may come before them.
-func (w *wire) subscribe(qos byte, topics, former []string) error {
+// subscribe asks for topics. The answer is left to the reader: what a session has queued may come before it.
+func (w *wire) subscribe(qos byte, topics []string) error {
 	subscribe := &packets.Subscribe{PacketID: subscribeID, Properties: &packets.Properties{}}
 	for _, topic := range topics {
 		// Retained messages are none of this workload's.
@@ -203,10 +202,12 @@ func (w *wire) subscribe(qos byte, topics, former []string) error {
 	if err := w.send(packets.SUBSCRIBE, subscribe); err != nil {
 		return failure("suback", err)
 	}
-	if len(former) == 0 {
-		return nil
-	}
-	unsubscribe := &packets.Unsubscribe{PacketID: unsubscribeID, Topics: former, Properties: &packets.Properties{}}
+	return nil
+}
+
+// unsubscribe gives topics back; the answer is left to the reader.
+func (w *wire) unsubscribe(id uint16, topics ...string) error {
+	unsubscribe := &packets.Unsubscribe{PacketID: id, Topics: topics, Properties: &packets.Properties{}}
 	if err := w.send(packets.UNSUBSCRIBE, unsubscribe); err != nil {
 		return failure("unsuback", err)
 	}
@@ -257,11 +258,12 @@ func (w *wire) leave() {
 // errEnded is the reason of connections that the run's end closes.
 var errEnded = &brokenError{kind: "ended"}
 
-// Packet identifiers of the only SUBSCRIBE and the only UNSUBSCRIBE of a connection. Some brokers take them for those of
-// messages that they send themselves, which they number from 1.
+// Packet identifiers of the only SUBSCRIBE of a connection and of its two UNSUBSCRIBEs, the one that asks and the one that
+// tidies up. Some brokers take them for those of messages that they send themselves, which they number from 1.
 const (
 	subscribeID   = 0xffff
-	unsubscribeID = 0xfffe
+	probeID       = 0xfffe
+	unsubscribeID = 0xfffd
 )
 
 // checkSuback tells what the broker did not grant.
