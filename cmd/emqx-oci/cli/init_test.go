@@ -192,9 +192,9 @@ func TestInitIsCancelledByASignal(t *testing.T) {
 	defer w.Close()
 	dir := t.TempDir()
 	assert.NilError(t, os.WriteFile(filepath.Join(dir, "Pulumi.yaml"), []byte("name: emqx-oci\n"), 0o600))
-	var out bytes.Buffer
+	var out, errs bytes.Buffer // the signal may come at any time: what it says is nobody else's
 	exit := cli.Run(cli.Options{
-		Stdin: r, Stdout: &out, Stderr: &out, StdinTerminal: true, StdoutTerminal: true,
+		Stdin: r, Stdout: &out, Stderr: &errs, StdinTerminal: true, StdoutTerminal: true,
 		Getenv: func(string) string { return "" }, Dir: dir, Signals: sigs,
 		Validate:       func(string, orchestrate.Config) error { return nil },
 		NewInitializer: func(context.Context, orchestrate.InitOptions) (cli.Initializer, error) { return &i, nil },
