@@ -166,8 +166,7 @@ func endDaemon(ctx context.Context, dir string) error {
 		} else if err != nil {
 			return fmt.Errorf("ending the lab's daemon (process %d): %w", cred.Pid, err)
 		}
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, int(step.wait.Milliseconds()))
-		if err == nil && n == 1 {
+		if ended, err := machine.AwaitEnd(pidfd, step.wait); err == nil && ended {
 			return nil
 		}
 	}

@@ -5,6 +5,7 @@ package e2e
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -228,8 +229,14 @@ func connectAll(to netip.Addr, ports []int) ([]int, error) {
 		_ = unix.Connect(fd, &unix.SockaddrInet4{Port: port, Addr: to.As4()})
 	}
 	time.Sleep(500 * time.Millisecond)
-	if _, err := unix.Poll(fds, 0); err != nil {
-		return nil, fmt.Errorf("waiting for connections: %w", err)
+	for {
+		_, err := unix.Poll(fds, 0)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, unix.EINTR) { // which the runtime's own signals cause
+			return nil, fmt.Errorf("waiting for connections: %w", err)
+		}
 	}
 	var open []int
 	for i, fd := range fds {

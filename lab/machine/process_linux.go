@@ -85,7 +85,7 @@ func (p procID) end(sig syscall.Signal, grace time.Duration) error {
 		if err := unix.PidfdSendSignal(fd, s.sig, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 			return fmt.Errorf("ending process %d: %w", p.PID, err)
 		}
-		gone, err := awaitEnd(fd, s.wait)
+		gone, err := AwaitEnd(fd, s.wait)
 		if err != nil {
 			return fmt.Errorf("ending process %d: %w", p.PID, err)
 		}
@@ -96,10 +96,10 @@ func (p procID) end(sig syscall.Signal, grace time.Duration) error {
 	return fmt.Errorf("ending process %d: it is still there 20 s after SIGKILL", p.PID)
 }
 
-// awaitEnd waits on a process's descriptor. It says more than /proc, where the
+// AwaitEnd waits on a process's descriptor. It says more than /proc, where the
 // first thread of a process may be a zombie while others still end: when PID 1's
 // is readable, everything in its PID namespace is dead.
-func awaitEnd(fd int, limit time.Duration) (bool, error) {
+func AwaitEnd(fd int, limit time.Duration) (bool, error) {
 	for end := time.Now().Add(limit); ; {
 		left := max(0, time.Until(end))
 		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(left.Milliseconds()))
