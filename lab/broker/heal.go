@@ -30,10 +30,13 @@ const (
 // starts anew is another one.
 type lives struct{ theirs, ours int64 }
 
-// parted tells whether the peer was called dead in this life of both, and runs.
+// parted tells whether the peer was called dead in this life of both, and runs; the caller holds p.mu.
 func (p *peer) parted() bool {
 	return p.phase == phaseRunning && p.lost.theirs != 0 && p.lost == lives{p.life, p.node.life.Load()}
 }
+
+// serving tells whether the peer runs and counts as a member that does; the caller holds p.mu.
+func (p *peer) serving() bool { return p.phase == phaseRunning && !p.parted() }
 
 // lostLocked are the members that this node has called dead, with their lives.
 func (n *node) lostLocked() map[string]int64 {

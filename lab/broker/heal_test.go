@@ -139,7 +139,18 @@ func (w *ways) startInTurn(autoheal string) []*proc {
 	return procs
 }
 
-func contains(p *proc, text string) bool { return strings.Contains(p.out.String(), text) }
+// wantSaid waits until a node's log has a text so many times.
+func (p *proc) wantSaid(t *testing.T, text string, times int) {
+	t.Helper()
+	eventually(t, func() string {
+		if n := strings.Count(p.out.String(), text); n != times {
+			return fmt.Sprintf("%q stands %d times in the log, not %d", text, n, times)
+		}
+		return ""
+	})
+}
+
+const joined = "joined the cluster of emqx@n0.test"
 
 // One of three is cut off for longer than the tick time: it restarts, and has the others' data.
 func TestTheSmallerSideLoadsFromTheLargerOne(t *testing.T) {
@@ -170,18 +181,14 @@ func TestTheSmallerSideLoadsFromTheLargerOne(t *testing.T) {
 	large.publish("state/large", "ours", 1, true)
 
 	heal()
-	eventually(t, func() string {
-		if !contains(procs[0], "Core cluster partition") || !contains(procs[1], "Core cluster partition") {
-			return "nobody sees the partition"
-		}
-		return ""
-	})
+	procs[0].wantSaid(t, "Core cluster partition", 2)
+	procs[1].wantSaid(t, "Core cluster partition", 1)
 	large.publish("cmd/large", "3", 1, false) // still apart
 	kept.wantMessage("cmd/large", "3")
 	lost.wantClosed()
 	l.wantWhole()
 	kept.wantSilence(100 * time.Millisecond)
-	assert.Assert(t, contains(procs[0], "joined the cluster of"))
+	procs[0].wantSaid(t, "joined the cluster of", 1)
 	for _, p := range procs[1:] {
 		assert.Assert(t, strings.Count(p.out.String(), "joined the cluster of") <= 1, "a node of the larger side restarted")
 	}
@@ -212,12 +219,9 @@ func TestOverlappingPartitions(t *testing.T) {
 	l.wantCluster(1, []int{0, 1, 2}, nil)
 	l.wantCluster(2, []int{1, 2}, []int{0})
 	heal()
-	eventually(t, func() string {
-		if contains(procs[1], "joined the cluster of emqx@n0.test") && contains(procs[2], "joined the cluster of emqx@n0.test") {
-			return ""
-		}
-		return "nobody restarts"
-	})
+	for _, p := range procs[1:] { // at the start, and now
+		p.wantSaid(t, joined, 2)
+	}
 	l.wantWhole()
 }
 
@@ -254,12 +258,7 @@ func TestHealingWaitsForEverybody(t *testing.T) {
 	assert.NilError(t, procs[1].stop(t))
 	l.wantCluster(0, []int{0}, []int{1, 2})
 	heal()
-	eventually(t, func() string {
-		if contains(procs[0], "Core cluster partition") {
-			return ""
-		}
-		return "nobody sees the partition"
-	})
+	procs[0].wantSaid(t, "Core cluster partition", 1)
 	time.Sleep(2 * time.Second) // twice the time to decide
 	l.wantCluster(0, []int{0}, []int{1, 2})
 	l.wantCluster(2, []int{2}, []int{0, 1})
@@ -276,12 +275,7 @@ func TestWithoutAutohealTheyStayApart(t *testing.T) {
 	l.wantCluster(2, []int{2}, []int{0, 1})
 	l.wantCluster(0, []int{0, 1}, []int{2})
 	heal()
-	eventually(t, func() string {
-		if contains(procs[2], "Core cluster partition") {
-			return ""
-		}
-		return "nobody sees the partition"
-	})
+	procs[2].wantSaid(t, "Core cluster partition", 2)
 	time.Sleep(1500 * time.Millisecond)
 	l.wantCluster(2, []int{2}, []int{0, 1})
 	l.wantCluster(1, []int{0, 1}, []int{2})

@@ -174,13 +174,13 @@ func (p *peer) ping(w *wire) error {
 // learn takes in what a peer says of itself.
 func (p *peer) learn(m *message) {
 	p.mu.Lock()
-	wasUp, was := p.phase == phaseRunning && !p.parted(), p.parted()
+	wasUp, was := p.serving(), p.parted()
 	p.mu.Unlock()
 	p.believe(m)
 	p.mu.Lock()
 	p.cluster, p.phase, p.life, p.members, p.waitFor = m.Cluster, m.Phase, m.Life, m.Members, m.WaitFor
 	p.shared = m.Shared
-	isUp, parted := p.phase == phaseRunning && !p.parted(), p.parted()
+	isUp, parted := p.serving(), p.parted()
 	p.mu.Unlock()
 	p.node.merge(m)
 	switch {
@@ -197,7 +197,7 @@ func (p *peer) learn(m *message) {
 
 func (p *peer) gone() {
 	p.mu.Lock()
-	wasUp := p.phase == phaseRunning && !p.parted()
+	wasUp := p.serving()
 	cluster := p.cluster
 	if p.distLife != 0 && p.phase == phaseRunning && p.ctx.Err() == nil { // an attempt to connect that fails kills nobody
 		p.lost = lives{p.distLife, p.node.life.Load()}
@@ -231,7 +231,7 @@ func (p *peer) sharedFilters() []string {
 func (p *peer) up(cluster string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.phase == phaseRunning && p.cluster == cluster && !p.parted()
+	return p.serving() && p.cluster == cluster
 }
 
 // greeting is what a node says of itself, in questions and answers.

@@ -441,7 +441,7 @@ func (p *peer) hung() bool {
 func (p *peer) isUp() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.phase == phaseRunning && !p.parted()
+	return p.serving()
 }
 
 // learnSessions asks a member that has come up for the sessions that it has.
