@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
 	"gotest.tools/v3/assert"
@@ -165,7 +166,9 @@ func TestCtlWithoutANode(t *testing.T) {
 	assert.Equal(t, code, 1)
 	assert.Assert(t, strings.HasPrefix(out, "Usage:"), out)
 	l.dns.set(func() { delete(l.dns.a, "n0.test.") })
+	begin := time.Now()
 	out, code = l.ctl(0, "status")
 	assert.Equal(t, code, 1)
 	assert.Assert(t, strings.Contains(out, "resolving the node's own name"), out)
+	assert.Assert(t, time.Since(begin) >= l.options(0).Unresolved, "it tries for long: %s", time.Since(begin))
 }

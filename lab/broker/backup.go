@@ -42,7 +42,7 @@ func (n *node) ctlData(verb, file string) *message {
 	case verb == "import" && file != "":
 		return done(n.imported(file))
 	}
-	return &message{Code: 1, Text: "Usage: emqx ctl\n" + ctlUsage}
+	return usage()
 }
 
 func (n *node) backupDir() string { return filepath.Join(n.cfg.dataDir, "backup") }

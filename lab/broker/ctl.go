@@ -12,18 +12,27 @@ import (
 )
 
 const ctlUsage = `status
-cluster join <Node> | leave | force-leave <Node> | status [--json] | discovery enable|disable
+cluster join <Node> | leave | force-leave <Node> | status [--json] | discovery enable
 clients list | show <ClientId> | kick <ClientId>
 listeners
 retainer info | topics | clean <Topic>
 data export | import <File>
-pem_cache clean
+pem_cache clean all
 rescue force-load
 `
+
+// unresolved is how long the real `emqx ctl` and `emqx eval` take to give up when the
+// node's own name does not resolve: they ask for it four times.
+const unresolved = 16800 * time.Millisecond
 
 // Ctl runs one `emqx ctl` command against this machine's node, named by the same
 // environment, and returns the exit code. It talks to the node by its name, so the
 // name has to resolve, as with the real one.
+//
+// The exit code says as little as the real one's (nodetool's rpc_infinity): 1 for a node
+// that does not answer, a command that there is not, and one whose function in the node
+// returns anything but ok, as `clients list` does with clients; 0 for all that only
+// prints, a failure or how it is used. What is said goes to standard output.
 func Ctl(opts Options, args []string, stderr io.Writer) int {
 	opts = opts.withDefaults()
 	cfg, err := loadConfig(opts.Env)
@@ -36,18 +45,15 @@ func Ctl(opts Options, args []string, stderr io.Writer) int {
 		_, _ = fmt.Fprintf(stderr, "Node %s not responding to pings.\n%v\n", cfg.node, err)
 		return 1
 	}
-	out := opts.Stdout
-	if r.Code != 0 {
-		out = stderr
-	}
-	_, _ = fmt.Fprintln(out, strings.TrimRight(r.Text, "\n"))
+	_, _ = fmt.Fprintln(opts.Stdout, strings.TrimRight(r.Text, "\n"))
 	return r.Code
 }
 
 func askNode(opts Options, cfg config, args []string) (*message, error) {
-	ctx := context.Background()
+	ctx, begin := context.Background(), time.Now()
 	host, err := resolveHost(ctx, opts.Resolver, cfg.node.host)
 	if err != nil {
+		time.Sleep(opts.Unresolved - time.Since(begin))
 		return nil, fmt.Errorf("resolving the node's own name: %w", err)
 	}
 	addr := net.JoinHostPort(host, strconv.Itoa(cfg.node.distPort()))
@@ -59,8 +65,15 @@ func askNode(opts Options, cfg config, args []string) (*message, error) {
 	return w.call(&message{Args: args}, time.Minute)
 }
 
-func done(text string) *message          { return &message{Text: text} }
+func done(text string) *message { return &message{Text: text} }
+
+// said is what the real one prints of a failure, and no more than that: exit code 0.
+func said(f string, a ...any) *message { return done(fmt.Sprintf(f, a...)) }
+
+// failed is an answer with exit code 1.
 func failed(f string, a ...any) *message { return &message{Code: 1, Text: fmt.Sprintf(f, a...)} }
+
+func usage() *message { return done("Usage: emqx ctl\n" + ctlUsage) }
 
 // ctl answers a command in the node.
 func (n *node) ctl(args []string) *message {
@@ -97,11 +110,12 @@ func (n *node) ctl(args []string) *message {
 	case "retainer":
 		return a.ctlRetainer(word(1), word(2))
 	case "pem_cache":
-		if word(1) == "clean" {
+		if word(1) == "clean" && word(2) == "all" {
 			return a.cleanPEMCache()
 		}
+		return usage()
 	}
-	return &message{Code: 1, Text: "Usage: emqx ctl\n" + ctlUsage}
+	return failed("Usage: emqx ctl\n%s", ctlUsage)
 }
 
 func (n *node) statusText() string {
@@ -132,29 +146,33 @@ func (n *node) ctlCluster(verb, arg string) *message {
 		}
 		return done(string(b))
 	case "join":
+		if arg == n.cfg.node.String() {
+			return said("Ignore.")
+		}
 		if err := n.joinAsked(arg); err != nil {
-			return failed("Failed to join the cluster: {error,%v}", err)
+			return said("Failed to join the cluster: %v", err)
 		}
 		return done("Join the cluster successfully.\n" + n.statusText())
 	case "leave":
 		if err := n.leave(); err != nil {
-			return failed("Failed to leave the cluster: {error,%v}", err)
+			return said("Failed to leave the cluster: %v", err)
 		}
 		return done("Leave the cluster successfully.\n" + n.statusText())
 	case "force-leave":
+		if arg == n.cfg.node.String() {
+			return said("Ignore.")
+		}
 		if err := n.forceLeave(n.ctx, arg); err != nil {
-			return failed("Failed to remove the node from cluster: {error,%v}", err)
+			return said("Failed to remove the node from cluster: %v", err)
 		}
 		return done("Remove the node from cluster successfully.\n" + n.statusText())
 	case "discovery":
-		if arg == "enable" || arg == "disable" {
-			if err := n.setDiscovery(arg == "enable"); err != nil {
-				return failed("%v", err)
-			}
-			return done("Automatic cluster discovery " + arg + "d.")
+		if arg == "enable" {
+			n.enableDiscovery()
+			return done("Automatic cluster discovery enabled.")
 		}
 	}
-	return &message{Code: 1, Text: "Usage: emqx ctl\n" + ctlUsage}
+	return usage()
 }
 
 func (a *app) ctlClients(verb, id string) *message {
@@ -164,21 +182,22 @@ func (a *app) ctlClients(verb, id string) *message {
 		for _, c := range a.clients() {
 			_, _ = fmt.Fprintln(&b, c)
 		}
-		return done(b.String())
+		if b.Len() == 0 {
+			return done("No clients.")
+		}
+		return &message{Code: 1, Text: b.String()}
 	case "show":
 		for _, c := range a.clients() {
 			if c.ID == id {
 				return done(c.String())
 			}
 		}
-		return failed("Not Found.")
+		return said("Not Found.")
 	case "kick":
-		if a.node.kickClients(a.node.ctx, []string{id}) > 0 {
-			return done("ok")
-		}
-		return failed("Not Found.")
+		a.node.kickClients(a.node.ctx, []string{id}) // the same is said of nobody
+		return done("ok")
 	}
-	return &message{Code: 1, Text: "Usage: emqx ctl\n" + ctlUsage}
+	return usage()
 }
 
 func (a *app) ctlRetainer(verb, topic string) *message {
@@ -199,7 +218,7 @@ func (a *app) ctlRetainer(verb, topic string) *message {
 		}
 		return done("ok")
 	}
-	return &message{Code: 1, Text: "Usage: emqx ctl\n" + ctlUsage}
+	return usage()
 }
 
 func (a *app) cleanPEMCache() *message {

@@ -14,7 +14,7 @@ import (
 func (n *node) goDiscover() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.discoOn || n.schema.Alone || n.cfg.strategy == "manual" || n.cfg.strategy == "singleton" {
+	if n.discoOn || n.discoOff || n.cfg.strategy == "manual" || n.cfg.strategy == "singleton" {
 		return
 	}
 	n.discoOn = true
@@ -36,7 +36,7 @@ func (n *node) goDiscover() {
 func (n *node) alone() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.schema.Alone
+	return n.discoOff
 }
 
 // discoverOnce is one round of ekka's autocluster. True ends it for good: that is
@@ -234,9 +234,12 @@ func (n *node) standAlone(why string) {
 		return
 	}
 	n.log.print("leaving the cluster: " + why)
+	n.mu.Lock()
+	n.discoOff = true
+	n.mu.Unlock()
 	n.setPhase(phaseJoining)
 	n.stopApp()
-	if err := n.reset(n.freshSchema(true), nil); err != nil {
+	if err := n.reset(n.freshSchema(), nil); err != nil {
 		n.stop(err)
 		return
 	}

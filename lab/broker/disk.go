@@ -25,8 +25,6 @@ type schema struct {
 	// Down are members this node saw stop while it ran itself. Whoever is not
 	// in it may have newer data, and is waited for at start.
 	Down map[string]int64 `json:"down"`
-	// Alone: `cluster leave` switched discovery off.
-	Alone bool `json:"alone,omitempty"`
 }
 
 type store struct{ dir string }

@@ -178,7 +178,7 @@ func (n *node) farewell(name, why string) *message {
 	return &message{}
 }
 
-var errNoSuchNode = errors.New("node_not_found")
+var errNoSuchNode = errors.New("node_not_in_cluster")
 
 // forceLeave removes another member, running or not.
 func (n *node) forceLeave(ctx context.Context, name string) error {
@@ -201,7 +201,8 @@ func (n *node) forceLeave(ctx context.Context, name string) error {
 	return err
 }
 
-// leave makes this node a cluster of its own and switches discovery off.
+// leave makes this node a cluster of its own and switches discovery off until its next
+// start.
 func (n *node) leave() error {
 	if len(n.others()) == 0 {
 		return errors.New("node_not_in_cluster")
@@ -211,15 +212,11 @@ func (n *node) leave() error {
 	return nil
 }
 
-func (n *node) setDiscovery(on bool) error {
+func (n *node) enableDiscovery() {
 	n.mu.Lock()
-	n.schema.Alone = !on
-	err := n.saveSchema()
+	n.discoOff = false
 	n.mu.Unlock()
-	if on {
-		n.goDiscover()
-	}
-	return err
+	n.goDiscover()
 }
 
 // joinAsked is `cluster join`.
@@ -228,8 +225,8 @@ func (n *node) joinAsked(name string) error {
 	if err != nil {
 		return err
 	}
-	if nn == n.cfg.node || n.isMember(nn) {
-		return errors.New("already_in_cluster")
+	if n.isMember(nn) {
+		return fmt.Errorf("{already_in_cluster,'%s'}", nn)
 	}
 	return n.join(nn, true)
 }

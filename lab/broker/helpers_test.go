@@ -138,6 +138,7 @@ func (l *lab) env(i int, more ...string) []string {
 func (l *lab) options(i int, more ...string) Options {
 	return Options{
 		Env: l.env(i, more...), Resolver: l.dns.resolver(), Retry: 150 * time.Millisecond, Jitter: 20 * time.Millisecond, Tick: 50 * time.Millisecond,
+		Unresolved: 400 * time.Millisecond,
 	}
 }
 

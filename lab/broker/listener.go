@@ -218,7 +218,7 @@ func (p *pacer) wait(end <-chan struct{}) {
 }
 
 // tlsFiles keeps a listener's certificate. A file with new content is taken up
-// within two minutes, as by Erlang's PEM cache, or at once by pem_cache clean.
+// within two minutes, as by Erlang's PEM cache, or at once by pem_cache clean all.
 type tlsFiles struct {
 	cfg  listenerConfig
 	log  *logger

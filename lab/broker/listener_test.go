@@ -232,7 +232,7 @@ func TestMutualTLSAndCertificateRenewal(t *testing.T) {
 	c, _ := connect(t, open(cert), connectOpts{id: "mtls"})
 	until := time.Now().Add(9 * time.Hour).Truncate(time.Second)
 	writeCert(t, dir, until)
-	out, code := l.ctl(0, "pem_cache", "clean")
+	out, code := l.ctl(0, "pem_cache", "clean", "all")
 	assert.Equal(t, code, 0, out)
 	second := open(cert)
 	assert.NilError(t, second.Handshake())

@@ -31,6 +31,9 @@ type Options struct {
 	Takeover, Kick, Lock time.Duration
 	// How long a partition is looked at before it is healed; see heal.go. 0: as EMQX does.
 	Confirm, Heal time.Duration
+	// Unresolved is how long Ctl takes to give up on a name that does not resolve. 0: as
+	// the real one.
+	Unresolved time.Duration
 	// Silence is when it counts as silent. 0: 2 s, which is no figure of EMQX: it asks
 	// and waits.
 	Silence time.Duration
@@ -57,7 +60,7 @@ func (o Options) withDefaults() Options {
 	}
 	for d, def := range map[*time.Duration]time.Duration{
 		&o.Takeover: takeoverTimeout, &o.Kick: kickTimeout, &o.Lock: lockTimeout, &o.Silence: silence,
-		&o.Confirm: confirmTime, &o.Heal: healTime,
+		&o.Confirm: confirmTime, &o.Heal: healTime, &o.Unresolved: unresolved,
 	} {
 		if *d == 0 {
 			*d = def
@@ -94,8 +97,11 @@ type node struct {
 	peers   map[string]*peer
 	app     *app
 	discoOn bool // discovery is going on
-	reports int  // of partitions, to this node as the leader
-	healing bool // this node restarts smaller sides
+	// discoOff: the node was taken out of its cluster. Until its next start discovery does
+	// not put it back (ekka:disable_autocluster is a setting of the process).
+	discoOff bool
+	reports  int  // of partitions, to this node as the leader
+	healing  bool // this node restarts smaller sides
 
 	// appMu serializes join, leave and stop, which take the application down.
 	appMu   sync.Mutex
@@ -203,7 +209,7 @@ func (n *node) boot() error {
 		return err
 	}
 	if !had {
-		n.schema = n.freshSchema(false)
+		n.schema = n.freshSchema()
 		if err := n.saveSchema(); err != nil {
 			return err
 		}
@@ -234,10 +240,10 @@ func (n *node) boot() error {
 	return nil
 }
 
-func (n *node) freshSchema(alone bool) schema {
+func (n *node) freshSchema() schema {
 	self := n.cfg.node.String()
 	return schema{
-		Cluster: newClusterID(), Alone: alone,
+		Cluster: newClusterID(),
 		Members: map[string]member{self: {At: time.Now().UnixNano()}}, Down: map[string]int64{},
 	}
 }

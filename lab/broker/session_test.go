@@ -47,7 +47,7 @@ func TestASessionMovesToTheNodeTheClientReturnsOn(t *testing.T) {
 				c3.wantMessage("cmd", fmt.Sprint(i))
 			}
 			out, _ := l.ctl(1, "clients", "list")
-			assert.Equal(t, out, "")
+			assert.Equal(t, out, "No clients.")
 			// A clean start ends it.
 			c4, ack := connect(t, dial(t, l.ip(1)+":1883"), connectOpts{id: "dev", v: v})
 			assert.Equal(t, ack.SessionPresent, false)
