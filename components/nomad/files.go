@@ -16,8 +16,9 @@ import (
 //go:embed files/emqx.nomad.hcl
 var EMQXJob string
 
-// EMQXRun is the script that runs EMQX in its container: it moves the clients of a
-// node that stops, and makes one that is no longer wanted leave the cluster.
+// EMQXRun is the script that runs EMQX in its container: it waits until no other broker
+// has the volume, moves the clients of a node that stops, and makes one that is no
+// longer wanted leave the cluster.
 //
 //go:embed files/emqx-run.sh
 var EMQXRun string
@@ -28,6 +29,11 @@ var EMQXRun string
 //
 //go:embed files/move.sh
 var EMQXMove string
+
+// EMQXHolds is the script that tells whether this allocation's broker has the volume.
+//
+//go:embed files/holds.sh
+var EMQXHolds string
 
 // HAProxyJob is the job file of the proxies, with the variables of
 // [HAProxyVars]. It reads its secrets from "nomad/jobs/" + [HAProxyJobID].

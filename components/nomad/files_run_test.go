@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -24,11 +25,12 @@ import (
 )
 
 // fakeNode is what the script sees of EMQX: a program that runs until it is asked
-// to end, `emqx ctl`, and the REST API.
+// to end, `emqx ctl`, and the REST API, its own and that of another member.
 type fakeNode struct {
-	t   *testing.T
-	dir string
-	api *httptest.Server
+	t     *testing.T
+	dir   string
+	api   *httptest.Server
+	other *httptest.Server
 
 	mu      sync.Mutex
 	clients []string
@@ -38,13 +40,24 @@ type fakeNode struct {
 	denied  bool
 	idle    []int // sessions without their client at each question; the last number stays
 	asked   int
+	stays   bool // the other member keeps this one, whatever it was asked
 }
+
+// otherHost is where the other member is: on the same port at another address.
+const otherHost = "127.0.0.2"
 
 func newFakeNode(t *testing.T, clients ...string) *fakeNode {
 	t.Helper()
 	n := &fakeNode{t: t, dir: t.TempDir(), clients: clients}
 	n.api = httptest.NewServer(n)
 	t.Cleanup(n.api.Close)
+	_, port, err := net.SplitHostPort(n.api.Listener.Addr().String())
+	assert.NilError(t, err)
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", net.JoinHostPort(otherHost, port))
+	assert.NilError(t, err)
+	n.other = &httptest.Server{Listener: l, Config: &http.Server{Handler: n, ReadHeaderTimeout: time.Minute}}
+	n.other.Start()
+	t.Cleanup(n.other.Close)
 	n.write("api_keys", "key-1234:secret-1234\n", 0o600)
 	n.write("size", "3\n", 0o600)
 	n.write("emqx", `#!/bin/bash
@@ -63,12 +76,24 @@ if [[ $1 == eval ]]; then
   exit
 fi
 echo "$*" >>ctl
-[[ $2 != rebalance || -e licensed ]]
+# Exit codes as those of EMQX 5.8: what prints ends with 0, whatever it says, and what
+# returns true with 1.
+case "$2 $3" in
+"cluster leave")
+  if [[ -e says ]]; then cat says; else echo "Leave the cluster successfully."; fi
+  exit 0
+  ;;
+"rebalance start")
+  if [[ -e licensed ]]; then echo "Rebalance(evacuation) started"; else echo "Usage: emqx ctl"; fi
+  ;;
+esac
+exit 1
 `, 0o755)
 	n.write("left", fmt.Sprintln(len(clients)), 0o600)
 	n.write("broker", `#!/bin/bash
 trap 'echo "broker: told to end"; exit 4' TERM
 echo "broker: runs as $*"
+echo $$ >`+n.dir+`/pid
 touch `+n.dir+`/up
 [[ $1 == crash ]] && exit 7
 while :; do sleep 0.05; done
@@ -95,6 +120,13 @@ func (n *fakeNode) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	q := r.URL.Query()
 	switch r.Method + " " + r.URL.Path {
+	case "GET /api/v5/nodes":
+		self, _, _ := net.SplitHostPort(r.Host)
+		members := []map[string]string{{"node": "emqx@" + otherHost, "node_status": "running"}}
+		if left := n.read("ctl") != ""; self != otherHost && r.Host != otherHost || n.stays || !left {
+			members = append(members, map[string]string{"node": "emqx@n2", "node_status": "running"})
+		}
+		_ = json.NewEncoder(w).Encode(members)
 	case "GET /api/v5/clients":
 		if q.Get("node") != "emqx@n2" {
 			n.t.Errorf("asks for node %q", q.Get("node"))
@@ -132,18 +164,29 @@ func (n *fakeNode) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// script is one of the task's, as it runs there.
+func (n *fakeNode) script(index int, args []string, env ...string) *exec.Cmd {
+	for name, text := range map[string]string{"run.sh": EMQXRun, "move.sh": EMQXMove, "holds.sh": EMQXHolds} {
+		n.write(name, text, 0o644)
+	}
+	args[0] = filepath.Join(n.dir, args[0])
+	cmd := exec.Command("bash", args...)
+	cmd.Env = append([]string{
+		"PATH=" + n.dir + ":" + os.Getenv("PATH"), "EMQX_NODE__NAME=emqx@n2", "EMQX_NODE__DATA_DIR=" + n.dir,
+		"NOMAD_ALLOC_ID=" + firstAlloc,
+		"NOMAD_ADDR_dashboard=" + n.api.Listener.Addr().String(), fmt.Sprint("NOMAD_ALLOC_INDEX=", index),
+		"DRAIN_RATE=10", "DRAIN_TIMEOUT=20", "DRAIN_EVACUATE=false", "SIZE_FILE=" + n.dir + "/size", "KEY_FILE=" + n.dir + "/api_keys",
+	}, env...)
+	return cmd
+}
+
+const firstAlloc, secondAlloc = "00000000-1111-2222-3333-444444444444", "99999999-1111-2222-3333-444444444444"
+
 // run starts the script, asks it to end when the broker is up, and returns its exit
 // code and what it printed.
 func (n *fakeNode) run(index int, broker string, env ...string) (int, string) {
 	n.t.Helper()
-	n.write("run.sh", EMQXRun, 0o644)
-	n.write("move.sh", EMQXMove, 0o644)
-	cmd := exec.Command("bash", filepath.Join(n.dir, "run.sh"), filepath.Join(n.dir, "broker"), broker)
-	cmd.Env = append([]string{
-		"PATH=" + n.dir + ":" + os.Getenv("PATH"), "EMQX_NODE__NAME=emqx@n2", "EMQX_NODE__DATA_DIR=" + n.dir,
-		"NOMAD_ADDR_dashboard=" + n.api.Listener.Addr().String(), fmt.Sprint("NOMAD_ALLOC_INDEX=", index),
-		"DRAIN_RATE=10", "DRAIN_TIMEOUT=20", "DRAIN_EVACUATE=false", "SIZE_FILE=" + n.dir + "/size", "KEY_FILE=" + n.dir + "/api_keys",
-	}, env...)
+	cmd := n.script(index, []string{"run.sh", filepath.Join(n.dir, "broker"), broker}, env...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	assert.NilError(n.t, cmd.Start())
@@ -162,7 +205,7 @@ func (n *fakeNode) run(index int, broker string, env ...string) (int, string) {
 
 func TestRunScriptIsClean(t *testing.T) {
 	t.Parallel()
-	for name, text := range map[string]string{"emqx-run.sh": EMQXRun, "move.sh": EMQXMove, "haproxy-run.sh": HAProxyRun} {
+	for name, text := range map[string]string{"emqx-run.sh": EMQXRun, "move.sh": EMQXMove, "holds.sh": EMQXHolds, "haproxy-run.sh": HAProxyRun} {
 		out, err := exec.Command(agenttest.Tool(t, "shellcheck"), "files/"+name).CombinedOutput()
 		assert.NilError(t, err, string(out))
 		// Each is the text of a template: only the Erlang in it has such braces.
@@ -266,30 +309,156 @@ func TestRunScriptEvacuatesWithALicence(t *testing.T) {
 	assert.Equal(t, len(n.batches), 0)
 }
 
-// Scale-in: the record says fewer, whatever the job said when this node began.
+// Scale-in: the record says fewer, whatever the job said when this node began. EMQX ends
+// with 0 whatever came of it: a node has left when another member says so, and only what
+// such a node knew is put aside at its next start.
 func TestRunScriptLeavesWhenNoLongerWanted(t *testing.T) {
 	t.Parallel()
-	for size, leaves := range map[string]bool{"2\n": true, "3\n": false, "\n": false, "nonsense": false, "0": false} {
-		t.Run(strings.TrimSpace(size), func(t *testing.T) {
+	for name, tc := range map[string]struct {
+		size   string
+		change func(*fakeNode)
+		asks   bool
+		leaves bool
+		want   string
+	}{
+		"not wanted":    {size: "2\n", asks: true, leaves: true, want: "stop: emqx@127.0.0.2 does not know this node any more: it has left"},
+		"wanted":        {size: "3\n"},
+		"no record":     {size: "\n"},
+		"nonsense":      {size: "nonsense"},
+		"nobody wanted": {size: "0"},
+		"EMQX fails and ends with 0": {
+			size: "2", asks: true, want: "stop: emqx@127.0.0.2 still has this node as a member\nstop: if it stays one: 'emqx ctl cluster force-leave emqx@n2'",
+			change: func(n *fakeNode) {
+				n.stays = true
+				n.write("says", "Failed to leave the cluster: {failed_to_leave,['emqx@n1']}\n", 0o600)
+			},
+		},
+		"EMQX says yes, the others no": {
+			size: "2", asks: true, want: "stop: emqx@127.0.0.2 still has this node as a member",
+			change: func(n *fakeNode) { n.stays = true },
+		},
+		"nobody knows": {
+			size: "2", asks: true, want: "stop: no other member says whether this node has left",
+			change: func(n *fakeNode) { n.other.Close(); n.write("says", "Failed to leave the cluster: x\n", 0o600) },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			n := newFakeNode(t)
-			n.write("size", size, 0o600)
-			assert.NilError(t, os.MkdirAll(n.dir+"/mnesia/emqx@n2", 0o700))
+			n.write("size", tc.size, 0o600)
+			if tc.change != nil {
+				tc.change(n)
+			}
+			for _, dir := range []string{"/mnesia/emqx@n2", "/left-20010101T000000Z"} {
+				assert.NilError(t, os.MkdirAll(n.dir+dir, 0o700))
+			}
+			n.write("mnesia/emqx@n2/data", "kept", 0o600)
 			code, out := n.run(2, "go")
 			assert.Equal(t, code, 4, out)
 			_, err := os.Stat(n.dir + "/left-the-cluster")
-			assert.Equal(t, err == nil, leaves)
-			assert.Equal(t, n.read("ctl") == "ctl cluster leave\n", leaves, n.read("ctl"))
+			assert.Equal(t, err == nil, tc.leaves)
+			assert.Equal(t, n.read("ctl") == "ctl cluster leave\n", tc.asks, n.read("ctl"))
+			assert.Assert(t, cmp.Contains(out, tc.want))
 
-			// Wanted again: it begins as a new member, once.
+			// Wanted again: it begins as a new member, once, and nothing is gone.
 			_ = os.Remove(n.dir + "/up")
 			n.write("size", "3\n", 0o600)
-			code, _ = n.run(2, "go")
+			code, out = n.run(2, "go")
 			assert.Equal(t, code, 4)
 			_, err = os.Stat(n.dir + "/mnesia/emqx@n2")
-			assert.Equal(t, os.IsNotExist(err), leaves)
+			assert.Equal(t, os.IsNotExist(err), tc.leaves)
 			_, err = os.Stat(n.dir + "/left-the-cluster")
 			assert.Assert(t, os.IsNotExist(err))
+			aside, err := filepath.Glob(n.dir + "/left-2*")
+			assert.NilError(t, err)
+			assert.Equal(t, len(aside), 1, "the last one only: %v", aside)
+			if tc.leaves {
+				assert.Assert(t, cmp.Contains(out, "says emqx@127.0.0.2); what it knew then is in "+aside[0]))
+				assert.Equal(t, n.read(filepath.Base(aside[0])+"/data"), "kept")
+			} else {
+				assert.Equal(t, n.read("mnesia/emqx@n2/data"), "kept")
+			}
 		})
 	}
+}
+
+// Whoever starts a second broker on a volume, it waits until the first one is gone: also
+// when only the script that ran it has ended. The check answers for one allocation.
+func TestOneBrokerHasTheVolume(t *testing.T) {
+	t.Parallel()
+	n := newFakeNode(t)
+	holds := func(alloc string) string {
+		out, err := n.script(2, []string{"holds.sh"}, "NOMAD_ALLOC_ID="+alloc).CombinedOutput()
+		return fmt.Sprint(err == nil, " ", string(out))
+	}
+	start := func(alloc string) (*exec.Cmd, *lines) {
+		cmd, out := n.script(2, []string{"run.sh", filepath.Join(n.dir, "broker"), "go"}, "NOMAD_ALLOC_ID="+alloc), &lines{}
+		cmd.Stdout, cmd.Stderr = out, out
+		assert.NilError(t, cmd.Start())
+		t.Cleanup(func() { _ = cmd.Process.Kill() })
+		return cmd, out
+	}
+	await := func(what string, f func() bool) {
+		t.Helper()
+		for end := time.Now().Add(10 * time.Second); !f(); time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal("waited in vain: " + what)
+			}
+		}
+	}
+	assert.Assert(t, cmp.Contains(holds(firstAlloc), "false"), "no lock, no broker")
+	first, out := start(firstAlloc)
+	await("the first broker", func() bool { return out.has("broker: runs") })
+	assert.Assert(t, cmp.Contains(holds(firstAlloc), "true this allocation's broker has the volume, since 2"))
+	broker, err := strconv.Atoi(strings.TrimSpace(n.read("pid")))
+	assert.NilError(t, err)
+	t.Cleanup(func() { _ = syscall.Kill(broker, syscall.SIGKILL) })
+
+	second, waits := start(secondAlloc)
+	await("who has it", func() bool {
+		return waits.has("start: another broker has the volume, that of allocation " + firstAlloc + ", since 2")
+	})
+	assert.Assert(t, cmp.Contains(holds(secondAlloc), "false allocation "+firstAlloc+" has the volume"))
+	assert.NilError(t, first.Process.Kill()) // of the script alone
+	time.Sleep(2500 * time.Millisecond)
+	assert.Assert(t, !waits.has("broker: runs"), "two brokers on one volume")
+	assert.Assert(t, cmp.Contains(holds(firstAlloc), "true"))
+
+	assert.NilError(t, syscall.Kill(broker, syscall.SIGKILL))
+	await("the second broker", func() bool { return waits.has("broker: runs") })
+	assert.Assert(t, cmp.Contains(holds(secondAlloc), "true"))
+	assert.Assert(t, cmp.Contains(holds(firstAlloc), "false allocation "+secondAlloc))
+	assert.NilError(t, second.Process.Signal(syscall.SIGTERM))
+	_ = second.Wait()
+	assert.Equal(t, second.ProcessState.ExitCode(), 4)
+	assert.Assert(t, cmp.Contains(holds(secondAlloc), "false no broker has the volume"), "the name of who had it last stays")
+
+	// One that waits can be ended.
+	third, out := start(firstAlloc)
+	await("the third broker", func() bool { return out.has("broker: runs") })
+	fourth, waits := start(secondAlloc)
+	await("who has it", func() bool { return waits.has("another broker") })
+	assert.NilError(t, fourth.Process.Signal(syscall.SIGTERM))
+	_ = fourth.Wait()
+	assert.Equal(t, fourth.ProcessState.ExitCode(), 143)
+	assert.NilError(t, third.Process.Signal(syscall.SIGTERM))
+	_ = third.Wait()
+}
+
+// lines is what a program has printed so far.
+type lines struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) has(text string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Contains(l.b.String(), text)
 }

@@ -200,6 +200,7 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 		"drain_timeout":   strconv.Itoa(int(v.DrainTimeout.Seconds())),
 		"run":             EMQXRun,
 		"move":            EMQXMove,
+		"holds":           EMQXHolds,
 	}), f.Err()
 }
 

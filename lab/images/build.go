@@ -197,6 +197,8 @@ func (t tree) userland() error {
 		{"/bin/grep", "grep"},
 		{"/usr/bin/base64", "base64"},
 		{"/usr/bin/timeout", "timeout"},
+		{"/usr/bin/flock", "flock"},
+		{"/bin/date", "date"},
 		{"/usr/bin/env", "env"},
 		{"/usr/bin/id", "id"},
 	} {

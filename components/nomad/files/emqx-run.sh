@@ -4,9 +4,10 @@
 # the stack no longer wants leaves the cluster, so that no dead member remains. It
 # lives in the task, so that a roll, a `nomad node drain` and a scale-in all do it.
 #
-# Only what the official image has: bash and coreutils, grep, timeout; no curl.
+# Only what the official image has: bash and coreutils, grep, flock; no curl.
 #
-# move.sh lies beside it.
+# move.sh lies beside it, and holds.sh, which tells whether this allocation's broker has
+# the volume.
 #
 #   DRAIN_RATE      clients per second; 0 moves none
 #   DRAIN_TIMEOUT   seconds that this may take
@@ -24,8 +25,47 @@ broker=''
 # A volume can outlive its node: what is left of a member that has left says so.
 data=${EMQX_NODE__DATA_DIR:-/opt/emqx/data}
 gone=$data/left-the-cluster
+lock=$data/broker.lock
 
 say() { echo "stop: $*"; }
+
+# hold waits until no other broker has the volume, whoever started it and in whatever
+# container: Nomad may start an allocation beside one that it has lost sight of. The
+# lock belongs to the open file, which the broker inherits and this script closes then,
+# so that it is free when the broker is gone and not before. The text, as long as the
+# one before it, tells who has it.
+hold() {
+  local holder told='' code
+  exec 9<>"$lock" || exit 1
+  until flock -w 1 9; do
+    code=$?
+    if ((code != 1)); then
+      echo "start: $lock cannot be locked: flock ends with $code"
+      exit 1
+    fi
+    read -r holder <"$lock"
+    [[ $holder == "$told" ]] || echo "start: another broker has the volume, that of allocation ${holder/ /, since }; waiting for its end"
+    told=$holder
+  done
+  printf '%s %s\n' "$NOMAD_ALLOC_ID" "$(date -u +%FT%TZ)" 1<>"$lock"
+}
+
+# begin_anew: what a member that has left still has on disk would keep it from coming
+# back as a new one. It is moved aside, once; that of an earlier time goes.
+begin_anew() {
+  [[ -e $gone ]] || return 0
+  local why old=$data/mnesia/$EMQX_NODE__NAME aside
+  why=$(<"$gone")
+  aside=$data/left-$(date -u +%Y%m%dT%H%M%SZ)
+  if [[ -d $old ]]; then
+    mv "$old" "$aside" || exit 1
+    echo "start: a new member: this node had left the cluster ($why); what it knew then is in $aside until it leaves again"
+    for old in "$data"/left-2*; do
+      [[ $old == "$aside" ]] || rm -rf "$old"
+    done
+  fi
+  rm -f "$gone"
+}
 
 # api METHOD PATH [BODY] prints an answer's body and fails on all but 2xx. The key
 # goes through builtins only: it stands in no process's arguments. A shell of its own,
@@ -123,9 +163,11 @@ follow() {
 
 # evacuate lets EMQX move connections and sessions, and waits for the last.
 evacuate() {
-  local deadline=$((SECONDS + DRAIN_TIMEOUT)) list
-  "${ctl[@]}" rebalance start --evacuation --wait-health-check 1 --wait-takeover 5 \
-    --conn-evict-rate "$DRAIN_RATE" --sess-evict-rate "$DRAIN_RATE" || return
+  local deadline=$((SECONDS + DRAIN_TIMEOUT)) list said
+  said=$("${ctl[@]}" rebalance start --evacuation --wait-health-check 1 --wait-takeover 5 \
+    --conn-evict-rate "$DRAIN_RATE" --sess-evict-rate "$DRAIN_RATE" 2>&1)
+  # Its exit code is 1 for both.
+  [[ $said == *"(evacuation) started"* || $said == *"already enabled"* ]] || return
   while ((SECONDS < deadline)) && kill -0 "$broker" 2>/dev/null; do
     sleep 1
     list=$(api GET "/clients?node=$EMQX_NODE__NAME&fields=clientid&limit=1" "") || break
@@ -152,19 +194,55 @@ drain() {
   kick
 }
 
-# leave: allocation i is wanted while i is below the size. What a member that left
-# still has on disk would keep it from coming back as a new one: it goes at the next
-# start, if there is one.
+# peer HOST prints what the member on another node says of the members.
+peer() (
+  export -f api
+  dashboard=$1:${dashboard##*:} timeout 5 /bin/bash -c 'api GET /nodes ""'
+)
+
+# left MEMBER...: 0 when one of them says who the members are and this node is not
+# among them, 1 when it is, 2 when nobody says.
+left() {
+  local member list
+  for member in "$@"; do
+    list=$(peer "${member#*@}") || continue
+    [[ $list == *"\"$member\""* ]] || continue
+    witness=$member
+    [[ $list != *"\"$EMQX_NODE__NAME\""* ]]
+    return $? # in a trap, a bare one returns what was before it
+  done
+  return 2
+}
+
+# leave: allocation i is wanted while i is below the size. EMQX's exit code is 0 when it
+# has not left, and what it says may be lost: whether it has, another member knows. Only
+# then its volume is marked for begin_anew.
 leave() {
-  local size=
+  local size='' said others code witness='' deadline
   [[ -r $SIZE_FILE ]] && size=$(<"$SIZE_FILE")
   [[ $size =~ ^[1-9][0-9]*$ ]] && ((NOMAD_ALLOC_INDEX >= size)) || return 0
   say "the stack wants $size nodes, not node $NOMAD_ALLOC_INDEX: leaving the cluster"
-  if "${ctl[@]}" cluster leave; then
-    : >"$gone"
-  else
-    say "leaving failed: remove $EMQX_NODE__NAME with 'emqx ctl cluster force-leave' on another node"
-  fi
+  mapfile -t others < <(api GET /nodes "" | grep -oE '"node": ?"[^"]+"' | cut -d '"' -f 4 | grep -vxF "$EMQX_NODE__NAME")
+  said=$("${ctl[@]}" cluster leave 2>&1)
+  code=$?
+  say "EMQX says: ${said:-nothing, exit code $code}"
+  deadline=$((SECONDS + (code == 124 ? 30 : 15)))
+  [[ $said == *"Failed to leave"* ]] && deadline=$SECONDS
+  while
+    left "${others[@]}"
+    code=$?
+    ((code > 0 && SECONDS < deadline))
+  do sleep 1; done
+  case $code in
+  0)
+    say "$witness does not know this node any more: it has left"
+    echo "on $(date -u +%FT%TZ), says $witness" >"$gone"
+    return 0
+    ;;
+  1) say "$witness still has this node as a member" ;;
+  *) say "no other member says whether this node has left" ;;
+  esac
+  say "if it stays one: 'emqx ctl cluster force-leave $EMQX_NODE__NAME' on another node"
 }
 
 # await is how EMQX ended. A signal ends the waiting, not the broker.
@@ -186,10 +264,12 @@ stop() {
   exit "$code"
 }
 
-[[ -e $gone ]] && rm -rf "${data:?}/mnesia/$EMQX_NODE__NAME" && rm -f "$gone"
-[[ -x $entry ]] && set -- "$entry" "$@"
 trap '[[ -n $broker ]] && stop; exit 143' TERM INT
+hold
+begin_anew
+[[ -x $entry ]] && set -- "$entry" "$@"
 "$@" &
 broker=$!
+exec 9>&-
 await
 exit "$code"

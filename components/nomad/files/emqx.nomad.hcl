@@ -99,6 +99,11 @@ variable "move" {
   description = "The script that moves clients to other nodes."
 }
 
+variable "holds" {
+  type        = string
+  description = "The script that tells whether this allocation's broker has the volume."
+}
+
 variable "min_healthy_time" {
   type        = string
   description = "Time an allocation passes its checks before it counts as healthy."
@@ -356,6 +361,26 @@ job "emqx" {
       }
     }
 
+    # The checks above are answered by whatever broker has the address, one of an earlier
+    # allocation too. This one only by the allocation's own, and Nomad counts it for the
+    # deployment's health. No traffic depends on it: it goes through Nomad's agent.
+    service {
+      provider = "consul"
+      name     = "emqx-volume"
+      port     = "dist"
+      tags     = [var.environment]
+
+      check {
+        name     = "emqx-volume held"
+        type     = "script"
+        task     = "emqx"
+        command  = "/bin/bash"
+        args     = ["${NOMAD_TASK_DIR}/holds.sh"]
+        interval = "5s"
+        timeout  = "4s"
+      }
+    }
+
     task "emqx" {
       driver = "docker"
 
@@ -372,6 +397,14 @@ job "emqx" {
         args               = ["/opt/emqx/bin/emqx", "foreground"]
         network_mode       = "host"
         cap_drop           = ["all"]
+
+        # `emqx ctl` and `emqx eval` reach the broker by its name: not by DNS, which may be
+        # away when clients have to be moved. Docker writes the file anew with these, so
+        # the host's own name has to be there, too.
+        extra_hosts = [
+          "${node.unique.name}.node.${var.datacenter}.consul:${NOMAD_IP_dist}",
+          "${attr.unique.hostname}:${NOMAD_IP_dist}",
+        ]
         security_opt       = ["no-new-privileges"]
 
         ulimit {
@@ -404,6 +437,13 @@ job "emqx" {
         change_mode = "noop"
         perms       = "0444"
         data        = var.move
+      }
+
+      template {
+        destination = "${NOMAD_TASK_DIR}/holds.sh"
+        change_mode = "noop"
+        perms       = "0444"
+        data        = var.holds
       }
 
       # How many nodes the stack wants, current to the end. The job's own count would
