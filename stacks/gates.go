@@ -62,6 +62,7 @@ func conditions(s settings.Settings, jobs jobTexts, nomadAPI gates.NomadClient, 
 	return gateList{
 		nodesReady: gates.NodesReady(nomadAPI, gates.NodesReadyArgs{
 			Environment: s.Environment, Count: s.Nodes.Count, Timeout: s.Gates.NodesReady,
+			Job: nomad.EMQXJobID(s.Environment),
 		}),
 		clusterFormed: gates.ClusterFormed(nomadAPI, gates.ClusterFormedArgs{
 			Job: nomad.EMQXJobID(s.Environment), Nodes: members, Timeout: s.Gates.ClusterFormed,

@@ -22,6 +22,9 @@ type NodesReadyArgs struct {
 	Count       int
 	// Only restricts the gate to these indexes; nil means all of 0..Count-1.
 	Only []int
+	// Job is one that the nodes run, and that is about to change: Nomad must have decided
+	// what becomes of each of its allocations. Empty: it does not matter.
+	Job string
 	// Timeout and Interval default to [DefaultTimeout] and [DefaultInterval].
 	Timeout, Interval time.Duration
 
@@ -51,6 +54,9 @@ func (a NodesReadyArgs) indexes() []int {
 // the job would put allocation i onto the node of another index. The living one
 // has volume i, so the dead one does not come back. Nor does that of an index which
 // the stack no longer has.
+//
+// After that it waits until Nomad has settled what runs on a node that came back; see
+// settled.
 func NodesReady(client NomadClient, args NodesReadyArgs) Gate {
 	if args.driver == "" {
 		args.driver = "docker"
@@ -72,7 +78,17 @@ func NodesReady(client NomadClient, args NodesReadyArgs) Gate {
 			if err != nil || !status.Holds {
 				return status, err
 			}
-			return status, forgetDead(ctx, client, args, nodes)
+			if err := forgetDead(ctx, client, args, nodes); err != nil || args.Job == "" {
+				return status, err
+			}
+			open, err := settled(ctx, client, args.Job, time.Now())
+			if err != nil || len(open) == 0 {
+				return status, err
+			}
+			return Status{
+				Seen: status.Seen + ", and Nomad is not through: " + joinSome(open),
+				Next: "`nomad job status " + args.Job + "` and `nomad eval list`; a node that came back has its allocation again, or another one, within a minute",
+			}, nil
 		},
 	}
 }
