@@ -16,9 +16,10 @@ import (
 	"time"
 )
 
-// haltGrace is how long services may take to stop when the instance is terminated:
-// enough for a Consul client to leave its cluster (about 4 s).
-const haltGrace = 8 * time.Second
+// HaltGrace is how long services may take to stop when the instance is ended: enough to
+// move the clients of a broker and for a Consul client to leave its cluster (about 4 s).
+// OCI's soft stop gives 15 minutes; of a termination its documents say nothing.
+const HaltGrace = 2 * time.Minute
 
 // Init is PID 1. It returns only on a fault before the services start.
 func Init() error {
@@ -63,7 +64,7 @@ func Init() error {
 	}()
 	<-term
 	log.Print("shutting down")
-	ctx, cancel := context.WithTimeout(context.Background(), haltGrace)
+	ctx, cancel := context.WithTimeout(context.Background(), HaltGrace)
 	defer cancel()
 	m.halt(ctx)
 	os.Exit(0)

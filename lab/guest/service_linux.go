@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -338,9 +340,9 @@ func (m *manager) stopLocked(s *service) {
 		s.restart.Stop()
 		s.restart = nil
 	}
-	pid := s.pid
-	if pid == 0 {
-		if s.state != "failed" {
+	pid, was := s.pid, s.state
+	if pid == 0 && was != "active" {
+		if was != "failed" {
 			s.state = "inactive"
 		}
 		s.mu.Unlock()
@@ -348,8 +350,37 @@ func (m *manager) stopLocked(s *service) {
 	}
 	s.state = "deactivating"
 	s.mu.Unlock()
+	m.runStop(u, pid)
+	if pid == 0 { // a oneshot that remained
+		s.set("inactive", "success")
+	}
 	m.kill(s, u)
 	m.log("%s: stopped", u.Name)
+}
+
+// runStop runs the unit's ExecStop; what is left of the service is killed behind it.
+func (m *manager) runStop(u *Unit, pid int) {
+	if len(u.Stop) == 0 {
+		return
+	}
+	env, err := u.environ(m.root, m.env)
+	if err != nil {
+		m.log("%s: ExecStop: %v", u.Name, err)
+		return
+	}
+	out, err := m.output(u)
+	if err != nil {
+		m.log("%s: ExecStop: %v", u.Name, err)
+		return
+	}
+	defer out.Close()
+	p := process{env: append(env, "MAINPID="+strconv.Itoa(pid)), dir: u.WorkingDir, out: out}
+	for _, c := range u.Stop {
+		if err := m.once(p, c, u.StopTimeout); err != nil {
+			m.log("%s: ExecStop: %v", u.Name, err)
+			return
+		}
+	}
 }
 
 func (m *manager) kill(s *service, u *Unit) {
@@ -416,25 +447,50 @@ func (m *manager) restartService(s *service) error {
 	return m.startLocked(s)
 }
 
-// halt stops all services at once, as far as they do it within grace.
+// halt stops all services, as far as they do it within grace.
 func (m *manager) halt(ctx context.Context) {
 	m.mu.Lock()
 	m.halting = true
-	all := make([]*service, 0, len(m.services))
-	for _, s := range m.services {
-		all = append(all, s)
-	}
+	all := slices.Collect(maps.Values(m.services))
 	m.mu.Unlock()
-	var wg sync.WaitGroup
+	inOrder(ctx, all, func(s *service) { _ = m.stop(s) })
+}
+
+// inOrder stops services side by side, but each behind those that come after it, as
+// systemd does, and returns when all have stopped or ctx ends.
+func inOrder(ctx context.Context, all []*service, stop func(*service)) {
+	stopped := make(map[*service]chan struct{}, len(all))
 	for _, s := range all {
-		wg.Go(func() { _ = m.stop(s) })
+		stopped[s] = make(chan struct{})
 	}
-	stopped := make(chan struct{})
-	go func() { wg.Wait(); close(stopped) }()
-	select {
-	case <-stopped:
-	case <-ctx.Done():
+	for _, s := range all {
+		go func() {
+			defer close(stopped[s])
+			for _, other := range all {
+				if !comesAfter(other.current(), s.current()) {
+					continue
+				}
+				select {
+				case <-stopped[other]:
+				case <-ctx.Done():
+					return
+				}
+			}
+			stop(s)
+		}()
 	}
+	for _, s := range all {
+		select {
+		case <-stopped[s]:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// comesAfter says that a starts after b, and so stops before it.
+func comesAfter(a, b *Unit) bool {
+	return slices.Contains(a.After, b.Name) || slices.Contains(b.Before, a.Name)
 }
 
 // signalTo ignores the one fault there is: the process has just ended.

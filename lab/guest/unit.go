@@ -46,6 +46,9 @@ type Unit struct {
 	StartWait   time.Duration
 	LimitBurst  int
 	LimitWindow time.Duration
+	// After are the units that start before this one and stop after it, Before those
+	// that start after it and stop before it. The lab minds them when it stops.
+	After, Before []string
 	// Ignored lists directives that are known but have no effect here.
 	Ignored []string
 }
@@ -164,7 +167,11 @@ func (u *Unit) set(section, key, value string) error {
 	switch key {
 	case "Description":
 		u.Description = value
-	case "Documentation", "Requires", "Wants", "After", "Before", "BindsTo", "PartOf", "Conflicts",
+	case "After":
+		u.After = append(u.After, strings.Fields(value)...)
+	case "Before":
+		u.Before = append(u.Before, strings.Fields(value)...)
+	case "Documentation", "Requires", "Wants", "BindsTo", "PartOf", "Conflicts",
 		"DefaultDependencies", "ConditionFileNotEmpty", "ConditionPathExists", "AssertPathExists":
 	case "StartLimitBurst":
 		u.LimitBurst, err = strconv.Atoi(value)

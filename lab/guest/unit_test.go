@@ -3,10 +3,12 @@
 package guest
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -151,4 +153,46 @@ func TestStartLimit(t *testing.T) {
 	assert.NilError(t, s.limit(u))
 	assert.NilError(t, s.limit(u))
 	assert.ErrorContains(t, s.limit(u), "started 2 times within 1m0s")
+}
+
+// What comes after another unit stops before it, whether it says so or the other does.
+func TestUnitsStopInTheirOrder(t *testing.T) {
+	root := writeTree(t, map[string]string{
+		"etc/systemd/system/drain.service": "[Unit]\nAfter=network-online.target docker.service consul.service\nAfter=dnsmasq.service\n" +
+			"Before=nomad.service\n[Service]\nType=oneshot\nExecStart=/bin/true\nExecStop=/bin/drain end\n",
+		"etc/systemd/system/docker.service":  "[Service]\nExecStart=/bin/a\n",
+		"etc/systemd/system/consul.service":  "[Service]\nExecStart=/bin/a\n",
+		"etc/systemd/system/dnsmasq.service": "[Service]\nExecStart=/bin/a\n",
+		"etc/systemd/system/nomad.service":   "[Service]\nExecStart=/bin/a\n",
+	})
+	var all []*service
+	for _, name := range []string{"dnsmasq", "docker", "consul", "drain", "nomad"} {
+		u, err := loadUnit(root, name+".service")
+		assert.NilError(t, err)
+		all = append(all, &service{unit: u})
+	}
+	assert.DeepEqual(t, all[3].unit.Stop, []Command{{Argv: []string{"/bin/drain", "end"}}})
+	var mu sync.Mutex
+	var order []string
+	note := func(what string) {
+		mu.Lock()
+		defer mu.Unlock()
+		order = append(order, what)
+	}
+	inOrder(t.Context(), all, func(s *service) {
+		name := strings.TrimSuffix(s.unit.Name, ".service")
+		note(name)
+		time.Sleep(20 * time.Millisecond)
+		note(name + " has stopped")
+	})
+	assert.DeepEqual(t, order[:4], []string{"nomad", "nomad has stopped", "drain", "drain has stopped"})
+	assert.Equal(t, len(order), 10)
+
+	// Nobody waits for longer than there is time.
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	release := make(chan struct{})
+	inOrder(ctx, all, func(*service) { <-release })
+	assert.ErrorIs(t, ctx.Err(), context.DeadlineExceeded)
+	close(release)
 }

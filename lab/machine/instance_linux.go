@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/emqx-oci/emqx-oci/lab/cloud"
+	"github.com/emqx-oci/emqx-oci/lab/guest"
 )
 
 // record is what stands on disk about an instance.
@@ -210,7 +211,7 @@ func (m *Machine) startPID1(ctx context.Context, i *instance, specFile string) e
 }
 
 // TerminateInstance ends everything inside the instance and removes its files. A
-// living one gets a few seconds to stop its services, as a cloud's does.
+// living one gets time to stop its services, in their order, as a cloud's does.
 func (m *Machine) TerminateInstance(_ context.Context, id string) error {
 	job := m.job(id)
 	job.Lock()
@@ -232,7 +233,7 @@ func (m *Machine) TerminateInstance(_ context.Context, id string) error {
 }
 
 // terminateGrace is a little more than PID 1's own.
-const terminateGrace = 10 * time.Second
+const terminateGrace = guest.HaltGrace + 2*time.Second
 
 func (m *Machine) remove(i *instance, grace time.Duration) error {
 	r := i.get()
