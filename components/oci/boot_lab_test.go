@@ -192,6 +192,12 @@ func fakeMetadata() int {
 	mux.HandleFunc("/v1/agent/health", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"client":{"ok":true}}`) })
 	nodes := `{"ID":"own-id","Name":"emqx-lab-1"},{"ID":"neighbour-id","Name":"emqx-lab-0"}`
 	dead := `,{"ID":"dead-id","Name":"emqx-lab-1"},{"ID":"denied-id","Name":"emqx-lab-1"}`
+	mux.HandleFunc("GET /v1/agent/services", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `{"_nomad-task-1-group-emqx-emqx-mqtt":{"Service":"emqx"},"_nomad-client-x":{"Service":"nomad-client"}}`)
+	})
+	mux.HandleFunc("PUT /v1/agent/service/deregister/{id}", func(_ http.ResponseWriter, r *http.Request) {
+		fmt.Println("deregistered " + r.PathValue("id"))
+	})
 	mux.HandleFunc("GET /v1/nodes", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, "[%s%s]", nodes, dead) })
 	mux.HandleFunc("POST /v1/node/{id}/purge", func(w http.ResponseWriter, r *http.Request) {
 		if r.PathValue("id") == "denied-id" {
@@ -516,4 +522,42 @@ inside 'umount /mnt/bv/emqx-1'
 	_, second, _ := strings.Cut(out, "REBOOT")
 	has(t, second, "boot ended with 0", "mounted ", "added 10.80.1.11/24 to ens3", "started consul", "started nomad", "started docker")
 	hasNot(t, second, "restarted ", "wrote ")
+}
+
+// An instance that ends: what Nomad leaves running goes in the order in which Nomad
+// itself would stop it, before anything else does.
+func TestBootEndsTheTasksOfAnInstance(t *testing.T) {
+	out := session(t, free(), bootArgs(), volume(t), `
+boot >/dev/null
+inside 'cat /etc/systemd/system/emqx-drain.service; cat /boot-test/systemctl'
+fake docker <<'END'
+#!/bin/bash
+case "$*" in
+  ps*emqx-*) echo e1; exit ;;
+  ps*haproxy-*) echo h1; exit ;;
+esac
+echo "$(cut -d ' ' -f 1 /proc/uptime) docker $*" >>/boot-test/docker
+END
+echo THE END
+inside '/usr/local/sbin/emqx-boot end'
+inside 'cat /boot-test/docker; tail -n 2 /var/log/emqx-boot.log; umount /mnt/bv/emqx-1'
+`)
+	has(
+		t, out, "ExecStop=/usr/local/sbin/emqx-boot end\nTimeoutStopSec=660\n", "Before=nomad.service\n",
+		"remote-fs.target containerd.service docker.service consul.service dnsmasq.service systemd-resolved.service\n", "enable --now emqx-drain\n",
+	)
+	_, end, _ := strings.Cut(out, "THE END\n")
+	has(t, end, "deregistered _nomad-task-1-group-emqx-emqx-mqtt\n", "the instance ends: stopping e1 and h1\n", "nothing runs here any more\n")
+	hasNot(t, end, "deregistered _nomad-client")
+	var at [3]float64
+	var lines []string
+	for line := range strings.Lines(end) {
+		if _, what, ok := strings.Cut(line, " docker "); ok {
+			_, err := fmt.Sscan(line, &at[len(lines)])
+			assert.NilError(t, err)
+			lines = append(lines, strings.TrimSpace(what))
+		}
+	}
+	assert.DeepEqual(t, lines, []string{"kill -s TERM h1", "kill -s TERM e1", "wait e1 h1"})
+	assert.Assert(t, at[1]-at[0] >= 9.9, "no HAProxy sends new clients here any more: %v", at)
 }

@@ -524,11 +524,36 @@ nomad_ready() {
   curl -fsS --max-time 5 'http://127.0.0.1:4646/v1/agent/health?type=client' 2>/dev/null | jq -e '.client.ok' >/dev/null 2>&1
 }
 
+# end_tasks is the last of an instance that ends by itself: Nomad's agent has stopped and
+# left its tasks running; Docker, Consul, DNS and the network wait for this. As in a stop by
+# Nomad, the services leave Consul first: 9 s later no HAProxy sends new clients here (ADR
+# 0021). Then EMQX moves those that it has. HAProxy's own script gives the balancer its time.
+end_tasks() {
+  local agent=http://127.0.0.1:8500/v1/agent id emqx haproxy
+  emqx=$(tasks emqx)
+  haproxy=$(tasks haproxy)
+  log "the instance ends: stopping ${emqx:-no EMQX} and ${haproxy:-no HAProxy}"
+  for id in $(curl -fsS --max-time 5 "$agent/services" | jq -r 'keys[] | select(startswith("_nomad-task-"))'); do
+    curl -fsS --max-time 5 -X PUT "$agent/service/deregister/$id" || log "Consul keeps $id"
+  done
+  # shellcheck disable=SC2086 # Each is one word or none.
+  {
+    [[ -z $haproxy ]] || docker kill -s TERM $haproxy || true
+    [[ -z $emqx ]] || { sleep 10 && docker kill -s TERM $emqx; } || true
+    [[ -z $emqx$haproxy ]] || timeout "$MAX_KILL_TIMEOUT" docker wait $emqx $haproxy || log "they do not end: Docker kills them"
+  } >/dev/null
+  log "nothing runs here any more"
+}
+
+tasks() { docker ps -q --filter label=com.hashicorp.nomad.alloc_id --filter "name=^/?$1-" || true; }
+
 # Address and mount come first at every boot, so Consul and Nomad are not enabled:
-# this service starts them.
+# emqx-boot starts them. At the end of the instance emqx-drain stops between Nomad and
+# all that it is after.
 install_self() {
+  local changed=0
   [[ $0 == "$SELF" ]] || put "$SELF" 755 <"$0" || true
-  put /etc/systemd/system/emqx-boot.service 644 <<END || return 0
+  put /etc/systemd/system/emqx-boot.service 644 <<END && changed=1
 [Unit]
 Description=Claims volume and address of the EMQX node, starts Consul and Nomad
 Wants=network-online.target
@@ -544,8 +569,26 @@ RestartSec=30
 [Install]
 WantedBy=multi-user.target
 END
+  put /etc/systemd/system/emqx-drain.service 644 <<END && changed=1
+[Unit]
+Description=Moves the clients of the EMQX node to others when the instance ends
+After=network-online.target nss-lookup.target remote-fs.target containerd.service docker.service consul.service dnsmasq.service systemd-resolved.service
+Before=nomad.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/true
+ExecStop=$SELF end
+TimeoutStopSec=$((${MAX_KILL_TIMEOUT%s} + 60))
+
+[Install]
+WantedBy=multi-user.target
+END
+  ((changed)) || return 0
   systemctl daemon-reload
   systemctl enable emqx-boot
+  systemctl enable --now emqx-drain
 }
 
 main() {
@@ -581,6 +624,11 @@ main() {
   sha256sum <"$0" | put "$DONE" 644 || true
   log "done: $NODE is $ADDRESS, its volume is on $MOUNT"
 }
+
+if [[ ${1:-} == end ]]; then
+  end_tasks 2>&1 | tee -a "$LOG"
+  exit
+fi
 
 # One run at a time: cloud-init's and the service's may meet at the first boot.
 exec 9>/run/emqx-boot.lock
