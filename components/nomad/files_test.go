@@ -219,7 +219,7 @@ func TestServices(t *testing.T) {
 			assert.Equal(t, s.Address, "")
 		}
 		wanted := map[string]string{
-			"emqx": "mqtt", "emqx-ws": "ws", "emqx-dashboard": "dashboard", "emqx-metrics": "dashboard", "emqx-haproxy": "admin",
+			"emqx": "mqtt", "emqx-ws": "ws", "emqx-dashboard": "dashboard", "emqx-metrics": "dashboard", "emqx-volume": "dist", "emqx-haproxy": "admin",
 		}
 		if tls {
 			wanted["emqx-tls"], wanted["emqx-wss"] = "mqtts", "wss"
@@ -234,6 +234,12 @@ func TestChecksAskTheStatusAndRestartNothing(t *testing.T) {
 	for _, s := range emqxJob(t, emqxVars()).TaskGroups[0].Services {
 		assert.Equal(t, len(s.Checks), 1, s.Name)
 		c := s.Checks[0]
+		if s.Name == "emqx-volume" {
+			// The one that Nomad runs itself: no client is sent by it.
+			assert.Equal(t, c.Type+" "+c.TaskName+" "+strings.Join(c.Args, " "), "script emqx ${NOMAD_TASK_DIR}/holds.sh")
+			assert.Assert(t, c.CheckRestart == nil && s.CheckRestart == nil, s.Name)
+			continue
+		}
 		assert.Equal(t, c.Type, "http")
 		assert.Equal(t, c.Path, "/status")
 		assert.Assert(t, c.PortLabel == "dashboard" || c.PortLabel == "" && s.PortLabel == "dashboard")
@@ -241,6 +247,13 @@ func TestChecksAskTheStatusAndRestartNothing(t *testing.T) {
 	}
 	checks := haproxyJob(t, haproxyVars()).TaskGroups[0].Services[0].Checks
 	assert.Equal(t, checks[0].Path, cluster.HealthPath)
+}
+
+// `emqx ctl` needs the node's own name, and a drain must not need DNS for it.
+func TestTheNodesOwnNameNeedsNoDNS(t *testing.T) {
+	task := emqxJob(t, emqxVars()).TaskGroups[0].Tasks[0]
+	_, host, _ := strings.Cut(task.Env["EMQX_NODE__NAME"], "@")
+	assert.DeepEqual(t, task.Config["extra_hosts"], []any{host + ":${NOMAD_IP_dist}", "${attr.unique.hostname}:${NOMAD_IP_dist}"})
 }
 
 // Decision 4: the name is the node's, not an address's, and the short name ends
@@ -375,7 +388,7 @@ func TestSecretsComeFromNomadVariables(t *testing.T) {
 	}
 
 	v.TLS, v.License = false, false
-	assert.Equal(t, len(emqxJob(t, v).TaskGroups[0].Tasks[0].Templates), 5)
+	assert.Equal(t, len(emqxJob(t, v).TaskGroups[0].Tasks[0].Templates), 6)
 }
 
 // Decision 12: one HAProxy for each node, in the foreground. The original runs

@@ -44,6 +44,28 @@ func TestRelaunch(t *testing.T) {
 	}
 }
 
+// TestStopping is how a broker ends, and how one begins after a power cut, on a lab of its
+// own.
+func TestStopping(t *testing.T) {
+	b := newBed(t)
+	b.must(t, "lab", "up")
+	b.must(t, "up", "lab", "--yes")
+	t.Run("held", volumesHeld)
+	for _, c := range []struct {
+		name string
+		f    func(*testing.T, *bed)
+	}{
+		{"names", withoutNames},
+		{"soft stop", softStop},
+		{"power cut", powerCutThenRoll},
+	} {
+		if !t.Run(c.name, func(t *testing.T) { c.f(t, b) }) {
+			b.diagnose(t)
+			return
+		}
+	}
+}
+
 // TestVolumes is the chapters on volumes by themselves.
 func TestVolumes(t *testing.T) {
 	b := newBed(t)

@@ -89,15 +89,7 @@ func relaunchThenImage(t *testing.T, b *bed) {
 		}
 		return nil
 	})
-	// The other one of the two that this lab has.
-	const to, from = "    image: emqx/emqx:5.8.8\n", "  emqx-oci:broker:\n"
-	text, err := os.ReadFile(filepath.Join(b.project, "Pulumi.lab.yaml"))
-	assert.NilError(t, err)
-	if strings.Contains(string(text), to) {
-		b.edit(t, to, "")
-	} else {
-		b.edit(t, from, from+to)
-	}
+	b.otherImage(t)
 	var out syncBuffer
 	cmd := b.start(t, &out, "up", "lab", "--yes")
 	ended := make(chan error, 1)
@@ -118,6 +110,19 @@ func relaunchThenImage(t *testing.T, b *bed) {
 	assert.NilError(t, err)
 	for _, n := range nodes {
 		assert.Equal(t, n.Status, "ready", "%s is still in Nomad", n.Name)
+	}
+}
+
+// otherImage asks for the other one of the two images that this lab has.
+func (b *bed) otherImage(t *testing.T) {
+	t.Helper()
+	const to, from = "    image: emqx/emqx:5.8.8\n", "  emqx-oci:broker:\n"
+	text, err := os.ReadFile(filepath.Join(b.project, "Pulumi.lab.yaml"))
+	assert.NilError(t, err)
+	if strings.Contains(string(text), to) {
+		b.edit(t, to, "")
+	} else {
+		b.edit(t, from, from+to)
 	}
 }
 

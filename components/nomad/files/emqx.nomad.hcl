@@ -397,6 +397,7 @@ job "emqx" {
         args               = ["/opt/emqx/bin/emqx", "foreground"]
         network_mode       = "host"
         cap_drop           = ["all"]
+        security_opt       = ["no-new-privileges"]
 
         # `emqx ctl` and `emqx eval` reach the broker by its name: not by DNS, which may be
         # away when clients have to be moved. Docker writes the file anew with these, so
@@ -405,7 +406,6 @@ job "emqx" {
           "${node.unique.name}.node.${var.datacenter}.consul:${NOMAD_IP_dist}",
           "${attr.unique.hostname}:${NOMAD_IP_dist}",
         ]
-        security_opt       = ["no-new-privileges"]
 
         ulimit {
           nofile = "${var.nofile}:${var.nofile}"
