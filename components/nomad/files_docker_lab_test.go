@@ -7,11 +7,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -44,6 +47,9 @@ func main() {
 		if raw, err := os.ReadFile(p); err == nil {
 			found[p] = len(raw)
 		}
+	}
+	if raw, err := os.ReadFile("/etc/hosts"); err == nil {
+		found["hosts"] = string(raw)
 	}
 	if err := os.WriteFile("/opt/emqx/data/probe", nil, 0o600); err == nil {
 		found["data"] = "written"
@@ -89,7 +95,7 @@ func probeImage(t *testing.T) []byte {
 	add("opt/emqx/bin/emqx", raw)
 	add("bin/haproxy", raw)
 	// What the scripts that run the two need, with its libraries.
-	for _, name := range []string{"bash", "sh", "cat", "cp", "grep", "mkdir", "rm", "sleep"} {
+	for _, name := range []string{"bash", "sh", "cat", "cp", "date", "flock", "grep", "mkdir", "rm", "sleep"} {
 		program := agenttest.Tool(t, name)
 		libraries, err := exec.Command("ldd", program).Output()
 		assert.NilError(t, err)
@@ -142,10 +148,21 @@ func TestJobsInDocker(t *testing.T) {
 		job    *api.Job
 		wanted []string
 	}{
-		{emqxJob(t, e), []string{`"args":["/opt/emqx/bin/emqx","foreground"]`, `"uid":1000`, `"gid":1000`, `"nofile":10000`, `"data":"written"`, `"/secrets/api_keys":23`, `"/secrets/tls.key":5`}},
+		{emqxJob(t, e), []string{`"args":["/opt/emqx/bin/emqx","foreground"]`, `"uid":1000`, `"gid":1000`, `"nofile":10000`, `"data":"written"`, `"/secrets/api_keys":23`, `"/secrets/tls.key":5`, nodeAddress + `\temqx-lab-0.node.dc1.consul\n`}},
 		{haproxyJob(t, h), []string{`"uid":99`, `"gid":99`, `"nofile":10000`, `"args":["haproxy","-W","-db","-f","/tmp/haproxy"]`, `"/tmp/haproxy/haproxy.cfg":`}},
 	} {
+		end := func() {}
+		if *tc.job.ID == EMQXJobID("lab") {
+			end = earlierBroker(t, volume)
+		}
 		a := runJob(t, n, tc.job)
+		if *tc.job.ID == EMQXJobID("lab") {
+			time.Sleep(8 * time.Second) // min_healthy_time is 1 s
+			d, _, err := n.Jobs().LatestDeployment(*tc.job.ID, nil)
+			assert.NilError(t, err)
+			assert.Equal(t, d.TaskGroups["emqx"].HealthyAllocs, 0, "an earlier broker answers its checks")
+		}
+		end()
 		eventually(t, *tc.job.ID+" healthy", 60*time.Second, func() error {
 			d, _, err := n.Jobs().LatestDeployment(*tc.job.ID, nil)
 			if err == nil && d.Status != "successful" {
@@ -163,6 +180,27 @@ func TestJobsInDocker(t *testing.T) {
 		for _, text := range tc.wanted {
 			assert.Assert(t, cmp.Contains(string(raw), text))
 		}
+	}
+}
+
+// earlierBroker is one that Nomad does not know: it has the volume, and answers at the
+// node's address until the returned function ends it.
+func earlierBroker(t *testing.T, volume string) func() {
+	t.Helper()
+	lock, err := os.Create(filepath.Join(volume, "broker.lock"))
+	assert.NilError(t, err)
+	assert.NilError(t, lock.Chown(1000, 1000))
+	_, err = fmt.Fprintln(lock, "00000000-1111-2222-3333-444444444444 2026-11-29T00:00:00Z")
+	assert.NilError(t, err)
+	assert.NilError(t, syscall.Flock(int(lock.Fd()), syscall.LOCK_EX))
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", net.JoinHostPort(nodeAddress, "18083"))
+	assert.NilError(t, err)
+	go func() {
+		_ = http.Serve(l, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	}()
+	return func() {
+		_ = l.Close()
+		_ = lock.Close()
 	}
 }
 
