@@ -139,9 +139,10 @@ func withoutNames(t *testing.T, b *bed) {
 func softStop(t *testing.T, b *bed) {
 	b.well(t, time.Minute)
 	old := b.instance(t, 1)
-	logs := b.unitLog(t, 1)
+	r := b.on(t, 1, "systemctl is-active emqx-drain")
+	assert.Equal(t, r.stdout, "active\n", "%s", r)
 	own := b.drillBed(t)
-	r, err := own.UnderLoad(t.Context(), func(context.Context) error {
+	report, err := own.UnderLoad(t.Context(), func(context.Context) error {
 		b.fault(t, "terminate-instance 1")
 		eventually(t, 3*time.Minute, "another instance of node 1", func() error {
 			if now := b.instance(t, 1); now.ID == old.ID || now.State != "RUNNING" {
@@ -153,19 +154,11 @@ func softStop(t *testing.T, b *bed) {
 		return nil
 	})
 	assert.NilError(t, err)
-	assert.Equal(t, r.SessionsLost, 0, "%s", lost(r))
-	t.Logf("sent %d, lost %d, reconnects %d, sessions lost %d\n%s", r.Sent, r.Lost, r.Reconnects, r.SessionsLost, logs)
+	assert.Equal(t, report.SessionsLost, 0, "%s", lost(report))
+	t.Logf("sent %d, lost %d, reconnects %d, sessions lost %d", report.Sent, report.Lost, report.Reconnects, report.SessionsLost)
 }
 
-// unitLog tells which units of a node have the order that the end needs.
-func (b *bed) unitLog(t *testing.T, node int) string {
-	t.Helper()
-	r := b.on(t, node, "systemctl is-active emqx-drain && cat /etc/systemd/system/emqx-drain.service")
-	assert.Assert(t, strings.HasPrefix(r.stdout, "active\n"), "%s", r)
-	return r.stdout
-}
-
-// holds: the check that Nomad counts is passing for each broker, and for the right one.
+// volumesHeld: the check that Nomad counts passes for each broker, and for the right one.
 func volumesHeld(t *testing.T) {
 	entries, _, err := consulClient(t).Health().Service("emqx-volume", "lab", true, nil)
 	assert.NilError(t, err)
