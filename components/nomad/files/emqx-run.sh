@@ -167,7 +167,7 @@ evacuate() {
   said=$("${ctl[@]}" rebalance start --evacuation --wait-health-check 1 --wait-takeover 5 \
     --conn-evict-rate "$DRAIN_RATE" --sess-evict-rate "$DRAIN_RATE" 2>&1)
   # Its exit code is 1 for both.
-  [[ $said == *"(evacuation) started"* || $said == *"already enabled"* ]] || return
+  [[ $said == *"(evacuation) started"* || $said == *"already enabled"* ]] || return 1
   while ((SECONDS < deadline)) && kill -0 "$broker" 2>/dev/null; do
     sleep 1
     list=$(api GET "/clients?node=$EMQX_NODE__NAME&fields=clientid&limit=1" "") || break
