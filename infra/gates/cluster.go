@@ -2,7 +2,6 @@ package gates
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -58,8 +57,6 @@ func ClusterFormed(client NomadClient, args ClusterFormedArgs) Gate {
 	}
 }
 
-var clusterStatusCommand = []string{"emqx", "ctl", "cluster", "status", "--json"}
-
 // whoWaits adds to what is missing that those who are there wait for it.
 func whoWaits(ctx context.Context, client NomadClient, args ClusterFormedArgs, missing Status) (Status, error) {
 	if missing.Next != "" { // there is more to say already
@@ -70,29 +67,35 @@ func whoWaits(ctx context.Context, client NomadClient, args ClusterFormedArgs, m
 		return Status{}, err
 	}
 	members := make([]Member, len(args.Nodes))
+	var ask []*nomad.AllocationListStub
+	var asked []*Member
 	for i, n := range args.Nodes {
 		host, _, _ := strings.Cut(strings.TrimPrefix(n, "emqx@"), ".")
 		members[i] = Member{Node: host, Name: n, Away: "not placed"}
 		m := &members[i]
 		for _, a := range allocs {
 			switch {
-			case a.NodeName != host || !live(a) || m.Answers || m.Silent:
+			case a.NodeName != host || !live(a) || m.Alloc != "":
 			case a.ClientStatus == nomad.AllocClientStatusUnknown:
 				m.Away = "its node is gone"
 			case a.ClientStatus != nomad.AllocClientStatusRunning || !tasksRun(a):
 				m.Away = "its task is " + a.ClientStatus
 			default:
-				result, err := askStatus(ctx, client, args.Task, a.ID)
-				if IsFatal(err) {
-					return Status{}, err
-				}
-				m.Alloc, m.Answers, m.Silent = a.ID, err == nil && result.Exit == 0, err == nil && result.Exit != 0
-				m.Away = "its node does not answer"
+				m.Alloc = a.ID
+				ask, asked = append(ask, a), append(asked, m)
 			}
 		}
-		if m.Answers {
-			return missing, nil
+	}
+	views, err := askMembers(ctx, client, args.Task, ask)
+	if err != nil {
+		return Status{}, err
+	}
+	for i, v := range views {
+		if v.Lost {
+			asked[i].Away = "its node does not answer"
+			continue
 		}
+		asked[i].View = &v.MemberView
 	}
 	if what, next := WhoWaits(members); what != "" {
 		missing.Seen, missing.Next = missing.Seen+"; "+what, next
@@ -100,132 +103,118 @@ func whoWaits(ctx context.Context, client NomadClient, args ClusterFormedArgs, m
 	return missing, nil
 }
 
-const waitsNext = "the log of each emqx task: a member that waits for another, after a full stop, says for whom; " +
-	"if that one never returns, see \"Stopping and starting all nodes\" in docs/runbook.md"
+// askedAtOnce bounds how many members are asked side by side.
+const askedAtOnce = 8
+
+// askMembers asks the members in allocations, side by side.
+func askMembers(ctx context.Context, client NomadClient, task string, allocs []*nomad.AllocationListStub) ([]namedView, error) {
+	views := make([]namedView, len(allocs))
+	var all errgroup.Group
+	all.SetLimit(askedAtOnce)
+	for i, a := range allocs {
+		all.Go(func() (err error) {
+			views[i].name = a.Name
+			views[i].MemberView, err = AskMember(ctx, client, task, a)
+			return err
+		})
+	}
+	if err := all.Wait(); err != nil {
+		return nil, err
+	}
+	return views, ctx.Err()
+}
+
+type namedView struct {
+	name string // of its allocation
+	MemberView
+}
 
 // askCluster asks all members. One does not suffice: where two of three were out of touch with
 // each other for long, the third one sees nothing of it, and one that hangs is missed by
 // nobody for two minutes.
 func askCluster(ctx context.Context, client NomadClient, args ClusterFormedArgs, allocs []*nomad.AllocationListStub) (Status, error) {
 	slices.SortFunc(allocs, func(a, b *nomad.AllocationListStub) int { return strings.Compare(a.Name, b.Name) })
-	views := make([]memberView, len(allocs))
-	var all errgroup.Group
-	all.SetLimit(askedAtOnce)
-	for i, a := range allocs {
-		all.Go(func() (err error) {
-			views[i], err = askMember(ctx, client, args, a)
-			return err
-		})
-	}
-	if err := all.Wait(); err != nil {
+	views, err := askMembers(ctx, client, args.Task, allocs)
+	if err != nil {
 		return Status{}, err
 	}
-	if err := ctx.Err(); err != nil {
-		return Status{}, err
-	}
-	return compareViews(views), nil
+	return compareViews(args.Nodes, views), nil
 }
 
 const (
-	// askedAtOnce bounds how many members are asked side by side, and askTime each
-	// question: `emqx ctl` starts a virtual machine of Erlang, and a member that is
-	// frozen never answers.
-	askedAtOnce = 8
-	askTime     = 10 * time.Second
+	splitNext = "see \"A cut that lasts\" in docs/availability.md: once the members reach each other, EMQX restarts the smaller side within a minute"
+	lateNext  = "whether their nodes are busy: they are asked again, and one that never answers hangs (`nomad alloc logs` of it)"
+	waitsNext = "the log of each emqx task: a member that waits for another, after a full stop, says for whom; " +
+		"if that one never returns, see \"Stopping and starting all nodes\" in docs/runbook.md"
+	startsNext = "the log of each emqx task (`nomad alloc logs`): it says what it waits for"
 )
 
-func askStatus(ctx context.Context, client NomadClient, task, alloc string) (ExecResult, error) {
-	bounded, cancel := context.WithTimeout(ctx, askTime)
-	defer cancel()
-	result, err := client.Exec(bounded, alloc, task, clusterStatusCommand...)
-	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
-		err = fmt.Errorf("no answer within %s", askTime)
-	}
-	return result, err
-}
-
-// memberView is what one member sees, or why it does not answer.
-type memberView struct {
-	name   string
-	status Status
-	silent string
-}
-
-// askMember returns only a fatal error: else asking again is all there is to do.
-func askMember(ctx context.Context, client NomadClient, args ClusterFormedArgs, a *nomad.AllocationListStub) (memberView, error) {
-	v := memberView{name: a.Name}
-	result, err := askStatus(ctx, client, args.Task, a.ID)
+// silentNext says what to look at when members did not answer: each reason has its own.
+func silentNext(silent []namedView) string {
+	is := func(what func(namedView) bool) bool { return slices.ContainsFunc(silent, what) }
 	switch {
-	case IsFatal(err):
-		return v, err
-	case err != nil:
-		v.silent = fmt.Sprintf("%s: %s", a.Name, err)
-	case result.Exit != 0:
-		v.silent = fmt.Sprintf("%s: exit code %d: %s", a.Name, result.Exit, oneLine(result.Stderr+" "+result.Stdout))
-	default:
-		v.status = clusterFormed(args.Nodes, result.Stdout)
+	case is(func(v namedView) bool { return v.Lost }):
+		return "whether their nodes and the Nomad agents there run"
+	case is(func(v namedView) bool { return v.Late }):
+		return lateNext
+	case is(func(v namedView) bool { return !v.Closed || v.Fresh }):
+		return startsNext
 	}
-	return v, nil
+	return waitsNext
 }
 
-const splitNext = "see \"A cut that lasts\" in docs/availability.md: once the members reach each other, EMQX restarts the smaller side within a minute"
-
-func compareViews(views []memberView) Status {
-	var silent []string
-	var answered []memberView
+func compareViews(want []string, views []namedView) Status {
+	var said []string
+	var silent, answered []namedView
 	for _, v := range views {
-		if v.silent != "" {
-			silent = append(silent, v.silent)
-		} else {
+		if v.Answered {
 			answered = append(answered, v)
+			continue
 		}
+		silent, said = append(silent, v), append(said, v.name+": "+v.Says)
 	}
 	if len(answered) == 0 {
-		return Status{Seen: fmt.Sprintf("no member answers `%s`: %s", strings.Join(clusterStatusCommand, " "), joinSome(silent)), Next: waitsNext}
+		return Status{Seen: "no member answers: " + joinSome(said), Next: silentNext(silent)}
 	}
+	status := clusterFormed(want, answered[0].MemberView)
 	for _, v := range answered[1:] {
-		if v.status.Seen != answered[0].status.Seen {
+		if other := clusterFormed(want, v.MemberView); other.Seen != status.Seen {
 			return Status{
-				Seen: fmt.Sprintf("the members do not agree: %s says %s; %s says %s", answered[0].name, answered[0].status.Seen, v.name, v.status.Seen),
+				Seen: fmt.Sprintf("the members do not agree: %s says %s; %s says %s", answered[0].name, status.Seen, v.name, other.Seen),
 				Next: splitNext,
 			}
 		}
 	}
-	status := answered[0].status
 	if status.Holds && len(silent) > 0 {
-		return Status{Seen: status.Seen + fmt.Sprintf(", but %d of %d do not answer: ", len(silent), len(views)) + joinSome(silent), Next: waitsNext}
+		return Status{Seen: status.Seen + fmt.Sprintf(", but %d of %d do not answer: ", len(silent), len(views)) + joinSome(said), Next: silentNext(silent)}
 	}
 	return status
 }
 
-func clusterFormed(want []string, output string) Status {
-	var status struct {
-		Running []string `json:"running_nodes"`
-		Stopped []string `json:"stopped_nodes"`
-	}
-	// Warnings may come before the answer, on the same stream.
-	start := max(strings.Index(output, "{"), 0)
-	if err := json.NewDecoder(strings.NewReader(output[start:])).Decode(&status); err != nil {
-		return Status{Seen: fmt.Sprintf("EMQX's cluster status is no JSON (%s): %s", err, oneLine(output))}
-	}
+func clusterFormed(want []string, v MemberView) Status {
 	var problems []string
 	running := 0
 	for _, n := range want {
 		switch {
-		case slices.Contains(status.Running, n):
+		case slices.Contains(v.Running, n):
 			running++
-		case !slices.Contains(status.Stopped, n):
+		case v.Nameless > 0: // it may be one of those
+			problems = append(problems, n+" does not run")
+		case !slices.Contains(v.Stopped, n):
 			problems = append(problems, n+" is no member")
 		}
 	}
-	for _, n := range status.Stopped {
+	for _, n := range v.Stopped {
 		p := n + " is stopped"
 		if !slices.Contains(want, n) {
 			p += fmt.Sprintf(" and no longer wanted (`emqx ctl cluster force-leave %s` on a running member)", n)
 		}
 		problems = append(problems, p)
 	}
-	for _, n := range status.Running {
+	if v.Nameless > 0 {
+		problems = append(problems, fmt.Sprintf("%d stopped, whose names it did not tell in time", v.Nameless))
+	}
+	for _, n := range v.Running {
 		if !slices.Contains(want, n) {
 			problems = append(problems, n+" runs but does not belong here")
 		}

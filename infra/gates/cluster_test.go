@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	nomad "github.com/hashicorp/nomad/api"
 	"gotest.tools/v3/assert"
@@ -67,19 +68,7 @@ const pullReason = "emqx-lab.emqx[1] (a1-4-000 on emqx-lab-1): task emqx: Driver
 
 var labNodes = []string{"emqx@emqx-lab-0.node.dc1.consul", "emqx@emqx-lab-1.node.dc1.consul", "emqx@emqx-lab-2.node.dc1.consul"}
 
-func statusJSON(running, stopped []string) string {
-	q := func(s []string) string {
-		if len(s) == 0 {
-			return "[]"
-		}
-		return `["` + strings.Join(s, `","`) + `"]`
-	}
-	return fmt.Sprintf(`{"stopped_nodes":%s,"running_nodes":%s}`, q(stopped), q(running))
-}
-
-func whole(string, string, []string) (ExecResult, error) {
-	return ExecResult{Stdout: statusJSON(labNodes, nil)}, nil
-}
+func whole(string, string, []string) (ExecResult, error) { return said(labNodes, nil), nil }
 
 var wanted = JobText{File: "the job", Variables: "and its variables"}
 
@@ -364,28 +353,37 @@ func TestClusterFormedStopsWhenTheDeploymentFailsWhileWatched(t *testing.T) {
 		"Nomad deploys this version only once: mend the cause, then change the job, or `nomad job stop emqx-lab` and `nomad job start emqx-lab`, and update again")
 }
 
-func TestClusterFormedByMembers(t *testing.T) {
+func TestClusterFormedByTheMembersView(t *testing.T) {
 	three := labNodes
+	view := func(running, stopped []string) MemberView {
+		return MemberView{Answered: true, Running: running, Stopped: stopped}
+	}
 	for _, c := range []struct {
-		name   string
-		output string
-		holds  bool
-		seen   string
+		name  string
+		view  MemberView
+		holds bool
+		seen  string
 	}{
-		{"whole", statusJSON(three, nil), true, "3/3 EMQX nodes running"},
-		{"order does not matter", statusJSON([]string{three[2], three[0], three[1]}, nil), true, "3/3 EMQX nodes running"},
-		{"a warning in front", "WARNING: default cookie\n" + statusJSON(three, nil) + "\n", true, "3/3 EMQX nodes running"},
-		{"split", statusJSON(three[:1], nil), false, "1/3 EMQX nodes running: " + three[1] + " is no member; " + three[2] + " is no member"},
-		{"stopped", statusJSON(three[:2], three[2:]), false, "2/3 EMQX nodes running: " + three[2] + " is stopped"},
+		{"whole", view(three, nil), true, "3/3 EMQX nodes running"},
+		{"order does not matter", view([]string{three[2], three[0], three[1]}, nil), true, "3/3 EMQX nodes running"},
+		{"split", view(three[:1], nil), false, "1/3 EMQX nodes running: " + three[1] + " is no member; " + three[2] + " is no member"},
+		{"stopped", view(three[:2], three[2:]), false, "2/3 EMQX nodes running: " + three[2] + " is stopped"},
 		{
-			"scaled in, not left", statusJSON(three, []string{"emqx@emqx-lab-3.node.dc1.consul"}), false,
+			"scaled in, not left", view(three, []string{"emqx@emqx-lab-3.node.dc1.consul"}), false,
 			"3/3 EMQX nodes running: emqx@emqx-lab-3.node.dc1.consul is stopped and no longer wanted (`emqx ctl cluster force-leave emqx@emqx-lab-3.node.dc1.consul` on a running member)",
 		},
-		{"a foreign node", statusJSON(append([]string{"emqx@10.0.0.5"}, three...), nil), false, "3/3 EMQX nodes running: emqx@10.0.0.5 runs but does not belong here"},
-		{"no JSON", "Node 'emqx@x' not responding to pings.", false, "EMQX's cluster status is no JSON (invalid character 'N' looking for beginning of value): Node 'emqx@x' not responding to pings."},
+		{"a foreign node", view(append([]string{"emqx@10.0.0.5"}, three...), nil), false, "3/3 EMQX nodes running: emqx@10.0.0.5 runs but does not belong here"},
+		{
+			"stopped, and no time for names", MemberView{Answered: true, Running: three[:2], Nameless: 1}, false,
+			"2/3 EMQX nodes running: " + three[2] + " does not run; 1 stopped, whose names it did not tell in time",
+		},
+		{
+			"one too many, and no time for its name", MemberView{Answered: true, Running: three, Nameless: 1}, false,
+			"3/3 EMQX nodes running: 1 stopped, whose names it did not tell in time",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := clusterFormed(three, c.output)
+			s := clusterFormed(three, c.view)
 			assert.Equal(t, s.Seen, c.seen)
 			assert.Equal(t, s.Holds, c.holds)
 		})
@@ -394,49 +392,73 @@ func TestClusterFormedByMembers(t *testing.T) {
 
 func TestClusterFormedAsksEveryMember(t *testing.T) {
 	three := labNodes
-	say := func(running, stopped []string) ExecResult { return ExecResult{Stdout: statusJSON(running, stopped)} }
-	whole, no := say(three, nil), ExecResult{Exit: 1, Stderr: "Node not responding to pings.\n"}
+	whole, refused, hangs := said(three, nil), closed("1700000000"), ExecResult{Exit: timeoutExit}
 	for name, c := range map[string]struct {
 		says  [3]ExecResult
 		err   error // of the third
 		holds bool
 		seen  string
+		next  string
 	}{
-		"all agree": {[3]ExecResult{whole, whole, whole}, nil, true, "3/3 EMQX nodes running"},
-		"one is silent": {
-			[3]ExecResult{whole, no, whole},
+		"all agree": {[3]ExecResult{whole, whole, whole}, nil, true, "3/3 EMQX nodes running", ""},
+		"one does not serve": {
+			[3]ExecResult{whole, refused, whole},
 			nil, false,
-			"3/3 EMQX nodes running, but 1 of 3 do not answer: emqx-lab.emqx[1]: exit code 1: Node not responding to pings.",
+			"3/3 EMQX nodes running, but 1 of 3 do not answer: emqx-lab.emqx[1]: nothing listens on its API's port",
+			waitsNext,
+		},
+		"one starts for the first time": {
+			[3]ExecResult{whole, closed("none"), whole},
+			nil, false,
+			"3/3 EMQX nodes running, but 1 of 3 do not answer: emqx-lab.emqx[1]: nothing listens on its API's port",
+			startsNext,
+		},
+		"one is late": {
+			[3]ExecResult{whole, hangs, whole},
+			nil, false,
+			"3/3 EMQX nodes running, but 1 of 3 do not answer: emqx-lab.emqx[1]: its API did not answer within 10s",
+			lateNext,
 		},
 		"one is out of reach": {
 			[3]ExecResult{whole, whole, whole},
 			errors.New("no path to node"), false,
 			"3/3 EMQX nodes running, but 1 of 3 do not answer: emqx-lab.emqx[2]: no path to node",
+			"whether their nodes and the Nomad agents there run",
 		},
-		"nobody answers": {
-			[3]ExecResult{no, no, no},
+		"nobody serves": {
+			[3]ExecResult{refused, refused, refused},
 			nil, false,
-			"no member answers `emqx ctl cluster status --json`: emqx-lab.emqx[0]: exit code 1: Node not responding to pings.; " +
-				"emqx-lab.emqx[1]: exit code 1: Node not responding to pings.; emqx-lab.emqx[2]: exit code 1: Node not responding to pings.",
+			"no member answers: emqx-lab.emqx[0]: nothing listens on its API's port; " +
+				"emqx-lab.emqx[1]: nothing listens on its API's port; emqx-lab.emqx[2]: nothing listens on its API's port",
+			waitsNext,
+		},
+		"nobody is in time": {
+			[3]ExecResult{hangs, hangs, hangs},
+			nil, false,
+			"no member answers: emqx-lab.emqx[0]: its API did not answer within 10s; " +
+				"emqx-lab.emqx[1]: its API did not answer within 10s; emqx-lab.emqx[2]: its API did not answer within 10s",
+			lateNext,
 		},
 		"all miss the same": {
-			[3]ExecResult{say(three[:2], three[2:]), say(three[:2], three[2:]), no}, nil, false, "2/3 EMQX nodes running: " + three[2] + " is stopped",
+			[3]ExecResult{said(three[:2], three[2:]), said(three[:2], three[2:]), refused}, nil, false, "2/3 EMQX nodes running: " + three[2] + " is stopped", "",
 		},
 		"two do not see each other, the third sees both": {
-			[3]ExecResult{say([]string{three[0], three[1]}, three[2:]), whole, say([]string{three[1], three[2]}, three[:1])},
+			[3]ExecResult{said([]string{three[0], three[1]}, three[2:]), whole, said([]string{three[1], three[2]}, three[:1])},
 			nil, false,
 			"the members do not agree: emqx-lab.emqx[0] says 2/3 EMQX nodes running: " + three[2] + " is stopped; emqx-lab.emqx[1] says 3/3 EMQX nodes running",
+			splitNext,
 		},
 		"the first sees all": {
-			[3]ExecResult{whole, whole, say([]string{three[1], three[2]}, three[:1])},
+			[3]ExecResult{whole, whole, said([]string{three[1], three[2]}, three[:1])},
 			nil, false,
 			"the members do not agree: emqx-lab.emqx[0] says 3/3 EMQX nodes running; emqx-lab.emqx[2] says 2/3 EMQX nodes running: " + three[0] + " is stopped",
+			splitNext,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := &fakeNomad{job: labJob(4), allocs: threeAllocs(4)}
 			f.exec = func(alloc, task string, command []string) (ExecResult, error) {
-				assert.Check(t, task+": "+strings.Join(command, " ") == "emqx: emqx ctl cluster status --json")
+				assert.Check(t, task == "emqx" && !strings.Contains(strings.Join(command, " "), "\nemqx ctl"), "%s: %v", task, command)
 				i := int(alloc[1] - '0')
 				if i == 2 && c.err != nil {
 					return ExecResult{}, c.err
@@ -447,21 +469,24 @@ func TestClusterFormedAsksEveryMember(t *testing.T) {
 			assert.NilError(t, err)
 			assert.Equal(t, s.Seen, c.seen)
 			assert.Equal(t, s.Holds, c.holds)
+			assert.Equal(t, s.Next, c.next)
 		})
 	}
 }
 
-// Members that wait have a running task, and are silent: nothing may look as if
-// they were the ones to mend.
+// Members that wait have a running task, and do not serve: nothing may look as if they
+// were the ones to mend.
 func TestClusterFormedSaysForWhomMembersWait(t *testing.T) {
-	silent := func(string, string, []string) (ExecResult, error) {
-		return ExecResult{Exit: 1, Stderr: "Node is not responding to pings."}, nil
+	says := func(r ExecResult) func(string, string, []string) (ExecResult, error) {
+		return func(string, string, []string) (ExecResult, error) { return r, nil }
 	}
 	gone := func(a *nomad.AllocationListStub) { a.ClientStatus = "unknown" }
-	f := &fakeNomad{job: labJob(4), allocs: []*nomad.AllocationListStub{labAlloc(0, 4), labAlloc(1, 4, gone), labAlloc(2, 4)}, exec: silent}
+	two := []*nomad.AllocationListStub{labAlloc(0, 4), labAlloc(1, 4, gone), labAlloc(2, 4)}
+	const missing = "2/3 allocations of version 4 of job emqx-lab run: emqx-lab.emqx[1] (a1-4-000 on emqx-lab-1): its node is gone (unknown)"
+	f := &fakeNomad{job: labJob(4), allocs: two, exec: says(closed("1700000000"))}
 	s, err := once(t, clusterGate(f))
 	assert.NilError(t, err)
-	assert.Equal(t, s.Seen, "2/3 allocations of version 4 of job emqx-lab run: emqx-lab.emqx[1] (a1-4-000 on emqx-lab-1): its node is gone (unknown); "+
+	assert.Equal(t, s.Seen, missing+"; "+
 		"no member serves: emqx-lab-0 and emqx-lab-2 wait for the one that stopped last, which can only be "+
 		"emqx@emqx-lab-1.node.dc1.consul (its node is gone): bring it back, and all serve by themselves")
 	assert.Assert(t, strings.Contains(s.Next, "`nomad alloc exec -task emqx a0-4-000 emqx_cluster_rescue force-load`"), s.Next)
@@ -472,12 +497,43 @@ func TestClusterFormedSaysForWhomMembersWait(t *testing.T) {
 	assert.Assert(t, strings.Contains(s.Seen, "no member answers"), s.Seen)
 	assert.Assert(t, strings.Contains(s.Next, "says for whom"), s.Next)
 
-	// One that answers waits for nobody, and says more by itself.
-	f.allocs = []*nomad.AllocationListStub{labAlloc(0, 4), labAlloc(1, 4, gone), labAlloc(2, 4)}
-	f.exec = func(alloc, _ string, _ []string) (ExecResult, error) {
-		return ExecResult{Exit: map[bool]int{true: 1}[strings.HasPrefix(alloc, "a0")], Stdout: statusJSON(labNodes[2:], labNodes[:2])}, nil
+	// What did not happen explains nothing.
+	f.allocs = two
+	for name, r := range map[string]ExecResult{
+		"one that serves waits for nobody, and says more by itself": said(labNodes[2:], labNodes[:2]),
+		"a first start":           closed("none"),
+		"a busy node":             {Exit: timeoutExit},
+		"an API that is not well": {Stdout: "\n--- born\n1\n\n--- cluster\nHTTP/1.1 503 Service Unavailable\r\n\r\n"},
+	} {
+		f.exec = says(r)
+		s, err = once(t, clusterGate(f))
+		assert.NilError(t, err)
+		assert.Equal(t, s.Seen, missing, name)
+		assert.Equal(t, s.Next, "", name)
+	}
+}
+
+// A first `up`: all is placed, and none serves yet.
+func TestAFirstStartIsNoFullStop(t *testing.T) {
+	born := time.Now()
+	started := func(a *nomad.AllocationListStub) {
+		a.TaskStates["emqx"].StartedAt = born.Add(2 * time.Second) // as Nomad heard of it
+	}
+	f := &fakeNomad{
+		job: labJob(0), deployments: []*nomad.Deployment{labDeployment(0, "running")},
+		allocs: []*nomad.AllocationListStub{labAlloc(0, 0, started), labAlloc(1, 0, started), labAlloc(2, 0, started)},
+	}
+	f.exec = func(string, string, []string) (ExecResult, error) { return closed(fmt.Sprint(born.Unix())), nil }
+	s, err := once(t, clusterGate(f))
+	assert.NilError(t, err)
+	assert.Equal(t, s.Seen, "deployment of version 0 is running: 1 placed, 0 healthy of 3")
+	assert.Equal(t, s.Next, "")
+
+	// The same with data of an earlier life.
+	f.exec = func(string, string, []string) (ExecResult, error) {
+		return closed(fmt.Sprint(born.Add(-time.Hour).Unix())), nil
 	}
 	s, err = once(t, clusterGate(f))
 	assert.NilError(t, err)
-	assert.Assert(t, !strings.Contains(s.Seen, "no member serves"), s.Seen)
+	assert.Assert(t, strings.Contains(s.Seen, "no member serves: emqx-lab-0, emqx-lab-1 and emqx-lab-2 wait for one another"), s.Seen)
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	nomad "github.com/hashicorp/nomad/api"
 )
@@ -19,14 +20,21 @@ import (
 // come: it was killed, with its task or alone.
 var ErrOutputLost = errors.New("the end of the command's output was lost on its way through Nomad")
 
+// execTime bounds a command: who asks bounds it closer.
+const execTime = time.Minute
+
 // Exec is part of [NomadClient].
 func (c *nomadClient) Exec(ctx context.Context, alloc, task string, command ...string) (ExecResult, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	ctx, cancel := context.WithTimeout(ctx, execTime)
 	defer cancel()
 	r, err := answer(func(s Streams, wrapped ...string) error {
 		_, err := c.Stream(ctx, alloc, task, s, wrapped...)
 		return err
 	}, command)
+	if err != nil && ctx.Err() != nil {
+		// Which is not that Nomad cannot be reached: the command may still run.
+		return r, fmt.Errorf("running %s through Nomad at %s: no end of it in time: %w", command[0], c.address, context.Cause(ctx))
+	}
 	if err != nil {
 		return r, fmt.Errorf("running %s: %w", command[0], err)
 	}

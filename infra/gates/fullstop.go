@@ -10,27 +10,31 @@ type Member struct {
 	// Node is the node's name, Name the one that EMQX gives itself, Alloc the id of
 	// its allocation.
 	Node, Name, Alloc string
-	// Answers says that it serves, Silent that its task runs and it does not.
-	Answers, Silent bool
-	// Away is why it is neither: "its node is down".
+	// View is what it said; nil: its task does not run, and Away is why: "its node is
+	// down".
+	View *MemberView
 	Away string
 }
 
-// WhoWaits explains members that run and are silent, and returns what is the matter
+// waits: it has data of an earlier life, and is known not to serve.
+func (m Member) waits() bool { return m.View != nil && m.View.Closed && !m.View.Fresh }
+
+// WhoWaits explains members that run and do not serve, and returns what is the matter
 // and the way out. After a full stop each waits for members that may have stopped
 // after it; those whose tasks do not run say who that can be. Both are empty when
-// that is not it: a member answers, none is silent, or there is no other.
+// that is not it, or not known to be: a member serves, starts for the first time or
+// did not say what it does; none runs; or there is no other.
 func WhoWaits(members []Member) (what, next string) {
 	var waiting, names, away, leave []string
 	var alloc string
 	for _, m := range members {
 		switch {
-		case m.Answers:
-			return "", ""
-		case m.Silent:
+		case m.waits():
 			if waiting = append(waiting, m.Node); alloc == "" {
 				alloc = shortID(m.Alloc)
 			}
+		case m.View != nil:
+			return "", ""
 		default:
 			away = append(away, fmt.Sprintf("%s (%s)", m.Name, m.Away))
 			names = append(names, m.Name)

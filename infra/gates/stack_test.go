@@ -92,7 +92,7 @@ func (w *world) gates() []Gate {
 	g2 := w.with(ClusterFormed(w.nomad, ClusterFormedArgs{Job: "emqx-lab", Nodes: labNodes, Timeout: w.slow, Interval: interval}),
 		func() {
 			w.nomad.exec = func(string, string, []string) (ExecResult, error) {
-				return ExecResult{Stdout: statusJSON(labNodes[:2], labNodes[2:])}, nil
+				return said(labNodes[:2], labNodes[2:]), nil
 			}
 		},
 		func() { w.nomad.exec = whole })

@@ -270,15 +270,17 @@ func (c *Cluster) choose(ctx context.Context, o *BackupOptions) error {
 	}
 	var faults []error
 	for i := range c.Nodes {
-		r, err := c.Ask(ctx, i, "timeout", "7", "emqx", "ctl", "status")
-		if err == nil && r.Exit == 0 {
+		a, err := c.Broker(ctx, i)
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		v := c.view(ctx, a)
+		if v.Answered {
 			o.Node = i
 			return nil
 		}
-		if err == nil {
-			err = fmt.Errorf("EMQX on %s does not answer: %s", c.Nodes[i].Name, oneLine(r.Stderr+" "+r.Stdout))
-		}
-		faults = append(faults, err)
+		faults = append(faults, fmt.Errorf("EMQX on %s does not answer: %s", c.Nodes[i].Name, v.Says))
 	}
 	return errors.Join(faults...)
 }

@@ -46,9 +46,9 @@ type Cluster struct {
 // brokerTask is the task of the EMQX job.
 const brokerTask = "emqx"
 
-// askTimeout bounds a question to one node: `emqx ctl` starts an Erlang machine of
-// its own, which takes seconds on a busy node.
-const askTimeout = 10 * time.Second
+// askTimeout bounds a command on one node: `emqx ctl` starts an Erlang machine of its
+// own, 1.1 s of processor time, which takes many seconds on a busy node.
+const askTimeout = 30 * time.Second
 
 // New checks what it is given. Nothing is asked yet.
 func New(c Config) (*Cluster, error) {

@@ -77,7 +77,7 @@ func (c *Cluster) Run(ctx context.Context, i int, streams gates.Streams, command
 	return exit, nil
 }
 
-// Ask runs a command beside EMQX on node i, for 10 s at most, and returns its whole
+// Ask runs a command beside EMQX on node i, for 30 s at most, and returns its whole
 // output.
 func (c *Cluster) Ask(ctx context.Context, i int, command ...string) (gates.ExecResult, error) {
 	a, err := c.Broker(ctx, i)

@@ -34,8 +34,10 @@ type world struct {
 	proxies []*nomad.AllocationListStub
 	job     *nomad.Job
 	checks  []*consul.ServiceEntry
-	says    map[string]string // by allocation: what ctl prints; "" is a member that waits
+	says    map[string]string // by allocation: its page of members; "" is a member that waits
 	clients map[string]int    // by allocation
+	late    map[string]int    // by allocation: how many questions run out of time
+	fresh   bool              // no member has data of an earlier life
 	slow    bool              // moving goes on until nobody waits for it
 	gone    bool              // the nodes are, and Nomad has not noticed
 	calls   []string
@@ -58,11 +60,11 @@ func running(members ...int) string {
 	for i, m := range members {
 		names[i] = `"` + member(m) + `"`
 	}
-	return `{"stopped_nodes":[],"running_nodes":[` + strings.Join(names, ",") + `]}`
+	return strings.Join(names, ",")
 }
 
 func newWorld(t *testing.T, count int) *world {
-	w := &world{t: t, says: map[string]string{}, clients: map[string]int{}, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	w := &world{t: t, says: map[string]string{}, clients: map[string]int{}, late: map[string]int{}, now: time.Now().Add(24 * time.Hour)}
 	all := make([]int, count)
 	for i := range all {
 		all[i] = i
@@ -114,8 +116,11 @@ func (w *world) lose(i int) {
 
 func (w *world) Nodes(context.Context) ([]*nomad.NodeListStub, error) { return w.nodes, w.nomadErr }
 func (w *world) Job(context.Context, string) (*nomad.Job, error)      { return w.job, w.nomadErr }
-func (w *world) Now() time.Time                                       { return w.now }
-func (w *world) Sleep(ctx context.Context, _ time.Duration) error     { return ctx.Err() }
+func (w *world) Evaluations(context.Context, string) ([]*nomad.Evaluation, error) {
+	return nil, w.nomadErr
+}
+func (w *world) Now() time.Time                                   { return w.now }
+func (w *world) Sleep(ctx context.Context, _ time.Duration) error { return ctx.Err() }
 func (w *world) Deployments(context.Context, string) ([]*nomad.Deployment, error) {
 	return nil, w.nomadErr
 }
@@ -168,22 +173,40 @@ func (w *world) Exec(ctx context.Context, alloc, task string, command ...string)
 	w.mu.Lock()
 	w.calls = append(w.calls, alloc)
 	says, clients := w.says[alloc], w.clients[alloc]
+	w.late[alloc]--
+	late := w.late[alloc] >= 0
 	w.mu.Unlock()
+	if late && len(command) > 1 && command[0] == "timeout" {
+		return gates.ExecResult{Exit: 124}, nil
+	}
+	running, stopped, _ := strings.Cut(says, "|")
 	page := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/api/v5/prometheus/stats" {
-			_, _ = fmt.Fprintf(out, "# TYPE x gauge\nemqx_connections_count 99\nemqx_live_connections_count %d\nemqx_sessions_count{node=\"x\"} %d\n", clients, clients+1)
+		switch r.URL.Path {
+		case "/api/v5/prometheus/stats":
+			_, _ = fmt.Fprintf(out, "# TYPE x gauge\nemqx_connections_count 99\nemqx_live_connections_count %d\nemqx_sessions_count{node=\"x\"} %d\nemqx_cluster_nodes_stopped %d\n",
+				clients, clients+1, strings.Count(stopped, "@"))
+		case "/api/v5/cluster":
+			_, _ = fmt.Fprintf(out, `{"name":"emqxcl","nodes":[%s],"self":"x"}`, running)
+		case "/api/v5/nodes":
+			_, _ = fmt.Fprintf(out, `[{"node":%s,"node_status":"stopped"}]`, stopped)
 		}
 	}))
 	defer page.Close()
-	bin := w.t.TempDir()
-	ctl := "#!/bin/sh\necho 'WARNING: cookie'\necho '" + says + "'\n"
 	if says == "" {
-		ctl = "#!/bin/sh\necho 'Node is not running' >&2\nexit 1\n"
+		page.Close()
 	}
-	assert.Check(w.t, os.WriteFile(filepath.Join(bin, "emqx"), []byte(ctl), 0o755))
+	dir := w.t.TempDir()
+	assert.Check(w.t, os.WriteFile(filepath.Join(dir, "key"), []byte("key:secret\n"), 0o600))
+	assert.Check(w.t, os.MkdirAll(filepath.Join(dir, "mnesia", "emqx@x"), 0o700))
+	if w.fresh {
+		assert.Check(w.t, os.RemoveAll(filepath.Join(dir, "mnesia")))
+	}
 	var out, said strings.Builder
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
-	cmd.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "NOMAD_ADDR_dashboard=" + strings.TrimPrefix(page.URL, "http://")}
+	cmd.Env = []string{
+		"PATH=" + os.Getenv("PATH"), "NOMAD_ADDR_dashboard=" + strings.TrimPrefix(page.URL, "http://"), "KEY_FILE=" + filepath.Join(dir, "key"),
+		"EMQX_NODE__DATA_DIR=" + dir, "EMQX_NODE__NAME=emqx@x",
+	}
 	cmd.Stdout, cmd.Stderr = &out, &said
 	err = cmd.Run()
 	var exit *exec.ExitError
@@ -252,6 +275,61 @@ func said(s Status) (out []string) {
 	return out
 }
 
+// A question that ran out of time says nothing of the member, and has no cure: to restart
+// one that is only busy would cost its clients their sessions.
+func TestABusyMemberIsNotSick(t *testing.T) {
+	w := newWorld(t, 3)
+	w.late["b1000000-bbbb"], w.late["b2000000-bbbb"] = 1, 1
+	s := w.cluster().Status(t.Context(), StatusOptions{})
+	assert.Equal(t, s.Nodes[0].Member+" "+s.Nodes[1].Member, "running unknown")
+	assert.DeepEqual(t, said(s), []string{
+		"EMQX on emqx-lab-1 and emqx-lab-2 are not known to be well: its API did not answer within 10s",
+		"  look again: a node that is busy answers late; one that never answers hangs, and the others call it stopped after two minutes",
+	})
+	assert.Assert(t, !s.Well, "nobody knows")
+	s = w.cluster().Status(t.Context(), StatusOptions{})
+	assert.Assert(t, s.Well, "%v", said(s))
+
+	// All of them: after a full stop it would look the same, and nobody may say that it was one.
+	for _, a := range w.allocs {
+		w.late[a.ID] = 1
+	}
+	s = w.cluster().Status(t.Context(), StatusOptions{})
+	for _, line := range said(s) {
+		assert.Assert(t, !strings.Contains(line, "full stop") && !strings.Contains(line, "restart") && !strings.Contains(line, "force"), line)
+	}
+
+	// The others know more of one that hangs.
+	w.late["b1000000-bbbb"] = 1
+	w.says["b0000000-bbbb"], w.says["b2000000-bbbb"] = running(0, 2)+"|"+running(1), running(0, 2)+"|"+running(1)
+	s = w.cluster().Status(t.Context(), StatusOptions{})
+	assert.Equal(t, s.Nodes[1].Member, "stopped")
+	assert.DeepEqual(t, said(s), []string{
+		"EMQX on emqx-lab-1: its API did not answer within 10s, and others call it stopped",
+		"  whether it hangs or its network is cut: `nomad alloc logs b1000000`; they count it in again when it answers them",
+	})
+}
+
+// A look asks each member once: its view serves the gate, too.
+func TestALookAsksEachMemberOnce(t *testing.T) {
+	w := newWorld(t, 3)
+	c := w.cluster()
+	c.Formed = gates.ClusterFormed(w, gates.ClusterFormedArgs{Job: "emqx-lab", Nodes: []string{member(0), member(1), member(2)}})
+	s := c.Status(t.Context(), StatusOptions{})
+	assert.Assert(t, s.Well, "%v", said(s))
+	assert.Equal(t, len(w.calls), 3, "%v", w.calls)
+}
+
+func TestAFirstStartIsNoFullStop(t *testing.T) {
+	w := newWorld(t, 3)
+	w.says, w.fresh = map[string]string{}, true
+	for _, a := range w.allocs {
+		a.TaskStates["emqx"].StartedAt = w.now.Add(-10 * time.Second)
+	}
+	s := w.cluster().Status(t.Context(), StatusOptions{})
+	assert.DeepEqual(t, said(s), []string{"EMQX on emqx-lab-0, emqx-lab-1 and emqx-lab-2 are starting", "  "})
+}
+
 func TestMembersThatWaitForOneAnother(t *testing.T) {
 	w := newWorld(t, 3)
 	w.says = map[string]string{}
@@ -284,14 +362,14 @@ func TestWhatElseIsTheMatter(t *testing.T) {
 		}, nil},
 		"a job is stopped": {func(w *world) { stop := true; w.job.Stop = &stop }, []string{"job emqx-lab is stopped", "job emqx-lab-haproxy is stopped"}},
 		"one waits": {func(w *world) { w.says["b1000000-bbbb"], w.says["b0000000-bbbb"] = "", running(0, 2) }, []string{
-			"EMQX on emqx-lab-1 runs, but has not answered for 2h00m: Node is not running",
+			"EMQX on emqx-lab-1 runs, but does not serve, 2h00m after its start: nothing listens on its API's port",
 		}},
 		"a split": {func(w *world) { w.says["b0000000-bbbb"] = running(0, 1) }, []string{
 			"the cluster is split: emqx-lab-0 sees emqx-lab-0 and emqx-lab-1; emqx-lab-1 and emqx-lab-2 see emqx-lab-0, emqx-lab-1 and emqx-lab-2",
 		}},
 		"a dead member": {func(w *world) {
 			for id := range w.says {
-				w.says[id] = `{"stopped_nodes":["` + member(3) + `"],"running_nodes":["` + member(0) + `","` + member(1) + `","` + member(2) + `"]}`
+				w.says[id] = running(0, 1, 2) + "|" + running(3)
 			}
 		}, []string{member(3) + " is a member that the stack does not want"}},
 		"a task that fails": {func(w *world) {

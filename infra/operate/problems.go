@@ -117,18 +117,17 @@ func (d *diagnosis) jobs() {
 	}
 }
 
-// waiting explains members that run and do not serve.
+// waiting explains members that run and do not serve, or did not say whether they do.
 func (d *diagnosis) waiting() {
 	members := make([]gates.Member, 0, len(d.status.Nodes))
-	var silent bool
 	var longest time.Duration
 	for i, n := range d.status.Nodes {
-		m := gates.Member{Node: n.Name, Name: d.Nodes[i].Member, Alloc: n.Broker.ID, Answers: n.seen.answered}
+		m := gates.Member{Node: n.Name, Name: d.Nodes[i].Member, Alloc: n.Broker.ID}
 		switch {
-		case m.Answers:
-		case n.Member == "waiting" || n.Member == "starting":
-			m.Silent, silent = true, true
-			longest = max(longest, d.status.Time.Sub(n.seen.started))
+		case n.seen.asked && !n.seen.Lost:
+			if m.View = &n.seen.MemberView; !n.seen.Answered {
+				longest = max(longest, d.status.Time.Sub(n.seen.started))
+			}
 		case n.Broker.State == "": // Nomad did not say
 			continue
 		default:
@@ -136,25 +135,38 @@ func (d *diagnosis) waiting() {
 		}
 		members = append(members, m)
 	}
-	if !silent {
-		return
-	}
-	d.explained = true
 	if what, next := gates.WhoWaits(members); what != "" {
 		if longest < 2*startPatience && !slices.ContainsFunc(members, func(m gates.Member) bool { return m.Away != "" }) {
 			next = "" // they find out by themselves who was last
 		}
 		d.add(what, next)
+		d.explained = true
 		return
 	}
 	for _, n := range d.status.Nodes {
-		switch n.Member {
-		case "starting":
-			d.add(fmt.Sprintf("EMQX on %s is starting", n.Name), "")
-		case "waiting":
-			d.add(fmt.Sprintf("EMQX on %s runs, but has not answered for %s: %s", n.Name, Age(d.status.Time.Sub(n.seen.started)), n.seen.says),
-				fmt.Sprintf("`nomad alloc logs %s`; `nomad alloc restart %s` starts it anew", short(n.Broker.ID), short(n.Broker.ID)))
+		if n.seen.asked && !n.seen.Lost && !n.seen.Answered {
+			d.silent(n)
+			d.explained = true
 		}
+	}
+}
+
+// silent tells of one member that did not answer. What is not known has no cure: to
+// restart a broker that is only busy would cost its clients their sessions.
+func (d *diagnosis) silent(n NodeStatus) {
+	logs := fmt.Sprintf("`nomad alloc logs %s`", short(n.Broker.ID))
+	switch {
+	case n.seen.Late && n.Member == "stopped":
+		d.add(fmt.Sprintf("EMQX on %s: %s, and others call it stopped", n.Name, n.seen.Says),
+			"whether it hangs or its network is cut: "+logs+"; they count it in again when it answers them")
+	case n.seen.Late:
+		d.each("EMQX on ", n.Name, "not known to be well: "+n.seen.Says,
+			"look again: a node that is busy answers late; one that never answers hangs, and the others call it stopped after two minutes")
+	case n.Member == "starting":
+		d.each("EMQX on ", n.Name, "starting", "")
+	default:
+		d.add(fmt.Sprintf("EMQX on %s runs, but does not serve, %s after its start: %s", n.Name, Age(d.status.Time.Sub(n.seen.started)), n.seen.Says),
+			logs+" says what it waits for")
 	}
 }
 
@@ -167,7 +179,7 @@ func whyAway(n NodeStatus) string {
 		return "its node is " + n.Nomad
 	case n.Broker.State == "none":
 		return "not placed"
-	case n.seen.lost:
+	case n.seen.Lost:
 		return "its node does not answer"
 	case n.Broker.State == nomad.AllocClientStatusRunning:
 		return "its task does not answer"
@@ -185,8 +197,8 @@ func (d *diagnosis) tasks() {
 		switch n.Broker.State {
 		case "":
 		case nomad.AllocClientStatusRunning:
-			if n.seen.lost {
-				d.each("EMQX on ", n.Name, "out of reach: "+n.seen.says, "whether the node and its Nomad agent run")
+			if n.seen.Lost {
+				d.each("EMQX on ", n.Name, "out of reach: "+n.seen.Says, "whether the node and its Nomad agent run")
 			}
 		case nomad.AllocClientStatusUnknown:
 			// Nomad tries once to place the successor of an allocation that it lost sight
@@ -208,13 +220,13 @@ func (d *diagnosis) views() {
 	d.split()
 	stranger := map[string]bool{}
 	for _, n := range d.status.Nodes {
-		for _, name := range slices.Concat(n.seen.running, n.seen.stopped) {
+		for _, name := range slices.Concat(n.seen.Running, n.seen.Stopped) {
 			if stranger[name] || slices.ContainsFunc(d.Nodes, func(w Node) bool { return w.Member == name }) {
 				continue
 			}
 			stranger[name] = true
 			next := "it leaves by itself when its task ends"
-			if slices.Contains(n.seen.stopped, name) {
+			if slices.Contains(n.seen.Stopped, name) {
 				next = fmt.Sprintf("`nomad alloc exec -task %s %s emqx ctl cluster force-leave %s`", brokerTask, short(n.Broker.ID), name)
 			}
 			d.add(name+" is a member that the stack does not want", next)
@@ -228,12 +240,12 @@ func (d *diagnosis) split() {
 	var views []string // of whom, in the order of the first that has it
 	seers := map[string][]string{}
 	for i, n := range d.status.Nodes {
-		if !n.seen.answered {
+		if !n.seen.Answered {
 			continue
 		}
 		var sees []string
 		for j, o := range d.status.Nodes {
-			if o.seen.answered && (i == j || slices.Contains(n.seen.running, d.Nodes[j].Member)) {
+			if o.seen.Answered && (i == j || slices.Contains(n.seen.Running, d.Nodes[j].Member)) {
 				sees = append(sees, o.Name)
 			}
 		}

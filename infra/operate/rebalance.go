@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -104,34 +105,59 @@ func (c *Cluster) plan(clients []int, tolerance int) Plan {
 	return p
 }
 
+// askedAgain is how often a member that did not answer in time is asked before clients
+// are left where they are: a node whose clients move is busy.
+const askedAgain = 3
+
 // clients counts those of each node, of a cluster that is whole.
 func (c *Cluster) clients(ctx context.Context) ([]int, error) {
+	for tries := 1; ; tries++ {
+		views, formed, err := c.count(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if late := slices.IndexFunc(views, func(v view) bool { return v.Late }); late >= 0 {
+			if tries < askedAgain {
+				continue
+			}
+			return nil, fmt.Errorf("not known whether EMQX on %s is well, asked %d times: %s", c.Nodes[late].Name, tries, views[late].Says)
+		}
+		if formed.asked && !formed.holds {
+			return nil, fmt.Errorf("the cluster is not whole: %s", formed.seen)
+		}
+		return c.counted(views)
+	}
+}
+
+// count asks every member once, for its clients and for the gate.
+func (c *Cluster) count(ctx context.Context) (views []view, formed verdict, err error) {
+	ctx = gates.AskingOnce(ctx)
 	allocs, err := c.Nomad.Allocations(ctx, c.BrokerJob)
 	if err != nil {
-		return nil, err
+		return nil, formed, err
 	}
-	views := make([]view, len(c.Nodes))
-	var formed verdict
+	views = make([]view, len(c.Nodes))
 	together(append(eachNode(len(c.Nodes), func(i int) { views[i] = c.view(ctx, newest(allocs, i)) }),
 		func() { formed = once(ctx, c.Formed) })...)
 	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+		err = context.Cause(ctx)
 	}
-	if formed.asked && !formed.holds {
-		return nil, fmt.Errorf("the cluster is not whole: %s", formed.seen)
-	}
+	return views, formed, err
+}
+
+func (c *Cluster) counted(views []view) ([]int, error) {
 	var faults []error
 	clients := make([]int, len(views))
 	for i, v := range views {
 		switch {
 		case !v.asked:
 			faults = append(faults, fmt.Errorf("EMQX on %s does not run", c.Nodes[i].Name))
-		case !v.answered:
-			faults = append(faults, fmt.Errorf("EMQX on %s does not answer: %s", c.Nodes[i].Name, v.says))
-		case v.clients == nil:
+		case !v.Answered:
+			faults = append(faults, fmt.Errorf("EMQX on %s does not answer: %s", c.Nodes[i].Name, v.Says))
+		case v.Clients == nil:
 			faults = append(faults, fmt.Errorf("EMQX on %s does not say how many clients it has: are its metrics closed (prometheus.enable_basic_auth)?", c.Nodes[i].Name))
 		default:
-			clients[i] = *v.clients
+			clients[i] = *v.Clients
 		}
 	}
 	return clients, errors.Join(faults...)

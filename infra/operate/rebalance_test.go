@@ -169,6 +169,26 @@ func TestRebalanceTellsWhyAScriptFails(t *testing.T) {
 	assert.ErrorContains(t, err, "running /bin/bash on emqx-lab-0: no such file")
 }
 
+// A node whose clients move is busy: what it did not say in time is asked again.
+func TestRebalanceAsksABusyMemberAgain(t *testing.T) {
+	w := crowd(t, 90, 0, 0)
+	c := w.cluster()
+	plan, err := c.Plan(t.Context(), 10)
+	assert.NilError(t, err)
+	move := w.move
+	w.move = func(i, count, rate int) (int, error) {
+		w.late[w.allocs[i].ID] = 2
+		return move(i, count, rate)
+	}
+	end, err := c.Rebalance(t.Context(), plan, RebalanceOptions{Rate: 100, Tolerance: 10})
+	assert.NilError(t, err)
+	assert.Equal(t, end.Moved, 60)
+
+	w.late[w.allocs[1].ID] = 3
+	_, err = c.Plan(t.Context(), 10)
+	assert.ErrorContains(t, err, "not known whether EMQX on emqx-lab-1 is well, asked 3 times: its API did not answer within 10s")
+}
+
 // Clients that go by themselves count, too: nobody is moved below the mean.
 func TestRebalanceSeesWhatOthersDo(t *testing.T) {
 	w := crowd(t, 90, 0, 0)

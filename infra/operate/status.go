@@ -57,8 +57,8 @@ type NodeStatus struct {
 	Address string     `json:"address,omitempty"`
 	Broker  Allocation `json:"broker"`
 	// Member is what EMQX on the node is: running, starting, waiting (its task runs,
-	// but it has not answered for longer than a start takes), stopped (other members
-	// say so, or no task runs), unknown.
+	// but it does not serve for longer than a start takes), stopped (other members
+	// say so, or no task runs), unknown (nobody said: it may be busy).
 	Member string `json:"member"`
 	// Clients are connected now; Sessions are theirs and those of clients that are
 	// away. Nil is unknown.
@@ -147,7 +147,7 @@ func (c *Cluster) Status(ctx context.Context, o StatusOptions) Status {
 	if o.Timeout <= 0 {
 		o.Timeout = statusTimeout
 	}
-	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
+	ctx, cancel := context.WithTimeout(gates.AskingOnce(ctx), o.Timeout)
 	defer cancel()
 	var l look
 	var balancer *BalancerStatus
@@ -282,7 +282,7 @@ func (c *Cluster) node(i int, l *look, v view) NodeStatus {
 	if v.noPath && n.Nomad == nomad.NodeStatusReady {
 		n.Nomad = silent
 	}
-	n.Clients, n.Sessions = v.clients, v.sessions
+	n.Clients, n.Sessions = v.Clients, v.Sessions
 	return n
 }
 

@@ -111,7 +111,7 @@ func (h *api) status(w http.ResponseWriter, r *http.Request) {
 
 func (h *api) nodeInfo(s *nodeStats, name string) map[string]any {
 	if s == nil {
-		return map[string]any{"node": name, "node_status": "stopped"}
+		return map[string]any{"node": name, "node_status": "stopped", "role": "core"}
 	}
 	return map[string]any{
 		"node": s.Node, "node_status": "running", "version": Version, "edition": "Opensource", "role": "core",
@@ -120,9 +120,13 @@ func (h *api) nodeInfo(s *nodeStats, name string) map[string]any {
 	}
 }
 
+// nodesPatience is what EMQX's list of nodes waits for a running one that is silent, and
+// leaves it out then (emqx_management_proto_v5:node_info).
+const nodesPatience = 30 * time.Second
+
 func (h *api) nodeList(ctx context.Context) []map[string]any {
 	list := []map[string]any{}
-	for _, s := range h.app.node.clusterStats(ctx) {
+	for _, s := range h.app.node.clusterStats(ctx, nodesPatience) {
 		list = append(list, h.nodeInfo(&s, s.Node))
 	}
 	_, stopped := h.app.node.clusterStatus()
@@ -256,9 +260,12 @@ func (h *api) publish(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, map[string]string{"id": newClusterID()})
 }
 
+// statsPatience bounds the other questions to all nodes.
+const statsPatience = 5 * time.Second
+
 func (h *api) stats(w http.ResponseWriter, r *http.Request) {
 	list := []map[string]any{}
-	for _, s := range h.app.node.clusterStats(r.Context()) {
+	for _, s := range h.app.node.clusterStats(r.Context(), statsPatience) {
 		list = append(list, map[string]any{
 			"node": s.Node, "connections.count": s.Connections, "live_connections.count": s.Live, "sessions.count": s.Connections,
 			"subscriptions.count": s.Subs, "topics.count": s.Topics, "subscriptions.shared.count": s.SharedSubs, "retained.count": s.Retained,

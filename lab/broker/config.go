@@ -42,6 +42,7 @@ type config struct {
 	statsAuth bool // credentials needed for prometheus/stats
 	logLevel  string
 	idle      []string // keys accepted without effect
+	unknown   []string // variables that name no setting
 }
 
 type dashboardConfig struct {
@@ -115,11 +116,12 @@ func get[T any](s settings, def T, paths ...string) T {
 	return def
 }
 
-// readSettings turns EMQX_ variables into checked values. All faults come at once.
-func readSettings(env []string) (settings, map[string]string, []string, error) {
-	s, plain := settings{}, map[string]string{}
+// readSettings turns EMQX_ variables into checked values. All faults come at once. A
+// variable that names no setting is none, as in EMQX: one below a known root is warned
+// of, any other is not even that. What stands inside a value is checked.
+func readSettings(env []string) (s settings, plain map[string]string, idle, unknown []string, err error) {
+	s, plain = settings{}, map[string]string{}
 	var faults []error
-	var idle []string
 	vars := map[string]string{}
 	for _, kv := range env {
 		if name, value, _ := strings.Cut(kv, "="); strings.HasPrefix(name, "EMQX_") {
@@ -133,6 +135,12 @@ func readSettings(env []string) (settings, map[string]string, []string, error) {
 			continue
 		}
 		path := strings.Split(strings.ToLower(strings.TrimPrefix(name, "EMQX_")), "__")
+		if !isPath(path) {
+			if isPath(path[:1]) {
+				unknown = append(unknown, name)
+			}
+			continue
+		}
 		leaves := map[string]any{}
 		flatten(path, parseHocon(value), leaves)
 		for _, p := range sortedKeys(leaves) {
@@ -152,7 +160,7 @@ func readSettings(env []string) (settings, map[string]string, []string, error) {
 			}
 		}
 	}
-	return s, plain, idle, errors.Join(faults...)
+	return s, plain, idle, unknown, errors.Join(faults...)
 }
 
 // flatten spreads a map value over its leaves, unless the table has the path itself.
@@ -179,7 +187,7 @@ func sortedKeys[V any](m map[string]V) []string {
 
 // loadConfig reads the environment as EMQX's entry point and schema would.
 func loadConfig(env []string) (config, error) {
-	s, plain, idle, err := readSettings(env)
+	s, plain, idle, unknown, err := readSettings(env)
 	faults := []error{err}
 	fault := func(e error) {
 		if e != nil {
@@ -200,6 +208,7 @@ func loadConfig(env []string) (config, error) {
 		logLevel:   get(s, "warning", "log.console.level", "log.console_handler.level"),
 		noACL:      get(s, false, "authorization.sources"),
 		idle:       idle,
+		unknown:    unknown,
 	}
 	c.denyAll = c.noACL && get(s, "allow", "authorization.no_match") == "deny"
 	if v := plain["EMQX_NODE_COOKIE"]; v != "" && s["node.cookie"] == nil {

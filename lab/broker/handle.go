@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -262,15 +263,28 @@ func (n *node) stats() nodeStats {
 	return s
 }
 
-// clusterStats asks every running member; own numbers come first.
-func (n *node) clusterStats(ctx context.Context) []nodeStats {
-	all := []nodeStats{n.stats()}
-	for _, p := range n.runningPeers() {
-		if r, err := p.ask(ctx, &message{Op: "stats"}, 5*time.Second); err == nil && r.Stats != nil {
-			all = append(all, *r.Stats)
+// clusterStats asks every running member, side by side, and leaves out who does not
+// answer; own numbers come first.
+func (n *node) clusterStats(ctx context.Context, patience time.Duration) []nodeStats {
+	peers := n.runningPeers()
+	found := make([]*nodeStats, len(peers))
+	var all sync.WaitGroup
+	for i, p := range peers {
+		all.Go(func() {
+			if r, err := p.ask(ctx, &message{Op: "stats"}, patience); err == nil {
+				found[i] = r.Stats
+			}
+		})
+	}
+	own := n.stats()
+	all.Wait()
+	stats := []nodeStats{own}
+	for _, s := range found {
+		if s != nil {
+			stats = append(stats, *s)
 		}
 	}
-	return all
+	return stats
 }
 
 // clusterClients lists the sessions of all running members.

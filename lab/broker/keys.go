@@ -211,6 +211,27 @@ func lookupKey(path []string) (key, bool) {
 	return key{}, false
 }
 
+// isPath tells whether the table has something at a path or below it.
+func isPath(path []string) bool {
+	if _, ok := lookupKey(path); ok {
+		return true
+	}
+	for pattern := range knownKeys {
+		parts := strings.Split(pattern, ".")
+		if len(parts) < len(path) {
+			continue
+		}
+		match := true
+		for i, p := range path {
+			match = match && (parts[i] == "*" || parts[i] == p)
+		}
+		if match {
+			return true
+		}
+	}
+	return false
+}
+
 // nearestVariable names the known variable that is closest to an unknown one.
 func nearestVariable(name string) string {
 	best, bestN := "", 1<<30

@@ -44,9 +44,9 @@ func (h *api) prometheus(w http.ResponseWriter, r *http.Request) {
 	case mode == "" || mode == "node":
 		writeMetrics(&b, []nodeStats{n.stats()}, false)
 	case mode == "all_nodes_aggregated":
-		writeMetrics(&b, []nodeStats{sumStats(n.clusterStats(r.Context()))}, false)
+		writeMetrics(&b, []nodeStats{sumStats(n.clusterStats(r.Context(), statsPatience))}, false)
 	case mode == "all_nodes_unaggregated":
-		writeMetrics(&b, n.clusterStats(r.Context()), true)
+		writeMetrics(&b, n.clusterStats(r.Context(), statsPatience), true)
 	default:
 		fail(w, http.StatusBadRequest, "BAD_REQUEST", "mode: want node, all_nodes_aggregated or all_nodes_unaggregated")
 		return

@@ -26,6 +26,7 @@ type Options struct {
 	Jitter   time.Duration // the first attempt waits up to this long; 0: 3 s
 	Tick     time.Duration // between pings of a peer; 0: 1 s
 	Ready    func()        // called whenever the listeners are up
+	CtlCost  time.Duration // processor time that a command takes to begin; 0: none
 
 	// How long a silent member is waited for; see takeover.go. 0: as EMQX does.
 	Takeover, Kick, Lock time.Duration
@@ -149,6 +150,9 @@ func Run(ctx context.Context, opts Options) error {
 	defer n.shutdown() //nolint:contextcheck // the node's own context outlives the caller's, to say goodbye
 	if cfg.cookie == defaultCookie {
 		n.log.print("WARNING: Default (insecure) Erlang cookie is in use. Set EMQX_NODE__COOKIE.")
+	}
+	for _, name := range cfg.unknown {
+		n.log.Warn("unknown_env_vars", "name", name, "did_you_mean", nearestVariable(name))
 	}
 	if len(cfg.idle) > 0 {
 		n.log.print("settings of EMQX without effect in the stand-in: " + strings.Join(cfg.idle, ", "))

@@ -2,7 +2,6 @@ package drill
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,6 +11,7 @@ import (
 
 	nomad "github.com/hashicorp/nomad/api"
 
+	"github.com/emqx-oci/emqx-oci/infra/gates"
 	"github.com/emqx-oci/emqx-oci/lab/cloud"
 )
 
@@ -204,18 +204,15 @@ func (r *Run) counts(at int, running ...int) sight {
 			if a.NodeName != nodeName(at) {
 				continue
 			}
-			said, err := r.gateNomad.Exec(ctx, a.ID, brokerTask, "emqx", "ctl", "cluster", "status", "--json")
+			said, err := gates.AskMember(ctx, r.gateNomad, brokerTask, a)
 			if err != nil {
 				return err
 			}
-			var status struct {
-				Running []string `json:"running_nodes"`
+			if !said.Answered {
+				return fmt.Errorf("%s: %s", a.NodeName, said.Says)
 			}
-			if err := json.Unmarshal([]byte(said.Stdout), &status); err != nil {
-				return fmt.Errorf("%s says %q: %w", a.NodeName, said.Stdout+said.Stderr, err)
-			}
-			if slices.Sort(status.Running); !slices.Equal(status.Running, want) {
-				return fmt.Errorf("%s counts %v in", a.NodeName, status.Running)
+			if slices.Sort(said.Running); !slices.Equal(said.Running, want) {
+				return fmt.Errorf("%s counts %v in", a.NodeName, said.Running)
 			}
 			return nil
 		}

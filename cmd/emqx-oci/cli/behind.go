@@ -24,8 +24,9 @@ type behind struct {
 }
 
 const (
-	// behindTimeout leaves a look, of 15 s, the time to tell.
-	behindTimeout = 14 * time.Second
+	// behindTimeout is what a look waits for them: an engine answers within some seconds, and
+	// a cloud's API that is away is asked for minutes.
+	behindTimeout = 10 * time.Second
 	// behindEvery lies between the questions of a watch.
 	behindEvery = 10 * time.Second
 )
