@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	nomad "github.com/hashicorp/nomad/api"
 )
@@ -20,13 +19,13 @@ import (
 // come: it was killed, with its task or alone.
 var ErrOutputLost = errors.New("the end of the command's output was lost on its way through Nomad")
 
-// execTime bounds a command: who asks bounds it closer.
-const execTime = time.Minute
-
 // Exec is part of [NomadClient].
 func (c *nomadClient) Exec(ctx context.Context, alloc, task string, command ...string) (ExecResult, error) {
-	ctx, cancel := context.WithTimeout(ctx, execTime)
-	defer cancel()
+	if _, bounded := ctx.Deadline(); !bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.timeout)
+		defer cancel()
+	}
 	r, err := answer(func(s Streams, wrapped ...string) error {
 		_, err := c.Stream(ctx, alloc, task, s, wrapped...)
 		return err

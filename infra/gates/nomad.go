@@ -42,8 +42,8 @@ type NomadClient interface {
 	Allocations(ctx context.Context, job string) ([]*nomad.AllocationListStub, error)
 	// Evaluations lists the job's evaluations.
 	Evaluations(ctx context.Context, job string) ([]*nomad.Evaluation, error)
-	// Exec runs a command in a task of a running allocation, for a minute at most,
-	// without input. A command that ran has an exit code, whatever it is,
+	// Exec runs a command in a task of a running allocation, without input, until
+	// ctx ends: one without an end gets the time of one request. A command that ran has an exit code, whatever it is,
 	// and no error, and all of its output is there. The task needs /bin/sh.
 	Exec(ctx context.Context, alloc, task string, command ...string) (ExecResult, error)
 	// Stream runs a command with the caller's streams, and no bound but the
