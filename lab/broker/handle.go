@@ -271,8 +271,15 @@ func (n *node) clusterStats(ctx context.Context, patience time.Duration) []nodeS
 	var all sync.WaitGroup
 	for i, p := range peers {
 		all.Go(func() {
-			if r, err := p.ask(ctx, &message{Op: "stats"}, patience); err == nil {
-				found[i] = r.Stats
+			// A new connection is given up sooner than the one that EMQX has already.
+			for end := time.Now().Add(patience); slices.Contains(n.runningPeers(), p) && ctx.Err() == nil; {
+				if r, err := p.ask(ctx, &message{Op: "stats"}, time.Until(end)); err == nil {
+					found[i] = r.Stats
+					return
+				}
+				if time.Now().After(end) {
+					return
+				}
 			}
 		})
 	}
