@@ -5,6 +5,8 @@ package gates
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,11 +23,13 @@ import (
 // startNomad runs a server and client in one, which is node 0 of stack lab.
 func startNomad(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
-	// A raw_exec task has no file system of its own: what runs in it is found on
-	// the agent's path.
-	assert.NilError(t, os.WriteFile(filepath.Join(dir, "emqx"), []byte(fakeEMQX), 0o700))
-	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	page := httptest.NewServer(http.HandlerFunc(aloneMember))
+	t.Cleanup(page.Close)
+	key := filepath.Join(t.TempDir(), "api_keys")
+	assert.NilError(t, os.WriteFile(key, []byte("key:secret\n"), 0o600))
+	// A raw_exec task has the agent's environment.
+	t.Setenv("NOMAD_ADDR_dashboard", strings.TrimPrefix(page.URL, "http://"))
+	t.Setenv("KEY_FILE", key)
 	return agenttest.Nomad(t, "emqx-lab-0", map[string]any{
 		"meta":        map[string]string{"pool_type": "emqx", "group-index": "0", "emqx_cluster": "lab"},
 		"host_volume": map[string]any{"emqx[0]": map[string]string{"path": t.TempDir()}},
@@ -39,11 +43,18 @@ func newTestNomad(t *testing.T, address string) (NomadClient, *nomad.Client) {
 	return c, c.(*nomadClient).api
 }
 
-const fakeEMQX = `#!/bin/sh
-echo 'WARNING: this is no EMQX' >&2
-test "$*" = "ctl cluster status --json" || exit 9
-echo '{"stopped_nodes":[],"running_nodes":["emqx@emqx-lab-0.node.dc1.consul"]}'
-`
+// aloneMember is the API of a member that is the whole cluster.
+func aloneMember(w http.ResponseWriter, r *http.Request) {
+	if key, secret, _ := r.BasicAuth(); key+secret != "keysecret" {
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	text := `{"name":"emqxcl","nodes":["emqx@emqx-lab-0.node.dc1.consul"],"self":"emqx@emqx-lab-0.node.dc1.consul"}`
+	if r.URL.Path == "/api/v5/prometheus/stats" {
+		text = "emqx_live_connections_count 0\nemqx_sessions_count 0\nemqx_cluster_nodes_stopped 0\n"
+	}
+	_, _ = w.Write([]byte(text))
+}
 
 // register runs a shell script as job emqx-lab, changed at will.
 func register(t *testing.T, api *nomad.Client, script string, change ...func(*nomad.Job, *nomad.TaskGroup, *nomad.Task)) {

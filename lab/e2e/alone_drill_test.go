@@ -128,3 +128,12 @@ func TestScaleInLeavesTheVolume(t *testing.T) {
 	assert.Assert(t, strings.Contains(r.stderr, "DATA LOSS: the volume of node 3") && strings.Contains(r.stderr, "run one before this"), "%s", r)
 	assert.Equal(t, volumeOf(t, b, 3).ID, kept.ID)
 }
+
+// TestQuestions is what the gates' questions see and cost, on a lab of its own.
+func TestQuestions(t *testing.T) {
+	b := newBed(t)
+	b.must(t, "lab", "up")
+	r := b.must(t, "up", "lab", "--yes")
+	assert.Assert(t, !strings.Contains(r.stdout, "full stop"), "nobody served before: %s", r)
+	questions(t, b)
+}

@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,6 +11,8 @@ import (
 
 	nomad "github.com/hashicorp/nomad/api"
 	"gotest.tools/v3/assert"
+
+	"github.com/emqx-oci/emqx-oci/infra/gates"
 )
 
 // scaling goes from three nodes to four and back, twice, under clients that stay:
@@ -93,19 +94,17 @@ func wantMembers(t *testing.T, c *nomad.Client, count int) {
 	for i := range want {
 		want[i] = fmt.Sprintf("emqx@emqx-lab-%d.node.dc1.consul", i)
 	}
+	client, err := gates.NewNomad(gates.NomadConfig{Address: "http://" + door + ":4646"})
+	assert.NilError(t, err)
 	eventually(t, 20*time.Second, "the cluster", func() error {
 		for _, a := range running(t, c, emqxJob) {
-			var status struct {
-				Running []string `json:"running_nodes"`
-				Stopped []string `json:"stopped_nodes"`
+			v, err := gates.AskMember(t.Context(), client, "emqx", a)
+			if err != nil {
+				return err
 			}
-			text := inBroker(t, c, a, "emqx", "ctl", "cluster", "status", "--json")
-			if err := json.Unmarshal([]byte(text), &status); err != nil { // Nomad now and then loses what a command says
-				return fmt.Errorf("%s says %q: %w", a.NodeName, text, err)
-			}
-			slices.Sort(status.Running)
-			if !slices.Equal(status.Running, want) || len(status.Stopped) > 0 {
-				return fmt.Errorf("%s says %s", a.NodeName, text)
+			slices.Sort(v.Running)
+			if !v.Answered || !slices.Equal(v.Running, want) || len(v.Stopped) > 0 || v.Nameless > 0 {
+				return fmt.Errorf("%s says %+v", a.NodeName, v)
 			}
 		}
 		return nil
