@@ -134,6 +134,7 @@ func TestNodesReadyNamesOnlyTheFirstOfMany(t *testing.T) {
 type fakeNomad struct {
 	nodes       []*nomad.Node
 	silent      map[string]error // nodes whose agent does not answer
+	late        map[string]int   // how many questions to a node's agent run out of time
 	job         *nomad.Job
 	deployments []*nomad.Deployment
 	allocs      []*nomad.AllocationListStub
@@ -184,7 +185,13 @@ func (f *fakeNomad) Node(_ context.Context, id string) (*nomad.Node, error) {
 
 func (f *fakeNomad) Leader(context.Context) error { return f.err }
 
-func (f *fakeNomad) Alive(_ context.Context, id string) error { return f.silent[id] }
+func (f *fakeNomad) Alive(_ context.Context, id string) error {
+	if f.late[id] > 0 {
+		f.late[id]--
+		return errors.New("nothing heard within 3s")
+	}
+	return f.silent[id]
+}
 
 func (f *fakeNomad) Job(context.Context, string) (*nomad.Job, error) {
 	if f.err != nil {

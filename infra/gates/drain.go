@@ -133,7 +133,7 @@ func StandingOf(ctx context.Context, client NomadClient, environment string, ind
 // ready until it misses their heartbeat. One whose agent still answers stays.
 func Forget(ctx context.Context, client NomadClient, ids []string) error {
 	for _, id := range ids {
-		if client.Alive(ctx, id) == nil {
+		if !ended(ctx, client, id) {
 			continue
 		}
 		if err := client.Purge(ctx, id); err != nil && !errors.Is(err, ErrNotFound) {
@@ -141,6 +141,19 @@ func Forget(ctx context.Context, client NomadClient, ids []string) error {
 		}
 	}
 	return nil
+}
+
+// aliveTries: the agent of a busy node answers late, and one that went without a word
+// never; to forget a node that lives would take its work from it.
+const aliveTries = 3
+
+func ended(ctx context.Context, client NomadClient, id string) bool {
+	for range aliveTries {
+		if err := client.Alive(ctx, id); err == nil || errors.Is(err, errNoPath) {
+			return err != nil
+		}
+	}
+	return true
 }
 
 // GiveBack ends the drains that this program began on nodes that are not to be

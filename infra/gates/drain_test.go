@@ -87,9 +87,9 @@ func TestGiveBackEndsOnlyDrainsOfThisProgram(t *testing.T) {
 }
 
 func TestForgetLeavesANodeThatAnswers(t *testing.T) {
-	f := &fakeNomad{silent: map[string]error{"gone": errors.New("no connection")}}
-	assert.NilError(t, Forget(t.Context(), f, []string{"gone", "there"}))
-	assert.DeepEqual(t, f.changed, []string{"purge gone"})
+	f := &fakeNomad{silent: map[string]error{"gone": errNoPath}, late: map[string]int{"busy": 2, "dead": 9}}
+	assert.NilError(t, Forget(t.Context(), f, []string{"gone", "there", "busy", "dead"}))
+	assert.DeepEqual(t, f.changed, []string{"purge gone", "purge dead"})
 }
 
 // An old entry counts for Nomad until it is forgotten, and an update of the job

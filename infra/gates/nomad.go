@@ -232,6 +232,9 @@ func (c *nomadClient) Purge(ctx context.Context, id string) error {
 // connection of one that went without a word.
 const aliveTimeout = 3 * time.Second
 
+// errNoPath is certain, as no answer in time is not.
+var errNoPath = errors.New("the servers have no connection to it")
+
 // Alive asks for the host's statistics: the agent has them at hand, and needs no
 // more than the right to read nodes.
 func (c *nomadClient) Alive(ctx context.Context, id string) error {
@@ -243,7 +246,7 @@ func (c *nomadClient) Alive(ctx context.Context, id string) error {
 	}
 	err = c.explain("statistics of node "+shortID(id), err)
 	if errors.Is(err, ErrNotFound) { // "No path to node"
-		return errors.New("the servers have no connection to it")
+		return errNoPath
 	}
 	return err
 }

@@ -406,6 +406,21 @@ func TestWhatElseIsTheMatter(t *testing.T) {
 	}
 }
 
+// A check that fails for one reason is not explained by another.
+func TestWhyAProxyIsNotHealthy(t *testing.T) {
+	for output, want := range map[string]string{
+		"HTTP GET http://10.80.1.12:8080/haproxy_health: 503 Service Unavailable Output: ":                       "its page fails while a protocol has no broker; clients of other nodes go on",
+		`Get "http://10.80.1.12:8080/haproxy_health": context deadline exceeded (Client.Timeout exceeded while)`: "a node that is busy answers late; clients of other nodes go on",
+		"dial tcp 10.80.1.12:8080: connect: connection refused":                                                  "whether HAProxy runs there; clients of other nodes go on",
+	} {
+		w := newWorld(t, 3)
+		w.checks[2].Checks = consul.HealthChecks{{Status: consul.HealthCritical, Output: output}}
+		s := w.cluster().Status(t.Context(), StatusOptions{})
+		assert.Equal(t, len(s.Problems), 1)
+		assert.Equal(t, s.Problems[0].Next, "`nomad alloc logs c2000000`; "+want)
+	}
+}
+
 func TestAskGoesToTheMemberOfANode(t *testing.T) {
 	w := newWorld(t, 3)
 	r, err := w.cluster().Ask(t.Context(), 1, "sh", "-c", "echo out; echo err >&2; exit 3")

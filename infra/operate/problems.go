@@ -279,7 +279,7 @@ func (d *diagnosis) checks() {
 		if d.status.Proxy.State == "stopped" || d.status.Proxy.State == "absent" {
 			continue
 		}
-		is, next := n.Check, "its page fails while a protocol has no broker; clients of other nodes go on"
+		is, next := n.Check, whyNotHealthy(n.CheckSays)+"; clients of other nodes go on"
 		switch {
 		case n.Proxy.State == "none":
 			is = "not placed"
@@ -299,6 +299,17 @@ func (d *diagnosis) checks() {
 	if v.asked && !v.holds && len(d.found) == before && !d.explained && d.look.nomadErr == nil && d.look.consulErr == nil {
 		d.add(v.seen, v.next)
 	}
+}
+
+// whyNotHealthy says what the output of HAProxy's check is a sign of, where it is one.
+func whyNotHealthy(output string) string {
+	switch {
+	case strings.Contains(output, "503"):
+		return "its page fails while a protocol has no broker"
+	case strings.Contains(output, "deadline exceeded"):
+		return "a node that is busy answers late"
+	}
+	return "whether HAProxy runs there"
 }
 
 func short(id string) string { return id[:min(8, len(id))] }
