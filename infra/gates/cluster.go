@@ -41,6 +41,7 @@ func ClusterFormed(client NomadClient, args ClusterFormedArgs) Gate {
 		args.Task = brokerTask
 	}
 	jobs := newJobWatch(client, args.Job, len(args.Nodes), args.Text)
+	waits := &waitsWatch{client: client, args: args}
 	return Gate{
 		ID: "G2", Title: "cluster formed", Timeout: args.Timeout, Interval: args.Interval,
 		Next: fmt.Sprintf("`nomad job status %s`, and `nomad alloc logs` of the allocation named", args.Job),
@@ -50,57 +51,11 @@ func ClusterFormed(client NomadClient, args ClusterFormedArgs) Gate {
 				return deployed, err
 			}
 			if !deployed.Holds {
-				return whoWaits(ctx, client, args, deployed)
+				return waits.explain(ctx, deployed)
 			}
 			return askCluster(ctx, client, args, allocs)
 		},
 	}
-}
-
-// whoWaits adds to what is missing that those who are there wait for it.
-func whoWaits(ctx context.Context, client NomadClient, args ClusterFormedArgs, missing Status) (Status, error) {
-	if missing.Next != "" { // there is more to say already
-		return missing, nil
-	}
-	allocs, err := client.Allocations(ctx, args.Job)
-	if err != nil {
-		return Status{}, err
-	}
-	members := make([]Member, len(args.Nodes))
-	var ask []*nomad.AllocationListStub
-	var asked []*Member
-	for i, n := range args.Nodes {
-		host, _, _ := strings.Cut(strings.TrimPrefix(n, "emqx@"), ".")
-		members[i] = Member{Node: host, Name: n, Away: "not placed"}
-		m := &members[i]
-		for _, a := range allocs {
-			switch {
-			case a.NodeName != host || !live(a) || m.Alloc != "":
-			case a.ClientStatus == nomad.AllocClientStatusUnknown:
-				m.Away = "its node is gone"
-			case a.ClientStatus != nomad.AllocClientStatusRunning || !tasksRun(a):
-				m.Away = "its task is " + a.ClientStatus
-			default:
-				m.Alloc = a.ID
-				ask, asked = append(ask, a), append(asked, m)
-			}
-		}
-	}
-	views, err := askMembers(ctx, client, args.Task, ask)
-	if err != nil {
-		return Status{}, err
-	}
-	for i, v := range views {
-		if v.Lost {
-			asked[i].Away = "its node does not answer"
-			continue
-		}
-		asked[i].View = &v.MemberView
-	}
-	if what, next := WhoWaits(members); what != "" {
-		missing.Seen, missing.Next = missing.Seen+"; "+what, next
-	}
-	return missing, nil
 }
 
 // askedAtOnce bounds how many members are asked side by side.

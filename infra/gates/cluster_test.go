@@ -529,6 +529,21 @@ func TestAFirstStartIsNoFullStop(t *testing.T) {
 	assert.Equal(t, s.Seen, "deployment of version 0 is running: 1 placed, 0 healthy of 3")
 	assert.Equal(t, s.Next, "")
 
+	// Those who start need the processor: they are not asked at every poll.
+	asked := 0
+	f.exec = func(string, string, []string) (ExecResult, error) {
+		asked++
+		return closed(fmt.Sprint(born.Unix())), nil
+	}
+	g := clusterGate(f)
+	f.allocs = f.allocs[:1]
+	for range 3 {
+		_, err = once(t, g)
+		assert.NilError(t, err)
+	}
+	assert.Equal(t, asked, 1)
+	f.allocs = []*nomad.AllocationListStub{labAlloc(0, 0, started), labAlloc(1, 0, started), labAlloc(2, 0, started)}
+
 	// The same with data of an earlier life.
 	f.exec = func(string, string, []string) (ExecResult, error) {
 		return closed(fmt.Sprint(born.Add(-time.Hour).Unix())), nil
