@@ -11,7 +11,7 @@ require (
 	github.com/hashicorp/consul/api v1.33.0 // gate G3, and the lab behind the Consul provider
 	github.com/hashicorp/hcl/v2 v2.22.0 // variables of a job file, as HCL2 reads them
 	github.com/hashicorp/nomad/api v0.0.0-20260211190147-f876384fe3ab // gates G1 and G2, and the lab behind the Nomad provider
-	github.com/miekg/dns v1.1.73 // the lab's name server, and the broker's tests
+	github.com/miekg/dns v1.1.73 // the lab's name server, and who asks one as EMQX does
 	github.com/mochi-mqtt/server/v2 v2.7.9 // MQTT engine of the stand-in broker
 	github.com/pires/go-proxyproto v0.8.1 // the stand-in broker's listeners behind HAProxy
 	github.com/pulumi/pulumi-consul/sdk/v3 v3.11.3 // resources of components/consul

@@ -27,14 +27,16 @@ func Ports(t testing.TB, n int) []int {
 	return ports
 }
 
-// Consul starts an agent in development mode on a port of loopback. It may not
-// answer yet.
-func Consul(t testing.TB, port int) {
+// Consul starts an agent in development mode on a port of loopback, with more flags
+// where given. It may not answer yet.
+func Consul(t testing.TB, port int, flags ...string) {
 	t.Helper()
 	p := Ports(t, 2)
-	Start(t, "consul", "agent", "-dev", "-bind=127.0.0.1", "-client=127.0.0.1", "-node=srv", "-disable-host-node-id", "-log-level=warn",
+	Start(t, "consul", append([]string{
+		"agent", "-dev", "-bind=127.0.0.1", "-client=127.0.0.1", "-node=srv", "-disable-host-node-id", "-log-level=warn",
 		fmt.Sprintf("-http-port=%d", port), fmt.Sprintf("-server-port=%d", p[0]), fmt.Sprintf("-serf-lan-port=%d", p[1]),
-		"-serf-wan-port=-1", "-dns-port=-1", "-grpc-port=-1", "-grpc-tls-port=-1")
+		"-serf-wan-port=-1", "-dns-port=-1", "-grpc-port=-1", "-grpc-tls-port=-1",
+	}, flags...)...)
 }
 
 // Nomad starts an agent in development mode, with driver raw_exec, and returns its

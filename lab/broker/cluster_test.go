@@ -102,13 +102,10 @@ func TestNodesThatSawOnlyThemselvesStayApart(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, 2)
 	l.members(1)
-	l.start(0)
-	l.wantUp(0)
-	eventuallyDiscovered(t, l, 0)
+	l.start(0).wantSaid(t, discoveryEnds, 1)
 	l.dns.set(func() { l.dns.srv["lab.emqx-cluster.test."] = []string{"n1.test."} })
 	second := l.start(1)
-	l.wantUp(1)
-	eventuallyDiscovered(t, l, 1)
+	second.wantSaid(t, discoveryEnds, 1)
 	l.members(2)
 	time.Sleep(700 * time.Millisecond) // several retry intervals
 	l.wantCluster(0, []int{0}, nil)
@@ -118,13 +115,6 @@ func TestNodesThatSawOnlyThemselvesStayApart(t *testing.T) {
 	l.start(1)
 	l.wantCluster(0, []int{0, 1}, nil)
 	l.wantCluster(1, []int{0, 1}, nil)
-}
-
-// eventuallyDiscovered gives a node time to end its discovery.
-func eventuallyDiscovered(t *testing.T, l *lab, i int) {
-	t.Helper()
-	l.wantCluster(i, []int{i}, nil)
-	time.Sleep(300 * time.Millisecond)
 }
 
 func TestDiscoveryRetriesWhileMembersAreMissing(t *testing.T) {
@@ -146,7 +136,7 @@ func TestJoiningWipesTheJoiner(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, 2)
 	l.members(1)
-	l.start(0)
+	l.start(0).wantSaid(t, discoveryEnds, 1)
 	l.wantUp(0)
 	l.mqtt(0, connectOpts{id: "a"}).publish("old", "stays", 1, true)
 	l.dns.set(func() { l.dns.srv["lab.emqx-cluster.test."] = []string{"n1.test."} })
@@ -351,7 +341,10 @@ func TestLeaveAndForceLeave(t *testing.T) {
 	l.start(2)
 	l.wantCluster(0, []int{0, 1, 2}, nil)
 
-	time.Sleep(400 * time.Millisecond) // discovery, which would bring it back, ends everywhere
+	for i, p := range []*proc{procs[0], procs[1]} { // discovery, which would bring it back
+		p.wantSaid(t, discoveryEnds, 1)
+		l.wantUp(i)
+	}
 	out, code = l.ctl(1, "cluster", "leave")
 	assert.Equal(t, code, 0, out)
 	l.wantCluster(1, []int{1}, nil)

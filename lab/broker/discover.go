@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -9,6 +8,9 @@ import (
 	"strings"
 	"time"
 )
+
+// discoveryEnds is said for good, or until the node joins again.
+const discoveryEnds = "discovery ends"
 
 // goDiscover runs discovery unless it runs already or is switched off.
 func (n *node) goDiscover() {
@@ -23,6 +25,7 @@ func (n *node) goDiscover() {
 		for n.sleep(wait) == nil {
 			wait = n.opts.Retry
 			if n.alone() || n.discoverOnce() {
+				n.log.Info(discoveryEnds)
 				break
 			}
 		}
@@ -39,93 +42,99 @@ func (n *node) alone() bool {
 	return n.discoOff
 }
 
-// discoverOnce is one round of ekka's autocluster. True ends it for good: that is
-// also what happens to a node that finds nobody but itself, which is why two fresh
-// nodes that each saw only themselves stay apart until one is restarted.
+// discoverOnce is one round of ekka's autocluster (ekka_autocluster.erl of 0.23.2), with
+// all that it believes of what the name answers. True ends discovery for good, and two
+// parts of a cluster that ended it apart stay apart until somebody restarts a node: a node
+// that found nobody but itself, or that was the oldest of those it found.
 func (n *node) discoverOnce() bool {
-	self := n.cfg.node.String()
-	found, err := n.discover()
-	switch {
-	case err != nil:
-		n.log.Error("discovery error", "reason", err.Error())
-		return false
-	case len(found) == 0:
-		n.log.Warn("discovery found no nodes; retrying")
-		return false
-	case !slices.Contains(found, n.cfg.node):
-		n.log.Warn("discovered nodes do not include this node; retrying", "node", self, "found", fmt.Sprint(found))
-		return false
-	case len(found) == 1:
-		n.log.Info("no discovered nodes outside cluster")
-		return true
-	}
-	oldest, oldestBorn, dead, joining := n.cfg.node, n.born, []string{}, false
+	found := n.discover()
+	var alive []agedNode
+	var dead []string
 	for _, name := range found {
 		if name == n.cfg.node {
+			alive = append(alive, agedNode{name, n.serving()})
 			continue
 		}
 		info, err := n.probe(name)
-		if err != nil {
+		switch {
+		case err != nil:
 			dead = append(dead, name.String())
-			continue
-		}
-		// A member that waits for its data, or is on its way elsewhere, cannot say how old it is.
-		if info.Phase != phaseRunning {
-			joining = true
-			continue
-		}
-		if info.Born < oldestBorn || info.Born == oldestBorn && name.String() < oldest.String() {
-			oldest, oldestBorn = name, info.Born
+		case info.Phase == phaseRunning:
+			alive = append(alive, agedNode{name, info.Since})
+		default: // cannot say how old it is
+			alive = append(alive, agedNode{name, 0})
 		}
 	}
-	joined := true
-	if oldest != n.cfg.node && !n.isMember(oldest) {
-		if err := n.join(oldest, false); err != nil {
-			n.log.Error("joining failed", "with", oldest.String(), "reason", err.Error())
-			joined = false
-		}
+	joined, err := n.maybeJoin(alive)
+	switch {
+	case len(dead) > 0:
+		n.log.Warn("discovered nodes are not responding: " + strings.Join(dead, ", "))
+		return false
+	case err != nil:
+		n.log.Error("joining failed", "reason", err.Error())
+		return false
+	case !slices.Contains(n.discover(), n.cfg.node): // asked anew
+		n.log.Warn("the discovered nodes do not include this node; retrying", "found", fmt.Sprint(found))
+		return false
+	case joined:
+		return len(n.others()) > 0
 	}
-	outside := 0
-	for _, name := range found {
-		if name != n.cfg.node && !n.isMember(name) {
-			outside++
-		}
-	}
-	if len(dead) > 0 {
-		n.log.Warn("discovered nodes are not responding; retrying", "nodes", strings.Join(dead, ","))
-	}
-	return joined && len(dead) == 0 && !joining && outside == 0
+	return true
 }
 
-func (n *node) discover() ([]nodeName, error) {
+// agedNode is a node that answers, and since when its database serves; zero: it does not yet.
+type agedNode struct {
+	name  nodeName
+	since int64
+}
+
+// maybeJoin joins the oldest of the nodes. There is nothing to join when they are just
+// the members, or when this one is the oldest.
+func (n *node) maybeJoin(alive []agedNode) (joined bool, err error) {
+	var names []string
+	var oldest agedNode
+	for _, a := range alive {
+		names = append(names, a.name.String())
+		if a.since > 0 && (oldest.since == 0 || a.since < oldest.since) {
+			oldest = a
+		}
+	}
+	slices.Sort(names)
+	if known := append(n.others(), n.cfg.node.String()); slices.Equal(names, slices.Sorted(slices.Values(known))) {
+		n.log.Info("all discovered nodes already in cluster; ignoring")
+		return false, nil
+	}
+	if oldest.since == 0 || oldest.name == n.cfg.node || n.isMember(oldest.name) {
+		return false, nil
+	}
+	if err := n.join(oldest.name, false); err != nil {
+		return false, fmt.Errorf("with %s: %w", oldest.name, err)
+	}
+	return true, nil
+}
+
+// serving is since when the node's database serves: what makes it the older of two.
+func (n *node) serving() int64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.since
+}
+
+// discover are the nodes that the strategy names: none when nobody answers, as
+// inet_res:lookup has no errors.
+func (n *node) discover() []nodeName {
 	if n.cfg.strategy == "static" {
-		return n.cfg.seeds, nil
+		return n.cfg.seeds
 	}
-	ctx, cancel := context.WithTimeout(n.ctx, 5*time.Second)
-	defer cancel()
-	var out []nodeName
-	if n.cfg.recordType == "srv" {
-		_, records, err := n.opts.Resolver.LookupSRV(ctx, "", "", n.cfg.dnsName)
-		if err != nil && len(records) == 0 {
-			return nil, err
-		}
-		for _, r := range records {
-			name := nodeName{n.cfg.node.short, strings.TrimSuffix(r.Target, ".")}
-			if !slices.Contains(out, name) {
-				out = append(out, name)
-			}
-		}
-		return out, nil
+	hosts, err := n.hosts()
+	if err != nil {
+		n.log.Error("discovery error", "reason", err.Error())
 	}
-	network := "ip4"
-	if n.cfg.recordType == "aaaa" {
-		network = "ip6"
+	out := make([]nodeName, len(hosts))
+	for i, host := range hosts {
+		out[i] = nodeName{n.cfg.node.short, host}
 	}
-	ips, err := n.opts.Resolver.LookupIP(ctx, network, n.cfg.dnsName)
-	for _, ip := range ips {
-		out = append(out, nodeName{n.cfg.node.short, ip.String()})
-	}
-	return out, err
+	return out
 }
 
 // probe asks a node, member or not, how it is.
@@ -146,7 +155,8 @@ func (n *node) isMember(name nodeName) bool {
 }
 
 // join leaves what this node has behind, data included, and becomes a member of
-// the seed's cluster. Its clients are gone for that while, as on the real one.
+// the seed's cluster. Its clients are gone for that while, as on the real one. It says no
+// goodbye (mria:join1): to a cluster that it was in it is a member that has stopped.
 func (n *node) join(seed nodeName, asked bool) error {
 	n.appMu.Lock()
 	defer n.appMu.Unlock()
@@ -156,13 +166,13 @@ func (n *node) join(seed nodeName, asked bool) error {
 	case !asked && n.alone():
 		return errors.New("discovery is switched off")
 	}
-	return n.enter(seed, true)
+	return n.enter(seed)
 }
 
 var errStopping = errors.New("stopping")
 
 // enter takes everything down and starts it with the seed's data; the caller holds appMu.
-func (n *node) enter(seed nodeName, leave bool) error {
+func (n *node) enter(seed nodeName) error {
 	n.log.Info("joining", "with", seed.String())
 	n.setPhase(phaseJoining)
 	w, err := n.dial(n.ctx, seed, kindDist)
@@ -175,9 +185,6 @@ func (n *node) enter(seed nodeName, leave bool) error {
 	if err != nil {
 		n.setPhase(phaseRunning)
 		return err
-	}
-	if leave {
-		n.tellLeft("join")
 	}
 	n.stopApp()
 	if err := n.reset(schema{Cluster: r.Cluster, Members: r.Members, Down: map[string]int64{}}, r.Data); err != nil {
@@ -196,9 +203,9 @@ func (n *node) enter(seed nodeName, leave bool) error {
 }
 
 // tellLeft says goodbye to the cluster that this node is about to leave.
-func (n *node) tellLeft(why string) {
+func (n *node) tellLeft() {
 	for _, p := range n.runningPeers() {
-		_, _ = p.ask(n.ctx, &message{Op: "left", Node: n.cfg.node.String(), Text: why}, setupTimeout)
+		_, _ = p.ask(n.ctx, &message{Op: "left", Node: n.cfg.node.String()}, setupTimeout)
 	}
 }
 
@@ -210,7 +217,7 @@ func (n *node) reset(s schema, d *clusterData) error {
 		return fmt.Errorf("wiping the old data: %w", err)
 	}
 	n.mu.Lock()
-	n.schema = s
+	n.schema, n.since = s, 0
 	err := n.saveSchema()
 	n.mu.Unlock()
 	if err != nil {

@@ -2,7 +2,8 @@
 // image cannot be pulled. It is not EMQX and says so at start.
 //
 // It owns what a deployment can get wrong: the EMQX_ environment variables and
-// the HOCON in them, the listeners with PROXY protocol and TLS, discovery by DNS,
+// the HOCON in them, the listeners with PROXY protocol and TLS, discovery by DNS, asked
+// as EMQX asks and believed as EMQX believes,
 // joining with the cookie over the distribution port, which member may start
 // first after a full stop, which side of a partition restarts, what is on disk under
 // the node name, the REST paths,
@@ -17,7 +18,9 @@
 // Not done, on purpose: authentication and file based ACLs other than the
 // default rules, rules, bridges, gateways, QUIC, durable sessions (the open
 // source cluster has none), replicants, the dashboard's pages, node to node TLS. A
-// partition that the databases would find at a start is none here.
+// member of a cluster that joins another one does so; on the real one that may fail
+// ("Bad cookie in table definition") and end the node's discovery. A partition that
+// the databases would find at a start is none here.
 //
 // Messages are counted as on EMQX. A publication is acknowledged when it is in every
 // session of its node and on its way to the other nodes; no acknowledgement comes from

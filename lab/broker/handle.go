@@ -69,7 +69,7 @@ func (n *node) handle(kind, from string, m *message) *message {
 	case "pull":
 		return &message{Data: n.data.snapshot()}
 	case "left":
-		return n.farewell(from, m.Text)
+		return n.farewell(from)
 	case "keys":
 		n.takeOver(m.Data)
 		return &message{}
@@ -169,12 +169,9 @@ func (n *node) resync(name, cluster string) *message {
 	return n.everything()
 }
 
-func (n *node) farewell(name, why string) *message {
+func (n *node) farewell(name string) *message {
 	if err := n.setMember(n.ctx, name, true); err != nil {
 		return &message{Err: err.Error()}
-	}
-	if why == "join" { // it went to an older cluster, which this node may not know yet
-		n.goDiscover()
 	}
 	return &message{}
 }
@@ -208,7 +205,7 @@ func (n *node) leave() error {
 	if len(n.others()) == 0 {
 		return errors.New("node_not_in_cluster")
 	}
-	n.tellLeft("leave")
+	n.tellLeft()
 	n.standAlone("asked to")
 	return nil
 }

@@ -266,5 +266,5 @@ func (n *node) rejoin(seed string) error {
 	if n.stopped {
 		return errStopping
 	}
-	return n.enter(name, false)
+	return n.enter(name)
 }

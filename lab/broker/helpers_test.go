@@ -36,16 +36,22 @@ type names struct {
 	srv  map[string][]string
 	off  bool
 	addr string
+	// most SRV records of an answer by UDP to one who asks without EDNS; 0: all. Whether
+	// it says so is says: Consul's udp_answer_limit and enable_truncate.
+	most int
+	says bool
 }
 
 func newNames(t *testing.T, addr string) *names {
 	d := &names{a: map[string]string{}, srv: map[string][]string{}, addr: addr}
-	s := &dns.Server{Addr: d.addr, Net: "udp", Handler: d}
-	up := make(chan error, 1)
-	s.NotifyStartedFunc = func() { up <- nil }
-	go func() { up <- s.ListenAndServe() }()
-	assert.NilError(t, <-up)
-	t.Cleanup(func() { _ = s.Shutdown() })
+	for _, network := range []string{"udp", "tcp"} {
+		s := &dns.Server{Addr: d.addr, Net: network, Handler: d}
+		up := make(chan error, 1)
+		s.NotifyStartedFunc = func() { up <- nil }
+		go func() { up <- s.ListenAndServe() }()
+		assert.NilError(t, <-up)
+		t.Cleanup(func() { _ = s.Shutdown() })
+	}
 	return d
 }
 
@@ -66,6 +72,9 @@ func (d *names) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 		for _, target := range d.srv[name] {
 			m.Answer = append(m.Answer, &dns.SRV{Hdr: hdr(dns.TypeSRV), Port: 4370, Target: target})
 		}
+		if w.RemoteAddr().Network() == "udp" && q.IsEdns0() == nil && d.most > 0 && len(m.Answer) > d.most {
+			m.Answer, m.Truncated = m.Answer[:d.most], d.says
+		}
 	case !ok:
 		m.Rcode = dns.RcodeNameError
 	}
@@ -79,9 +88,9 @@ func (d *names) set(f func()) {
 }
 
 func (d *names) resolver() *net.Resolver {
-	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		var dialer net.Dialer
-		return dialer.DialContext(ctx, "udp", d.addr)
+		return dialer.DialContext(ctx, network, d.addr)
 	}}
 }
 
@@ -92,12 +101,18 @@ type lab struct {
 	dns    *names
 	dirs   []string
 	extra  []string
+
+	// domain is what the nodes' hosts end in, discovery the name of their list, and
+	// resolver who knows both: test, and dns, unless changed.
+	domain, discovery string
+	resolver          *net.Resolver
 }
 
 func newLab(t *testing.T, nodes int, extra ...string) *lab {
 	t.Helper()
-	l := &lab{t: t, subnet: loopbackNet(), extra: extra}
+	l := &lab{t: t, subnet: loopbackNet(), extra: extra, domain: "test", discovery: "lab.emqx-cluster.test"}
 	l.dns = newNames(t, l.subnet+"253:5353")
+	l.resolver = l.dns.resolver()
 	for i := range nodes {
 		l.dirs = append(l.dirs, t.TempDir())
 		l.dns.a[fmt.Sprintf("n%d.test.", i)] = l.ip(i)
@@ -107,7 +122,7 @@ func newLab(t *testing.T, nodes int, extra ...string) *lab {
 }
 
 func (l *lab) ip(i int) string            { return fmt.Sprintf("%s%d", l.subnet, 10+i) }
-func (l *lab) name(i int) string          { return fmt.Sprintf("emqx@n%d.test", i) }
+func (l *lab) name(i int) string          { return fmt.Sprintf("emqx@n%d.%s", i, l.domain) }
 func (l *lab) url(i int, p string) string { return "http://" + l.ip(i) + ":18083" + p }
 
 // members sets the SRV answer to the first n nodes.
@@ -125,19 +140,19 @@ func (l *lab) env(i int, more ...string) []string {
 	ip := l.ip(i)
 	return append(append([]string{
 		"EMQX_NODE__NAME=" + l.name(i), "EMQX_NODE__COOKIE=secret", "EMQX_NODE__DATA_DIR=" + l.dirs[i],
-		"EMQX_CLUSTER__DISCOVERY_STRATEGY=dns", "EMQX_CLUSTER__DNS__RECORD_TYPE=srv", "EMQX_CLUSTER__DNS__NAME=lab.emqx-cluster.test",
+		"EMQX_CLUSTER__DISCOVERY_STRATEGY=dns", "EMQX_CLUSTER__DNS__RECORD_TYPE=srv", "EMQX_CLUSTER__DNS__NAME=" + l.discovery,
 		"EMQX_RPC__PORT_DISCOVERY=manual", "EMQX_RPC__SERVER_PORT=5370", "EMQX_RPC__LISTEN_ADDRESS=" + ip,
 		"ERL_FLAGS=-kernel inet_dist_use_interface {" + strings.ReplaceAll(ip, ".", ",") + "}",
 		"EMQX_LISTENERS__TCP__DEFAULT__BIND=" + ip + ":1883", "EMQX_LISTENERS__SSL__DEFAULT__ENABLE=false",
 		"EMQX_LISTENERS__WS__DEFAULT__ENABLE=false", "EMQX_LISTENERS__WSS__DEFAULT__ENABLE=false",
 		"EMQX_DASHBOARD__LISTENERS__HTTP__BIND=" + ip + ":18083", "EMQX_RETAINER__BACKEND__STORAGE_TYPE=disc",
-		"EMQX_AUTHORIZATION__SOURCES=[]",
+		"EMQX_AUTHORIZATION__SOURCES=[]", "EMQX_LOG__CONSOLE__LEVEL=info",
 	}, l.extra...), more...)
 }
 
 func (l *lab) options(i int, more ...string) Options {
 	return Options{
-		Env: l.env(i, more...), Resolver: l.dns.resolver(), Retry: 150 * time.Millisecond, Jitter: 20 * time.Millisecond, Tick: 50 * time.Millisecond,
+		Env: l.env(i, more...), Resolver: l.resolver, Retry: 150 * time.Millisecond, Jitter: 20 * time.Millisecond, Tick: 50 * time.Millisecond,
 		Unresolved: 400 * time.Millisecond,
 	}
 }

@@ -239,7 +239,7 @@ func (n *node) greeting(op string) *message {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	m := &message{
-		Op: op, Node: n.cfg.node.String(), Cluster: n.schema.Cluster, Phase: n.phase, Born: n.born, Life: n.life.Load(),
+		Op: op, Node: n.cfg.node.String(), Cluster: n.schema.Cluster, Phase: n.phase, Since: n.since, Born: n.born, Life: n.life.Load(),
 		Members: maps.Clone(n.schema.Members), Lost: n.lostLocked(),
 	}
 	if n.phase == phaseWaiting {

@@ -94,6 +94,7 @@ type node struct {
 
 	mu      sync.Mutex
 	phase   string
+	since   int64 // when its database began to serve, which joining repeats
 	schema  schema
 	peers   map[string]*peer
 	app     *app
@@ -253,9 +254,13 @@ func (n *node) freshSchema() schema {
 }
 
 func (n *node) setPhase(p string) {
+	now := n.stamp()
 	n.mu.Lock()
+	defer n.mu.Unlock()
+	if p == phaseRunning && n.since == 0 {
+		n.since = now
+	}
 	n.phase = p
-	n.mu.Unlock()
 }
 
 func (n *node) currentPhase() string {

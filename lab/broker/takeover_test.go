@@ -30,9 +30,9 @@ func TestMain(m *testing.M) {
 	}
 	err := Run(context.Background(), impatient(Options{
 		Retry: 150 * time.Millisecond, Jitter: 20 * time.Millisecond, Tick: 50 * time.Millisecond,
-		Resolver: &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		Resolver: &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			var d net.Dialer
-			return d.DialContext(ctx, "udp", server)
+			return d.DialContext(ctx, network, server)
 		}},
 	}))
 	fmt.Fprintln(os.Stderr, err)

@@ -194,6 +194,7 @@ type message struct {
 	Node    string
 	Cluster string
 	Phase   string
+	Since   int64 // when its database began to serve: the first one is the oldest member
 	Born    int64
 	Life    int64            // the start of its database, which a rejoin repeats
 	Lost    map[string]int64 // members that it called dead in this life, with theirs
