@@ -381,7 +381,7 @@ inside 'umount /mnt/bv/emqx-1'
 		"nameserver 127.0.0.1\nsearch sub.vcn.oraclevcn.com\n", "server=/consul/127.0.0.1#8600", "LimitNOFILE=1048576",
 		"emqx.json\nnomad.hcl\nnomad.hcl.package",
 		"10.80.1.100/24 10.80.1.11/24",
-		`"node_name":"emqx-lab-1"`, `"bind_addr":"10.80.1.11"`, `"retry_join":["10.80.2.10"]`,
+		`"node_name":"emqx-lab-1"`, `"bind_addr":"10.80.1.11"`, `"retry_join":["10.80.2.10"]`, `"dns_config":{"enable_truncate":true}`,
 		`"host_volume":{"emqx[1]":{"path":"/opt/nomad/data/emqx-1","read_only":false}}`,
 		`"meta":{"pool_type":"emqx","group-index":"1","emqx_cluster":"lab"}`,
 		`"host_network":{"emqx":{"cidr":"10.80.1.11/32"}}`,

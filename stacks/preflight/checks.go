@@ -22,6 +22,12 @@ var Checks = []Check{
 		Remedy:  "Leave `EMQX_NODE__` and `EMQX_CLUSTER__` out of `broker.env`; otherwise it is a fault of the program: report it.",
 	},
 	{
+		Name: "discovery", Severity: Error, graph: discovery,
+		Reason:  "Consul's DNS answers three of N, and does not say so, to one who asks as EMQX does: a first boot of more nodes ends as several clusters.",
+		Example: `InstanceConfiguration pools-0-config.instanceDetails.launchDetails.metadata.user_data: must give Consul's agent dns_config {enable_truncate: true}: EMQX would hear of three members`,
+		Remedy:  "It is a fault of the program, not of the stack file: report it.",
+	},
+	{
 		Name: "service-tags", Severity: Error, graph: serviceTags,
 		Reason:  "HAProxy asks Consul for services by a tag; one that no service carries is an empty backend.",
 		Example: `Job emqx.jobspec: service.emqx: must carry the tag "prod" that HAProxy asks for`,

@@ -1,6 +1,7 @@
 package preflight_test
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
@@ -91,6 +92,27 @@ func (g graph) editAt(job, what, old, with string) {
 		return
 	}
 	panic("no job " + job)
+}
+
+// boot changes text of the first node's boot script.
+func (g graph) boot(old, with string) {
+	const at = "instanceDetails.launchDetails.metadata.user_data"
+	for _, r := range g {
+		if !strings.HasSuffix(r.Type, ":InstanceConfiguration") {
+			continue
+		}
+		v := resource.NewProperty(r.Inputs)
+		for key := range strings.SplitSeq(at, ".") {
+			v = v.ObjectValue()[resource.PropertyKey(key)]
+		}
+		script, err := base64.StdEncoding.DecodeString(v.StringValue())
+		if err != nil || !strings.Contains(string(script), old) {
+			panic("not in the boot script: " + old)
+		}
+		g.set("InstanceConfiguration", at, base64.StdEncoding.EncodeToString([]byte(strings.Replace(string(script), old, with, 1))))
+		return
+	}
+	panic("no boot script")
 }
 
 func load(t testing.TB, stack string, tls bool) settings.Settings {

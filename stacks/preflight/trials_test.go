@@ -96,6 +96,14 @@ var trials = map[string][]trial{
 			`error Job emqx.jobspec: env.EMQX_CLUSTER__DNS__NAME: must list every node, got no entry with the address "emqx-prod-2.node.dc9.consul": EMQX never finds the node of this name`,
 		}},
 	},
+	"discovery": {
+		{name: "as it is"},
+		{name: "Consul's own settings", graph: func(g graph) { g.boot("{enable_truncate: true}", "{}") }, want: []string{"example"}},
+		{name: "another setting of that name", graph: func(g graph) { g.boot("dns_config: {enable", "x: {enable") }, want: []string{"example"}},
+		{name: "a HAProxy with small answers", graph: func(g graph) { g.configure("accepted_payload_size 8192", "accepted_payload_size 512") }, want: []string{
+			`error Job haproxy.hcl2.vars.config: resolvers: must have an accepted_payload_size of at least 8192: HAProxy does not ask by TCP for the rest of an answer, got "512"`,
+		}},
+	},
 	"service-tags": {
 		{name: "as it is", tls: true},
 		{name: "untagged", graph: func(g graph) { g.edit("emqx", "tags     = [var.environment]", "tags     = []") }, want: []string{

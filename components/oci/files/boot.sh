@@ -446,7 +446,9 @@ start_docker() {
 }
 
 # Address, name and id of the agent outlive the instance: a relaunched one is the
-# same node to Consul at once, and not a second one with a taken name.
+# same node to Consul at once, and not a second one with a taken name. EMQX asks for its
+# members without EDNS: unless the agent says that an answer is cut short, and there
+# are more by TCP, EMQX takes three of them for all.
 start_consul() {
   local changed=0 h config
   h=$(printf 'emqx-oci/%s/%s' "$EMQX_ENV" "$EMQX_INDEX" | sha1sum)
@@ -456,7 +458,7 @@ start_consul() {
       server: false, datacenter: $dc, node_name: $node, node_id: $id, data_dir: "/opt/consul",
       bind_addr: $addr, advertise_addr: $addr, client_addr: "127.0.0.1",
       retry_join: $join, retry_interval: "5s", leave_on_terminate: true, rejoin_after_leave: true,
-      disable_update_check: true
+      disable_update_check: true, dns_config: {enable_truncate: true}
     }')
   put /etc/consul.d/emqx.json 644 <<<"$config" && changed=1
   start consul "$changed"
