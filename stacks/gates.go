@@ -7,6 +7,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
+	"github.com/emqx-oci/emqx-oci/components/consul"
 	"github.com/emqx-oci/emqx-oci/components/nomad"
 	"github.com/emqx-oci/emqx-oci/components/oci"
 	"github.com/emqx-oci/emqx-oci/infra/gates"
@@ -45,7 +46,7 @@ func newGates(
 	}
 	set, err := bindGates(ctx, s.Gates, of(len(nodes), wantedJobs(s)))
 	// Relaunches come before the jobs are registered: what stands has to be whole.
-	turns := newRelauncher(s, nomadAPI, func(count int) gateList { return of(count, jobTexts{}) })
+	turns := newRelauncher(s, nomadAPI, func(count int) gateList { return of(count, asTheyStand()) })
 	set.inTurn = func(later []cluster.Node, launch func(cluster.Node) error) error {
 		return turns.inTurn(ctx, nodes, later, launch)
 	}
@@ -66,7 +67,7 @@ func conditions(s settings.Settings, jobs jobTexts, nomadAPI gates.NomadClient, 
 		}),
 		clusterFormed: gates.ClusterFormed(nomadAPI, gates.ClusterFormedArgs{
 			Job: nomad.EMQXJobID(s.Environment), Nodes: members, Timeout: s.Gates.ClusterFormed,
-			Text: jobs.emqx,
+			Text: jobs.emqx, Discovery: jobs.discovery,
 		}),
 		proxiesReady: gates.ProxiesReady(consulAPI, gates.ProxiesReadyArgs{
 			Environment: s.Environment, Count: s.Nodes.Count, Timeout: s.Gates.ProxiesReady,
@@ -85,11 +86,21 @@ func conditions(s settings.Settings, jobs jobTexts, nomadAPI gates.NomadClient, 
 	}
 }
 
-// jobTexts are both jobs as somebody wants them; empty: as they stand.
-type jobTexts struct{ emqx, haproxy gates.JobText }
+// jobTexts are both jobs as somebody wants them, and the name that has to answer all
+// members.
+type jobTexts struct {
+	emqx, haproxy gates.JobText
+	discovery     string
+}
+
+// asTheyStand asks nothing of the jobs but to be whole. Nor of discovery: what it
+// lacks may be what the relaunch is to bring.
+func asTheyStand() jobTexts { return jobTexts{} }
 
 func wantedJobs(s settings.Settings) jobTexts {
 	return jobTexts{
+		discovery: consul.MembersName(s.Environment),
+
 		emqx:    jobText(nomad.EMQXJob, emqxArgs(s).EMQXVars),
 		haproxy: jobText(nomad.HAProxyJob, haproxyArgs(s).HAProxyVars),
 	}

@@ -16,6 +16,11 @@ const membersType = "emqx:consul:Members"
 // "<environment>.emqx-cluster.service.consul".
 const MembersService = "emqx-cluster"
 
+// MembersName is that name.
+func MembersName(environment string) string {
+	return environment + "." + MembersService + ".service.consul"
+}
+
 // nowhere is the address of the external node that carries the list. Nobody
 // asks for it, each entry has its own; it is from a range that is never routed.
 const nowhere = "192.0.2.1"

@@ -18,6 +18,9 @@ type ClusterFormedArgs struct {
 	// Nodes are the EMQX node names that must run, exactly these:
 	// "emqx@emqx-lab-0.node.dc1.consul".
 	Nodes []string
+	// Discovery is the name by which EMQX looks for its members: one SRV record for the
+	// host of each of Nodes. Empty: it is not asked.
+	Discovery string
 	// Text is what the job is to be. After a version that Nomad took back it tells
 	// whether what stands is what is wanted; empty means that it is, whatever it is.
 	Text JobText
@@ -28,8 +31,9 @@ type ClusterFormedArgs struct {
 }
 
 // ClusterFormed is gate G2: the latest deployment of the EMQX job's current
-// version succeeded, len(Nodes) allocations run and are healthy, and each member
-// says that exactly these nodes run and none is stopped.
+// version succeeded, len(Nodes) allocations run and are healthy, each member
+// says that exactly these nodes run and none is stopped, and Discovery, asked there
+// as EMQX asks, answers all of them.
 //
 // A deployment that fails while the gate waits ends the wait at once, with the
 // failing task's last events or the reason why an allocation could not be
@@ -42,7 +46,7 @@ func ClusterFormed(client NomadClient, args ClusterFormedArgs) Gate {
 	}
 	jobs := newJobWatch(client, args.Job, len(args.Nodes), args.Text)
 	waits := &waitsWatch{client: client, args: args}
-	return Gate{
+	return wholeDiscovery(client, args, Gate{
 		ID: "G2", Title: "cluster formed", Timeout: args.Timeout, Interval: args.Interval,
 		Next: fmt.Sprintf("`nomad job status %s`, and `nomad alloc logs` of the allocation named", args.Job),
 		Check: func(ctx context.Context) (Status, error) {
@@ -55,7 +59,7 @@ func ClusterFormed(client NomadClient, args ClusterFormedArgs) Gate {
 			}
 			return askCluster(ctx, client, args, allocs)
 		},
-	}
+	})
 }
 
 // askedAtOnce bounds how many members are asked side by side.
@@ -146,6 +150,9 @@ func compareViews(want []string, views []namedView) Status {
 	return status
 }
 
+// noMember is said of a node that the one asked has never met, or has let go.
+const noMember = " is no member"
+
 func clusterFormed(want []string, v MemberView) Status {
 	var problems []string
 	running := 0
@@ -156,7 +163,7 @@ func clusterFormed(want []string, v MemberView) Status {
 		case v.Nameless > 0: // it may be one of those
 			problems = append(problems, n+" does not run")
 		case !slices.Contains(v.Stopped, n):
-			problems = append(problems, n+" is no member")
+			problems = append(problems, n+noMember)
 		}
 	}
 	for _, n := range v.Stopped {

@@ -190,6 +190,8 @@ func (t tree) userland() error {
 		{"/bin/dd", "dd"},
 		{"/bin/sed", "sed"},
 		{"/usr/bin/cut", "cut"},
+		{"/usr/bin/od", "od"},
+		{"/usr/bin/tr", "tr"},
 		{"/usr/bin/head", "head"},
 		{"/usr/bin/tail", "tail"},
 		{"/usr/bin/stat", "stat"},

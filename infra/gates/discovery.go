@@ -1,0 +1,209 @@
+package gates
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	nomad "github.com/hashicorp/nomad/api"
+	"github.com/miekg/dns"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// discoveryEvery is how often the name is asked while the cluster is not formed.
+	discoveryEvery = 10 * time.Second
+	// lookupTime bounds one member's question, in seconds.
+	lookupTime = "8"
+)
+
+// lookupScript asks the servers of the task's /etc/resolv.conf as EMQX does: by UDP in 512
+// bytes, and by TCP when the answer says that it is cut short. The image has no program for
+// that, but bash has /dev/udp. $1 is the question, $2 the same with its length before it.
+// dd writes each at once: bash would send a packet for each line of it.
+const lookupScript = `
+hexed() { od -An -v -tx1 | tr -d ' \n'; }
+send() { printf %b "$1" | dd bs=1024 iflag=fullblock status=none; }
+while read -r word server _; do
+  [[ $word == nameserver ]] || continue
+  answer=
+  { send "$1" >&3; answer=$(timeout 2 dd bs=65535 count=1 status=none <&3 | hexed); } 3<>"/dev/udp/$server/53"
+  if [[ -n $answer ]] && ((16#${answer:4:2} & 2)); then
+    answer=
+    { send "$2" >&3; answer=$(head -c "$((16#$(head -c 2 <&3 | hexed)))" <&3 | hexed); } 3<>"/dev/tcp/$server/53"
+  fi
+  if [[ -n $answer ]]; then echo "$server $answer"; exit 0; fi
+done </etc/resolv.conf
+echo 'no name server of /etc/resolv.conf answers' >&2
+exit 1`
+
+const discoveryNext = "Consul's agent of the node named: without dns_config { enable_truncate = true } it gives EMQX three members of all. " +
+	`The boot script writes it, an update relaunches nodes that have an older one; "A cluster that formed in parts" in docs/runbook.md`
+
+// partsNext is for members that never met, which no healing brings together.
+const partsNext = `a member looks for others only when it starts: "A cluster that formed in parts" in docs/runbook.md`
+
+// discovery asks, in the members' tasks, for the name that EMQX finds its members by.
+type discovery struct {
+	client NomadClient
+	args   ClusterFormedArgs
+
+	mu    sync.Mutex
+	asked time.Time
+	last  []string
+	// said is what each node's answer lacked, and how much: three of five are others at
+	// each question, which is no news.
+	said map[string]lacking
+}
+
+type lacking struct {
+	count int
+	text  string
+}
+
+// wholeDiscovery adds to gate G2 that every member hears of all others: a cluster may
+// have formed by luck, and the next member that comes does not. While it is not formed,
+// what discovery lacks is said beside what is seen.
+func wholeDiscovery(client NomadClient, args ClusterFormedArgs, g Gate) Gate {
+	if args.Discovery == "" {
+		return g
+	}
+	d := &discovery{client: client, args: args, said: map[string]lacking{}}
+	formed := g.Check
+	g.Check = func(ctx context.Context) (Status, error) {
+		status, err := formed(ctx)
+		if err != nil {
+			return status, err
+		}
+		lacks, err := d.lacks(ctx, status.Holds)
+		switch {
+		case err != nil && status.Holds || IsFatal(err):
+			return Status{}, err
+		case len(lacks) == 0:
+			if status.Next == splitNext && strings.Contains(status.Seen, noMember) {
+				status.Next = partsNext
+			}
+			return status, nil
+		}
+		return Status{Seen: status.Seen + "; " + joinSome(lacks), Next: discoveryNext}, nil
+	}
+	return g
+}
+
+// lacks asks every member that runs, and says whose answer is not whole. Unless it is
+// to be asked now, what was heard a moment ago stands.
+func (d *discovery) lacks(ctx context.Context, now bool) ([]string, error) {
+	d.mu.Lock()
+	last, fresh := d.last, time.Since(d.asked) < discoveryEvery
+	d.mu.Unlock()
+	if fresh && !now {
+		return last, nil
+	}
+	allocs, err := d.client.Allocations(ctx, d.args.Job)
+	if err != nil {
+		return nil, err
+	}
+	allocs = slices.DeleteFunc(slices.Clone(allocs), func(a *nomad.AllocationListStub) bool {
+		return !live(a) || a.ClientStatus != nomad.AllocClientStatusRunning || !tasksRun(a)
+	})
+	slices.SortFunc(allocs, func(a, b *nomad.AllocationListStub) int { return strings.Compare(a.Name, b.Name) })
+	texts := make([]string, len(allocs))
+	var all errgroup.Group
+	all.SetLimit(askedAtOnce)
+	for i, a := range allocs {
+		all.Go(func() error {
+			hosts, err := d.ask(ctx, a.ID)
+			if IsFatal(err) {
+				return err
+			}
+			texts[i] = d.note(a.NodeName, hosts, err)
+			return nil
+		})
+	}
+	if err := errors.Join(all.Wait(), ctx.Err()); err != nil {
+		return nil, err
+	}
+	texts = slices.DeleteFunc(texts, func(s string) bool { return s == "" })
+	d.mu.Lock()
+	d.asked, d.last = time.Now(), texts
+	d.mu.Unlock()
+	return texts, nil
+}
+
+// note puts into words what an answer lacks; empty when it is whole.
+func (d *discovery) note(node string, hosts []string, err error) string {
+	if err != nil {
+		return fmt.Sprintf("%s does not hear of the members: %s", node, err)
+	}
+	var missing []string
+	for _, n := range d.args.Nodes {
+		if _, host, _ := strings.Cut(n, "@"); !slices.Contains(hosts, host) {
+			missing = append(missing, host)
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(missing) == 0 {
+		delete(d.said, node)
+		return ""
+	}
+	if d.said[node].count != len(missing) {
+		d.said[node] = lacking{len(missing), fmt.Sprintf("%s answers %d of %d members on %s, not %s",
+			d.args.Discovery, len(d.args.Nodes)-len(missing), len(d.args.Nodes), node, joinSome(missing))}
+	}
+	return d.said[node].text
+}
+
+// ask returns the targets that the name answers in a task.
+func (d *discovery) ask(ctx context.Context, alloc string) ([]string, error) {
+	question, err := new(dns.Msg).SetQuestion(dns.Fqdn(d.args.Discovery), dns.TypeSRV).Pack()
+	if err != nil {
+		return nil, fmt.Errorf("asking for %q: %w", d.args.Discovery, err)
+	}
+	framed := append([]byte{byte(len(question) >> 8), byte(len(question))}, question...)
+	result, err := d.client.Exec(ctx, alloc, d.args.Task, "timeout", lookupTime, "bash", "-c", lookupScript, "lookup", escaped(question), escaped(framed))
+	if err != nil {
+		return nil, err
+	}
+	if result.Exit != 0 {
+		return nil, fmt.Errorf("exit code %d: %s", result.Exit, oneLine(result.Stderr))
+	}
+	return targets(result.Stdout)
+}
+
+// escaped is what printf %b makes the bytes of.
+func escaped(raw []byte) string {
+	var b strings.Builder
+	for _, c := range raw {
+		fmt.Fprintf(&b, `\x%02x`, c)
+	}
+	return b.String()
+}
+
+// targets reads "<server> <answer in hexadecimal>".
+func targets(output string) ([]string, error) {
+	server, text, _ := strings.Cut(strings.TrimSpace(output), " ")
+	raw, err := hex.DecodeString(text)
+	if err != nil {
+		return nil, fmt.Errorf("the answer of name server %s is no DNS: %w", server, err)
+	}
+	answer := new(dns.Msg)
+	if err := answer.Unpack(raw); err != nil && !answer.Truncated {
+		return nil, fmt.Errorf("the answer of name server %s is no DNS: %w", server, err)
+	}
+	if answer.Rcode != dns.RcodeSuccess && answer.Rcode != dns.RcodeNameError {
+		return nil, fmt.Errorf("name server %s answers %s", server, dns.RcodeToString[answer.Rcode])
+	}
+	var hosts []string
+	for _, r := range answer.Answer {
+		if srv, ok := r.(*dns.SRV); ok {
+			hosts = append(hosts, strings.TrimSuffix(srv.Target, "."))
+		}
+	}
+	return hosts, nil
+}
