@@ -76,8 +76,9 @@ type InstancePoolsArgs struct {
 // differs by index. A configuration cannot be updated: a change creates the new
 // one, moves the pool to it and deletes the old one last (OCI answers 409 to
 // the delete of one in use). Instances that run are left alone, unless shape,
-// OCPUs, memory or image change: then the pool is replaced, its instance ends
-// and another is launched, one node at a time ([InstancePoolsArgs].InTurn).
+// OCPUs, memory, image or boot script change: then the pool is replaced, its
+// instance ends and another is launched, one node at a time
+// ([InstancePoolsArgs].InTurn).
 //
 //	pools, err := oci.NewInstancePools(ctx, "pools", &oci.InstancePoolsArgs{
 //		Environment:     "prod",
@@ -112,7 +113,7 @@ func NewInstancePools(ctx *pulumi.Context, name string, args *InstancePoolsArgs,
 	if err := a.validate(); err != nil {
 		return nil, fmt.Errorf("creating instance pools %q: %w", name, err)
 	}
-	scripts := make([]string, len(a.Nodes))
+	scripts, specs := make([]string, len(a.Nodes)), make([]string, len(a.Nodes))
 	for i, n := range a.Nodes {
 		boot := a.Boot
 		boot.Index = n.Index
@@ -120,7 +121,7 @@ func NewInstancePools(ctx *pulumi.Context, name string, args *InstancePoolsArgs,
 		if err != nil {
 			return nil, fmt.Errorf("rendering the boot script of node %q: %w", n.Name, err)
 		}
-		scripts[i] = base64.StdEncoding.EncodeToString([]byte(script))
+		scripts[i], specs[i] = base64.StdEncoding.EncodeToString([]byte(script)), a.spec(script)
 		if size := len(scripts[i]) + len(a.SSHKey); size > userDataLimit {
 			return nil, fmt.Errorf("rendering the boot script of node %q: user data and keys take %d bytes, OCI allows %d",
 				n.Name, size, userDataLimit)
@@ -137,7 +138,7 @@ func NewInstancePools(ctx *pulumi.Context, name string, args *InstancePoolsArgs,
 	ids := make(pulumi.StringArray, len(a.Nodes))
 	register := func(n cluster.Node) (*core.InstancePool, error) {
 		i := slices.Index(a.Nodes, n)
-		pool, err := a.newPool(ctx, childName(name, n), n, scripts[i], there.options(n.Index, a.spec()), pulumi.Parent(p))
+		pool, err := a.newPool(ctx, childName(name, n), n, scripts[i], specs[i], there.options(n.Index, specs[i]), pulumi.Parent(p))
 		if err != nil {
 			return nil, fmt.Errorf("creating instance pool %q: %w", n.Name, err)
 		}
@@ -145,10 +146,10 @@ func NewInstancePools(ctx *pulumi.Context, name string, args *InstancePoolsArgs,
 		return pool, nil
 	}
 	var later []cluster.Node
-	for _, n := range a.Nodes {
+	for i, n := range a.Nodes {
 		// Those that nobody waits for come first: a node that is away would hold
 		// up the turns of the others.
-		if a.InTurn != nil && !ctx.DryRun() && there.relaunched(n.Index, a.spec()) {
+		if a.InTurn != nil && !ctx.DryRun() && there.relaunched(n.Index, specs[i]) {
 			later = append(later, n)
 		} else if _, err := register(n); err != nil {
 			return nil, err
@@ -171,7 +172,7 @@ func NewInstancePools(ctx *pulumi.Context, name string, args *InstancePoolsArgs,
 }
 
 func (a *InstancePoolsArgs) newPool(
-	ctx *pulumi.Context, name string, n cluster.Node, userData string, replace, parent pulumi.ResourceOption,
+	ctx *pulumi.Context, name string, n cluster.Node, userData, spec string, replace, parent pulumi.ResourceOption,
 ) (*core.InstancePool, error) {
 	tags := cluster.NodeTags(a.Environment, n.Index, a.Tags)
 	var needs []pulumi.Resource
@@ -220,7 +221,7 @@ func (a *InstancePoolsArgs) newPool(
 	return core.NewInstancePool(ctx, name, &core.InstancePoolArgs{
 		CompartmentId:                pulumi.String(a.CompartmentID),
 		DisplayName:                  pulumi.String(n.Name),
-		FreeformTags:                 pulumi.ToStringMap(a.poolTags(tags)),
+		FreeformTags:                 pulumi.ToStringMap(poolTags(tags, spec)),
 		InstanceConfigurationId:      config.ID(),
 		InstanceDisplayNameFormatter: pulumi.String(n.Name),
 		Size:                         pulumi.Int(1),

@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"strconv"
@@ -15,21 +16,23 @@ import (
 // between the two finds what is left to do, whatever the state had recorded.
 const InstanceTag = "emqx-instance"
 
-// spec is what an instance is and cannot become while it runs. What may wait
-// for its next launch is not in it: the boot script and volume, the SSH key.
-func (a *InstancePoolsArgs) spec() string {
-	return fmt.Sprintf("%s, %g OCPUs, %g GB, %s", a.Shape, a.OCPUs, a.MemoryGB, a.ImageID)
+// spec is what an instance is and cannot become while it runs. That is its boot script,
+// too: OCI changes the user data of no instance, and nothing else of the stack may write
+// the agents' files of a node (decision 30). What may wait for its next launch is not in
+// it: the boot volume, the SSH key.
+func (a *InstancePoolsArgs) spec(script string) string {
+	return fmt.Sprintf("%s, %g OCPUs, %g GB, %s, boot script %.6x", a.Shape, a.OCPUs, a.MemoryGB, a.ImageID, sha256.Sum256([]byte(script)))
 }
 
-func (a *InstancePoolsArgs) poolTags(tags map[string]string) map[string]string {
+func poolTags(tags map[string]string, spec string) map[string]string {
 	tags = maps.Clone(tags)
-	tags[InstanceTag] = a.spec()
+	tags[InstanceTag] = spec
 	return tags
 }
 
 // foundPools are the pools that OCI has of a cluster, by node index. One without
 // the tag, taken over from elsewhere, is not among them: it gets the tag and
-// keeps its instance.
+// keeps its instance. One whose tag names no boot script has one that is older.
 type foundPools map[int]foundPool
 
 type foundPool struct {

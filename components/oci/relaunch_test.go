@@ -1,8 +1,10 @@
 package oci
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -12,7 +14,15 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/recorder"
 )
 
-const wanted = "VM.Standard.E5.Flex, 2 OCPUs, 16 GB, i"
+// wanted is the instance of node i, with the boot script that it is to have.
+func wanted(t *testing.T, i int) string {
+	t.Helper()
+	args := boot
+	args.Index = i
+	script, err := BootScript(args)
+	assert.NilError(t, err)
+	return fmt.Sprintf("VM.Standard.E5.Flex, 2 OCPUs, 16 GB, i, boot script %.6x", sha256.Sum256([]byte(script)))
+}
 
 // there is the pool of a node as OCI lists it.
 func there(index, environment, spec, state string) map[string]any {
@@ -53,10 +63,10 @@ func relaunching(t *testing.T, preview bool, found ...map[string]any) (r *record
 
 func TestOnlyInstancesThatBecomeOthersHaveATurn(t *testing.T) {
 	found := []map[string]any{
-		there("0", "test", wanted, "Running"),
-		there("1", "test", "VM.Standard.E5.Flex, 1 OCPUs, 16 GB, i", "Running"),
-		there("2", "test", "", "Running"),                                          // taken over from elsewhere
-		there("3", "test", "VM.Standard.E4.Flex, 2 OCPUs, 16 GB, i", "TERMINATED"), // an interrupted relaunch
+		there("0", "test", wanted(t, 0), "Running"),
+		there("1", "test", strings.Replace(wanted(t, 1), "2 OCPUs", "1 OCPUs", 1), "Running"),
+		there("2", "test", "", "Running"),                                              // taken over from elsewhere
+		there("3", "test", strings.Replace(wanted(t, 3), "E5", "E4", 1), "TERMINATED"), // an interrupted relaunch
 		there("4", "prod", "another stack's", "Running"),
 		there("x", "test", "no node's", "Running"),
 	}
@@ -70,7 +80,7 @@ func TestOnlyInstancesThatBecomeOthersHaveATurn(t *testing.T) {
 		all := r.Kind("InstancePool")
 		assert.Equal(t, len(all), 5)
 		for i, p := range all {
-			assert.Equal(t, p.Inputs["freeformTags"].ObjectValue()[InstanceTag].StringValue(), wanted)
+			assert.Equal(t, p.Inputs["freeformTags"].ObjectValue()[InstanceTag].StringValue(), wanted(t, i))
 			want := []string(nil)
 			if i == 1 || i == 3 {
 				want = []string{"freeformTags.emqx-instance"}
@@ -80,9 +90,27 @@ func TestOnlyInstancesThatBecomeOthersHaveATurn(t *testing.T) {
 	}
 }
 
+// The agents of an instance that runs have what its boot script wrote at its launch. Each
+// node has a script of its own, and a pool from before scripts were in the tag has an old one.
+func TestAnotherBootScriptRelaunchesInTurn(t *testing.T) {
+	without, _, _ := strings.Cut(wanted(t, 2), ", boot script")
+	found := []map[string]any{
+		there("0", "test", wanted(t, 0), "Running"),
+		there("1", "test", wanted(t, 0), "Running"),
+		there("2", "test", without, "Running"),
+		there("3", "test", wanted(t, 3), "Running"),
+		there("4", "test", wanted(t, 4), "Running"),
+	}
+	r, turns := relaunching(t, false, found...)
+	assert.DeepEqual(t, turns, []int{1, 2})
+	for i, p := range r.Kind("InstancePool") {
+		assert.Equal(t, len(p.ReplaceOnChanges) > 0, i == 1 || i == 2, p.Name)
+	}
+}
+
 // What OCI still lists of a pool that went does not hide the one that came.
 func TestALivePoolCountsAndNotTheOneBeforeIt(t *testing.T) {
-	old, now := there("1", "test", "old", "TERMINATED"), there("1", "test", wanted, "RUNNING")
+	old, now := there("1", "test", "old", "TERMINATED"), there("1", "test", wanted(t, 1), "RUNNING")
 	for _, found := range [][]map[string]any{{old, now}, {now, old}} {
 		r, turns := relaunching(t, false, found...)
 		assert.Equal(t, len(turns), 0)

@@ -3,12 +3,16 @@ package recorder
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 )
+
+// userDataDigest is what an instance pool's tag says of its instance's user data.
+var userDataDigest = regexp.MustCompile(`boot script [0-9a-f]{12}$`)
 
 // Text is the recording as a tree that reads well in a review and stays the
 // same while the graph does. Long texts and user data are left out: they have
@@ -80,7 +84,7 @@ func valueText(key string, v resource.PropertyValue) string {
 		if strings.Contains(strings.TrimSpace(s), "\n") {
 			return "(text)"
 		}
-		return strconv.Quote(s)
+		return strconv.Quote(userDataDigest.ReplaceAllString(s, "boot script (digest)"))
 	case v.IsArray():
 		items := make([]string, len(v.ArrayValue()))
 		for i, item := range v.ArrayValue() {
