@@ -66,6 +66,16 @@ func TestStopping(t *testing.T) {
 	}
 }
 
+// TestScaling is the growth to seven nodes on a lab of its own.
+func TestScaling(t *testing.T) {
+	b := newBed(t)
+	b.must(t, "lab", "up")
+	b.must(t, "up", "lab", "--yes")
+	if !t.Run("three nodes, five, seven, and three again", func(t *testing.T) { b.underLoad(t, func() { scaling(t, b) }) }) {
+		b.diagnose(t)
+	}
+}
+
 // TestVolumes is the chapters on volumes by themselves.
 func TestVolumes(t *testing.T) {
 	b := newBed(t)

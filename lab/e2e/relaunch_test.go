@@ -18,17 +18,26 @@ import (
 	"github.com/emqx-oci/emqx-oci/lab/cloud"
 )
 
-// vertical gives every instance more memory, in an update that is killed between
-// the drain of the second node and the end of its instance. The next one goes on
-// there: never two nodes are away, and every node comes back with its data.
+// vertical gives every instance more memory and its agents another configuration, in an
+// update that is killed between the drain of the second node and the end of its instance.
+// The next one goes on there: never two nodes are away, and every node comes back with its
+// data. Before that, the agents' files are made those of an older boot script.
 func vertical(t *testing.T, b *bed) {
 	before := nodesOf(t, b)
 	for i := range before {
 		assert.Equal(t, b.in(t, i, fmt.Sprintf("echo kept-%d > /mnt/bv/emqx-%d/vertical", i, i)).code, 0)
 	}
-	b.edit(t, "memoryGb: 4", "memoryGb: 6")
+	const truncates = "jq -e '.dns_config.enable_truncate and .retry_join == [\"10.80.2.10:8301\"]' /etc/consul.d/emqx.json"
+	for i := range before {
+		r := b.in(t, i, `f=/etc/consul.d/emqx.json; jq 'del(.dns_config)' $f >/tmp/old && cat /tmp/old >$f`)
+		assert.Equal(t, r.code, 0, "%s", r)
+	}
+	b.edit(t, "    servers: [10.80.2.10]\n", "    servers: [\"10.80.2.10:8301\"]\n")
 	r := b.must(t, "preview", "lab")
-	assert.Assert(t, strings.Contains(r.stdout, "one after another"), "%s", r)
+	assert.Assert(t, strings.Contains(r.stdout, "one after another") && strings.Contains(r.stdout, "another boot"), "%s", r)
+	b.edit(t, "memoryGb: 4", "memoryGb: 6")
+	r = b.must(t, "preview", "lab")
+	assert.Assert(t, strings.Contains(r.stdout, "one after another") && strings.Contains(r.stdout, "memory in"), "%s", r)
 	assert.Equal(t, nodesOf(t, b), before)
 
 	var out syncBuffer
@@ -42,6 +51,9 @@ func vertical(t *testing.T, b *bed) {
 	assert.NilError(t, syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL))
 	_ = cmd.Wait()
 	half := nodesOf(t, b)
+	for i := range half {
+		assert.Equal(t, b.in(t, i, truncates).code == 0, i == 0, "the agent of node %d", i)
+	}
 	assert.Assert(t, half[0].instance != before[0].instance && half[1] == before[1] && half[2] == before[2], "%v, before %v", half, before)
 
 	var rest syncBuffer
@@ -67,6 +79,7 @@ func vertical(t *testing.T, b *bed) {
 		assert.Equal(t, now[i].reserved, before[i].reserved)
 		kept := b.in(t, i, fmt.Sprintf("cat /mnt/bv/emqx-%d/vertical", i))
 		assert.Equal(t, strings.TrimSpace(kept.stdout), fmt.Sprintf("kept-%d", i))
+		assert.Equal(t, b.in(t, i, truncates).code, 0, "the agent of node %d", i)
 	}
 	assert.Equal(t, now[0], half[0], "a node that was done is left alone")
 	again := b.must(t, "up", "lab", "--yes", "--json")

@@ -15,9 +15,9 @@ import (
 	"github.com/emqx-oci/emqx-oci/infra/gates"
 )
 
-// scaling goes from three nodes to four and back, twice, under clients that stay:
-// the fourth joins empty, leaves the cluster by itself, and can come back; the
-// others are not restarted.
+// scaling goes from three nodes to five and back, then to seven and back, under clients
+// that stay: new ones join empty, leave the cluster by themselves, and can come back; the
+// others are not restarted. Consul answers more than three members in full only by TCP.
 func scaling(t *testing.T, b *bed) {
 	const guards = "  emqx-oci:guards:\n    allowVolumeDelete: true\n    allowScaleIn: true\n"
 	b.edit(t, "  emqx-oci:gates:\n", guards+"  emqx-oci:gates:\n")
@@ -25,12 +25,16 @@ func scaling(t *testing.T, b *bed) {
 	var out syncBuffer
 	c := nomadClient(t) // one: Nomad counts the connections that each leaves open
 	clients := 0
+	var topics []string
 	more := func(batch int) {
 		t.Helper()
 		// -c keeps the session. mosquitto_sub connects again by itself, but gives up
 		// when that fails at once.
 		b.start(t, &out, "lab", "exec", "--", "sh", "-c", fmt.Sprintf(
 			`for i in $(seq %d); do (while :; do mosquitto_sub -h %s -i stays-%d-$i -c -q 1 -t e2e/stays/%d/$i; sleep 1; done) & done; wait`, batch, name, clients, clients))
+		for i := range batch {
+			topics = append(topics, fmt.Sprintf("e2e/stays/%d/%d", clients, i+1))
+		}
 		clients += batch
 	}
 	connected := func(nodes int) {
@@ -46,26 +50,43 @@ func scaling(t *testing.T, b *bed) {
 			return nil
 		})
 	}
+	// Every broker has some of the clients: a message to each goes through all of them.
+	reached := func(word string) {
+		t.Helper()
+		b.must(t, "lab", "exec", "--", "sh", "-c", fmt.Sprintf(`for t in %s; do mosquitto_pub -h %s -q 1 -t "$t" -m "%s $t" || exit; done`,
+			strings.Join(topics, " "), name, word))
+		eventually(t, time.Minute, "a message at every client", func() error {
+			got := out.String()
+			for _, topic := range topics {
+				if !strings.Contains(got, word+" "+topic+"\n") {
+					return fmt.Errorf("nothing came of %s", topic)
+				}
+			}
+			return nil
+		})
+	}
 	more(24)
 	connected(3)
 	before := allocations(t, c)
 
-	for range 2 {
-		b.edit(t, "    count: 3\n", "    count: 4\n")
+	for _, count := range []int{5, 7} {
+		few, many := "    count: 3\n", fmt.Sprintf("    count: %d\n", count)
+		b.edit(t, few, many)
 		b.must(t, "up", "lab", "--yes")
-		wantMembers(t, c, 4)
-		// The new node has the fewest, so it gets new clients as soon as the proxies
+		wantMembers(t, c, count)
+		// A new node has the fewest, so it gets new clients as soon as the proxies
 		// know it: those that are there stay where they are.
-		eventually(t, time.Minute, "clients on the new node", func() error {
-			more(4)
+		eventually(t, time.Minute, "clients on the new nodes", func() error {
+			more(2 * count)
 			time.Sleep(2 * time.Second)
-			if seen := staying(t, c); len(seen) != 4 {
+			if seen := staying(t, c); len(seen) != count {
 				return fmt.Errorf("clients by node: %v", seen)
 			}
 			return nil
 		})
-		connected(4)
-		b.edit(t, "    count: 4\n", "    count: 3\n")
+		connected(count)
+		reached(fmt.Sprint("of ", count))
+		b.edit(t, many, few)
 		b.must(t, "up", "lab", "--yes")
 		// No `emqx ctl cluster force-leave` by hand.
 		wantMembers(t, c, 3)
