@@ -206,6 +206,9 @@ func haproxyArgs(s settings.Settings, opts ...pulumi.ResourceOption) *nomad.HAPr
 			MaxConn:      s.Proxy.MaxConn,
 			NoFile:       s.Proxy.NoFile,
 			KeepAliveMax: s.Broker.KeepAliveMax,
+
+			MaxConnPerSource: s.Proxy.MaxConnPerSource,
+
 			Ports:        cluster.Ports(s.Ports),
 			TLS:          s.TLS.Enabled(),
 			Times:        times(s.Proxy.ShutdownDelay, s.Proxy.KillTimeout, s.Proxy.Rollout),

@@ -111,7 +111,7 @@ func TestBadArgsRegisterNothingAndShowNoSecret(t *testing.T) {
 			args := testHAProxy()
 			args.MemoryMB, args.NoFile = 512, 1000
 			_, err := NewHAProxy(ctx, "haproxy", args)
-			assert.ErrorContains(t, err, "memoryMb: must be at least 1676 for 50000 connections")
+			assert.ErrorContains(t, err, "memoryMb: must be at least 1682 for 50000 connections")
 			assert.ErrorContains(t, err, "noFile: must be at least")
 			return err
 		},

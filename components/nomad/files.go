@@ -64,11 +64,6 @@ func EMQXJobID(environment string) string { return "emqx-" + environment }
 // HAProxyJobID is the id of the proxies' job.
 func HAProxyJobID(environment string) string { return "emqx-" + environment + "-haproxy" }
 
-// HAProxyMemoryMB is the memory of a HAProxy with maxConn connections, in MB:
-// 33 kB for each, two buffers of 16 kB and the session (HAProxy's configuration
-// manual, "maxconn"), and 64 MB for the process itself.
-func HAProxyMemoryMB(maxConn int) int { return 64 + (maxConn*33+1023)/1024 }
-
 // seconds is d as both Nomad and HAProxy read it; HAProxy knows no "1m30s".
 func seconds(d time.Duration) string {
 	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10) + "s"

@@ -1,6 +1,7 @@
 package nomad
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"gotest.tools/v3/assert"
 	"gotest.tools/v3/assert/cmp"
 
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/internal/agenttest"
 )
 
@@ -70,7 +72,7 @@ func TestHAProxyAcceptsTheConfiguration(t *testing.T) {
 		for _, text := range []string{":8883", ":8084", "_emqx-tls.", "_emqx-wss.", "nbsrv(mqtts)"} {
 			assert.Equal(t, strings.Contains(config, text), tls, text)
 		}
-		assert.Assert(t, cmp.Contains(config, "maxconn 4000\n"))
+		assert.Assert(t, cmp.Contains(config, fmt.Sprintf("maxconn %d\n", 4000+cluster.ProxyHeadroom)))
 		assert.Assert(t, cmp.Contains(config, "timeout tunnel 452s\n"))
 		assert.Assert(t, cmp.Contains(config, "_emqx._lab.service.consul tcp-ut 5s\n"))
 		assert.Assert(t, cmp.Contains(config, "-"+strconv.Itoa(MaxNodes)+" ipv4@_emqx."))

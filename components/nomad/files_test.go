@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -85,7 +86,7 @@ func eachTLS(t *testing.T, run func(t *testing.T, tls bool)) {
 func TestNomadAcceptsTheJobs(t *testing.T) {
 	eachTLS(t, func(t *testing.T, tls bool) {
 		e, h := emqxVars(), haproxyVars()
-		e.TLS, h.TLS, e.License, e.MaxConnections = tls, tls, tls, 9000
+		e.TLS, h.TLS, e.License, e.MaxConnections = tls, tls, tls, 2000
 		evars, err := e.HCL2()
 		assert.NilError(t, err)
 		hvars, err := h.HCL2()
@@ -280,7 +281,7 @@ func TestIdentityAndDiscovery(t *testing.T) {
 func TestListeners(t *testing.T) {
 	eachTLS(t, func(t *testing.T, tls bool) {
 		v := emqxVars()
-		v.TLS, v.MaxConnections = tls, 9000
+		v.TLS, v.MaxConnections = tls, 2000
 		v.Env = map[string]string{"EMQX_LISTENERS__TCP__DEFAULT__ACCEPTORS": "64", "EMQX_LISTENERS__TCP__DEFAULT__MAX_CONNECTIONS": "1"}
 		task := emqxJob(t, v).TaskGroups[0].Tasks[0]
 		get := func(listener, key string) string {
@@ -301,7 +302,7 @@ func TestListeners(t *testing.T) {
 			assert.Equal(t, get(l, "BIND"), `"${NOMAD_ADDR_`+port+`}"`, l)
 			assert.Equal(t, get(l, "PROXY_PROTOCOL"), "true", l)
 		}
-		assert.Equal(t, get("WS", "MAX_CONNECTIONS"), "9000")
+		assert.Equal(t, get("WS", "MAX_CONNECTIONS"), strconv.Itoa(2000+cluster.BrokerSpare))
 		assert.Equal(t, get("WS", "WEBSOCKET__IDLE_TIMEOUT"), fmt.Sprintf(`"%ds"`, cluster.IdleTimeout(301)))
 		assert.Equal(t, get("TCP", "MAX_CONNECTIONS"), "1", "the user's value wins")
 		assert.Equal(t, get("TCP", "ACCEPTORS"), "64")
@@ -403,7 +404,7 @@ func TestHAProxyTask(t *testing.T) {
 	assert.DeepEqual(t, task.Config["entrypoint"], []any{"/bin/sh", "${NOMAD_TASK_DIR}/run.sh"})
 	assert.Assert(t, cmp.Contains(HAProxyRun, "haproxy -W -db "))
 	assert.Assert(t, !strings.Contains(HAProxyConfig, "daemon"))
-	assert.Equal(t, *task.Resources.MemoryMB, HAProxyMemoryMB(4000))
+	assert.Equal(t, *task.Resources.MemoryMB, cluster.ProxyMemoryMB(4000))
 	assert.Equal(t, task.Env["IDLE_TIMEOUT"], fmt.Sprintf("%ds", cluster.IdleTimeout(301)))
 	assert.Equal(t, *task.Templates[0].EmbeddedTmpl, HAProxyRun)
 	assert.Equal(t, *task.Templates[1].EmbeddedTmpl, HAProxyConfig)

@@ -60,6 +60,10 @@ type EMQXVars struct {
 	Region string
 	// Namespace of Nomad; default "default".
 	Namespace string
+	// MaxConnections are the clients of one broker; default what MemoryMB holds
+	// ([cluster.BrokerConnections]). Each listener takes as many: how they share them is
+	// not known.
+	MaxConnections int
 	Times
 
 	// Optional.
@@ -68,8 +72,6 @@ type EMQXVars struct {
 	TLS bool
 	// License: the secrets hold a licence key.
 	License bool
-	// MaxConnections that a listener accepts; 0 means no limit.
-	MaxConnections int
 	// DrainRate is how many clients a second a stopping node moves to others; 0
 	// moves none.
 	DrainRate int
@@ -92,9 +94,10 @@ type HAProxyVars struct {
 	Image string
 	// CPU in MHz.
 	CPU int
-	// MaxConn is the number of connections that one HAProxy accepts.
+	// MaxConn is the number of client connections that one HAProxy accepts, over all
+	// protocols; it has [cluster.ProxyHeadroom] more for everybody else.
 	MaxConn int
-	// NoFile is the limit of open files; a connection takes two.
+	// NoFile is the limit of open files, at least [cluster.ProxyFiles].
 	NoFile int
 	// KeepAliveMax is the largest MQTT keep-alive of the stack, in seconds.
 	KeepAliveMax int
@@ -105,7 +108,7 @@ type HAProxyVars struct {
 	Region string
 	// Namespace of Nomad; default "default".
 	Namespace string
-	// MemoryMB is the limit of one HAProxy; default [HAProxyMemoryMB].
+	// MemoryMB is the limit of one HAProxy; default [cluster.ProxyMemoryMB].
 	MemoryMB int
 	// Ports that HAProxy listens on; default [cluster.DefaultPorts].
 	Ports cluster.Ports
@@ -115,6 +118,9 @@ type HAProxyVars struct {
 
 	// TLS: the secrets hold a certificate.
 	TLS bool
+	// MaxConnPerSource is the number of client connections of one address to one
+	// HAProxy; 0 is no limit.
+	MaxConnPerSource int
 }
 
 // minKillTimeout: EMQX gives itself 120 s to stop (bin/emqx, EMQX_WAIT_FOR_STOP).
@@ -125,10 +131,6 @@ const minKillTimeout = 130 * time.Second
 // answer that may be one hold valid old, and three answers that may be lost, 1 s each
 // (resolve_retries, timeout retry); 1 s for Consul to tell its agents.
 const forgotten = 9 * time.Second
-
-// haproxyOwnFiles is what HAProxy opens besides connections: ports, logs, its
-// health checks of [MaxNodes] brokers on four ports, the resolver.
-const haproxyOwnFiles = 500
 
 // ownedEnv are variables that the job sets for a reason that no value of the
 // user's can have: identity, and secrets, which would stand in the job's text.
@@ -152,11 +154,14 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 		drain = 0
 	}
 	v.Times = v.withDefaults(15*time.Second, 150*time.Second+drain)
+	v.MaxConnections = cmp.Or(v.MaxConnections, cluster.BrokerConnections(v.MemoryMB, v.TLS))
 	var f fault.List
 	common(&f, v.Environment, v.Datacenter, v.Image, v.NodeCount, v.CPU, v.KeepAliveMax)
 	v.validate(&f)
-	if v.MemoryMB < 256 {
-		f.Add("memoryMb", "must be at least 256, what an idle EMQX takes, got %d", v.MemoryMB)
+	if v.MemoryMB <= cluster.BrokerOwnMB {
+		f.Add("memoryMb", "must be above %d, what an idle EMQX takes, got %d", cluster.BrokerOwnMB, v.MemoryMB)
+	} else if need := cluster.BrokerMemoryMB(v.MaxConnections, v.TLS); v.MemoryMB < need {
+		f.Add("memoryMb", "must be at least %d for %d connections, got %d", need, v.MaxConnections, v.MemoryMB)
 	}
 	f.Range("drainRate", v.DrainRate, 0, 100_000)
 	if v.DrainRate > 0 && v.DrainTimeout < time.Second {
@@ -166,7 +171,7 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 		f.Add("killTimeout", "must be at least %s: EMQX takes up to 120 s to stop, and %s to drain, got %s", least, drain, v.KillTimeout)
 	}
 	if v.MaxConnections < 0 {
-		f.Add("maxConnections", "must be 0 (no limit) or more, got %d", v.MaxConnections)
+		f.Add("maxConnections", "must be 0 (what memoryMb holds) or more, got %d", v.MaxConnections)
 	}
 	if v.NoFile < 1024 || v.NoFile <= v.MaxConnections {
 		f.Add("noFile", "must be at least 1024 and above maxConnections, got %d", v.NoFile)
@@ -194,7 +199,7 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 		"license":         strconv.FormatBool(v.License),
 		"keepalive_max":   strconv.Itoa(v.KeepAliveMax),
 		"nofile":          strconv.Itoa(v.NoFile),
-		"max_connections": strconv.Itoa(v.MaxConnections),
+		"max_connections": strconv.Itoa(v.MaxConnections + cluster.BrokerSpare),
 		"extra_env":       hclMap(v.Env),
 		"drain_rate":      strconv.Itoa(v.DrainRate),
 		"drain_timeout":   strconv.Itoa(int(v.DrainTimeout.Seconds())),
@@ -208,7 +213,7 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 func (v HAProxyVars) HCL2() (map[string]string, error) {
 	v.Region = cmp.Or(v.Region, "global")
 	v.Namespace = cmp.Or(v.Namespace, "default")
-	v.MemoryMB = cmp.Or(v.MemoryMB, HAProxyMemoryMB(v.MaxConn))
+	v.MemoryMB = cmp.Or(v.MemoryMB, cluster.ProxyMemoryMB(v.MaxConn))
 	v.Ports = cmp.Or(v.Ports, cluster.DefaultPorts)
 	v.Times = v.withDefaults(40*time.Second, 60*time.Second)
 	var f fault.List
@@ -218,11 +223,12 @@ func (v HAProxyVars) HCL2() (map[string]string, error) {
 		f.Add("ports."+name, "%s", what)
 	}
 	f.Range("maxConn", v.MaxConn, 1, 10_000_000)
-	if need := HAProxyMemoryMB(v.MaxConn); v.MemoryMB < need {
-		f.Add("memoryMb", "must be at least %d for %d connections of 33 kB, got %d", need, v.MaxConn, v.MemoryMB)
+	f.Range("maxConnPerSource", v.MaxConnPerSource, 0, v.MaxConn)
+	if need := cluster.ProxyMemoryMB(v.MaxConn); v.MemoryMB < need {
+		f.Add("memoryMb", "must be at least %d for %d connections of %d kB, got %d", need, v.MaxConn, cluster.ProxyConnectionKB, v.MemoryMB)
 	}
-	if need := 2*v.MaxConn + haproxyOwnFiles; v.NoFile < need {
-		f.Add("noFile", "must be at least %d, two for each connection and %d, got %d", need, haproxyOwnFiles, v.NoFile)
+	if need := cluster.ProxyFiles(v.MaxConn); v.NoFile < need {
+		f.Add("noFile", "must be at least %d for %d connections, got %d", need, v.MaxConn, v.NoFile)
 	}
 	if v.KillTimeout < v.ShutdownDelay+10*time.Second {
 		f.Add("killTimeout", "must be at least 10 s above shutdownDelay (%s), got %s", v.ShutdownDelay, v.KillTimeout)
@@ -238,6 +244,8 @@ func (v HAProxyVars) HCL2() (map[string]string, error) {
 		"memory":        strconv.Itoa(v.MemoryMB),
 		"tls":           strconv.FormatBool(v.TLS),
 		"maxconn":       strconv.Itoa(v.MaxConn),
+		"headroom":      strconv.Itoa(cluster.ProxyHeadroom),
+		"per_source":    strconv.Itoa(v.MaxConnPerSource),
 		"nofile":        strconv.Itoa(v.NoFile),
 		"keepalive_max": strconv.Itoa(v.KeepAliveMax),
 		"ports":         v.ports(),

@@ -32,6 +32,8 @@ func TestEMQXVarsRefuse(t *testing.T) {
 		"environment":      {func(v *EMQXVars) { v.Environment = "Prod_1" }, "environment: must be lower-case letters"},
 		"deadlines":        {func(v *EMQXVars) { v.ProgressDeadline = time.Minute }, "progressDeadline: must be above healthyDeadline (10m0s), got 1m0s"},
 		"files":            {func(v *EMQXVars) { v.MaxConnections = 20000 }, "noFile: must be at least 1024 and above maxConnections"},
+		"memory":           {func(v *EMQXVars) { v.MaxConnections = 9000 }, "memoryMb: must be at least 1036 for 9000 connections, got 512"},
+		"no memory":        {func(v *EMQXVars) { v.MemoryMB = 288 }, "memoryMb: must be above 288, what an idle EMQX takes, got 288"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := emqxVars()
@@ -65,8 +67,8 @@ func TestHAProxyVarsRefuse(t *testing.T) {
 		fault  string
 	}{
 		// The original's: 50,000 connections in 512 MB.
-		"memory": {func(v *HAProxyVars) { v.MaxConn, v.MemoryMB, v.NoFile = 50000, 512, 200000 }, "memoryMb: must be at least 1676 for 50000 connections of 33 kB, got 512"},
-		"files":  {func(v *HAProxyVars) { v.MaxConn = 5000 }, "noFile: must be at least 10500, two for each connection and 500, got 10000"},
+		"memory": {func(v *HAProxyVars) { v.MaxConn, v.MemoryMB, v.NoFile = 50000, 512, 200000 }, "memoryMb: must be at least 1682 for 50000 connections of 33 kB, got 512"},
+		"files":  {func(v *HAProxyVars) { v.MaxConn = 5000 }, "noFile: must be at least 10912 for 5000 connections, got 10000"},
 		"kill":   {func(v *HAProxyVars) { v.KillTimeout = 45 * time.Second }, "killTimeout: must be at least 10 s above shutdownDelay (40s), got 45s"},
 		"ports": {func(v *HAProxyVars) {
 			v.Ports = cluster.DefaultPorts

@@ -3,20 +3,13 @@ package preflight
 import (
 	"strconv"
 	"strings"
+
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 )
 
-const (
-	// connectionKB is what HAProxy's documents count for a busy connection: two
-	// buffers of 16 kB, and the session ("maxconn"). connectionTLSKB is one whose
-	// TLS it ends itself: 8,000 to a GB (introduction, "System sizing").
-	connectionKB    = 33
-	connectionTLSKB = 125
-	// proxyOwnMB is HAProxy without a connection.
-	proxyOwnMB = 64
-	// ownFiles are what EMQX opens besides connections: its listeners, peers, logs
-	// and database.
-	ownFiles = 1024
-)
+// connectionTLSKB is a connection whose TLS HAProxy ends itself: 8,000 to a GB
+// (introduction, "System sizing").
+const connectionTLSKB = 125
 
 func proxyMemory(in *input, r *report) {
 	if in.proxy == nil {
@@ -27,7 +20,7 @@ func proxyMemory(in *input, r *report) {
 		r.errorf(path(in.haproxy.resource, "hcl2.vars.config")+": maxconn", "must be a number: HAProxy would take it from its limit of files")
 		return
 	}
-	each := connectionKB
+	each := cluster.ProxyConnectionKB
 	for _, s := range in.proxy.sections {
 		for _, line := range s.lines {
 			if line[0] == "bind" && strings.Contains(strings.Join(line, " "), " ssl") {
@@ -35,10 +28,35 @@ func proxyMemory(in *input, r *report) {
 			}
 		}
 	}
-	need := proxyOwnMB + (maxconn*each+1023)/1024
+	need := cluster.ProxyOwnMB + (maxconn*each+1023)/1024
 	if got := in.haproxy.task.one("resources").number("memory"); got < need {
 		r.errorf(setting("proxy.memoryMb"), "must be at least %d for %d connections of %d kB, got %d", need, maxconn, each, got)
 	}
+}
+
+// brokerMemory: each listener has a limit, and none takes more than the memory holds.
+// A variable of the user's may have put it away again.
+func brokerMemory(in *input, r *report) {
+	if in.emqx == nil {
+		return
+	}
+	memory, tls := in.emqx.task.one("resources").number("memory"), in.settings.TLS.Enabled()
+	most := cluster.BrokerConnections(memory, tls) + cluster.BrokerSpare
+	for _, l := range in.listeners() {
+		name := "EMQX_LISTENERS__" + strings.ToUpper(l) + "__DEFAULT__MAX_CONNECTIONS"
+		got := in.emqx.env[name]
+		if n, err := strconv.Atoi(got); err != nil || n > most {
+			r.errorf(in.emqx.path("env."+name), "must be at most %d, what broker.memoryMb (%d) holds, got %q: EMQX takes clients until the kernel kills it", most, memory, got)
+		}
+	}
+}
+
+// listeners are EMQX's own names of those that the job opens.
+func (in *input) listeners() []string {
+	if in.settings.TLS.Enabled() {
+		return []string{"tcp", "ssl", "ws", "wss"}
+	}
+	return []string{"tcp", "ws"}
 }
 
 // sourcePorts: HAProxy reaches a broker's listener from one address, with one
@@ -55,7 +73,8 @@ func sourcePorts(in *input, r *report) {
 	} else if most := (nodes - 1) * usable; nodes > 1 && s.Proxy.MaxConn > most {
 		r.warnf(setting("proxy.maxConn"), "should be at most %d, so that the source ports last while one broker is away, got %d", most, s.Proxy.MaxConn)
 	}
-	if most := nodes * usable; s.Broker.MaxConnections > most {
+	derived := cluster.BrokerConnections(s.Broker.MemoryMB, s.TLS.Enabled())
+	if most := nodes * usable; s.Broker.MaxConnections > most && s.Broker.MaxConnections < derived {
 		r.warnf(setting("broker.maxConnections"), "should be at most %d: %d HAProxies with %d source ports each cannot bring more to a listener, got %d",
 			most, nodes, usable, s.Broker.MaxConnections)
 	}
@@ -112,19 +131,16 @@ func files(in *input, r *report) {
 	}
 	// The proxies spread what they let in over the brokers; with one away, over
 	// the others.
-	whole := maxconn + ownFiles
+	whole := maxconn + cluster.BrokerOwnFiles
 	degraded := whole
 	if nodes > 1 {
-		degraded = maxconn*nodes/(nodes-1) + ownFiles
+		degraded = maxconn*nodes/(nodes-1) + cluster.BrokerOwnFiles
 	}
 	switch {
 	case got < whole:
 		r.errorf(setting("broker.noFile"), "must be at least %d for its share of %d connections of each HAProxy, got %d", whole, maxconn, got)
 	case got < degraded:
 		r.warnf(setting("broker.noFile"), "should be at least %d, for the connections of the HAProxies while one broker is away, got %d", degraded, got)
-	}
-	if limit := in.settings.Broker.MaxConnections; limit > 0 && limit < maxconn {
-		r.warnf(setting("broker.maxConnections"), "should be at least proxy.maxConn (%d): EMQX refuses clients that HAProxy let in, got %d", maxconn, limit)
 	}
 	in.dockerFiles(r)
 }

@@ -60,8 +60,14 @@ var Checks = []Check{
 	{
 		Name: "proxy-memory", Severity: Error, graph: proxyMemory,
 		Reason:  "A HAProxy that fills up its connections is killed by Nomad when they need more memory than its limit.",
-		Example: `emqx-oci:proxy.memoryMb: must be at least 3287 for 100000 connections of 33 kB, got 2000`,
+		Example: `emqx-oci:proxy.memoryMb: must be at least 3294 for 100200 connections of 33 kB, got 2000`,
 		Remedy:  "Raise `proxy.memoryMb`, or leave it out, or lower `proxy.maxConn`.",
+	},
+	{
+		Name: "broker-memory", Severity: Error, graph: brokerMemory,
+		Reason:  "EMQX takes clients until the kernel kills it, and then the next broker gets all of them.",
+		Example: `Job emqx.jobspec: env.EMQX_LISTENERS__TCP__DEFAULT__MAX_CONNECTIONS: must be at most 480951, what broker.memoryMb (20480) holds, got "infinity": EMQX takes clients until the kernel kills it`,
+		Remedy:  "Take the variable out of `broker.env`: `broker.maxConnections` is for all listeners.",
 	},
 	{
 		Name: "source-ports", Severity: Error, graph: sourcePorts,
@@ -72,7 +78,7 @@ var Checks = []Check{
 	{
 		Name: "files", Severity: Error, graph: files,
 		Reason:  "A connection takes a file in EMQX and two in HAProxy: at the limit new clients are refused.",
-		Example: `emqx-oci:broker.noFile: must be at least 101024 for its share of 100000 connections of each HAProxy, got 65536`,
+		Example: `emqx-oci:broker.noFile: must be at least 101224 for its share of 100200 connections of each HAProxy, got 65536`,
 		Remedy:  "Raise `broker.noFile` or `proxy.noFile`, or lower `proxy.maxConn`.",
 	},
 	{

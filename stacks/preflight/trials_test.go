@@ -225,10 +225,23 @@ var trials = map[string][]trial{
 		{name: "ends TLS itself", graph: func(g graph) {
 			g.configure("bind {{ env \"NOMAD_ADDR_mqtt\" }}", "bind {{ env \"NOMAD_ADDR_mqtt\" }} ssl crt x")
 		}, want: []string{
-			"error emqx-oci:proxy.memoryMb: must be at least 12272 for 100000 connections of 125 kB, got 3287",
+			"error emqx-oci:proxy.memoryMb: must be at least 12296 for 100200 connections of 125 kB, got 3294",
 		}},
 		{name: "no maxconn", graph: func(g graph) { g.configure(`maxconn {{ env "MAXCONN" }}`, "") }, want: []string{
 			"error Job haproxy.hcl2.vars.config: maxconn: must be a number: HAProxy would take it from its limit of files",
+		}},
+	},
+	"broker-memory": {
+		{name: "as it is", tls: true},
+		{name: "no limit", settings: env("EMQX_LISTENERS__TCP__DEFAULT__MAX_CONNECTIONS", "infinity"), want: []string{"example"}},
+		{name: "above the memory", settings: env("EMQX_LISTENERS__WS__DEFAULT__MAX_CONNECTIONS", "500000"), want: []string{
+			`error Job emqx.jobspec: env.EMQX_LISTENERS__WS__DEFAULT__MAX_CONNECTIONS: must be at most 480951, what broker.memoryMb (20480) holds, got "500000": EMQX takes clients until the kernel kills it`,
+		}},
+		{name: "none in the job", tls: true, graph: func(g graph) { g.edit("emqx", `DEFAULT__MAX_CONNECTIONS"`, `DEFAULT__MAX"`) }, want: []string{
+			`error Job emqx.jobspec: env.EMQX_LISTENERS__SSL__DEFAULT__MAX_CONNECTIONS: must be at most 243354, what broker.memoryMb (20480) holds, got "": EMQX takes clients until the kernel kills it`,
+			`error Job emqx.jobspec: env.EMQX_LISTENERS__TCP__DEFAULT__MAX_CONNECTIONS: must be at most 243354, what broker.memoryMb (20480) holds, got "": EMQX takes clients until the kernel kills it`,
+			`error Job emqx.jobspec: env.EMQX_LISTENERS__WSS__DEFAULT__MAX_CONNECTIONS: must be at most 243354, what broker.memoryMb (20480) holds, got "": EMQX takes clients until the kernel kills it`,
+			`error Job emqx.jobspec: env.EMQX_LISTENERS__WS__DEFAULT__MAX_CONNECTIONS: must be at most 243354, what broker.memoryMb (20480) holds, got "": EMQX takes clients until the kernel kills it`,
 		}},
 	},
 	"source-ports": {
@@ -238,7 +251,7 @@ var trials = map[string][]trial{
 			"warning emqx-oci:proxy.maxConn: should be at most 126990, so that the source ports last while one broker is away, got 150000",
 		}},
 		{name: "never reached", stack: "staging", settings: func(s *settings.Settings) {
-			s.Broker.MaxConnections, s.Broker.NoFile = 300000, 1048576
+			s.Broker.MaxConnections, s.Broker.NoFile, s.Broker.MemoryMB = 300000, 1048576, 20480
 		}, want: []string{
 			"warning emqx-oci:broker.maxConnections: should be at most 190485: 3 HAProxies with 63495 source ports each cannot bring more to a listener, got 300000",
 		}},
@@ -247,16 +260,13 @@ var trials = map[string][]trial{
 		{name: "as it is"},
 		{name: "EMQX", graph: func(g graph) { g.edit("emqx", "${var.nofile}:${var.nofile}", "65536:65536") }, want: []string{"example"}},
 		{name: "EMQX with one away", graph: func(g graph) { g.edit("emqx", "${var.nofile}:${var.nofile}", "120000:120000") }, want: []string{
-			"warning emqx-oci:broker.noFile: should be at least 151024, for the connections of the HAProxies while one broker is away, got 120000",
+			"warning emqx-oci:broker.noFile: should be at least 151324, for the connections of the HAProxies while one broker is away, got 120000",
 		}},
 		{name: "HAProxy", graph: func(g graph) { g.edit("haproxy", "${var.nofile}:${var.nofile}", "100000:100000") }, want: []string{
-			"error emqx-oci:proxy.noFile: must be at least 200000, two for each of 100000 connections, got 100000",
+			"error emqx-oci:proxy.noFile: must be at least 200400, two for each of 100200 connections, got 100000",
 		}},
 		{name: "Docker", graph: func(g graph) { g.edit("emqx", "${var.nofile}:${var.nofile}", "2000000:2000000") }, want: []string{
 			"error Job emqx.jobspec: task.config.ulimit.nofile: must be at most 1048576, the limit of the nodes' Docker, got 2000000",
-		}},
-		{name: "refused by EMQX", settings: func(s *settings.Settings) { s.Broker.MaxConnections = 50000 }, want: []string{
-			"warning emqx-oci:broker.maxConnections: should be at least proxy.maxConn (100000): EMQX refuses clients that HAProxy let in, got 50000",
 		}},
 	},
 	"domains": {
@@ -389,7 +399,7 @@ var trials = map[string][]trial{
 			"error Job emqx.jobspec: group.count: must be at least 1, got 0",
 			"error Job emqx.jobspec: task.resources.cpu: must be at least 1 MHz, got 0",
 			"error Job emqx.jobspec: task.resources.memory: must be at least 10 MB, got 5",
-			"error Job haproxy.jobspec: task.resources.memory_max: must be at least memory (3287 MB), got 100",
+			"error Job haproxy.jobspec: task.resources.memory_max: must be at least memory (3294 MB), got 100",
 		}},
 		{name: "a job that is none", graph: func(g graph) { g.edit("emqx", `job "emqx"`, `jobs "emqx"`) }, want: []string{
 			"error Job emqx.jobspec: must be a job that can be read: there is no job in it",

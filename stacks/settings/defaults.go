@@ -1,6 +1,10 @@
 package settings
 
-import "time"
+import (
+	"time"
+
+	"github.com/emqx-oci/emqx-oci/components/cluster"
+)
 
 // The images that a stack runs unless it names others. EMQX 5.8 is the last line
 // under Apache-2.0; HAProxy 3.0 is supported for the longest time.
@@ -20,7 +24,7 @@ func defaults() Settings {
 			KillTimeout: 270 * time.Second, Drain: Drain{Rate: 500, Timeout: 2 * time.Minute}, ShutdownDelay: 15 * time.Second, Rollout: rollout,
 		},
 		Proxy: Proxy{
-			Image: DefaultProxyImage, CPU: 1000, MaxConn: 50000,
+			Image: DefaultProxyImage, CPU: 1000,
 			KillTimeout: 60 * time.Second, ShutdownDelay: 40 * time.Second, Rollout: rollout,
 		},
 		Ports:  Ports{MQTT: 1883, MQTTS: 8883, WS: 8083, WSS: 8084, Admin: 8080},
@@ -36,30 +40,29 @@ func defaults() Settings {
 	}
 }
 
-const (
-	// proxyConnectionKB is what HAProxy's documents count for one busy
-	// connection: two buffers of 16 kB.
-	proxyConnectionKB = 33
-	// proxyBaseMB is HAProxy's own memory.
-	proxyBaseMB = 64
-	// proxyOwnFiles are HAProxy's listeners, checks, resolvers and logs.
-	proxyOwnFiles = 512
-)
+// maxConnDefault is the most that a proxy is given by itself.
+const maxConnDefault = 50000
 
-// derive fills in what follows from other settings.
+// derive fills in what follows from other settings: the broker's memory says how many
+// connections it holds, these how many the proxies let in, and these what a proxy
+// needs. None of it follows from the number of nodes, so that a new one restarts
+// nothing.
 func (s *Settings) derive() {
+	if s.Broker.MaxConnections == 0 {
+		s.Broker.MaxConnections = max(0, min(
+			cluster.BrokerConnections(s.Broker.MemoryMB, s.TLS.Enabled()), s.Broker.NoFile-cluster.BrokerOwnFiles))
+	}
+	if s.Proxy.MaxConn == 0 {
+		// Two thirds: of three brokers, two hold what three proxies let in.
+		s.Proxy.MaxConn = min(maxConnDefault, s.Broker.MaxConnections*2/3)
+	}
 	if s.Proxy.MemoryMB == 0 {
-		s.Proxy.MemoryMB = proxyMemoryMB(s.Proxy.MaxConn)
+		s.Proxy.MemoryMB = cluster.ProxyMemoryMB(s.Proxy.MaxConn)
 	}
 	if s.Proxy.NoFile == 0 {
-		s.Proxy.NoFile = proxyFiles(s.Proxy.MaxConn)
+		s.Proxy.NoFile = cluster.ProxyFiles(s.Proxy.MaxConn)
 	}
 	if s.Volumes.Count == 0 {
 		s.Volumes.Count = s.Nodes.Count
 	}
 }
-
-func proxyMemoryMB(maxConn int) int { return proxyBaseMB + (maxConn*proxyConnectionKB+1023)/1024 }
-
-// proxyFiles: a connection is two sockets, the client's and EMQX's.
-func proxyFiles(maxConn int) int { return 2*maxConn + proxyOwnFiles }

@@ -59,16 +59,57 @@ func TestDefaults(t *testing.T) {
 	assert.Equal(t, s.Broker.KillTimeout, 270*time.Second)
 	assert.Equal(t, s.Nomad.Region, "global")
 	assert.Equal(t, s.TLS.Enabled(), false)
-	// Decision 12: memory follows maxconn, and so do open files.
-	assert.Equal(t, s.Proxy.MemoryMB, nomad.HAProxyMemoryMB(s.Proxy.MaxConn))
-	assert.Equal(t, s.Proxy.NoFile, 100512)
+	// Decision 32: connections follow from the broker's memory, the proxies from these.
+	assert.Equal(t, s.Broker.MaxConnections, 90682)
+	assert.Equal(t, s.Proxy.MaxConn, 50000)
+	assert.Equal(t, s.Proxy.MemoryMB, cluster.ProxyMemoryMB(50000))
+	assert.Equal(t, s.Proxy.NoFile, 100912)
+}
+
+func TestConnectionsFollowFromTheBrokersMemory(t *testing.T) {
+	groups := good()
+	groups["broker"] = `{"memoryMb": 2048, "noFile": 65536}`
+	s, err := load("prod", groups, "secrets")
+	assert.NilError(t, err)
+	assert.Equal(t, s.Broker.MaxConnections, 41912)
+	assert.Equal(t, s.Proxy.MaxConn, 27941)
+	groups["broker"] = `{"memoryMb": 8192, "noFile": 65536}`
+	s, err = load("prod", groups, "secrets")
+	assert.NilError(t, err)
+	assert.Equal(t, s.Broker.MaxConnections, 65536-cluster.BrokerOwnFiles, "no more than files")
+	// What fits for one number of nodes fits for more: a new node restarts nothing.
+	for n := 3; n <= MaxNodes; n++ {
+		assert.Assert(t, cluster.BrokerShare(s.Proxy.MaxConn, n) <= s.Broker.MaxConnections, n)
+	}
+}
+
+// The real one was killed for memory at about 7,000 clients in 512 MB.
+func TestConnectionsThatDoNotFitAreRefused(t *testing.T) {
+	for _, tc := range []struct{ broker, proxy, nodes, fault string }{
+		{`{"memoryMb": 512, "maxConnections": 7000}`, ``, `3`,
+			"emqx-oci:broker.memoryMb: must be at least 582 for broker.maxConnections (7000, 43 kB each), got 512, which holds 5334"},
+		{`{"memoryMb": 512}`, `{"maxConn": 7000}`, `3`,
+			"emqx-oci:proxy.maxConn: must be at most 3556 for 3 nodes: a broker gets up to 10500 clients while one is away, and takes 5334 " +
+				"(broker.maxConnections; broker.memoryMb holds 5334, 43 kB each), got 7000"},
+		{`{"memoryMb": 4096}`, `{"maxConn": 50000}`, `2`, "emqx-oci:proxy.maxConn: must be at most 45341 for 2 nodes: a broker gets up to 100000 clients"},
+		{`{"memoryMb": 512}`, `{"maxConn": 7000}`, `1`, "emqx-oci:proxy.maxConn: must be at most 5334 for 1 node: a broker gets up to 7000 clients"},
+		{`{"memoryMb": 512, "maxConnections": 3000}`, `{"maxConn": 2500}`, `3`, "must be at most 2000 for 3 nodes"},
+		{`{"memoryMb": 320, "maxConnections": 120}`, ``, `3`, "emqx-oci:proxy.maxConn: must be at least 100, got 80: broker.memoryMb (320) holds 120 connections"},
+		{`{}`, `{"maxConn": 1000, "maxConnPerSource": 1001}`, `3`, "emqx-oci:proxy.maxConnPerSource: must be at most proxy.maxConn (1000), got 1001"},
+	} {
+		groups := good()
+		groups["nodes"] = `{"image": "ocid1.image.oc1..x", "count": ` + tc.nodes + `}`
+		groups["broker"] = tc.broker
+		if tc.proxy != "" {
+			groups["proxy"] = tc.proxy
+		}
+		_, err := load("prod", groups, "secrets")
+		assert.ErrorContains(t, err, tc.fault)
+	}
 }
 
 func TestLimitsAreThoseOfTheComponents(t *testing.T) {
 	assert.Equal(t, MaxNodes, nomad.MaxNodes)
-	for _, conns := range []int{100, 7000, 50001, 1_000_000} {
-		assert.Equal(t, proxyMemoryMB(conns), nomad.HAProxyMemoryMB(conns))
-	}
 }
 
 // The tags hold numbers that belong to others.

@@ -145,15 +145,18 @@ type Broker struct {
 	Image string `cfg:"image" format:"image"`
 	// Reserved for EMQX in Nomad.
 	CPU int `cfg:"cpu" unit:"MHz" range:"100..1000000"`
-	// The limit of the container.
-	MemoryMB int `cfg:"memoryMb" unit:"MB" range:"256..4000000"`
+	// The limit of the container. EMQX takes 288 MB for itself and 43 kB for a client
+	// that connects, 85 kB in a stack with a certificate, where each may come by TLS.
+	MemoryMB int `cfg:"memoryMb" unit:"MB" range:"320..4000000"`
 	// The largest MQTT keep-alive. Every timeout on the path is 1.5 times it, as
 	// EMQX itself waits 1.5 intervals; a client with a longer one may be cut.
 	KeepAliveMax int `cfg:"keepAliveMax" unit:"s" range:"10..1200"`
 	// Limit of open files: one per connection, and more.
 	NoFile int `cfg:"noFile" unit:"files" range:"1024..16777216"`
-	// Of each listener; 0 is no limit.
-	MaxConnections int `cfg:"maxConnections" unit:"connections" range:"0..16777216"`
+	// Clients of one broker. Each listener takes as many, as EMQX has no limit over all
+	// of them: what the proxies let in keeps the sum below it, even while one broker is
+	// away. 0 derives what `memoryMb` holds.
+	MaxConnections int `cfg:"maxConnections" unit:"connections" range:"0..16777216" default:"from broker.memoryMb"`
 	// More `EMQX_...` variables; values are HOCON. Those that make identity,
 	// discovery and passwords are refused.
 	Env map[string]string `cfg:"env" keys:"emqx-variable"`
@@ -193,11 +196,17 @@ type Proxy struct {
 	Image string `cfg:"image" format:"image"`
 	// Reserved for HAProxy in Nomad.
 	CPU int `cfg:"cpu" unit:"MHz" range:"50..1000000"`
-	// The limit of the container: 64 MB and 33 kB for each of `maxConn`, which is
-	// two buffers of 16 kB. 0 derives it.
+	// The limit of the container: 64 MB and 33 kB for each of `maxConn` and 200 more,
+	// which is two buffers of 16 kB. 0 derives it.
 	MemoryMB int `cfg:"memoryMb" unit:"MB" range:"0..4000000" default:"from proxy.maxConn"`
-	// Of one HAProxy, and so of one node.
-	MaxConn int `cfg:"maxConn" unit:"connections" range:"100..2000000"`
+	// Clients of one HAProxy, and so of one node, over all protocols. Who comes beyond
+	// them is refused at once; health checks and monitoring have 200 connections of their
+	// own. 0 derives two thirds of `broker.maxConnections`, at most 50000.
+	MaxConn int `cfg:"maxConn" unit:"connections" range:"0..2000000" default:"from broker.maxConnections"`
+	// Clients of one address on one HAProxy; 0 is no limit, as all devices behind a
+	// carrier's or a company's NAT have one address. With a limit no single source fills
+	// the cluster.
+	MaxConnPerSource int `cfg:"maxConnPerSource" unit:"connections" range:"0..2000000"`
 	// Limit of open files: two per connection, and 512. 0 derives it.
 	NoFile int `cfg:"noFile" unit:"files" range:"0..16777216" default:"from proxy.maxConn"`
 	// How long a stopping allocation has before it is killed: at least 10s above

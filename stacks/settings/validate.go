@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 )
 
 // environmentName is part of the nodes' names, emqx-<name>-<index>, which are
@@ -83,6 +85,7 @@ func (s *Settings) validateBroker(f checker) {
 		f.Add("broker.killTimeout", "must be at least 130s above drain.timeout (%s), as EMQX stops after it, got %s",
 			seconds(s.Broker.Drain.Timeout), seconds(s.Broker.KillTimeout))
 	}
+	s.validateConnections(f)
 	for name := range s.Broker.Env {
 		for _, own := range []string{
 			"EMQX_NODE_NAME", "EMQX_NODE__NAME", "EMQX_NODE__COOKIE", "EMQX_NODE_COOKIE", "EMQX_CLUSTER__", "EMQX_RPC__",
@@ -104,11 +107,14 @@ func (s *Settings) validateProxy(f checker) {
 	if f.Has("proxy.maxConn") {
 		return
 	}
-	if need := proxyMemoryMB(s.Proxy.MaxConn); s.Proxy.MemoryMB < need && !f.Has("proxy.memoryMb") {
-		f.Add("proxy.memoryMb", "must be at least %d for %d connections of %d kB, got %d",
-			need, s.Proxy.MaxConn, proxyConnectionKB, s.Proxy.MemoryMB)
+	if s.Proxy.MaxConnPerSource > s.Proxy.MaxConn && !f.Has("proxy.maxConnPerSource") {
+		f.Add("proxy.maxConnPerSource", "must be at most proxy.maxConn (%d), got %d", s.Proxy.MaxConn, s.Proxy.MaxConnPerSource)
 	}
-	if need := proxyFiles(s.Proxy.MaxConn); s.Proxy.NoFile < need && !f.Has("proxy.noFile") {
+	if need := cluster.ProxyMemoryMB(s.Proxy.MaxConn); s.Proxy.MemoryMB < need && !f.Has("proxy.memoryMb") {
+		f.Add("proxy.memoryMb", "must be at least %d for %d connections of %d kB, got %d",
+			need, s.Proxy.MaxConn, cluster.ProxyConnectionKB, s.Proxy.MemoryMB)
+	}
+	if need := cluster.ProxyFiles(s.Proxy.MaxConn); s.Proxy.NoFile < need && !f.Has("proxy.noFile") {
 		f.Add("proxy.noFile", "must be at least %d for %d connections, got %d", need, s.Proxy.MaxConn, s.Proxy.NoFile)
 	}
 }

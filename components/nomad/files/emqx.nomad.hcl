@@ -66,7 +66,7 @@ variable "nofile" {
 
 variable "max_connections" {
   type        = number
-  description = "Connections that one listener accepts; 0 means no limit."
+  description = "Connections that one listener accepts: what the memory holds, and some for those who ask whether it works."
 }
 
 variable "shutdown_delay" {
@@ -178,10 +178,10 @@ locals {
       {
         "EMQX_LISTENERS__${upper(name)}__DEFAULT__BIND"           = "\"$${NOMAD_ADDR_${l.port}}\""
         "EMQX_LISTENERS__${upper(name)}__DEFAULT__PROXY_PROTOCOL" = "true"
-      },
-      var.max_connections > 0 ? {
+
+        # EMQX's own default is no limit: it takes clients until the kernel kills it.
         "EMQX_LISTENERS__${upper(name)}__DEFAULT__MAX_CONNECTIONS" = "${var.max_connections}"
-      } : {},
+      },
       contains(["ws", "wss"], name) ? {
         "EMQX_LISTENERS__${upper(name)}__DEFAULT__WEBSOCKET__IDLE_TIMEOUT" = "\"${local.idle_seconds}s\""
       } : {},

@@ -54,7 +54,17 @@ variable "ports" {
 
 variable "maxconn" {
   type        = number
-  description = "Client connections that one HAProxy accepts."
+  description = "Client connections that one HAProxy accepts, over all protocols."
+}
+
+variable "headroom" {
+  type        = number
+  description = "Connections beyond them, which clients cannot have: health checks, monitoring."
+}
+
+variable "per_source" {
+  type        = number
+  description = "Client connections that one HAProxy accepts from one address; 0 is no limit."
 }
 
 variable "nofile" {
@@ -239,7 +249,9 @@ job "haproxy" {
       env {
         ENVIRONMENT  = var.environment
         TLS          = "${var.tls}"
-        MAXCONN      = "${var.maxconn}"
+        CLIENTS      = "${var.maxconn}"
+        MAXCONN      = "${var.maxconn + var.headroom}"
+        PER_SOURCE   = "${var.per_source}"
         IDLE_TIMEOUT = "${ceil(var.keepalive_max * 1.5)}s"
         GRACE        = "${local.grace}"
         HARD_STOP    = "${local.hard_stop}"
