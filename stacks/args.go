@@ -136,6 +136,9 @@ func secretsArgs(s settings.Settings) *nomad.SecretsArgs {
 	if s.Secrets.License != "" {
 		emqx[nomad.ItemLicenseKey] = s.Secrets.License.Reveal()
 	}
+	if env := revealed(s.Broker.SecretEnv); len(env) > 0 {
+		emqx[nomad.ItemEnvironment] = nomad.Environment(env)
+	}
 	return &nomad.SecretsArgs{
 		Environment: s.Environment,
 		Namespace:   s.Nomad.Namespace,
@@ -184,6 +187,7 @@ func emqxArgs(s settings.Settings, opts ...pulumi.ResourceOption) *nomad.EMQXArg
 			DrainRate:      s.Broker.Drain.Rate,
 			DrainTimeout:   s.Broker.Drain.Timeout,
 			Env:            s.Broker.Env,
+			SecretEnv:      nomad.EnvironmentDigest(revealed(s.Broker.SecretEnv), s.Secrets.ErlangCookie.Reveal()),
 			TLS:            s.TLS.Enabled(),
 			License:        s.Secrets.License != "",
 			Times:          times(s.Broker.ShutdownDelay, s.Broker.KillTimeout, s.Broker.Rollout),
@@ -209,9 +213,9 @@ func haproxyArgs(s settings.Settings, opts ...pulumi.ResourceOption) *nomad.HAPr
 
 			MaxConnPerSource: s.Proxy.MaxConnPerSource,
 
-			Ports:        cluster.Ports(s.Ports),
-			TLS:          s.TLS.Enabled(),
-			Times:        times(s.Proxy.ShutdownDelay, s.Proxy.KillTimeout, s.Proxy.Rollout),
+			Ports: cluster.Ports(s.Ports),
+			TLS:   s.TLS.Enabled(),
+			Times: times(s.Proxy.ShutdownDelay, s.Proxy.KillTimeout, s.Proxy.Rollout),
 		},
 		ChildOptions: opts,
 	}
@@ -246,4 +250,12 @@ func times(shutdownDelay, killTimeout time.Duration, r settings.Rollout) nomad.T
 		HealthyDeadline:  r.HealthyDeadline,
 		ProgressDeadline: r.ProgressDeadline,
 	}
+}
+
+func revealed(secrets map[string]settings.Secret) map[string]string {
+	values := make(map[string]string, len(secrets))
+	for name, value := range secrets {
+		values[name] = value.Reveal()
+	}
+	return values
 }

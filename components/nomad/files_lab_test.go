@@ -229,13 +229,14 @@ func TestEMQXJobInNomad(t *testing.T) {
 	const password = `a "quoted" \ # value ${x} <&> ü 'end`
 	putVariable(t, n, "emqx-lab", map[string]string{
 		ItemErlangCookie: "abcdefghijklmnop", ItemDashboardPassword: password, ItemAPIKey: "deploy01", ItemAPISecret: "s3cr3t-s3cr3t",
-		ItemTLSCert: "CERT\n", ItemTLSKey: "KEY\n", ItemTLSCA: "CA\n", ItemLicenseKey: "MjIw=.MEQ/+=",
+		ItemTLSCert: "CERT\n", ItemTLSKey: "KEY\n", ItemTLSCA: "CA\n", ItemLicenseKey: "MjIw=.ME'Q/+=",
+		ItemEnvironment: Environment(map[string]string{"EMQX_PLANTED": hostile}),
 	})
 	v := emqxVars()
-	v.NodeCount, v.License, v.MaxConnections, v.ShutdownDelay = 1, true, 9000, time.Second
+	v.NodeCount, v.License, v.MaxConnections, v.ShutdownDelay, v.SecretEnv = 1, true, 2000, time.Second, "digest"
 	out := filepath.Join(t.TempDir(), "out")
 	a := startJob(t, n, emqxJob(t, v), "/bin/sh", "-c",
-		`cd "$NOMAD_SECRETS_DIR" && { env -0 | tr '\n\0' '|\n' | grep -E '^(EMQX|ERL)'; for f in api_keys tls.key tls.crt ca.crt; do stat -c '%n %a %u:%g' $f; cat $f; done; } >`+out+`.tmp && mv `+out+`.tmp `+out+` && exec sleep 1000`)
+		`cd "$NOMAD_SECRETS_DIR" && { env -0 | tr '\n\0' '|\n' | sed 's/^/task: /'; stat -c '%n %a %u:%g' emqx.env; set -a; . ./emqx.env; env -0 | tr '\n\0' '|\n' | grep -E '^(EMQX|ERL)'; for f in api_keys tls.key tls.crt ca.crt; do stat -c '%n %a %u:%g' $f; cat $f; done; } >`+out+`.tmp && mv `+out+`.tmp `+out+` && exec sleep 1000`)
 	var raw []byte
 	eventually(t, "the environment", 10*time.Second, func() (err error) {
 		raw, err = os.ReadFile(out)
@@ -243,6 +244,11 @@ func TestEMQXJobInNomad(t *testing.T) {
 	})
 	t.Log(string(raw))
 	env, files, _ := strings.Cut(string(raw), "api_keys ")
+	task, env, _ := strings.Cut(env, "emqx.env 400 1000:1000\n")
+	assert.Assert(t, cmp.Contains(task, "task: EMQX_NODE__NAME="))
+	for _, secret := range []string{"EMQX_NODE__COOKIE", "abcdefghijklmnop", "DEFAULT_PASSWORD", "MjIw", "EMQX_PLANTED", "s3cr3t"} {
+		assert.Assert(t, !strings.Contains(task, secret), "Docker would show %s", secret)
+	}
 	get := func(key string) string {
 		_, rest, ok := strings.Cut("\n"+env, "\n"+key+"=")
 		assert.Assert(t, ok, key)
@@ -254,7 +260,8 @@ func TestEMQXJobInNomad(t *testing.T) {
 	assert.Equal(t, read, password)
 	assert.Assert(t, !strings.Contains(get("EMQX_DASHBOARD__DEFAULT_PASSWORD"), `\u`), "HOCON readers differ in \\u")
 	assert.Equal(t, get("EMQX_NODE__COOKIE"), "abcdefghijklmnop", "quotes would make emqx ctl refuse")
-	assert.Equal(t, get("EMQX_LICENSE__KEY"), "MjIw=.MEQ/+=")
+	assert.Equal(t, get("EMQX_LICENSE__KEY"), "MjIw=.ME'Q/+=")
+	assert.Equal(t, get("EMQX_PLANTED"), strings.ReplaceAll(hostile, "\n", "|"))
 	assert.Equal(t, get("EMQX_NODE__NAME"), "emqx@emqx-lab-0.node.dc1.consul")
 	assert.Equal(t, get("ERL_FLAGS"), "-kernel inet_dist_use_interface {10,80,1,11}")
 	assert.Equal(t, get("EMQX_RPC__LISTEN_ADDRESS"), `"10.80.1.11"`)

@@ -24,6 +24,9 @@ import (
 	"github.com/emqx-oci/emqx-oci/internal/agenttest"
 )
 
+// hostile is what a shell could make something else of.
+const hostile = "a \"quoted\" \\ # $value ${x} `id` $(id) <&> ü 'end'\nand a line; true"
+
 // fakeNode is what the script sees of EMQX: a program that runs until it is asked
 // to end, `emqx ctl`, and the REST API, its own and that of another member.
 type fakeNode struct {
@@ -60,8 +63,10 @@ func newFakeNode(t *testing.T, clients ...string) *fakeNode {
 	t.Cleanup(n.other.Close)
 	n.write("api_keys", "key-1234:secret-1234\n", 0o600)
 	n.write("size", "3\n", 0o600)
+	n.write("secrets.env", Environment(map[string]string{"EMQX_NODE__COOKIE": hostile}), 0o600)
 	n.write("emqx", `#!/bin/bash
 cd "${0%/*}"
+[[ -v EMQX_NODE__COOKIE ]] && touch leaked
 if [[ $1 == eval ]]; then
   echo "$2" >>evals
   [[ -e no-eval ]] && exit 1
@@ -94,6 +99,7 @@ exit 1
 trap 'echo "broker: told to end"; exit 4' TERM
 echo "broker: runs as $*"
 echo $$ >`+n.dir+`/pid
+printf %s "$EMQX_NODE__COOKIE" >`+n.dir+`/cookie
 touch `+n.dir+`/up
 [[ $1 == crash ]] && exit 7
 while :; do sleep 0.05; done
@@ -175,7 +181,7 @@ func (n *fakeNode) script(index int, args []string, env ...string) *exec.Cmd {
 		"PATH=" + n.dir + ":" + os.Getenv("PATH"), "EMQX_NODE__NAME=emqx@n2", "EMQX_NODE__DATA_DIR=" + n.dir,
 		"NOMAD_ALLOC_ID=" + firstAlloc,
 		"NOMAD_ADDR_dashboard=" + n.api.Listener.Addr().String(), fmt.Sprint("NOMAD_ALLOC_INDEX=", index),
-		"DRAIN_RATE=10", "DRAIN_TIMEOUT=20", "DRAIN_EVACUATE=false", "SIZE_FILE=" + n.dir + "/size", "KEY_FILE=" + n.dir + "/api_keys",
+		"DRAIN_RATE=10", "DRAIN_TIMEOUT=20", "DRAIN_EVACUATE=false", "SIZE_FILE=" + n.dir + "/size", "KEY_FILE=" + n.dir + "/api_keys", "SECRETS_FILE=" + n.dir + "/secrets.env",
 	}, env...)
 	return cmd
 }
@@ -211,6 +217,23 @@ func TestRunScriptIsClean(t *testing.T) {
 		// Each is the text of a template: only the Erlang in it has such braces.
 		assert.Equal(t, strings.Count(text, "{{"), strings.Count(text, "[{{'"), name)
 	}
+}
+
+// Cookie and passwords are EMQX's own: not those of what Docker shows, nor of the
+// commands that the script runs beside it.
+func TestRunScriptHandsSecretsToEMQXAlone(t *testing.T) {
+	t.Parallel()
+	n := newFakeNode(t)
+	code, out := n.run(5, "go", "DRAIN_RATE=0")
+	assert.Equal(t, code, 4, out)
+	assert.Equal(t, n.read("cookie"), hostile)
+	assert.Equal(t, n.read("ctl"), "ctl cluster leave\n")
+	_, err := os.Stat(filepath.Join(n.dir, "leaked"))
+	assert.Assert(t, os.IsNotExist(err), "emqx ctl has the cookie in its environment")
+
+	n = newFakeNode(t)
+	code, out = n.run(2, "go", "SECRETS_FILE="+n.dir+"/none")
+	assert.Assert(t, code != 0 && code != 4, "EMQX starts without its secrets: %d %s", code, out)
 }
 
 // Nomad starts a broker that ended again: it has to see how.

@@ -1,7 +1,14 @@
 package nomad
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
 	"regexp"
+	"slices"
+	"strings"
 	"unicode"
 
 	"github.com/emqx-oci/emqx-oci/components/fault"
@@ -14,6 +21,7 @@ const (
 	ItemAPIKey            = "api_key"
 	ItemAPISecret         = "api_secret"
 	ItemLicenseKey        = "license_key"
+	ItemEnvironment       = "environment" // see [Environment]
 	ItemTLSCert           = "tls_cert"
 	ItemTLSKey            = "tls_key"
 	ItemTLSCA             = "tls_ca"
@@ -53,6 +61,28 @@ func CheckEMQXSecrets(items map[string]string, tls, license bool) error {
 		password(&f, ItemLicenseKey, items, 1)
 	}
 	return f.Err()
+}
+
+// Environment are EMQX_ variables (values as HOCON) that must not stand in the job, as
+// the script that runs EMQX reads them: [ItemEnvironment].
+func Environment(vars map[string]string) string {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(vars)) {
+		// Single quotes take everything as it is, but for themselves.
+		fmt.Fprintf(&b, "%s='%s'\n", name, strings.ReplaceAll(vars[name], "'", `'\''`))
+	}
+	return b.String()
+}
+
+// EnvironmentDigest changes with the variables, so that EMQX is restarted in turn with
+// new ones, and tells nothing about them to whoever has no key. Empty for none.
+func EnvironmentDigest(vars map[string]string, key string) string {
+	if len(vars) == 0 {
+		return ""
+	}
+	mac := hmac.New(sha256.New, []byte(key))
+	_, _ = mac.Write([]byte(Environment(vars)))
+	return hex.EncodeToString(mac.Sum(nil)[:16])
 }
 
 // CheckHAProxySecrets does the same for the HAProxy job.

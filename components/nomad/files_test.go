@@ -362,13 +362,13 @@ func TestSecretsComeFromNomadVariables(t *testing.T) {
 			assert.Assert(t, *f.ChangeMode != "restart", *f.DestPath)
 			assert.Equal(t, *f.Perms, "0400", *f.DestPath)
 			assert.Equal(t, *f.ErrMissingKey, true)
-			if f.Envvars == nil || !*f.Envvars { // Nomad itself reads the file of variables
-				uid := 1000
-				if task == haproxy {
-					uid = 99
-				}
-				assert.Equal(t, *f.Uid, uid, *f.DestPath)
+			// Variables of the container stand in clear in what Docker says of it.
+			assert.Assert(t, f.Envvars == nil || !*f.Envvars, *f.DestPath)
+			uid := 1000
+			if task == haproxy {
+				uid = 99
 			}
+			assert.Equal(t, *f.Uid, uid, *f.DestPath)
 		}
 	}
 	all := ""
@@ -423,6 +423,31 @@ func TestVariablesAreStable(t *testing.T) {
 		assert.DeepEqual(t, first, again)
 	}
 	assert.Equal(t, first["extra_env"], `{"A" = "1", "B" = "2", "C" = "3"}`)
+}
+
+// Encrypted variables are in the secrets; the job tells only that they are others.
+func TestSecretEnvironment(t *testing.T) {
+	vars := map[string]string{"EMQX_B": "it's", "EMQX_A": `"a b"`}
+	assert.Equal(t, Environment(vars), "EMQX_A='\"a b\"'\nEMQX_B='it'\\''s'\n")
+	digest := EnvironmentDigest(vars, "key")
+	assert.Equal(t, len(digest), 32)
+	assert.Assert(t, EnvironmentDigest(vars, "other") != digest, "whoever guesses a value could try it")
+	assert.Assert(t, EnvironmentDigest(map[string]string{"EMQX_A": "x"}, "key") != digest)
+	assert.Equal(t, EnvironmentDigest(nil, "key"), "")
+
+	v := emqxVars()
+	file := func() string {
+		for _, f := range emqxJob(t, v).TaskGroups[0].Tasks[0].Templates {
+			if strings.HasSuffix(*f.DestPath, "/emqx.env") {
+				return *f.EmbeddedTmpl
+			}
+		}
+		return ""
+	}
+	assert.Assert(t, cmp.Contains(file(), "{{- if false }}\n{{ .environment.Value }}"))
+	v.SecretEnv = digest
+	assert.Assert(t, cmp.Contains(file(), "{{- if true }}\n{{ .environment.Value }}"))
+	assert.Equal(t, emqxJob(t, v).TaskGroups[0].Tasks[0].Env["SECRETS_DIGEST"], digest)
 }
 
 // A value of the user's reaches EMQX as it is, whatever HCL would make of it.

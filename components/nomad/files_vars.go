@@ -80,6 +80,9 @@ type EMQXVars struct {
 	DrainTimeout time.Duration
 	// Env are more EMQX_ variables, values as HOCON; they win over the job's.
 	Env map[string]string
+	// SecretEnv is the [EnvironmentDigest] of more of them, which are in the secrets
+	// ([ItemEnvironment]) and win over Env.
+	SecretEnv string
 }
 
 // HAProxyVars are the variables of [HAProxyJob]: all known when a stack is
@@ -201,6 +204,7 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 		"nofile":          strconv.Itoa(v.NoFile),
 		"max_connections": strconv.Itoa(v.MaxConnections + cluster.BrokerSpare),
 		"extra_env":       hclMap(v.Env),
+		"secret_env":      v.SecretEnv,
 		"drain_rate":      strconv.Itoa(v.DrainRate),
 		"drain_timeout":   strconv.Itoa(int(v.DrainTimeout.Seconds())),
 		"run":             EMQXRun,

@@ -53,10 +53,11 @@ func (n *node) startApp() error {
 	m := n.cfg.mqtt
 	caps.MaximumMessageExpiryInterval = 0                             // else retained messages would go after a day
 	caps.MaximumPacketSize = uint32(min(m.maxPacket, math.MaxUint32)) //nolint:gosec // bounded in the same line
-	caps.MaximumClientWritesPending = 2048
+	caps.MaximumClientWritesPending = 2048                            // each takes 8 bytes of every client
 	caps.MaximumInflight = math.MaxUint16
 	if m.maxQueue >= 0 {
 		caps.MaximumInflight = uint16(min(m.maxInflight+m.maxQueue, math.MaxUint16)) //nolint:gosec // bounded in the same line
+		caps.MaximumClientWritesPending = min(int32(caps.MaximumInflight), 2048)
 	}
 	caps.ReceiveMaximum = uint16(m.maxInflight)   //nolint:gosec // checked to be at most 65535
 	caps.TopicAliasMaximum = uint16(m.topicAlias) //nolint:gosec // checked to be at most 65535
@@ -67,7 +68,8 @@ func (n *node) startApp() error {
 	caps.Compatibilities.NoInheritedPropertiesOnAck = true
 	a.server = mqtt.New(&mqtt.Options{
 		Capabilities: caps, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
-		SysTopicResendInterval: 1 << 30, // its $SYS tree is not EMQX's
+		SysTopicResendInterval:  1 << 30, // its $SYS tree is not EMQX's
+		ClientNetReadBufferSize: 512,     // larger packets are read past it
 	})
 	a.router = a.server.NewClient(nil, clusterListener, "router", true)
 	a.router.Properties.ProtocolVersion = 5 // else messages would not expire

@@ -37,7 +37,7 @@ const unresolved = 16800 * time.Millisecond
 func Ctl(opts Options, args []string, stderr io.Writer) int {
 	opts = opts.withDefaults()
 	burn(opts.CtlCost)
-	cfg, err := loadConfig(opts.Env)
+	cfg, err := loadConfig(withCookieInUse(opts.Env, opts.Processes))
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, "reading the configuration: "+err.Error())
 		return 1

@@ -28,6 +28,9 @@ type Options struct {
 	Ready    func()        // called whenever the listeners are up
 	CtlCost  time.Duration // processor time that a command takes to begin; 0: none
 
+	// Processes is where ctl finds the node that runs; empty: /proc.
+	Processes string
+
 	// How long a silent member is waited for; see takeover.go. 0: as EMQX does.
 	Takeover, Kick, Lock time.Duration
 	// How long a partition is looked at before it is healed; see heal.go. 0: as EMQX does.
@@ -46,6 +49,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Stdout == nil {
 		o.Stdout = os.Stdout
+	}
+	if o.Processes == "" {
+		o.Processes = "/proc"
 	}
 	if o.Resolver == nil {
 		o.Resolver = &net.Resolver{PreferGo: true}

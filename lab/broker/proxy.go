@@ -34,7 +34,7 @@ var errNoProxyHeader = errors.New("proxy_proto_timeout")
 func acceptProxy(c net.Conn, timeout time.Duration) (net.Conn, error) {
 	deadline := time.Now().Add(timeout)
 	_ = c.SetReadDeadline(deadline)
-	r := bufio.NewReader(c)
+	r := bufio.NewReaderSize(c, 1024) // it stays with the connection
 	for n := 1; ; n++ {
 		b, err := r.Peek(n)
 		if err != nil {

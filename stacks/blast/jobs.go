@@ -53,6 +53,8 @@ func judge(c *Change, gentle []string) verdict {
 		switch {
 		case name == "config" || name == "extra_env" || name == "ports" || name == "run" || name == "move" || name == "holds":
 			words = map[string]string{"config": "HAProxy's configuration", "extra_env": "environment of EMQX", "ports": "ports", "run": "the script that runs it", "move": "the script that moves clients", "holds": "the script that tells who has the volume"}[name]
+		case name == "secret_env":
+			words = "encrypted environment of EMQX"
 		case d.Path == "jobspec":
 			words = theText
 		}

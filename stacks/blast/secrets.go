@@ -22,6 +22,7 @@ var items = []item{
 	{[]string{"dashboard_password"}, "dashboard password", Notice, "EMQX takes it at the first start on an empty volume only: change it in the dashboard."},
 	{[]string{"api_key", "api_secret"}, "API key", Notice, "EMQX takes it at the next start of a node; the old one stays valid until somebody deletes it."},
 	{[]string{"tls_cert", "tls_key", "tls_ca"}, "certificate", Notice, "EMQX reads it within 2 minutes, without a restart; connections that are open stay."},
+	{[]string{"environment"}, "encrypted environment of EMQX", Notice, "The job changes with it, and every node restarts in turn."},
 	{[]string{"license_key"}, "licence key", Notice, "EMQX takes it at the next start of a node."},
 	{[]string{"stats_user", "stats_password"}, "password of HAProxy's statistics", Interruption, ""},
 }

@@ -1,7 +1,6 @@
 package preflight
 
 import (
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -51,8 +50,8 @@ func edition(s settings.Settings, _ time.Time, r *report) {
 	if s.Secrets.License != "" {
 		r.warnf(setting("secrets.license"), "should not be set: open-source %q reads no licence", s.Broker.Image)
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.Broker.Env)) {
-		value := strings.ToLower(strings.Trim(s.Broker.Env[name], `"`))
+	for _, name := range s.Broker.EnvNames() {
+		value := strings.ToLower(strings.Trim(s.Broker.EnvValue(name), `"`))
 		what := ""
 		switch {
 		case name == "EMQX_NODE__ROLE" && value == "replicant":
@@ -69,14 +68,14 @@ func edition(s settings.Settings, _ time.Time, r *report) {
 			what = "no durable sessions in a cluster"
 		}
 		if what != "" {
-			r.errorf(setting("broker.env."+name), "must not be set to %q: open-source %q has %s", s.Broker.Env[name], s.Broker.Image, what)
+			r.errorf(setting("broker.env."+name), "must not be set to %q: open-source %q has %s", s.Broker.EnvValue(name), s.Broker.Image, what)
 		}
 	}
 }
 
 func envHygiene(s settings.Settings, _ time.Time, r *report) {
-	for _, name := range slices.Sorted(maps.Keys(s.Broker.Env)) {
-		value, path := s.Broker.Env[name], setting("broker.env."+name)
+	for _, name := range s.Broker.EnvNames() {
+		value, path := s.Broker.EnvValue(name), setting("broker.env."+name)
 		first, _, nested := strings.Cut(strings.TrimPrefix(name, "EMQX_"), "__")
 		switch {
 		case !nested && !slices.Contains(lone, name):

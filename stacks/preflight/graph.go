@@ -56,8 +56,13 @@ func read(s settings.Settings, resources []recorder.Resource) *input {
 		}
 		if strings.HasSuffix(j.id, "-haproxy") {
 			in.haproxy = j
-		} else {
-			in.emqx = j
+			continue
+		}
+		in.emqx = j
+		for name, value := range s.Broker.SecretEnv {
+			if !value.Hidden() {
+				j.env[name] = value.Reveal()
+			}
 		}
 	}
 	if in.haproxy != nil {

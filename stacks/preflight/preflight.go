@@ -80,7 +80,23 @@ func Run(s settings.Settings, record func() ([]recorder.Resource, error), now ti
 		}
 		findings = append(findings, r.findings...)
 	}
-	return Sort(findings)
+	return Sort(veiled(findings, s.Broker.SecretEnv))
+}
+
+// veiled takes the values of encrypted variables out of what is said about them.
+func veiled(findings []Finding, secrets map[string]settings.Secret) []Finding {
+	for i := range findings {
+		f := &findings[i]
+		for name, value := range secrets {
+			if value != "" && strings.Contains(f.Path+f.Message, name) {
+				f.Message = strings.ReplaceAll(f.Message, value.Reveal(), value.String())
+				if bare := strings.Trim(value.Reveal(), `"`); bare != "" {
+					f.Message = strings.ReplaceAll(f.Message, bare, value.String())
+				}
+			}
+		}
+	}
+	return findings
 }
 
 // Sort puts findings in the order in which a person reads them, errors first,

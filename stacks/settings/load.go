@@ -74,6 +74,7 @@ func Load(environment string, from Source) (Settings, error) {
 	}
 	c := checker{List: &f, offline: from.Offline, lab: s.Cloud == "lab"}
 	c.checkFields(&s)
+	s.hideEnvironment(from.Offline, from.IsSecret(Project+":broker"))
 	s.derive()
 	s.validate(c)
 	c.checkEncrypted(&s, from.IsSecret)

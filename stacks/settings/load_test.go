@@ -60,7 +60,7 @@ func TestDefaults(t *testing.T) {
 	assert.Equal(t, s.Nomad.Region, "global")
 	assert.Equal(t, s.TLS.Enabled(), false)
 	// Decision 32: connections follow from the broker's memory, the proxies from these.
-	assert.Equal(t, s.Broker.MaxConnections, 90682)
+	assert.Equal(t, s.Broker.MaxConnections, 90683)
 	assert.Equal(t, s.Proxy.MaxConn, 50000)
 	assert.Equal(t, s.Proxy.MemoryMB, cluster.ProxyMemoryMB(50000))
 	assert.Equal(t, s.Proxy.NoFile, 100912)
@@ -94,7 +94,7 @@ func TestConnectionsThatDoNotFitAreRefused(t *testing.T) {
 		{`{"memoryMb": 4096}`, `{"maxConn": 50000}`, `2`, "emqx-oci:proxy.maxConn: must be at most 45341 for 2 nodes: a broker gets up to 100000 clients"},
 		{`{"memoryMb": 512}`, `{"maxConn": 7000}`, `1`, "emqx-oci:proxy.maxConn: must be at most 5334 for 1 node: a broker gets up to 7000 clients"},
 		{`{"memoryMb": 512, "maxConnections": 3000}`, `{"maxConn": 2500}`, `3`, "must be at most 2000 for 3 nodes"},
-		{`{"memoryMb": 320, "maxConnections": 120}`, ``, `3`, "emqx-oci:proxy.maxConn: must be at least 100, got 80: broker.memoryMb (320) holds 120 connections"},
+		{`{"memoryMb": 320, "maxConnections": 120}`, ``, `3`, "emqx-oci:proxy.maxConn: must be at least 100, or 0 for two thirds of what a broker takes (120), got 80"},
 		{`{}`, `{"maxConn": 1000, "maxConnPerSource": 1001}`, `3`, "emqx-oci:proxy.maxConnPerSource: must be at most proxy.maxConn (1000), got 1001"},
 	} {
 		groups := good()

@@ -158,8 +158,13 @@ type Broker struct {
 	// away. 0 derives what `memoryMb` holds.
 	MaxConnections int `cfg:"maxConnections" unit:"connections" range:"0..16777216" default:"from broker.memoryMb"`
 	// More `EMQX_...` variables; values are HOCON. Those that make identity,
-	// discovery and passwords are refused.
+	// discovery and passwords are refused. What is secret must be encrypted: `pulumi
+	// config set --secret --path 'emqx-oci:broker.env.<name>'`. As soon as one of them
+	// is, all reach EMQX as the stack's other secrets do.
 	Env map[string]string `cfg:"env" keys:"emqx-variable"`
+	// SecretEnv are those of Env that are encrypted in the stack file, or may be; Env is
+	// without them.
+	SecretEnv map[string]Secret `cfg:"-"`
 	// How long a stopping allocation has before it is killed: 130s and
 	// `drain.timeout` at least.
 	KillTimeout time.Duration `cfg:"killTimeout" range:"130s..10m" why:"EMQX takes up to 120 s to stop, and the nodes' Nomad clients allow 10m"`

@@ -86,16 +86,7 @@ func (s *Settings) validateBroker(f checker) {
 			seconds(s.Broker.Drain.Timeout), seconds(s.Broker.KillTimeout))
 	}
 	s.validateConnections(f)
-	for name := range s.Broker.Env {
-		for _, own := range []string{
-			"EMQX_NODE_NAME", "EMQX_NODE__NAME", "EMQX_NODE__COOKIE", "EMQX_NODE_COOKIE", "EMQX_CLUSTER__", "EMQX_RPC__",
-			"EMQX_DASHBOARD__DEFAULT_PASSWORD",
-		} {
-			if strings.HasPrefix(name, own) {
-				f.Add("broker.env."+name, "must not be set: the stack sets %s... itself", own)
-			}
-		}
-	}
+	s.validateEnvironment(f)
 }
 
 func (s *Settings) validateProxy(f checker) {

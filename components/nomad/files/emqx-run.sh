@@ -14,6 +14,7 @@
 #   DRAIN_EVACUATE  true: the enterprise edition's evacuation, sessions and all
 #   SIZE_FILE       how many nodes the stack wants, kept current by Nomad
 #   KEY_FILE        "key:secret" of the REST API
+#   SECRETS_FILE    variables for EMQX's process alone, as a shell reads them
 # shellcheck disable=SC2317 # The trap reaches it all.
 set -u
 
@@ -245,6 +246,16 @@ leave() {
   say "if it stays one: 'emqx ctl cluster force-leave $EMQX_NODE__NAME' on another node"
 }
 
+# start becomes EMQX, with the variables that nobody else may see: what the container
+# has is no secret. "emqx ctl" needs none of them: it takes the cookie from the running
+# node's arguments.
+start() {
+  set -a
+  # shellcheck disable=SC1090 # Nomad's own.
+  . "$SECRETS_FILE" || exit
+  exec "$@"
+}
+
 # await is how EMQX ended. A signal ends the waiting, not the broker.
 await() {
   while
@@ -268,7 +279,7 @@ trap '[[ -n $broker ]] && stop; exit 143' TERM INT
 hold
 begin_anew
 [[ -x $entry ]] && set -- "$entry" "$@"
-"$@" &
+start "$@" &
 broker=$!
 exec 9>&-
 await

@@ -124,6 +124,11 @@ variable "extra_env" {
   description = "More EMQX_ variables (values as HOCON); they win over the ones below."
 }
 
+variable "secret_env" {
+  type        = string
+  description = "Changes with the variables that are among the secrets, and win over all others; empty when there are none."
+}
+
 locals {
   # The four client listeners of EMQX: port label in this job, service in Consul.
   listeners = merge(
@@ -423,6 +428,10 @@ job "emqx" {
         DRAIN_EVACUATE = "${var.license}"
         SIZE_FILE      = "${NOMAD_TASK_DIR}/size"
         KEY_FILE       = "${NOMAD_SECRETS_DIR}/api_keys"
+        SECRETS_FILE   = "${NOMAD_SECRETS_DIR}/emqx.env"
+
+        # Variables are read at the start only: changed ones change the job.
+        SECRETS_DIGEST = var.secret_env
       })
 
       template {
@@ -464,23 +473,38 @@ job "emqx" {
         }
       }
 
-      # Twice quoted: once as HOCON for EMQX, once for the file. Cookie and licence key
-      # once, as the start script reads them itself: a cookie in quotes differs from
-      # the running node's, and "emqx ctl" refuses to work. Erlang writes addresses
-      # with commas. No change of a secret restarts a node, let alone all of them.
+      # Erlang writes addresses with commas.
+      template {
+        destination = "${NOMAD_TASK_DIR}/erl.env"
+        env         = true
+        change_mode = "noop"
+        data        = <<-EOT
+          ERL_FLAGS="-kernel inet_dist_use_interface {{ "{" }}{{ env "NOMAD_IP_dist" | replaceAll "." "," }}{{ "}" }}"
+        EOT
+      }
+
+      # Not with env = true: the container's own variables stand in clear in what Docker
+      # says of it. The start script gives these to EMQX's process alone. Twice quoted:
+      # once as HOCON for EMQX, once for the shell. Cookie and licence key once, as
+      # EMQX's start script reads them itself: a cookie in quotes differs from the
+      # running node's, and "emqx ctl" refuses to work. No change of a secret restarts a
+      # node, let alone all of them.
       template {
         destination          = "${NOMAD_SECRETS_DIR}/emqx.env"
-        env                  = true
         change_mode          = "noop"
         perms                = "0400"
+        uid                  = 1000
+        gid                  = 1000
         error_on_missing_key = true
         data                 = <<-EOT
-          ERL_FLAGS="-kernel inet_dist_use_interface {{ "{" }}{{ env "NOMAD_IP_dist" | replaceAll "." "," }}{{ "}" }}"
           {{- with nomadVar "nomad/jobs/emqx-${var.environment}" }}
-          EMQX_NODE__COOKIE={{ .erlang_cookie.Value | toJSON }}
-          EMQX_DASHBOARD__DEFAULT_PASSWORD={{ .dashboard_password.Value | toUnescapedJSON | toJSON }}
+          EMQX_NODE__COOKIE='{{ .erlang_cookie.Value }}'
+          EMQX_DASHBOARD__DEFAULT_PASSWORD='{{ .dashboard_password.Value | toUnescapedJSON | replaceAll "'" "'\\''" }}'
           {{- if ${var.license} }}
-          EMQX_LICENSE__KEY={{ .license_key.Value | toJSON }}
+          EMQX_LICENSE__KEY='{{ .license_key.Value | replaceAll "'" "'\\''" }}'
+          {{- end }}
+          {{- if ${var.secret_env != ""} }}
+          {{ .environment.Value }}
           {{- end }}
           {{- end }}
         EOT

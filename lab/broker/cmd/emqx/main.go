@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -42,6 +43,7 @@ func run(args []string) int {
 		_, _ = fmt.Fprintln(os.Stdout, broker.Version+" (stand-in)")
 		return 0
 	case verb == "foreground", verb == "start", verb == "console":
+		debug.SetGCPercent(broker.GarbagePercent)
 		ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 		defer cancel()
 		if err := broker.Run(ctx, broker.Options{}); err != nil {
