@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -37,7 +38,10 @@ type proxyLab struct {
 	mu      sync.Mutex
 	named   map[int]bool // in Consul's answers
 	sick    map[int]bool // fails its check
+	curt    map[int]bool // closes each connection at once
 	answers atomic.Int64
+
+	vars map[string]string // of the job, where they differ
 }
 
 // outFile is what the script prints; a file, as orphans keep a pipe open.
@@ -54,9 +58,14 @@ const brokerPort = 20883
 
 func newProxyLab(t *testing.T, brokers int, env ...string) *proxyLab {
 	t.Helper()
+	return newProxyLabWith(t, brokers, nil, env...)
+}
+
+func newProxyLabWith(t *testing.T, brokers int, vars map[string]string, env ...string) *proxyLab {
+	t.Helper()
 	l := &proxyLab{
 		t: t, subnet: fmt.Sprintf("127.%d.%d.", 60+os.Getpid()%40, lastSubnet.Add(1)), dir: t.TempDir(),
-		named: map[int]bool{}, sick: map[int]bool{},
+		named: map[int]bool{}, sick: map[int]bool{}, curt: map[int]bool{}, vars: vars,
 	}
 	for i := range brokers {
 		l.named[i] = true
@@ -122,6 +131,10 @@ func (l *proxyLab) serveBroker(i int) {
 			go func() {
 				defer func() { _ = c.Close() }()
 				_, _ = fmt.Fprintf(c, "broker %d\n", i)
+				if l.is(l.curt, i) {
+					_, _ = c.Read(make([]byte, 1000)) // what is left unread would be a reset
+					return
+				}
 				_, _ = io.Copy(c, c)
 			}()
 		}
@@ -145,10 +158,17 @@ func (l *proxyLab) set(m map[int]bool, i int, v bool) {
 	m[i] = v
 }
 
+func (l *proxyLab) is(m map[int]bool, i int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return m[i]
+}
+
 // config is the real configuration with this lab's addresses.
 func (l *proxyLab) config() string {
 	env := haproxyEnv(l.t, false)
 	env["NOMAD_TASK_DIR"] = l.dir
+	maps.Copy(env, l.vars)
 	for port, number := range map[string]int{"mqtt": 1883, "ws": 8083, "admin": 8080} {
 		env["NOMAD_ADDR_"+port] = l.addr(number)
 	}
