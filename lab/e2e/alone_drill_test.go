@@ -25,6 +25,23 @@ func TestOperate(t *testing.T) {
 	}
 }
 
+// TestFlood is a planted secret and a flood of idle clients.
+func TestFlood(t *testing.T) {
+	b := newBed(t)
+	b.must(t, "lab", "up")
+	plantSecret(t, b)
+	b.must(t, "up", "lab", "--yes")
+	for _, c := range []struct {
+		name string
+		f    func(*testing.T, *bed)
+	}{{"no secret stands in clear", noSecrets}, {"flooded", flooded}} {
+		if !t.Run(c.name, func(t *testing.T) { c.f(t, b) }) {
+			b.diagnose(t)
+			t.FailNow()
+		}
+	}
+}
+
 // TestRelaunch is both chapters on a lab of their own.
 func TestRelaunch(t *testing.T) {
 	b := newBed(t)

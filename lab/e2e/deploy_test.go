@@ -47,6 +47,7 @@ func TestLab(t *testing.T) {
 		again := b.must(t, "lab", "up")
 		assert.Assert(t, strings.Contains(again.stdout+again.stderr, "up already"), "%s", again)
 	})
+	chapter("a secret of EMQX's own is planted", func(t *testing.T) { plantSecret(t, b) })
 	chapter("an update that is killed is continued by the next", func(t *testing.T) { killedUpdate(t, b) })
 	chapter("up ends with a message through the public name", func(t *testing.T) {
 		r := b.must(t, "up", "lab", "--yes")
@@ -59,6 +60,7 @@ func TestLab(t *testing.T) {
 	chapter("a message published on one node is received through the others", func(t *testing.T) { acrossNodes(t, b) })
 	chapter("all four protocols answer", func(t *testing.T) { allProtocols(t, b) })
 	chapter("no secret stands in clear", func(t *testing.T) { noSecrets(t, b) })
+	chapter("a flood of idle clients cuts nobody", func(t *testing.T) { flooded(t, b) })
 	chapter("a command in a task is heard to its end", wholeAnswers)
 	chapter("security groups are really closed", func(t *testing.T) { closedPorts(t, b) })
 	chapter("up again changes nothing", func(t *testing.T) {
@@ -236,8 +238,17 @@ func allProtocols(t *testing.T, b *bed) {
 func noSecrets(t *testing.T, b *bed) {
 	secrets, err := lab.Secrets(lab.Options{Dir: b.dir})
 	assert.NilError(t, err)
+	secrets["emqx-oci:broker.env."+plantedName] = plantedValue
 	texts := map[string]string{}
 	c := nomadClient(t)
+	for i := range 3 {
+		// What Docker says of the containers, and what Nomad lets a command in one see.
+		texts[fmt.Sprint("docker inspect on node ", i)] = b.on(t, i, "docker inspect $(docker ps -q)").stdout
+	}
+	for _, a := range running(t, c, emqxJob) {
+		texts["environment of "+a.NodeName] = b.must(t, "lab", "exec", "--in", a.NodeName, "--", "sh", "-c",
+			"docker exec $(docker ps -q --filter name=emqx-"+a.ID+") env").stdout
+	}
 	for _, job := range []string{emqxJob, proxyJob} {
 		j, _, err := c.Jobs().Info(job, nil)
 		assert.NilError(t, err)

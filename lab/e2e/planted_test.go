@@ -1,0 +1,39 @@
+//go:build lab
+
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	"gotest.tools/v3/assert"
+)
+
+// planted is an encrypted variable of EMQX's in the lab's stack: its value must stand
+// nowhere in clear. A password of a key that needs none changes nothing.
+const (
+	plantedName  = "EMQX_LISTENERS__SSL__DEFAULT__SSL_OPTIONS__PASSWORD"
+	plantedValue = "planted-where-nobody-may-see-it"
+)
+
+// plantSecret writes the variable into the stack file, encrypted by Pulumi itself.
+func plantSecret(t *testing.T, b *bed) {
+	p := newPlain(t, b)
+	// On a copy: Pulumi writes the whole file anew.
+	text, err := os.ReadFile(filepath.Join(b.project, "Pulumi.lab.yaml"))
+	assert.NilError(t, err)
+	aside := &bed{dir: b.dir, project: t.TempDir(), bin: b.bin, tools: b.tools}
+	copied := filepath.Join(aside.project, "Pulumi.lab.yaml")
+	assert.NilError(t, os.WriteFile(copied, text, 0o600))
+	p.bed = aside
+	p.pulumi(t, "stack", "init")
+	r := p.pulumi(t, "config", "set", "--secret", "--path", "emqx-oci:broker.env."+plantedName, plantedValue)
+	assert.Equal(t, r.code, 0, "%s", r)
+	text, err = os.ReadFile(copied)
+	assert.NilError(t, err)
+	m := regexp.MustCompile(plantedName + `:\s+secure: (\S+)`).FindSubmatch(text)
+	assert.Assert(t, m != nil, "%s", text)
+	b.edit(t, "  emqx-oci:broker:\n", "  emqx-oci:broker:\n    env: {"+plantedName+": {secure: \""+string(m[1])+"\"}}\n")
+}
