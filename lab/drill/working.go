@@ -151,7 +151,7 @@ func proxyRoll(ctx context.Context, r *Run) error {
 	if err != nil {
 		return err
 	}
-	if err := r.toggle("proxy", "maxConn", 1700, 1600); err != nil {
+	if err := r.toggle("proxy", "maxConn", 1300, 1200); err != nil {
 		return err
 	}
 	if err := r.Must(ctx, "up", stack, "--yes"); err != nil {

@@ -5,7 +5,9 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -256,12 +258,26 @@ func noSecrets(t *testing.T, b *bed) {
 		assert.NilError(t, err)
 		texts["job "+job] = string(text)
 	}
-	for _, root := range []string{"pulumi", "stage", "daemon.log"} {
+	roots := []string{"pulumi", "stage", "daemon.log", "servers"} // the servers' logs, raft logs and snapshots
+	for _, pattern := range []string{"instances/*/log", "instances/*/disk/docker/containers", "instances/*/disk/nomad/client/state.db"} {
+		found, err := filepath.Glob(filepath.Join(b.dir, pattern))
+		assert.NilError(t, err)
+		assert.Assert(t, len(found) >= 3, "%s: %v", pattern, found)
+		for _, path := range found {
+			rel, err := filepath.Rel(b.dir, path)
+			assert.NilError(t, err)
+			roots = append(roots, rel)
+		}
+	}
+	for _, root := range roots {
 		assert.NilError(t, filepath.WalkDir(filepath.Join(b.dir, root), func(path string, d os.DirEntry, err error) error {
-			if err != nil || d.IsDir() {
+			if err != nil || !d.Type().IsRegular() {
 				return err
 			}
 			text, err := os.ReadFile(path)
+			if errors.Is(err, fs.ErrNotExist) { // a log that was put away meanwhile
+				return nil
+			}
 			texts[path] = string(text)
 			return err
 		}))

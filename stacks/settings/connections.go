@@ -25,7 +25,7 @@ func (s *Settings) validateConnections(f checker) {
 		return
 	}
 	if s.Proxy.MaxConn < leastMaxConn {
-		f.Add("proxy.maxConn", "must be at least %d, or 0 for two thirds of what a broker takes (%d), got %d", leastMaxConn, limit, s.Proxy.MaxConn)
+		f.Add("proxy.maxConn", "must be at least %d, or 0 for half of what a broker takes (%d), got %d", leastMaxConn, limit, s.Proxy.MaxConn)
 		return
 	}
 	if share := cluster.BrokerShare(s.Proxy.MaxConn, s.Nodes.Count); share > limit {

@@ -53,8 +53,8 @@ func (s *Settings) derive() {
 			cluster.BrokerConnections(s.Broker.MemoryMB, s.TLS.Enabled()), s.Broker.NoFile-cluster.BrokerOwnFiles))
 	}
 	if s.Proxy.MaxConn == 0 {
-		// Two thirds: of three brokers, two hold what three proxies let in.
-		s.Proxy.MaxConn = min(maxConnDefault, s.Broker.MaxConnections*2/3)
+		// Half: of two brokers one holds what both proxies let in, and of more all the more.
+		s.Proxy.MaxConn = min(maxConnDefault, s.Broker.MaxConnections/2)
 	}
 	if s.Proxy.MemoryMB == 0 {
 		s.Proxy.MemoryMB = cluster.ProxyMemoryMB(s.Proxy.MaxConn)

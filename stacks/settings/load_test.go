@@ -61,9 +61,9 @@ func TestDefaults(t *testing.T) {
 	assert.Equal(t, s.TLS.Enabled(), false)
 	// Decision 32: connections follow from the broker's memory, the proxies from these.
 	assert.Equal(t, s.Broker.MaxConnections, 90683)
-	assert.Equal(t, s.Proxy.MaxConn, 50000)
-	assert.Equal(t, s.Proxy.MemoryMB, cluster.ProxyMemoryMB(50000))
-	assert.Equal(t, s.Proxy.NoFile, 100912)
+	assert.Equal(t, s.Proxy.MaxConn, 45341)
+	assert.Equal(t, s.Proxy.MemoryMB, cluster.ProxyMemoryMB(45341))
+	assert.Equal(t, s.Proxy.NoFile, 91594)
 }
 
 func TestConnectionsFollowFromTheBrokersMemory(t *testing.T) {
@@ -72,13 +72,13 @@ func TestConnectionsFollowFromTheBrokersMemory(t *testing.T) {
 	s, err := load("prod", groups, "secrets")
 	assert.NilError(t, err)
 	assert.Equal(t, s.Broker.MaxConnections, 41912)
-	assert.Equal(t, s.Proxy.MaxConn, 27941)
+	assert.Equal(t, s.Proxy.MaxConn, 20956)
 	groups["broker"] = `{"memoryMb": 8192, "noFile": 65536}`
 	s, err = load("prod", groups, "secrets")
 	assert.NilError(t, err)
 	assert.Equal(t, s.Broker.MaxConnections, 65536-cluster.BrokerOwnFiles, "no more than files")
 	// What fits for one number of nodes fits for more: a new node restarts nothing.
-	for n := 3; n <= MaxNodes; n++ {
+	for n := 2; n <= MaxNodes; n++ {
 		assert.Assert(t, cluster.BrokerShare(s.Proxy.MaxConn, n) <= s.Broker.MaxConnections, n)
 	}
 }
@@ -94,7 +94,7 @@ func TestConnectionsThatDoNotFitAreRefused(t *testing.T) {
 		{`{"memoryMb": 4096}`, `{"maxConn": 50000}`, `2`, "emqx-oci:proxy.maxConn: must be at most 45341 for 2 nodes: a broker gets up to 100000 clients"},
 		{`{"memoryMb": 512}`, `{"maxConn": 7000}`, `1`, "emqx-oci:proxy.maxConn: must be at most 5334 for 1 node: a broker gets up to 7000 clients"},
 		{`{"memoryMb": 512, "maxConnections": 3000}`, `{"maxConn": 2500}`, `3`, "must be at most 2000 for 3 nodes"},
-		{`{"memoryMb": 320, "maxConnections": 120}`, ``, `3`, "emqx-oci:proxy.maxConn: must be at least 100, or 0 for two thirds of what a broker takes (120), got 80"},
+		{`{"memoryMb": 320, "maxConnections": 120}`, ``, `3`, "emqx-oci:proxy.maxConn: must be at least 100, or 0 for half of what a broker takes (120), got 60"},
 		{`{}`, `{"maxConn": 1000, "maxConnPerSource": 1001}`, `3`, "emqx-oci:proxy.maxConnPerSource: must be at most proxy.maxConn (1000), got 1001"},
 	} {
 		groups := good()

@@ -206,7 +206,7 @@ type Proxy struct {
 	MemoryMB int `cfg:"memoryMb" unit:"MB" range:"0..4000000" default:"from proxy.maxConn"`
 	// Clients of one HAProxy, and so of one node, over all protocols. Who comes beyond
 	// them is refused at once; health checks and monitoring have 200 connections of their
-	// own. 0 derives two thirds of `broker.maxConnections`, at most 50000.
+	// own. 0 derives half of `broker.maxConnections`, at most 50000.
 	MaxConn int `cfg:"maxConn" unit:"connections" range:"0..2000000" default:"from broker.maxConnections"`
 	// Clients of one address on one HAProxy; 0 is no limit, as all devices behind a
 	// carrier's or a company's NAT have one address. With a limit no single source fills
