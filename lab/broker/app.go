@@ -32,6 +32,7 @@ type app struct {
 	connectedAt sync.Map      // *mqtt.Client -> time.Time
 	routesDirty chan struct{}
 	shared      atomic.Pointer[[]string] // filters of shared subscriptions on this node
+	routes      routes                   // of all others
 
 	router   *mqtt.Client // in whose name the server distributes what clients publish
 	arrivals atomic.Int64 // numbers messages in the order they come in
@@ -49,6 +50,9 @@ func (n *node) startApp() error {
 	}
 	a := &app{node: n, started: time.Now(), done: make(chan struct{}), routesDirty: make(chan struct{}, 1)}
 	a.shared.Store(&[]string{})
+	a.routes.filters = map[string]bool{}
+	a.routes.base = n.stamp()
+	a.routes.seq.Store(a.routes.base)
 	caps := mqtt.NewDefaultServerCapabilities()
 	m := n.cfg.mqtt
 	caps.MaximumMessageExpiryInterval = 0                             // else retained messages would go after a day
@@ -185,9 +189,13 @@ func (a *app) inject(from string, m *message) {
 		pk.PacketID = 1 // only its presence is checked
 	}
 	tag(&pk, m.Publish.At, m.Shared)
-	a.injected.Add(1)
 	a.flow.RLock()
 	defer a.flow.RUnlock()
+	if !m.Routed && len(m.Shared) == 0 {
+		(&hook{app: a}).keep(pk)
+		return
+	}
+	a.injected.Add(1)
 	if err := a.server.InjectPacket(v.(*mqtt.Client), pk); err != nil {
 		a.node.log.Warn("delivering a message of another node failed", "topic", pk.TopicName, "reason", err.Error())
 	}
@@ -212,6 +220,7 @@ func (a *app) housekeep() {
 		case <-a.routesDirty:
 			time.Sleep(20 * time.Millisecond) // gather what comes together
 			a.findShared()
+			a.unroute()
 		}
 	}
 }
@@ -250,7 +259,7 @@ func (a *app) publish(topic string, payload []byte, qos byte, retain bool) error
 	if topic == "" || !mqtt.IsValidFilter(topic, true) {
 		return fmt.Errorf("%q is no topic to publish to", topic)
 	}
-	return a.route("api", packets.Packet{
+	return a.distribute("api", packets.Packet{
 		FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: qos, Retain: retain}, TopicName: topic, Payload: payload,
 	})
 }

@@ -16,6 +16,7 @@ const ctlUsage = `status
 cluster join <Node> | leave | force-leave <Node> | status [--json] | discovery enable
 clients list | show <ClientId> | kick <ClientId>
 listeners
+topics show <Topic>
 retainer info | topics | clean <Topic>
 data export | import <File>
 pem_cache clean all
@@ -122,6 +123,10 @@ func (n *node) ctl(args []string) *message {
 		return a.eval(word(1))
 	case "data":
 		return n.ctlData(word(1), word(2))
+	case "topics":
+		if word(1) == "show" {
+			return done(a.routesText(word(2)))
+		}
 	case "retainer":
 		return a.ctlRetainer(word(1), word(2))
 	case "pem_cache":

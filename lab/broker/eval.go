@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -10,18 +11,34 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
-// moveExpression is the one Erlang expression that the stand-in knows: the one by
-// which the EMQX job's move.sh moves clients, with how many at most, how many at once
-// and the pause after those, in milliseconds. A test compares the two.
+// The stand-in knows two Erlang expressions, those of the EMQX job. A test compares them.
+//
+// By moveExpression its move.sh moves clients, with how many at most, how many at once
+// and the pause after those, in milliseconds.
 const moveExpression = `case ets:select(emqx_channel_live, [{ {'$1', '_'}, [], ['$1']}], %d) of {Pids, _} -> lists:foldl(fun(Pid, N) -> Pid ! {disconnect, 16#9C, use_another_server, #{}}, (N + 1) rem %d =:= 0 andalso timer:sleep(%d), N + 1 end, 0, Pids); _ -> 0 end.`
 
-var movePattern = regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(moveExpression), "%d", `(\d{1,9})`) + "$")
+// By waitExpression its run.sh loads emqx_oci_takeover.erl, with the file twice and how
+// long sessions wait, in milliseconds.
+const waitExpression = `{ok, M, B} = compile:file("%s", [binary]), {module, M} = code:load_binary(M, "%s", B), M:start(%d).`
 
-// eval is `emqx eval`: not Erlang, but what [moveExpression] does.
+// waitModule is how the file has to begin.
+var waitModule = regexp.MustCompile(`(?m)^-module\(emqx_oci_takeover\)\.$`)
+
+var movePattern, waitPattern = pattern(moveExpression), pattern(waitExpression)
+
+func pattern(format string) *regexp.Regexp {
+	text := strings.ReplaceAll(regexp.QuoteMeta(format), "%s", `([^"]+)`)
+	return regexp.MustCompile("^" + strings.ReplaceAll(text, "%d", `(\d{1,9})`) + "$")
+}
+
+// eval is `emqx eval`: not Erlang, but what the two expressions do.
 func (a *app) eval(expression string) *message {
+	if m := waitPattern.FindStringSubmatch(expression); m != nil {
+		return a.node.letSessionsWait(m[1], m[3])
+	}
 	m := movePattern.FindStringSubmatch(expression)
 	if m == nil {
-		return failed("the stand-in evaluates no Erlang: it knows the expression of move.sh only, not %q", expression)
+		return failed("the stand-in evaluates no Erlang: it knows the expressions of move.sh and run.sh only, not %q", expression)
 	}
 	var n [3]int
 	for i := range n {
@@ -31,6 +48,16 @@ func (a *app) eval(expression string) *message {
 		return failed("RPC to %s error: {badarg,badarith}", a.node.cfg.node)
 	}
 	return done(fmt.Sprint(a.move(n[0], n[1], time.Duration(n[2])*time.Millisecond)))
+}
+
+// letSessionsWait does what the file says, as far as it is that file.
+func (n *node) letSessionsWait(file, milliseconds string) *message {
+	if text, err := os.ReadFile(file); err != nil || !waitModule.Match(text) { //nolint:gosec // the job names it
+		return failed("RPC to %s error: {badmatch,error}: %s is not emqx_oci_takeover", n.cfg.node, file)
+	}
+	ms, _ := strconv.ParseInt(milliseconds, 10, 64) // as many digits as fit
+	n.pause.Store(ms * int64(time.Millisecond))
+	return done("ok")
 }
 
 // move disconnects up to most clients, so many at once, and returns how many. Their

@@ -23,9 +23,18 @@ func (n *node) handle(kind, from string, m *message) *message {
 			n.withApp(func(a *app) { a.inject(from, m) })
 		}
 		return &message{}
-	case "barrier":
-		close(n.marks.get(m.Text))
+	case "route", "unroute":
+		n.mu.Lock()
+		p := n.peers[from]
+		n.mu.Unlock()
+		if p != nil {
+			p.noteRoute(m)
+		}
 		return &message{}
+	case "routes":
+		r := &message{Err: "not running"}
+		n.withApp(func(a *app) { r = a.allRoutes() })
+		return r
 	case "takeover":
 		r := &message{}
 		n.withApp(func(a *app) {
@@ -37,11 +46,8 @@ func (n *node) handle(kind, from string, m *message) *message {
 		return r
 	case "takeover end":
 		r := &message{}
-		n.withApp(func(a *app) { r.Session = a.handOver(m.Client, m.Args) })
+		n.withApp(func(a *app) { r.Session = a.handOver(m.Client) })
 		return r
-	case "flush":
-		n.sendMark(m.Node, m.Text)
-		return &message{}
 	case "here", "gone":
 		n.mu.Lock()
 		p := n.peers[from]

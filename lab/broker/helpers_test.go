@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -266,6 +267,23 @@ func (l *lab) wantWhole() {
 		l.wantCluster(i, all, nil)
 		l.wantUp(i)
 	}
+}
+
+// wantRoute waits until node i sends messages for a filter to these nodes, and no others.
+func (l *lab) wantRoute(i int, filter string, to ...int) {
+	l.t.Helper()
+	want := map[string]bool{}
+	for _, node := range to {
+		want[filter+" -> "+l.name(node)] = true
+	}
+	eventually(l.t, func() string {
+		out, _ := l.ctl(i, "topics", "show", filter)
+		got := strings.FieldsFunc(out, func(r rune) bool { return r == '\n' })
+		if len(got) == len(want) && !slices.ContainsFunc(got, func(line string) bool { return !want[line] }) {
+			return ""
+		}
+		return fmt.Sprintf("node %d: want %v, got %q", i, want, out)
+	})
 }
 
 func (l *lab) wantUp(i int) {

@@ -99,15 +99,19 @@ func (h *hook) OnClientExpired(cl *mqtt.Client) {
 	h.app.routesChanged()
 }
 
-func (h *hook) OnSubscribed(_ *mqtt.Client, pk packets.Packet, _ []byte) {
+// OnSubscribed comes before SUBACK.
+func (h *hook) OnSubscribed(_ *mqtt.Client, pk packets.Packet, codes []byte) {
+	for i, s := range pk.Filters {
+		if codes[i] <= packets.CodeGrantedQos2.Code {
+			h.app.route(s.Filter)
+		}
+	}
 	if slices.ContainsFunc(pk.Filters, func(s packets.Subscription) bool { return mqtt.IsSharedFilter(s.Filter) }) {
 		h.app.routesChanged()
 	}
 }
 
-func (h *hook) OnUnsubscribed(_ *mqtt.Client, pk packets.Packet) {
-	h.OnSubscribed(nil, pk, nil)
-}
+func (h *hook) OnUnsubscribed(*mqtt.Client, packets.Packet) { h.app.routesChanged() }
 
 // tag marks a message inside the server with its time and, for one of another
 // node, with the shared groups it may serve here. The packet has no field of its
@@ -185,7 +189,8 @@ func (n *node) pickNode(filter string, here bool, pk packets.Packet) string {
 	return nodes[int(pk.Connect.Keepalive)%len(nodes)]
 }
 
-// spread sends a message of a client here to the other nodes.
+// spread sends a message of a client here to the other nodes that have a subscriber, as
+// far as is known here.
 func (a *app) spread(pk packets.Packet) {
 	if pk.Ignore {
 		return
@@ -202,10 +207,13 @@ func (a *app) spread(pk packets.Packet) {
 		}
 	}
 	pub := publicationOf(pk, at)
-	shares := a.remoteShares(peers, pk)
+	shares, routed := a.remoteShares(peers, pk), a.node.routedTo(pk.TopicName, peers)
 	for _, p := range peers {
-		a.forwarded.Add(1)
-		p.rpc.publish(&message{Op: "publish", Publish: pub, Shared: shares[p.name.String()]})
+		m := &message{Op: "publish", Publish: pub, Routed: routed[p.name.String()], Shared: shares[p.name.String()]}
+		if m.Routed || len(m.Shared) > 0 || pub.Retain { // every node keeps what is retained
+			a.forwarded.Add(1)
+			p.rpc.publish(m)
+		}
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 // identifiers of both directions in one table, where a client's publication can push
 // out a message to that client. EMQX does neither: it routes first, then answers. So
 // publications with a QoS are taken out of the server's hands here: it sees them
-// without one, and [app.route] distributes them before they are acknowledged.
+// without one, and [app.distribute] does them before they are acknowledged.
 
 // inbound is a publication that is being handled.
 type inbound struct {
@@ -114,8 +114,8 @@ func (h *hook) answer(cl *mqtt.Client, kind byte, id uint16, code packets.Code) 
 	_ = cl.WritePacket(packets.Packet{FixedHeader: packets.FixedHeader{Type: kind}, PacketID: id, ReasonCode: code.Code})
 }
 
-// OnPublish comes twice: with the client's packet, which goes to route, and with that
-// of route, or of another node, which the server distributes.
+// OnPublish comes twice: with the client's packet, which goes to distribute, and with
+// that of distribute, or of another node, which the server distributes.
 func (h *hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
 	if k := linkOf(cl); k != nil {
 		if k.open != nil {
@@ -123,7 +123,7 @@ func (h *hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, er
 			pk.FixedHeader.Qos = min(k.open.qos, h.app.server.Options.Capabilities.MaximumQos)
 		}
 		h.app.injected.Add(1)
-		if err := h.app.route(cl.ID, pk); err != nil {
+		if err := h.app.distribute(cl.ID, pk); err != nil {
 			h.app.node.log.Warn("distributing a message failed", "topic", pk.TopicName, "reason", err.Error())
 		}
 		return pk, packets.ErrRejectPacket // the server's word for: ask no more
@@ -163,13 +163,13 @@ func (h *hook) OnPacketProcessed(cl *mqtt.Client, _ packets.Packet, err error) {
 	h.answer(cl, kind, in.id, code)
 }
 
-// route distributes a message here and to the other nodes, and returns when it is in
-// every session of this node and on its way to the others.
+// distribute sends a message to its subscribers here and to the other nodes that have any,
+// and returns when it is in every session of this node and on its way to the others.
 //
 // That is what an acknowledgement of EMQX means: it forwards with rpc.mode, which is
 // async by default (emqx_broker, emqx_rpc:cast), so a message that was acknowledged and
 // had not left a node yet is lost with that node.
-func (a *app) route(publisher string, pk packets.Packet) error {
+func (a *app) distribute(publisher string, pk packets.Packet) error {
 	pk.Connect.Username = []byte(publisher)
 	pk.Properties.TopicAlias, pk.Properties.TopicAliasFlag = 0, false
 	pk.PacketID = 0

@@ -34,8 +34,11 @@ type peer struct {
 	lost               lives // of the last time that it was called dead
 	members            map[string]member
 	waitFor            []string
-	shared             []string // filters of shared subscriptions there
-	badLogin           bool     // the cookie fault is logged once
+	shared             []string        // filters of shared subscriptions there
+	routes             map[string]bool // filters of other subscriptions there
+	routeSeq           int64           // up to which change they are known; 0: not at all
+	routesLate         time.Time
+	badLogin           bool // the cookie fault is logged once
 }
 
 // others are the members besides this node, removed ones left out.
@@ -182,6 +185,7 @@ func (p *peer) learn(m *message) {
 	p.shared = m.Shared
 	isUp, parted := p.serving(), p.parted()
 	p.mu.Unlock()
+	p.lateRoutes(m.RouteSeq)
 	p.node.merge(m)
 	switch {
 	case isUp && !wasUp:
@@ -214,6 +218,7 @@ func (p *peer) gone() {
 func (p *peer) forget() {
 	p.mu.Lock()
 	p.shared, p.sessions = nil, nil
+	p.setRoutesLocked(nil, 0)
 	p.mu.Unlock()
 	p.rpc.reset()
 }
@@ -247,6 +252,7 @@ func (n *node) greeting(op string) *message {
 	}
 	if n.app != nil {
 		m.Shared = *n.app.shared.Load()
+		m.RouteSeq = n.app.routes.seq.Load()
 	}
 	return m
 }
@@ -303,6 +309,7 @@ func (n *node) memberUp(p *peer, cluster string) {
 	n.log.Info("node up", "node", name)
 	n.wg.Go(n.tellKeys)
 	n.wg.Go(p.learnSessions)
+	n.wg.Go(p.learnRoutes)
 	if _, was := n.schema.Down[name]; was {
 		delete(n.schema.Down, name)
 		n.complain(n.saveSchema())

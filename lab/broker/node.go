@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
 )
 
 // Version is the version of EMQX that the stand-in stands for.
@@ -118,8 +120,9 @@ type node struct {
 	data *records // retained messages, API keys, users: what joining replaces
 	conn connSet  // accepted node connections, closed at stop
 
-	marks barriers
-	clock atomic.Int64 // the last stamp
+	routed *mqtt.TopicsIndex // which peers have a route for a topic, by their names
+	clock  atomic.Int64      // the last stamp
+	pause  atomic.Int64      // of a session that comes from another node, in nanoseconds
 }
 
 // stamp is the time in nanoseconds, never twice the same: it tells messages apart.
@@ -147,7 +150,7 @@ func Run(ctx context.Context, opts Options) error {
 	}
 	n := &node{
 		opts: opts, cfg: cfg, disk: disk, log: newLogger(opts.Stdout, cfg.logLevel),
-		born: time.Now().UnixNano(), peers: map[string]*peer{},
+		born: time.Now().UnixNano(), peers: map[string]*peer{}, routed: mqtt.NewTopicsIndex(),
 	}
 	n.life.Store(n.born)
 	n.data = newRecords(disk, cfg.retain, n.log)

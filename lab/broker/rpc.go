@@ -185,33 +185,3 @@ func (l *rpcLink) drain(atMost time.Duration) {
 		time.Sleep(5 * time.Millisecond)
 	}
 }
-
-// barriers pair a mark in the message stream with the question that refers to it.
-type barriers struct {
-	mu sync.Mutex
-	m  map[string]chan struct{}
-}
-
-func (b *barriers) get(mark string) chan struct{} {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.m == nil {
-		b.m = map[string]chan struct{}{}
-	}
-	if b.m[mark] == nil {
-		b.m[mark] = make(chan struct{})
-		time.AfterFunc(10*time.Second, func() {
-			b.mu.Lock()
-			delete(b.m, mark)
-			b.mu.Unlock()
-		})
-	}
-	return b.m[mark]
-}
-
-func (b *barriers) wait(mark string) {
-	select {
-	case <-b.get(mark):
-	case <-time.After(time.Second):
-	}
-}

@@ -211,5 +211,9 @@ type message struct {
 	Until   int64 // unix nanoseconds: nobody waits for the answer any more
 	Session *session
 	Publish *publication
+	Routed  bool // the sender knows of a subscriber here, besides those of shared groups
 	Shared  []string
+	// RouteSeq says which change of the sender's routes this is, or up to which one it
+	// goes; RouteBase from where they are counted.
+	RouteBase, RouteSeq int64
 }
