@@ -35,6 +35,12 @@ var EMQXMove string
 //go:embed files/holds.sh
 var EMQXHolds string
 
+// EMQXTakeover is the Erlang module that the run script loads into the broker: a session
+// that comes from another node waits until nothing is on its way to that one any more.
+//
+//go:embed files/emqx_oci_takeover.erl
+var EMQXTakeover string
+
 // HAProxyJob is the job file of the proxies, with the variables of
 // [HAProxyVars]. It reads its secrets from "nomad/jobs/" + [HAProxyJobID].
 //

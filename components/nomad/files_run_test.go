@@ -41,7 +41,8 @@ type fakeNode struct {
 	batches []int // clients of each kick
 	kicked  []time.Time
 	denied  bool
-	idle    []int // sessions without their client at each question; the last number stays
+	stay    time.Duration // of the broker, before it is told to end
+	idle    []int         // sessions without their client at each question; the last number stays
 	asked   int
 	stays   bool // the other member keeps this one, whatever it was asked
 }
@@ -67,6 +68,14 @@ func newFakeNode(t *testing.T, clients ...string) *fakeNode {
 	n.write("emqx", `#!/bin/bash
 cd "${0%/*}"
 [[ -v EMQX_NODE__COOKIE ]] && touch leaked
+if [[ $1 == eval && $2 == *compile:file* ]]; then
+  echo "$2" >>loads
+  sleep "${LOAD_TIME:-0}"
+  [[ -e not-yet ]] && rm not-yet && echo "Node not responding to pings." && exit 1
+  echo "a warning"
+  echo ok
+  exit
+fi
 if [[ $1 == eval ]]; then
   echo "$2" >>evals
   [[ -e no-eval ]] && exit 1
@@ -172,7 +181,7 @@ func (n *fakeNode) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // script is one of the task's, as it runs there.
 func (n *fakeNode) script(index int, args []string, env ...string) *exec.Cmd {
-	for name, text := range map[string]string{"run.sh": EMQXRun, "move.sh": EMQXMove, "holds.sh": EMQXHolds} {
+	for name, text := range map[string]string{"run.sh": EMQXRun, "move.sh": EMQXMove, "holds.sh": EMQXHolds, "emqx_oci_takeover.erl": EMQXTakeover} {
 		n.write(name, text, 0o644)
 	}
 	args[0] = filepath.Join(n.dir, args[0])
@@ -181,7 +190,7 @@ func (n *fakeNode) script(index int, args []string, env ...string) *exec.Cmd {
 		"PATH=" + n.dir + ":" + os.Getenv("PATH"), "EMQX_NODE__NAME=emqx@n2", "EMQX_NODE__DATA_DIR=" + n.dir,
 		"NOMAD_ALLOC_ID=" + firstAlloc,
 		"NOMAD_ADDR_dashboard=" + n.api.Listener.Addr().String(), fmt.Sprint("NOMAD_ALLOC_INDEX=", index),
-		"DRAIN_RATE=10", "DRAIN_TIMEOUT=20", "DRAIN_EVACUATE=false", "SIZE_FILE=" + n.dir + "/size", "KEY_FILE=" + n.dir + "/api_keys", "SECRETS_FILE=" + n.dir + "/secrets.env",
+		"TAKEOVER_PAUSE=0", "DRAIN_RATE=10", "DRAIN_TIMEOUT=20", "DRAIN_EVACUATE=false", "SIZE_FILE=" + n.dir + "/size", "KEY_FILE=" + n.dir + "/api_keys", "SECRETS_FILE=" + n.dir + "/secrets.env",
 	}, env...)
 	return cmd
 }
@@ -201,7 +210,7 @@ func (n *fakeNode) run(index int, broker string, env ...string) (int, string) {
 			break
 		}
 	}
-	time.Sleep(100 * time.Millisecond)
+	time.Sleep(max(n.stay, 100*time.Millisecond))
 	_ = cmd.Process.Signal(syscall.SIGTERM)
 	_ = cmd.Wait()
 	n.t.Log(out.String())
@@ -217,6 +226,43 @@ func TestRunScriptIsClean(t *testing.T) {
 		// Each is the text of a template: only the Erlang in it has such braces.
 		assert.Equal(t, strings.Count(text, "{{"), strings.Count(text, "[{{'"), name)
 	}
+	assert.Assert(t, !strings.Contains(EMQXTakeover, "{{"))
+}
+
+// The module is loaded when the broker is up, once, and again where that failed.
+func TestRunScriptLetsSessionsWait(t *testing.T) {
+	t.Parallel()
+	load := func(n *fakeNode) string {
+		erl := n.dir + "/emqx_oci_takeover.erl"
+		return fmt.Sprintf(`{ok, M, B} = compile:file("%s", [binary]), {module, M} = code:load_binary(M, "%s", B), M:start(250).`, erl, erl) + "\n"
+	}
+	n := newFakeNode(t)
+	n.stay = 2 * time.Second
+	code, out := n.run(2, "go", "TAKEOVER_PAUSE=250")
+	assert.Equal(t, code, 4, out)
+	assert.Equal(t, n.read("loads"), load(n))
+	assert.Assert(t, !strings.Contains(out, "start:"), out)
+
+	n = newFakeNode(t)
+	n.stay = 8 * time.Second
+	n.write("not-yet", "", 0o600)
+	_, out = n.run(2, "go", "TAKEOVER_PAUSE=250")
+	assert.Equal(t, n.read("loads"), load(n)+load(n), out)
+	assert.Equal(t, strings.Count(out, `start: sessions that come here do not wait: emqx eval answers "Node not responding to pings."`), 1, out)
+
+	n = newFakeNode(t)
+	n.stay = time.Second
+	_, out = n.run(2, "go")
+	assert.Equal(t, n.read("loads"), "", out)
+}
+
+// A broker that does not come up, or is told to end meanwhile, is not held up by it.
+func TestRunScriptDoesNotWaitForTheWaiting(t *testing.T) {
+	t.Parallel()
+	n := newFakeNode(t)
+	begin := time.Now()
+	code, out := n.run(2, "go", "TAKEOVER_PAUSE=250", "LOAD_TIME=20")
+	assert.Assert(t, code == 4 && time.Since(begin) < 15*time.Second, "%d after %s: %s", code, time.Since(begin), out)
 }
 
 // Cookie and passwords are EMQX's own: not those of what Docker shows, nor of the

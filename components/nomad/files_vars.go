@@ -210,6 +210,7 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 		"run":             EMQXRun,
 		"move":            EMQXMove,
 		"holds":           EMQXHolds,
+		"takeover":        EMQXTakeover,
 	}), f.Err()
 }
 

@@ -79,6 +79,7 @@ func TestPropertiesTravelBetweenNodes(t *testing.T) {
 	l.wantUp(1)
 	s := l.mqtt(1, connectOpts{id: "s", v: 5})
 	s.subscribe("p", 1)
+	l.wantRoute(0, "p", 1)
 	pub := l.mqtt(0, connectOpts{id: "p", v: 5})
 	pk := publishPacket("p", "x")
 	pk.Properties.ContentType, pk.Properties.ResponseTopic, pk.Properties.CorrelationData = "text/plain", "back", []byte{1, 2}

@@ -44,6 +44,8 @@ func TestMessagesReachSubscribersOnEveryNode(t *testing.T) {
 		s.subscribe("t/#", 2)
 		subs = append(subs, s)
 	}
+	l.wantRoute(0, "t/#", 0, 1, 2)
+	l.wantRoute(2, "t/#", 0, 1, 2)
 	for qos := range byte(3) {
 		pub.publish("t/x", fmt.Sprint("m", qos), qos, false)
 		for _, s := range subs {

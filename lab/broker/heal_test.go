@@ -163,6 +163,12 @@ func TestTheSmallerSideLoadsFromTheLargerOne(t *testing.T) {
 	lost := l.mqtt(0, connectOpts{id: "lost", v: 5, keep: true})
 	lost.subscribe("cmd/#", 1)
 	l.mqtt(2, connectOpts{id: "pub"}).publish("state/before", "x", 1, true)
+	eventually(t, func() string {
+		if out, _ := l.ctl(0, "retainer", "topics"); out != "state/before" {
+			return "node 0 retains " + out
+		}
+		return ""
+	})
 	lost.subscribe("state/before", 1)
 	lost.wantMessage("state/before", "x")
 
@@ -202,6 +208,7 @@ func TestTheSmallerSideLoadsFromTheLargerOne(t *testing.T) {
 	assert.DeepEqual(t, got, map[string]bool{"state/before": true, "state/large": true})
 	again.wantSilence(100 * time.Millisecond)
 	again.subscribe("cmd/#", 1)
+	l.wantRoute(2, "cmd/#", 0, 1)
 	large.publish("cmd/large", "4", 1, false)
 	again.wantMessage("cmd/large", "4")
 	kept.wantMessage("cmd/large", "4")

@@ -133,6 +133,9 @@ func (p *peer) lateRoutes(seq int64) {
 		p.routesLate = time.Now()
 	}
 	late := !known && time.Since(p.routesLate) > p.node.opts.Silence
+	if late { // and not again at the next tick
+		p.routesLate = time.Now()
+	}
 	p.mu.Unlock()
 	if late {
 		p.node.wg.Go(p.learnRoutes)

@@ -21,12 +21,16 @@ func TestASessionMovesToTheNodeTheClientReturnsOn(t *testing.T) {
 			l.wantCluster(1, []int{0, 1}, nil)
 			l.wantUp(0)
 			l.wantUp(1)
+			for i := range 2 {
+				l.letSessionsWait(i, 300*time.Millisecond)
+			}
 			c := l.mqtt(0, connectOpts{id: "dev", v: v, keep: true})
 			c.subscribe("cmd", 1)
 			// Live takeover: the old connection is cut.
 			c2, ack := connect(t, dial(t, l.ip(1)+":1883"), connectOpts{id: "dev", v: v, keep: true})
 			assert.Equal(t, ack.SessionPresent, true)
 			c.wantClosed()
+			l.wantRoute(0, "cmd", 1)
 			pub := l.mqtt(0, connectOpts{id: "pub"})
 			pub.publish("cmd", "live", 1, false)
 			c2.wantMessage("cmd", "live")

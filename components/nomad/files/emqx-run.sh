@@ -6,11 +6,12 @@
 #
 # Only what the official image has: bash and coreutils, grep, flock; no curl.
 #
-# move.sh lies beside it, and holds.sh, which tells whether this allocation's broker has
-# the volume.
+# move.sh and emqx_oci_takeover.erl lie beside it, and holds.sh, which tells whether this
+# allocation's broker has the volume.
 #
 #   DRAIN_RATE      clients per second; 0 moves none
 #   DRAIN_TIMEOUT   seconds that this may take
+#   TAKEOVER_PAUSE  milliseconds that a session from another node waits
 #   DRAIN_EVACUATE  true: the enterprise edition's evacuation, sessions and all
 #   SIZE_FILE       how many nodes the stack wants, kept current by Nomad
 #   KEY_FILE        "key:secret" of the REST API
@@ -22,7 +23,7 @@ entry=/usr/bin/docker-entrypoint.sh
 ctl=(timeout 30 emqx ctl)
 # shellcheck disable=SC2154 # Nomad sets it.
 dashboard=$NOMAD_ADDR_dashboard
-broker=''
+broker='' loader=''
 # A volume can outlive its node: what is left of a member that has left says so.
 data=${EMQX_NODE__DATA_DIR:-/opt/emqx/data}
 gone=$data/left-the-cluster
@@ -83,6 +84,24 @@ api() (
   timeout 10 cat <&3
   [[ $status == 2?? ]]
 )
+
+# let_sessions_wait loads emqx_oci_takeover.erl into the broker, once that is up: sessions
+# that come here from other nodes then lose nothing on the way. Without it the broker
+# serves, and loses what its like would: so nothing waits for this.
+let_sessions_wait() {
+  local text answer told='' erl=${0%/*}/emqx_oci_takeover.erl
+  printf -v text '{ok, M, B} = compile:file("%s", [binary]), {module, M} = code:load_binary(M, "%s", B), M:start(%d).' "$erl" "$erl" "$TAKEOVER_PAUSE"
+  while kill -0 "$broker" 2>/dev/null; do
+    # It listens there last of all.
+    if { : <>"/dev/tcp/${dashboard%:*}/${dashboard##*:}"; } 2>/dev/null; then
+      answer=$(exec timeout 60 emqx eval "$text" 2>&1)
+      [[ ${answer##*$'\n'} == ok ]] && return
+      [[ -z $told ]] && told=yes && echo "start: sessions that come here do not wait: emqx eval answers \"$answer\""
+      sleep 4
+    fi
+    sleep 1
+  done
+}
 
 # connected NUMBER prints the identifiers of up to so many clients, as JSON strings,
 # one a line.
@@ -267,6 +286,7 @@ await() {
 
 stop() {
   trap : TERM INT
+  kill "$loader" 2>/dev/null
   drain
   leave
   say "stopping EMQX"
@@ -275,12 +295,14 @@ stop() {
   exit "$code"
 }
 
-trap '[[ -n $broker ]] && stop; exit 143' TERM INT
+trap '[[ -n $loader ]] && stop; exit 143' TERM INT
 hold
 begin_anew
 [[ -x $entry ]] && set -- "$entry" "$@"
 start "$@" &
 broker=$!
 exec 9>&-
+((TAKEOVER_PAUSE > 0)) && let_sessions_wait &
+loader=$!
 await
 exit "$code"

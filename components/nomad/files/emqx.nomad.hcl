@@ -104,6 +104,11 @@ variable "holds" {
   description = "The script that tells whether this allocation's broker has the volume."
 }
 
+variable "takeover" {
+  type        = string
+  description = "The Erlang module that lets a session from another node wait for what is on its way."
+}
+
 variable "min_healthy_time" {
   type        = string
   description = "Time an allocation passes its checks before it counts as healthy."
@@ -426,6 +431,7 @@ job "emqx" {
         DRAIN_RATE     = "${var.drain_rate}"
         DRAIN_TIMEOUT  = "${var.drain_timeout}"
         DRAIN_EVACUATE = "${var.license}"
+        TAKEOVER_PAUSE = "500"
         SIZE_FILE      = "${NOMAD_TASK_DIR}/size"
         KEY_FILE       = "${NOMAD_SECRETS_DIR}/api_keys"
         SECRETS_FILE   = "${NOMAD_SECRETS_DIR}/emqx.env"
@@ -453,6 +459,13 @@ job "emqx" {
         change_mode = "noop"
         perms       = "0444"
         data        = var.holds
+      }
+
+      template {
+        destination = "${NOMAD_TASK_DIR}/emqx_oci_takeover.erl"
+        change_mode = "noop"
+        perms       = "0444"
+        data        = var.takeover
       }
 
       # How many nodes the stack wants, current to the end. The job's own count would
