@@ -32,12 +32,27 @@ func (l *log) Write(p []byte) (int, error) {
 	return l.b.Write(p)
 }
 
+// takeoverPause is how long a session from another node waits, as the job has it do.
+const takeoverPause = 250 * time.Millisecond
+
+// letSessionsWait has a node do so, by the job's own expression.
+func letSessionsWait(t *testing.T, env []string) {
+	t.Helper()
+	const file = "../../components/nomad/files/emqx_oci_takeover.erl"
+	text := fmt.Sprintf(`{ok, M, B} = compile:file("%s", [binary]), {module, M} = code:load_binary(M, "%s", B), M:start(%d).`,
+		file, file, takeoverPause.Milliseconds())
+	said := &log{}
+	code := broker.Ctl(broker.Options{Env: env, Stdout: said}, []string{"eval_erl", text}, said)
+	assert.Equal(t, code, 0, said.b.String())
+}
+
 // startCluster runs nodes of the stand-in for EMQX, each on a loopback address of its
 // own, and returns their MQTT addresses.
 func startCluster(t *testing.T, nodes int) []string {
 	t.Helper()
 	subnet := fmt.Sprintf("127.%d.%d.", 30+os.Getpid()%60, lastCluster.Add(1))
 	var addresses, names []string
+	var envs [][]string
 	for i := range nodes {
 		names = append(names, fmt.Sprintf(`"emqx@%s%d"`, subnet, 10+i))
 	}
@@ -53,6 +68,7 @@ func startCluster(t *testing.T, nodes int) []string {
 			"EMQX_LISTENERS__WS__DEFAULT__ENABLE=false", "EMQX_LISTENERS__WSS__DEFAULT__ENABLE=false",
 			"EMQX_DASHBOARD__LISTENERS__HTTP__BIND=" + ip + ":18083",
 		}
+		envs = append(envs, env)
 		ctx, stop := context.WithCancel(context.Background())
 		done, said := make(chan error, 1), &log{}
 		go func() {
@@ -76,6 +92,7 @@ func startCluster(t *testing.T, nodes int) []string {
 			}
 			assert.Assert(t, time.Now().Before(end), "node %d finds no cluster: %s", i, get(url))
 		}
+		letSessionsWait(t, envs[i])
 	}
 	return addresses
 }
@@ -103,11 +120,11 @@ func TestSessionsThatMove(t *testing.T) {
 			nodes := startCluster(t, 3)
 			p := newPath(t, nodes[0])
 			o := brisk(p.url())
-			o.QoS, o.Duration = qos, 3*time.Second
+			o.QoS, o.Duration = qos, 4*time.Second
 			r := during(t, o, func() {
 				for i := range 6 {
 					p.lead(nodes[(i+1)%3])
-					time.Sleep(300 * time.Millisecond)
+					time.Sleep(2 * takeoverPause)
 				}
 			})
 			unharmed(t, r, qos)
