@@ -88,13 +88,48 @@ func TestLines(t *testing.T) {
 	assert.DeepEqual(t, lines[0].cells(), []string{"kill", "all", "2", "200", "0", "0", "2", "2.0", "4", "2.0", "4.0", "8.0", "NO"})
 	assert.DeepEqual(t, lines[1].cells(), []string{"other", "none", "1", "0", "0", "0", "0", "0.0", "0", "-", "-", "-", "-"})
 
-	text := Markdown(lines)
+	text := Markdown(lines, nil)
+	assert.Assert(t, !strings.Contains(text, "real:"))
+	beside := Markdown(lines, Figures{"kill": {"1 of 2", "3", "4", "5.0"}})
+	assert.Assert(t, cmp.Contains(beside, "| NO | 1 of 2 | 3 | 4 | 5.0 |\n"))
+	assert.Assert(t, cmp.Contains(beside, "| - | - | - | - | - | - |\n"))
 	assert.Assert(t, cmp.Contains(text, "| `kill` | all | 2 | 200 |"))
 	assert.Assert(t, cmp.Contains(text, "it goes down: 1.5 s; it comes back: not seen"))
 	assert.Assert(t, cmp.Contains(text, "- `kill`: something is wrong\n"))
 	var out strings.Builder
 	assert.NilError(t, Text(&out, lines))
 	assert.Assert(t, cmp.Contains(out.String(), "kill: something\nis wrong"))
+}
+
+// The page shows the real broker's figures as they are in the tree, in each case's row, and
+// every case that has some.
+func TestThePageHasTheRealFigures(t *testing.T) {
+	real, err := Real()
+	assert.NilError(t, err)
+	text, err := os.ReadFile("../../docs/availability.md")
+	assert.NilError(t, err)
+	_, part, _ := strings.Cut(string(text), "<!-- drill -->\n")
+	part, _, _ = strings.Cut(part, "<!-- /drill -->")
+	rows := map[string]string{}
+	for line := range strings.Lines(part) {
+		name, _, _ := strings.Cut(strings.TrimPrefix(line, "| "), " |")
+		if _, had := rows[name]; !had { // the first table
+			rows[name] = line
+		}
+	}
+	tail := func(cells []string) string { return " | " + strings.Join(cells, " | ") + " |\n" }
+	assert.Assert(t, strings.HasSuffix(rows["case"], tail(realColumns)), rows["case"])
+	for _, s := range append(Breaking(), Working()...) {
+		row := rows["`"+s.Name+"`"]
+		assert.Assert(t, strings.HasSuffix(row, tail(real.of(s.Name))), "%s: %q", s.Name, row)
+		delete(real, s.Name)
+	}
+	assert.Equal(t, len(real), 0, "no case has the figures of %v", real)
+
+	for _, bad := range []string{"roll\t1\n", "roll\t1\t2\t3\t4\nroll\t1\t2\t3\t4\n"} {
+		_, err := readFigures(bad)
+		assert.ErrorContains(t, err, "reading the real broker's figures")
+	}
 }
 
 func TestQuantiles(t *testing.T) {

@@ -154,7 +154,13 @@ func (o options) measure(ctx context.Context, b drill.Bed, scenarios []drill.Sce
 		if err != nil {
 			return fmt.Errorf("writing the page: %w", err)
 		}
-		page, err := drill.Replace(string(text), part, drill.Markdown(lines))
+		var real drill.Figures
+		if !o.original { // nobody has run that on the real broker
+			if real, err = drill.Real(); err != nil {
+				return err
+			}
+		}
+		page, err := drill.Replace(string(text), part, drill.Markdown(lines, real))
 		if err != nil {
 			return err
 		}
