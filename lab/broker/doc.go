@@ -24,7 +24,10 @@
 //
 // Messages are counted as on EMQX. A publication is acknowledged when it is in every
 // session of its node and on its way to the other nodes; no acknowledgement comes from
-// there (rpc.mode is async). A session moves with its subscriptions, its messages in
+// there (rpc.mode is async). It goes to those that are known to have a subscriber; of a
+// new one, and of a session that has moved, the others learn when the word comes to them.
+// What is on its way to a session's old node then is lost, unless sessions wait, as the
+// job has them. A session moves with its subscriptions, its messages in
 // their order and under their identifiers, and the QoS 2 publications that the client
 // has not released; a pending delayed will does not move. A client with a small Receive
 // Maximum may get more than that at once when its session resumes, and messages of QoS
