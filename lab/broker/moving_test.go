@@ -63,6 +63,7 @@ func TestWhatIsOnItsWayWhileASessionMoves(t *testing.T) {
 			for i := range 3 {
 				o := w.options(i)
 				o.Env = append(o.Env, "EMQX_NODE__DIST_NET_TICKTIME=60s")
+				o.Takeover = 0 // as long as EMQX's
 				l.run(i, o)
 				l.wantUp(i)
 			}
