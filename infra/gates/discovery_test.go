@@ -36,7 +36,7 @@ func discoveryGate(lookup func(alloc string) (ExecResult, error), status func(st
 	return ClusterFormed(&fakeNomad{
 		job: labJob(4), deployments: []*nomad.Deployment{labDeployment(4, "successful")}, allocs: threeAllocs(4), stands: wanted,
 		exec: func(alloc, task string, command []string) (ExecResult, error) {
-			if command[0] == "timeout" {
+			if slices.Contains(command, "lookup") {
 				return lookup(alloc)
 			}
 			return status(alloc, task, command)
@@ -84,7 +84,7 @@ func TestASplitFirstBootIsExplained(t *testing.T) {
 	g := discoveryGate(func(string) (ExecResult, error) {
 		return ExecResult{Stdout: srvAnswer(t, int(asked.Add(1))%3)}, nil
 	}, func(string, string, []string) (ExecResult, error) {
-		return ExecResult{Stdout: statusJSON(labNodes[:2], nil)}, nil
+		return said(labNodes[:2], nil), nil
 	})
 	first, err := once(t, g)
 	assert.NilError(t, err)
@@ -103,9 +103,9 @@ func TestPartsThatNeverMetAreTold(t *testing.T) {
 		g := discoveryGate(func(string) (ExecResult, error) { return ExecResult{Stdout: srvAnswer(t, 0, 1, 2)}, nil },
 			func(alloc, _ string, _ []string) (ExecResult, error) {
 				if strings.HasPrefix(alloc, "a0") {
-					return ExecResult{Stdout: statusJSON(labNodes[:1], other)}, nil
+					return said(labNodes[:1], other), nil
 				}
-				return ExecResult{Stdout: statusJSON(labNodes[1:], slices.Clone(labNodes[:1])[:min(len(other), 1)])}, nil
+				return said(labNodes[1:], slices.Clone(labNodes[:1])[:min(len(other), 1)]), nil
 			})
 		s, err := once(t, g)
 		assert.NilError(t, err)
