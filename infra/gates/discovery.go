@@ -2,6 +2,7 @@ package gates
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -165,7 +166,7 @@ func (d *discovery) ask(ctx context.Context, alloc string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("asking for %q: %w", d.args.Discovery, err)
 	}
-	framed := append([]byte{byte(len(question) >> 8), byte(len(question))}, question...)
+	framed := append(binary.BigEndian.AppendUint16(nil, uint16(len(question))), question...) //nolint:gosec // one name: less than 300 bytes
 	result, err := d.client.Exec(ctx, alloc, d.args.Task, "timeout", lookupTime, "bash", "-c", lookupScript, "lookup", escaped(question), escaped(framed))
 	if err != nil {
 		return nil, err
