@@ -23,7 +23,7 @@ var unseen = []string{
 	"broker-crashes-on-join", "broker-deadlines", "broker-drain", "broker-kill-after-progress", "broker-kill-timeout-long", "broker-kill-timeout-short",
 	"broker-minor-tag", "broker-moving-tag", "broker-needs-a-licence", "broker-no-tag", "broker-old",
 	"broker-own-variable", "dns-apex", "dns-other-zone", "edge-half-second", "edge-timeout", "gates-before-nomad",
-	"network-host-bits", "nodes-too-little-memory", "nomad-datacenter", "nomad-tls-over-http", "proxy-files",
+	"network-host-bits", "nodes-too-little-memory", "nomad-datacenter", "nomad-tls-over-http", "proxy-connections", "proxy-files",
 	"proxy-image", "proxy-kill-timeout", "proxy-memory", "secrets-missing", "tags-own", "tls-ca-alone", "tls-key-alone",
 	"tls-no-key", "volumes-adopt-and-restore", "volumes-fewer-than-nodes",
 }
