@@ -72,7 +72,7 @@ func powerCutThenRoll(t *testing.T, b *bed) {
 		}
 	})
 	assert.Equal(t, most, 1, "brokers on one volume at a time")
-	b.well(t, time.Minute)
+	b.well(t, 3*time.Minute)
 	placement(t)
 
 	// Somebody else's broker on the node's volume, in a container of its own: it waits for
@@ -84,7 +84,7 @@ docker run -d --name stranger --network host --user 1000:1000 --volumes-from $id
 sleep 4; docker logs stranger; docker inspect -f 'running {{.State.Running}}' stranger; docker rm -f stranger >/dev/null`, own.ID)
 	said := b.on(t, 0, stranger).stdout
 	assert.Assert(t, strings.Contains(said, "another broker has the volume, that of allocation "+own.ID) && strings.Contains(said, "running true"), said)
-	b.well(t, time.Minute)
+	b.well(t, 3*time.Minute)
 }
 
 // allocOf is the running allocation of a job on a node.
