@@ -27,9 +27,7 @@ func startNomad(t *testing.T) string {
 	t.Cleanup(page.Close)
 	key := filepath.Join(t.TempDir(), "api_keys")
 	assert.NilError(t, os.WriteFile(key, []byte("key:secret\n"), 0o600))
-	// A raw_exec task has the agent's environment.
-	t.Setenv("NOMAD_ADDR_dashboard", strings.TrimPrefix(page.URL, "http://"))
-	t.Setenv("KEY_FILE", key)
+	memberEnv = map[string]string{"NOMAD_ADDR_dashboard": strings.TrimPrefix(page.URL, "http://"), "KEY_FILE": key}
 	return agenttest.Nomad(t, "emqx-lab-0", map[string]any{
 		"meta":        map[string]string{"pool_type": "emqx", "group-index": "0", "emqx_cluster": "lab"},
 		"host_volume": map[string]any{"emqx[0]": map[string]string{"path": t.TempDir()}},
@@ -42,6 +40,9 @@ func newTestNomad(t *testing.T, address string) (NomadClient, *nomad.Client) {
 	assert.NilError(t, err)
 	return c, c.(*nomadClient).api
 }
+
+// memberEnv is what a task has of the job that is a member.
+var memberEnv map[string]string
 
 // aloneMember is the API of a member that is the whole cluster.
 func aloneMember(w http.ResponseWriter, r *http.Request) {
@@ -60,7 +61,7 @@ func aloneMember(w http.ResponseWriter, r *http.Request) {
 func register(t *testing.T, api *nomad.Client, script string, change ...func(*nomad.Job, *nomad.TaskGroup, *nomad.Task)) {
 	t.Helper()
 	task := nomad.NewTask("emqx", "raw_exec").SetConfig("command", "/bin/sh").SetConfig("args", []string{"-c", script})
-	task.KillTimeout = ptr(100 * time.Millisecond)
+	task.KillTimeout, task.Env = ptr(100*time.Millisecond), memberEnv
 	task.Resources = &nomad.Resources{CPU: ptr(50), MemoryMB: ptr(32)}
 	group := nomad.NewTaskGroup("emqx", 1).AddTask(task)
 	group.RestartPolicy = &nomad.RestartPolicy{Attempts: ptr(1), Delay: ptr(time.Second), Interval: ptr(time.Minute), Mode: ptr("fail")}
@@ -79,6 +80,8 @@ func register(t *testing.T, api *nomad.Client, script string, change ...func(*no
 
 const jobFile = `
 variable "script" { type = string }
+variable "address" { type = string }
+variable "key" { type = string }
 
 job "emqx-text" {
   group "emqx" {
@@ -104,6 +107,10 @@ job "emqx-text" {
         args    = ["-c", var.script]
       }
       kill_timeout = "100ms"
+      env = {
+        NOMAD_ADDR_dashboard = var.address
+        KEY_FILE             = var.key
+      }
       resources {
         cpu    = 50
         memory = 32
@@ -210,7 +217,7 @@ func TestGatesAgainstANomadAgent(t *testing.T) {
 	})
 	t.Run("G2 tells a fault that was taken back from one that was not", func(t *testing.T) {
 		text := func(command string) JobText {
-			return JobText{File: jobFile, Variables: fmt.Sprintf("script = %q", command)}
+			return JobText{File: jobFile, Variables: fmt.Sprintf("script = %q\naddress = %q\nkey = %q", command, memberEnv["NOMAD_ADDR_dashboard"], memberEnv["KEY_FILE"])}
 		}
 		submit := func(text JobText) {
 			t.Helper()
