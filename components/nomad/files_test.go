@@ -389,7 +389,7 @@ func TestSecretsComeFromNomadVariables(t *testing.T) {
 	}
 
 	v.TLS, v.License = false, false
-	assert.Equal(t, len(emqxJob(t, v).TaskGroups[0].Tasks[0].Templates), 6)
+	assert.Equal(t, len(emqxJob(t, v).TaskGroups[0].Tasks[0].Templates), 8)
 }
 
 // Decision 12: one HAProxy for each node, in the foreground. The original runs

@@ -62,7 +62,7 @@ func Table() []Kind {
 		},
 		{
 			Name: "terminate-instance", target: onNode, do: terminateInstance,
-			Does: "ends the instance; its pool launches another with a new primary address", Real: "a terminated instance, a lost host",
+			Does: "ends the instance as a soft stop does: its units stop in their order, clients are moved first, two minutes at most; its pool launches another with a new primary address", Real: "a terminated instance, a lost host",
 		},
 		{
 			Name: "lose-domain", target: onDomain, do: loseDomain, undo: restoreDomain,
