@@ -68,7 +68,7 @@ func TestCheck(t *testing.T) {
 	assert.Equal(t, exit, 2)
 	assert.Equal(t, out+errs, `error: emqx-oci:ports.ws: must be free, got 22 (check port-collision)
 warning: emqx-oci:nodes.count: should be odd, got 2 (check even-nodes)
-24 checks passed, 1 warning, 1 error
+26 checks passed, 1 warning, 1 error
 `)
 }
 
