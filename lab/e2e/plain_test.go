@@ -51,11 +51,17 @@ func newPlain(t *testing.T, b *bed) *plain {
 // pulumi runs the command in the tree, on the lab's stack file of the test.
 func (p *plain) pulumi(t *testing.T, args ...string) result {
 	t.Helper()
+	return p.pulumiIn(t, filepath.Join("..", ".."), append(args, "--config-file", filepath.Join(p.project, "Pulumi.lab.yaml"))...)
+}
+
+// pulumiIn runs the command in a project's folder, on its own file of the lab's stack.
+func (p *plain) pulumiIn(t *testing.T, dir string, args ...string) result {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
-	args = append(args, "--stack", "lab", "--config-file", filepath.Join(p.project, "Pulumi.lab.yaml"), "--non-interactive")
+	args = append(args, "--stack", "lab", "--non-interactive")
 	cmd := exec.CommandContext(ctx, filepath.Join(p.tools, "pulumi"), args...)
-	cmd.Dir = filepath.Join("..", "..")
+	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "PATH="+p.path, "PULUMI_SKIP_UPDATE_CHECK=true", "NO_COLOR=1")
 	for k, v := range p.env {
 		cmd.Env = append(cmd.Env, k+"="+v)

@@ -22,16 +22,17 @@ const (
 func plantSecret(t *testing.T, b *bed) {
 	p := newPlain(t, b)
 	// On a copy: Pulumi writes the whole file anew.
-	text, err := os.ReadFile(filepath.Join(b.project, "Pulumi.lab.yaml"))
-	assert.NilError(t, err)
-	aside := &bed{dir: b.dir, project: t.TempDir(), bin: b.bin, tools: b.tools}
-	copied := filepath.Join(aside.project, "Pulumi.lab.yaml")
-	assert.NilError(t, os.WriteFile(copied, text, 0o600))
-	p.bed = aside
-	p.pulumi(t, "stack", "init")
-	r := p.pulumi(t, "config", "set", "--secret", "--path", "emqx-oci:broker.env."+plantedName, plantedValue)
-	assert.Equal(t, r.code, 0, "%s", r)
-	text, err = os.ReadFile(copied)
+	dir := t.TempDir()
+	for _, name := range []string{"Pulumi.yaml", "Pulumi.lab.yaml"} {
+		text, err := os.ReadFile(filepath.Join(b.project, name))
+		assert.NilError(t, err)
+		assert.NilError(t, os.WriteFile(filepath.Join(dir, name), text, 0o600))
+	}
+	for _, args := range [][]string{{"stack", "init"}, {"config", "set", "--secret", "--path", "emqx-oci:broker.env." + plantedName, plantedValue}} {
+		r := p.pulumiIn(t, dir, args...)
+		assert.Equal(t, r.code, 0, "%s", r)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "Pulumi.lab.yaml"))
 	assert.NilError(t, err)
 	m := regexp.MustCompile(plantedName + `:\s+secure: (\S+)`).FindSubmatch(text)
 	assert.Assert(t, m != nil, "%s", text)
