@@ -259,7 +259,7 @@ func noSecrets(t *testing.T, b *bed) {
 		texts["job "+job] = string(text)
 	}
 	roots := []string{"pulumi", "stage", "daemon.log", "servers"} // the servers' logs, raft logs and snapshots
-	for _, pattern := range []string{"instances/*/log", "instances/*/disk/docker/containers", "instances/*/disk/nomad/client/state.db"} {
+	for _, pattern := range []string{"instances/*/log", "instances/*/disk/docker/containers", "instances/*/disk/nomad/data/client/state.db"} {
 		found, err := filepath.Glob(filepath.Join(b.dir, pattern))
 		assert.NilError(t, err)
 		assert.Assert(t, len(found) >= 3, "%s: %v", pattern, found)
