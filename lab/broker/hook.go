@@ -2,7 +2,6 @@ package broker
 
 import (
 	"net"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,7 +27,7 @@ func (h *hook) Provides(b byte) bool {
 	return slices.Contains([]byte{
 		mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnACLCheck, mqtt.OnSessionEstablish, mqtt.OnSessionEstablished,
 		mqtt.OnDisconnect, mqtt.OnPublish, mqtt.OnWillSent, mqtt.OnRetainMessage, mqtt.OnRetainedExpired,
-		mqtt.OnSelectSubscribers, mqtt.OnSubscribe, mqtt.OnSubscribed, mqtt.OnUnsubscribed, mqtt.OnClientExpired,
+		mqtt.OnSelectSubscribers, mqtt.OnSubscribe, mqtt.OnSubscribed, mqtt.OnUnsubscribe, mqtt.OnUnsubscribed, mqtt.OnClientExpired,
 		mqtt.OnPacketRead, mqtt.OnPacketProcessed, mqtt.OnPacketEncode, mqtt.OnWill,
 		mqtt.OnQosPublish, mqtt.OnQosComplete, mqtt.OnQosDropped,
 	}, b)
@@ -49,20 +48,6 @@ func (h *hook) OnConnect(cl *mqtt.Client, _ packets.Packet) error {
 
 // OnConnectAuthenticate lets everybody in, as EMQX does without authenticators.
 func (h *hook) OnConnectAuthenticate(*mqtt.Client, packets.Packet) bool { return true }
-
-// OnACLCheck is the default acl.conf: $SYS/#, # and +/# are for clients on the
-// broker's own machine, everything else is allowed.
-func (h *hook) OnACLCheck(cl *mqtt.Client, topic string, write bool) bool {
-	cfg := h.app.node.cfg
-	if cfg.noACL {
-		return !cfg.denyAll
-	}
-	if write || topic != "#" && topic != "+/#" && !strings.HasPrefix(topic, "$SYS/") {
-		return true
-	}
-	ap, err := netip.ParseAddrPort(cl.Net.Remote)
-	return err == nil && ap.Addr().Unmap() == netip.AddrFrom4([4]byte{127, 0, 0, 1}) || string(cl.Properties.Username) == "dashboard"
-}
 
 // OnSessionEstablish fetches the session from wherever the client was before.
 func (h *hook) OnSessionEstablish(cl *mqtt.Client, pk packets.Packet) {

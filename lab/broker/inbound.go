@@ -204,6 +204,7 @@ func (h *hook) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 	if k := linkOf(cl); k != nil {
 		k.filterID, pk.PacketID = pk.PacketID, 0
 	}
+	pk.Filters = h.filterNames(cl, pk.Filters)
 	return pk
 }
 

@@ -12,9 +12,11 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -269,14 +271,49 @@ func TestDefaultACLKeepsHashFromStrangers(t *testing.T) {
 	assert.NilError(t, err)
 	h := &hook{app: &app{node: &node{cfg: cfg}}}
 	for remote, filters := range map[string]map[string]bool{
-		"10.0.0.9:1":  {"#": false, "+/#": false, "$SYS/#": false, "t/#": true, "+": true},
-		"127.0.0.1:1": {"#": true, "$SYS/#": true},
+		"10.0.0.9:1": {
+			"#": false, "+/#": false, "$SYS/#": false, "$SYS": false, "t/#": true, "+": true,
+			"$share/g/#": false, "$share/g/+/#": false, "$share/g/$SYS/brokers": false, "$SHARE/g/#": false, "$share/g/t/#": true,
+			"$queue/#": false, "$queue/$SYS/#": false, "$queue/t": true, "$exclusive/#": false, "$exclusive/t": true,
+			"$share/g/$delayed/1/#": false, "$delayed/5/$delayed/5/#": false,
+		},
+		"127.0.0.1:1": {"#": true, "$SYS/#": true, "$share/g/#": true, "$queue/#": true},
 	} {
 		for f, want := range filters {
 			assert.Equal(t, h.OnACLCheck(fakeClient(remote), f, false), want, f)
 		}
 	}
-	assert.Equal(t, h.OnACLCheck(fakeClient("10.0.0.9:1"), "t", true), true)
+	for topic, want := range map[string]bool{"t": true, "$delayed/5/t": true, "$delayed/5": false, "$delayed/5/$delayed/6": false} {
+		assert.Equal(t, h.OnACLCheck(fakeClient("10.0.0.9:1"), topic, true), want, topic)
+	}
+	dashboard := fakeClient("10.0.0.9:1")
+	dashboard.Properties.Username = []byte("dashboard")
+	assert.Equal(t, h.OnACLCheck(dashboard, "$SYS/#", false), true)
+	assert.Equal(t, h.OnACLCheck(dashboard, "#", false), false, "its name is good for $SYS alone")
+}
+
+// A denied group gets nothing, however it is spelt.
+func TestSharedFiltersAreAuthorizedAsWhatTheyMean(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, 1)
+	o := l.options(0)
+	o.Env = slices.DeleteFunc(o.Env, func(kv string) bool { return strings.HasPrefix(kv, "EMQX_AUTHORIZATION__") })
+	l.run(0, o)
+	l.wantUp(0)
+	stranger := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 9)}} // 127.0.0.1 is the broker's own machine
+	conn, err := stranger.Dial("tcp", l.ip(0)+":1883")
+	assert.NilError(t, err)
+	c, _ := connect(t, conn, connectOpts{id: "c", v: 5})
+	for filter, want := range map[string]byte{
+		"#": 0x87, "$share/g/#": 0x87, "$queue/#": 0x87, "$exclusive/#": 0x87, "$exclusive/t": 0x8F, "$queue/q": 1, "$share/g/t": 1,
+	} {
+		assert.Equal(t, c.subscribe(filter, 1), want, filter)
+	}
+	p := l.mqtt(0, connectOpts{id: "p", v: 5})
+	p.publish("q", "one of the queue's", 1, false)
+	c.wantMessage("q", "one of the queue's")
+	p.publish("secret", "for nobody here", 1, false)
+	c.wantSilence(150 * time.Millisecond)
 }
 
 func fakeClient(remote string) *mqtt.Client {
