@@ -94,6 +94,7 @@ func Daemon(ctx context.Context, o Options) (err error) {
 	m.SetHandler(c)
 	p, err := providers.Serve(ctx, providers.Config{
 		OCI: c, NomadAddr: fmt.Sprintf("http://%s:4646", o.Door), ConsulAddr: fmt.Sprintf("http://%s:8500", o.Door),
+		Log: func(format string, args ...any) { o.Log(fmt.Sprintf(format, args...)) },
 	})
 	if err != nil {
 		return err

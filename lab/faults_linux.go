@@ -143,7 +143,7 @@ func (i injector) Clear(ctx context.Context) error { return i.post(ctx, "/clear"
 func (i injector) Active(ctx context.Context) ([]faults.Active, error) {
 	s, err := ask(ctx, i.dir)
 	if err != nil {
-		return nil, ErrNotUp
+		return nil, unreached(err)
 	}
 	return s.Faults, nil
 }
@@ -159,7 +159,7 @@ func (i injector) post(ctx context.Context, path string, body any) error {
 	}
 	res, err := control(i.dir).Do(req)
 	if err != nil {
-		return ErrNotUp
+		return unreached(err)
 	}
 	defer res.Body.Close()
 	switch text, _ := io.ReadAll(res.Body); res.StatusCode {

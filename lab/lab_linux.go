@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -39,8 +40,8 @@ func Up(ctx context.Context, o Options) error {
 	if _, err := machine.New(machineConfig(o)); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
-		return fmt.Errorf("making the lab's folder: %w", err)
+	if err := machine.OwnFolder(o.Dir); err != nil {
+		return err
 	}
 	if err := o.save(); err != nil {
 		return err
@@ -196,7 +197,7 @@ func AddImages(ctx context.Context, o Options, want Images) error {
 	}
 	res, err := control(o.withDefaults().Dir).Do(req)
 	if err != nil {
-		return ErrNotUp
+		return unreached(err)
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
@@ -229,17 +230,25 @@ func ask(ctx context.Context, dir string) (Status, error) {
 // ErrNotUp says that there is no lab to talk to.
 var ErrNotUp = errors.New("the lab is not running: start it with `emqx-oci lab up`")
 
-// Running reports whether the lab answers.
+// unreached says why the daemon was not reached.
+func unreached(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return ErrNotYours
+	}
+	return ErrNotUp
+}
+
+// Running reports whether there is a lab to talk to, or one that is for others.
 func Running(ctx context.Context, o Options) bool {
 	_, err := ask(ctx, o.withDefaults().Dir)
-	return err == nil
+	return err == nil || errors.Is(err, fs.ErrPermission)
 }
 
 // PrintStatus writes what the lab consists of, as text or as JSON.
 func PrintStatus(ctx context.Context, o Options, w io.Writer, asJSON bool) error {
 	s, err := ask(ctx, o.withDefaults().Dir)
 	if err != nil {
-		return ErrNotUp
+		return unreached(err)
 	}
 	return s.write(w, asJSON)
 }
@@ -252,8 +261,8 @@ func Exec(ctx context.Context, o Options, where string, argv []string, stdin io.
 	if err != nil {
 		return 0, err
 	}
-	if !Running(ctx, o) {
-		return 0, ErrNotUp
+	if _, err := ask(ctx, o.Dir); err != nil {
+		return 0, unreached(err)
 	}
 	m, err := machine.New(machineConfig(o))
 	if err != nil {
@@ -269,7 +278,7 @@ func Env(ctx context.Context, o Options) (map[string]string, error) {
 	o = o.withDefaults()
 	s, err := ask(ctx, o.Dir)
 	if err != nil {
-		return nil, ErrNotUp
+		return nil, unreached(err)
 	}
 	pass, err := passphrase(o.Dir)
 	if err != nil {

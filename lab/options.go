@@ -48,6 +48,9 @@ type Images struct {
 	Proxy  []string `json:"proxy"`
 }
 
+// ErrNotYours says that there may be a lab, and that this user may not talk to it.
+var ErrNotYours = errors.New("the lab is for root alone: run this as root")
+
 // optionsFile keeps what a lab was made with, for its daemon and for later commands.
 const optionsFile = "options.json"
 
@@ -58,6 +61,9 @@ func (o Options) known() (Options, error) {
 	text, err := os.ReadFile(filepath.Join(o.Dir, optionsFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return o, nil
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return o, ErrNotYours
 	}
 	if err != nil {
 		return o, fmt.Errorf("reading what the lab was made with: %w", err)

@@ -42,6 +42,16 @@ func TestFlood(t *testing.T) {
 	}
 }
 
+// TestStrangers is its chapter on a lab of its own.
+func TestStrangers(t *testing.T) {
+	b := newBed(t)
+	b.must(t, "lab", "up")
+	b.must(t, "up", "lab", "--yes")
+	if !t.Run("strangers", func(t *testing.T) { strangers(t, b) }) {
+		b.diagnose(t)
+	}
+}
+
 // TestRelaunch is both chapters on a lab of their own.
 func TestRelaunch(t *testing.T) {
 	b := newBed(t)

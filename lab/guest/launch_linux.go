@@ -200,10 +200,13 @@ func bind(b Bind, target string) error {
 	if err := unix.Mount(b.Source, target, "", unix.MS_BIND, ""); err != nil {
 		return fmt.Errorf("binding %s to %s: %w", b.Source, b.Target, err)
 	}
+	// What is bound is on the machine's own disk.
+	flags := uintptr(unix.MS_BIND | unix.MS_REMOUNT | unix.MS_NOSUID | unix.MS_NODEV)
 	if b.ReadOnly {
-		if err := unix.Mount("", target, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
-			return fmt.Errorf("making %s read-only: %w", b.Target, err)
-		}
+		flags |= unix.MS_RDONLY
+	}
+	if err := unix.Mount("", target, "", flags, ""); err != nil {
+		return fmt.Errorf("taking rights from %s: %w", b.Target, err)
 	}
 	return nil
 }

@@ -14,16 +14,24 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/emqx-oci/emqx-oci/lab/cloud"
+	"github.com/emqx-oci/emqx-oci/lab/peer"
 )
 
 // SOCKSPort is the door into the internet namespace for any program.
 const SOCKSPort = 1080
+
+// Ports of the servers' APIs, with pages for browsers.
+const (
+	nomadPort  = 4646
+	consulPort = 8500
+)
 
 // dialer makes a connection inside the lab.
 type dialer func(context.Context) (net.Conn, error)
 
 // openDoors makes the host's way in, on its loopback: the only sockets of the lab
 // there. A port of MQTT leads where the public name leads, seen from the internet.
+// All are for root alone: whoever may tell Nomad to run something is root here.
 func (m *Machine) openDoors(ctx context.Context) error {
 	fixed := func(short, address string) dialer {
 		return func(ctx context.Context) (net.Conn, error) {
@@ -31,9 +39,9 @@ func (m *Machine) openDoors(ctx context.Context) error {
 		}
 	}
 	targets := map[uint16]dialer{
-		4646:      fixed(nsServers, "127.0.0.1:4646"),
-		8500:      fixed(nsServers, "127.0.0.1:8500"),
-		SOCKSPort: nil,
+		nomadPort:  fixed(nsServers, "127.0.0.1:4646"),
+		consulPort: fixed(nsServers, "127.0.0.1:8500"),
+		SOCKSPort:  nil,
 	}
 	for _, port := range MQTTPorts {
 		targets[port] = m.public(port)
@@ -97,7 +105,11 @@ func (m *Machine) listen(ctx context.Context, port uint16) (net.Listener, error)
 	case err != nil:
 		return nil, fmt.Errorf("opening the lab's door %s: %w", at, err)
 	}
-	return l, nil
+	answer := ""
+	if port == nomadPort || port == consulPort {
+		answer = peer.Unauthorized
+	}
+	return peer.Own(l, answer, m.cfg.Log), nil
 }
 
 // open serves a door until the machine is closed.

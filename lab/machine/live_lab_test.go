@@ -91,6 +91,20 @@ touch /usr/local/made-inside
 	assert.Assert(t, !strings.Contains(out, "vda"), out)
 	_, err = os.Stat("/usr/local/made-inside")
 	assert.Assert(t, os.IsNotExist(err))
+	// What it keeps on the machine's disk lends no rights to whoever meets it there.
+	out, code = run(t, m, "node-0", "cat", "/proc/1/mountinfo")
+	assert.Equal(t, code, 0, out)
+	kept := 0
+	for line := range strings.Lines(out) {
+		if f := strings.Fields(line); strings.HasPrefix(f[3], testDir+"/") || strings.Contains(f[3], "/instances/node-0-") {
+			assert.Assert(t, strings.Contains(f[5], "nosuid") && strings.Contains(f[5], "nodev"), line)
+			kept++
+		}
+	}
+	assert.Assert(t, kept >= 5, "the test must see the mounts: %s", out)
+	st, err := os.Stat(testDir)
+	assert.NilError(t, err)
+	assert.Equal(t, st.Mode().Perm(), os.FileMode(0o700))
 	// No interface of the lab is the host's.
 	ifs, err := net.Interfaces()
 	assert.NilError(t, err)

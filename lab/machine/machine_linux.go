@@ -120,8 +120,8 @@ func (m *Machine) takeLock() error {
 	if m.lock != nil {
 		return nil
 	}
-	if err := os.MkdirAll(m.cfg.Dir, 0o755); err != nil {
-		return fmt.Errorf("making the lab's folder: %w", err)
+	if err := OwnFolder(m.cfg.Dir); err != nil {
+		return err
 	}
 	f, err := os.OpenFile(m.path("lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {

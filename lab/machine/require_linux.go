@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+
+	"github.com/emqx-oci/emqx-oci/lab/peer"
 )
 
 // programs that the lab starts, and the Debian package of each.
@@ -63,6 +65,9 @@ func checkRequirements(cfg Config) error {
 		if _, err := os.Stat(f); err != nil {
 			faults = append(faults, "kernel feature behind "+f)
 		}
+	}
+	if err := peer.Able(); err != nil {
+		faults = append(faults, fmt.Sprintf("kernel feature that names the owner of a socket (sock_diag, module tcp_diag): %v", err))
 	}
 	if len(faults) == 0 {
 		return nil

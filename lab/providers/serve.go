@@ -27,6 +27,8 @@ type Config struct {
 	// Optional: the host to listen on, default 127.0.0.1, which is where the engine
 	// looks: it is given ports and no hosts.
 	Listen string
+	// Optional: gets a line about callers that are refused.
+	Log func(format string, args ...any)
 }
 
 // Servers are the three listening providers.
@@ -47,7 +49,7 @@ func Serve(ctx context.Context, c Config) (*Servers, error) {
 	}
 	s := &Servers{servers: map[string]*rpc.Server{}}
 	for _, p := range []rpc.Plugin{oci.Plugin(c.OCI), nomad.Plugin(c.NomadAddr), consul.Plugin(c.ConsulAddr)} {
-		server, err := rpc.Serve(ctx, host+":0", p)
+		server, err := rpc.Serve(ctx, host+":0", p, c.Log)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("starting the lab's providers: %w", err), s.Close())
 		}

@@ -79,7 +79,7 @@ func serve(t *testing.T, f *fake) func(where string) (pulumirpc.ResourceProvider
 		Open: func(config rpc.Props) (rpc.Client, error) {
 			return &fake{config: config, create: f.create, read: f.read, update: f.update}, nil
 		},
-	})
+	}, t.Logf)
 	assert.NilError(t, err)
 	t.Cleanup(func() { assert.Check(t, s.Close()) })
 	return func(where string) (pulumirpc.ResourceProviderClient, *grpc.ClientConn) {

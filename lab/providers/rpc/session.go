@@ -10,6 +10,8 @@ import (
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/stats"
+
+	"github.com/emqx-oci/emqx-oci/lab/peer"
 )
 
 // maxMessage is Pulumi's own limit for its gRPC messages.
@@ -61,8 +63,9 @@ type Server struct {
 	err      error
 }
 
-// Serve listens on address (host:port, port 0 for any) and serves p until Close.
-func Serve(ctx context.Context, address string, p Plugin) (*Server, error) {
+// Serve listens on address (host:port, port 0 for any) and serves p until Close, to
+// callers of this process's user alone. Log, which may be nil, gets a line about others.
+func Serve(ctx context.Context, address string, p Plugin, log func(format string, args ...any)) (*Server, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("listening for the %s provider on %s: %w", p.Name, address, err)
@@ -75,7 +78,7 @@ func Serve(ctx context.Context, address string, p Plugin) (*Server, error) {
 	pulumirpc.RegisterResourceProviderServer(s.grpc, New(p))
 	go func() {
 		defer close(s.done)
-		s.err = s.grpc.Serve(l)
+		s.err = s.grpc.Serve(peer.Own(l, "", log))
 	}()
 	return s, nil
 }
