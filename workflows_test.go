@@ -119,11 +119,81 @@ func TestWorkflowsHaveTheLeastRights(t *testing.T) {
 			if slices.Contains(events, "pull_request") && usesSecrets {
 				assert.Assert(t, strings.Contains(job.If, "github.event.pull_request.head.repo.full_name == github.repository"), "%s: forks", at)
 			}
-			if strings.Contains(job.RunsOn, "EMQX_OCI_RUNNER") {
+			if strings.Contains(job.RunsOn, "vars.") {
 				assert.Assert(t, usesSecrets, "%s needs no machine of yours", at)
 			}
 		}
 	}
+}
+
+// What a pull request brings runs on the machines of previews. One that also deploys
+// would meet the credentials of the next deployment there, and fill its caches.
+func TestPreviewsAndDeploymentsHaveMachinesOfTheirOwn(t *testing.T) {
+	const deploys, previews = "${{ vars.EMQX_OCI_RUNNER }}", "${{ vars.EMQX_OCI_PREVIEW_RUNNER }}"
+	seen := map[string]int{}
+	for file, w := range workflows(t) {
+		for name, job := range w.Jobs {
+			at := file + "/" + name
+			if !strings.Contains(job.RunsOn, "vars.") {
+				continue
+			}
+			want := previews
+			if file == "deploy.yml" {
+				want = deploys
+			}
+			assert.Equal(t, job.RunsOn, want, at)
+			seen[want]++
+			if job.Needs == "" { // else it is skipped with what it needs
+				differ := strings.Contains(job.If, "vars.EMQX_OCI_RUNNER != vars.EMQX_OCI_PREVIEW_RUNNER") ||
+					strings.Contains(job.If, "vars.EMQX_OCI_PREVIEW_RUNNER != vars.EMQX_OCI_RUNNER")
+				assert.Assert(t, differ, "%s runs with one label for both", at)
+			}
+			for _, s := range job.Steps {
+				if want == deploys && strings.HasPrefix(s.Uses, "actions/setup-go@") {
+					assert.Equal(t, s.With["cache"], "false", "%s takes what a preview's machine has left in the cache", at)
+				}
+			}
+		}
+	}
+	assert.DeepEqual(t, seen, map[string]int{deploys: 2, previews: 2})
+
+	text, err := os.ReadFile(gitlabFile)
+	assert.NilError(t, err)
+	var nodes map[string]yaml.Node
+	assert.NilError(t, yaml.Unmarshal(text, &nodes))
+	gitlab := map[string]gitlabJob{}
+	for name, n := range nodes {
+		var job gitlabJob
+		if n.Kind == yaml.MappingNode && n.Decode(&job) == nil {
+			gitlab[name] = job
+		}
+	}
+	for name, tag := range map[string]string{"preview": "emqx-oci-preview", "drift": "emqx-oci-preview", "staging": "emqx-oci", "prod": "emqx-oci"} {
+		tags, cache := inherited(gitlab, name)
+		assert.DeepEqual(t, tags, []string{tag})
+		assert.Equal(t, cache, tag == "emqx-oci-preview", "%s: the cache", name)
+	}
+}
+
+type gitlabJob struct {
+	Extends string    `yaml:"extends"`
+	Tags    []string  `yaml:"tags"`
+	Cache   yaml.Node `yaml:"cache"`
+}
+
+// inherited are a job's tags and whether it has a cache, with what it extends.
+func inherited(jobs map[string]gitlabJob, name string) (tags []string, cache bool) {
+	decided := false
+	for ; name != ""; name = jobs[name].Extends {
+		job := jobs[name]
+		if len(tags) == 0 {
+			tags = job.Tags
+		}
+		if !decided && job.Cache.Kind != 0 {
+			decided, cache = true, job.Cache.Kind == yaml.MappingNode
+		}
+	}
+	return tags, cache
 }
 
 func eventNames(on yaml.Node) []string {
@@ -235,6 +305,72 @@ func TestPipelinesRunOnlyWhatAPersonTypes(t *testing.T) {
 	assert.Assert(t, calls >= 8, "the test must see the calls, got %d", calls)
 }
 
+// secretWord is a word that becomes a secret when a shell expands it.
+var secretWord = regexp.MustCompile(`\$\{?[A-Za-z_]*(TOKEN|SECRET|PASSWORD|PASSPHRASE|PRIVATE_KEY|ACCESS_KEY|COOKIE)`)
+
+// secretIn is the word of a command that every process on the machine may read in its
+// arguments while it runs; "" when there is none. What a shell does itself has none.
+func secretIn(words []string) string {
+	if slices.Contains([]string{"echo", "printf", "[", "export", "test"}, words[0]) {
+		return ""
+	}
+	i := slices.IndexFunc(words, secretWord.MatchString)
+	if i < 0 {
+		return ""
+	}
+	return words[i]
+}
+
+// Arguments of a process are there for everybody: a secret goes through a pipe, a file
+// or the environment.
+func TestNoCommandHasASecretInItsArguments(t *testing.T) {
+	seen := 0
+	look := func(where, script string) {
+		for _, words := range commandsOf(script) {
+			word := secretIn(words)
+			assert.Check(t, word == "", "%s: %q stands in the arguments of %s", where, word, words[0])
+			seen++
+		}
+	}
+	for file, all := range scripts(t) {
+		for _, script := range all {
+			look(file, script)
+		}
+	}
+	pages, err := filepath.Glob("docs/*.md")
+	assert.NilError(t, err)
+	tasks, err := filepath.Glob("docs/tasks/*.md")
+	assert.NilError(t, err)
+	for _, page := range slices.Concat(pages, tasks, []string{"README.md"}) {
+		text, err := os.ReadFile(page)
+		assert.NilError(t, err)
+		for _, line := range codeIn(string(text)) {
+			look(page, line)
+		}
+	}
+	for _, pattern := range []string{"components/*/files/*.sh", "components/*/files/*.tmpl"} {
+		files, err := filepath.Glob(pattern)
+		assert.NilError(t, err)
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			assert.NilError(t, err)
+			look(file, string(text))
+		}
+	}
+	assert.Assert(t, seen > 300, "the test must see the commands, got %d", seen)
+	for script, want := range map[string]string{
+		`curl -H "PRIVATE-TOKEN: $NOTES_TOKEN" "$url"`:             `PRIVATE-TOKEN: $NOTES_TOKEN`,
+		`x=$(curl -u "a:${API_SECRET}" http://b)`:                  `a:${API_SECRET}`,
+		`echo "PRIVATE-TOKEN: $NOTES_TOKEN" | curl --header @- $u`: "",
+	} {
+		found := ""
+		for _, words := range commandsOf(script) {
+			found += secretIn(words)
+		}
+		assert.Equal(t, found, want, script)
+	}
+}
+
 var (
 	assignment = regexp.MustCompile(`^[A-Za-z_]+=`)
 	keyword    = regexp.MustCompile(`^(if|then|elif|else|fi|!)$`)
@@ -341,8 +477,8 @@ func TestDocumentsShowCommandsThatExist(t *testing.T) {
 	assert.Assert(t, calls > 30, "the test must see the commands, got %d", calls)
 }
 
-// callsIn are this program's calls that a page shows as code, in a block or within a line.
-func callsIn(page string) [][]string {
+// codeIn are the lines that a page shows as code, in a block or within a line.
+func codeIn(page string) []string {
 	var code []string
 	page = strings.ReplaceAll(page, "\\\n", " ")
 	for _, m := range fence.FindAllStringSubmatch(page, -1) {
@@ -359,8 +495,13 @@ func callsIn(page string) [][]string {
 			code = append(code, strings.ReplaceAll(m[1], "\n", " "))
 		}
 	}
+	return code
+}
+
+// callsIn are this program's calls among them.
+func callsIn(page string) [][]string {
 	var calls [][]string
-	for _, line := range code {
+	for _, line := range codeIn(page) {
 		m := ourCall.FindStringSubmatch(holder.ReplaceAllString(line, "x"))
 		if m == nil {
 			continue

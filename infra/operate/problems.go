@@ -204,7 +204,7 @@ func (d *diagnosis) tasks() {
 			// Nomad tries once to place the successor of an allocation that it lost sight
 			// of. An instance that comes later than that try is left out.
 			d.each("EMQX on ", n.Name, "not placed: Nomad still waits for the instance that was there before, for 15 minutes at most",
-				"let Nomad forget those: `curl -X POST -H \"X-Nomad-Token: $NOMAD_TOKEN\" $NOMAD_ADDR/v1/node/<id>/purge` for each <id> that `nomad node status` calls disconnected")
+				"let Nomad forget those: `nomad operator api -X POST /v1/node/<id>/purge` for each <id> that `nomad node status` calls disconnected")
 		case "none", nomad.AllocClientStatusLost:
 			if !d.status.Broker.deploying {
 				d.each("EMQX on ", n.Name, "not placed", fmt.Sprintf("`nomad job status %s`; after an instance was lost it takes a while", d.BrokerJob))
