@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/emqx-oci/emqx-oci/infra/gates/printable"
 )
 
 // What a gate uses where its arguments leave a duration zero.
@@ -113,7 +115,7 @@ func (e *Error) Error() string {
 	if e.Next != "" && !errors.Is(e.Err, context.Canceled) {
 		s += "; look next at: " + e.Next
 	}
-	return s
+	return printable.Text(s) // a cloud's or a broker's words are in it
 }
 
 // round keeps durations readable: tenths below ten seconds, seconds above.

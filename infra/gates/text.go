@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/url"
 	"strings"
+
+	"github.com/emqx-oci/emqx-oci/infra/gates/printable"
 )
 
 // maxListed bounds the single problems named in one line.
@@ -25,7 +27,7 @@ func joinSome(problems []string) string {
 
 // oneLine makes another program's output fit into a line of ours.
 func oneLine(s string) string {
-	s = strings.Join(strings.Fields(s), " ")
+	s = printable.Text(strings.Join(strings.Fields(s), " "))
 	if r := []rune(s); len(r) > maxOutput {
 		return string(r[:maxOutput]) + "..."
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/emqx-oci/emqx-oci/infra/gates/printable"
 )
 
 // repeatEvery is how often an unchanged status is reported again, so that a
@@ -100,6 +102,8 @@ func (w *waiting) check(ctx context.Context, left time.Duration) (Status, error)
 	bounded, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	status, err := w.gate.Check(bounded)
+	// Brokers and clouds say it, and it goes to a terminal.
+	status.Seen, status.Next = printable.Text(status.Seen), printable.Text(status.Next)
 	switch {
 	case IsFatal(err):
 		return status, err
@@ -107,7 +111,7 @@ func (w *waiting) check(ctx context.Context, left time.Duration) (Status, error)
 		// Running into the end of the wait says less than the answer before it.
 		return Status{Seen: w.seen, Next: w.next}, nil
 	case err != nil:
-		return Status{Seen: err.Error(), Next: status.Next}, nil
+		return Status{Seen: printable.Text(err.Error()), Next: status.Next}, nil
 	}
 	return status, nil
 }

@@ -33,14 +33,23 @@ type Backup struct {
 // shell, and none leads out of a folder.
 var exportName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$`)
 
-var metaLine = regexp.MustCompile(`(?m)^\s*"?(edition|version)"?\s*[=:]\s*"?([^"\s,}]+)"?`)
+var metaLine = regexp.MustCompile(`(?m)^\s*"?(edition|version)"?\s*[=:]\s*"?([0-9A-Za-z.+_-]{1,60})"?\s*[,}]?\s*$`)
+
+// What an export may come to. EMQX's tables shrink to a tenth at best, and a node
+// unpacks all of it on its data disk.
+const (
+	maxRatio   = 100      // unpacked to packed
+	freeSize   = 64 << 20 // bytes, unpacked, whatever the ratio
+	maxSize    = 64 << 30 // bytes, unpacked
+	maxEntries = 10_000   // files and folders
+)
 
 // ReadBackup checks a whole file, without asking a cluster. All that EMQX would find
 // wrong with it before the import begins is found here.
 func ReadBackup(r io.Reader) (Backup, error) {
 	sum, counted := sha256.New(), &counter{}
 	all := io.TeeReader(r, io.MultiWriter(sum, counted))
-	b, err := readArchive(all)
+	b, err := readArchive(all, counted)
 	if err != nil {
 		return b, fmt.Errorf("reading the backup: %w", err)
 	}
@@ -58,13 +67,30 @@ func (c *counter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func readArchive(r io.Reader) (b Backup, err error) {
-	z, err := gzip.NewReader(r)
+// unpacked is what is in a packed file, as far as it is no trap.
+type unpacked struct {
+	r      io.Reader
+	packed *counter // what of the file has been read
+	n      int64
+}
+
+func (u *unpacked) Read(p []byte) (int, error) {
+	n, err := u.r.Read(p)
+	u.n += int64(n)
+	if limit := min(freeSize+maxRatio*u.packed.n, maxSize); u.n > limit {
+		return 0, fmt.Errorf("it unpacks to more than %d MB from %d kB: no export of EMQX", limit>>20, u.packed.n>>10)
+	}
+	return n, err
+}
+
+func readArchive(r io.Reader, packed *counter) (b Backup, err error) {
+	gz, err := gzip.NewReader(r)
 	if err != nil {
 		return b, fmt.Errorf("it is no gzip file: %w", err)
 	}
-	z.Multistream(false)
-	root := ""
+	gz.Multistream(false)
+	z := &unpacked{r: gz, packed: packed}
+	root, entries := "", 0
 	for t := tar.NewReader(z); ; {
 		h, err := t.Next()
 		if errors.Is(err, io.EOF) {
@@ -74,7 +100,10 @@ func readArchive(r io.Reader) (b Backup, err error) {
 			return b, fmt.Errorf("it is no whole tar file: %w", err)
 		}
 		first, rest, _ := strings.Cut(path.Clean(h.Name), "/")
+		entries++
 		switch {
+		case entries > maxEntries:
+			return b, fmt.Errorf("it has more than %d files: no export of EMQX", maxEntries)
 		case h.Typeflag != tar.TypeReg && h.Typeflag != tar.TypeDir:
 			return b, fmt.Errorf("%q is neither a file nor a folder", h.Name)
 		case !exportName.MatchString(first) || root != "" && first != root:
@@ -94,6 +123,8 @@ func readArchive(r io.Reader) (b Backup, err error) {
 					b.Version = m[2]
 				}
 			}
+		case dir == "mnesia/" && h.Typeflag == tar.TypeReg && !exportName.MatchString(table):
+			return b, fmt.Errorf("%q is no name of a table", table)
 		case dir == "mnesia/" && h.Typeflag == tar.TypeReg:
 			b.Tables = append(b.Tables, table)
 		}

@@ -56,6 +56,11 @@ const goodMeta = "edition = ce\nversion = \"5.8.9\"\n"
 
 func TestWhatIsNoBackup(t *testing.T) {
 	good := archive(t, "emqx-export-1", goodMeta, 10)
+	many := [][2]string{{"a/META.hocon", goodMeta}}
+	for i := range maxEntries {
+		many = append(many, [2]string{fmt.Sprintf("a/%d", i), ""})
+	}
+	zeros := strings.Repeat("\x00", 2*freeSize)
 	for name, c := range map[string]struct {
 		file []byte
 		want string
@@ -69,6 +74,10 @@ func TestWhatIsNoBackup(t *testing.T) {
 		"out of it":   {tarOf(t, [][2]string{{"a/META.hocon", goodMeta}, {"a/../../x", "x"}}), `"a/../../x" does not lie in one folder`},
 		"absolute":    {tarOf(t, [][2]string{{"/etc/x", "x"}}), `"/etc/x" does not lie in one folder`},
 		"a link":      {tarOf(t, [][2]string{{"a/META.hocon", goodMeta}, {"a/l", "link"}}), `"a/l" is neither a file nor a folder`},
+		"too large":   {tarOf(t, [][2]string{{"a/META.hocon", goodMeta}, {"a/mnesia/emqx_app", zeros}}), "it unpacks to more than"},
+		"too many":    {tarOf(t, many), "it has more than 10000 files"},
+		"a title":     {archive(t, "a", "edition = ce\nversion = \"5.8.9\x1b]0;x\x07\"\n", 1), "no META.hocon"},
+		"a bell":      {tarOf(t, [][2]string{{"a/META.hocon", goodMeta}, {"a/mnesia/\x07", "x"}}), `"\a" is no name of a table`},
 		"for a shell": {tarOf(t, [][2]string{{"a;reboot/META.hocon", goodMeta}}), "does not lie in one folder"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	nomad "github.com/hashicorp/nomad/api"
 
 	"github.com/emqx-oci/emqx-oci/infra/gates"
+	"github.com/emqx-oci/emqx-oci/infra/gates/printable"
 )
 
 // view is the cluster as one member sees it.
@@ -73,7 +74,7 @@ const maxOutput = 300
 
 // oneLine makes another program's output fit into a line of ours.
 func oneLine(s string) string {
-	s = strings.Join(strings.Fields(s), " ")
+	s = printable.Text(strings.Join(strings.Fields(s), " "))
 	if r := []rune(s); len(r) > maxOutput {
 		return string(r[:maxOutput]) + "..."
 	}

@@ -119,7 +119,7 @@ func (a *app) view() progress.View {
 	case a.asJSON:
 		return progress.NewJSON(a.Stdout)
 	case a.StdoutTerminal && a.Getenv("TERM") != "dumb" && !a.verbose:
-		return progress.NewTerminal(a.Stdout, a.Size, color)
+		return progress.NewTerminal(a.screen, a.Size, color)
 	default:
 		return progress.NewPlain(a.Stdout, color)
 	}

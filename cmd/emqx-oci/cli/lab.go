@@ -102,7 +102,7 @@ func (a *app) labExec() *cobra.Command {
 			if !l.Running() {
 				return errLabDown
 			}
-			exit, err := l.Exec(c.Context(), where, args, Stdio{In: a.Stdin, Out: a.Stdout, Err: a.Stderr, Terminal: a.StdinTerminal && a.StdoutTerminal})
+			exit, err := l.Exec(c.Context(), where, args, Stdio{In: a.Stdin, Out: a.screen, Err: a.screenErr, Terminal: a.StdinTerminal && a.StdoutTerminal})
 			if err != nil {
 				return err
 			}

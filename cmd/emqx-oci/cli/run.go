@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/emqx-oci/emqx-oci/infra/gates/printable"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 )
 
@@ -21,6 +23,11 @@ const defaultStack = "lab"
 // app is one run of the command line.
 type app struct {
 	Options
+	// screen is the standard output as it is, for what moves the cursor; it and screenErr
+	// are also for a command of the user's own. Everything else goes through a filter, for
+	// what files, brokers and clouds say is in it.
+	screen, screenErr io.Writer
+
 	project, stageDir, labDir string
 	asJSON, verbose           bool
 	record                    string
@@ -35,7 +42,8 @@ type app struct {
 // Run performs a command and gives the process's exit code: 0, 1 for a failure, 2 for a wrong call or configuration, 3
 // when a guard refuses, 4 for changes where none were expected, 128 and the signal's number after a signal.
 func Run(o Options, args []string) int {
-	a := &app{Options: o, kill: make(chan struct{})}
+	a := &app{Options: o, screen: o.Stdout, screenErr: o.Stderr, kill: make(chan struct{})}
+	a.Stdout, a.Stderr = printable.NewWriter(o.Stdout), printable.NewWriter(o.Stderr)
 	a.announce = func(s string) { _, _ = fmt.Fprintln(a.Stderr, s) }
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

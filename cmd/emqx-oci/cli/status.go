@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/emqx-oci/emqx-oci/infra/gates/printable"
 	"github.com/emqx-oci/emqx-oci/infra/operate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 )
@@ -91,7 +92,7 @@ func (a *app) show(s operate.Status, watch bool) error {
 	}
 	var b strings.Builder
 	writeStatus(&b, s, width, a.color())
-	text := b.String()
+	text := printable.Painted(b.String())
 	switch {
 	case watch && a.StdoutTerminal && a.Getenv("TERM") != "dumb":
 		lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
@@ -104,7 +105,7 @@ func (a *app) show(s operate.Status, watch bool) error {
 	case watch:
 		text += "\n"
 	}
-	_, err := fmt.Fprint(a.Stdout, text)
+	_, err := fmt.Fprint(a.screen, text)
 	if errors.Is(err, syscall.EPIPE) { // "| head" has seen enough
 		return code(128 + int(syscall.SIGPIPE))
 	}

@@ -208,3 +208,31 @@ func TestASecondSignalDoesNotWaitForWhatIsMoved(t *testing.T) {
 	assert.Equal(t, exit, 130, out)
 	assert.Assert(t, strings.HasSuffix(out, "error: rebalancing was stopped: 15 clients moved and more under way, for 5 s at most\n"), out)
 }
+
+// What a broker or a cloud says cannot write to the terminal's title, or over what
+// stands there already.
+func TestWhatOthersSayIsPrintable(t *testing.T) {
+	const hostile = "no \x1b]0;root\x07way\x1b[1A\r\u202e"
+	for _, width := range []int{0, 80} {
+		out, exit := operated(t, &fakeCluster{fail: errors.New(hostile)}, "verify lab", width, "", nil)
+		assert.Equal(t, exit, 1, out)
+		assert.Assert(t, strings.Contains(out, `no \u001b]0;root\u0007way\u001b[1A\u000d\u202e`), "%q", out)
+		s := operate.Status{Stack: "lab", Problems: []operate.Problem{{What: hostile}}}
+		for _, args := range []string{"status lab", "status lab --watch"} {
+			if width == 0 && strings.Contains(args, "watch") {
+				continue
+			}
+			c := &fakeCluster{status: s}
+			var sigs chan os.Signal
+			if strings.Contains(args, "watch") {
+				sigs = make(chan os.Signal, 1)
+				time.AfterFunc(500*time.Millisecond, func() { sigs <- syscall.SIGINT })
+			}
+			out, _ := operated(t, c, args, width, "", sigs)
+			assert.Assert(t, strings.Contains(out, `\u001b]0;root\u0007way`), "%q", out)
+			for _, bad := range []string{"\x1b]", "\x07", "\x1b[1A", "\u202e"} {
+				assert.Assert(t, !strings.Contains(out, bad), "%q", out)
+			}
+		}
+	}
+}

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 	"unicode/utf8"
+
+	"github.com/emqx-oci/emqx-oci/infra/gates/printable"
 )
 
 // redrawEvery keeps the elapsed times moving. Ten a second look live and cost nothing.
@@ -150,7 +152,7 @@ func (v *Terminal) draw(above []string) {
 		fmt.Fprintf(&b, "\x1b[%dA\r", rows)
 	}
 	for _, l := range above {
-		b.WriteString("\x1b[K" + l + "\n")
+		b.WriteString("\x1b[K" + printable.Painted(l) + "\n")
 	}
 	v.drawn = v.drawn[:0]
 	if v.op == "" || v.ended && len(above) > 0 { // before and after an operation there is no table
