@@ -124,6 +124,18 @@ var Checks = []Check{
 		Remedy:  "Set `tls.certificate` and `tls.privateKey`.",
 	},
 	{
+		Name: "clear-api", Severity: Warning, settings: clearAPI,
+		Reason:  "Nomad gets every secret of the stack, and both a token with each call: on the way they are readable without TLS.",
+		Example: `emqx-oci:nomad.address: should be https in a production stack, got http://10.0.2.10:4646: its token and every secret of the stack go to Nomad in clear text`,
+		Remedy:  "Give the API TLS and use https (`nomad.tls`, `consul.tls`), or go through a tunnel that begins on this machine.",
+	},
+	{
+		Name: "server-ranges", Severity: Error, settings: serverRanges,
+		Reason:  "Whoever reaches the gossip of a node's Consul agent becomes a member, and can take the nodes' services away.",
+		Example: `emqx-oci:network.serverCidrs: must be where Consul's servers are, got 0.0.0.0/0: whoever reaches a node at 8301 joins its gossip, which has no key`,
+		Remedy:  "Name the servers' own subnets in `network.serverCidrs`.",
+	},
+	{
 		Name: "certificate", Severity: Error, settings: certificate,
 		Reason:  "Clients refuse a certificate that has ended.",
 		Example: `emqx-oci:tls.certificate: must be valid, got one ("mqtt.example.com") that ended on 2026-10-31`,

@@ -17,6 +17,10 @@ func maxConn(n int) func(*settings.Settings) {
 	return func(s *settings.Settings) { s.Proxy.MaxConn, s.Proxy.MemoryMB, s.Proxy.NoFile = n, 64+n, 3*n }
 }
 
+func serversFrom(cidrs ...string) func(*settings.Settings) {
+	return func(s *settings.Settings) { s.Network.ServerCIDRs = cidrs }
+}
+
 // trials are those of each check.
 var trials = map[string][]trial{
 	"port-collision": {
@@ -314,6 +318,30 @@ var trials = map[string][]trial{
 		{name: "with a certificate", tls: true},
 		{name: "no production", stack: "staging"},
 		{name: "none", want: []string{"example"}},
+	},
+	"clear-api": {
+		{name: "https"},
+		{name: "a tunnel", settings: func(s *settings.Settings) {
+			s.Nomad.Address, s.Consul.Address = "http://127.0.0.1:4646", "http://localhost:8500"
+		}},
+		{name: "no production", stack: "staging", settings: func(s *settings.Settings) { s.Nomad.Address = "http://10.0.2.10:4646" }},
+		{name: "Nomad", settings: func(s *settings.Settings) { s.Nomad.Address = "http://10.0.2.10:4646" }, want: []string{"example"}},
+		{name: "Consul", settings: func(s *settings.Settings) { s.Consul.Address = "http://consul:8500" }, want: []string{
+			"warning emqx-oci:consul.address: should be https in a production stack, got http://consul:8500: its token goes to Consul in clear text",
+		}},
+	},
+	"server-ranges": {
+		{name: "as it is"},
+		{name: "private ones", settings: serversFrom("10.0.0.0/8", "172.16.0.0/12", "100.64.0.0/10")},
+		{name: "everybody", settings: serversFrom("0.0.0.0/0"), want: []string{"example"}},
+		{name: "everybody in halves, in any stack", stack: "staging", settings: serversFrom("0.0.0.0/1", "128.0.0.0/1", "10.0.0.0/7"), want: []string{
+			"error emqx-oci:network.serverCidrs: must be where Consul's servers are, got 0.0.0.0/1: whoever reaches a node at 8301 joins its gossip, which has no key",
+			"error emqx-oci:network.serverCidrs: must be where Consul's servers are, got 128.0.0.0/1: whoever reaches a node at 8301 joins its gossip, which has no key",
+			"error emqx-oci:network.serverCidrs: must be where Consul's servers are, got 10.0.0.0/7: whoever reaches a node at 8301 joins its gossip, which has no key",
+		}},
+		{name: "one's own, over the internet", settings: serversFrom("198.51.100.0/28"), want: []string{
+			"warning emqx-oci:network.serverCidrs: should be private, got 198.51.100.0/28: whoever reaches a node at 8301 joins its gossip, which has no key",
+		}},
 	},
 	"certificate": {
 		{name: "none"},

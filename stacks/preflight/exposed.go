@@ -1,0 +1,51 @@
+package preflight
+
+import (
+	"net/netip"
+	"net/url"
+	"time"
+
+	"github.com/emqx-oci/emqx-oci/stacks/settings"
+)
+
+// widest is the size of the largest range that somebody may own. What is wider, as
+// 0.0.0.0/0 or its two halves, is whoever comes.
+const widest = 8
+
+// serverRanges: the ranges admit more than packets of servers. Gossip has no key: who
+// reaches it becomes a member of Consul's cluster.
+func serverRanges(s settings.Settings, _ time.Time, r *report) {
+	at := setting("network.serverCidrs")
+	for _, cidr := range settings.PublicRanges(s.Network.ServerCIDRs) {
+		switch p, err := netip.ParsePrefix(cidr); {
+		case err != nil: // a fault of the settings
+		case p.Bits() < widest:
+			r.errorf(at, "must be where Consul's servers are, got %s: whoever reaches a node at 8301 joins its gossip, which has no key", cidr)
+		default:
+			r.warnf(at, "should be private, got %s: whoever reaches a node at 8301 joins its gossip, which has no key", cidr)
+		}
+	}
+}
+
+// clearAPI: all secrets of the stack go to Nomad, and a token with every call.
+func clearAPI(s settings.Settings, _ time.Time, r *report) {
+	if !s.Production() {
+		return
+	}
+	for _, api := range []struct{ key, name, address, carries string }{
+		{"nomad.address", "Nomad", s.Nomad.Address, "its token and every secret of the stack go"},
+		{"consul.address", "Consul", s.Consul.Address, "its token goes"},
+	} {
+		u, err := url.Parse(api.address)
+		if err != nil || u.Scheme != "http" || here(u.Hostname()) {
+			continue
+		}
+		r.warnf(setting(api.key), "should be https in a production stack, got %s: %s to %s in clear text", u.Redacted(), api.carries, api.name)
+	}
+}
+
+// here tells whether a host is this machine, where a tunnel may begin.
+func here(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && a.IsLoopback()
+}
