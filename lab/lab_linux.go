@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -26,8 +27,8 @@ import (
 // upTimeout bounds the building of an empty lab: namespaces, servers, images.
 const upTimeout = 3 * time.Minute
 
-// Up builds the lab and returns when it serves; a lab that is up stays as it is,
-// and one that lost its daemon gets a new one.
+// Up builds the lab and returns when it serves; a lab that is up stays as it is but
+// for images out of archives, and one that lost its daemon gets a new one.
 func Up(ctx context.Context, o Options) error {
 	o, err := o.again()
 	if err != nil {
@@ -35,12 +36,15 @@ func Up(ctx context.Context, o Options) error {
 	}
 	if _, err := ask(ctx, o.Dir); err == nil {
 		o.Log("the lab is up already")
-		return nil
+		return giveRunning(ctx, o)
 	}
 	if _, err := machine.New(machineConfig(o)); err != nil {
 		return err
 	}
 	if err := machine.OwnFolder(o.Dir); err != nil {
+		return err
+	}
+	if err := o.give(nil); err != nil {
 		return err
 	}
 	if err := o.save(); err != nil {
@@ -53,6 +57,21 @@ func Up(ctx context.Context, o Options) error {
 		return err
 	}
 	return startDaemon(ctx, o)
+}
+
+// giveRunning is for images that a running lab does not know yet.
+func giveRunning(ctx context.Context, o Options) error {
+	if len(o.Archives) == 0 {
+		return nil
+	}
+	has, err := o.known()
+	if err != nil {
+		return err
+	}
+	if err := o.give(slices.Concat(has.BrokerImages, has.ProxyImages)); err != nil {
+		return err
+	}
+	return AddImages(ctx, o, Images{Broker: o.BrokerImages, Proxy: o.ProxyImages})
 }
 
 // startDaemon starts it in a session of its own and waits until it answers,

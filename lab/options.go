@@ -38,6 +38,7 @@ type Options struct {
 	// Optional.
 	BrokerImages []string     // images of EMQX that instances shall have, such as "emqx/emqx:5.8.9"
 	ProxyImages  []string     // the same of HAProxy, such as "haproxy:3.0.12"
+	Archives     []string     `json:"-"` // files of `docker save` that hold some of them: no registry is asked for those
 	Latency      float64      // fraction of the real cloud's latencies; 0 is none
 	Log          func(string) `json:"-"` // progress, a line at a time
 }

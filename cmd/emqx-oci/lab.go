@@ -49,7 +49,7 @@ func (l localCloud) Up(ctx context.Context, up cli.LabUpOptions) error {
 		return l.fault
 	}
 	o := l.options
-	o.Latency, o.Log = up.Latency, up.Log
+	o.Latency, o.Archives, o.Log = up.Latency, up.Images, up.Log
 	if broker, proxy, ok := wantedImages(up.Project); ok {
 		o.BrokerImages, o.ProxyImages = []string{broker}, []string{proxy}
 	}

@@ -23,48 +23,69 @@ const answerTimeout = 4 * time.Second
 // layersTimeout bounds the download of an image whose registry does answer.
 const layersTimeout = 10 * time.Minute
 
-// Ensure returns a Docker archive of the image ref in dir, and whether it was
-// pulled. The archive is kept: a later call returns it at once. A registry that
-// did not answer is remembered in dir too, so that the wait comes once per lab;
-// build then makes the image, which gets the name ref.
-func Ensure(ctx context.Context, ref, dir string, build func() (v1.Image, error)) (tarPath string, pulled bool, err error) {
+// Origin tells where an image comes from.
+type Origin string
+
+// The origins, in the order in which they are looked for.
+const (
+	Given  Origin = "given"  // taken from an archive: [Archive.Give]
+	Pulled Origin = "pulled" // from its registry
+	Built  Origin = "built"  // made here, under its name
+)
+
+// Endings of the archives in a folder, by origin.
+const (
+	given  = "." + string(Given) + ".tar"
+	pulled = "." + string(Pulled) + ".tar"
+	built  = "." + string(Built) + ".tar"
+)
+
+func digest(ref string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(ref)))[:16] }
+
+// Ensure returns a Docker archive of the image ref in dir, and where it comes from.
+// The archive is kept: a later call returns it at once. One that was given goes
+// before all. A registry that did not answer is remembered in dir too, so that the
+// wait comes once per lab; build then makes the image, which gets the name ref.
+func Ensure(ctx context.Context, ref, dir string, build func() (v1.Image, error)) (path string, from Origin, err error) {
 	tag, err := name.NewTag(ref)
 	if err != nil {
-		return "", false, fmt.Errorf("reading the image name %q: %w; write it as repository:tag", ref, err)
+		return "", "", fmt.Errorf("reading the image name %q: %w; write it as repository:tag", ref, err)
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", false, fmt.Errorf("making the image folder: %w", err)
+		return "", "", fmt.Errorf("making the image folder: %w", err)
 	}
-	base := filepath.Join(dir, fmt.Sprintf("%x", sha256.Sum256([]byte(ref)))[:16])
-	for _, have := range []struct {
-		path   string
-		pulled bool
-	}{{base + ".pulled.tar", true}, {base + ".built.tar", false}} {
-		if _, err := os.Stat(have.path); err == nil {
-			return have.path, have.pulled, nil
+	base := base(dir, ref)
+	for _, from := range []Origin{Given, Pulled, Built} {
+		if path := base + "." + string(from) + ".tar"; exists(path) {
+			return path, from, nil
 		}
 	}
 	img, perr := pull(ctx, tag, dir)
 	if perr == nil {
-		perr = write(base+".pulled.tar", tag, img)
+		perr = write(base+pulled, tag, img)
 	}
 	if perr == nil {
-		return base + ".pulled.tar", true, nil
+		return base + pulled, Pulled, nil
 	}
 	if err := ctx.Err(); err != nil {
-		return "", false, fmt.Errorf("getting image %s: %w", ref, err)
+		return "", "", fmt.Errorf("getting image %s: %w", ref, err)
 	}
 	if build == nil {
-		return "", false, fmt.Errorf("pulling image %s: %w; the lab cannot make this image itself", ref, perr)
+		return "", "", fmt.Errorf("pulling image %s: %w; the lab cannot make this image itself", ref, perr)
 	}
 	img, err = build()
 	if err == nil {
-		err = write(base+".built.tar", tag, img)
+		err = write(base+built, tag, img)
 	}
 	if err != nil {
-		return "", false, fmt.Errorf("building image %s, which could not be pulled (%w): %w", ref, perr, err)
+		return "", "", fmt.Errorf("building image %s, which could not be pulled (%w): %w", ref, perr, err)
 	}
-	return base + ".built.tar", false, nil
+	return base + built, Built, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 var errUnreachable = errors.New("its registry did not answer before")

@@ -40,9 +40,9 @@ func TestPulledWhereTheRegistryAnswers(t *testing.T) {
 	assert.NilError(t, remote.Write(tag, img))
 
 	dir := t.TempDir()
-	path, pulled, err := Ensure(t.Context(), ref, dir, noBuild)
+	path, from, err := Ensure(t.Context(), ref, dir, noBuild)
 	assert.NilError(t, err)
-	assert.Assert(t, pulled)
+	assert.Equal(t, from, Pulled)
 	got, err := tarball.ImageFromPath(path, &tag)
 	assert.NilError(t, err)
 	want, err := img.ConfigName()
@@ -51,9 +51,9 @@ func TestPulledWhereTheRegistryAnswers(t *testing.T) {
 	assert.NilError(t, err)
 	assert.Equal(t, have, want)
 
-	again, pulled, err := Ensure(t.Context(), ref, dir, noBuild)
+	again, from, err := Ensure(t.Context(), ref, dir, noBuild)
 	assert.NilError(t, err)
-	assert.Assert(t, pulled)
+	assert.Equal(t, from, Pulled)
 	assert.Equal(t, again, path)
 }
 
@@ -66,9 +66,9 @@ func TestBuiltUnderTheSameNameWhereItDoesNot(t *testing.T) {
 		return random.Image(100, 1)
 	}
 	for range 2 {
-		path, pulled, err := Ensure(t.Context(), ref, dir, build)
+		path, from, err := Ensure(t.Context(), ref, dir, build)
 		assert.NilError(t, err)
-		assert.Assert(t, !pulled)
+		assert.Equal(t, from, Built)
 		tag, err := name.NewTag(ref)
 		assert.NilError(t, err)
 		_, err = tarball.ImageFromPath(path, &tag)

@@ -83,15 +83,15 @@ func (m *Machine) ensureImages(ctx context.Context) error {
 }
 
 func (m *Machine) ensureImage(ctx context.Context, i Image) (archive string, err error) {
-	archive, pulled, err := images.Ensure(ctx, i.Ref, m.path("images"), i.Build)
+	archive, from, err := images.Ensure(ctx, i.Ref, m.path("images"), i.Build)
 	if err != nil {
 		return "", err
 	}
-	how := "made on the spot under that name, because it cannot be pulled here"
-	if pulled {
-		how = "the registry's"
-	}
-	m.cfg.Log("image %s: %s", i.Ref, how)
+	m.cfg.Log("image %s: %s", i.Ref, map[images.Origin]string{
+		images.Given:  "from the archive that was given",
+		images.Pulled: "the registry's",
+		images.Built:  "made on the spot under that name, because it cannot be pulled here",
+	}[from])
 	return archive, nil
 }
 

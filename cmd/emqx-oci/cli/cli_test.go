@@ -120,7 +120,7 @@ func (f *fake) Config(context.Context) (orchestrate.Config, error) {
 type fakeLab struct{ f *fake }
 
 func (l fakeLab) Up(_ context.Context, o cli.LabUpOptions) error {
-	l.f.calls = append(l.f.calls, fmt.Sprintf("lab up %g", o.Latency))
+	l.f.calls = append(l.f.calls, strings.TrimSpace(fmt.Sprintf("lab up %g %s", o.Latency, strings.Join(o.Images, " "))))
 	o.Log("building")
 	return l.f.fail["lab up"]
 }
@@ -316,6 +316,7 @@ func TestCases(t *testing.T) {
 		"cancel":                       {call: call{args: "cancel prod"}, calls: "cancel"},
 		"lab":                          {call: call{args: "lab"}},
 		"lab up":                       {call: call{args: "lab up"}, calls: "lab up 0"},
+		"lab up, with images":          {call: call{args: "lab up --image emqx,5.tar --image /b.tar.gz"}, calls: "lab up 0 emqx,5.tar /b.tar.gz"},
 		"lab up, slow":                 {call: call{args: "lab up --latency oci --latency-scale 0.1"}, calls: "lab up 0.1"},
 		"lab up, wrong latency":        {call: call{args: "lab up --latency aws"}},
 		"lab up fails":                 {call: call{args: "lab up"}, fake: fake{fail: map[string]error{"lab up": errors.New("building the lab: needs root")}}, calls: "lab up 0"},

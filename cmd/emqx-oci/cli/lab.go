@@ -32,12 +32,16 @@ Docker and HAProxy. It needs Linux and root.`,
 
 func (a *app) labUp() *cobra.Command {
 	latency, scale := "none", 1.0
+	var archives []string
 	c := &cobra.Command{
 		Use:   "up",
 		Short: "Build the lab, or what is missing of it",
-		Args:  noArgs,
+		Long: `up builds the lab, or what is missing of it. Images that no registry hands over can be given as files of
+"docker save", such as a real EMQX; they need the names that the lab's stack asks for.`,
+		Example: "  emqx-oci lab up\n  emqx-oci lab up --image emqx-5.8.9.tar --image haproxy-3.0.12.tar.gz",
+		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			o := LabUpOptions{Log: func(line string) { _, _ = fmt.Fprintln(a.Stdout, line) }}
+			o := LabUpOptions{Images: archives, Log: func(line string) { _, _ = fmt.Fprintln(a.Stdout, line) }}
 			o.Project, _ = a.projectDir()
 			switch latency {
 			case "none":
@@ -56,6 +60,7 @@ func (a *app) labUp() *cobra.Command {
 			return nil
 		},
 	}
+	c.Flags().StringArrayVar(&archives, "image", nil, "`file` of docker save with an image that the stack asks for, packed by gzip or not; may come more than once")
 	c.Flags().StringVar(&latency, "latency", latency, "wait as the real cloud makes one wait: none or oci")
 	c.Flags().Float64Var(&scale, "latency-scale", scale, "part of the real cloud's latencies")
 	return c

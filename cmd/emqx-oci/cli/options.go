@@ -122,6 +122,8 @@ type LabUpOptions struct {
 	Latency float64
 	// Project is the folder of the project, "" when there is none: its lab stack says which images are wanted.
 	Project string
+	// Images are files of `docker save` with images that the stack wants: no registry is asked for those.
+	Images []string
 	// Log gets the progress, a line at a time.
 	Log func(string)
 }
