@@ -311,7 +311,7 @@ var secretWord = regexp.MustCompile(`\$\{?[A-Za-z_]*(TOKEN|SECRET|PASSWORD|PASSP
 // secretIn is the word of a command that every process on the machine may read in its
 // arguments while it runs; "" when there is none. What a shell does itself has none.
 func secretIn(words []string) string {
-	if slices.Contains([]string{"echo", "printf", "[", "export", "test"}, words[0]) {
+	if slices.Contains([]string{"echo", "printf", "[", "export", "test", "."}, words[0]) {
 		return ""
 	}
 	i := slices.IndexFunc(words, secretWord.MatchString)
