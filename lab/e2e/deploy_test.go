@@ -184,6 +184,17 @@ func acrossNodes(t *testing.T, b *bed) {
 		}
 		return nil
 	})
+	// A node forwards to those that it knows to have a subscriber: word of a new one takes
+	// a moment to reach it.
+	c := nomadClient(t)
+	eventually(t, time.Minute, "every node knows where the subscribers are", func() error {
+		for _, a := range running(t, c, emqxJob) {
+			if routes := inBroker(t, c, a, "emqx", "ctl", "topics", "show", "e2e/cross"); strings.Count(routes, "e2e/cross -> ") != 3 {
+				return fmt.Errorf("%s knows: %s", a.NodeName, routes)
+			}
+		}
+		return nil
+	})
 	b.must(t, "lab", "exec", "--", "mosquitto_pub", "-h", name, "-t", "e2e/cross", "-q", "1", "-m", "to all nodes")
 	assert.NilError(t, cmd.Wait(), "%s", out.String())
 	assert.Equal(t, strings.Count(out.String(), "to all nodes"), subscribers, "%s", out.String())
