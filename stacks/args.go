@@ -29,6 +29,14 @@ func groupsArgs(s settings.Settings, listeners []cluster.Listener) *oci.Security
 	}
 }
 
+// ports are where HAProxy and EMQX listen.
+func ports(s settings.Settings) cluster.Ports {
+	return cluster.Ports{
+		MQTT: s.Ports.MQTT, MQTTS: s.Ports.MQTTS, WS: s.Ports.WS, WSS: s.Ports.WSS, Admin: s.Ports.Admin,
+		Broker: cluster.BrokerPorts(s.Ports.Broker),
+	}
+}
+
 func volumesArgs(s settings.Settings, places []cluster.Node) *oci.VolumesArgs {
 	sizes := make([]int, len(places))
 	for i := range places {
@@ -183,6 +191,7 @@ func emqxArgs(s settings.Settings, opts ...pulumi.ResourceOption) *nomad.EMQXArg
 			MemoryMB:       s.Broker.MemoryMB,
 			KeepAliveMax:   s.Broker.KeepAliveMax,
 			NoFile:         s.Broker.NoFile,
+			Ports:          ports(s),
 			MaxConnections: s.Broker.MaxConnections,
 			DrainRate:      s.Broker.Drain.Rate,
 			DrainTimeout:   s.Broker.Drain.Timeout,
@@ -213,7 +222,7 @@ func haproxyArgs(s settings.Settings, opts ...pulumi.ResourceOption) *nomad.HAPr
 
 			MaxConnPerSource: s.Proxy.MaxConnPerSource,
 
-			Ports: cluster.Ports(s.Ports),
+			Ports: ports(s),
 			TLS:   s.TLS.Enabled(),
 			Times: times(s.Proxy.ShutdownDelay, s.Proxy.KillTimeout, s.Proxy.Rollout),
 		},

@@ -1,7 +1,6 @@
 package stacks
 
 import (
-	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/oci"
 	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
@@ -18,7 +17,7 @@ func bootArgs(s settings.Settings) oci.BootArgs {
 		NomadServers:  s.Nomad.Servers,
 		ConsulVersion: s.Consul.Version,
 		NomadVersion:  s.Nomad.Version,
-		Ports:         cluster.Ports(s.Ports),
+		Ports:         ports(s),
 		// Docker's limit caps what each of the two containers asks for.
 		NoFile: max(s.Broker.NoFile, s.Proxy.NoFile),
 	}

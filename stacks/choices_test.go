@@ -40,14 +40,15 @@ func with(t *testing.T, tls, preview bool, groups map[string]string) run {
 	return r
 }
 
-const otherPorts = `{"mqtt": 2883, "mqtts": 2884, "ws": 2885, "wss": 2886, "admin": 9080}`
+const otherPorts = `{"mqtt": 2883, "mqtts": 2884, "ws": 2885, "wss": 2886, "admin": 9080,
+	"broker": {"mqtt": 31001, "mqtts": 31002, "ws": 31003, "wss": 31004}}`
 
 // One setting, and nothing on the path keeps a default.
 func TestPortsAreTheStacksEverywhere(t *testing.T) {
 	r := with(t, true, false, map[string]string{"ports": otherPorts})
 	for _, x := range r.Resources {
 		for _, n := range numbers(resource.NewObjectProperty(x.Inputs)) {
-			assert.Assert(t, !slices.Contains([]float64{1883, 8883, 8083, 8084, 8080}, n), "%s %s has %v", x.Type, x.Name, n)
+			assert.Assert(t, !slices.Contains([]float64{1883, 8883, 8083, 8084, 8080, 21883, 21884, 21983, 21984}, n), "%s %s has %v", x.Type, x.Name, n)
 		}
 		for key, value := range x.Inputs {
 			for _, text := range recorder.Texts(value) {
@@ -60,6 +61,8 @@ func TestPortsAreTheStacksEverywhere(t *testing.T) {
 	haproxy, _ := r.Find("Job", "haproxy")
 	assert.Equal(t, haproxy.Inputs["hcl2"].ObjectValue()["vars"].ObjectValue()["ports"].StringValue(),
 		"{mqtt = 2883, mqtts = 2884, ws = 2885, wss = 2886, admin = 9080}")
+	emqx, _ := r.Find("Job", "emqx")
+	assert.Equal(t, emqx.Inputs["hcl2"].ObjectValue()["vars"].ObjectValue()["ports"].StringValue(), "{mqtt = 31001, mqtts = 31002, ws = 31003, wss = 31004}")
 	for kind, want := range map[string]int{"Listener": 1, "Backend": 3} {
 		got := map[float64]int{}
 		for _, x := range r.Kind(kind) {
@@ -70,8 +73,10 @@ func TestPortsAreTheStacksEverywhere(t *testing.T) {
 	for _, x := range r.Kind("BackendSet") {
 		assert.Equal(t, x.Inputs["healthChecker"].ObjectValue()["port"].NumberValue(), 9080.0)
 	}
-	_, ok := r.Find("NetworkSecurityGroupSecurityRule", "groups-nodes-in-tcp-9080-from-balancer")
-	assert.Assert(t, ok)
+	for _, rule := range []string{"9080-from-balancer", "31001-from-nodes", "31002-from-nodes", "31003-from-nodes", "31004-from-nodes"} {
+		_, ok := r.Find("NetworkSecurityGroupSecurityRule", "groups-nodes-in-tcp-"+rule)
+		assert.Assert(t, ok, rule)
+	}
 	assert.DeepEqual(t, r.outputs["endpoints"], map[string]string{
 		"mqtt": "mqtt://mqtt.lab.test:2883", "mqtts": "mqtts://mqtt.lab.test:2884",
 		"ws": "ws://mqtt.lab.test:2885/mqtt", "wss": "wss://mqtt.lab.test:2886/mqtt",

@@ -39,7 +39,7 @@ func newGates(
 		list := conditions(sized, jobs, nomadAPI, consulAPI)
 		edge := cluster.Names(nodes[:min(count, len(nodes))])
 		list.edgeHealthy = gates.EdgeHealthy(balancer.BackendHealth(ctx, edge, pulumi.Provider(in.oci)), gates.EdgeArgs{
-			Count: len(edge) * len(cluster.Listeners(cluster.Ports(s.Ports), s.TLS.Enabled())), Timeout: s.Gates.EdgeHealthy,
+			Count: len(edge) * len(cluster.Listeners(ports(s), s.TLS.Enabled())), Timeout: s.Gates.EdgeHealthy,
 			AdminPort: s.Ports.Admin,
 		})
 		return list

@@ -43,7 +43,7 @@ func deploy(ctx *pulumi.Context, s settings.Settings, makeGates gateMaker) (pulu
 		return nil, err
 	}
 	nodes := places[:s.Nodes.Count]
-	listeners := cluster.Listeners(cluster.Ports(s.Ports), s.TLS.Enabled())
+	listeners := cluster.Listeners(ports(s), s.TLS.Enabled())
 
 	// Phase 1, all beside each other: network, storage, addresses, balancer.
 	groups, err := oci.NewSecurityGroups(ctx, "groups", groupsArgs(s, listeners), in.all)

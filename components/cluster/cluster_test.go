@@ -62,26 +62,31 @@ func TestAddressesOfASubnet(t *testing.T) {
 }
 
 func TestPortsFollowTheStack(t *testing.T) {
-	got := map[string]int{}
-	for _, l := range Listeners(Ports{MQTT: 2883, MQTTS: 2884, WS: 2885, WSS: 2886}, true) {
-		got[l.Name] = l.Port
+	got, broker := map[string]int{}, map[string]int{}
+	for _, l := range Listeners(Ports{MQTT: 2883, MQTTS: 2884, WS: 2885, WSS: 2886, Broker: BrokerPorts{MQTT: 3, MQTTS: 4, WS: 5, WSS: 6}}, true) {
+		got[l.Name], broker[l.Name] = l.Port, l.BrokerPort
 	}
 	assert.DeepEqual(t, got, map[string]int{"mqtt": 2883, "mqtts": 2884, "ws": 2885, "wss": 2886})
+	assert.DeepEqual(t, broker, map[string]int{"mqtt": 3, "mqtts": 4, "ws": 5, "wss": 6})
 }
 
 // Two jobs share the node's ports with Nomad and Consul: a port that is taken
 // would only show when Nomad cannot place HAProxy.
 func TestPortsThatCannotBe(t *testing.T) {
 	assert.Equal(t, len(DefaultPorts.Faults()), 0)
-	assert.DeepEqual(t, Ports{MQTT: 443, MQTTS: 8500, WS: 21500, WSS: 18083, Admin: 8500}.Faults(), map[string]string{
-		"mqtt":  "must be 1024 to 65535, because HAProxy has no right to lower ports, got 443",
+	assert.DeepEqual(t, Ports{MQTT: 443, MQTTS: 8500, WS: 21500, WSS: 18083, Admin: 8500, Broker: DefaultPorts.Broker}.Faults(), map[string]string{
+		"mqtt":  "must be 1024 to 65535, because nobody here has the right to lower ports, got 443",
 		"mqtts": "must not be a port of Consul, got 8500",
-		"ws":    "must not be a port of EMQX's listeners (21000 to 21999), got 21500",
+		"ws":    "must not be a port of other jobs (21000 to 21799), got 21500",
 		"wss":   "must not be a port of EMQX's dashboard, got 18083",
 		"admin": "must not be a port of Consul, got 8500",
 	})
-	assert.DeepEqual(t, Ports{MQTT: 1883, MQTTS: 8883, WS: 8083, WSS: 8084, Admin: 1883}.Faults(), map[string]string{
-		"admin": "must differ from mqtt, got 1883 for both",
+	same := DefaultPorts
+	same.Admin, same.Broker.WS, same.Broker.WSS = same.MQTT, same.MQTTS, 5370
+	assert.DeepEqual(t, same.Faults(), map[string]string{
+		"admin":      "must differ from mqtt, got 1883 for both",
+		"broker.ws":  "must differ from mqtts, got 8883 for both",
+		"broker.wss": "must not be a port of EMQX's cluster RPC, got 5370",
 	})
 	assert.Assert(t, slices.IsSortedFunc(OccupiedPorts(), func(a, b PortRange) int { return a.Max - b.Min }))
 }

@@ -3,6 +3,7 @@ package cluster
 import (
 	"cmp"
 	"fmt"
+	"slices"
 )
 
 // Listener is one protocol that clients speak.
@@ -14,34 +15,48 @@ type Listener struct {
 	Scheme string
 	// Port is the same on the balancer and on HAProxy.
 	Port int
+	// BrokerPort is where EMQX listens for it on every node, for HAProxy alone.
+	BrokerPort int
 	// Path of the URL; empty for plain MQTT.
 	Path string
 	// TLS listeners exist only in a stack that has a certificate.
 	TLS bool
 }
 
-// Ports are where HAProxy listens on every node. The balancer listens on the
-// same four for clients.
+// Ports are where HAProxy and EMQX listen on every node. The balancer listens on
+// HAProxy's first four for clients.
 type Ports struct {
 	// MQTT and MQTTS (TLS), WS and WSS (MQTT over WebSocket).
 	MQTT, MQTTS, WS, WSS int
 	// Admin is HAProxy's /haproxy_health and statistics, closed to clients.
 	Admin int
+	// Broker is where EMQX listens.
+	Broker BrokerPorts
+}
+
+// BrokerPorts are where EMQX listens behind HAProxy: the same on every node,
+// because EMQX keeps its listeners in a configuration that all members share
+// (decision 25).
+type BrokerPorts struct {
+	MQTT, MQTTS, WS, WSS int
 }
 
 // DefaultPorts are those that IANA has registered for MQTT, and EMQX's own for
-// WebSockets.
-var DefaultPorts = Ports{MQTT: 1883, MQTTS: 8883, WS: 8083, WSS: 8084, Admin: 8080}
+// WebSockets. EMQX's listeners lie between [BrokerMin] and [BrokerMax].
+var DefaultPorts = Ports{
+	MQTT: 1883, MQTTS: 8883, WS: 8083, WSS: 8084, Admin: 8080,
+	Broker: BrokerPorts{MQTT: 21883, MQTTS: 21884, WS: 21983, WSS: 21984},
+}
 
 // Listeners are the protocols of a stack, always in the same order. Without a
 // certificate the two TLS ones exist nowhere on the path.
 func Listeners(ports Ports, tls bool) []Listener {
 	var offered []Listener
 	for _, l := range []Listener{
-		{Name: "mqtt", Scheme: "mqtt", Port: ports.MQTT},
-		{Name: "mqtts", Scheme: "mqtts", Port: ports.MQTTS, TLS: true},
-		{Name: "ws", Scheme: "ws", Port: ports.WS, Path: "/mqtt"},
-		{Name: "wss", Scheme: "wss", Port: ports.WSS, Path: "/mqtt", TLS: true},
+		{Name: "mqtt", Scheme: "mqtt", Port: ports.MQTT, BrokerPort: ports.Broker.MQTT},
+		{Name: "mqtts", Scheme: "mqtts", Port: ports.MQTTS, BrokerPort: ports.Broker.MQTTS, TLS: true},
+		{Name: "ws", Scheme: "ws", Port: ports.WS, BrokerPort: ports.Broker.WS, Path: "/mqtt"},
+		{Name: "wss", Scheme: "wss", Port: ports.WSS, BrokerPort: ports.Broker.WSS, Path: "/mqtt", TLS: true},
 	} {
 		if tls || !l.TLS {
 			offered = append(offered, l)
@@ -50,9 +65,7 @@ func Listeners(ports Ports, tls bool) []Listener {
 	return offered
 }
 
-// Ports that are fixed on every node. EMQX's client listeners are not among
-// them: Nomad assigns those between DynamicMin and DynamicMax, because HAProxy
-// owns the fixed client ports of the same host (decision 1).
+// Ports that no setting moves.
 const (
 	// Distribution is Erlang's port between EMQX nodes named "emqx@...".
 	Distribution = 4370
@@ -62,9 +75,14 @@ const (
 	Dashboard = 18083
 	// Gossip is Consul's LAN gossip, TCP and UDP.
 	Gossip = 8301
-	// DynamicMin and DynamicMax bound the ports that Nomad assigns on a node.
+	// DynamicMin and DynamicMax bound the ports that Nomad assigns on a node. No job
+	// of this stack asks for one; another's must not get one of ours.
 	DynamicMin = 21000
-	DynamicMax = 21999
+	DynamicMax = 21799
+	// BrokerMin and BrokerMax bound the ports that no node's outgoing connection
+	// takes, so that EMQX's listeners may move there at any time.
+	BrokerMin = 21800
+	BrokerMax = 21999
 )
 
 // PortRange are ports of a node, Min to Max, and who listens there.
@@ -73,8 +91,8 @@ type PortRange struct {
 	Owner    string
 }
 
-// OccupiedPorts are the ports of a node that HAProxy cannot have, in rising
-// order, Nomad's and Consul's own among them.
+// OccupiedPorts are the ports of a node that neither HAProxy nor EMQX's listeners
+// can have, in rising order, Nomad's and Consul's own among them.
 func OccupiedPorts() []PortRange {
 	return []PortRange{
 		{Distribution, Distribution, "EMQX's Erlang distribution"},
@@ -85,41 +103,62 @@ func OccupiedPorts() []PortRange {
 		{8502, 8502, "Consul"},
 		{8600, 8600, "Consul's DNS"},
 		{Dashboard, Dashboard, "EMQX's dashboard"},
-		{DynamicMin, DynamicMax, fmt.Sprintf("EMQX's listeners (%d to %d)", DynamicMin, DynamicMax)},
+		{DynamicMin, DynamicMax, fmt.Sprintf("other jobs (%d to %d)", DynamicMin, DynamicMax)},
 	}
 }
 
-// LowestPort that HAProxy may have: it runs without the right to lower ones.
+// LowestPort that HAProxy and EMQX may have: they run without the right to lower ones.
 const LowestPort = 1024
 
-// Faults are what is wrong with the ports, by the name of the setting: mqtt,
-// mqtts, ws, wss, admin. The two TLS ones count in a stack without a certificate
-// too, so that one can be added.
+// NamedPort is a port with the name of its setting below "ports".
+type NamedPort struct {
+	Name string
+	Port int
+}
+
+// Named are all ports, in a fixed order: mqtt, mqtts, ws, wss, admin, broker.mqtt
+// and so on. The TLS ones count in a stack without a certificate too, so that one
+// can be added.
+func (p Ports) Named() []NamedPort {
+	var own, broker []NamedPort
+	for _, l := range Listeners(p, true) {
+		own, broker = append(own, NamedPort{l.Name, l.Port}), append(broker, NamedPort{"broker." + l.Name, l.BrokerPort})
+	}
+	return slices.Concat(own, []NamedPort{{"admin", p.Admin}}, broker)
+}
+
+// Faults are what is wrong with the ports, by the name of the setting. EMQX binds
+// all addresses of a node and HAProxy one of them, so a port of one is none of the
+// other's.
 func (p Ports) Faults() map[string]string {
 	faults := map[string]string{}
 	taken := map[int]string{}
-	named := append(Listeners(p, true), Listener{Name: "admin", Port: p.Admin})
-	for _, l := range named {
+	for _, n := range p.Named() {
 		switch {
-		case l.Port < LowestPort || l.Port > 65535:
-			faults[l.Name] = fmt.Sprintf("must be %d to 65535, because HAProxy has no right to lower ports, got %d", LowestPort, l.Port)
+		case n.Port < LowestPort || n.Port > 65535:
+			faults[n.Name] = fmt.Sprintf("must be %d to 65535, because nobody here has the right to lower ports, got %d", LowestPort, n.Port)
 			continue
-		case taken[l.Port] != "":
-			faults[l.Name] = fmt.Sprintf("must differ from %s, got %d for both", taken[l.Port], l.Port)
+		case taken[n.Port] != "":
+			faults[n.Name] = fmt.Sprintf("must differ from %s, got %d for both", taken[n.Port], n.Port)
 		}
-		taken[l.Port] = cmp.Or(taken[l.Port], l.Name)
+		taken[n.Port] = cmp.Or(taken[n.Port], n.Name)
 		for _, r := range OccupiedPorts() {
-			if l.Port >= r.Min && l.Port <= r.Max {
-				faults[l.Name] = fmt.Sprintf("must not be a port of %s, got %d", r.Owner, l.Port)
+			if n.Port >= r.Min && n.Port <= r.Max {
+				faults[n.Name] = fmt.Sprintf("must not be a port of %s, got %d", r.Owner, n.Port)
 			}
 		}
 	}
 	return faults
 }
 
-// HealthPath is what the balancer and Consul ask HAProxy: it fails when no EMQX
-// backend is up.
+// HealthPath is what the balancer asks HAProxy: it fails when no broker runs, as far
+// as this HAProxy can see, and when it stops. A protocol that no broker accepts is no
+// reason: the balancer would cut the clients of the others, too.
 const HealthPath = "/haproxy_health"
+
+// ReadyPath is what Consul asks HAProxy: it fails, and says why, when a protocol of
+// the stack has no broker that accepts it.
+const ReadyPath = "/haproxy_ready"
 
 // MaxIdleTimeout is the longest idle timeout that this project asks of a
 // network load balancer, in seconds. Oracle's documents show 1200 and name no

@@ -64,6 +64,9 @@ type EMQXVars struct {
 	// ([cluster.BrokerConnections]). Each listener takes as many: how they share them is
 	// not known.
 	MaxConnections int
+	// Ports that EMQX listens on, the same on every node, and HAProxy's beside them;
+	// default [cluster.DefaultPorts].
+	Ports cluster.Ports
 	Times
 
 	// Optional.
@@ -158,6 +161,7 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 	}
 	v.Times = v.withDefaults(15*time.Second, 150*time.Second+drain)
 	v.MaxConnections = cmp.Or(v.MaxConnections, cluster.BrokerConnections(v.MemoryMB, v.TLS))
+	v.Ports = cmp.Or(v.Ports, cluster.DefaultPorts)
 	var f fault.List
 	common(&f, v.Environment, v.Datacenter, v.Image, v.NodeCount, v.CPU, v.KeepAliveMax)
 	v.validate(&f)
@@ -175,6 +179,9 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 	}
 	if v.MaxConnections < 0 {
 		f.Add("maxConnections", "must be 0 (what memoryMb holds) or more, got %d", v.MaxConnections)
+	}
+	for name, what := range v.Ports.Faults() {
+		f.Add("ports."+name, "%s", what)
 	}
 	if v.NoFile < 1024 || v.NoFile <= v.MaxConnections {
 		f.Add("noFile", "must be at least 1024 and above maxConnections, got %d", v.NoFile)
@@ -203,6 +210,7 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 		"keepalive_max":   strconv.Itoa(v.KeepAliveMax),
 		"nofile":          strconv.Itoa(v.NoFile),
 		"max_connections": strconv.Itoa(v.MaxConnections + cluster.BrokerSpare),
+		"ports":           v.ports(),
 		"extra_env":       hclMap(v.Env),
 		"secret_env":      v.SecretEnv,
 		"drain_rate":      strconv.Itoa(v.DrainRate),
@@ -261,6 +269,15 @@ func (v HAProxyVars) HCL2() (map[string]string, error) {
 
 // ports are the static ports by their labels, as HCL2. Without a certificate
 // those of the TLS protocols are not among them.
+func (v EMQXVars) ports() string {
+	var pairs []string
+	for _, l := range cluster.Listeners(v.Ports, v.TLS) {
+		pairs = append(pairs, fmt.Sprintf("%s = %d", l.Name, l.BrokerPort))
+	}
+	return "{" + strings.Join(pairs, ", ") + "}"
+}
+
+// ports are those of HAProxy, in the same way.
 func (v HAProxyVars) ports() string {
 	pairs := make([]string, 0, 5)
 	for _, l := range cluster.Listeners(v.Ports, v.TLS) {

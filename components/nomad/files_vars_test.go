@@ -73,7 +73,7 @@ func TestHAProxyVarsRefuse(t *testing.T) {
 		"ports": {func(v *HAProxyVars) {
 			v.Ports = cluster.DefaultPorts
 			v.Ports.WSS = 443
-		}, "ports.wss: must be 1024 to 65535, because HAProxy has no right to lower ports, got 443"},
+		}, "ports.wss: must be 1024 to 65535, because nobody here has the right to lower ports, got 443"},
 		"none": {func(v *HAProxyVars) { v.MaxConn = 0 }, "maxConn: must be 1 to"},
 	} {
 		t.Run(name, func(t *testing.T) {

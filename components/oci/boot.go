@@ -59,7 +59,7 @@ type BootArgs struct {
 	// NoFile is the limit of open files of Docker and so the most that a
 	// container may ask for; default 1048576.
 	NoFile int
-	// Ports that HAProxy listens on; default [cluster.DefaultPorts]. Outgoing
+	// Ports that HAProxy and EMQX listen on; default [cluster.DefaultPorts]. Outgoing
 	// connections of the node keep off them.
 	Ports cluster.Ports
 	// MaxKillTimeout caps the kill_timeout of every job on the node; default
@@ -73,9 +73,9 @@ type BootArgs struct {
 // reservedPorts are the fixed ports of a node, in the kernel's own notation:
 // outgoing connections must not take them.
 func reservedPorts(p cluster.Ports) string {
-	ranges := [][2]int{{p.Admin, p.Admin}}
-	for _, l := range cluster.Listeners(p, true) {
-		ranges = append(ranges, [2]int{l.Port, l.Port})
+	ranges := [][2]int{{cluster.BrokerMin, cluster.BrokerMax}}
+	for _, n := range p.Named() {
+		ranges = append(ranges, [2]int{n.Port, n.Port})
 	}
 	for _, r := range cluster.OccupiedPorts() {
 		ranges = append(ranges, [2]int{r.Min, r.Max})
@@ -83,8 +83,8 @@ func reservedPorts(p cluster.Ports) string {
 	slices.SortFunc(ranges, func(a, b [2]int) int { return a[0] - b[0] })
 	var merged [][2]int
 	for _, r := range ranges {
-		if last := len(merged) - 1; last >= 0 && r[0] == merged[last][1]+1 {
-			merged[last][1] = r[1]
+		if last := len(merged) - 1; last >= 0 && r[0] <= merged[last][1]+1 {
+			merged[last][1] = max(merged[last][1], r[1])
 			continue
 		}
 		merged = append(merged, r)

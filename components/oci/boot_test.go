@@ -112,8 +112,9 @@ func TestBootScriptSettings(t *testing.T) {
 // 1883 makes HAProxy's next start fail.
 func TestReservedPorts(t *testing.T) {
 	assert.Equal(t, reservedPorts(cluster.DefaultPorts), "1883,4370,4646-4648,5370,8080,8083-8084,8300-8302,8500,8502,8600,8883,18083,21000-21999")
-	assert.Equal(t, reservedPorts(cluster.Ports{MQTT: 2883, MQTTS: 2884, WS: 4645, WSS: 30000, Admin: 9080}),
-		"2883-2884,4370,4645-4648,5370,8300-8302,8500,8502,8600,9080,18083,21000-21999,30000")
+	assert.Equal(t, reservedPorts(cluster.Ports{
+		MQTT: 2883, MQTTS: 2884, WS: 4645, WSS: 30000, Admin: 9080, Broker: cluster.BrokerPorts{MQTT: 21999, MQTTS: 22000, WS: 40000, WSS: 40001},
+	}), "2883-2884,4370,4645-4648,5370,8300-8302,8500,8502,8600,9080,18083,21000-22000,30000,40000-40001")
 }
 
 func TestBootScriptRefuses(t *testing.T) {

@@ -271,10 +271,13 @@ func TestSecurityGroupsArePortTable(t *testing.T) {
 		want = append(want,
 			"nodes in 6 8080-8080 from balancer",
 			"nodes in 6 4370-4370 from nodes", "nodes in 6 5370-5370 from nodes", "nodes in 6 18083-18083 from nodes",
-			"nodes in 6 21000-21999 from nodes", "nodes in 6 8301-8301 from nodes", "nodes in 17 8301-8301 from nodes",
+			"nodes in 6 21883-21883 from nodes", "nodes in 6 21983-21983 from nodes", "nodes in 6 8301-8301 from nodes", "nodes in 17 8301-8301 from nodes",
 			"nodes in 6 8301-8301 from 10.0.2.0/24", "nodes in 17 8301-8301 from 10.0.2.0/24",
 			"balancer out all to 0.0.0.0/0", "nodes out all to 0.0.0.0/0",
 		)
+		if tls {
+			want = append(want, "nodes in 6 21884-21884 from nodes", "nodes in 6 21984-21984 from nodes")
+		}
 		var got []string
 		for _, x := range r.Kind("NetworkSecurityGroupSecurityRule") {
 			assert.Equal(t, x.Inputs["stateless"].BoolValue(), false)
@@ -286,7 +289,7 @@ func TestSecurityGroupsArePortTable(t *testing.T) {
 	}
 	// Other ports, and somebody who may see the dashboard.
 	r := build(t, func(ctx *pulumi.Context) error {
-		ports := cluster.Ports{MQTT: 2883, WS: 2884, Admin: 9080}
+		ports := cluster.Ports{MQTT: 2883, WS: 2884, Admin: 9080, Broker: cluster.BrokerPorts{MQTT: 30001, WS: 30002}}
 		_, err := NewSecurityGroups(ctx, "groups", &SecurityGroupsArgs{
 			Environment: "test", CompartmentID: "c", VCNID: "v", Listeners: cluster.Listeners(ports, false), AdminPort: ports.Admin,
 			ClientCIDRs: []string{"203.0.113.0/24"}, ServerCIDRs: []string{"10.0.2.0/24"}, DashboardCIDRs: []string{"10.9.0.0/24"},

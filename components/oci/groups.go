@@ -54,8 +54,8 @@ type SecurityGroupsArgs struct {
 //	balancer clients   the MQTT listeners
 //	nodes    clients   the MQTT listeners (HAProxy)
 //	nodes    balancer  8080 (health check; AdminPort)
-//	nodes    nodes     4370 5370 (EMQX), 18083 (HAProxy asks /status),
-//	                   21000-21999 (HAProxy to EMQX's listeners), 8301 tcp+udp
+//	nodes    nodes     4370 5370 (EMQX), 18083 (HAProxy asks /status), EMQX's
+//	                   listeners (HAProxy), 8301 tcp+udp
 //	nodes    servers   8301 tcp+udp (Consul gossip)
 //	nodes    dashboard 18083, from DashboardCIDRs only
 //	any      both      out: everything

@@ -53,7 +53,9 @@ func (a *SecurityGroupsArgs) rules() []rule {
 	in(nodesGroup, nodesGroup, protocolTCP, cluster.Distribution, cluster.Distribution, "Erlang distribution")
 	in(nodesGroup, nodesGroup, protocolTCP, cluster.RPC, cluster.RPC, "EMQX cluster RPC")
 	in(nodesGroup, nodesGroup, protocolTCP, cluster.Dashboard, cluster.Dashboard, "HAProxy asks EMQX's status")
-	in(nodesGroup, nodesGroup, protocolTCP, cluster.DynamicMin, cluster.DynamicMax, "HAProxy to EMQX's listeners")
+	for _, l := range a.Listeners {
+		in(nodesGroup, nodesGroup, protocolTCP, l.BrokerPort, l.BrokerPort, "HAProxy to EMQX, "+l.Name)
+	}
 	for _, cidr := range slices.Sorted(slices.Values(a.DashboardCIDRs)) {
 		in(nodesGroup, cidr, protocolTCP, cluster.Dashboard, cluster.Dashboard, "the dashboard and the REST API")
 	}

@@ -7,7 +7,7 @@ var Checks = []Check{
 		Name: "port-collision", Severity: Error, settings: portCollision,
 		Reason:  "Two programs cannot have one port of a node: the second one's job is never placed, or its clients reach the first.",
 		Example: `emqx-oci:ports.ws: must be a port of its own, got 1883, which is ports.mqtt`,
-		Remedy:  "Give each of `ports` a port of its own, outside 4370, 5370, 18083, 21000-21999 and the ports of the node's agents.",
+		Remedy:  "Give each of `ports` a port of its own, outside 4370, 5370, 18083, 21000-21799 and the ports of the node's agents.",
 	},
 	{
 		Name: "path", Severity: Error, graph: clientPath,

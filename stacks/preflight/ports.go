@@ -27,7 +27,7 @@ var taken = []struct {
 	{8300, 8302, "Consul's RPC and gossip"},
 	{8500, 8503, "the Consul agent"},
 	{8600, 8600, "Consul's DNS"},
-	{cluster.DynamicMin, cluster.DynamicMax, "EMQX's listeners, whose ports Nomad chooses"},
+	{cluster.DynamicMin, cluster.DynamicMax, "jobs whose ports Nomad chooses"},
 }
 
 func portCollision(s settings.Settings, _ time.Time, r *report) {
@@ -41,6 +41,10 @@ func portCollision(s settings.Settings, _ time.Time, r *report) {
 		{"ws", s.Ports.WS},
 		{"wss", s.Ports.WSS},
 		{"admin", s.Ports.Admin},
+		{"broker.mqtt", s.Ports.Broker.MQTT},
+		{"broker.mqtts", s.Ports.Broker.MQTTS},
+		{"broker.ws", s.Ports.Broker.WS},
+		{"broker.wss", s.Ports.Broker.WSS},
 	} {
 		path := setting("ports." + p.name)
 		if other, twice := owner[p.port]; twice {
@@ -93,23 +97,27 @@ func clientPath(in *input, r *report) {
 			r.errorf(path(set, "healthChecker.port"), "must be a port that a security rule admits, got %d", got)
 		}
 	}
-	in.proxyToBroker(r)
+	in.proxyToBroker(r, admitted)
 }
 
 // proxyToBroker: HAProxy sends a PROXY header, and EMQX drops every connection
-// without one, or hangs on one that it does not expect.
-func (in *input) proxyToBroker(r *report) {
+// without one, or hangs on one that it does not expect. EMQX's members share what
+// they know of their listeners, so each binds all addresses, at one port.
+func (in *input) proxyToBroker(r *report, admitted func(port int) bool) {
 	sends := false
 	for _, line := range in.proxy.section("defaults").lines {
 		sends = sends || line[0] == "default-server" && (slices.Contains(line, "send-proxy-v2") || slices.Contains(line, "send-proxy"))
 	}
 	for kind, label := range map[string]string{"TCP": "mqtt", "SSL": "mqtts", "WS": "ws", "WSS": "wss"} {
-		if _, offered := in.emqx.ports()[label]; !offered {
+		port, offered := in.emqx.ports()[label]
+		if !offered {
 			continue
 		}
 		prefix := "EMQX_LISTENERS__" + kind + "__DEFAULT__"
-		if got, want := in.emqx.env[prefix+"BIND"], "${NOMAD_ADDR_"+label+"}"; strings.Trim(got, `"`) != want {
-			r.errorf(in.emqx.path("env."+prefix+"BIND"), "must be %s, where HAProxy looks for it, got %s", want, got)
+		if got, want := in.emqx.env[prefix+"BIND"], fmt.Sprintf("0.0.0.0:%d", port); strings.Trim(got, `"`) != want {
+			r.errorf(in.emqx.path("env."+prefix+"BIND"), "must be %s, the same on every node and where HAProxy looks for it, got %s", want, got)
+		} else if !admitted(port) {
+			r.errorf(in.emqx.path("env."+prefix+"BIND"), "must be a port that a security rule admits, got %d", port)
 		}
 		if got := in.emqx.env[prefix+"PROXY_PROTOCOL"]; (got == "true") != sends {
 			r.errorf(in.emqx.path("env."+prefix+"PROXY_PROTOCOL"), "must be %t, as HAProxy's default-server says, got %q", sends, got)

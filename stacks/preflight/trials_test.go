@@ -29,12 +29,19 @@ var trials = map[string][]trial{
 		{
 			name: "fixed and dynamic ones",
 			settings: func(s *settings.Settings) {
-				s.Ports = settings.Ports{MQTT: 4370, MQTTS: 21500, WS: 8500, WSS: 18083, Admin: 8600}
+				s.Ports = settings.Ports{
+					MQTT: 4370, MQTTS: 21500, WS: 8500, WSS: 18083, Admin: 8600,
+					Broker: settings.BrokerPorts{MQTT: 21883, MQTTS: 21883, WS: 21001, WSS: 4370},
+				}
 			},
 			want: []string{
 				"error emqx-oci:ports.admin: must be free on a node, got 8600, which belongs to Consul's DNS",
+				"error emqx-oci:ports.broker.mqtts: must be a port of its own, got 21883, which is ports.broker.mqtt",
+				"error emqx-oci:ports.broker.ws: must be free on a node, got 21001, which belongs to jobs whose ports Nomad chooses",
+				"error emqx-oci:ports.broker.wss: must be a port of its own, got 4370, which is ports.mqtt",
+				"error emqx-oci:ports.broker.wss: must be free on a node, got 4370, which belongs to EMQX's Erlang distribution",
 				"error emqx-oci:ports.mqtt: must be free on a node, got 4370, which belongs to EMQX's Erlang distribution",
-				"error emqx-oci:ports.mqtts: must be free on a node, got 21500, which belongs to EMQX's listeners, whose ports Nomad chooses",
+				"error emqx-oci:ports.mqtts: must be free on a node, got 21500, which belongs to jobs whose ports Nomad chooses",
 				"error emqx-oci:ports.ws: must be free on a node, got 8500, which belongs to the Consul agent",
 				"error emqx-oci:ports.wss: must be free on a node, got 18083, which belongs to EMQX's dashboard",
 			},
@@ -43,7 +50,9 @@ var trials = map[string][]trial{
 	"path": {
 		{name: "as it is", tls: true},
 		{name: "other ports", tls: true, settings: func(s *settings.Settings) {
-			s.Ports = settings.Ports{MQTT: 11883, MQTTS: 18883, WS: 80, WSS: 443, Admin: 9090}
+			s.Ports = settings.Ports{
+				MQTT: 11883, MQTTS: 18883, WS: 80, WSS: 443, Admin: 9090, Broker: settings.BrokerPorts{MQTT: 31883, MQTTS: 31884, WS: 31885, WSS: 31886},
+			}
 		}},
 		{name: "a backend at the admin port", graph: func(g graph) { g.set("Backend", "port", 8080) }, want: []string{"example"}},
 		{name: "a check elsewhere", graph: func(g graph) { g.set("BackendSet", "healthChecker.port", 1883) }, want: []string{
@@ -60,7 +69,7 @@ var trials = map[string][]trial{
 			`error Job emqx.jobspec: env.EMQX_LISTENERS__WS__DEFAULT__PROXY_PROTOCOL: must be false, as HAProxy's default-server says, got "true"`,
 		}},
 		{name: "a listener bound elsewhere", settings: env("EMQX_LISTENERS__TCP__DEFAULT__BIND", `"0.0.0.0:1883"`), want: []string{
-			`error Job emqx.jobspec: env.EMQX_LISTENERS__TCP__DEFAULT__BIND: must be ${NOMAD_ADDR_mqtt}, where HAProxy looks for it, got "0.0.0.0:1883"`,
+			`error Job emqx.jobspec: env.EMQX_LISTENERS__TCP__DEFAULT__BIND: must be 0.0.0.0:21883, the same on every node and where HAProxy looks for it, got "0.0.0.0:1883"`,
 		}},
 	},
 	"node-name": {

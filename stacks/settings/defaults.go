@@ -27,7 +27,10 @@ func defaults() Settings {
 			Image: DefaultProxyImage, CPU: 1000,
 			KillTimeout: 60 * time.Second, ShutdownDelay: 40 * time.Second, Rollout: rollout,
 		},
-		Ports:  Ports{MQTT: 1883, MQTTS: 8883, WS: 8083, WSS: 8084, Admin: 8080},
+		Ports: Ports{
+			MQTT: 1883, MQTTS: 8883, WS: 8083, WSS: 8084, Admin: 8080,
+			Broker: BrokerPorts{MQTT: 21883, MQTTS: 21884, WS: 21983, WSS: 21984},
+		},
 		Edge:   Edge{Kind: "network", HealthInterval: 10 * time.Second, HealthTimeout: 3 * time.Second, HealthRetries: 3},
 		DNS:    DNS{TTL: 60},
 		TLS:    TLS{Terminate: "broker"},

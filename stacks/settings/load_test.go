@@ -120,14 +120,18 @@ func TestTagsAgreeWithTheComponents(t *testing.T) {
 			assert.Equal(t, f.Range.Most, fmt.Sprint(MaxNodes), f.Path)
 		case "broker.keepAliveMax":
 			assert.Equal(t, f.Range.Most, fmt.Sprint(cluster.MaxIdleTimeout*2/3), f.Path)
-		case "ports.mqtt", "ports.mqtts", "ports.ws", "ports.wss", "ports.admin":
+		case "ports.mqtt", "ports.mqtts", "ports.ws", "ports.wss", "ports.admin",
+			"ports.broker.mqtt", "ports.broker.mqtts", "ports.broker.ws", "ports.broker.wss":
 			assert.Equal(t, f.Range.Least, fmt.Sprint(cluster.LowestPort), f.Path)
 		case "cloud":
 			assert.DeepEqual(t, f.OneOf, []string{"oci", "lab"})
 		}
 	}
 	s := defaults()
-	assert.DeepEqual(t, cluster.Ports(s.Ports), cluster.DefaultPorts)
+	assert.DeepEqual(t, cluster.Ports{
+		MQTT: s.Ports.MQTT, MQTTS: s.Ports.MQTTS, WS: s.Ports.WS, WSS: s.Ports.WSS, Admin: s.Ports.Admin,
+		Broker: cluster.BrokerPorts(s.Ports.Broker),
+	}, cluster.DefaultPorts)
 }
 
 // A default that its own rule refuses would be refused in every stack.

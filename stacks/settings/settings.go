@@ -237,6 +237,24 @@ type Ports struct {
 	// HAProxy's health page and statistics, which the balancer and Consul ask. It
 	// is never open to clients.
 	Admin int `cfg:"admin" range:"1024..65535" why:"HAProxy has no right to lower ones"`
+
+	Broker BrokerPorts `cfg:"broker"`
+}
+
+// BrokerPorts are where EMQX listens behind HAProxy, on every address of every node,
+// which the nodes' security group opens to the nodes alone. They are the same
+// everywhere, because EMQX shares what it knows of its listeners among its members.
+// Ports between 21800 and 21999 are kept free on nodes that run already; others only
+// on nodes launched after the change.
+type BrokerPorts struct {
+	// MQTT.
+	MQTT int `cfg:"mqtt" range:"1024..65535" why:"EMQX has no right to lower ones"`
+	// MQTT over TLS; unused without a certificate.
+	MQTTS int `cfg:"mqtts" range:"1024..65535" why:"EMQX has no right to lower ones"`
+	// MQTT over WebSocket.
+	WS int `cfg:"ws" range:"1024..65535" why:"EMQX has no right to lower ones"`
+	// MQTT over WebSocket and TLS; unused without a certificate.
+	WSS int `cfg:"wss" range:"1024..65535" why:"EMQX has no right to lower ones"`
 }
 
 // Edge is the balancer.

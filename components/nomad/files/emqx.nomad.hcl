@@ -59,6 +59,11 @@ variable "keepalive_max" {
   description = "Largest MQTT keep-alive that the path supports, in seconds."
 }
 
+variable "ports" {
+  type        = map(number)
+  description = "Where EMQX listens on every node: mqtt and ws, and with a certificate mqtts and wss."
+}
+
 variable "nofile" {
   type        = number
   description = "Open files of one node; one connection takes one."
@@ -155,6 +160,10 @@ locals {
   # Values set here win over the dashboard's and come back at the next start, so
   # only identity, addresses and what this stack stands on are here; the rest
   # stays with the image's own defaults, the dashboard, or extra_env.
+  #
+  # EMQX writes all but "node" and "rpc" cluster-wide, whole roots at once, at an
+  # import and at a change in the dashboard: what stands there must be the same text
+  # on every node, or one node's values close the others' listeners.
   base_env = {
     # A name that outlives the address: EMQX keys its data and its member list by
     # it. The short name has no digits at its end, or port 4370 would move.
@@ -176,7 +185,7 @@ locals {
     EMQX_RPC__SERVER_PORT    = "5370"
     EMQX_RPC__LISTEN_ADDRESS = "\"${NOMAD_IP_rpc}\""
 
-    EMQX_DASHBOARD__LISTENERS__HTTP__BIND = "\"${NOMAD_ADDR_dashboard}\""
+    EMQX_DASHBOARD__LISTENERS__HTTP__BIND = "\"0.0.0.0:18083\""
     EMQX_API_KEY__BOOTSTRAP_FILE          = "\"${NOMAD_SECRETS_DIR}/api_keys\""
 
     # In memory by default: a restarted cluster would have lost every one.
@@ -186,7 +195,7 @@ locals {
   listener_env = merge([
     for name, l in local.listeners : merge(
       {
-        "EMQX_LISTENERS__${upper(name)}__DEFAULT__BIND"           = "\"$${NOMAD_ADDR_${l.port}}\""
+        "EMQX_LISTENERS__${upper(name)}__DEFAULT__BIND"           = "\"0.0.0.0:${var.ports[l.port]}\""
         "EMQX_LISTENERS__${upper(name)}__DEFAULT__PROXY_PROTOCOL" = "true"
 
         # EMQX's own default is no limit: it takes clients until the kernel kills it.
@@ -194,6 +203,9 @@ locals {
       },
       contains(["ws", "wss"], name) ? {
         "EMQX_LISTENERS__${upper(name)}__DEFAULT__WEBSOCKET__IDLE_TIMEOUT" = "\"${local.idle_seconds}s\""
+        # Who a client is says the PROXY header, not what it writes into its request.
+        "EMQX_LISTENERS__${upper(name)}__DEFAULT__WEBSOCKET__PROXY_ADDRESS_HEADER" = "\"\""
+        "EMQX_LISTENERS__${upper(name)}__DEFAULT__WEBSOCKET__PROXY_PORT_HEADER"    = "\"\""
       } : {},
       contains(["ssl", "wss"], name) ? {
         # EMQX reads a changed file at an unchanged path by itself, within 2 min.
@@ -303,11 +315,12 @@ job "emqx" {
     network {
       mode = "host"
 
-      # HAProxy owns the fixed client ports of this node: these are dynamic.
+      # The ports that clients know are HAProxy's.
       dynamic "port" {
         for_each = [for l in local.listeners : l.port]
         labels   = [port.value]
         content {
+          static       = var.ports[port.value]
           host_network = "emqx"
         }
       }
@@ -329,9 +342,11 @@ job "emqx" {
     }
 
     # The environment's tag makes <environment>.emqx.service.consul and the SRV
-    # names that HAProxy asks for. A check asks whether EMQX runs, over HTTP: the
-    # client listeners drop a connection without a PROXY header. No check restarts
-    # anything: after a full stop a node waits, silent, for the last one stopped.
+    # names that HAProxy asks for. /status says whether EMQX runs, and nothing of its
+    # listeners: one that is closed shows by its port. A connection that ends before
+    # its PROXY header is none to EMQX: nothing is logged. Whether MQTT is spoken
+    # there, HAProxy asks. No check restarts anything: after a full stop a node waits,
+    # silent, for the last one stopped.
     dynamic "service" {
       for_each = local.listeners
       iterator = listener
@@ -346,6 +361,13 @@ job "emqx" {
           type     = "http"
           port     = "dashboard"
           path     = "/status"
+          interval = "5s"
+          timeout  = "3s"
+        }
+
+        check {
+          name     = "${listener.value.service} listener"
+          type     = "tcp"
           interval = "5s"
           timeout  = "3s"
         }
