@@ -41,6 +41,14 @@ var EMQXHolds string
 //go:embed files/emqx_oci_takeover.erl
 var EMQXTakeover string
 
+// EMQXListeners is the script that asks the listeners of the task that it runs in, as
+// HAProxy's checks do: a line for each of mqtt, mqtts, ws, wss that the task has, which
+// is its name and "ok", or its name and what is wrong. It exits with 1 when one does not
+// stand.
+//
+//go:embed files/listeners.sh
+var EMQXListeners string
+
 // HAProxyJob is the job file of the proxies, with the variables of
 // [HAProxyVars]. It reads its secrets from "nomad/jobs/" + [HAProxyJobID].
 //

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -139,7 +140,7 @@ func servers(t *testing.T) (*api.Client, *consul.Client) {
 			"meta":         map[string]any{"pool_type": "emqx", "emqx_cluster": "lab"},
 			"options":      map[string]any{"fingerprint.denylist": "env_aws,env_gce,env_azure,env_digitalocean", "driver.allowlist": "raw_exec,docker"},
 			// Below what a namespace may choose for outgoing connections.
-			"min_dynamic_port": 21000, "max_dynamic_port": 21999,
+			"min_dynamic_port": 21000, "max_dynamic_port": 21799,
 		},
 		"plugin": []any{
 			map[string]any{"raw_exec": []any{map[string]any{"config": []any{map[string]any{"enabled": true}}}}},
@@ -265,24 +266,24 @@ func TestEMQXJobInNomad(t *testing.T) {
 	assert.Equal(t, get("EMQX_NODE__NAME"), "emqx@emqx-lab-0.node.dc1.consul")
 	assert.Equal(t, get("ERL_FLAGS"), "-kernel inet_dist_use_interface {10,80,1,11}")
 	assert.Equal(t, get("EMQX_RPC__LISTEN_ADDRESS"), `"10.80.1.11"`)
-	assert.Equal(t, get("EMQX_DASHBOARD__LISTENERS__HTTP__BIND"), `"10.80.1.11:18083"`)
+	assert.Equal(t, get("EMQX_DASHBOARD__LISTENERS__HTTP__BIND"), `"0.0.0.0:18083"`)
 	port := map[string]int{}
 	for _, p := range a.AllocatedResources.Shared.Ports {
 		assert.Equal(t, p.HostIP, nodeAddress, p.Label)
 		port[p.Label] = p.Value
 	}
 	for key, label := range map[string]string{"TCP": "mqtt", "SSL": "mqtts", "WS": "ws", "WSS": "wss"} {
-		assert.Equal(t, get("EMQX_LISTENERS__"+key+"__DEFAULT__BIND"), fmt.Sprintf(`"%s:%d"`, nodeAddress, port[label]))
-		assert.Assert(t, port[label] >= 21000 && port[label] <= 21999)
+		assert.Equal(t, get("EMQX_LISTENERS__"+key+"__DEFAULT__BIND"), fmt.Sprintf(`"0.0.0.0:%d"`, port[label]))
 	}
+	assert.DeepEqual(t, port, map[string]int{"mqtt": 21883, "mqtts": 21884, "ws": 21983, "wss": 21984, "dashboard": 18083, "dist": 4370, "rpc": 5370})
 	assert.Assert(t, cmp.Contains(get("EMQX_API_KEY__BOOTSTRAP_FILE"), `/secrets/api_keys"`))
 	for _, text := range []string{"400 1000:1000\ndeploy01:s3cr3t-s3cr3t\n", "tls.key 400 1000:1000\nKEY\n", "tls.crt 400 1000:1000\nCERT\n", "ca.crt 400 1000:1000\nCA\n"} {
 		assert.Assert(t, cmp.Contains(files, text))
 	}
 }
 
-// broker is a fake EMQX: HTTP status, and listeners that want a PROXY header and
-// then echo.
+// broker is a fake EMQX: HTTP status, and listeners that want a PROXY header, answer
+// checks, and then echo.
 type broker struct {
 	address string
 	healthy atomic.Bool
@@ -335,6 +336,12 @@ func (b *broker) serve(l net.Listener) {
 			b.mu.Lock()
 			b.headers = append(b.headers, h)
 			b.mu.Unlock()
+			if source, ok := h.SourceAddr.(*net.TCPAddr); ok && source.Port == checkPort {
+				if b.healthy.Load() {
+					answerCheck(conn, r)
+				}
+				return
+			}
 			fmt.Fprintf(conn, "%s\n", b.address)
 			_, _ = io.Copy(conn, r)
 		}()
@@ -425,21 +432,27 @@ func TestHAProxyJobInNomad(t *testing.T) {
 			assert.NilError(t, echoes(conn))
 			b := map[string]*broker{first.address: first, second.address: second}[address]
 			b.mu.Lock()
-			h := b.headers[len(b.headers)-1]
+			at := slices.IndexFunc(b.headers, func(h *proxyproto.Header) bool { return h.SourceAddr.String() == conn.LocalAddr().String() })
+			assert.Assert(t, at >= 0, "no header with the client's address")
+			h := b.headers[at]
 			b.mu.Unlock()
 			assert.Equal(t, h.Version, byte(2))
 			assert.Equal(t, h.Command, proxyproto.PROXY)
-			assert.Equal(t, h.SourceAddr.String(), conn.LocalAddr().String())
 			assert.NilError(t, conn.Close())
 		}
 	})
-	t.Run("checks never touch a client listener", func(t *testing.T) {
+	t.Run("a check has an address in its header", func(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		for _, b := range []*broker{first, second} {
 			b.mu.Lock()
+			checks := 0
 			for _, h := range b.headers {
 				assert.Equal(t, h.Command, proxyproto.PROXY, "a LOCAL header hangs EMQX's parser")
+				if h.SourceAddr.String() == fmt.Sprint("127.0.0.1:", checkPort) {
+					checks++
+				}
 			}
+			assert.Assert(t, checks >= 4, "each listener is asked")
 			b.mu.Unlock()
 		}
 	})

@@ -214,7 +214,7 @@ func TestServices(t *testing.T) {
 			assert.Equal(t, s.Address, "")
 		}
 		wanted := map[string]string{
-			"emqx": "mqtt", "emqx-ws": "ws", "emqx-dashboard": "dashboard", "emqx-metrics": "dashboard", "emqx-volume": "dist", "emqx-haproxy": "admin",
+			"emqx": "mqtt", "emqx-ws": "ws", "emqx-listeners": "dashboard", "emqx-dashboard": "dashboard", "emqx-metrics": "dashboard", "emqx-volume": "dist", "emqx-haproxy": "admin",
 		}
 		if tls {
 			wanted["emqx-tls"], wanted["emqx-wss"] = "mqtts", "wss"
@@ -223,25 +223,61 @@ func TestServices(t *testing.T) {
 	})
 }
 
-// Decisions 4 and 7: no check restarts a node that waits for its peers, and none
-// touches a listener that wants a PROXY header.
-func TestChecksAskTheStatusAndRestartNothing(t *testing.T) {
+// Decisions 4 and 26: no check restarts a node that waits for its peers; the services
+// that traffic comes by ask their own port beside /status, which tells nothing of it, and
+// none of them goes through Nomad's agent.
+func TestChecksAskStatusAndListenersAndRestartNothing(t *testing.T) {
+	traffic := map[string]bool{"emqx": true, "emqx-tls": true, "emqx-ws": true, "emqx-wss": true}
 	for _, s := range emqxJob(t, emqxVars()).TaskGroups[0].Services {
-		assert.Equal(t, len(s.Checks), 1, s.Name)
-		c := s.Checks[0]
-		if s.Name == "emqx-volume" {
-			// The one that Nomad runs itself: no client is sent by it.
-			assert.Equal(t, c.Type+" "+c.TaskName+" "+strings.Join(c.Args, " "), "script emqx ${NOMAD_TASK_DIR}/holds.sh")
+		types := map[string]int{}
+		for _, c := range s.Checks {
+			types[c.Type]++
 			assert.Assert(t, c.CheckRestart == nil && s.CheckRestart == nil, s.Name)
-			continue
+			switch c.Type {
+			case "http":
+				assert.Equal(t, c.Path, "/status")
+				assert.Assert(t, c.PortLabel == "dashboard" || c.PortLabel == "" && s.PortLabel == "dashboard")
+			case "tcp":
+				assert.Equal(t, c.PortLabel, "", "the service's own")
+			}
 		}
-		assert.Equal(t, c.Type, "http")
-		assert.Equal(t, c.Path, "/status")
-		assert.Assert(t, c.PortLabel == "dashboard" || c.PortLabel == "" && s.PortLabel == "dashboard")
-		assert.Assert(t, c.CheckRestart == nil && s.CheckRestart == nil, s.Name)
+		switch {
+		case traffic[s.Name]:
+			assert.DeepEqual(t, types, map[string]int{"http": 1, "tcp": 1})
+		case s.Name == "emqx-listeners":
+			assert.DeepEqual(t, types, map[string]int{"script": 1})
+			assert.DeepEqual(t, s.Checks[0].Args, []string{"${NOMAD_TASK_DIR}/listeners.sh"})
+		case s.Name == "emqx-volume":
+			// Nomad runs it itself, too: no client is sent by it.
+			assert.DeepEqual(t, types, map[string]int{"script": 1})
+			assert.Equal(t, s.Checks[0].TaskName+" "+strings.Join(s.Checks[0].Args, " "), "emqx ${NOMAD_TASK_DIR}/holds.sh")
+		default:
+			assert.DeepEqual(t, types, map[string]int{"http": 1})
+		}
 	}
 	checks := haproxyJob(t, haproxyVars()).TaskGroups[0].Services[0].Checks
-	assert.Equal(t, checks[0].Path, cluster.HealthPath)
+	assert.Equal(t, checks[0].Path, cluster.ReadyPath)
+}
+
+// Decision 25: EMQX writes all but "node" and "rpc" cluster-wide, at an import and at a
+// change in the dashboard. A value that differs from node to node there closes the
+// listeners of all nodes but one.
+func TestWhatEMQXSharesIsTheSameOnEveryNode(t *testing.T) {
+	eachTLS(t, func(t *testing.T, tls bool) {
+		v := emqxVars()
+		v.TLS, v.License, v.MaxConnections = tls, tls, 9000
+		shared := 0
+		for name, value := range emqxJob(t, v).TaskGroups[0].Tasks[0].Env {
+			root, _, nested := strings.Cut(strings.TrimPrefix(name, "EMQX_"), "__")
+			if !strings.HasPrefix(name, "EMQX_") || nested && (root == "NODE" || root == "RPC") {
+				continue
+			}
+			shared++
+			// In Docker this folder is /secrets in every allocation.
+			assert.Assert(t, !strings.Contains(strings.ReplaceAll(value, "${NOMAD_SECRETS_DIR}", ""), "${"), "%s differs: %s", name, value)
+		}
+		assert.Assert(t, shared > 10)
+	})
 }
 
 // `emqx ctl` needs the node's own name, and a drain must not need DNS for it.

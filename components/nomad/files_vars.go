@@ -219,6 +219,7 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 		"move":            EMQXMove,
 		"holds":           EMQXHolds,
 		"takeover":        EMQXTakeover,
+		"listeners":       EMQXListeners,
 	}), f.Err()
 }
 

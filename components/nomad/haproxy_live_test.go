@@ -1,6 +1,7 @@
 package nomad
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+	"github.com/pires/go-proxyproto"
 	"gotest.tools/v3/assert"
 
 	"github.com/emqx-oci/emqx-oci/internal/agenttest"
@@ -37,7 +39,8 @@ type proxyLab struct {
 
 	mu      sync.Mutex
 	named   map[int]bool // in Consul's answers
-	sick    map[int]bool // fails its check
+	sick    map[int]bool // fails all its checks
+	off     map[int]bool // runs, and does not speak MQTT on its first listener
 	curt    map[int]bool // closes each connection at once
 	answers atomic.Int64
 
@@ -65,7 +68,7 @@ func newProxyLabWith(t *testing.T, brokers int, vars map[string]string, env ...s
 	t.Helper()
 	l := &proxyLab{
 		t: t, subnet: fmt.Sprintf("127.%d.%d.", 60+os.Getpid()%40, lastSubnet.Add(1)), dir: t.TempDir(),
-		named: map[int]bool{}, sick: map[int]bool{}, curt: map[int]bool{}, vars: vars,
+		named: map[int]bool{}, sick: map[int]bool{}, off: map[int]bool{}, curt: map[int]bool{}, vars: vars,
 	}
 	for i := range brokers {
 		l.named[i] = true
@@ -130,12 +133,21 @@ func (l *proxyLab) serveBroker(i int) {
 			}
 			go func() {
 				defer func() { _ = c.Close() }()
+				r := bufio.NewReader(c)
+				h, err := proxyproto.Read(r)
+				if err != nil {
+					return
+				}
+				if source, ok := h.SourceAddr.(*net.TCPAddr); ok && source.Port == checkPort {
+					l.answerCheck(i, c, r)
+					return
+				}
 				_, _ = fmt.Fprintf(c, "broker %d\n", i)
 				if l.is(l.curt, i) {
 					_, _ = c.Read(make([]byte, 1000)) // what is left unread would be a reset
 					return
 				}
-				_, _ = io.Copy(c, c)
+				_, _ = io.Copy(c, r)
 			}()
 		}
 	}()
@@ -150,6 +162,16 @@ func (l *proxyLab) serveBroker(i int) {
 	})}
 	go func() { _ = s.Serve(status) }()
 	l.t.Cleanup(func() { _ = s.Close() })
+}
+
+func (l *proxyLab) answerCheck(i int, w io.Writer, r *bufio.Reader) {
+	first, _ := r.Peek(1)
+	l.mu.Lock()
+	silent := l.sick[i] || l.off[i] && bytes.Equal(first, []byte{0x10})
+	l.mu.Unlock()
+	if !silent {
+		answerCheck(w, r)
+	}
 }
 
 func (l *proxyLab) set(m map[int]bool, i int, v bool) {
@@ -227,13 +249,20 @@ func (l *proxyLab) start(env ...string) {
 }
 
 func (l *proxyLab) health() int {
+	code, _ := l.page("/haproxy_health")
+	return code
+}
+
+// page asks the admin port.
+func (l *proxyLab) page(path string) (int, string) {
 	c := http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	r, err := c.Get("http://" + l.addr(8080) + "/haproxy_health")
+	r, err := c.Get("http://" + l.addr(8080) + path)
 	if err != nil {
-		return 0
+		return 0, err.Error()
 	}
-	_ = r.Body.Close()
-	return r.StatusCode
+	defer func() { _ = r.Body.Close() }()
+	text, _ := io.ReadAll(r.Body)
+	return r.StatusCode, string(text)
 }
 
 func (l *proxyLab) eventually(f func() bool) {
@@ -359,6 +388,38 @@ func TestHAProxyKeepsConnectionsOfABrokerThatLeaves(t *testing.T) {
 			assert.Assert(t, lives(here))
 		})
 	}
+}
+
+// EMQX's /status is well whatever listeners are off. A broker that does not speak MQTT
+// gets no new clients, and keeps those it has. Where none does, the page that Consul asks
+// says so, and the one that the balancer asks stays well: it would cut all other clients.
+func TestHAProxyNoticesAListenerThatIsOff(t *testing.T) {
+	t.Parallel()
+	l := newProxyLab(t, 2)
+	ready := func(code int, text string) func() bool {
+		return func() bool {
+			got, said := l.page("/haproxy_ready")
+			return got == code && said == "brokers that accept "+text
+		}
+	}
+	l.eventually(ready(http.StatusOK, "mqtt: 2, ws: 2"))
+	here := l.client(0)
+	l.set(l.off, 0, true)
+	l.eventually(ready(http.StatusOK, "mqtt: 1, ws: 2"))
+	for range 6 {
+		c, who, err := l.dial()
+		assert.NilError(t, err)
+		assert.Equal(t, who, 1)
+		_ = c.Close()
+	}
+	l.set(l.off, 1, true)
+	l.eventually(ready(http.StatusServiceUnavailable, "mqtt: 0, ws: 2"))
+	assert.Equal(t, l.health(), http.StatusOK)
+	assert.Assert(t, lives(here))
+	l.set(l.off, 0, false)
+	l.eventually(ready(http.StatusOK, "mqtt: 1, ws: 2"))
+	assert.Assert(t, lives(here))
+	_ = l.client(0)
 }
 
 func TestHAProxyReloadsWithoutAnyoneNoticing(t *testing.T) {

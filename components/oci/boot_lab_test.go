@@ -385,7 +385,7 @@ inside 'umount /mnt/bv/emqx-1'
 		`"host_volume":{"emqx[1]":{"path":"/opt/nomad/data/emqx-1","read_only":false}}`,
 		`"meta":{"pool_type":"emqx","group-index":"1","emqx_cluster":"lab"}`,
 		`"host_network":{"emqx":{"cidr":"10.80.1.11/32"}}`,
-		`"max_kill_timeout":"600s"`, `"min_dynamic_port":21000,"max_dynamic_port":21999`,
+		`"max_kill_timeout":"600s"`, `"min_dynamic_port":21000,"max_dynamic_port":21799`,
 		"the kernel refuses net.netfilter.nf_conntrack_max = 1000000 (it is: not there)",
 		"restart consul", "restart docker", "restart nomad", "enable emqx-boot",
 		"done: emqx-lab-1 is 10.80.1.11, its volume is on /mnt/bv/emqx-1",

@@ -195,6 +195,7 @@ func (t tree) userland() error {
 		{"/usr/bin/head", "head"},
 		{"/usr/bin/tail", "tail"},
 		{"/usr/bin/stat", "stat"},
+		{"/usr/bin/od", "od"},
 		{"/usr/bin/sha256sum", "sha256sum"},
 		{"/bin/grep", "grep"},
 		{"/usr/bin/base64", "base64"},

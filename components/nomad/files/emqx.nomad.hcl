@@ -114,6 +114,11 @@ variable "takeover" {
   description = "The Erlang module that lets a session from another node wait for what is on its way."
 }
 
+variable "listeners" {
+  type        = string
+  description = "The script that asks the task's own listeners whether they stand."
+}
+
 variable "min_healthy_time" {
   type        = string
   description = "Time an allocation passes its checks before it counts as healthy."
@@ -413,6 +418,26 @@ job "emqx" {
       }
     }
 
+    # What a port cannot tell: whether each listener speaks its protocol. No traffic
+    # depends on it, as it goes through Nomad's agent, which may be away while its broker
+    # serves; a deployment does, and whoever watches Consul.
+    service {
+      provider = "consul"
+      name     = "emqx-listeners"
+      port     = "dashboard"
+      tags     = [var.environment]
+
+      check {
+        name     = "emqx-listeners answer"
+        type     = "script"
+        task     = "emqx"
+        command  = "/bin/bash"
+        args     = ["${NOMAD_TASK_DIR}/listeners.sh"]
+        interval = "10s"
+        timeout  = "8s"
+      }
+    }
+
     task "emqx" {
       driver = "docker"
 
@@ -488,6 +513,13 @@ job "emqx" {
         change_mode = "noop"
         perms       = "0444"
         data        = var.takeover
+      }
+
+      template {
+        destination = "${NOMAD_TASK_DIR}/listeners.sh"
+        change_mode = "noop"
+        perms       = "0444"
+        data        = var.listeners
       }
 
       # How many nodes the stack wants, current to the end. The job's own count would

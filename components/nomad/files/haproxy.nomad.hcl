@@ -1,6 +1,5 @@
-# HAProxy in front of one EMQX cluster: one allocation per node. It owns the fixed
-# client ports of its node and the admin port; EMQX's own listeners have ports that
-# Nomad chooses.
+# HAProxy in front of one EMQX cluster: one allocation per node. It owns the client
+# ports of its node and the admin port; EMQX has others.
 
 variable "environment" {
   type        = string
@@ -217,7 +216,7 @@ job "haproxy" {
       check {
         name     = "emqx-haproxy health"
         type     = "http"
-        path     = "/haproxy_health"
+        path     = "/haproxy_ready"
         interval = "2s"
         timeout  = "2s"
       }

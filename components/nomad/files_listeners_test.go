@@ -1,0 +1,173 @@
+package nomad
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"io"
+	"math/big"
+	"net"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pires/go-proxyproto"
+	"gotest.tools/v3/assert"
+)
+
+// Both say the same, byte for byte: what HAProxy calls a listener is what the stack's
+// own questions call it.
+func TestTheScriptAsksAsHAProxyDoes(t *testing.T) {
+	said := map[string]string{} // by backend
+	backend := ""
+	for line := range strings.Lines(HAProxyConfig) {
+		if name, ok := strings.CutPrefix(line, "backend "); ok {
+			backend = strings.TrimSpace(name)
+		}
+		if _, text, ok := strings.Cut(line, "tcp-check send-binary "); ok {
+			said[backend] += strings.TrimSpace(text)
+		}
+		if _, text, ok := strings.Cut(line, `tcp-check send "`); ok {
+			said[backend] += strings.TrimSuffix(strings.TrimSpace(text), `"`)
+		}
+	}
+	value := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^(header|connect|hello|upgrade)='?(.*?)'?$`).FindAllStringSubmatch(EMQXListeners, -1) {
+		value[m[1]] = m[2]
+	}
+	hello := value["header"] + value["hello"]
+	assert.DeepEqual(t, said, map[string]string{
+		"mqtt": value["header"] + value["connect"], "ws": value["header"] + value["upgrade"], "mqtts": hello, "wss": hello,
+	})
+}
+
+// The ClientHello is one, and a server of TLS 1.3 asks for a key share before it signs
+// anything; one of TLS 1.2 begins its handshake.
+func TestTheClientHelloIsAnswered(t *testing.T) {
+	m := regexp.MustCompile(`(?m)^hello=(.*)$`).FindStringSubmatch(EMQXListeners)
+	assert.Assert(t, m != nil)
+	hello, err := hex.DecodeString(m[1])
+	assert.NilError(t, err)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	assert.NilError(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	assert.NilError(t, err)
+	cert := tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+	for _, version := range []uint16{tls.VersionTLS13, tls.VersionTLS12} {
+		client, server := net.Pipe()
+		go func() {
+			_ = tls.Server(server, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, MaxVersion: version}).Handshake()
+		}()
+		go func() { _, _ = client.Write(hello) }()
+		answer := make([]byte, 6)
+		_ = client.SetReadDeadline(time.Now().Add(5 * time.Second))
+		_, err := io.ReadFull(client, answer)
+		assert.NilError(t, err)
+		assert.Equal(t, answer[0], byte(0x16), "a handshake, no alert")
+		assert.Equal(t, answer[5], byte(2), "ServerHello")
+		_ = client.Close()
+		_ = server.Close()
+	}
+}
+
+// listenersOf runs the script for one listener that is where says.
+func listenersOf(t *testing.T, listeners map[string]string) (lines []string, code int) {
+	t.Helper()
+	cmd := exec.Command("bash", "-c", EMQXListeners)
+	for name, address := range listeners {
+		_, port, _ := strings.Cut(address, ":")
+		cmd.Env = append(cmd.Env, "NOMAD_ADDR_"+name+"="+address, "NOMAD_PORT_"+name+"="+port)
+	}
+	cmd.Env = append(cmd.Env, "PATH=/usr/bin:/bin")
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, _ := cmd.Output()
+	assert.Equal(t, errs.String(), "")
+	lines = strings.Split(strings.TrimSpace(string(out)), "\n")
+	slices.Sort(lines)
+	return lines, cmd.ProcessState.ExitCode()
+}
+
+// serveOnce answers each connection with a text once it has read a PROXY header with an
+// address, and something behind it.
+func serveOnce(t *testing.T, answer string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	assert.NilError(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer func() { _ = c.Close() }()
+				_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+				// As EMQX's WebSocket listeners read it: what the first read brings.
+				first := make([]byte, 4096)
+				n, err := c.Read(first)
+				if err != nil {
+					return
+				}
+				h, err := proxyproto.Read(bufio.NewReader(bytes.NewReader(first[:n])))
+				if err != nil || h.Command != proxyproto.PROXY || h.SourceAddr == nil {
+					return
+				}
+				_, _ = io.WriteString(c, answer)
+			}()
+		}
+	}()
+	return l.Addr().String()
+}
+
+func TestListenersScriptTellsWhatStands(t *testing.T) {
+	t.Parallel()
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	assert.NilError(t, err)
+	gone := closed.Addr().String()
+	assert.NilError(t, closed.Close())
+	record := "\x16\x03\x03\x00\x5a\x02\x00\x00\x56\x03\x03\x00"
+	well := map[string]string{
+		"mqtt": serveOnce(t, "\x20\x02\x00\x01"), "ws": serveOnce(t, "HTTP/1.1 101 Switching Protocols\r\n"),
+		"mqtts": serveOnce(t, record), "wss": serveOnce(t, record),
+	}
+	lines, code := listenersOf(t, well)
+	assert.DeepEqual(t, lines, []string{"mqtt ok", "mqtts ok", "ws ok", "wss ok"})
+	assert.Equal(t, code, 0)
+	busy := serveOnce(t, "\x20\x02\x00\x03") // CONNACK 3: server unavailable
+	lines, code = listenersOf(t, map[string]string{
+		"mqtt": busy, "ws": serveOnce(t, "HTTP/1.1 404 Not Found\r\n"), "mqtts": gone, "wss": serveOnce(t, "\x15\x03\x03\x00\x02\x02\x28"),
+	})
+	assert.Equal(t, code, 1)
+	assert.Equal(t, len(lines), 4)
+	for i, want := range []string{"mqtt takes connections", "mqtts refuses connections at " + gone, "ws takes connections", "wss takes connections"} {
+		assert.Assert(t, strings.HasPrefix(lines[i], want), lines[i])
+	}
+	// A stack without a certificate has two.
+	lines, code = listenersOf(t, map[string]string{"mqtt": well["mqtt"], "ws": well["ws"]})
+	assert.DeepEqual(t, lines, []string{"mqtt ok", "ws ok"})
+	assert.Equal(t, code, 0)
+}
+
+// checkPort is the source's port in the PROXY header of a check.
+const checkPort = 1
+
+// answerCheck answers what HAProxy asks a listener, as EMQX does.
+func answerCheck(w io.Writer, r *bufio.Reader) {
+	first, err := r.Peek(1)
+	if err != nil {
+		return
+	}
+	answer := map[byte]string{0x10: "\x20\x02\x00\x01", 'G': "HTTP/1.1 101 Switching Protocols\r\n\r\n", 0x16: "\x16\x03\x03\x00\x5a\x02\x00\x00\x56\x03\x03"}
+	_, _ = io.WriteString(w, answer[first[0]])
+}
