@@ -188,10 +188,10 @@ func (l *proxyLab) is(m map[int]bool, i int) bool {
 
 // config is the real configuration with this lab's addresses.
 func (l *proxyLab) config() string {
-	env := haproxyEnv(l.t, false)
+	env := haproxyEnv(l.t, true)
 	env["NOMAD_TASK_DIR"] = l.dir
 	maps.Copy(env, l.vars)
-	for port, number := range map[string]int{"mqtt": 1883, "ws": 8083, "admin": 8080} {
+	for port, number := range map[string]int{"mqtt": 1883, "mqtts": 8883, "ws": 8083, "wss": 8084, "admin": 8080} {
 		env["NOMAD_ADDR_"+port] = l.addr(number)
 	}
 	text := renderHAProxy(l.t, env, map[string]item{ItemStatsUser: {"admin"}, ItemStatsPassword: {"password"}})
@@ -396,16 +396,16 @@ func TestHAProxyKeepsConnectionsOfABrokerThatLeaves(t *testing.T) {
 func TestHAProxyNoticesAListenerThatIsOff(t *testing.T) {
 	t.Parallel()
 	l := newProxyLab(t, 2)
-	ready := func(code int, text string) func() bool {
+	ready := func(code, mqtt int) func() bool {
 		return func() bool {
 			got, said := l.page("/haproxy_ready")
-			return got == code && said == "brokers that accept "+text
+			return got == code && said == fmt.Sprintf("brokers that accept mqtt: %d, mqtts: 2, ws: 2, wss: 2", mqtt)
 		}
 	}
-	l.eventually(ready(http.StatusOK, "mqtt: 2, ws: 2"))
+	l.eventually(ready(http.StatusOK, 2))
 	here := l.client(0)
 	l.set(l.off, 0, true)
-	l.eventually(ready(http.StatusOK, "mqtt: 1, ws: 2"))
+	l.eventually(ready(http.StatusOK, 1))
 	for range 6 {
 		c, who, err := l.dial()
 		assert.NilError(t, err)
@@ -413,11 +413,11 @@ func TestHAProxyNoticesAListenerThatIsOff(t *testing.T) {
 		_ = c.Close()
 	}
 	l.set(l.off, 1, true)
-	l.eventually(ready(http.StatusServiceUnavailable, "mqtt: 0, ws: 2"))
+	l.eventually(ready(http.StatusServiceUnavailable, 0))
 	assert.Equal(t, l.health(), http.StatusOK)
 	assert.Assert(t, lives(here))
 	l.set(l.off, 0, false)
-	l.eventually(ready(http.StatusOK, "mqtt: 1, ws: 2"))
+	l.eventually(ready(http.StatusOK, 1))
 	assert.Assert(t, lives(here))
 	_ = l.client(0)
 }
