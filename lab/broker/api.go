@@ -48,6 +48,7 @@ func openAPI(a *app) (*api, error) {
 		"POST /api/v5/publish":                          h.publish,
 		"GET /api/v5/stats":                             h.stats,
 		"GET /api/v5/listeners":                         h.listeners,
+		"PUT /api/v5/listeners/{id}":                    h.putListener,
 		"GET /api/v5/load_rebalance/availability_check": h.enterprise,
 	} {
 		mux.HandleFunc(pattern, h.guard(f))
@@ -269,17 +270,6 @@ func (h *api) stats(w http.ResponseWriter, r *http.Request) {
 		list = append(list, map[string]any{
 			"node": s.Node, "connections.count": s.Connections, "live_connections.count": s.Live, "sessions.count": s.Connections,
 			"subscriptions.count": s.Subs, "topics.count": s.Topics, "subscriptions.shared.count": s.SharedSubs, "retained.count": s.Retained,
-		})
-	}
-	reply(w, http.StatusOK, list)
-}
-
-func (h *api) listeners(w http.ResponseWriter, _ *http.Request) {
-	list := []map[string]any{}
-	for _, l := range h.app.listeners {
-		list = append(list, map[string]any{
-			"id": l.ID(), "type": l.cfg.typ, "name": l.cfg.name, "bind": l.cfg.bind, "enable": true, "acceptors": l.cfg.acceptors,
-			"status": map[string]any{"running": true, "current_connections": l.open.Load()},
 		})
 	}
 	reply(w, http.StatusOK, list)

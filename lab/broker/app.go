@@ -20,7 +20,6 @@ import (
 type app struct {
 	node      *node
 	server    *mqtt.Server
-	listeners []*listener
 	http      *api
 	started   time.Time
 	done      chan struct{}
@@ -39,6 +38,10 @@ type app struct {
 	memories sync.Map     // client identifier -> *memory
 	ids      idLocks
 	leaving  sync.Map // client identifier -> *giving
+	listenMu  sync.Mutex
+	listeners []*listener             // those that run
+	listening map[string]listenerSpec // all of them, by id
+
 	// flow is shared by whoever distributes a message, and taken alone to move a session.
 	flow sync.RWMutex
 }
@@ -48,7 +51,7 @@ func (n *node) startApp() error {
 	if n.stopped {
 		return nil
 	}
-	a := &app{node: n, started: time.Now(), done: make(chan struct{}), routesDirty: make(chan struct{}, 1)}
+	a := &app{node: n, started: time.Now(), done: make(chan struct{}), routesDirty: make(chan struct{}, 1), listening: map[string]listenerSpec{}}
 	a.shared.Store(&[]string{})
 	a.routes.filters = map[string]bool{}
 	a.routes.base = n.stamp()
@@ -91,6 +94,7 @@ func (n *node) startApp() error {
 			return fmt.Errorf("failed to start listener %s on %s: %w", c.id(), c.bind, err)
 		}
 		a.listeners = append(a.listeners, l)
+		a.listening[c.id()] = specOf(c)
 	}
 	if err := n.loadKeys(); err != nil {
 		a.closeListeners()

@@ -75,7 +75,7 @@ func (n *node) writeExport(path, base string) error {
 		_, err := w.Write(content)
 		return err
 	}
-	err := errors.Join(add(metaFile, []byte("edition = ce\nversion = \""+Version+"\"\n")), add(clusterFile, nil))
+	err := errors.Join(add(metaFile, []byte("edition = ce\nversion = \""+Version+"\"\n")), add(clusterFile, n.clusterHocon()))
 	for table, rows := range map[string]any{adminTable: d.Users, appTable: d.Keys, retainedTable: d.Retained} {
 		content, marshal := json.Marshal(rows)
 		err = errors.Join(err, marshal, add("mnesia/"+table, content))
@@ -95,14 +95,36 @@ func (n *node) imported(file string) string {
 	files, err := n.readExport(file)
 	if err == nil {
 		said = fmt.Sprintf("Importing data from %q...\nImporting cluster configuration...\nImporting built-in database...\n", file)
+		wrong := n.importConfig(files)
 		var lines string
 		lines, err = n.takeIn(files)
 		said += lines
+		if wrong != nil && err == nil {
+			return said + "Failed to import the following config path: \"listeners\", reason: " + wrong.Error() +
+				"\nData has been imported, but some errors occurred, see the the log above"
+		}
 	}
 	if err != nil {
 		return said + fmt.Sprintf("[error] Data import failed, reason: %q.", err.Error())
 	}
 	return said + "Data has been imported successfully."
+}
+
+// clusterHocon is what this member exports of its settings.
+func (n *node) clusterHocon() (text []byte) {
+	n.withApp(func(a *app) { text = a.exportListeners() })
+	return text
+}
+
+// importConfig takes in an archive's cluster.hocon, of which the stand-in knows the
+// listeners. An archive without the file changes none.
+func (n *node) importConfig(files map[string][]byte) (err error) {
+	hocon, ok := files[clusterFile]
+	if !ok {
+		return nil
+	}
+	n.withApp(func(a *app) { err = a.importListeners(hocon) })
+	return err
 }
 
 var metaValue = regexp.MustCompile(`(?m)^\s*"?(edition|version)"?\s*[=:]\s*"?([^"\s]+)"?\s*$`)

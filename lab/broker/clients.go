@@ -103,7 +103,7 @@ func (a *app) fill(s *nodeStats) {
 	s.MsgDropped = i.MessagesDropped + i.InflightDropped
 	s.PacketsIn, s.PacketsOut = max(0, i.PacketsReceived-other), i.PacketsSent
 	s.BytesIn, s.BytesOut = i.BytesReceived, i.BytesSent
-	for _, l := range a.listeners {
+	for _, l := range a.standing() {
 		if l.tls != nil {
 			s.CertExpiry[l.ID()] = l.tls.expiry().Unix()
 		}
@@ -111,23 +111,6 @@ func (a *app) fill(s *nodeStats) {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	s.Memory = int64(m.Sys) //nolint:gosec // far below 2^63
-}
-
-// listenersText is `ctl listeners`.
-func (a *app) listenersText() string {
-	var b strings.Builder
-	for _, l := range a.listeners {
-		limit := "infinity"
-		if l.cfg.maxConns > 0 {
-			limit = fmt.Sprint(l.cfg.maxConns)
-		}
-		_, _ = fmt.Fprintf(&b, "%s\n  listen_on       : %s\n  acceptors       : %d\n  proxy_protocol  : %t\n  running         : true\n  current_conn    : %d\n  max_conns       : %s\n",
-			l.ID(), l.Address(), l.cfg.acceptors, l.cfg.proxy, l.open.Load(), limit)
-	}
-	if a.http != nil {
-		_, _ = fmt.Fprintf(&b, "http:dashboard\n  listen_on       : %s\n  running         : true\n", a.node.cfg.dashboard.bind)
-	}
-	return b.String()
 }
 
 func sortClients(c []clientInfo) {

@@ -15,7 +15,7 @@ import (
 const ctlUsage = `status
 cluster join <Node> | leave | force-leave <Node> | status [--json] | discovery enable
 clients list | show <ClientId> | kick <ClientId>
-listeners
+listeners [stop | start <Identifier>]
 topics show <Topic>
 retainer info | topics | clean <Topic>
 data export | import <File>
@@ -118,7 +118,7 @@ func (n *node) ctl(args []string) *message {
 	case "clients":
 		return a.ctlClients(word(1), word(2))
 	case "listeners":
-		return done(a.listenersText())
+		return a.ctlListeners(word(1), word(2))
 	case "eval_erl":
 		return a.eval(word(1))
 	case "data":
@@ -242,7 +242,7 @@ func (a *app) ctlRetainer(verb, topic string) *message {
 }
 
 func (a *app) cleanPEMCache() *message {
-	for _, l := range a.listeners {
+	for _, l := range a.standing() {
 		if l.tls == nil {
 			continue
 		}

@@ -79,6 +79,8 @@ func (n *node) handle(kind, from string, m *message) *message {
 	case "keys":
 		n.takeOver(m.Data)
 		return &message{}
+	case "listeners":
+		return n.listenersTold(m.Listeners)
 	case "partition":
 		return n.partitionReported(from)
 	case "view":

@@ -217,6 +217,10 @@ func (h *hook) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) packets.Packet
 	switch pk.FixedHeader.Type {
 	case packets.Connack:
 		k.release() // the client is known now: others may take the session, and publish to it
+		// EMQX refuses a version that it does not know as MQTT 3.1.1 has it.
+		if v := cl.Properties.ProtocolVersion; pk.ReasonCode == packets.ErrProtocolViolationProtocolVersion.Code && v != 5 {
+			pk.ReasonCode = packets.Err3UnsupportedProtocolVersion.Code
+		}
 	case packets.Suback, packets.Unsuback:
 		pk.PacketID = k.filterID
 	case packets.Publish:

@@ -132,7 +132,12 @@ func (l *listener) handle(raw net.Conn, establish listeners.EstablishFn) {
 func (l *listener) prepare(c net.Conn) (net.Conn, error) {
 	if l.cfg.proxy {
 		var err error
-		if c, err = acceptProxy(c, l.cfg.proxyTimeout); err != nil {
+		if l.cfg.typ == "ws" || l.cfg.typ == "wss" {
+			c, err = acceptWebProxy(c)
+		} else {
+			c, err = acceptProxy(c, l.cfg.proxyTimeout)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

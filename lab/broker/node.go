@@ -96,6 +96,8 @@ type node struct {
 	born int64        // of this start; the longest running one is the oldest
 	life atomic.Int64 // of its database's start, which joining repeats
 
+	listenersWritten atomic.Bool // at run time, here or elsewhere
+
 	ctx  context.Context
 	stop context.CancelCauseFunc
 	wg   sync.WaitGroup

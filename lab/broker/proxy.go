@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"io"
 	"net"
 	"time"
 
@@ -13,8 +14,9 @@ import (
 // proxiedConn is a connection whose PROXY header has been read.
 type proxiedConn struct {
 	net.Conn
-	r    *bufio.Reader
+	r    io.Reader
 	peer net.Addr
+	told bool // the header has an address
 }
 
 func (c *proxiedConn) Read(b []byte) (int, error) { return c.r.Read(b) }
@@ -58,16 +60,42 @@ func acceptProxy(c net.Conn, timeout time.Duration) (net.Conn, error) {
 		}
 		_, _ = r.Discard(r.Buffered())
 		_ = c.SetReadDeadline(time.Time{})
-		return &proxiedConn{c, r, c.RemoteAddr()}, nil
+		return &proxiedConn{c, r, c.RemoteAddr(), false}, nil
 	}
 	h, err := proxyproto.Read(r)
 	if err != nil {
 		return nil, err
 	}
 	_ = c.SetReadDeadline(time.Time{})
-	peer := c.RemoteAddr()
+	return named(c, r, h), nil
+}
+
+// named is a connection of whoever its header names.
+func named(c net.Conn, r io.Reader, h *proxyproto.Header) net.Conn {
 	if h.Command == proxyproto.PROXY && h.SourceAddr != nil {
-		peer = h.SourceAddr
+		return &proxiedConn{c, r, h.SourceAddr, true}
 	}
-	return &proxiedConn{c, r, peer}, nil
+	return &proxiedConn{c, r, c.RemoteAddr(), false}
+}
+
+// webHeaderTimeout is fixed in EMQX's web server (cowboy_clear, connection_process).
+const webHeaderTimeout = time.Second
+
+// acceptWebProxy reads the header as a WebSocket listener does: whole, in what the first
+// read brings, or the connection is closed.
+func acceptWebProxy(c net.Conn) (net.Conn, error) {
+	_ = c.SetReadDeadline(time.Now().Add(webHeaderTimeout))
+	first := make([]byte, 4096)
+	n, err := c.Read(first)
+	if err != nil {
+		return nil, err
+	}
+	r := bytes.NewReader(first[:n])
+	buffered := bufio.NewReader(r)
+	h, err := proxyproto.Read(buffered)
+	if err != nil {
+		return nil, err
+	}
+	_ = c.SetReadDeadline(time.Time{})
+	return named(c, io.MultiReader(buffered, c), h), nil
 }

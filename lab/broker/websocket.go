@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -65,7 +66,25 @@ func (l *listener) webServer(establish listeners.EstablishFn) *http.Server {
 		}
 		l.establish(&wsConn{Conn: c.UnderlyingConn(), ws: c, peer: l.wsPeer(r, c.RemoteAddr())}, establish)
 	})
-	return &http.Server{Handler: mux, ReadHeaderTimeout: 15 * time.Second, IdleTimeout: 15 * time.Second}
+	return &http.Server{
+		Handler: mux, ReadHeaderTimeout: 15 * time.Second, IdleTimeout: 15 * time.Second,
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			w, ok := c.(*webConn)
+			return context.WithValue(ctx, toldKey{}, ok && toldPeer(w.Conn))
+		},
+	}
+}
+
+// toldKey tells in a request's context that its connection had an address in its PROXY
+// header.
+type toldKey struct{}
+
+func toldPeer(c net.Conn) bool {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	p, ok := c.(*proxiedConn)
+	return ok && p.told
 }
 
 func offersOneOf(r *http.Request, protos []string) bool {
@@ -79,8 +98,12 @@ func offersOneOf(r *http.Request, protos []string) bool {
 	return false
 }
 
-// wsPeer trusts the proxy headers, as EMQX 5.8 does by default.
+// wsPeer is the PROXY header's address. Only a connection without one is whom its
+// request says, as EMQX 5.8 has it by default (emqx_ws_connection, get_peer_info).
 func (l *listener) wsPeer(r *http.Request, remote net.Addr) net.Addr {
+	if told, _ := r.Context().Value(toldKey{}).(bool); told || l.cfg.wsAddrHeader == "" {
+		return remote
+	}
 	first, _, _ := strings.Cut(r.Header.Get(l.cfg.wsAddrHeader), ",")
 	ip, err := netip.ParseAddr(strings.TrimSpace(first))
 	if err != nil {

@@ -216,4 +216,6 @@ type message struct {
 	// RouteSeq says which change of the sender's routes this is, or up to which one it
 	// goes; RouteBase from where they are counted.
 	RouteBase, RouteSeq int64
+
+	Listeners []listenerSpec
 }
