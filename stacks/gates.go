@@ -67,7 +67,7 @@ func conditions(s settings.Settings, jobs jobTexts, nomadAPI gates.NomadClient, 
 		}),
 		clusterFormed: gates.ClusterFormed(nomadAPI, gates.ClusterFormedArgs{
 			Job: nomad.EMQXJobID(s.Environment), Nodes: members, Timeout: s.Gates.ClusterFormed,
-			Text: jobs.emqx, Discovery: jobs.discovery,
+			Text: jobs.emqx, Discovery: jobs.discovery, Listeners: nomad.EMQXListeners,
 		}),
 		proxiesReady: gates.ProxiesReady(consulAPI, gates.ProxiesReadyArgs{
 			Environment: s.Environment, Count: s.Nodes.Count, Timeout: s.Gates.ProxiesReady,

@@ -23,8 +23,9 @@ func Operate(s settings.Settings) (*operate.Cluster, error) {
 	g := conditions(s, wantedJobs(s), nomadAPI, consulAPI)
 	return operate.New(operate.Config{
 		Formed: g.clusterFormed, Proxies: g.proxiesReady, RoundTrip: g.roundTrip, Verification: g.last(s.Gates),
-		DrainRate:   s.Broker.Drain.Rate,
-		Environment: s.Environment, BrokerJob: nomad.EMQXJobID(s.Environment), ProxyJob: nomad.HAProxyJobID(s.Environment),
+		ListenersScript: nomad.EMQXListeners,
+		DrainRate:       s.Broker.Drain.Rate,
+		Environment:     s.Environment, BrokerJob: nomad.EMQXJobID(s.Environment), ProxyJob: nomad.HAProxyJobID(s.Environment),
 		Nodes: nodes, Nomad: nomadAPI, Consul: consulAPI,
 	})
 }

@@ -21,6 +21,9 @@ type ClusterFormedArgs struct {
 	// Discovery is the name by which EMQX looks for its members: one SRV record for the
 	// host of each of Nodes. Empty: it is not asked.
 	Discovery string
+	// Listeners is the script that asks a broker's own listeners, see [AskListeners];
+	// empty asks none.
+	Listeners string
 	// Text is what the job is to be. After a version that Nomad took back it tells
 	// whether what stands is what is wanted; empty means that it is, whatever it is.
 	Text JobText
@@ -32,8 +35,9 @@ type ClusterFormedArgs struct {
 
 // ClusterFormed is gate G2: the latest deployment of the EMQX job's current
 // version succeeded, len(Nodes) allocations run and are healthy, each member
-// says that exactly these nodes run and none is stopped, and Discovery, asked there
-// as EMQX asks, answers all of them.
+// says that exactly these nodes run and none is stopped, Discovery, asked there as
+// EMQX asks, answers all of them, and each listener of each broker speaks its
+// protocol.
 //
 // A deployment that fails while the gate waits ends the wait at once, with the
 // failing task's last events or the reason why an allocation could not be
@@ -57,7 +61,11 @@ func ClusterFormed(client NomadClient, args ClusterFormedArgs) Gate {
 			if !deployed.Holds {
 				return waits.explain(ctx, deployed)
 			}
-			return askCluster(ctx, client, args, allocs)
+			formed, err := askCluster(ctx, client, args, allocs)
+			if err != nil || !formed.Holds || args.Listeners == "" {
+				return formed, err
+			}
+			return listenersStand(ctx, client, args, allocs, formed)
 		},
 	})
 }

@@ -151,8 +151,9 @@ type Restored struct {
 
 // Restore has EMQX import a file that Backup wrote. Records of the file replace those
 // of the same key; what else the cluster has, stays. It needs a cluster that is whole:
-// a member that is away would come back with its older data. It ends when all members
-// say that they have the same number of retained messages.
+// a member that is away would come back with its older data. What the file says of
+// listeners stays out. It ends when all members say that they have the same number of
+// retained messages, and each listener of each of them stands.
 func (c *Cluster) Restore(ctx context.Context, file RestoreFile, o BackupOptions) (Restored, error) {
 	r, err := c.restore(ctx, file, &o)
 	if err != nil {
@@ -177,9 +178,17 @@ func (c *Cluster) restore(ctx context.Context, file RestoreFile, o *BackupOption
 	if r.Before, err = c.retained(ctx); err != nil {
 		return r, err
 	}
+	part, sent, remove, err := withoutListeners(file, b)
+	if err != nil {
+		return r, err
+	}
+	defer remove()
+	if sent.SHA256 != b.SHA256 {
+		o.Report("left out: the backup's [" + listenersRoot + "]; where EMQX listens is the stack's")
+	}
 	dir := tempDir()
 	defer c.sweep(ctx, o.Node, dir)
-	if err := c.send(ctx, o, file, b, dir); err != nil {
+	if err := c.send(ctx, o, part, sent, dir); err != nil {
 		return r, err
 	}
 	o.Report("importing on " + r.Node)

@@ -32,6 +32,9 @@ type Config struct {
 	Formed, Proxies, RoundTrip gates.Gate
 	// Verification are the gates at the end of an update, as patient as there.
 	Verification []gates.Gate
+	// ListenersScript asks a broker's own listeners, see [gates.AskListeners]; empty asks
+	// none.
+	ListenersScript string
 	// DrainRate is the stack's own pace of moving clients, per second; 0 is none.
 	DrainRate int
 	// Clock is for tests; default the system's.

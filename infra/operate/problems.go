@@ -21,6 +21,7 @@ func (c *Cluster) problems(s *Status, l *look) []Problem {
 	before := len(d.found)
 	d.waiting()
 	d.tasks()
+	d.closed()
 	d.views()
 	if l.nomadErr == nil && l.broker.err == nil && !l.formed.holds && l.formed.asked && len(d.found) == before && !d.explained {
 		d.add(l.formed.seen, l.formed.next)

@@ -62,9 +62,12 @@ type NodeStatus struct {
 	Member string `json:"member"`
 	// Clients are connected now; Sessions are theirs and those of clients that are
 	// away. Nil is unknown.
-	Clients  *int       `json:"clients,omitempty"`
-	Sessions *int       `json:"sessions,omitempty"`
-	Proxy    Allocation `json:"proxy"`
+	Clients  *int `json:"clients,omitempty"`
+	Sessions *int `json:"sessions,omitempty"`
+	// Listeners are EMQX's: "ok", or what is wrong, by mqtt, mqtts, ws, wss; nil is
+	// unknown.
+	Listeners map[string]string `json:"listeners,omitempty"`
+	Proxy     Allocation        `json:"proxy"`
 	// Check is HAProxy's in Consul: passing, warning, critical, absent; "" when
 	// Consul did not say.
 	Check string `json:"check"`
@@ -152,12 +155,15 @@ func (c *Cluster) Status(ctx context.Context, o StatusOptions) Status {
 	var l look
 	var balancer *BalancerStatus
 	var update *UpdateStatus
-	views := make([]view, len(c.Nodes))
+	views, listeners := make([]view, len(c.Nodes)), make([]map[string]string, len(c.Nodes))
 	together(
 		func() { l.nodes, l.nomadErr = c.Nomad.Nodes(ctx) },
 		func() {
 			l.broker = c.job(ctx, c.BrokerJob)
-			together(eachNode(len(c.Nodes), func(i int) { views[i] = c.view(ctx, newest(l.broker.allocs, i)) })...)
+			together(eachNode(len(c.Nodes), func(i int) {
+				a := newest(l.broker.allocs, i)
+				together(func() { views[i] = c.view(ctx, a) }, func() { listeners[i] = c.listeners(ctx, a) })
+			})...)
 		},
 		func() { l.proxy = c.job(ctx, c.ProxyJob) },
 		func() { l.checks, l.consulErr = c.Consul.Service(ctx, proxyService, c.Environment) },
@@ -186,6 +192,7 @@ func (c *Cluster) Status(ctx context.Context, o StatusOptions) Status {
 	s.Nodes = make([]NodeStatus, len(c.Nodes))
 	for i := range c.Nodes {
 		s.Nodes[i] = c.node(i, &l, views[i])
+		s.Nodes[i].Listeners = listeners[i]
 	}
 	c.members(s.Nodes)
 	s.Problems = c.problems(&s, &l)

@@ -18,11 +18,11 @@ import (
 // app is the part of a node that a join takes down and starts again: the MQTT
 // server with its listeners, and the HTTP API.
 type app struct {
-	node      *node
-	server    *mqtt.Server
-	http      *api
-	started   time.Time
-	done      chan struct{}
+	node    *node
+	server  *mqtt.Server
+	http    *api
+	started time.Time
+	done    chan struct{}
 
 	seq         atomic.Uint32 // picks the node of a shared group in turn
 	injected    atomic.Int64  // messages that the server counts though they came from no client
@@ -33,11 +33,11 @@ type app struct {
 	shared      atomic.Pointer[[]string] // filters of shared subscriptions on this node
 	routes      routes                   // of all others
 
-	router   *mqtt.Client // in whose name the server distributes what clients publish
-	arrivals atomic.Int64 // numbers messages in the order they come in
-	memories sync.Map     // client identifier -> *memory
-	ids      idLocks
-	leaving  sync.Map // client identifier -> *giving
+	router    *mqtt.Client // in whose name the server distributes what clients publish
+	arrivals  atomic.Int64 // numbers messages in the order they come in
+	memories  sync.Map     // client identifier -> *memory
+	ids       idLocks
+	leaving   sync.Map // client identifier -> *giving
 	listenMu  sync.Mutex
 	listeners []*listener             // those that run
 	listening map[string]listenerSpec // all of them, by id

@@ -1,0 +1,48 @@
+package operate
+
+import (
+	"context"
+	"strings"
+
+	nomad "github.com/hashicorp/nomad/api"
+
+	"github.com/emqx-oci/emqx-oci/infra/gates"
+)
+
+// listeners asks those of the broker in an allocation; nil is nobody, and nothing known.
+func (c *Cluster) listeners(ctx context.Context, a *nomad.AllocationListStub) map[string]string {
+	if c.ListenersScript == "" || a == nil || a.ClientStatus != nomad.AllocClientStatusRunning {
+		return nil
+	}
+	states, err := gates.AskListeners(ctx, c.Nomad, brokerTask, a.ID, c.ListenersScript)
+	if err != nil {
+		return nil
+	}
+	found := map[string]string{}
+	for _, s := range states {
+		found[s.Name] = "ok"
+		if s.Wrong != "" {
+			found[s.Name] = s.Wrong
+		}
+	}
+	return found
+}
+
+// closed are listeners that do not stand, of brokers that otherwise do: one that starts
+// or waits has none yet.
+func (d *diagnosis) closed() {
+	for _, n := range d.status.Nodes {
+		if n.Member != "running" {
+			continue
+		}
+		var wrong []string
+		for _, name := range []string{"mqtt", "mqtts", "ws", "wss"} {
+			if state := n.Listeners[name]; state != "" && state != "ok" {
+				wrong = append(wrong, name+" "+state)
+			}
+		}
+		if len(wrong) > 0 {
+			d.add("EMQX on "+n.Name+" does not accept all clients: "+strings.Join(wrong, "; "), gates.NextOfListener(brokerTask, n.Broker.ID))
+		}
+	}
+}
