@@ -331,11 +331,13 @@ func TestListeners(t *testing.T) {
 				assert.Equal(t, get(l, "BIND"), "", l)
 				continue
 			}
-			assert.Equal(t, get(l, "ENABLE"), "", l)
+			assert.Equal(t, get(l, "ENABLE"), "true", "%s: else one that was switched off stays so at a restart", l)
 			assert.Equal(t, get(l, "BIND"), fmt.Sprintf(`"0.0.0.0:%d"`, port), l)
 			assert.Equal(t, get(l, "PROXY_PROTOCOL"), "true", l)
 		}
 		assert.Equal(t, get("WS", "MAX_CONNECTIONS"), strconv.Itoa(2000+cluster.BrokerSpare))
+		assert.Equal(t, get("WS", "WEBSOCKET__PROXY_ADDRESS_HEADER"), `""`)
+		assert.Equal(t, get("WS", "WEBSOCKET__PROXY_PORT_HEADER"), `""`)
 		assert.Equal(t, get("WS", "WEBSOCKET__IDLE_TIMEOUT"), fmt.Sprintf(`"%ds"`, cluster.IdleTimeout(301)))
 		assert.Equal(t, get("TCP", "MAX_CONNECTIONS"), "1", "the user's value wins")
 		assert.Equal(t, get("TCP", "ACCEPTORS"), "64")

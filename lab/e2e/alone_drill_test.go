@@ -174,3 +174,19 @@ func TestQuestions(t *testing.T) {
 	assert.Assert(t, !strings.Contains(r.stdout, "full stop"), "nobody served before: %s", r)
 	questions(t, b)
 }
+
+// TestListeners is the chapters on listeners by themselves.
+func TestListeners(t *testing.T) {
+	b := newBed(t)
+	b.must(t, "lab", "up")
+	b.must(t, "up", "lab", "--yes")
+	for _, c := range []struct {
+		name string
+		f    func(*testing.T, *bed)
+	}{{"off", listenerOff}, {"restored", restoredBesideClients}} {
+		if !t.Run(c.name, func(t *testing.T) { c.f(t, b) }) {
+			b.diagnose(t)
+			t.FailNow()
+		}
+	}
+}

@@ -94,6 +94,8 @@ func TestLab(t *testing.T) {
 	chapter("every fault does what it says", func(t *testing.T) { everyFault(t, b) })
 	chapter("a member that is late is not called sick", func(t *testing.T) { questions(t, b) })
 	chapter("clients are moved to a node that came back", func(t *testing.T) { rebalanced(t, b) })
+	chapter("a listener that is off is noticed", func(t *testing.T) { listenerOff(t, b) })
+	chapter("a restore and a changed listener beside clients", func(t *testing.T) { restoredBesideClients(t, b) })
 	chapter("a full stop ends by itself", func(t *testing.T) { fullStop(t, b) })
 	chapter("the data out and into a fresh cluster", func(t *testing.T) { backups(t, b) })
 	chapter("a lost volume comes back from its backup", func(t *testing.T) { volumesBack(t, b) })

@@ -85,6 +85,10 @@ func envHygiene(s settings.Settings, _ time.Time, r *report) {
 		case slices.Contains(administered, first):
 			r.warnf(path, "should be set in the dashboard or by the REST API: what is changed there comes back to this value at the next restart")
 		}
+		// Nomad puts its values in when an allocation starts.
+		if strings.Contains(value, "${") && first != "NODE" && first != "RPC" {
+			r.errorf(path, "must be the same on every node, got %q: EMQX shares all of its settings but node and rpc, and one member's address closes the listeners of the others", value)
+		}
 		if bare(value) {
 			r.errorf(path, `must be quoted inside, as '"%s"': EMQX reads it as HOCON, where a bare # ends a value and a bare : or space changes it, got %q`, value, value)
 		}

@@ -201,6 +201,7 @@ locals {
     for name, l in local.listeners : merge(
       {
         "EMQX_LISTENERS__${upper(name)}__DEFAULT__BIND"           = "\"0.0.0.0:${var.ports[l.port]}\""
+        "EMQX_LISTENERS__${upper(name)}__DEFAULT__ENABLE"         = "true"
         "EMQX_LISTENERS__${upper(name)}__DEFAULT__PROXY_PROTOCOL" = "true"
 
         # EMQX's own default is no limit: it takes clients until the kernel kills it.
