@@ -222,6 +222,11 @@ var trials = map[string][]trial{
 			}
 		}},
 		{name: "a bare value", settings: env("EMQX_MQTT__X", "pass#word"), want: []string{"example"}},
+		{name: "a value of the node's own", settings: func(s *settings.Settings) {
+			s.Broker.Env = map[string]string{"EMQX_RPC__X": "${NOMAD_IP_rpc}", "EMQX_MQTT__X": `"${node.unique.name}"`}
+		}, want: []string{
+			`error emqx-oci:broker.env.EMQX_MQTT__X: must be the same on every node, got "\"${node.unique.name}\"": EMQX shares all of its settings but node and rpc, and one member's address closes the listeners of the others`,
+		}},
 		{name: "a single underscore", settings: env("EMQX_MQTT_MAX_PACKET_SIZE", "2MB"), want: []string{
 			"warning emqx-oci:broker.env.EMQX_MQTT_MAX_PACKET_SIZE: should have __ between the parts of its path, such as EMQX_MQTT__MAX_PACKET_SIZE: with a single _ EMQX ignores it",
 		}},
