@@ -265,7 +265,7 @@ func TestChecksAskStatusAndListenersAndRestartNothing(t *testing.T) {
 func TestWhatEMQXSharesIsTheSameOnEveryNode(t *testing.T) {
 	eachTLS(t, func(t *testing.T, tls bool) {
 		v := emqxVars()
-		v.TLS, v.License, v.MaxConnections = tls, tls, 9000
+		v.TLS, v.License, v.MaxConnections, v.MemoryMB = tls, tls, 9000, 2048
 		shared := 0
 		for name, value := range emqxJob(t, v).TaskGroups[0].Tasks[0].Env {
 			root, _, nested := strings.Cut(strings.TrimPrefix(name, "EMQX_"), "__")
@@ -424,7 +424,7 @@ func TestSecretsComeFromNomadVariables(t *testing.T) {
 	}
 
 	v.TLS, v.License = false, false
-	assert.Equal(t, len(emqxJob(t, v).TaskGroups[0].Tasks[0].Templates), 8)
+	assert.Equal(t, len(emqxJob(t, v).TaskGroups[0].Tasks[0].Templates), 9)
 }
 
 // Decision 12: one HAProxy for each node, in the foreground. The original runs

@@ -144,7 +144,6 @@ func (l *proxyLab) serveBroker(i int) {
 				}
 				_, _ = fmt.Fprintf(c, "broker %d\n", i)
 				if l.is(l.curt, i) {
-					_, _ = c.Read(make([]byte, 1000)) // what is left unread would be a reset
 					return
 				}
 				_, _ = io.Copy(c, r)

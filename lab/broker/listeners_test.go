@@ -161,7 +161,7 @@ func TestAnUnknownVersionIsRefusedBeforeAllElse(t *testing.T) {
 	assert.NilError(t, err)
 	assert.Equal(t, hex.EncodeToString(answer), "20020001")
 	out, _ := l.ctl(0, "clients", "list")
-	assert.Equal(t, out, "")
+	assert.Equal(t, out, "No clients.")
 }
 
 // A WebSocket listener waits for a second, and wants the header whole.

@@ -77,6 +77,9 @@ func TestWhatIsOnItsWayWhileASessionMoves(t *testing.T) {
 			_ = old.conn.Close()
 			pub := l.mqtt(2, connectOpts{id: nameLockedBy(l, 0, 1) + "-pub"})
 			l.wantRoute(2, "t", 0)
+			// Node 2 has heard of node 1's routes: a message goes to who has told of none.
+			l.mqtt(1, connectOpts{id: "another"}).subscribe("another", 1)
+			l.wantRoute(2, "another", 1)
 
 			heal := w.part(c.cut)
 			defer heal()

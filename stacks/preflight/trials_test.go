@@ -421,7 +421,7 @@ var trials = map[string][]trial{
 			g.edit("haproxy", `name     = "emqx-haproxy"`, `name = "emqx_haproxy"`)
 			g.edit("haproxy", `tags     = [var.environment]`, `tags = ["a b"]`)
 			g.edit("haproxy", `task "haproxy"`, `task "ha/proxy"`)
-			g.edit("haproxy", `path     = "/haproxy_health"`, `path = "haproxy_health"`)
+			g.edit("haproxy", `path     = "/haproxy_ready"`, `path = "haproxy_ready"`)
 			g.edit("haproxy", `port     = "admin"`, `port = "stats"`)
 			g.edit("haproxy", `datacenters = [var.datacenter]`, `datacenters = []`)
 		}, want: []string{
@@ -429,7 +429,7 @@ var trials = map[string][]trial{
 			`error Job haproxy.jobspec: id: must hold no space, got "emqx prod-haproxy"`,
 			`error Job haproxy.jobspec: service.emqx_haproxy: must have a name that is a DNS label: at most 63 letters, digits and dashes, got "emqx_haproxy"`,
 			`error Job haproxy.jobspec: service.emqx_haproxy: must have tags that are DNS labels, got "a b"`,
-			`error Job haproxy.jobspec: service.emqx_haproxy: must have checks with a path that begins with /, got "haproxy_health"`,
+			`error Job haproxy.jobspec: service.emqx_haproxy: must have checks with a path that begins with /, got "haproxy_ready"`,
 			`error Job haproxy.jobspec: service.emqx_haproxy: must have ports of the job's network, got "stats"`,
 			`error Job haproxy.jobspec: task: must have a name without slashes, got "ha/proxy"`,
 		}},
