@@ -450,7 +450,7 @@ var trials = map[string][]trial{
 			`error Job emqx.jobspec: must be a job that can be read: variable "region" is not set`,
 		}},
 		{name: "a configuration that is none", graph: func(g graph) { g.configure("{{- if $tls }}", "{{- if }}") }, want: []string{
-			"error Job haproxy.hcl2.vars.config: must be a configuration that can be read: template: haproxy.cfg:17: missing value for if",
+			"error Job haproxy.hcl2.vars.config: must be a configuration that can be read: template: haproxy.cfg:9: missing value for if",
 		}},
 	},
 	"agent-values": {
