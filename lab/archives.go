@@ -16,6 +16,7 @@ func (o Options) give(taken []string) error {
 	if len(o.Archives) == 0 {
 		return nil
 	}
+	dir := filepath.Join(o.Dir, "images")
 	wanted := slices.Concat(o.BrokerImages, o.ProxyImages)
 	from := map[string]*images.Archive{}
 	file := map[string]string{}
@@ -31,6 +32,9 @@ func (o Options) give(taken []string) error {
 				continue
 			case from[ref] != nil && file[ref] != path:
 				return fmt.Errorf("image %s is in two archives: %s and %s", ref, file[ref], path)
+			case slices.Contains(taken, ref) && a.Given(ref, dir):
+				useful = true // as it was before
+				continue
 			case slices.Contains(taken, ref):
 				return fmt.Errorf("image %s: the running lab has one of that name already: `emqx-oci lab down` first", ref)
 			}
@@ -45,7 +49,7 @@ func (o Options) give(taken []string) error {
 		if from[ref] == nil {
 			continue
 		}
-		if err := from[ref].Give(ref, filepath.Join(o.Dir, "images")); err != nil {
+		if err := from[ref].Give(ref, dir); err != nil {
 			return err
 		}
 		delete(from, ref) // once, however often it is wanted

@@ -89,6 +89,28 @@ func (a *Archive) Holds(ref string) bool {
 	return err == nil && slices.ContainsFunc(a.tags, func(t name.Tag) bool { return t.Name() == tag.Name() })
 }
 
+// Given tells whether the image in dir is this very one.
+func (a *Archive) Given(ref, dir string) bool {
+	tag, err := name.NewTag(ref)
+	if err != nil {
+		return false
+	}
+	there, err := tarball.ImageFromPath(base(dir, ref)+given, &tag)
+	if err != nil {
+		return false
+	}
+	here, err := tarball.Image(a.open, &tag)
+	if err != nil {
+		return false
+	}
+	one, err := there.ConfigName()
+	if err != nil {
+		return false
+	}
+	other, err := here.ConfigName()
+	return err == nil && one == other
+}
+
 // Give puts the image into dir, where [Ensure] finds it before it asks a registry.
 func (a *Archive) Give(ref, dir string) error {
 	tag, err := name.NewTag(ref)
