@@ -26,15 +26,42 @@ import (
 )
 
 // probe is the program of both images: it says what it finds, passes its health
-// check, and waits.
+// checks, and waits. A listener is asked behind a PROXY header of 28 bytes; how EMQX
+// answers is in answerCheck.
 const probe = `package main
 
 import (
 	"encoding/json"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"syscall"
 )
+
+var answers = map[byte]string{0x10: "\x20\x02\x00\x01", 'G': "HTTP/1.1 101 Switching Protocols\r\n\r\n", 0x16: "\x16\x03\x03\x00\x10\x02"}
+
+func listen(address string) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		panic(err)
+	}
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			panic(err)
+		}
+		go func() {
+			defer func() { _ = c.Close() }()
+			asked := make([]byte, 29)
+			if _, err := io.ReadFull(c, asked); err == nil {
+				_, _ = io.WriteString(c, answers[asked[28]])
+				_ = c.(*net.TCPConn).CloseWrite()
+				_, _ = io.Copy(io.Discard, c)
+			}
+		}()
+	}
+}
 
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == "-c" { // haproxy tries a file
@@ -58,6 +85,10 @@ func main() {
 	address := os.Getenv("NOMAD_ADDR_dashboard")
 	if address == "" {
 		address = os.Getenv("NOMAD_ADDR_admin")
+	} else {
+		for _, port := range []string{"mqtt", "mqtts", "ws", "wss"} {
+			go listen(os.Getenv("NOMAD_ADDR_" + port))
+		}
 	}
 	panic(http.ListenAndServe(address, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
 }
@@ -95,7 +126,7 @@ func probeImage(t *testing.T) []byte {
 	add("opt/emqx/bin/emqx", raw)
 	add("bin/haproxy", raw)
 	// What the scripts that run the two need, with its libraries.
-	for _, name := range []string{"bash", "sh", "cat", "cp", "date", "flock", "grep", "mkdir", "rm", "sleep"} {
+	for _, name := range []string{"bash", "sh", "cat", "cp", "date", "dd", "flock", "grep", "head", "mkdir", "od", "rm", "sleep", "timeout"} {
 		program := agenttest.Tool(t, name)
 		libraries, err := exec.Command("ldd", program).Output()
 		assert.NilError(t, err)
