@@ -214,7 +214,7 @@ func TestServices(t *testing.T) {
 			assert.Equal(t, s.Address, "")
 		}
 		wanted := map[string]string{
-			"emqx": "mqtt", "emqx-ws": "ws", "emqx-listeners": "dashboard", "emqx-dashboard": "dashboard", "emqx-metrics": "dashboard", "emqx-volume": "dist", "emqx-haproxy": "admin",
+			"emqx": "mqtt", "emqx-ws": "ws", "emqx-listeners": "dashboard", "emqx-dashboard": "dashboard", "emqx-metrics": "dashboard", "emqx-haproxy": "admin",
 		}
 		if tls {
 			wanted["emqx-tls"], wanted["emqx-wss"] = "mqtts", "wss"
@@ -245,12 +245,10 @@ func TestChecksAskStatusAndListenersAndRestartNothing(t *testing.T) {
 		case traffic[s.Name]:
 			assert.DeepEqual(t, types, map[string]int{"http": 1, "tcp": 1})
 		case s.Name == "emqx-listeners":
-			assert.DeepEqual(t, types, map[string]int{"script": 1})
-			assert.DeepEqual(t, s.Checks[0].Args, []string{"${NOMAD_TASK_DIR}/listeners.sh"})
-		case s.Name == "emqx-volume":
 			// Nomad runs it itself, too: no client is sent by it.
 			assert.DeepEqual(t, types, map[string]int{"script": 1})
-			assert.Equal(t, s.Checks[0].TaskName+" "+strings.Join(s.Checks[0].Args, " "), "emqx ${NOMAD_TASK_DIR}/holds.sh")
+			assert.Equal(t, s.Checks[0].TaskName+" "+strings.Join(s.Checks[0].Args, " "),
+				"emqx -c /bin/bash ${NOMAD_TASK_DIR}/holds.sh && exec /bin/bash ${NOMAD_TASK_DIR}/listeners.sh")
 		default:
 			assert.DeepEqual(t, types, map[string]int{"http": 1})
 		}

@@ -160,7 +160,7 @@ func softStop(t *testing.T, b *bed) {
 
 // volumesHeld: the check that Nomad counts passes for each broker, and for the right one.
 func volumesHeld(t *testing.T) {
-	entries, _, err := consulClient(t).Health().Service("emqx-volume", "lab", true, nil)
+	entries, _, err := consulClient(t).Health().Service("emqx-listeners", "lab", true, nil)
 	assert.NilError(t, err)
 	assert.Equal(t, len(entries), 3)
 	for _, a := range running(t, nomadClient(t), emqxJob) {

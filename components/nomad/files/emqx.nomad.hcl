@@ -399,29 +399,11 @@ job "emqx" {
       }
     }
 
-    # The checks above are answered by whatever broker has the address, one of an earlier
-    # allocation too. This one only by the allocation's own, and Nomad counts it for the
-    # deployment's health. No traffic depends on it: it goes through Nomad's agent.
-    service {
-      provider = "consul"
-      name     = "emqx-volume"
-      port     = "dist"
-      tags     = [var.environment]
-
-      check {
-        name     = "emqx-volume held"
-        type     = "script"
-        task     = "emqx"
-        command  = "/bin/bash"
-        args     = ["${NOMAD_TASK_DIR}/holds.sh"]
-        interval = "5s"
-        timeout  = "4s"
-      }
-    }
-
-    # What a port cannot tell: whether each listener speaks its protocol. No traffic
-    # depends on it, as it goes through Nomad's agent, which may be away while its broker
-    # serves; a deployment does, and whoever watches Consul.
+    # What a port cannot tell: whether the broker there is this allocation's own, and not
+    # one of an earlier allocation, and whether each listener speaks its protocol. No
+    # traffic depends on it, as it goes through Nomad's agent, which may be away while its
+    # broker serves; a deployment does, and whoever watches Consul. Both in one command:
+    # each costs what beginning a process in a container does.
     service {
       provider = "consul"
       name     = "emqx-listeners"
@@ -433,7 +415,7 @@ job "emqx" {
         type     = "script"
         task     = "emqx"
         command  = "/bin/bash"
-        args     = ["${NOMAD_TASK_DIR}/listeners.sh"]
+        args     = ["-c", "/bin/bash ${NOMAD_TASK_DIR}/holds.sh && exec /bin/bash ${NOMAD_TASK_DIR}/listeners.sh"]
         interval = "10s"
         timeout  = "8s"
       }
