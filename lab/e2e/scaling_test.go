@@ -15,8 +15,9 @@ import (
 	"github.com/emqx-oci/emqx-oci/infra/gates"
 )
 
-// scaling goes from three nodes to more and back, under clients that stay: new ones join empty, leave the cluster by themselves, and can come back; the
-// others are not restarted. Consul answers more than three members in full only by TCP.
+// scaling goes from three nodes to more and back, under clients that stay: new ones join
+// empty, leave the cluster by themselves, and can come back; the others are not restarted.
+// Consul answers more than three members in full only by TCP.
 func scaling(t *testing.T, b *bed, count int) {
 	const guards = "  emqx-oci:guards:\n    allowVolumeDelete: true\n    allowScaleIn: true\n"
 	b.edit(t, "  emqx-oci:gates:\n", guards+"  emqx-oci:gates:\n")
