@@ -43,7 +43,7 @@ var EMQXTakeover string
 
 // EMQXListeners is the script that asks the listeners of the task that it runs in, as
 // HAProxy's checks do: a line for each of mqtt, mqtts, ws, wss that the task has, which
-// is its name and "ok", or its name and what is wrong. It exits with 1 when one does not
+// is its name and "ok", or its name and what is wrong. It exits with 2 when one does not
 // stand.
 //
 //go:embed files/listeners.sh

@@ -22,7 +22,7 @@ func TestClusterFormedAsksEachListener(t *testing.T) {
 	}{
 		{name: "all stand", one: ExecResult{Stdout: well}, holds: true, seen: "3/3 EMQX nodes running"},
 		{
-			name: "one is off", one: ExecResult{Stdout: "ws ok\nmqtt refuses connections at 10.80.1.11:21883\nmqtts takes connections at 10.80.1.11:21884 and answers nothing\n", Exit: 1},
+			name: "one is off", one: ExecResult{Stdout: "ws ok\nmqtt refuses connections at 10.80.1.11:21883\nmqtts takes connections at 10.80.1.11:21884 and answers nothing\n", Exit: 2},
 			seen: "3/3 EMQX nodes running, but not all listeners stand: emqx-lab.emqx[1]: mqtt refuses connections at 10.80.1.11:21883; " +
 				"emqx-lab.emqx[1]: mqtts takes connections at 10.80.1.11:21884 and answers nothing",
 			next: NextOfListener("emqx", "a1-4-00000000"),

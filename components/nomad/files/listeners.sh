@@ -1,8 +1,8 @@
 #!/bin/bash
 # Asks each client listener of this task's broker what HAProxy asks it (haproxy.cfg says
 # why in these bytes), and prints a line for each: "mqtt ok", or "ws" and what came
-# instead. Exit code 1: one does not stand. It takes 20 ms of processor time, and 4 s
-# where a listener hangs.
+# instead. Exit code 2: one does not stand; to Consul that is critical, where 1 would be a
+# warning. It takes 20 ms of processor time, and 4 s where a listener hangs.
 #
 # Only what the official image has: bash and coreutils.
 set -u
@@ -56,5 +56,5 @@ for name in mqtt mqtts ws wss; do
   asked+=("$!")
 done
 code=0
-for process in "${asked[@]}"; do wait "$process" || code=1; done
+for process in "${asked[@]}"; do wait "$process" || code=2; done
 exit "$code"
