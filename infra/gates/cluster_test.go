@@ -374,11 +374,15 @@ func TestClusterFormedByTheMembersView(t *testing.T) {
 		},
 		{"a foreign node", view(append([]string{"emqx@10.0.0.5"}, three...), nil), false, "3/3 EMQX nodes running: emqx@10.0.0.5 runs but does not belong here"},
 		{
-			"stopped, and no time for names", MemberView{Answered: true, Running: three[:2], Nameless: 1}, false,
+			"stopped, and no time for names",
+			MemberView{Answered: true, Running: three[:2], Nameless: 1},
+			false,
 			"2/3 EMQX nodes running: " + three[2] + " does not run; 1 stopped, whose names it did not tell in time",
 		},
 		{
-			"one too many, and no time for its name", MemberView{Answered: true, Running: three, Nameless: 1}, false,
+			"one too many, and no time for its name",
+			MemberView{Answered: true, Running: three, Nameless: 1},
+			false,
 			"3/3 EMQX nodes running: 1 stopped, whose names it did not tell in time",
 		},
 	} {

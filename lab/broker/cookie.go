@@ -21,12 +21,12 @@ func withCookieInUse(env []string, processes string) []string {
 	}
 	found, _ := filepath.Glob(filepath.Join(processes, "[0-9]*", "cmdline"))
 	for _, path := range found {
-		line, err := os.ReadFile(path) //nolint:gosec // of /proc
+		line, err := os.ReadFile(path)
 		words := strings.Split(string(line), "\x00")
 		if err != nil || len(words) < 2 || filepath.Base(words[0]) != "emqx" || !slices.Contains([]string{"foreground", "start", "console"}, words[1]) {
 			continue
 		}
-		all, err := os.ReadFile(filepath.Join(filepath.Dir(path), "environ")) //nolint:gosec // of /proc
+		all, err := os.ReadFile(filepath.Join(filepath.Dir(path), "environ"))
 		if err != nil {
 			continue // somebody else's
 		}

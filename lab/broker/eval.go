@@ -52,7 +52,7 @@ func (a *app) eval(expression string) *message {
 
 // letSessionsWait does what the file says, as far as it is that file.
 func (n *node) letSessionsWait(file, milliseconds string) *message {
-	if text, err := os.ReadFile(file); err != nil || !waitModule.Match(text) { //nolint:gosec // the job names it
+	if text, err := os.ReadFile(file); err != nil || !waitModule.Match(text) {
 		return failed("RPC to %s error: {badmatch,error}: %s is not emqx_oci_takeover", n.cfg.node, file)
 	}
 	ms, _ := strconv.ParseInt(milliseconds, 10, 64) // as many digits as fit

@@ -45,8 +45,8 @@ func uidOf(c net.Conn) (uint32, error) {
 	binary.NativeEndian.PutUint32(body[4:], ^uint32(0)) // in any state
 	name := body[8:]
 	// What is remote here is local to the socket that is looked for.
-	binary.BigEndian.PutUint16(name[0:], uint16(remote.Port)) //nolint:gosec // a port
-	binary.BigEndian.PutUint16(name[2:], uint16(local.Port))  //nolint:gosec // a port
+	binary.BigEndian.PutUint16(name[0:], uint16(remote.Port))
+	binary.BigEndian.PutUint16(name[2:], uint16(local.Port))
 	copy(name[4:], remote.IP.To4())
 	copy(name[20:], local.IP.To4())
 	binary.NativeEndian.PutUint32(name[40:], nl.TCPDIAG_NOCOOKIE)
@@ -62,7 +62,7 @@ func uidOf(c net.Conn) (uint32, error) {
 		return 0, fmt.Errorf("asking for the socket %s: no answer that can be read", remote)
 	}
 	reply := replies[0]
-	if !slices.Contains(connected, reply[1]) || binary.BigEndian.Uint16(reply[4+2:]) != uint16(local.Port) { //nolint:gosec // a port
+	if !slices.Contains(connected, reply[1]) || binary.BigEndian.Uint16(reply[4+2:]) != uint16(local.Port) {
 		return 0, errors.New("the caller has gone")
 	}
 	uid := binary.NativeEndian.Uint32(reply[atUID:])
