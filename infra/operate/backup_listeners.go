@@ -71,7 +71,7 @@ func copyArchive(to io.Writer, from io.Reader) (dropped bool, err error) {
 				return false, err
 			}
 			var kept string
-			if kept, dropped, err = dropRoot(string(text), listenersRoot); err != nil {
+			if kept, dropped, err = dropListeners(string(text)); err != nil {
 				return false, fmt.Errorf("%s: %w", h.Name, err)
 			}
 			h.Size, content = int64(len(kept)), strings.NewReader(kept)
@@ -86,15 +86,15 @@ func copyArchive(to io.Writer, from io.Reader) (dropped bool, err error) {
 	return dropped, errors.Join(w.Close(), zw.Close())
 }
 
-// dropRoot takes all fields below a root out of a HOCON text.
-func dropRoot(text, root string) (kept string, dropped bool, err error) {
+// dropListeners takes all fields below the root of the listeners out of a HOCON text.
+func dropListeners(text string) (kept string, dropped bool, err error) {
 	var out strings.Builder
 	for len(text) > 0 {
 		end, err := fieldEnd(text)
 		if err != nil {
 			return "", false, err
 		}
-		if rootOf(text[:end]) == root {
+		if rootOf(text[:end]) == listenersRoot {
 			dropped = true
 		} else {
 			out.WriteString(text[:end])

@@ -36,7 +36,7 @@ mqtt {max_inflight = 7}
 `
 
 func TestABackupsListenersAreLeftOut(t *testing.T) {
-	kept, dropped, err := dropRoot(settings, listenersRoot)
+	kept, dropped, err := dropListeners(settings)
 	assert.NilError(t, err)
 	assert.Assert(t, dropped)
 	before, _, _ := strings.Cut(settings, "listeners {")
@@ -50,12 +50,12 @@ func TestABackupsListenersAreLeftOut(t *testing.T) {
 		"// listeners {\nx = 1":                           "// listeners {\nx = 1",
 		"my_listeners = 1\nlistenersx {}\n":               "my_listeners = 1\nlistenersx {}\n",
 	} {
-		kept, _, err := dropRoot(text, listenersRoot)
+		kept, _, err := dropListeners(text)
 		assert.NilError(t, err)
 		assert.Equal(t, strings.TrimPrefix(kept, "a = 1,"), want, text)
 	}
 	for _, torn := range []string{"listeners { tcp {", "x = \"", "x }", `x = """ "`} {
-		_, _, err := dropRoot(torn, listenersRoot)
+		_, _, err := dropListeners(torn)
 		assert.Assert(t, err != nil, torn)
 	}
 }
