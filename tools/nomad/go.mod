@@ -3,7 +3,7 @@ module github.com/emqx-oci/emqx-oci/tools/nomad
 go 1.26.0
 
 require (
-	github.com/hashicorp/nomad v1.11.2
+	github.com/hashicorp/nomad v1.11.3
 	github.com/hashicorp/nomad/api v0.0.0-20260211190147-f876384fe3ab
 )
 

@@ -98,6 +98,12 @@ func (JobState) ElementType() reflect.Type {
 	return reflect.TypeOf((*jobState)(nil)).Elem()
 }
 
+// JobExists checks whether an existing Job resource with the given ID exists.
+func JobExists(ctx *pulumi.Context,
+	id pulumi.StringInput, state *JobState, opts ...pulumi.ResourceOption) pulumi.BoolOutput {
+	return ctx.ExistsResource("nomad:index/job:Job", id, state, "", opts...)
+}
+
 type jobArgs struct {
 	// Whether deleting the resource stops the job. Default true.
 	DeregisterOnDestroy *bool `pulumi:"deregisterOnDestroy"`

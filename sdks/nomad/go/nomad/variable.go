@@ -73,6 +73,12 @@ func (VariableState) ElementType() reflect.Type {
 	return reflect.TypeOf((*variableState)(nil)).Elem()
 }
 
+// VariableExists checks whether an existing Variable resource with the given ID exists.
+func VariableExists(ctx *pulumi.Context,
+	id pulumi.StringInput, state *VariableState, opts ...pulumi.ResourceOption) pulumi.BoolOutput {
+	return ctx.ExistsResource("nomad:index/variable:Variable", id, state, "", opts...)
+}
+
 type variableArgs struct {
 	// Items of the variable, at most 64 KiB in all.
 	Items map[string]string `pulumi:"items"`
