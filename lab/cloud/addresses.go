@@ -83,18 +83,14 @@ var privateIPKind = kind{
 		r.Address = addr.String()
 		return nil
 	},
-	// The provider sends vnicId with every update; a program that leaves the claim
-	// to the node has none to send. So any update takes the address off a running
-	// node, changes nothing else and reports success (facts.md 7.2, measured).
-	take: func(_ *state, r *resource, in Props) {
-		switch vnic := str(in, "vnicId"); {
-		case r.VNIC != "" && vnic == "":
-			r.VNIC = ""
-		default:
+	// An empty vnicId detaches it; one that is not named leaves it where the node, or
+	// somebody else, has put it.
+	take: func(_ *state, r *resource) {
+		if vnic, named := r.In["vnicId"].(string); named {
 			r.VNIC = vnic
-			r.In = in
 		}
 	},
+	passing: "vnicId",
 	view: func(_ *state, r *resource) Props {
 		out := privateIPProps(r.ID, r.Subnet, r.Address, r.VNIC, false, str(r.In, "lifetime"))
 		out["displayName"] = nameOf(r)

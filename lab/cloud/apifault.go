@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -66,6 +67,22 @@ func WithRetryToken(ctx context.Context, token string) context.Context {
 func retryToken(ctx context.Context) string {
 	token, _ := ctx.Value(retryKey{}).(string)
 	return token
+}
+
+type matchKey struct{}
+
+// WithIfMatch lets changes of ctx be done to that version of a resource alone (the
+// header if-match of OCI's API).
+func WithIfMatch(ctx context.Context, etag string) context.Context {
+	return context.WithValue(ctx, matchKey{}, etag)
+}
+
+// rightVersion refuses a change that is meant for another version.
+func rightVersion(ctx context.Context, r *resource) error {
+	if etag, _ := ctx.Value(matchKey{}).(string); etag != "" && etag != r.etag() {
+		return &Error{http.StatusPreconditionFailed, "NoEtagMatch", "The etag of " + r.ID + " is " + r.etag() + ", and if-match wants " + etag}
+	}
+	return nil
 }
 
 // request is how a call of a provider is named: CreateVolume and the whole token.

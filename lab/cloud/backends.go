@@ -1,6 +1,7 @@
 package cloud
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 )
@@ -22,27 +23,7 @@ var backendKind = kind{
 		if _, ok := s.child(typeBackendSet, nlb, "", set); !ok {
 			return notFound("backend set " + set + " of " + nlb)
 		}
-		ip, target := str(in, "ipAddress"), str(in, "targetId")
-		if (ip == "") == (target == "") {
-			return invalid("a backend needs either ipAddress or targetId, and not both")
-		}
-		if ip != "" {
-			addr, err := netip.ParseAddr(ip)
-			if err != nil || !vcnPrefix.Contains(addr) {
-				return invalid("ipAddress %q is not an address of the balancer's VCN (%s)", ip, vcnPrefix)
-			}
-		} else if _, ok := s.target(target); !ok {
-			return notFound(target)
-		}
-		if _, present, err := whole(in, "port"); err != nil {
-			return err
-		} else if !present {
-			return &Error{400, "MissingParameter", "port is required"}
-		}
-		if err := within(in, "port", 1, 65535); err != nil {
-			return err
-		}
-		if err := within(in, "weight", 0, 100); err != nil {
+		if err := checkBackend(s, in); err != nil {
 			return err
 		}
 		if old != nil {
@@ -53,18 +34,118 @@ var backendKind = kind{
 			}
 		}
 		for _, b := range s.backends(nlb, set) {
-			if b.ID != id && str(b.In, "ipAddress") == ip && str(b.In, "targetId") == target && wholeOr(b.In, "port", 0) == wholeOr(in, "port", 0) {
-				// As in terraform-provider-oci#1593.
-				return &Error{
-					409, "NotAuthorizedOrResourceAlreadyExists",
-					"Conflict. For nlb-id " + nlb + " Duplicate backend IP/id + port combinations not allowed: " + ip + target,
-				}
+			if b.ID != id && sameEnd(b.In, in) {
+				return duplicateBackend(nlb, in)
 			}
 		}
 		return nil
 	},
 	record: func(_ *state, r *resource) error { randomName(r, "backend"); return nil },
 	view:   func(s *state, r *resource) Props { return viewBackend(s, r) },
+}
+
+// checkBackend refuses what OCI refuses of a backend, alone or in its set.
+func checkBackend(s *state, in Props) error {
+	ip, target := str(in, "ipAddress"), str(in, "targetId")
+	if (ip == "") == (target == "") {
+		return invalid("ipAddress or targetId must be set: either, and not both")
+	}
+	if ip != "" {
+		addr, err := netip.ParseAddr(ip)
+		if err != nil || !vcnPrefix.Contains(addr) {
+			return invalid("ipAddress %q is not an address of the balancer's VCN (%s)", ip, vcnPrefix)
+		}
+	} else if _, ok := s.target(target); !ok {
+		return notFound(target)
+	}
+	if err := checkPort(in); err != nil {
+		return err
+	}
+	return within(in, "weight", 0, 100)
+}
+
+// checkPort refuses a backend or a listener without a port, or with one that is none.
+func checkPort(in Props) error {
+	if _, present, err := whole(in, "port"); err != nil {
+		return err
+	} else if !present {
+		return &Error{400, "MissingParameter", "port is required"}
+	}
+	return within(in, "port", 1, 65535)
+}
+
+// sameEnd tells whether two backends are the same address or target, and port.
+func sameEnd(a, b Props) bool {
+	return str(a, "ipAddress") == str(b, "ipAddress") && str(a, "targetId") == str(b, "targetId") && wholeOr(a, "port", 0) == wholeOr(b, "port", 0)
+}
+
+// duplicateBackend is as in terraform-provider-oci#1593.
+func duplicateBackend(nlb string, in Props) error {
+	return &Error{
+		409, "NotAuthorizedOrResourceAlreadyExists",
+		"Conflict. For nlb-id " + nlb + " Duplicate backend IP/id + port combinations not allowed: " + str(in, "ipAddress") + str(in, "targetId"),
+	}
+}
+
+// endName is what OCI calls a backend that was given no name, and every backend in
+// the lists of a set's health: its address, or its target, and its port.
+func endName(in Props) string {
+	return fmt.Sprintf("%s:%d", strOr(in, "ipAddress", str(in, "targetId")), wholeOr(in, "port", 0))
+}
+
+// checkBackends refuses what OCI refuses of the backends that a set is written with. One
+// of nulls, as the official provider sends them for backends that are resources of their
+// own, has no OCID to OCI (terraform-provider-oci#2267).
+func checkBackends(s *state, in Props) error {
+	backends := subs(in, "backends")
+	names := map[string]bool{}
+	for n, b := range backends {
+		if str(b, "ipAddress") == "" && str(b, "targetId") == "" {
+			return invalid("backends[%d]: Invalid backend OCID", n)
+		}
+		if err := checkBackend(s, b); err != nil {
+			return inside(fmt.Sprintf("backends[%d]", n), err)
+		}
+		for _, other := range backends[:n] {
+			if sameEnd(b, other) {
+				return duplicateBackend(str(in, "networkLoadBalancerId"), b)
+			}
+		}
+		name := strOr(b, "name", endName(b))
+		if names[name] {
+			return invalid("backends[%d].name %q is taken already", n, name)
+		}
+		names[name] = true
+	}
+	return nil
+}
+
+// fill makes a set's backends those that it was written with; one that stays where it
+// is keeps its health. A set that was written without has those that were added to it.
+func fill(s *state, set *resource) {
+	if set.In["backends"] == nil {
+		return
+	}
+	stay := map[string]bool{}
+	for _, in := range subs(set.In, "backends") {
+		in = clone(in)
+		in["networkLoadBalancerId"], in["backendSetName"] = parentOf(set), childName(set)
+		in["name"] = strOr(in, "name", endName(in))
+		b := &resource{Token: typeBackend, State: active, Created: set.Updated, Updated: set.Updated, In: in, Acked: true}
+		b.ID = backendKind.id(b)
+		stay[b.ID] = true
+		if old, ok := s.Resources[b.ID]; ok && old.State != terminating && sameEnd(old.In, in) {
+			old.In, old.Updated = in, set.Updated
+			continue
+		}
+		b.Seq = s.next()
+		s.Resources[b.ID] = b
+	}
+	for _, b := range s.backends(parentOf(set), childName(set)) {
+		if !stay[b.ID] {
+			delete(s.Resources, b.ID)
+		}
+	}
 }
 
 func viewBackend(s *state, r *resource) Props {

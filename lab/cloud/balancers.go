@@ -145,9 +145,14 @@ var backendSetKind = kind{
 		if err := oneOf(in, "ipVersion", "IPV4"); err != nil {
 			return err
 		}
-		return checkHealthChecker(in)
+		if err := checkHealthChecker(in); err != nil {
+			return err
+		}
+		return checkBackends(s, in)
 	},
-	record: func(_ *state, r *resource) error { randomName(r, "backendset"); return nil },
+	record:  func(_ *state, r *resource) error { randomName(r, "backendset"); return nil },
+	placed:  fill,
+	passing: "backends",
 	held: func(s *state, r *resource) error {
 		for _, l := range s.of(typeListener) {
 			if parentOf(l) == parentOf(r) && str(l.In, "defaultBackendSetName") == childName(r) && l.State != terminating {
@@ -164,7 +169,11 @@ var backendSetKind = kind{
 	view: func(s *state, r *resource) Props {
 		backends := []any{}
 		for _, b := range s.backends(parentOf(r), childName(r)) {
-			backends = append(backends, viewBackend(s, b))
+			backend := viewBackend(s, b)
+			for _, k := range []string{"id", "networkLoadBalancerId", "backendSetName"} {
+				delete(backend, k) // the path says so
+			}
+			backends = append(backends, backend)
 		}
 		checker := clone(sub(r.In, "healthChecker"))
 		for k, v := range map[string]any{"intervalInMillis": 10000, "timeoutInMillis": 3000, "retries": 3, "port": 0} {

@@ -175,7 +175,7 @@ func TestOnlyHealthyBackendsGetTraffic(t *testing.T) {
 	out := ask()
 	assert.Equal(t, out["status"], "UNKNOWN")
 	assert.Equal(t, out["totalBackendCount"], 2.0)
-	assert.DeepEqual(t, strs(out, "unknownStateBackendNames"), []string{"emqx-lab-0", "emqx-lab-1"})
+	assert.DeepEqual(t, strs(out, "unknownStateBackendNames"), []string{"10.80.1.10:1883", "10.80.1.11:1883"})
 	assert.Equal(t, len(served()), 0)
 
 	l.m.set(func() {
@@ -186,7 +186,7 @@ func TestOnlyHealthyBackendsGetTraffic(t *testing.T) {
 	// Each backend has its own first result: one healthy and one unknown is a warning too.
 	l.eventually("both backends are known", func() bool { return len(strs(ask(), "unknownStateBackendNames")) == 0 })
 	assert.Equal(t, ask()["status"], "WARNING")
-	assert.DeepEqual(t, strs(ask(), "criticalStateBackendNames"), []string{"emqx-lab-1"})
+	assert.DeepEqual(t, strs(ask(), "criticalStateBackendNames"), []string{"10.80.1.11:1883"})
 	// What is known reaches the machine a moment later.
 	reset := func() []netip.AddrPort {
 		l.m.mu.Lock()
@@ -268,6 +268,52 @@ func TestDrainedBackendsGetNoTraffic(t *testing.T) {
 	assert.Equal(t, len(l.m.balancers[0].Listeners[0].Backends), 1)
 	_, err = l.Update(context.Background(), typeBackend, id, with(backendArgs(nlb, "mqtt", "10.80.1.10"), "port", 8883))
 	l.isError(err, 400, "cannot be changed")
+}
+
+// The provider's unified set is the same thing, written whole.
+func TestASetWithItsBackends(t *testing.T) {
+	l := newLab(t)
+	ctx := context.Background()
+	nlb, _ := l.create(typeBalancer, balancerArgs())
+	backend := func(n, port int) Props {
+		return Props{
+			"name": fmt.Sprintf("emqx-lab-%d", n), "ipAddress": fmt.Sprintf("10.80.1.1%d", n), "port": port, "weight": 1,
+			"isBackup": false, "isDrain": false, "isOffline": false,
+		}
+	}
+	set := func(backends ...any) Props { return with(setArgs(nlb, "mqtt"), "backends", backends) }
+	l.refused(typeUnifiedSet, set(with(backend(0, 1883), "port", nil)), 400, "backends[0].port is required")
+	l.refused(typeUnifiedSet, set(backend(0, 1883), with(backend(0, 1883), "name", "again")), 409, "Duplicate backend")
+	l.refused(typeUnifiedSet, set(backend(0, 1883), with(backend(1, 1883), "name", "emqx-lab-0")), 400, "taken already")
+	l.refused(typeUnifiedSet, set(with(backend(0, 1883), "targetId", "ocid1.x")), 400, "not both")
+	id, out := l.create(typeUnifiedSet, set(backend(0, 1883), with(backend(1, 1883), "name", nil)))
+	assert.Equal(t, id, "networkLoadBalancers/"+nlb+"/backendSets/mqtt")
+	want := clone(with(backend(0, 1883), "targetId", ""))
+	assert.DeepEqual(t, subs(out, "backends")[0], want)
+	assert.Equal(t, subs(out, "backends")[1]["name"], "10.80.1.11:1883")
+
+	names := func() (all []string) {
+		for _, set := range l.Snapshot().Balancers[0].Sets {
+			for _, b := range set.Backends {
+				all = append(all, fmt.Sprintf("%s %d %s", b.Name, b.Port, b.Health))
+			}
+		}
+		return all
+	}
+	assert.NilError(t, l.change(func(s *state) error { s.Resources[id+"/backends/emqx-lab-0"].Health = healthOK; return nil }))
+	_, err := l.Update(ctx, typeUnifiedSet, id, set(backend(0, 1883), backend(2, 1883)))
+	assert.NilError(t, err)
+	assert.DeepEqual(t, names(), []string{"emqx-lab-0 1883 OK", "emqx-lab-2 1883 UNKNOWN"})
+	l = l.restart()
+	_, err = l.Update(ctx, typeUnifiedSet, id, set(backend(0, 8883), backend(2, 1883)))
+	assert.NilError(t, err)
+	assert.DeepEqual(t, names(), []string{"emqx-lab-2 1883 UNKNOWN", "emqx-lab-0 8883 UNKNOWN"})
+	_, err = l.Update(ctx, typeUnifiedSet, id, set(with(backend(0, 8883), "port", nil)))
+	l.isError(err, 400, "backends[0].port is required")
+	assert.Equal(t, len(names()), 2)
+	assert.NilError(t, l.Delete(ctx, typeUnifiedSet, id))
+	assert.NilError(t, l.Delete(ctx, typeBalancer, nlb))
+	l.read(func(s *state) { assert.Equal(t, len(s.Resources), 0) })
 }
 
 func TestDeletingABalancerPartByPart(t *testing.T) {

@@ -5,20 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
+
+	"github.com/emqx-oci/emqx-oci/internal/ocicli"
 )
 
-// command is one of the `oci` commands that the lab has.
+// command is one of the `oci` commands that the lab has. Which options it takes, and
+// what it says of others, is not the lab's: see [ocicli].
 type command struct {
-	name string
-	// options by name without dashes; a flag takes no value.
-	options  []string
-	flags    []string
-	required []string
-	confirm  bool // asks before it acts, unless --force
-	service  string
-	run      func(ctx context.Context, c *Cloud, opt map[string]string) (*answer, error)
+	service string
+	run     func(ctx context.Context, c *Cloud, call *ocicli.Call) (*answer, error)
 }
 
 // answer is what a command prints: data on stdout, notes on stderr.
@@ -28,23 +24,9 @@ type answer struct {
 	note string
 }
 
-// globals are options of every command; those with a value.
-var globals = []string{
-	"auth", "region", "output", "profile", "config-file", "cli-rc-file", "connection-timeout", "read-timeout", "max-retries", "endpoint",
-}
-
-var globalFlags = []string{"no-retry", "debug", "cli-auto-prompt"}
-
 // unsimulated are real options that would change the output; to ignore them
 // would mislead.
 var unsimulated = []string{"query", "raw-output", "from-json", "generate-full-command-json-input", "generate-param-json-input"}
-
-// usageError is what the real command line says of its own arguments; exit 2.
-type usageError struct{ path, message string }
-
-func (e *usageError) Error() string {
-	return fmt.Sprintf("Usage: %s [OPTIONS]\n\nError: %s\n", e.path, e.message)
-}
 
 // clientError is what the real command line says without asking the service; exit 1.
 type clientError string
@@ -52,33 +34,34 @@ type clientError string
 func (e clientError) Error() string { return string(e) }
 
 // CLI is the `oci` command as the instance caller runs it, with the real one's
-// arguments, output and exit codes: 0; 1 for a refusal of the service; 2 for
-// wrong usage.
+// arguments, output and exit codes: 0; those of [ocicli.Refusal]; 1 for a refusal of
+// the service.
 func (c *Cloud) CLI(ctx context.Context, caller string, args []string) (stdout, stderr []byte, exit int) {
-	cmd, opt, err := parse(args)
-	var usage *usageError
-	if errors.As(err, &usage) {
-		return nil, []byte(usage.Error()), 2
+	call, err := ocicli.Parse(args)
+	var refusal *ocicli.Refusal
+	if errors.As(err, &refusal) {
+		return []byte(refusal.Stdout), []byte(refusal.Stderr), refusal.Exit
 	}
-	if opt["auth"] != "instance_principal" {
-		if opt["auth"] != "" && opt["auth"] != "api_key" {
-			return nil, fmt.Appendf(nil, "ERROR: the lab's instances have only --auth instance_principal, not %s\n", opt["auth"]), 1
+	cmd, err := simulated(call)
+	if err != nil {
+		return nil, fmt.Appendf(nil, "ERROR: the lab's oci command does not simulate %v\n", err), 1
+	}
+	if auth := call.Option("auth"); auth != "instance_principal" {
+		if auth != "" && auth != "api_key" {
+			return nil, fmt.Appendf(nil, "ERROR: the lab's instances have only --auth instance_principal, not %s\n", auth), 1
 		}
 		return nil, []byte("ERROR: Could not find config file at /root/.oci/config, please follow the instructions in the link to setup " +
 			"the config file https://docs.cloud.oracle.com/en-us/iaas/Content/API/Concepts/sdkconfig.htm\n"), 1
 	}
-	if r := opt["region"]; r != "" && r != Region {
+	if r := call.Option("region"); r != "" && r != Region {
 		return nil, fmt.Appendf(nil, "ERROR: the lab has only region %s, not %s\n", Region, r), 1
 	}
 	if _, ok := c.settled(ctx, caller); !ok {
 		return nil, []byte("ERROR: Failed to retrieve certificates from the instance metadata service: this is no running instance\n"), 1
 	}
-	if cmd.confirm && opt["force"] == "" {
-		return []byte("Are you sure you want to delete this resource? [y/N]: "), []byte("Aborted!\n"), 1
-	}
 	var a *answer
-	if err = c.call(ctx, "oci "+cmd.name); err == nil {
-		a, err = cmd.run(ctx, c, opt)
+	if err = c.call(ctx, "oci "+call.Command); err == nil {
+		a, err = cmd.run(ctx, c, call)
 	}
 	var text clientError
 	if errors.As(err, &text) {
@@ -89,86 +72,26 @@ func (c *Cloud) CLI(ctx context.Context, caller string, args []string) (stdout, 
 		return nil, fmt.Appendf(nil, "RequestException:\n{\n    \"message\": \"The connection to endpoint timed out. (%s)\"\n}\n", late.Call), 1
 	}
 	if err != nil {
-		return nil, serviceError(c, cmd, err), 1
+		return nil, serviceError(c, cmd.service, err), 1
 	}
 	return a.stdout(), []byte(a.note), 0
 }
 
-// parse finds the command and its options, and complains in click's words.
-func parse(args []string) (*command, map[string]string, error) {
-	opt := map[string]string{}
-	var words []string
-	var cmd *command
-	path := "oci"
-	for at := 0; at < len(args); at++ {
-		arg := args[at]
-		if !strings.HasPrefix(arg, "-") {
-			if cmd != nil {
-				return nil, nil, &usageError{path, "Got unexpected extra argument (" + arg + ")"}
-			}
-			words = append(words, arg)
-			name := strings.Join(words, " ")
-			if found, ok := commands[name]; ok {
-				found.name = name
-				cmd = &found
-			} else if !isGroup(name) {
-				return nil, nil, &usageError{path, "No such command '" + arg + "'."}
-			}
-			path += " " + arg
-			continue
-		}
-		name, value, hasValue := strings.Cut(strings.TrimPrefix(arg, "--"), "=")
-		if !strings.HasPrefix(arg, "--") {
-			return nil, nil, &usageError{path, "No such option: " + arg}
-		}
-		if slices.Contains(unsimulated, name) {
-			return nil, nil, &usageError{path, "the lab's oci command does not simulate --" + name}
-		}
-		isFlag := slices.Contains(globalFlags, name) || cmd != nil && slices.Contains(cmd.flags, name)
-		switch {
-		case isFlag && hasValue:
-			return nil, nil, &usageError{path, "--" + name + " option does not take a value"}
-		case isFlag:
-			opt[name] = "true"
-			continue
-		case !slices.Contains(globals, name) && (cmd == nil || !slices.Contains(cmd.options, name)):
-			return nil, nil, &usageError{path, "No such option: --" + name}
-		}
-		if !hasValue {
-			if at++; at >= len(args) {
-				return nil, nil, &usageError{path, "Option '--" + name + "' requires an argument."}
-			}
-			value = args[at]
-		}
-		opt[name] = value
+// simulated finds the command, or says what of the call the lab does not simulate.
+func simulated(call *ocicli.Call) (command, error) {
+	cmd, ok := commands[call.Command]
+	if !ok {
+		return cmd, errors.New(call.Command)
 	}
-	if cmd == nil {
-		return nil, nil, &usageError{path, "Missing command."}
-	}
-	var missing []string
-	for _, r := range cmd.required {
-		if _, ok := opt[r]; !ok {
-			missing = append(missing, "--"+r)
-		} else if strings.TrimSpace(opt[r]) == "" {
-			return nil, nil, &usageError{path, "Parameter --" + r + " cannot be whitespace or empty string"}
+	for _, name := range unsimulated {
+		if _, given := call.Options[name]; given {
+			return cmd, errors.New("--" + name)
 		}
 	}
-	if len(missing) > 0 {
-		return nil, nil, &usageError{path, "Missing option(s) " + strings.Join(missing, ", ") + "."}
+	if o := call.Option("output"); o != "" && o != "json" {
+		return cmd, errors.New("--output " + o)
 	}
-	if o := opt["output"]; o != "" && o != "json" {
-		return nil, nil, &usageError{path, "the lab's oci command does not simulate --output " + o}
-	}
-	return cmd, opt, nil
-}
-
-func isGroup(name string) bool {
-	for c := range commands {
-		if strings.HasPrefix(c, name+" ") {
-			return true
-		}
-	}
-	return false
+	return cmd, nil
 }
 
 // stdout prints as the real command: nothing at all, not even an empty list, when
@@ -188,7 +111,7 @@ func (a *answer) stdout() []byte {
 }
 
 // serviceError prints a refusal as the real command does.
-func serviceError(c *Cloud, cmd *command, err error) []byte {
+func serviceError(c *Cloud, service string, err error) []byte {
 	var e *Error
 	if !errors.As(err, &e) {
 		e = &Error{500, "InternalError", err.Error()}
@@ -196,7 +119,7 @@ func serviceError(c *Cloud, cmd *command, err error) []byte {
 	var b bytes.Buffer
 	b.WriteString("ServiceError:\n")
 	b.Write(indented(Props{
-		"code": e.Code, "message": e.Message, "status": e.Status, "target_service": cmd.service,
+		"code": e.Code, "message": e.Message, "status": e.Status, "target_service": service,
 		"opc-request-id": strings.ToUpper(randomSuffix(32)), "timestamp": cliTime(c.clock.Now()),
 		"troubleshooting_tips": "This is the lab's simulated cloud; `emqx-oci lab status` shows what it holds.",
 	}, "    "))

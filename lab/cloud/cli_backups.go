@@ -3,6 +3,8 @@ package cloud
 import (
 	"context"
 	"strings"
+
+	"github.com/emqx-oci/emqx-oci/internal/ocicli"
 )
 
 func cliBackup(b *backup) Props {
@@ -14,45 +16,36 @@ func cliBackup(b *backup) Props {
 	}
 }
 
-func oneBackup(c *Cloud, id, as, note string) (*answer, error) {
-	var data Props
-	c.read(func(s *state) {
+func oneBackup(c *Cloud, id string) (*answer, error) {
+	return one(c, id, func(s *state) Props {
 		if b, ok := s.backup(id); ok {
-			data = cliBackup(b)
+			return cliBackup(b)
 		}
+		return nil
 	})
-	if data == nil {
-		return nil, notFound(id)
-	}
-	if as != "" {
-		data["lifecycle-state"] = as
-	}
-	return &answer{data: data, etag: true, note: note}, nil
 }
 
-func runBackup(ctx context.Context, c *Cloud, opt map[string]string) (*answer, error) {
-	kind := strings.ToUpper(opt["type"])
+func runBackup(ctx context.Context, c *Cloud, call *ocicli.Call) (*answer, error) {
+	kind := strings.ToUpper(call.Option("type"))
 	if kind == "" {
 		kind = "INCREMENTAL"
 	}
-	id, err := c.backUp(ctx, opt["volume-id"], opt["display-name"], kind, nil)
+	id, err := c.backUp(ctx, call.Option("volume-id"), call.Option("display-name"), kind, nil)
 	if err != nil {
 		return nil, err
 	}
-	if opt["wait-for-state"] == "" {
-		return oneBackup(c, id, creating, "") // what the real one has seen by then
-	}
-	return oneBackup(c, id, "", waitNote(opt))
+	a, err := oneBackup(c, id)
+	return begun(call, creating, a, err)
 }
 
-func listBackups(_ context.Context, c *Cloud, opt map[string]string) (*answer, error) {
-	if err := ofCompartment(opt); err != nil {
+func listBackups(_ context.Context, c *Cloud, call *ocicli.Call) (*answer, error) {
+	if err := ofCompartment(call); err != nil {
 		return nil, err
 	}
 	out := []any{}
 	c.read(func(s *state) {
 		for _, b := range s.backups() {
-			if matches(opt, map[string]string{"volume-id": b.Volume, "lifecycle-state": b.State, "display-name": b.Name}) {
+			if matches(call, map[string]string{"volume-id": b.Volume, "lifecycle-state": b.State, "display-name": b.Name}) {
 				out = append(out, cliBackup(b))
 			}
 		}
@@ -60,8 +53,8 @@ func listBackups(_ context.Context, c *Cloud, opt map[string]string) (*answer, e
 	return &answer{data: out}, nil
 }
 
-func runDeleteVolume(ctx context.Context, c *Cloud, opt map[string]string) (*answer, error) {
-	id := opt["volume-id"]
+func runDeleteVolume(ctx context.Context, c *Cloud, call *ocicli.Call) (*answer, error) {
+	id := call.Option("volume-id")
 	known := false
 	c.read(func(s *state) { _, known = s.get(typeVolume, id) })
 	if !known {
@@ -70,31 +63,19 @@ func runDeleteVolume(ctx context.Context, c *Cloud, opt map[string]string) (*ans
 	return &answer{}, c.Delete(ctx, typeVolume, id)
 }
 
+func getBackup(_ context.Context, c *Cloud, call *ocicli.Call) (*answer, error) {
+	return oneBackup(c, call.Option("volume-backup-id"))
+}
+
+func runDeleteBackup(ctx context.Context, c *Cloud, call *ocicli.Call) (*answer, error) {
+	return &answer{}, c.deleteBackup(ctx, call.Option("volume-backup-id"))
+}
+
 // backupCommands are those of `oci bv backup`, and the one that loses a volume.
 var backupCommands = map[string]command{
-	"bv volume delete": {
-		options: append([]string{"volume-id", "if-match"}, waiting...), flags: []string{"force"},
-		required: []string{"volume-id"}, confirm: true, service: "blockstorage", run: runDeleteVolume,
-	},
-	"bv backup create": {
-		options:  append([]string{"volume-id", "display-name", "type"}, waiting...),
-		required: []string{"volume-id"}, service: "blockstorage", run: runBackup,
-	},
-	"bv backup list": {
-		options:  append([]string{"compartment-id", "volume-id", "display-name", "lifecycle-state"}, paging...),
-		required: []string{"compartment-id"}, flags: []string{"all"}, service: "blockstorage", run: listBackups,
-	},
-	"bv backup get": {
-		options: []string{"volume-backup-id"}, required: []string{"volume-backup-id"}, service: "blockstorage",
-		run: func(_ context.Context, c *Cloud, opt map[string]string) (*answer, error) {
-			return oneBackup(c, opt["volume-backup-id"], "", "")
-		},
-	},
-	"bv backup delete": {
-		options: append([]string{"volume-backup-id", "if-match"}, waiting...), flags: []string{"force"},
-		required: []string{"volume-backup-id"}, confirm: true, service: "blockstorage",
-		run: func(ctx context.Context, c *Cloud, opt map[string]string) (*answer, error) {
-			return &answer{}, c.deleteBackup(ctx, opt["volume-backup-id"])
-		},
-	},
+	"bv volume delete": {service: "blockstorage", run: runDeleteVolume},
+	"bv backup create": {service: "blockstorage", run: runBackup},
+	"bv backup list":   {service: "blockstorage", run: listBackups},
+	"bv backup get":    {service: "blockstorage", run: getBackup},
+	"bv backup delete": {service: "blockstorage", run: runDeleteBackup},
 }

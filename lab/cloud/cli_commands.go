@@ -2,108 +2,84 @@ package cloud
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
+
+	"github.com/emqx-oci/emqx-oci/internal/ocicli"
 )
 
-// paging are options of every list command; the lab's lists have one page.
-var paging = []string{"limit", "page", "page-size", "sort-by", "sort-order"}
-
-var waiting = []string{"wait-for-state", "max-wait-seconds", "wait-interval-seconds"}
-
-// commands of the real `oci` that the lab has, by their full name. Their options
-// are the real ones. Note that `oci network private-ip update` has no --vnic-id:
-// the real command suppresses it and moves addresses with `network vnic
-// assign-private-ip` only (oci-cli, virtualnetwork_cli_extended.py).
+// commands of the real `oci` that the lab has, by their full name. Note that `oci
+// network private-ip update` has no --vnic-id: the real command suppresses it and moves
+// addresses with `network vnic assign-private-ip` only.
 var commands map[string]command
 
 func init() {
 	commands = map[string]command{
-		"bv volume list": {
-			options: append([]string{"compartment-id", "availability-domain", "display-name", "lifecycle-state", "volume-group-id"}, paging...),
-			flags:   []string{"all"}, service: "blockstorage", run: listVolumes,
-		},
-		"bv volume get": {
-			options: []string{"volume-id"}, required: []string{"volume-id"}, service: "blockstorage",
-			run: func(_ context.Context, c *Cloud, opt map[string]string) (*answer, error) {
-				return one(c, typeVolume, opt["volume-id"], cliVolume)
-			},
-		},
-		"compute volume-attachment list": {
-			options:  append([]string{"compartment-id", "availability-domain", "instance-id", "volume-id"}, paging...),
-			required: []string{"compartment-id"}, flags: []string{"all"}, service: "compute", run: listAttachments,
-		},
-		"compute volume-attachment get": {
-			options: []string{"volume-attachment-id"}, required: []string{"volume-attachment-id"}, service: "compute",
-			run: func(_ context.Context, c *Cloud, opt map[string]string) (*answer, error) {
-				return oneAttachment(c, opt["volume-attachment-id"], "", "")
-			},
-		},
-		"compute volume-attachment attach": {
-			options:  append([]string{"type", "instance-id", "volume-id", "device", "display-name", "is-read-only", "is-shareable"}, waiting...),
-			required: []string{"instance-id", "type", "volume-id"}, service: "compute", run: runAttach,
-		},
-		"compute volume-attachment attach-paravirtualized-volume": {
-			options: append([]string{
-				"instance-id", "volume-id", "device", "display-name", "is-read-only", "is-shareable", "is-pv-encryption-in-transit-enabled",
-			}, waiting...),
-			required: []string{"instance-id", "volume-id"}, service: "compute", run: runAttach,
-		},
-		"compute volume-attachment detach": {
-			options: append([]string{"volume-attachment-id", "if-match"}, waiting...), flags: []string{"force"},
-			required: []string{"volume-attachment-id"}, confirm: true, service: "compute", run: runDetach,
-		},
-		"compute instance get": {
-			options: []string{"instance-id"}, required: []string{"instance-id"}, service: "compute",
-			run: func(_ context.Context, c *Cloud, opt map[string]string) (*answer, error) {
-				var data any
-				c.read(func(s *state) {
-					if i, ok := s.Instances[opt["instance-id"]]; ok {
-						data = cliInstance(i)
-					}
-				})
-				if data == nil {
-					return nil, notFound(opt["instance-id"])
-				}
-				return &answer{data: data, etag: true}, nil
-			},
-		},
-		"network private-ip list": {
-			options: append([]string{"subnet-id", "vnic-id", "ip-address", "vlan-id"}, paging...),
-			flags:   []string{"all"}, service: "virtual_network", run: listPrivateIPs,
-		},
-		"network private-ip get": {
-			options: []string{"private-ip-id"}, required: []string{"private-ip-id"}, service: "virtual_network",
-			run: func(_ context.Context, c *Cloud, opt map[string]string) (*answer, error) {
-				return onePrivateIP(c, opt["private-ip-id"])
-			},
-		},
-		"network vnic get": {
-			options: []string{"vnic-id"}, required: []string{"vnic-id"}, service: "virtual_network",
-			run: func(_ context.Context, c *Cloud, opt map[string]string) (*answer, error) {
-				var data any
-				c.read(func(s *state) {
-					if i := s.byVNIC(opt["vnic-id"]); i != nil {
-						data = cliVNIC(i)
-					}
-				})
-				if data == nil {
-					return nil, notFound(opt["vnic-id"])
-				}
-				return &answer{data: data, etag: true}, nil
-			},
-		},
-		"network vnic assign-private-ip": {
-			options: []string{"vnic-id", "vlan-id", "ip-address", "display-name", "hostname-label", "defined-tags", "freeform-tags"},
-			flags:   []string{"unassign-if-already-assigned"}, required: []string{"vnic-id"}, service: "virtual_network", run: runAssign,
-		},
+		"bv volume list":                                          {service: "blockstorage", run: listVolumes},
+		"bv volume get":                                           {service: "blockstorage", run: getVolume},
+		"compute volume-attachment list":                          {service: "compute", run: listAttachments},
+		"compute volume-attachment get":                           {service: "compute", run: getAttachment},
+		"compute volume-attachment attach":                        {service: "compute", run: runAttach},
+		"compute volume-attachment attach-paravirtualized-volume": {service: "compute", run: runAttach},
+		"compute volume-attachment detach":                        {service: "compute", run: runDetach},
+		"compute instance get":                                    {service: "compute", run: getInstance},
+		"network private-ip list":                                 {service: "virtual_network", run: listPrivateIPs},
+		"network private-ip get":                                  {service: "virtual_network", run: getPrivateIP},
+		"network vnic get":                                        {service: "virtual_network", run: getVNIC},
+		"network vnic assign-private-ip":                          {service: "virtual_network", run: runAssign},
+		"secrets secret-bundle get":                               {service: "secrets", run: getSecret},
 	}
 	maps.Copy(commands, backupCommands)
 }
 
-func ofCompartment(opt map[string]string) error {
-	if id := opt["compartment-id"]; id != CompartmentID {
+func getVolume(_ context.Context, c *Cloud, call *ocicli.Call) (*answer, error) {
+	return oneResource(c, typeVolume, call.Option("volume-id"), cliVolume)
+}
+
+func getAttachment(_ context.Context, c *Cloud, call *ocicli.Call) (*answer, error) {
+	return oneAttachment(c, call.Option("volume-attachment-id"))
+}
+
+func getInstance(_ context.Context, c *Cloud, call *ocicli.Call) (*answer, error) {
+	id := call.Option("instance-id")
+	return one(c, id, func(s *state) Props {
+		if i, ok := s.Instances[id]; ok {
+			return cliInstance(i)
+		}
+		return nil
+	})
+}
+
+func getVNIC(_ context.Context, c *Cloud, call *ocicli.Call) (*answer, error) {
+	id := call.Option("vnic-id")
+	return one(c, id, func(s *state) Props {
+		if i := s.byVNIC(id); i != nil {
+			return cliVNIC(i)
+		}
+		return nil
+	})
+}
+
+// getSecret has the vault's one secret, in its one version.
+func getSecret(_ context.Context, _ *Cloud, call *ocicli.Call) (*answer, error) {
+	if id := call.Option("secret-id"); id != SecretID {
+		return nil, notFound(id)
+	}
+	return &answer{
+		data: Props{
+			"secret-id": SecretID, "version-number": 1, "version-name": nil, "stages": []any{"CURRENT", "LATEST"},
+			"secret-bundle-content": Props{"content-type": "BASE64", "content": base64.StdEncoding.EncodeToString([]byte(registries))},
+			"metadata":              nil, "time-created": fixedCreated, "time-of-deletion": nil, "time-of-expiry": nil,
+		},
+		etag: true,
+	}, nil
+}
+
+func ofCompartment(call *ocicli.Call) error {
+	if id := call.Option("compartment-id"); id != CompartmentID {
 		if id == "" {
 			return &Error{400, "MissingParameter", "compartmentId is required"}
 		}
@@ -112,31 +88,36 @@ func ofCompartment(opt map[string]string) error {
 	return nil
 }
 
-// one prints a resource.
-func one(c *Cloud, token, id string, view func(r *resource) Props) (*answer, error) {
-	var data any
-	c.read(func(s *state) {
-		if r, ok := s.get(token, id); ok {
-			data = view(r)
-		}
-	})
+// one prints what look finds; nil is not found.
+func one(c *Cloud, id string, look func(s *state) Props) (*answer, error) {
+	var data Props
+	c.read(func(s *state) { data = look(s) })
 	if data == nil {
 		return nil, notFound(id)
 	}
 	return &answer{data: data, etag: true}, nil
 }
 
-func listVolumes(_ context.Context, c *Cloud, opt map[string]string) (*answer, error) {
-	if err := ofCompartment(opt); err != nil {
+func oneResource(c *Cloud, token, id string, view func(r *resource) Props) (*answer, error) {
+	return one(c, id, func(s *state) Props {
+		if r, ok := s.get(token, id); ok {
+			return view(r)
+		}
+		return nil
+	})
+}
+
+func listVolumes(_ context.Context, c *Cloud, call *ocicli.Call) (*answer, error) {
+	if err := ofCompartment(call); err != nil {
 		return nil, err
 	}
-	if ad := opt["availability-domain"]; ad != "" && !knownAD(ad) {
+	if ad := call.Option("availability-domain"); ad != "" && !knownAD(ad) {
 		return nil, invalid("availabilityDomain %q does not exist", ad)
 	}
 	out := []any{}
 	c.read(func(s *state) {
 		for _, r := range s.of(typeVolume) {
-			if matches(opt, map[string]string{
+			if matches(call, map[string]string{
 				"availability-domain": str(r.In, "availabilityDomain"), "lifecycle-state": r.State, "display-name": nameOf(r),
 			}) {
 				out = append(out, cliVolume(r))
@@ -148,9 +129,9 @@ func listVolumes(_ context.Context, c *Cloud, opt map[string]string) (*answer, e
 
 // matches compares the filters that were given; states in any case, as the real
 // command takes them.
-func matches(opt, has map[string]string) bool {
+func matches(call *ocicli.Call, has map[string]string) bool {
 	for key, value := range has {
-		wanted := opt[key]
+		wanted := call.Option(key)
 		if key == "lifecycle-state" {
 			wanted = strings.ToUpper(wanted)
 		}
@@ -161,14 +142,14 @@ func matches(opt, has map[string]string) bool {
 	return true
 }
 
-func listAttachments(_ context.Context, c *Cloud, opt map[string]string) (*answer, error) {
-	if err := ofCompartment(opt); err != nil {
+func listAttachments(_ context.Context, c *Cloud, call *ocicli.Call) (*answer, error) {
+	if err := ofCompartment(call); err != nil {
 		return nil, err
 	}
 	out := []any{}
 	c.read(func(s *state) {
 		for _, a := range s.attachments() {
-			if matches(opt, map[string]string{"instance-id": a.Instance, "volume-id": a.Volume, "availability-domain": a.AD}) {
+			if matches(call, map[string]string{"instance-id": a.Instance, "volume-id": a.Volume, "availability-domain": a.AD}) {
 				out = append(out, cliAttachment(a))
 			}
 		}
@@ -176,59 +157,72 @@ func listAttachments(_ context.Context, c *Cloud, opt map[string]string) (*answe
 	return &answer{data: out}, nil
 }
 
-func oneAttachment(c *Cloud, id, as, note string) (*answer, error) {
-	var data Props
-	c.read(func(s *state) {
+func oneAttachment(c *Cloud, id string) (*answer, error) {
+	return one(c, id, func(s *state) Props {
 		if a, ok := s.Attachments[id]; ok {
-			data = cliAttachment(a)
+			return cliAttachment(a)
 		}
+		return nil
 	})
-	if data == nil {
-		return nil, notFound(id)
-	}
-	if as != "" {
-		data["lifecycle-state"] = as
-	}
-	return &answer{data: data, etag: true, note: note}, nil
 }
 
-// waitNote is what the real command says while it waits for a state.
-func waitNote(opt map[string]string) string {
-	return fmt.Sprintf("Action completed. Waiting until the resource has entered state: ('%s',)\n", strings.ToUpper(opt["wait-for-state"]))
-}
-
-func runAttach(ctx context.Context, c *Cloud, opt map[string]string) (*answer, error) {
-	if t := strings.ToLower(opt["type"]); t != "" && t != "paravirtualized" {
-		if t != "iscsi" {
-			return nil, invalid("type must be iscsi or paravirtualized, got %q", t)
-		}
-		return nil, &Error{501, "NotImplemented", "the lab attaches volumes paravirtualized only"}
-	}
-	id, err := c.attach(ctx, opt["instance-id"], opt["volume-id"], opt["device"], "paravirtualized", opt["display-name"])
+// begun prints what a command has made: in its first state, which is what the real
+// command has seen by then, or as it is after the wait that was asked for.
+func begun(call *ocicli.Call, first string, a *answer, err error) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if opt["wait-for-state"] == "" {
-		return oneAttachment(c, id, attaching, "") // what the real one has seen by then
+	if call.Option("wait-for-state") != "" {
+		a.note = waitNote(call, "resource")
+		return a, nil
 	}
-	return oneAttachment(c, id, "", waitNote(opt))
+	a.data.(Props)["lifecycle-state"] = first
+	return a, nil
 }
 
-func runDetach(ctx context.Context, c *Cloud, opt map[string]string) (*answer, error) {
-	if err := c.detach(ctx, opt["volume-attachment-id"]); err != nil {
+// waitNote is what the real command says while it waits for a state of what.
+func waitNote(call *ocicli.Call, what string) string {
+	return fmt.Sprintf("Action completed. Waiting until the %s has entered state: ('%s',)\n", what, strings.Join(call.Options["wait-for-state"], "', '"))
+}
+
+func runAttach(ctx context.Context, c *Cloud, call *ocicli.Call) (*answer, error) {
+	if t := call.Option("type"); t != "" && t != "paravirtualized" {
+		return nil, &Error{501, "NotImplemented", "the lab attaches volumes paravirtualized only"}
+	}
+	id, err := c.attach(ctx, call.Option("instance-id"), call.Option("volume-id"), call.Option("device"), "paravirtualized", call.Option("display-name"))
+	if err != nil {
 		return nil, err
 	}
-	if opt["wait-for-state"] == "" {
-		return &answer{}, nil
-	}
-	return oneAttachment(c, opt["volume-attachment-id"], "", waitNote(opt))
+	a, err := oneAttachment(c, id)
+	return begun(call, attaching, a, err)
 }
 
-func listPrivateIPs(_ context.Context, c *Cloud, opt map[string]string) (*answer, error) {
-	if opt["subnet-id"] == "" && opt["vnic-id"] == "" {
+// runDetach prints nothing, or what it waited for: a work request, which is done by then.
+func runDetach(ctx context.Context, c *Cloud, call *ocicli.Call) (*answer, error) {
+	states := call.Options["wait-for-state"]
+	if len(states) > 0 && !slices.Contains(states, "SUCCEEDED") {
+		return nil, clientError("ERROR: the lab's oci command does not simulate --wait-for-state without SUCCEEDED\n")
+	}
+	if err := c.detach(ctx, call.Option("volume-attachment-id")); err != nil {
+		return nil, err
+	}
+	if len(states) == 0 {
+		return &answer{}, nil
+	}
+	return &answer{
+		data: Props{
+			"id": newOCID("workrequest"), "operation-type": "DetachVolume", "status": "SUCCEEDED", "percent-complete": 100.0,
+			"compartment-id": CompartmentID, "time-finished": cliTime(c.clock.Now()),
+		},
+		etag: true, note: waitNote(call, "work request"),
+	}, nil
+}
+
+func listPrivateIPs(_ context.Context, c *Cloud, call *ocicli.Call) (*answer, error) {
+	if call.Option("subnet-id") == "" && call.Option("vnic-id") == "" {
 		return nil, invalid("one of subnetId, vnicId or vlanId is required, and subnetId with ipAddress")
 	}
-	if id := opt["subnet-id"]; id != "" {
+	if id := call.Option("subnet-id"); id != "" {
 		if _, ok := findSubnet(id); !ok {
 			return nil, notFound(id)
 		}
@@ -237,43 +231,46 @@ func listPrivateIPs(_ context.Context, c *Cloud, opt map[string]string) (*answer
 	found := false
 	c.read(func(s *state) {
 		for _, i := range s.instances() {
-			found = found || i.VNIC == opt["vnic-id"]
-			if matches(opt, map[string]string{"subnet-id": i.Subnet, "vnic-id": i.VNIC, "ip-address": i.Address}) {
+			found = found || i.VNIC == call.Option("vnic-id")
+			if matches(call, map[string]string{"subnet-id": i.Subnet, "vnic-id": i.VNIC, "ip-address": i.Address}) {
 				out = append(out, cliPrimaryIP(i))
 			}
 		}
 		for _, r := range s.of(typePrivateIP) {
-			if r.State == available && matches(opt, map[string]string{"subnet-id": r.Subnet, "vnic-id": r.VNIC, "ip-address": r.Address}) {
+			if r.State == available && matches(call, map[string]string{"subnet-id": r.Subnet, "vnic-id": r.VNIC, "ip-address": r.Address}) {
 				out = append(out, cliPrivateIP(r))
 			}
 		}
 	})
-	if id := opt["vnic-id"]; id != "" && !found {
+	if id := call.Option("vnic-id"); id != "" && !found {
 		return nil, notFound(id)
 	}
 	return &answer{data: out}, nil
 }
 
+func getPrivateIP(_ context.Context, c *Cloud, call *ocicli.Call) (*answer, error) {
+	return onePrivateIP(c, call.Option("private-ip-id"))
+}
+
 func onePrivateIP(c *Cloud, id string) (*answer, error) {
-	var data any
-	c.read(func(s *state) {
+	return one(c, id, func(s *state) Props {
 		for _, i := range s.Instances {
 			if i.PrivateIP == id {
-				data = cliPrimaryIP(i)
+				return cliPrimaryIP(i)
 			}
 		}
+		if r, ok := s.get(typePrivateIP, id); ok {
+			return cliPrivateIP(r)
+		}
+		return nil
 	})
-	if data != nil {
-		return &answer{data: data, etag: true}, nil
-	}
-	return one(c, typePrivateIP, id, cliPrivateIP)
 }
 
 // runAssign does what the real command does on the client's side: it looks the
 // address up in the VNIC's subnet, leaves it alone when the VNIC has it, and
 // moves it only when told to.
-func runAssign(ctx context.Context, c *Cloud, opt map[string]string) (*answer, error) {
-	vnic, address := opt["vnic-id"], opt["ip-address"]
+func runAssign(ctx context.Context, c *Cloud, call *ocicli.Call) (*answer, error) {
+	vnic, address := call.Option("vnic-id"), call.Option("ip-address")
 	var id, holder string
 	known, primary := false, false
 	c.read(func(s *state) {
@@ -299,7 +296,7 @@ func runAssign(ctx context.Context, c *Cloud, opt map[string]string) (*answer, e
 		return nil, &Error{501, "NotImplemented", "the lab assigns existing private IPs only, and " + address + " is none of the subnet's"}
 	case holder == vnic:
 		return &answer{note: fmt.Sprintf("Taking no action as IP address %s is already assigned to VNIC %s\n", address, vnic)}, nil
-	case opt["unassign-if-already-assigned"] == "":
+	case call.Option("unassign-if-already-assigned") == "":
 		if holder == "" {
 			holder = "None"
 		}

@@ -3,12 +3,15 @@ package cloud
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"gotest.tools/v3/assert"
+
+	"github.com/emqx-oci/emqx-oci/internal/ocicli"
 )
 
 // oci runs a command as an instance principal and returns its data.
@@ -106,9 +109,9 @@ func TestRelaunchedInstanceReclaimsVolumeAndAddress(t *testing.T) {
 	assert.Equal(t, len(l.ociList(second.ID, "compute volume-attachment list --compartment-id "+CompartmentID+" --instance-id "+second.ID)), 1)
 }
 
-// The fault of the real provider (facts.md 7.2): whatever an update asks for, it
-// takes a claimed address off its node, changes nothing else and reports success.
-func TestUpdateOfAClaimedAddressDetachesIt(t *testing.T) {
+// An update of a claimed address leaves it on its node, unless it says otherwise. (It is
+// the official provider that takes it off with every update: lab/providers/oci.)
+func TestAClaimedAddressIsDetachedWhenThatIsAsked(t *testing.T) {
 	l := newLab(t)
 	ctx := context.Background()
 	l.create(typeVolume, volumeArgs(0))
@@ -123,7 +126,13 @@ func TestUpdateOfAClaimedAddressDetachesIt(t *testing.T) {
 
 	out, err = l.Update(ctx, typePrivateIP, id, with(addressArgs(0), "displayName", "after"))
 	assert.NilError(t, err)
-	assert.Equal(t, out["displayName"], "before")
+	assert.Equal(t, out["displayName"], "after")
+	assert.Equal(t, out["vnicId"], i.VNIC)
+	assert.Equal(t, len(l.m.firewall(i.ID).Addresses), 2)
+
+	out, err = l.Update(ctx, typePrivateIP, id, Props{"vnicId": ""})
+	assert.NilError(t, err)
+	assert.Equal(t, out["displayName"], "after")
 	assert.Equal(t, out["vnicId"], nil)
 	assert.Equal(t, len(l.m.firewall(i.ID).Addresses), 1)
 }
@@ -176,8 +185,13 @@ func TestAttachRefusals(t *testing.T) {
 	assert.Equal(t, exit, 1)
 	assert.Equal(t, string(stderr), "Aborted!\n", "without --force it asks")
 	assert.Equal(t, l.m.tied[here], i.ID)
-	data = l.oci(i.ID, detach+" --force --wait-for-state DETACHED").(Props)
-	assert.Equal(t, data["lifecycle-state"], "DETACHED")
+	// The state of a work request, since oci-cli 3.86.0: that of the attachment is refused.
+	stdout, _, code := l.CLI(context.Background(), i.ID, append(strings.Fields(detach), "--force", "--wait-for-state", "DETACHED", "--auth", "instance_principal"))
+	assert.Equal(t, code, 2)
+	assert.Assert(t, strings.Contains(string(stdout), "(choose from ACCEPTED, IN_PROGRESS, FAILED, SUCCEEDED)"), "%s", stdout)
+	assert.Equal(t, l.m.tied[here], i.ID)
+	data = l.oci(i.ID, detach+" --force --wait-for-state SUCCEEDED --wait-for-state FAILED").(Props)
+	assert.Equal(t, data["status"], "SUCCEEDED")
 	assert.Equal(t, len(l.m.tied), 0)
 	l.ociFails(i.ID, detach+" --force", 1, "IncorrectState")
 	l.oci(other.ID, attach(other.ID, here, b))
@@ -251,27 +265,29 @@ func TestAssignPrivateIPAsTheRealCommandDoes(t *testing.T) {
 	l.ociFails(a.ID, "network vnic assign-private-ip --vnic-id "+a.VNIC+" --unassign-if-already-assigned --ip-address "+b.Address, 1, "primary")
 }
 
-func TestCLIUsageErrors(t *testing.T) {
+// What the command refuses by itself is ocicli's to know; that the lab says it is tried here.
+func TestCLIRefusesAsTheRealCommandDoes(t *testing.T) {
 	l := newLab(t)
 	i := l.instanceOf(l.pool(0))
-	for line, message := range map[string]string{
-		"":                                    "Missing command.",
-		"compute":                             "Missing command.",
-		"compute instances list":              "No such command 'instances'.",
-		"compute instance get":                "Missing option(s) --instance-id.",
-		"compute instance get --instance-id":  "requires an argument",
-		"compute instance get --id x":         "No such option: --id",
-		"compute instance get x":              "unexpected extra argument (x)",
-		"bv volume list --all=yes":            "does not take a value",
-		"bv volume list -c x":                 "No such option: -c",
-		"bv volume list --query data[0]":      "does not simulate --query",
-		"compute volume-attachment list":      "Missing option(s) --compartment-id.",
-		"network private-ip update --vnic-id": "No such command 'update'.",
+	for line, want := range map[string]ocicli.Refusal{
+		"compute instance get --id x":                {Stdout: "No such option: --id", Exit: ocicli.ExitUsage},
+		"compute instance get":                       {Stderr: "Missing option(s) --instance-id.", Exit: ocicli.ExitRefused},
+		"bv backup create --volume-id x --type HALF": {Stdout: "invalid choice: HALF. (choose from FULL, INCREMENTAL)", Exit: ocicli.ExitUsage},
+		"bv volume list --query data[0]":             {Stderr: "does not simulate --query", Exit: 1},
+		"bv volume list --output table":              {Stderr: "does not simulate --output table", Exit: 1},
+		"bv volume update --volume-id x":             {Stderr: "does not simulate bv volume update", Exit: 1},
+		"network private-ip update --vnic-id x":      {Stdout: "No such option: --vnic-id", Exit: ocicli.ExitUsage},
 	} {
-		_, stderr, exit := l.CLI(context.Background(), i.ID, strings.Fields(line))
-		assert.Equal(t, exit, 2, "%s: %s", line, stderr)
-		assert.Assert(t, strings.HasPrefix(string(stderr), "Usage: oci"), "%s", stderr)
-		assert.Assert(t, strings.Contains(string(stderr), message), "%s: %s", line, stderr)
+		stdout, stderr, exit := l.CLI(context.Background(), i.ID, strings.Fields(line))
+		assert.Equal(t, exit, want.Exit, "%s: %s%s", line, stdout, stderr)
+		assert.Assert(t, strings.Contains(string(stdout), want.Stdout) && strings.Contains(string(stderr), want.Stderr), "%s: %s%s", line, stdout, stderr)
+	}
+}
+
+// A command that oci-cli has not would be one of the lab's own.
+func TestCLIHasRealCommandsOnly(t *testing.T) {
+	for name := range commands {
+		assert.Assert(t, slices.Contains(ocicli.Commands(), name), name)
 	}
 }
 
@@ -321,12 +337,29 @@ func TestMetadata(t *testing.T) {
 	assert.Equal(t, vnics[0]["vnicId"], i.VNIC)
 	assert.Equal(t, vnics[0]["subnetCidrBlock"], "10.80.1.0/24")
 	assert.Equal(t, vnics[0]["virtualRouterIp"], "10.80.1.1")
-	for _, path := range []string{"/", "/opc/v2/", "/opc/v1/instance/", "/opc/v2/instance/no", "/opc/v2/vnics/1", "/opc/v2/instance/id/x", "/opc/v2/host"} {
+	for _, path := range []string{"/", "/opc/v2/", "/opc/v3/instance/", "/opc/v2/instance/no", "/opc/v2/vnics/1", "/opc/v2/instance/id/x", "/opc/v2/host"} {
 		_, _, ok := l.Metadata(i.ID, path)
 		assert.Assert(t, !ok, path)
 	}
 	_, _, ok := l.Metadata("ocid1.no", "/opc/v2/instance/")
 	assert.Assert(t, !ok)
+}
+
+// OCI's default, which this project switches off.
+func TestMetadataOfVersion1(t *testing.T) {
+	l := newLab(t)
+	for off, want := range map[bool]bool{false: true, true: false} {
+		args := configurationArgs(1)
+		details := sub(args, "instanceDetails")
+		details["launchDetails"] = with(sub(details, "launchDetails"), "instanceOptions", Props{"areLegacyImdsEndpointsDisabled": off})
+		cfg, _ := l.create(typeConfiguration, args)
+		pool, _ := l.create(typePool, poolArgs(1, cfg))
+		id := l.instanceOf(pool).ID
+		for path, answers := range map[string]bool{"/opc/v1/instance/id": want, "/opc/v2/instance/id": true} {
+			_, _, ok := l.Metadata(id, path)
+			assert.Equal(t, ok, answers, "%s, version 1 off: %v", path, off)
+		}
+	}
 }
 
 // A guest that asks before its own launch is complete waits: in OCI the instance

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -130,9 +131,28 @@ func (c *Cloud) pause(ctx context.Context, token string, op Op) error {
 func kindOf(token string) (kind, error) {
 	k, ok := kinds[token]
 	if !ok {
-		return kind{}, &Error{501, "NotImplemented", "the lab does not simulate " + token}
+		return kind{}, notSimulated(token)
 	}
 	return k, nil
+}
+
+// Work is a request that the cloud has accepted. It runs to its end whether or not
+// anybody waits for that.
+type Work struct {
+	ID   string // what it works on
+	c    *Cloud
+	op   *operation
+	what string
+}
+
+// Done is closed at its end; Err says then how it went.
+func (w *Work) Done() <-chan struct{} { return w.op.done }
+
+// Err is the error that the work ended with; nil before its end.
+func (w *Work) Err() error {
+	w.c.mu.Lock()
+	defer w.c.mu.Unlock()
+	return w.op.err
 }
 
 // Create makes a resource and returns when it is usable, as the real provider
@@ -141,53 +161,87 @@ func kindOf(token string) (kind, error) {
 // caller went away is that caller's: only its own retry token finds it again, as in
 // OCI, where a program that has died leaves a resource that nobody knows.
 func (c *Cloud) Create(ctx context.Context, token string, in Props) (string, Props, error) {
+	token = resourceOf(token)
+	w, err := c.create(ctx, token, in)
+	if err != nil {
+		return "", nil, err
+	}
+	err = c.await(ctx, w)
+	if err != nil && ctx.Err() != nil {
+		// A caller that stops waiting has the id: the service answers before it is done.
+		return w.ID, nil, err
+	}
+	if err == nil {
+		err = c.unheard(ctx, request("Create", token), w.ID)
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	out, err := c.own(token, w.ID)
+	if err != nil {
+		return "", nil, err
+	}
+	return w.ID, out, nil
+}
+
+// StartCreate answers as OCI's service does: with the resource in its first state. The
+// caller has it from then on.
+func (c *Cloud) StartCreate(ctx context.Context, token string, in Props) (*Work, Props, error) {
+	token = resourceOf(token)
+	w, err := c.create(ctx, token, in)
+	if err == nil {
+		err = c.unheard(ctx, request("Create", token), w.ID)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	c.attend(w)
+	out, err := c.own(token, w.ID)
+	return w, out, err
+}
+
+func (c *Cloud) create(ctx context.Context, token string, in Props) (*Work, error) {
 	k, err := kindOf(token)
 	if err == nil {
 		err = c.call(ctx, request("Create", token))
 	}
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	in = clone(in)
 	var op *operation
 	var wait time.Duration
+	var made bool
 	err = c.accept(ctx, func(s *state) (err error) {
-		op, wait, err = c.begin(s, k, token, in, retryToken(ctx))
+		op, wait, made, err = c.begin(s, k, token, in, retryToken(ctx))
 		return err
 	})
 	if err != nil {
 		if op != nil {
 			c.finish(op, err)
 		}
-		return "", nil, err
+		return nil, err
 	}
-	err = c.perform(ctx, op, fmt.Sprintf("creating %s %s", k.noun, op.id), func(ctx context.Context) error {
-		return c.settle(ctx, k, op.id, wait)
-	})
-	if err != nil && ctx.Err() != nil {
-		// A caller that stops waiting has the id: the service answers before it is done.
-		return op.id, nil, err
+	w := &Work{op.id, c, op, fmt.Sprintf("creating %s %s", k.noun, op.id)}
+	if !made {
+		return w, nil
 	}
-	if err == nil {
-		err = c.unheard(ctx, request("Create", token), op.id)
-	}
-	if err != nil {
-		return "", nil, err
-	}
+	return w, c.perform(ctx, w, func(ctx context.Context) error { return c.settle(ctx, k, op.id, wait) })
+}
+
+// own hands a resource to the caller that has asked for it.
+func (c *Cloud) own(token, id string) (Props, error) {
 	var out Props
-	err = c.change(func(s *state) error {
-		r, ok := s.Resources[op.id]
-		if !ok {
-			return notFound(op.id)
+	err := c.change(func(s *state) error {
+		r, ok := s.Resources[id]
+		if !ok || r.Token != token {
+			return notFound(id)
 		}
 		r.Acked = true
-		out = clone(k.view(s, r))
+		out = clone(c.viewOf(r))
 		return nil
 	})
-	if err != nil {
-		return "", nil, err
-	}
-	return op.id, out, nil
+	return out, err
 }
 
 // unheard is for a resource whose creation was done and whose caller may never hear so.
@@ -205,36 +259,43 @@ func (c *Cloud) unheard(ctx context.Context, what, id string) error {
 }
 
 // begin records a new resource, or finds the one that this Create, or one with the
-// same inputs that failed, left behind, and says how long the rest takes.
-func (c *Cloud) begin(s *state, k kind, token string, in Props, retry string) (*operation, time.Duration, error) {
-	wait := c.duration(k, token, OpCreate)
+// same inputs that failed, left behind, and says how long the rest takes. made is false
+// when there is nothing more to do than to wait for the operation.
+func (c *Cloud) begin(s *state, k kind, token string, in Props, retry string) (op *operation, wait time.Duration, made bool, err error) {
+	wait = c.duration(k, token, OpCreate)
+	kept := clone(in)
+	delete(kept, k.passing)
 	for _, r := range s.of(token) {
 		again := retry != "" && r.Retry == retry
-		if r.State == terminating || !again && (r.Acked || r.Abandoned || !equal(r.In, in)) {
+		if r.State == terminating || !again && (r.Acked || r.Abandoned || !equal(r.In, kept)) {
 			continue
 		}
 		switch op := c.inflight[r.ID]; {
+		case op == nil && again && r.State == k.ready:
+			return ended(r.ID), 0, false, nil
 		case op == nil:
 			if r.State == k.ready {
 				wait = 0
 			}
-			op, err := c.claim(k, r)
-			return op, wait, err
+			op, err := c.claim(k, r, OpCreate)
+			return op, wait, true, err
 		case op.left:
-			return nil, 0, &unattendedError{op}
+			return nil, 0, false, &unattendedError{op}
+		case again:
+			return op, 0, false, nil
 		}
 	}
 	if id := str(in, "compartmentId"); id != "" && id != CompartmentID {
-		return nil, 0, notFound(id)
+		return nil, 0, false, notFound(id)
 	}
 	if err := k.check(s, "", in, nil); err != nil {
-		return nil, 0, err
+		return nil, 0, false, err
 	}
 	now := c.clock.Now().UTC()
 	r := &resource{Token: token, State: k.starting, Created: now, Updated: now, In: in, Retry: retry}
 	if k.record != nil {
 		if err := k.record(s, r); err != nil {
-			return nil, 0, err
+			return nil, 0, false, err
 		}
 	}
 	if k.id == nil {
@@ -242,13 +303,17 @@ func (c *Cloud) begin(s *state, k kind, token string, in Props, retry string) (*
 	} else {
 		r.ID = k.id(r)
 	}
-	op, err := c.claim(k, r)
+	op, err = c.claim(k, r, OpCreate)
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, false, err
 	}
 	r.Seq = s.next()
 	s.Resources[r.ID] = r
-	return op, wait, nil
+	if k.placed != nil {
+		k.placed(s, r)
+	}
+	r.In = kept
+	return op, wait, true, nil
 }
 
 // duration is how long the real cloud takes.
@@ -287,7 +352,8 @@ func (c *Cloud) settle(ctx context.Context, k kind, id string, wait time.Duratio
 
 // Read returns a resource's properties, or an error that is ErrNotFound.
 func (c *Cloud) Read(ctx context.Context, token, id string) (Props, error) {
-	k, err := kindOf(token)
+	token = resourceOf(token)
+	_, err := kindOf(token)
 	if err == nil {
 		err = c.call(ctx, request("Get", token))
 	}
@@ -295,7 +361,7 @@ func (c *Cloud) Read(ctx context.Context, token, id string) (Props, error) {
 		return nil, err
 	}
 	c.claimed(id)
-	return c.view(k, token, id)
+	return c.view(token, id)
 }
 
 // claimed notes that somebody knows of a resource.
@@ -310,22 +376,85 @@ func (c *Cloud) claimed(id string) {
 	})
 }
 
-func (c *Cloud) view(k kind, token, id string) (Props, error) {
+func (c *Cloud) view(token, id string) (Props, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if gone, ok := c.s.Gone[id]; ok && gone.Token == token {
+		return clone(gone.View), nil
+	}
 	r, ok := c.s.Resources[id]
 	if !ok || r.Token != token {
 		return nil, notFound(id)
 	}
-	view := k.view(c.s, r)
+	view := c.viewOf(r)
 	if !shown(r, view) {
 		return nil, notFound(id)
 	}
 	return clone(view), nil
 }
 
-// Update changes a resource in place. in is its full new set of inputs.
+// viewOf is a resource as it is now, in the middle of a change, too. The caller holds
+// the lock.
+func (c *Cloud) viewOf(r *resource) Props {
+	k := kinds[r.Token]
+	view := k.view(c.s, r)
+	state := str(view, "state")
+	if state == "" {
+		return view
+	}
+	if op := c.inflight[r.ID]; op != nil && op.does == OpUpdate && r.State == k.ready && k.changing != "" {
+		state = k.changing
+	}
+	if r.Token == typeBalancer && r.State == active && c.busy[r.ID] {
+		state = updating
+	}
+	view["state"] = k.spelled(state)
+	return view
+}
+
+// ETag is what tells one version of a resource from the next; empty where there is none.
+func (c *Cloud) ETag(id string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r, ok := c.s.Resources[id]; ok {
+		return r.etag()
+	}
+	return ""
+}
+
+// Update changes a resource in place. As in OCI, a property that in does not hold stays
+// as it is; rules and record sets are written as a whole.
 func (c *Cloud) Update(ctx context.Context, token, id string, in Props) (Props, error) {
+	token = resourceOf(token)
+	w, err := c.update(ctx, token, id, in)
+	if err == nil {
+		err = c.await(ctx, w)
+	}
+	if err == nil {
+		err = c.lose(ctx, request("Update", token))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c.view(token, id)
+}
+
+// StartUpdate answers as OCI's service does, before the change is made.
+func (c *Cloud) StartUpdate(ctx context.Context, token, id string, in Props) (*Work, Props, error) {
+	token = resourceOf(token)
+	w, err := c.update(ctx, token, id, in)
+	if err == nil {
+		c.attend(w)
+		err = c.lose(ctx, request("Update", token))
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	out, err := c.view(token, id)
+	return w, out, err
+}
+
+func (c *Cloud) update(ctx context.Context, token, id string, in Props) (*Work, error) {
 	k, err := kindOf(token)
 	if err == nil {
 		err = c.call(ctx, request("Update", token))
@@ -340,22 +469,32 @@ func (c *Cloud) Update(ctx context.Context, token, id string, in Props) (Props, 
 		if !ok {
 			return notFound(id)
 		}
+		if err := rightVersion(ctx, r); err != nil {
+			return err
+		}
 		if err := c.free(k, id); err != nil {
 			return err
 		}
-		if err := k.check(s, id, in, r.In); err != nil {
+		full := in
+		if !k.whole {
+			full = clone(r.In)
+			maps.Copy(full, in)
+		}
+		if err := k.check(s, id, full, r.In); err != nil {
 			return err
 		}
 		var err error
-		if op, err = c.claim(k, r); err != nil {
+		if op, err = c.claim(k, r, OpUpdate); err != nil {
 			return err
 		}
+		r.In, r.Updated = full, c.clock.Now().UTC()
 		if k.take != nil {
-			k.take(s, r, in)
-		} else {
-			r.In = in
+			k.take(s, r)
 		}
-		r.Updated = c.clock.Now().UTC()
+		if k.placed != nil {
+			k.placed(s, r)
+		}
+		delete(r.In, k.passing)
 		return nil
 	})
 	if err != nil {
@@ -364,33 +503,56 @@ func (c *Cloud) Update(ctx context.Context, token, id string, in Props) (Props, 
 		}
 		return nil, err
 	}
-	err = c.perform(ctx, op, fmt.Sprintf("updating %s %s", k.noun, id), func(ctx context.Context) error {
+	w := &Work{id, c, op, fmt.Sprintf("updating %s %s", k.noun, id)}
+	return w, c.perform(ctx, w, func(ctx context.Context) error {
 		return c.settle(ctx, k, id, c.duration(k, token, OpUpdate))
 	})
-	if err == nil {
-		err = c.lose(ctx, request("Update", token))
-	}
-	if err != nil {
-		return nil, err
-	}
-	return c.view(k, token, id)
 }
 
 // Delete removes a resource; an unknown id is success.
 func (c *Cloud) Delete(ctx context.Context, token, id string) error {
+	token = resourceOf(token)
+	w, err := c.delete(ctx, token, id)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err == nil {
+		err = c.await(ctx, w)
+	}
+	if err == nil {
+		err = c.lose(ctx, request("Delete", token))
+	}
+	return err
+}
+
+// StartDelete answers as OCI's service does, before the resource is gone; an unknown id
+// is an error that is ErrNotFound.
+func (c *Cloud) StartDelete(ctx context.Context, token, id string) (*Work, error) {
+	token = resourceOf(token)
+	w, err := c.delete(ctx, token, id)
+	if err == nil {
+		c.attend(w)
+		err = c.lose(ctx, request("Delete", token))
+	}
+	return w, err
+}
+
+func (c *Cloud) delete(ctx context.Context, token, id string) (*Work, error) {
 	k, err := kindOf(token)
 	if err == nil {
 		err = c.call(ctx, request("Delete", token))
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var op *operation
-	unknown := errors.New("unknown")
 	err = c.accept(ctx, func(s *state) error {
 		r, ok := s.Resources[id]
 		if !ok || r.Token != token {
-			return unknown
+			return notFound(id)
+		}
+		if err := rightVersion(ctx, r); err != nil {
+			return err
 		}
 		var busy *unattendedError
 		if err := c.free(k, id); err != nil && (k.noun != poolNoun || errors.As(err, &busy)) { // a pool's own lock makes the deletion wait
@@ -402,32 +564,25 @@ func (c *Cloud) Delete(ctx context.Context, token, id string) error {
 			}
 		}
 		var err error
-		if op, err = c.claim(k, r); err != nil {
+		if op, err = c.claim(k, r, OpDelete); err != nil {
 			return err
 		}
 		r.State = terminating
 		return nil
 	})
-	if errors.Is(err, unknown) {
-		return nil
-	}
 	if err != nil {
 		if op != nil {
 			c.finish(op, err)
 		}
-		return err
+		return nil, err
 	}
-	what := fmt.Sprintf("deleting %s %s", k.noun, id)
-	err = c.perform(ctx, op, what, func(ctx context.Context) error {
+	w := &Work{id, c, op, fmt.Sprintf("deleting %s %s", k.noun, id)}
+	return w, c.perform(ctx, w, func(ctx context.Context) error {
 		if err := c.clock.Sleep(ctx, c.duration(k, token, OpDelete)); err != nil {
-			return fmt.Errorf("%s: %w", what, err)
+			return fmt.Errorf("%s: %w", w.what, err)
 		}
 		return c.finishDelete(ctx, k, id)
 	})
-	if err != nil {
-		return err
-	}
-	return c.lose(ctx, request("Delete", token))
 }
 
 // finishDelete ends what Delete has marked; also after a restart.
@@ -442,6 +597,7 @@ func (c *Cloud) finishDelete(ctx context.Context, k kind, id string) error {
 		if !ok {
 			return nil
 		}
+		s.keepEnd(k, r, c.clock.Now().UTC())
 		if k.gone != nil {
 			k.gone(s, r)
 		}

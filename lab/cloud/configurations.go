@@ -43,7 +43,12 @@ var configurationKind = kind{
 	},
 	view: func(_ *state, r *resource) Props {
 		deferred := []any{}
-		launch := sub(sub(r.In, "instanceDetails"), "launchDetails")
+		details := clone(sub(r.In, "instanceDetails"))
+		launch := sub(details, "launchDetails")
+		// The service answers what it was not told, too.
+		if vnic := sub(launch, "createVnicDetails"); vnic != nil && vnic["assignPrivateDnsRecord"] == nil {
+			vnic["assignPrivateDnsRecord"] = true
+		}
 		for _, k := range []string{"availabilityDomain", "compartmentId"} {
 			if str(launch, k) == "" {
 				deferred = append(deferred, k)
@@ -52,7 +57,7 @@ var configurationKind = kind{
 		return Props{
 			"id": r.ID, "compartmentId": str(r.In, "compartmentId"), "displayName": nameOf(r), "source": "NONE",
 			"definedTags": orEmptyMap(sub(r.In, "definedTags")), "freeformTags": orEmptyMap(sub(r.In, "freeformTags")),
-			"instanceDetails": sub(r.In, "instanceDetails"), "deferredFields": deferred, "timeCreated": stamp(r.Created),
+			"instanceDetails": details, "deferredFields": deferred, "timeCreated": stamp(r.Created),
 		}
 	},
 }

@@ -168,6 +168,9 @@ func deployWithDeath(t *testing.T, moment int, after bool) (died bool) {
 	create("balancer", typeBalancer, func() Props { return balancerArgs(ids["group"]) })
 	create("set", typeBackendSet, func() Props { return setArgs(ids["balancer"], "mqtt") })
 	create("backend", typeBackend, func() Props { return backendArgs(ids["balancer"], "mqtt", "10.80.1.10") })
+	create("whole set", typeUnifiedSet, func() Props {
+		return with(setArgs(ids["balancer"], "ws"), "backends", []any{Props{"name": "emqx-lab-0", "ipAddress": "10.80.1.10", "port": 8083}})
+	})
 	create("listener", typeListener, func() Props { return listenerArgs(ids["balancer"], "mqtt", 1883) })
 	step("grow", func() error {
 		_, err := p.cloud.Update(ctx, typeVolume, ids["volume"], with(volumeArgs(0), "sizeInGbs", "200"))
@@ -185,10 +188,14 @@ func deployWithDeath(t *testing.T, moment int, after bool) (died bool) {
 	same(t, m.firewalls[i.ID].Addresses, []netip.Addr{netip.MustParseAddr(i.Address), netip.MustParseAddr("10.80.1.10")})
 	assert.Equal(t, len(m.balancers), 1, label)
 	assert.Equal(t, len(m.balancers[0].Listeners), 1, label)
+	for _, set := range s.Balancers[0].Sets {
+		assert.Equal(t, len(set.Backends), 1, "%s: %s", label, set.Name)
+	}
 
 	remove("listener", typeListener)
 	remove("backend", typeBackend)
 	remove("set", typeBackendSet)
+	remove("whole set", typeUnifiedSet)
 	remove("balancer", typeBalancer)
 	remove("pool", typePool)
 	remove("configuration", typeConfiguration)

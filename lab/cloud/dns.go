@@ -8,7 +8,7 @@ import (
 const maxTTL = 604800 // a week, OCI's longest
 
 var rrsetKind = kind{
-	noun: "rrset", starting: active, ready: active,
+	noun: "rrset", starting: active, ready: active, whole: true,
 	id: func(r *resource) string {
 		return "zoneNameOrId/" + str(r.In, "zoneNameOrId") + "/domain/" + domainOf(r.In) + "/rtype/" + str(r.In, "rtype")
 	},

@@ -34,6 +34,10 @@ func notFound(id string) *Error {
 	}
 }
 
+func notSimulated(what string) *Error {
+	return &Error{http.StatusNotImplemented, "NotImplemented", "the lab does not simulate " + what}
+}
+
 func invalid(format string, args ...any) *Error {
 	return &Error{http.StatusBadRequest, "InvalidParameter", fmt.Sprintf(format, args...)}
 }

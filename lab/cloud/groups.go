@@ -52,11 +52,14 @@ var groupKind = kind{
 }
 
 var ruleKind = kind{
-	noun: "securityrule", starting: available, ready: available,
-	id: func(r *resource) string {
-		return "networkSecurityGroups/" + str(r.In, "networkSecurityGroupId") + "/securityRules/" + newRuleID()
-	},
+	noun: "securityrule", starting: available, ready: available, whole: true,
+	id:    func(r *resource) string { return r.Name },
 	check: checkRule,
+	record: func(s *state, r *resource) error {
+		for r.Name = newRuleID(); s.Resources[r.Name] != nil; r.Name = newRuleID() {
+		}
+		return nil
+	},
 	view: func(_ *state, r *resource) Props {
 		out := clone(r.In)
 		for k, v := range map[string]any{

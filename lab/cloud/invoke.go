@@ -86,7 +86,7 @@ var functions = map[string]func(s *state, args Props) (Props, error){
 		names := map[string][]any{healthCritical: {}, healthWarning: {}, healthUnknown: {}}
 		for _, b := range backends {
 			if h := backendHealth(b); h != healthOK {
-				names[h] = append(names[h], childName(b))
+				names[h] = append(names[h], endName(b.In)) // "by IP address and port", as its API says
 			}
 		}
 		return Props{
@@ -153,10 +153,10 @@ func filtered(items []any, args Props) []any {
 func (c *Cloud) Invoke(ctx context.Context, token string, args Props) (Props, error) {
 	f, ok := functions[token]
 	if l, isList := lists[token]; isList {
-		f, ok = l.answer, true
+		f, ok = func(_ *state, args Props) (Props, error) { return l.answer(c, args) }, true
 	}
 	if !ok {
-		return nil, &Error{501, "NotImplemented", "the lab does not simulate " + token}
+		return nil, notSimulated(token)
 	}
 	if err := c.call(ctx, request("", token)); err != nil {
 		return nil, err

@@ -84,7 +84,7 @@ var realTimings = map[string]timing{
 
 // Of is the time that an operation takes; 0 for what the table does not hold.
 func (l Latency) Of(token string, op Op) time.Duration {
-	t := realTimings[token]
+	t := realTimings[resourceOf(token)]
 	seconds := map[Op]float64{OpCreate: t.create, OpUpdate: t.update, OpDelete: t.remove}[op]
 	return time.Duration(seconds * l.Scale * float64(time.Second))
 }

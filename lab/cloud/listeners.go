@@ -26,12 +26,7 @@ var listenerKind = kind{
 				return notFound("backend set " + set + " of " + nlb)
 			}
 		}
-		if _, present, err := whole(in, "port"); err != nil {
-			return err
-		} else if !present {
-			return &Error{400, "MissingParameter", "port is required"}
-		}
-		if err := within(in, "port", 1, 65535); err != nil {
+		if err := checkPort(in); err != nil {
 			return err
 		}
 		if err := within(in, "tcpIdleTimeout", minIdleSeconds, maxIdleSeconds); err != nil {

@@ -1,5 +1,11 @@
 package cloud
 
+import (
+	"context"
+	"maps"
+	"slices"
+)
+
 // listFunction is a function that lists all resources of a kind.
 type listFunction struct {
 	of  string // their token
@@ -18,6 +24,7 @@ var lists = map[string]listFunction{
 	"oci:Core/getInstancePools:getInstancePools":                                         {of: typePool, key: "instancePools", by: []string{"displayName"}},
 	"oci:Core/getNetworkSecurityGroups:getNetworkSecurityGroups":                         {of: typeGroup, key: "networkSecurityGroups", by: []string{"displayName", "vcnId"}},
 	"oci:Core/getNetworkSecurityGroupSecurityRules:getNetworkSecurityGroupSecurityRules": {of: typeRule, key: "securityRules", by: []string{"networkSecurityGroupId", "direction"}},
+	"oci:Core/getVolumeBackupPolicyAssignments:getVolumeBackupPolicyAssignments":         {of: typeBackupAssignment, key: "volumeBackupPolicyAssignments", by: []string{"assetId"}},
 	"oci:NetworkLoadBalancer/getNetworkLoadBalancers:getNetworkLoadBalancers":            {of: typeBalancer, key: "networkLoadBalancerCollections", by: []string{"displayName"}, collection: true},
 	"oci:NetworkLoadBalancer/getBackendSets:getBackendSets":                              {of: typeBackendSet, key: "backendSetCollections", by: []string{"networkLoadBalancerId"}, collection: true},
 	"oci:NetworkLoadBalancer/getBackends:getBackends":                                    {of: typeBackend, key: "backendCollections", by: []string{"networkLoadBalancerId", "backendSetName"}, collection: true},
@@ -25,21 +32,15 @@ var lists = map[string]listFunction{
 }
 
 // answer lists what the arguments ask for, with the question repeated, as the
-// official provider does.
-func (l listFunction) answer(s *state, args Props) (Props, error) {
-	if c := str(args, "compartmentId"); c != "" && c != CompartmentID {
-		return nil, notFound(c)
+// official provider does. The caller holds the cloud's lock.
+func (l listFunction) answer(c *Cloud, args Props) (Props, error) {
+	found, err := l.items(c, args)
+	if err != nil {
+		return nil, err
 	}
 	items := []any{}
-	for _, r := range s.of(l.of) {
-		item := kinds[l.of].view(s, r)
-		keep := shown(r, item)
-		for _, arg := range l.by {
-			keep = keep && (str(args, arg) == "" || str(args, arg) == str(item, arg))
-		}
-		if keep {
-			items = append(items, brief(item))
-		}
+	for _, item := range found {
+		items = append(items, brief(item))
 	}
 	items = filtered(items, args)
 	if l.collection {
@@ -48,6 +49,48 @@ func (l listFunction) answer(s *state, args Props) (Props, error) {
 	out := clone(args)
 	out["id"], out[l.key] = l.of, items
 	return out, nil
+}
+
+// items are the resources that the arguments ask for, those that ended not long ago
+// included.
+func (l listFunction) items(c *Cloud, args Props) ([]Props, error) {
+	if id := str(args, "compartmentId"); id != "" && id != CompartmentID {
+		return nil, notFound(id)
+	}
+	wanted := func(item Props) bool {
+		return !slices.ContainsFunc(l.by, func(arg string) bool { return str(args, arg) != "" && str(args, arg) != str(item, arg) })
+	}
+	var items []Props
+	for _, r := range c.s.of(l.of) {
+		if item := c.viewOf(r); shown(r, item) && wanted(item) {
+			items = append(items, item)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(c.s.Gone)) {
+		if g := c.s.Gone[id]; g.Token == l.of && wanted(g.View) {
+			items = append(items, g.View)
+		}
+	}
+	return items, nil
+}
+
+// List returns all that a list function finds, each with all that OCI's API says of it;
+// its token is the provider's (oci:Core/getVolumes:getVolumes).
+func (c *Cloud) List(ctx context.Context, token string, args Props) ([]Props, error) {
+	l, ok := lists[token]
+	if !ok {
+		return nil, notSimulated(token)
+	}
+	if err := c.call(ctx, request("", token)); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	found, err := l.items(c, args)
+	for n := range found {
+		found[n] = clone(found[n])
+	}
+	return found, err
 }
 
 // shown tells whether users see a resource: also on its way out, where it has a state

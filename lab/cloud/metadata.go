@@ -8,18 +8,19 @@ import (
 	"strings"
 )
 
-// Metadata is the instance metadata service (IMDSv2) as one instance sees it.
-// path is the request's, such as /opc/v2/instance/ or /opc/v2/vnics/0/vnicId. The
-// server in front must refuse requests without "Authorization: Bearer Oracle". An
-// answer waits until the instance's launch is complete and, with latencies on,
-// its boot time is over.
+// Metadata is the instance metadata service as one instance sees it. path is the
+// request's, such as /opc/v2/instance/ or /opc/v2/vnics/0/vnicId. The server in front
+// must refuse requests of version 2 without "Authorization: Bearer Oracle"; version 1
+// answers whoever asks, unless the instance's options have it switched off. An answer
+// waits until the instance's launch is complete and, with latencies on, its boot time is
+// over.
 func (c *Cloud) Metadata(instanceID, path string) (body []byte, contentType string, ok bool) {
 	i, ok := c.settled(context.Background(), instanceID)
 	if !ok {
 		return nil, "", false
 	}
 	parts := strings.Split(strings.Trim(path, "/"), "/")
-	if len(parts) < 3 || parts[0] != "opc" || parts[1] != "v2" { // version 1 is switched off
+	if len(parts) < 3 || parts[0] != "opc" || parts[1] != "v2" && (parts[1] != "v1" || !i.LegacyMetadata) {
 		return nil, "", false
 	}
 	var node any

@@ -10,12 +10,14 @@ import (
 // or not its caller waits for that, as in the real cloud.
 type operation struct {
 	id, balancer string // what it works on
+	does         Op
 	done         chan struct{}
 
 	// Guarded by the cloud's lock.
-	ended bool
-	left  bool // its caller has gone
-	err   error
+	ended    bool
+	left     bool // its caller has gone
+	attended bool // its caller has had its answer, and looks for itself how it goes
+	err      error
 }
 
 // unattendedError refuses, for a moment, what meets an operation whose caller has
@@ -62,8 +64,8 @@ func (c *Cloud) free(k kind, id string) error {
 
 // claim marks a resource, and the balancer it belongs to, as being worked on.
 // The caller holds the lock.
-func (c *Cloud) claim(k kind, r *resource) (*operation, error) {
-	op := &operation{id: r.ID, done: make(chan struct{})}
+func (c *Cloud) claim(k kind, r *resource, does Op) (*operation, error) {
+	op := &operation{id: r.ID, does: does, done: make(chan struct{})}
 	if k.balancer != nil {
 		op.balancer = k.balancer(r)
 		if b, ok := c.s.Resources[op.balancer]; ok && b != r && b.State == creating {
@@ -79,8 +81,15 @@ func (c *Cloud) claim(k kind, r *resource) (*operation, error) {
 	return op, nil
 }
 
-// finish notes how an operation ended, and returns whether its caller has gone.
-func (c *Cloud) finish(op *operation, err error) (left bool) {
+// ended is an operation of which nothing is left to be done.
+func ended(id string) *operation {
+	op := &operation{id: id, done: make(chan struct{}), ended: true}
+	close(op.done)
+	return op
+}
+
+// finish notes how an operation ended, and returns whether nobody waits for its answer.
+func (c *Cloud) finish(op *operation, err error) (alone bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	op.ended, op.err = true, err
@@ -89,13 +98,13 @@ func (c *Cloud) finish(op *operation, err error) (left bool) {
 	}
 	delete(c.busy, op.balancer)
 	close(op.done)
-	return op.left
+	return op.left || op.attended
 }
 
-// perform runs what was accepted to its end, and returns that, or the end of ctx
-// when it comes first. Only the cloud's own end cuts it off; its state is as after
-// a crash then, and the next process continues.
-func (c *Cloud) perform(ctx context.Context, op *operation, what string, f func(context.Context) error) error {
+// perform runs what was accepted to its end. Only the cloud's own end cuts it off; its
+// state is as after a crash then, and the next process continues.
+func (c *Cloud) perform(ctx context.Context, w *Work, f func(context.Context) error) error {
+	op := w.op
 	c.mu.Lock()
 	closed := c.closed
 	if !closed {
@@ -119,10 +128,27 @@ func (c *Cloud) perform(ctx context.Context, op *operation, what string, f func(
 		defer stop()
 		err := f(work)
 		if c.finish(op, err) && err != nil {
-			c.logf("%s: %v; its caller has gone, the cloud goes on trying", what, err)
+			c.logf("%s: %v; nobody waits for it, the cloud goes on trying", w.what, err)
 			c.poke()
 		}
 	}()
+	return nil
+}
+
+// attend notes that the caller has its answer and does not wait: the cloud goes on
+// trying what fails.
+func (c *Cloud) attend(w *Work) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	w.op.attended = true
+	if w.op.err != nil {
+		c.poke()
+	}
+}
+
+// await returns how work ended, or the end of ctx when it comes first.
+func (c *Cloud) await(ctx context.Context, w *Work) error {
+	op := w.op
 	select {
 	case <-op.done:
 		return op.err
@@ -140,5 +166,5 @@ func (c *Cloud) perform(ctx context.Context, op *operation, what string, f func(
 			return err
 		}
 	}
-	return fmt.Errorf("%s: %w; the cloud goes on with it", what, ctx.Err())
+	return fmt.Errorf("%s: %w; the cloud goes on with it", w.what, ctx.Err())
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,8 +16,11 @@ const launchRetry = 5 * time.Second
 
 const poolNoun = "instancepool"
 
+// faultDomains of each availability domain.
+var faultDomains = []string{"FAULT-DOMAIN-1", "FAULT-DOMAIN-2", "FAULT-DOMAIN-3"}
+
 var poolKind = kind{
-	noun: poolNoun, starting: provisioning, ready: running,
+	noun: poolNoun, starting: provisioning, ready: running, changing: scaling,
 	check: func(s *state, _ string, in, old Props) error {
 		if err := need(in, "compartmentId", "instanceConfigurationId"); err != nil {
 			return err
@@ -43,6 +47,11 @@ var poolKind = kind{
 		for _, p := range placements {
 			if ad := str(p, "availabilityDomain"); !knownAD(ad) {
 				return invalid("availabilityDomain %q does not exist", ad)
+			}
+			for _, d := range strs(p, "faultDomains") {
+				if !slices.Contains(faultDomains, d) {
+					return invalid("faultDomain %q does not exist", d)
+				}
 			}
 			id := placementSubnet(p)
 			if id == "" {
@@ -283,7 +292,7 @@ func (s *state) newInstance(pool *resource, now time.Time) (*instance, error) {
 		hostname = strings.ToLower(name)
 	}
 	seq := s.next()
-	domain := "FAULT-DOMAIN-" + strconv.Itoa(1+seq%3)
+	domain := faultDomains[seq%len(faultDomains)]
 	if wanted := strs(place, "faultDomains"); len(wanted) > 0 {
 		domain = wanted[0]
 	}
@@ -300,7 +309,8 @@ func (s *state) newInstance(pool *resource, now time.Time) (*instance, error) {
 		Shape: str(launch, "shape"), Image: str(sub(launch, "sourceDetails"), "imageId"), OCPUs: ocpus, MemoryGB: memory,
 		Groups: strs(vnic, "nsgIds"), Tags: tags, VNICTags: merge(tags, tagsOf(vnic, "freeformTags")),
 		Metadata: tagsOf(launch, "metadata"), ExtendedMetadata: sub(launch, "extendedMetadata"),
-		Defined: sub(launch, "definedTags"), VNICsDefined: sub(vnic, "definedTags"),
+		LegacyMetadata: !flag(sub(launch, "instanceOptions"), "areLegacyImdsEndpointsDisabled", false),
+		Defined:        sub(launch, "definedTags"), VNICsDefined: sub(vnic, "definedTags"),
 		State: provisioning, Seq: seq, Created: now,
 	}, nil
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sort"
+	"strconv"
 	"time"
 )
 
@@ -21,7 +22,10 @@ const (
 	active       = "ACTIVE"
 	running      = "RUNNING"
 	creating     = "CREATING"
+	updating     = "UPDATING"
+	scaling      = "SCALING"
 	terminating  = "TERMINATING"
+	terminated   = "TERMINATED"
 	stopped      = "STOPPED"
 
 	attaching = "ATTACHING"
@@ -40,6 +44,31 @@ type state struct {
 	Instances   map[string]*instance
 	Attachments map[string]*attachment
 	Backups     map[string]*backup `json:",omitempty"`
+	Gone        map[string]*gone   `json:",omitempty"`
+}
+
+// gone is a resource that has ended. OCI shows and lists one that has a lifecycle state
+// for a while, so programs have to look at that.
+type gone struct {
+	Token string
+	View  Props
+	Ended time.Time
+}
+
+// shownAfterEnd is how long that is. OCI's documents do not say; hours are usual.
+const shownAfterEnd = time.Hour
+
+// keepEnd remembers a resource that is about to be removed.
+func (s *state) keepEnd(k kind, r *resource, now time.Time) {
+	for id, g := range s.Gone {
+		if now.Sub(g.Ended) > shownAfterEnd {
+			delete(s.Gone, id)
+		}
+	}
+	if view := k.view(s, r); str(view, "state") != "" {
+		view["state"] = k.spelled(terminated)
+		s.Gone[r.ID] = &gone{Token: r.Token, View: clone(view), Ended: now}
+	}
 }
 
 // resource is what a program asked for.
@@ -68,6 +97,9 @@ type resource struct {
 	Checked  time.Time `json:",omitzero"`
 }
 
+// etag changes with every update.
+func (r *resource) etag() string { return strconv.FormatInt(r.Updated.UnixNano(), 36) }
+
 // instance is one launched by a pool.
 type instance struct {
 	ID, Name, Hostname    string
@@ -85,6 +117,7 @@ type instance struct {
 	Seq                   int
 	Created, Booted       time.Time
 	ExtendedMetadata      Props `json:",omitempty"`
+	LegacyMetadata        bool  // version 1 of the metadata service answers, too
 	Defined, VNICsDefined Props `json:",omitempty"`
 }
 
@@ -106,6 +139,7 @@ func newState() *state {
 	return &state{
 		Version: stateVersion, Resources: map[string]*resource{},
 		Instances: map[string]*instance{}, Attachments: map[string]*attachment{}, Backups: map[string]*backup{},
+		Gone: map[string]*gone{},
 	}
 }
 

@@ -13,6 +13,10 @@ const (
 	PublicSubnet  = "ocid1.subnet.oc1.lab-1.public"
 	ImageID       = "ocid1.image.oc1.lab-1.lab"
 	ZoneName      = "lab.test"
+	SecretID      = "ocid1.vaultsecret.oc1.lab-1.registries"
+
+	// registries is the secret: what docker login writes where there is no login.
+	registries = `{"auths":{}}`
 
 	// fixedCreated is the timeCreated of what was there before the lab.
 	fixedCreated = "2025-01-01T00:00:00Z"

@@ -14,7 +14,7 @@ const (
 )
 
 var volumeKind = kind{
-	noun: "volume", starting: provisioning, ready: available,
+	noun: "volume", starting: provisioning, ready: available, changing: provisioning,
 	check: func(s *state, _ string, in, old Props) error {
 		if err := need(in, "compartmentId", "availabilityDomain"); err != nil {
 			return err

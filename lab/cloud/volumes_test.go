@@ -171,6 +171,7 @@ func TestCutOffDeleteIsFinishedByRun(t *testing.T) {
 	l.run()
 	l.eventually("the file is gone", func() bool { l.m.mu.Lock(); defer l.m.mu.Unlock(); return len(l.m.volumes) == 0 })
 	l.eventually("the record is gone", func() bool { return len(l.Snapshot().Volumes) == 0 })
-	_, err = l.Read(context.Background(), typeVolume, id)
-	assert.ErrorIs(t, err, ErrNotFound)
+	out, err = l.Read(context.Background(), typeVolume, id)
+	assert.NilError(t, err)
+	assert.Equal(t, out["state"], "TERMINATED")
 }

@@ -3,11 +3,8 @@
 package providers_test
 
 import (
-	"context"
 	"encoding/json"
-	"net/netip"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/pulumi/pulumi-oci/sdk/v3/go/oci/core"
@@ -17,48 +14,9 @@ import (
 	"gotest.tools/v3/assert"
 
 	"github.com/emqx-oci/emqx-oci/lab/cloud"
+	"github.com/emqx-oci/emqx-oci/lab/cloud/cloudtest"
 	"github.com/emqx-oci/emqx-oci/lab/providers"
 )
-
-// box is a machine on which everything works and nothing happens.
-type box struct {
-	mu    sync.Mutex
-	alive map[string]bool
-}
-
-func (b *box) LaunchInstance(_ context.Context, s cloud.InstanceSpec) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.alive[s.ID] = true
-	return nil
-}
-
-func (b *box) TerminateInstance(_ context.Context, id string) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.alive, id)
-	return nil
-}
-
-func (b *box) InstanceAlive(id string) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.alive[id]
-}
-
-func (*box) CreateVolume(context.Context, string, int, string) error    { return nil }
-func (*box) BackupVolume(context.Context, string, string) error         { return nil }
-func (*box) DeleteBackup(context.Context, string) error                 { return nil }
-func (*box) ResizeVolume(context.Context, string, int) error            { return nil }
-func (*box) DeleteVolume(context.Context, string) error                 { return nil }
-func (*box) AttachVolume(context.Context, string, string, string) error { return nil }
-func (*box) DetachVolume(context.Context, string, string) error         { return nil }
-func (*box) PowerOff(context.Context, string) error                     { return nil }
-func (*box) PullVolume(context.Context, string, string) error           { return nil }
-func (*box) SetFirewall(context.Context, string, cloud.Firewall) error  { return nil }
-func (*box) SetBalancers(context.Context, []cloud.Balancer) error       { return nil }
-func (*box) SetZone(context.Context, []cloud.Record) error              { return nil }
-func (*box) CheckHTTP(context.Context, netip.Addr, string) (int, error) { return 200, nil }
 
 // nodeProgram is all that one node of the stack has, with the official SDK.
 func nodeProgram(addressName string) pulumi.RunFunc {
@@ -165,7 +123,7 @@ func nodeProgram(addressName string) pulumi.RunFunc {
 // TestTheLabsCloudOnTheEngine drives the real control plane through the real
 // engine: what it answers must never look like a change.
 func TestTheLabsCloudOnTheEngine(t *testing.T) {
-	c, err := cloud.Open(t.TempDir(), &box{alive: map[string]bool{}}, cloud.Options{})
+	c, err := cloud.Open(t.TempDir(), cloudtest.NewMachine(), cloud.Options{})
 	assert.NilError(t, err)
 	e := newEngine(t, providers.Config{OCI: c})
 

@@ -46,7 +46,7 @@ func newEngine(t *testing.T, c providers.Config) *engine {
 	assert.NilError(t, err)
 	t.Cleanup(func() { assert.Check(t, servers.Close()) })
 
-	command, err := auto.NewPulumiCommand(&auto.PulumiCommandOptions{Root: agenttest.Root(), Version: semver.MustParse("3.255.0")})
+	command, err := auto.NewPulumiCommand(&auto.PulumiCommandOptions{Root: agenttest.Root(), Version: semver.MustParse("3.276.0")})
 	assert.NilError(t, err)
 	home := t.TempDir()
 	e := &engine{t: t, home: home}

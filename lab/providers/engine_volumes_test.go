@@ -13,13 +13,14 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/oci"
 	"github.com/emqx-oci/emqx-oci/lab/cloud"
+	"github.com/emqx-oci/emqx-oci/lab/cloud/cloudtest"
 	"github.com/emqx-oci/emqx-oci/lab/providers"
 )
 
 // TestVolumesWithDataOnTheEngine: a volume is made from a backup once, stays when
 // its stack goes, and is taken over by another one.
 func TestVolumesWithDataOnTheEngine(t *testing.T) {
-	c, err := cloud.Open(t.TempDir(), &box{alive: map[string]bool{}}, cloud.Options{})
+	c, err := cloud.Open(t.TempDir(), cloudtest.NewMachine(), cloud.Options{})
 	assert.NilError(t, err)
 	e := newEngine(t, providers.Config{OCI: c})
 	program := func(change func(*oci.VolumesArgs)) pulumi.RunFunc {

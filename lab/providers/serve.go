@@ -21,6 +21,9 @@ type Config struct {
 	// Required: the lab's cloud.
 	OCI Backend
 
+	// Optional: the part of OCI's time that the cloud's operations take; the oci provider
+	// waits as the official one does in that time. 0: they take none.
+	Pace float64
 	// Optional: addresses for programs that configure none, for example
 	// http://127.0.77.1:4646.
 	NomadAddr, ConsulAddr string
@@ -48,7 +51,7 @@ func Serve(ctx context.Context, c Config) (*Servers, error) {
 		host = "127.0.0.1"
 	}
 	s := &Servers{servers: map[string]*rpc.Server{}}
-	for _, p := range []rpc.Plugin{oci.Plugin(c.OCI), nomad.Plugin(c.NomadAddr), consul.Plugin(c.ConsulAddr)} {
+	for _, p := range []rpc.Plugin{oci.Plugin(c.OCI, c.Pace), nomad.Plugin(c.NomadAddr), consul.Plugin(c.ConsulAddr)} {
 		server, err := rpc.Serve(ctx, host+":0", p, c.Log)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("starting the lab's providers: %w", err), s.Close())

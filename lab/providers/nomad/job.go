@@ -21,8 +21,10 @@ const deployTimeout = 5 * time.Minute
 // planTimeout bounds what a preview waits for a server that does not answer.
 const planTimeout = 10 * time.Second
 
-// Plan parses a new text, so that a preview fails on a bad one, and finds out
-// whether it is the same job and still the one that was registered last.
+// Plan parses a new text or new variables, so that a preview fails on bad ones. Of a new
+// text it finds out whether it is the same job and still the one that was registered last.
+// Where only the variables are others the real plugin compares nothing: see jobspecEqual of
+// terraform-provider-nomad, which reads both texts with the new variables.
 func (c *client) Plan(ctx context.Context, r *table.Resource, p *rpc.Plan) error {
 	if r.Token != jobToken {
 		return nil
@@ -31,7 +33,8 @@ func (c *client) Plan(ctx context.Context, r *table.Resource, p *rpc.Plan) error
 		p.Diff.Changes = append(p.Diff.Changes, table.Change{Path: "status", Kind: table.Update, Output: true})
 	}
 	created := p.State == nil
-	if !created && !p.Diff.Touches("jobspec") && !p.Diff.Touches("hcl2") {
+	compares := created || p.Diff.Touches("jobspec")
+	if !compares && !p.Diff.Touches("hcl2") {
 		return nil
 	}
 	if jobspec := table.Plain(p.News["jobspec"]); table.Unknown(jobspec) || jobspec.ContainsUnknowns() {
@@ -45,7 +48,7 @@ func (c *client) Plan(ctx context.Context, r *table.Resource, p *rpc.Plan) error
 	if errors.Is(err, errNoServer) {
 		return nil // the server may be part of what this update creates
 	}
-	if err != nil {
+	if err != nil || !compares {
 		return err
 	}
 	p.Known = known(job)

@@ -145,6 +145,15 @@ func TestPlanOfAnUpdate(t *testing.T) {
 	_, err = plan(t, address, state("6"), old, in(map[string]any{"jobspec": `job "a" { type = "batch" }`}))
 	assert.Error(t, err, "job modify index has changed since last refresh")
 
+	with := func(name, value string) resource.PropertyMap {
+		return in(map[string]any{"jobspec": "variable \"b\" {}\njob \"a\" {}", "hcl2": map[string]any{"vars": map[string]any{name: value}}})
+	}
+	_, err = plan(t, address, state("6"), with("b", "1"), with("c", "1"))
+	assert.ErrorContains(t, err, `Unset variable "b"`)
+	p, err = plan(t, address, state("6"), with("b", "1"), with("b", "2"))
+	assert.NilError(t, err, "nothing is compared where only variables change")
+	assert.Equal(t, len(p.Diff.Changes), 1)
+
 	p, err = plan(t, address, state("6"), old, in(map[string]any{"jobspec": `job "renamed" {}`}))
 	assert.NilError(t, err)
 	assert.Assert(t, p.Diff.Replace(), "another job id is another job")

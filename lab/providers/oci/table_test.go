@@ -39,17 +39,18 @@ func TestTableHasExactlyTheInputsOfTheSDK(t *testing.T) {
 	s := table.MustParse(rows)
 	for token, typ := range map[string]reflect.Type{
 		"oci:Core/volume:Volume": plain(core.VolumeArgs{}),
-		"oci:Core/volumeBackupPolicyAssignment:VolumeBackupPolicyAssignment":                 plain(core.VolumeBackupPolicyAssignmentArgs{}),
-		"oci:Core/privateIp:PrivateIp":                                                       plain(core.PrivateIpArgs{}),
-		"oci:Core/instanceConfiguration:InstanceConfiguration":                               plain(core.InstanceConfigurationArgs{}),
-		"oci:Core/instancePool:InstancePool":                                                 plain(core.InstancePoolArgs{}),
-		"oci:Core/networkSecurityGroup:NetworkSecurityGroup":                                 plain(core.NetworkSecurityGroupArgs{}),
-		"oci:Core/networkSecurityGroupSecurityRule:NetworkSecurityGroupSecurityRule":         plain(core.NetworkSecurityGroupSecurityRuleArgs{}),
-		"oci:NetworkLoadBalancer/networkLoadBalancer:NetworkLoadBalancer":                    plain(networkloadbalancer.NetworkLoadBalancerArgs{}),
-		"oci:NetworkLoadBalancer/backendSet:BackendSet":                                      plain(networkloadbalancer.BackendSetArgs{}),
-		"oci:NetworkLoadBalancer/backend:Backend":                                            plain(networkloadbalancer.BackendArgs{}),
-		"oci:NetworkLoadBalancer/listener:Listener":                                          plain(networkloadbalancer.ListenerArgs{}),
-		"oci:Dns/rrset:Rrset":                                                                plain(dns.RrsetArgs{}),
+		"oci:Core/volumeBackupPolicyAssignment:VolumeBackupPolicyAssignment":                                    plain(core.VolumeBackupPolicyAssignmentArgs{}),
+		"oci:Core/privateIp:PrivateIp":                                                                          plain(core.PrivateIpArgs{}),
+		"oci:Core/instanceConfiguration:InstanceConfiguration":                                                  plain(core.InstanceConfigurationArgs{}),
+		"oci:Core/instancePool:InstancePool":                                                                    plain(core.InstancePoolArgs{}),
+		"oci:Core/networkSecurityGroup:NetworkSecurityGroup":                                                    plain(core.NetworkSecurityGroupArgs{}),
+		"oci:Core/networkSecurityGroupSecurityRule:NetworkSecurityGroupSecurityRule":                            plain(core.NetworkSecurityGroupSecurityRuleArgs{}),
+		"oci:NetworkLoadBalancer/networkLoadBalancer:NetworkLoadBalancer":                                       plain(networkloadbalancer.NetworkLoadBalancerArgs{}),
+		"oci:NetworkLoadBalancer/backendSet:BackendSet":                                                         plain(networkloadbalancer.BackendSetArgs{}),
+		"oci:NetworkLoadBalancer/backend:Backend":                                                               plain(networkloadbalancer.BackendArgs{}),
+		"oci:NetworkLoadBalancer/networkLoadBalancersBackendSetsUnified:NetworkLoadBalancersBackendSetsUnified": plain(networkloadbalancer.NetworkLoadBalancersBackendSetsUnifiedArgs{}),
+		"oci:NetworkLoadBalancer/listener:Listener":                                                             plain(networkloadbalancer.ListenerArgs{}),
+		"oci:Dns/rrset:Rrset": plain(dns.RrsetArgs{}),
 		"oci:Identity/getAvailabilityDomains:getAvailabilityDomains":                         plain(identity.GetAvailabilityDomainsOutputArgs{}),
 		"oci:NetworkLoadBalancer/getBackendSetHealth:getBackendSetHealth":                    plain(networkloadbalancer.GetBackendSetHealthOutputArgs{}),
 		"oci:NetworkLoadBalancer/getBackendHealth:getBackendHealth":                          plain(networkloadbalancer.GetBackendHealthOutputArgs{}),
@@ -76,7 +77,7 @@ func TestTableHasExactlyTheInputsOfTheSDK(t *testing.T) {
 		assert.Assert(t, ok, token)
 		compare(t, token, &r.In, typ, map[reflect.Type]bool{})
 	}
-	assert.Equal(t, len(s.Resources)+len(s.Functions), 30)
+	assert.Equal(t, len(s.Resources)+len(s.Functions), 31)
 	compare(t, "config", &s.Config, plain(oci.ProviderArgs{}), map[reflect.Type]bool{})
 }
 

@@ -246,6 +246,9 @@ func (s *server) Read(rpc context.Context, req *pulumirpc.ReadRequest) (*pulumir
 		return nil, failed(ctx, req.GetTimeout(), r, "reading", req.GetUrn(), "", err, nil, nil)
 	}
 	resp := &pulumirpc.ReadResponse{Id: req.GetId()}
+	if id, ok := out["id"].(string); ok && id != "" {
+		resp.Id = id // a resource may be imported by another name than it has
+	}
 	if resp.Properties, err = marshal(outputs(r, both(state, inputs), keptInputs(r, state), out)); err != nil {
 		return nil, err
 	}

@@ -42,6 +42,7 @@ var Items = []Item{
 	{"oci:NetworkLoadBalancer/networkLoadBalancer:NetworkLoadBalancer", "networkloadbalancer", "NetworkLoadBalancer"},
 	{"oci:NetworkLoadBalancer/backendSet:BackendSet", "networkloadbalancer", "BackendSet"},
 	{"oci:NetworkLoadBalancer/backend:Backend", "networkloadbalancer", "Backend"},
+	{"oci:NetworkLoadBalancer/networkLoadBalancersBackendSetsUnified:NetworkLoadBalancersBackendSetsUnified", "networkloadbalancer", "NetworkLoadBalancersBackendSetsUnified"},
 	{"oci:NetworkLoadBalancer/listener:Listener", "networkloadbalancer", "Listener"},
 	{"oci:Dns/rrset:Rrset", "dns", "Rrset"},
 	{"oci:Identity/getAvailabilityDomains:getAvailabilityDomains", "identity", "GetAvailabilityDomains"},
@@ -84,10 +85,12 @@ var corrections = map[string]correction{
 	"BackendSet.name": {set: []string{"autoname"}},
 	"Backend.name":    {set: []string{"autoname"}},
 	"Listener.name":   {set: []string{"autoname"}},
+	"NetworkLoadBalancersBackendSetsUnified.name": {set: []string{"autoname"}},
 	// TypeSet in the Terraform provider: order means nothing.
 	"*.nsgIds":    {setType: true},
 	"Rrset.items": {setType: true},
-	"NetworkLoadBalancer.networkSecurityGroupIds": {setType: true},
+	"NetworkLoadBalancer.networkSecurityGroupIds":     {setType: true},
+	"NetworkLoadBalancersBackendSetsUnified.backends": {setType: true},
 }
 
 type sdk struct {
