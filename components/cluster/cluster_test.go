@@ -13,12 +13,16 @@ func TestNodesAreSpreadOverTheDomainsInTurn(t *testing.T) {
 	nodes, err := Nodes("prod", 5, []string{"AD-1", "AD-2", "AD-3"})
 	assert.NilError(t, err)
 	assert.DeepEqual(t, nodes, []Node{
-		{0, "emqx-prod-0", "AD-1"},
-		{1, "emqx-prod-1", "AD-2"},
-		{2, "emqx-prod-2", "AD-3"},
-		{3, "emqx-prod-3", "AD-1"},
-		{4, "emqx-prod-4", "AD-2"},
+		{0, "emqx-prod-0", "AD-1", 1},
+		{1, "emqx-prod-1", "AD-2", 1},
+		{2, "emqx-prod-2", "AD-3", 1},
+		{3, "emqx-prod-3", "AD-1", 2},
+		{4, "emqx-prod-4", "AD-2", 2},
 	})
+	// Most regions have one domain.
+	nodes, err = Nodes("prod", 4, []string{"AD-1"})
+	assert.NilError(t, err)
+	assert.DeepEqual(t, nodes, []Node{{0, "emqx-prod-0", "AD-1", 1}, {1, "emqx-prod-1", "AD-1", 2}, {2, "emqx-prod-2", "AD-1", 3}, {3, "emqx-prod-3", "AD-1", 1}})
 	_, err = Nodes("prod", 3, nil)
 	assert.ErrorContains(t, err, "offers no availability domain")
 }
@@ -84,8 +88,8 @@ func TestPortsThatCannotBe(t *testing.T) {
 	same := DefaultPorts
 	same.Admin, same.Broker.WS, same.Broker.WSS = same.MQTT, same.MQTTS, 5370
 	assert.DeepEqual(t, same.Faults(), map[string]string{
-		"admin":      "must differ from mqtt, got 1883 for both",
-		"broker.ws":  "must differ from mqtts, got 8883 for both",
+		"admin":      "must be a port of its own, got 1883, which is ports.mqtt",
+		"broker.ws":  "must be a port of its own, got 8883, which is ports.mqtts",
 		"broker.wss": "must not be a port of EMQX's cluster RPC, got 5370",
 	})
 	assert.Assert(t, slices.IsSortedFunc(OccupiedPorts(), func(a, b PortRange) int { return a.Max - b.Min }))

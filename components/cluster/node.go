@@ -15,7 +15,14 @@ type Node struct {
 	Name string
 	// AvailabilityDomain holds the node's volume and its instance.
 	AvailabilityDomain string
+	// FaultDomain holds its instance, too: 1 to 3, which is how many an availability
+	// domain has. 0 leaves it to the cloud, which spreads the instances of one pool
+	// only, and each node has a pool of its own.
+	FaultDomain int
 }
+
+// faultDomains of an availability domain.
+const faultDomains = 3
 
 // NodeName is the name of node index in OCI, Consul and Nomad.
 func NodeName(environment string, index int) string {
@@ -25,7 +32,9 @@ func NodeName(environment string, index int) string {
 // Nodes names and places the nodes of an environment. This is the one place
 // that decides a node's availability domain, index modulo the number of
 // domains: a volume can only be attached inside its own domain, so the volume
-// and the pool of a node must never come to different answers (decision 8).
+// and the pool of a node must never come to different answers (decision 8). Nodes that
+// share a domain, all of them in a region that has one, are in different fault domains
+// as far as there are any.
 func Nodes(environment string, count int, availabilityDomains []string) ([]Node, error) {
 	if len(availabilityDomains) == 0 {
 		return nil, fmt.Errorf("placing the nodes of %q: the region offers no availability domain", environment)
@@ -36,6 +45,7 @@ func Nodes(environment string, count int, availabilityDomains []string) ([]Node,
 			Index:              i,
 			Name:               NodeName(environment, i),
 			AvailabilityDomain: availabilityDomains[i%len(availabilityDomains)],
+			FaultDomain:        i/len(availabilityDomains)%faultDomains + 1,
 		}
 	}
 	return nodes, nil

@@ -139,7 +139,7 @@ func (p Ports) Faults() map[string]string {
 			faults[n.Name] = fmt.Sprintf("must be %d to 65535, because nobody here has the right to lower ports, got %d", LowestPort, n.Port)
 			continue
 		case taken[n.Port] != "":
-			faults[n.Name] = fmt.Sprintf("must differ from %s, got %d for both", taken[n.Port], n.Port)
+			faults[n.Name] = fmt.Sprintf("must be a port of its own, got %d, which is ports.%s", n.Port, taken[n.Port])
 		}
 		taken[n.Port] = cmp.Or(taken[n.Port], n.Name)
 		for _, r := range OccupiedPorts() {

@@ -58,11 +58,14 @@ type Addresses struct {
 	// [Volumes].
 	Each []pulumi.Resource
 
-	perNode []pulumi.StringOutput
+	perNode, ids []pulumi.StringOutput
 }
 
 // IP is the address of node index.
 func (a *Addresses) IP(index int) pulumi.StringOutput { return a.perNode[index] }
+
+// ID is the OCID of node index's address.
+func (a *Addresses) ID(index int) pulumi.StringOutput { return a.ids[index] }
 
 // NewAddresses registers the addresses; every fault of args is reported before
 // anything is.
@@ -92,6 +95,7 @@ func NewAddresses(ctx *pulumi.Context, name string, args *AddressesArgs, opts ..
 		ips = append(ips, ip.IpAddress)
 		r.Each = append(r.Each, ip)
 		r.perNode = append(r.perNode, ip.IpAddress)
+		r.ids = append(r.ids, ip.ID().ToStringOutput())
 	}
 	r.IPs = ips.ToStringArrayOutput()
 	return r, ctx.RegisterResourceOutputs(r, pulumi.Map{"ips": r.IPs})

@@ -14,10 +14,14 @@ const loadBalancerType = "emqx:oci:LoadBalancer"
 
 // Backend is a node that the balancer sends clients to.
 type Backend struct {
-	// Name of the node. Without a name OCI's provider would pick a random one.
+	// Name of the node; OCI would take its address and port.
 	Name string
-	// Address is the node's reserved address, stable over a relaunch.
+	// Address is the node's reserved address, stable over a relaunch. Either it or
+	// TargetID is set.
 	Address pulumi.StringInput
+	// TargetID is the OCID of the reserved address instead: OCI then finds the VNIC
+	// that has claimed it.
+	TargetID pulumi.StringInput
 }
 
 // HealthCheck is how the balancer asks HAProxy. Zero fields take OCI's own
@@ -63,12 +67,14 @@ type LoadBalancerArgs struct {
 	Tags map[string]string
 }
 
-// LoadBalancer is OCI's network load balancer with its backend sets and
-// backends, and not yet a listener: all of this is slow and may be created
-// while the nodes boot, and no client gets in before [Listeners].
+// LoadBalancer is OCI's network load balancer with its backend sets, and not yet
+// a listener: all of this is slow and may be created while the nodes boot, and no
+// client gets in before [Listeners].
 //
 // The children are created, and deleted, strictly one after another: the service
-// answers 409 to parallel changes of one balancer.
+// answers 409 to parallel changes of one balancer. Backends are inside their set
+// (decision 40): one change of the balancer for all nodes, and none that forgets
+// them.
 //
 //	balancer, err := oci.NewLoadBalancer(ctx, "balancer", &oci.LoadBalancerArgs{
 //		Environment:     "prod",
@@ -87,13 +93,13 @@ type LoadBalancer struct {
 	// a private balancer.
 	Address pulumi.StringOutput
 
-	sets map[string]*networkloadbalancer.BackendSet
+	sets map[string]*networkloadbalancer.NetworkLoadBalancersBackendSetsUnified
 	// last is the youngest child, lastTLS the youngest of a TLS listener; the next
 	// one waits for them.
 	last, lastTLS pulumi.Resource
 }
 
-// NewLoadBalancer registers the balancer, its sets and backends; every fault of
+// NewLoadBalancer registers the balancer and its sets; every fault of
 // args is reported before anything is.
 func NewLoadBalancer(ctx *pulumi.Context, name string, args *LoadBalancerArgs, opts ...pulumi.ResourceOption) (*LoadBalancer, error) {
 	a := LoadBalancerArgs{}
@@ -104,7 +110,7 @@ func NewLoadBalancer(ctx *pulumi.Context, name string, args *LoadBalancerArgs, o
 	if err := a.validate(); err != nil {
 		return nil, fmt.Errorf("creating load balancer %q: %w", name, err)
 	}
-	b := &LoadBalancer{sets: map[string]*networkloadbalancer.BackendSet{}}
+	b := &LoadBalancer{sets: map[string]*networkloadbalancer.NetworkLoadBalancersBackendSetsUnified{}}
 	if err := ctx.RegisterComponentResource(loadBalancerType, name, b, opts...); err != nil {
 		return nil, err
 	}
@@ -123,9 +129,6 @@ func NewLoadBalancer(ctx *pulumi.Context, name string, args *LoadBalancerArgs, o
 	if err := b.addSets(ctx, name, &a); err != nil {
 		return nil, err
 	}
-	if err := b.addBackends(ctx, name, &a); err != nil {
-		return nil, err
-	}
 	b.Address = shell.IpAddresses.ApplyT(func(found []networkloadbalancer.NetworkLoadBalancerIpAddress) (string, error) {
 		return clientAddress(found, a.Private)
 	}).(pulumi.StringOutput)
@@ -134,10 +137,11 @@ func NewLoadBalancer(ctx *pulumi.Context, name string, args *LoadBalancerArgs, o
 
 func (b *LoadBalancer) addSets(ctx *pulumi.Context, name string, a *LoadBalancerArgs) error {
 	for _, l := range a.Listeners {
-		set, err := networkloadbalancer.NewBackendSet(ctx, name+"-"+l.Name, &networkloadbalancer.BackendSetArgs{
+		set, err := networkloadbalancer.NewNetworkLoadBalancersBackendSetsUnified(ctx, name+"-"+l.Name, &networkloadbalancer.NetworkLoadBalancersBackendSetsUnifiedArgs{
 			NetworkLoadBalancerId: b.ID,
 			Name:                  pulumi.String(l.Name),
 			Policy:                pulumi.String("FIVE_TUPLE"),
+			Backends:              a.backends(l),
 			// Off, all clients would share one source address, and a node could
 			// hold about 64,500 connections a listener (decision 7).
 			IsPreserveSource: pulumi.Bool(true),
@@ -146,7 +150,7 @@ func (b *LoadBalancer) addSets(ctx *pulumi.Context, name string, a *LoadBalancer
 			// of their connections.
 			IsInstantFailoverEnabled:         pulumi.Bool(true),
 			IsInstantFailoverTcpResetEnabled: pulumi.Bool(true),
-			HealthChecker: networkloadbalancer.BackendSetHealthCheckerArgs{
+			HealthChecker: networkloadbalancer.NetworkLoadBalancersBackendSetsUnifiedHealthCheckerArgs{
 				Protocol:         pulumi.String("HTTP"),
 				Port:             pulumi.Int(a.Health.Port),
 				UrlPath:          pulumi.String(cluster.HealthPath),
@@ -165,31 +169,33 @@ func (b *LoadBalancer) addSets(ctx *pulumi.Context, name string, a *LoadBalancer
 	return nil
 }
 
-func (b *LoadBalancer) addBackends(ctx *pulumi.Context, name string, a *LoadBalancerArgs) error {
-	for _, node := range a.Backends {
-		for _, l := range a.Listeners {
-			// On another port or address it is another one, and of the same name.
-			backend, err := networkloadbalancer.NewBackend(ctx, fmt.Sprintf("%s-%s-%s", name, l.Name, node.Name),
-				&networkloadbalancer.BackendArgs{
-					NetworkLoadBalancerId: b.ID,
-					BackendSetName:        b.sets[l.Name].Name,
-					Name:                  pulumi.String(node.Name),
-					IpAddress:             node.Address.ToStringOutput().ToStringPtrOutput(),
-					Port:                  pulumi.Int(l.Port),
-				}, pulumi.Parent(b), b.next(l), pulumi.DeleteBeforeReplace(true))
-			if err != nil {
-				return fmt.Errorf("creating backend %q of set %q: %w", node.Name, l.Name, err)
-			}
-			b.add(l, backend)
+// backends are the nodes at a listener's port. OCI's provider knows an element of
+// this set by everything but its name, so what it would fill in is spelled out: else
+// it reads back another element than it was given, and plans a change for ever.
+func (a *LoadBalancerArgs) backends(l cluster.Listener) networkloadbalancer.NetworkLoadBalancersBackendSetsUnifiedBackendArray {
+	all := make(networkloadbalancer.NetworkLoadBalancersBackendSetsUnifiedBackendArray, len(a.Backends))
+	for i, node := range a.Backends {
+		backend := networkloadbalancer.NetworkLoadBalancersBackendSetsUnifiedBackendArgs{
+			Name:      pulumi.String(node.Name),
+			Port:      pulumi.Int(l.Port),
+			Weight:    pulumi.Int(1),
+			IsBackup:  pulumi.Bool(false),
+			IsDrain:   pulumi.Bool(false),
+			IsOffline: pulumi.Bool(false),
 		}
+		if node.TargetID != nil {
+			backend.TargetId = node.TargetID.ToStringOutput().ToStringPtrOutput()
+		} else {
+			backend.IpAddress = node.Address.ToStringOutput().ToStringPtrOutput()
+		}
+		all[i] = backend
 	}
-	return nil
+	return all
 }
 
 // next makes the balancer's next child wait for its elder. Deletions keep to
-// direct dependencies only: what an update may take away together, the backends
-// of the last nodes or all that belongs to TLS, must be a chain without the rest.
-// The former stand at the end of the chain, the latter have one of their own.
+// direct dependencies only: what an update may take away together, all that belongs
+// to TLS, must be a chain without the rest, so it has one of its own.
 func (b *LoadBalancer) next(l cluster.Listener) pulumi.ResourceOption {
 	elders := []pulumi.Resource{b.last}
 	if l.TLS && b.lastTLS != nil {
@@ -252,8 +258,8 @@ func (a *LoadBalancerArgs) validate() error {
 	}
 	for i, b := range a.Backends {
 		f.Require(fmt.Sprintf("backends[%d].name", i), b.Name)
-		if b.Address == nil {
-			f.Add(fmt.Sprintf("backends[%d].address", i), "must be set")
+		if (b.Address == nil) == (b.TargetID == nil) {
+			f.Add(fmt.Sprintf("backends[%d].address", i), "must be set, or targetId, and not both")
 		}
 	}
 	f.Range("health.port", a.Health.Port, 1, 65535)

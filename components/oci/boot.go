@@ -1,8 +1,11 @@
 package oci
 
 import (
+	"bytes"
 	"cmp"
+	"compress/gzip"
 	_ "embed" // the boot script
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -21,10 +24,6 @@ import (
 //
 //go:embed files/boot.sh
 var bootText string
-
-// MaxUserData is the most that a boot script may take, in bytes: OCI accepts
-// 32,000 bytes of metadata, encoded in base64, SSH keys included.
-const MaxUserData = 32000 / 4 * 3
 
 // BootArgs are what the boot script of a node is told. All of it is known when a
 // stack is planned, and none of it is a secret: every program on the instance
@@ -47,15 +46,23 @@ type BootArgs struct {
 	Datacenter string
 	// Region of Nomad; default "global".
 	Region string
-	// ConsulVersion is installed where the image has no Consul; default 1.22.0.
+	// ConsulVersion is installed where the image has no Consul; default 1.22.6.
 	ConsulVersion string
-	// NomadVersion is installed where the image has no Nomad; default 1.11.2.
+	// NomadVersion is installed where the image has no Nomad; default 1.11.3.
 	NomadVersion string
-	// DockerVersion is installed where the image has no Docker; default 28.5.1.
+	// DockerVersion is installed where the image has no Docker; default 29.8.1: 28 ended
+	// when 29 came, for Docker supports one line.
 	DockerVersion string
-	// OCICLIVersion is installed where an Ubuntu image has no oci command;
-	// default 3.95.1. Oracle Linux has its own package.
+	// ContainerdVersion comes with it; default 2.3.6, what Docker's packages of that
+	// version were released with. Docker's own dependency takes any.
+	ContainerdVersion string
+	// OCICLIVersion is installed where an Ubuntu image has no oci command; default
+	// 3.89.3, the one whose options are recorded (internal/ocicli). Oracle Linux has its
+	// own package, of another version.
 	OCICLIVersion string
+	// RegistryAuth is the OCID of the Vault secret with which Docker's driver logs in to
+	// registries, the text of a Docker config.json; default none.
+	RegistryAuth string
 	// NoFile is the limit of open files of Docker and so the most that a
 	// container may ask for; default 1048576.
 	NoFile int
@@ -103,12 +110,13 @@ var (
 	bootNamePattern    = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
 	datacenterPattern  = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
 	bootVersionPattern = regexp.MustCompile(`^[0-9]+(\.[0-9]+)+([+~-][0-9A-Za-z.+~-]+)?$`)
+	vaultSecretPattern = regexp.MustCompile(`^ocid1\.vaultsecret\.[a-z0-9-]*\.[a-z0-9-]*\.[A-Za-z0-9_.-]+$`)
 	hostPattern        = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`)
 )
 
-// BootScript is the user data of the node: the settings, quoted for the shell,
-// and the script that uses them, without its comments: they are for the reader
-// of this source, and OCI's limit is near.
+// BootScript is what the node's user data holds: the settings, quoted for the shell,
+// and the script that uses them, without its comments: another comment must not be
+// another instance.
 func BootScript(args BootArgs) (string, error) {
 	a := args.withDefaults()
 	if err := a.validate(); err != nil {
@@ -134,7 +142,9 @@ func BootScript(args BootArgs) (string, error) {
 		{"CONSUL_VERSION", a.ConsulVersion},
 		{"NOMAD_VERSION", a.NomadVersion},
 		{"DOCKER_VERSION", a.DockerVersion},
+		{"CONTAINERD_VERSION", a.ContainerdVersion},
 		{"OCI_CLI_VERSION", a.OCICLIVersion},
+		{"REGISTRY_AUTH", a.RegistryAuth},
 		{"NOFILE", strconv.Itoa(a.NoFile)},
 		{"MAX_KILL_TIMEOUT", wholeSeconds(a.MaxKillTimeout) + "s"},
 		{"CLAIM_SECONDS", wholeSeconds(a.ClaimTimeout)},
@@ -145,19 +155,30 @@ func BootScript(args BootArgs) (string, error) {
 		fmt.Fprintf(&b, "readonly %s=%s\n", s[0], shellQuote(s[1]))
 	}
 	b.WriteString(withoutComments(bootText))
-	if b.Len() > MaxUserData {
-		return "", fmt.Errorf("rendering the boot script: it takes %d bytes, OCI allows %d; give fewer servers", b.Len(), MaxUserData)
-	}
 	return b.String(), nil
+}
+
+// userData is the script as an instance's metadata have it: in base64, and compressed,
+// which cloud-init undoes, for OCI allows [userDataLimit]. Should another release of Go
+// compress to other bytes, the instance configurations are replaced and the instances
+// stay: what an instance is, its tag says by the script itself.
+func userData(script string) string {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	// A buffer refuses nothing.
+	_, _ = z.Write([]byte(script))
+	_ = z.Close()
+	return base64.StdEncoding.EncodeToString(b.Bytes())
 }
 
 func (a BootArgs) withDefaults() BootArgs {
 	a.Datacenter = cmp.Or(a.Datacenter, "dc1")
 	a.Region = cmp.Or(a.Region, "global")
-	a.ConsulVersion = cmp.Or(a.ConsulVersion, "1.22.0")
-	a.NomadVersion = cmp.Or(a.NomadVersion, "1.11.2")
-	a.DockerVersion = cmp.Or(a.DockerVersion, "28.5.1")
-	a.OCICLIVersion = cmp.Or(a.OCICLIVersion, "3.95.1")
+	a.ConsulVersion = cmp.Or(a.ConsulVersion, "1.22.6")
+	a.NomadVersion = cmp.Or(a.NomadVersion, "1.11.3")
+	a.DockerVersion = cmp.Or(a.DockerVersion, "29.8.1")
+	a.ContainerdVersion = cmp.Or(a.ContainerdVersion, "2.3.6")
+	a.OCICLIVersion = cmp.Or(a.OCICLIVersion, "3.89.3")
 	a.NoFile = cmp.Or(a.NoFile, 1048576)
 	a.Ports = cmp.Or(a.Ports, cluster.DefaultPorts)
 	a.MaxKillTimeout = cmp.Or(a.MaxKillTimeout, 10*time.Minute)
@@ -188,11 +209,14 @@ func (a BootArgs) validate() error {
 	}
 	for path, version := range map[string]string{
 		"consulVersion": a.ConsulVersion, "nomadVersion": a.NomadVersion,
-		"dockerVersion": a.DockerVersion, "ociCliVersion": a.OCICLIVersion,
+		"dockerVersion": a.DockerVersion, "containerdVersion": a.ContainerdVersion, "ociCliVersion": a.OCICLIVersion,
 	} {
 		if !bootVersionPattern.MatchString(version) {
 			f.Add(path, "must be a version such as 1.2.3, got %q", version)
 		}
+	}
+	if a.RegistryAuth != "" && !vaultSecretPattern.MatchString(a.RegistryAuth) {
+		f.Add("registryAuth", "must be the OCID of a Vault secret, ocid1.vaultsecret.<realm>.<region>.<id>, got %q", a.RegistryAuth)
 	}
 	f.Range("noFile", a.NoFile, 1024, 1<<30)
 	requirePorts(&f, a.Ports)

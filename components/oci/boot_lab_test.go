@@ -4,9 +4,12 @@ package oci
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -20,6 +23,7 @@ import (
 	"gotest.tools/v3/assert"
 
 	"github.com/emqx-oci/emqx-oci/internal/agenttest"
+	"github.com/emqx-oci/emqx-oci/internal/ocicli"
 )
 
 // These tests run the boot script as root in a root file system, network and
@@ -41,10 +45,15 @@ func init() {
 type fakeCloud struct {
 	// Instances by id, with their state.
 	Instances map[string]string
-	// VolumeHolder has the volume attached; empty when it is free.
+	// VolumeHolder has the volume; empty when it is free.
 	VolumeHolder string
+	// VolumeState is the attachment's, ATTACHED when empty. A passing one is over when
+	// it has been seen once.
+	VolumeState string
 	// AddressVNIC has the reserved address.
 	AddressVNIC string
+	// Secret is the content of the vault's secret.
+	Secret string
 	// TerminateAfter calls, the other instance ends.
 	TerminateAfter int
 	Calls          []string
@@ -56,9 +65,11 @@ const (
 	me, other     = "ocid1.instance.me", "ocid1.instance.other"
 	myVNIC        = "ocid1.vnic.me"
 	stateFile     = "/boot-test/cloud.json"
+	brokenFile    = "/boot-test/broken" // while it is there, the cloud refuses everything
 	bootAddress   = "10.80.1.11"
 	bootVolume    = "ocid1.volume.1"
 	bootPrivateIP = "ocid1.privateip.1"
+	bootSecret    = "ocid1.vaultsecret.oc1.lab-1.registries"
 )
 
 func fakeOCI(args []string) int {
@@ -75,23 +86,23 @@ func fakeOCI(args []string) int {
 		raw, _ := json.Marshal(c)
 		_ = os.WriteFile(stateFile, raw, 0o600)
 	}()
-	words, opt := []string{}, map[string]string{}
-	for i := 0; i < len(args); i++ {
-		name, isOption := strings.CutPrefix(args[i], "--")
-		switch {
-		case !isOption:
-			words = append(words, args[i])
-		case name == "all" || name == "force" || name == "unassign-if-already-assigned":
-			opt[name] = "true"
-		default:
-			i++
-			opt[name] = args[i]
-		}
+	call, err := ocicli.Parse(args)
+	var refusal *ocicli.Refusal
+	if errors.As(err, &refusal) {
+		fmt.Print(refusal.Stdout)
+		fmt.Fprint(os.Stderr, refusal.Stderr)
+		return refusal.Exit
 	}
-	command := strings.Join(words, " ")
-	c.Calls = append(c.Calls, command)
+	opt := map[string]string{}
+	for name := range call.Options {
+		opt[name] = call.Option(name)
+	}
+	c.Calls = append(c.Calls, call.Command)
 	if c.TerminateAfter > 0 && len(c.Calls) > c.TerminateAfter {
 		c.Instances[other] = "TERMINATED"
+	}
+	if _, err := os.Stat(brokenFile); err == nil {
+		return refuse("NotAuthorizedOrNotFound")
 	}
 	if opt["auth"] != "instance_principal" {
 		fmt.Fprintln(os.Stderr, "ERROR: Could not find config file")
@@ -101,7 +112,7 @@ func fakeOCI(args []string) int {
 		return map[string]string{"emqx-cluster": cluster, "group-index": index, "pool_type": "emqx"}
 	}
 	var data any
-	switch command {
+	switch call.Command {
 	case "bv volume list":
 		data = []any{
 			map[string]any{"id": "ocid1.volume.wrong-index", "freeform-tags": tags("lab", "0")},
@@ -114,14 +125,18 @@ func fakeOCI(args []string) int {
 		}
 		list := []any{map[string]any{"id": "old", "instance-id": "ocid1.instance.before", "lifecycle-state": "DETACHED"}}
 		if c.VolumeHolder != "" {
-			list = append(list, map[string]any{"id": "a1", "instance-id": c.VolumeHolder, "lifecycle-state": "ATTACHED"})
+			list = append(list, map[string]any{"id": "a1", "instance-id": c.VolumeHolder, "lifecycle-state": cmp.Or(c.VolumeState, "ATTACHED")})
+			if c.VolumeState == "DETACHING" {
+				c.VolumeHolder = ""
+			}
+			c.VolumeState = ""
 		}
 		data = list
 	case "compute volume-attachment attach":
 		if c.VolumeHolder != "" {
 			return refuse("Conflict")
 		}
-		c.VolumeHolder = opt["instance-id"]
+		c.VolumeHolder, c.VolumeState = opt["instance-id"], "ATTACHING"
 		if err := syscall.Mknod(opt["device"], syscall.S_IFBLK|0o600, 7<<8|c.Loop); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 3
@@ -131,8 +146,8 @@ func fakeOCI(args []string) int {
 		if opt["force"] == "" || c.Instances[c.VolumeHolder] == "RUNNING" {
 			return refuse("taken from a running instance")
 		}
-		c.VolumeHolder = ""
-		data = map[string]any{"id": "a1"}
+		c.VolumeState = "DETACHING"
+		return 0
 	case "compute instance get":
 		state, ok := c.Instances[opt["instance-id"]]
 		if !ok {
@@ -158,9 +173,16 @@ func fakeOCI(args []string) int {
 		}
 		c.AddressVNIC = opt["vnic-id"]
 		data = map[string]any{"id": bootPrivateIP}
+	case "secrets secret-bundle get":
+		if opt["secret-id"] != bootSecret {
+			return refuse("NotAuthorizedOrNotFound")
+		}
+		data = map[string]any{"secret-id": bootSecret, "secret-bundle-content": map[string]any{
+			"content-type": "BASE64", "content": base64.StdEncoding.EncodeToString([]byte(c.Secret)),
+		}}
 	default:
-		fmt.Fprintf(os.Stderr, "Error: No such command '%s'.\n", command)
-		return 2
+		fmt.Fprintf(os.Stderr, "this test's oci does not know %s\n", call.Command)
+		return 3
 	}
 	_ = json.NewEncoder(os.Stdout).Encode(map[string]any{"data": data})
 	return 0
@@ -205,6 +227,10 @@ func fakeMetadata() int {
 			return
 		}
 		dead = ""
+	})
+	mux.HandleFunc("POST /v1/client/metadata", func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		fmt.Println("node meta", strings.Join(strings.Fields(string(body)), ""))
 	})
 	failed := make(chan error)
 	for _, address := range []string{"169.254.169.254:80", "127.0.0.1:8500", "127.0.0.1:4646"} {
@@ -259,7 +285,12 @@ fake systemctl <<'END'
 for u; do :; done
 case "$1" in
   is-active) [[ -e /run/units/$u ]]; exit ;;
-  start | restart) touch "/run/units/$u" ;;
+  start | restart)
+    # consul.service is ready when it has joined: without servers its start fails after 90 s.
+    if [[ $u == consul && $* != *--no-block* && -e /boot-test/leaderless ]]; then exit 1; fi
+    touch "/run/units/$u"
+    ;;
+  stop) rm -f "/run/units/$u" ;;
 esac
 echo "$*" >>/boot-test/systemctl
 END
@@ -271,11 +302,13 @@ case "$*" in
   *) kv=${*: -1}; echo "${kv#*=}" >"/run/sysctl.${kv%%=*}" ;;
 esac
 END
-for p in docker consul nomad; do fake "$p" </dev/null; done
+for p in docker consul nomad modprobe; do fake "$p" </dev/null; done
 BOOT_HELPER=metadata "$HELPER" & server=$!
 trap 'kill $server' EXIT
 inside() { chroot "$R" /bin/bash -c "$1"; }
-boot() { code=0; chroot "$R" /bin/bash /boot.sh 2>&1 || code=$?; echo "boot ended with $code"; }
+boot() { code=0; inside /usr/local/sbin/emqx-boot 2>&1 || code=$?; echo "boot ended with $code"; }
+code=0; chroot "$R" /bin/bash /boot.sh 2>&1 || code=$?
+echo "user data ended with $code"
 `
 
 // session runs script after sessionSetup and returns what it printed.
@@ -362,7 +395,7 @@ func TestBootOnAnEmptyVolume(t *testing.T) {
 	out := session(t, free(), args, image, `
 boot
 inside 'echo precious >/mnt/bv/emqx-1/data; stat -c "owner %u:%g" /mnt/bv/emqx-1; readlink /opt/nomad/data/emqx-1'
-inside 'cat /etc/fstab /etc/resolv.conf /etc/dnsmasq.d/consul.conf /etc/systemd/system/docker.service.d/emqx.conf; ls /etc/nomad.d'
+inside 'cat /etc/fstab /etc/resolv.conf /etc/dnsmasq.d/consul.conf /etc/systemd/system/docker.service.d/emqx.conf; ls /etc/nomad.d; cat /etc/modules-load.d/emqx.conf /etc/systemd/system/emqx-boot.service'
 inside 'jq -c . /etc/consul.d/emqx.json /etc/nomad.d/emqx.json'
 ip -4 -br addr show ens3
 inside 'cat /boot-test/systemctl'
@@ -387,7 +420,12 @@ inside 'umount /mnt/bv/emqx-1'
 		`"host_network":{"emqx":{"cidr":"10.80.1.11/32"}}`,
 		`"max_kill_timeout":"600s"`, `"min_dynamic_port":21000,"max_dynamic_port":21799`,
 		"the kernel refuses net.netfilter.nf_conntrack_max = 1000000 (it is: not there)",
-		"restart consul", "restart docker", "restart nomad", "enable emqx-boot",
+		"user data ended with 0", "daemon-reload\nenable emqx-boot emqx-drain\nstart --no-block emqx-boot emqx-drain\n",
+		"Type=exec\nRemainAfterExit=yes\nExecStart=/usr/local/sbin/emqx-boot service\nRestart=on-failure\nRestartSec=10\nStandardOutput=journal+console\n",
+		"\nnf_conntrack\n", "TimeoutStartSec=infinity\n", "volume ocid1.volume.1 is ATTACHING, instance ocid1.instance.me",
+		"stop consul\nstart --no-block consul\n", "stop docker\nstart --no-block docker\n", "stop nomad\nstart --no-block nomad\n",
+		"start --no-block emqx-address\n",
+		`node meta {"Meta":{"emqx_boot":null}}`,
 		"done: emqx-lab-1 is 10.80.1.11, its volume is on /mnt/bv/emqx-1",
 		"precious", "NOTHING CHANGED",
 	)
@@ -407,7 +445,7 @@ inside 'umount /mnt/bv/emqx-1'
 	}
 	_, second, _ := strings.Cut(out, "SECOND RUN")
 	has(t, second, "boot ended with 0", "precious")
-	hasNot(t, second, "making a file system", "wrote ", "restarted ", "started ", "attached", "added", "linked")
+	hasNot(t, second, "making a file system", "wrote ", "restarted ", "started ", "attaching", "added", "linked")
 	hasNot(t, out, "command not found", "unbound variable")
 }
 
@@ -425,6 +463,7 @@ inside 'jq -c "{VolumeHolder,AddressVNIC}" /boot-test/cloud.json; umount /mnt/bv
 `)
 	has(
 		t, out, "boot ended with 0", "which still lives", "is gone, detaching",
+		"volume ocid1.volume.1 is DETACHING, instance ocid1.instance.other",
 		`{"VolumeHolder":"ocid1.instance.me","AddressVNIC":"ocid1.vnic.me"}`,
 		"Nomad forgot dead-id, an earlier instance of emqx-lab-1",
 		"Nomad does not forget denied-id, an earlier instance of emqx-lab-1, whose work waits for that: nomad operator api -X POST /v1/node/denied-id/purge",
@@ -446,6 +485,7 @@ inside 'jq -c "{VolumeHolder,AddressVNIC}" /boot-test/cloud.json; ls /var/lib/em
 	has(
 		t, out, "waiting: volume ocid1.volume.1 is ATTACHED to instance ocid1.instance.other, which still lives",
 		"FAILED: claiming the volume: volume ocid1.volume.1 is ATTACHED to instance ocid1.instance.other, which still lives; gave up after 6 s",
+		`node meta {"Meta":{"emqx_boot":"claimingthevolume:`,
 		"boot ended with 1", `{"VolumeHolder":"ocid1.instance.other","AddressVNIC":"ocid1.vnic.other"}`,
 	)
 	hasNot(t, out, "done\n")
@@ -520,7 +560,7 @@ boot
 inside 'umount /mnt/bv/emqx-1'
 `)
 	_, second, _ := strings.Cut(out, "REBOOT")
-	has(t, second, "boot ended with 0", "mounted ", "added 10.80.1.11/24 to ens3", "started consul", "started nomad", "started docker")
+	has(t, second, "boot ended with 0", "mounted ", "added 10.80.1.11/24 to ens3", "started consul", "started nomad", "started docker", "started emqx-address")
 	hasNot(t, second, "restarted ", "wrote ")
 }
 
@@ -544,7 +584,7 @@ inside 'cat /boot-test/docker; tail -n 2 /var/log/emqx-boot.log; umount /mnt/bv/
 `)
 	has(
 		t, out, "ExecStop=/usr/local/sbin/emqx-boot end\nTimeoutStopSec=660\n", "Before=nomad.service\n",
-		"remote-fs.target containerd.service docker.service consul.service dnsmasq.service systemd-resolved.service\n", "enable --now emqx-drain\n",
+		"remote-fs.target containerd.service docker.service consul.service dnsmasq.service systemd-resolved.service emqx-address.service\n",
 	)
 	_, end, _ := strings.Cut(out, "THE END\n")
 	has(t, end, "deregistered _nomad-task-1-group-emqx-emqx-mqtt\n", "the instance ends: stopping e1 and h1\n", "nothing runs here any more\n")
@@ -560,4 +600,159 @@ inside 'cat /boot-test/docker; tail -n 2 /var/log/emqx-boot.log; umount /mnt/bv/
 	}
 	assert.DeepEqual(t, lines, []string{"kill -s TERM h1", "kill -s TERM e1", "wait e1 h1"})
 	assert.Assert(t, at[1]-at[0] >= 9.9, "no HAProxy sends new clients here any more: %v", at)
+}
+
+// A first boot without the right to anything, say: user data is run once, so the unit that
+// it leaves behind has to come through when that is mended.
+func TestBootThatFailsIsTriedAgain(t *testing.T) {
+	args := bootArgs()
+	args.ClaimTimeout = time.Second
+	out := session(t, free(), args, volume(t), `
+fake sleep <<'END'
+#!/bin/bash
+echo "$1" >>/boot-test/sleeps
+[[ $1 != 20 ]] || rm /boot-test/broken # mended in the second pause
+exec /bin/sleep 0.1
+END
+touch "$R/boot-test/broken"
+inside '/usr/local/sbin/emqx-boot service' 2>&1 && echo the service ended with 0
+inside 'grep -c "trying again" /var/log/emqx-boot.log; grep -xE "[0-9]{2,}" /boot-test/sleeps | tr "\n" " "; umount /mnt/bv/emqx-1'
+`)
+	has(
+		t, out, "user data ended with 0", "waiting: asking for volumes failed", "FAILED: claiming the volume: asking for volumes failed",
+		`node meta {"Meta":{"emqx_boot":"claimingthevolume:askingforvolumesfailed`,
+		"trying again in 10 s; at once: systemctl restart emqx-boot\n", "trying again in 20 s", "\n10 20 ",
+		"done: emqx-lab-1 is 10.80.1.11", `node meta {"Meta":{"emqx_boot":null}}`, "the service ended with 0",
+	)
+}
+
+// Servers that are not there yet, or that no rule lets the node reach: the boot says whom
+// Consul looks for, and comes through once they answer.
+func TestBootWaitsForConsulsServers(t *testing.T) {
+	out := session(t, free(), bootArgs(), volume(t), `
+fake curl <<'END'
+#!/bin/bash
+if [[ $* == *status/leader* && -e /boot-test/leaderless ]]; then echo '""'; exit; fi
+exec /usr/bin/curl "$@"
+END
+fake sleep <<'END'
+#!/bin/bash
+[[ $1 != 10 ]] || rm -f /boot-test/leaderless # they come while it pauses
+exec /bin/sleep 0.1
+END
+touch "$R/boot-test/leaderless"
+sed -i 's/until_true 300 "Consul/until_true 1 "Consul/' "$R/usr/local/sbin/emqx-boot"
+inside '/usr/local/sbin/emqx-boot service' 2>&1 && echo the service ended with 0
+inside 'umount /mnt/bv/emqx-1'
+`)
+	before, after, found := strings.Cut(out, "trying again in 10 s; at once: systemctl restart emqx-boot\n")
+	assert.Assert(t, found)
+	const servers = `Consul (are its servers reachable: ["10.80.2.10"]?)`
+	has(t, before, "waiting: "+servers, "FAILED: waiting for "+servers+": gave up after 1 s")
+	hasNot(t, before, "done: ")
+	has(t, after, "done: emqx-lab-1 is 10.80.1.11", "the service ended with 0")
+}
+
+// The registries' login comes from the vault, at every run, and is nobody's but root's.
+func TestBootFetchesTheRegistriesLogin(t *testing.T) {
+	args := bootArgs()
+	args.RegistryAuth = bootSecret
+	c := free()
+	c.Secret = `{"auths":{"fra.ocir.io":{"auth":"cGVvcGxlOnNlY3JldA=="}}}`
+	out := session(t, c, args, volume(t), `
+secret() { jq --arg s "$1" '.Secret = $s' "$R/boot-test/cloud.json" >"$T/new" && cat "$T/new" >"$R/boot-test/cloud.json"; }
+boot
+inside 'stat -c "%n %U %a" /etc/emqx-registries.json; jq -c . /etc/nomad.d/emqx.json; jq -r ".auths[].auth" /etc/emqx-registries.json | base64 -d; ls /etc/nomad.d'
+echo ANOTHER VERSION
+secret '{"auths":{"fra.ocir.io":{"auth":"cGVvcGxlOm90aGVy"}}}'
+boot
+inside 'jq -r ".auths[].auth" /etc/emqx-registries.json | base64 -d'
+echo NO LOGIN
+secret 'people:secret'
+boot
+sed -i 's/lab-1.registries/lab-1.other/' "$R/usr/local/sbin/emqx-boot"
+boot
+inside 'umount /mnt/bv/emqx-1'
+`)
+	first, rest, _ := strings.Cut(out, "ANOTHER VERSION")
+	second, third, _ := strings.Cut(rest, "NO LOGIN")
+	has(t, first, "boot ended with 0", "/etc/emqx-registries.json root 600", `"auth":[{"config":"/etc/emqx-registries.json"}]`, "people:secret", "emqx.json\nnomad.hcl\n")
+	has(t, second, "boot ended with 0", "wrote /etc/emqx-registries.json", "people:other")
+	hasNot(t, second, "restarted nomad")
+	has(t, third, "boot ended with 1", "is not what docker login writes", "asking for the secret nodes.registryAuth failed (do the dynamic group")
+	hasNot(t, third, "people:", "wrote /etc/emqx-registries.json")
+	log, _, _ := strings.Cut(first, "/etc/emqx-registries.json root 600")
+	hasNot(t, log, "cGVvcGxl")
+}
+
+// What the command refuses by itself it says on standard output, which the script reads.
+func TestBootSaysWhatOCISaysOfItsArguments(t *testing.T) {
+	args := bootArgs()
+	args.ClaimTimeout = time.Second
+	out := session(t, free(), args, volume(t), `
+sed -i 's/--lifecycle-state AVAILABLE/--lifecycle-state ATTACHED/' "$R/usr/local/sbin/emqx-boot"
+boot
+`)
+	has(t, out, "boot ended with 1", "Invalid value for '--lifecycle-state': invalid choice: ATTACHED.")
+}
+
+// networkd and NetworkManager take foreign addresses off.
+func TestBootKeepsTheAddress(t *testing.T) {
+	out := session(t, free(), bootArgs(), volume(t), `
+touch "$R/run/units/systemd-networkd"
+mkdir -p "$R/run/systemd/network"
+echo '[Match]' >"$R/run/systemd/network/10-netplan-ens3.network"
+fake networkctl <<'END'
+#!/bin/bash
+echo "networkctl $*" >>/boot-test/systemctl
+[[ $1 != status ]] || echo '                  Network File: /run/systemd/network/10-netplan-ens3.network'
+END
+boot
+inside 'cat /etc/systemd/network/10-netplan-ens3.network.d/emqx.conf; grep networkctl /boot-test/systemctl'
+echo SECOND RUN
+boot
+inside 'grep -c "networkctl reload" /boot-test/systemctl'
+echo NETWORK MANAGER
+rm "$R/run/units/systemd-networkd"
+touch "$R/run/units/NetworkManager"
+fake nmcli <<'END'
+#!/bin/bash
+case "$*" in
+  *device*) echo 0f1e-uuid ;;
+  *show*) cat /boot-test/nm 2>/dev/null || true ;;
+  *modify*) echo "nmcli $*"; echo 10.80.1.11/24 >/boot-test/nm ;;
+esac
+END
+boot
+echo FOURTH RUN
+boot
+echo TAKEN OFF
+inside '/usr/local/sbin/emqx-boot address' 2>&1 & holds=$!
+back() { for try in $(seq 150); do ip -4 -br addr show ens3 | grep 10.80.1.11/24 && return; sleep 0.2; done; }
+for time in 1 2; do ip addr del 10.80.1.11/24 dev ens3; back; done
+kill $holds
+inside 'umount /mnt/bv/emqx-1'
+`)
+	first, rest, _ := strings.Cut(out, "SECOND RUN")
+	second, rest, _ := strings.Cut(rest, "NETWORK MANAGER")
+	third, rest, _ := strings.Cut(rest, "FOURTH RUN")
+	fourth, held, _ := strings.Cut(rest, "TAKEN OFF")
+	has(t, first, "boot ended with 0", "[Network]\nKeepConfiguration=static\n", "networkctl reload\n")
+	has(t, second, "boot ended with 0", "\n1\n")
+	has(t, third, "boot ended with 0", "nmcli connection modify 0f1e-uuid +ipv4.addresses 10.80.1.11/24\n")
+	has(t, fourth, "boot ended with 0")
+	hasNot(t, fourth, "modify")
+	assert.Equal(t, strings.Count(held, "added 10.80.1.11/24 to ens3"), 2)
+	assert.Equal(t, strings.Count(held, "10.80.1.100/24 10.80.1.11/24"), 2)
+}
+
+func TestBootTakesTheRoomOfTheBootVolume(t *testing.T) {
+	out := session(t, free(), bootArgs(), volume(t), `
+mkdir -p "$R/usr/libexec"
+printf '#!/bin/sh\necho "oci-growfs $*"\nexit 1\n' >"$R/usr/libexec/oci-growfs"
+chmod 755 "$R/usr/libexec/oci-growfs"
+boot
+inside 'umount /mnt/bv/emqx-1'
+`)
+	has(t, out, "oci-growfs -y\n", "oci-growfs took no room", "boot ended with 0")
 }

@@ -1,10 +1,13 @@
 package oci
 
 import (
+	"compress/gzip"
 	"encoding/base64"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +18,7 @@ import (
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/internal/agenttest"
+	"github.com/emqx-oci/emqx-oci/internal/ocicli"
 )
 
 func bootArgs() BootArgs {
@@ -41,13 +45,16 @@ func TestBootScriptFitsIntoUserData(t *testing.T) {
 	}
 	text, err := BootScript(args)
 	assert.NilError(t, err)
-	// Room for an RSA key of 4096 bits beside it.
-	encoded := base64.StdEncoding.EncodedLen(len(text))
-	assert.Assert(t, encoded+800 < 32000, "user data takes %d bytes", encoded)
+	// Room for an RSA key of 4096 bits beside it, and for what is still to come.
+	packed := userData(text)
+	assert.Assert(t, len(packed)+800 < userDataLimit/2, "user data takes %d bytes", len(packed))
+	assert.Equal(t, packed, userData(text), "a changing text would replace every instance configuration")
 
-	args.NomadServers = slices.Repeat(args.NomadServers, 100)
-	_, err = BootScript(args)
-	assert.ErrorContains(t, err, "OCI allows 24000")
+	z, err := gzip.NewReader(base64.NewDecoder(base64.StdEncoding, strings.NewReader(packed)))
+	assert.NilError(t, err)
+	back, err := io.ReadAll(z)
+	assert.NilError(t, err)
+	assert.Equal(t, string(back), text)
 }
 
 func TestBootScriptPassesShellcheck(t *testing.T) {
@@ -64,6 +71,34 @@ func TestBootScriptPassesShellcheck(t *testing.T) {
 	// What is sent has no comments, and so no directives for shellcheck.
 	out, err = exec.Command(shellcheck, "--shell=bash", "--severity=warning", "--exclude=SC1090,SC1091", rendered).CombinedOutput()
 	assert.NilError(t, err, string(out))
+}
+
+var (
+	// substitution is a value that the script asks another command for.
+	substitution = regexp.MustCompile(`"\$\([^)]*\)"`)
+	// ociCall is a call of `oci`, up to the shell's own syntax.
+	ociCall = regexp.MustCompile(`\b(?:cloud|oci) ((?:bv|compute|network) [^;|&<>)]*)`)
+)
+
+// Each call is one that the recorded oci-cli takes; that is of the version which is installed.
+func TestBootScriptCallsOCIAsItIs(t *testing.T) {
+	assert.Equal(t, BootArgs{}.withDefaults().OCICLIVersion, ocicli.Version())
+	text := strings.ReplaceAll(withoutComments(bootText), "\\\n", "")
+	var called []string
+	for _, m := range ociCall.FindAllStringSubmatch(substitution.ReplaceAllString(text, "id"), -1) {
+		line := strings.TrimSuffix(m[1], " 2") // of 2>&1
+		call, err := ocicli.Parse(strings.Fields(line))
+		assert.NilError(t, err, line)
+		called = append(called, call.Command)
+		// Its choices differ between versions: ADR 0036.
+		_, waits := call.Options["wait-for-state"]
+		assert.Assert(t, !waits, line)
+	}
+	slices.Sort(called)
+	assert.DeepEqual(t, slices.Compact(called), []string{
+		"bv volume list", "compute instance get", "compute volume-attachment attach", "compute volume-attachment detach",
+		"compute volume-attachment list", "network private-ip list", "network vnic assign-private-ip",
+	})
 }
 
 func TestBootScriptIsValidBash(t *testing.T) {
@@ -105,7 +140,7 @@ func TestBootScriptSettings(t *testing.T) {
 	assert.Assert(t, strings.HasPrefix(text, "#!/bin/bash\nreadonly "))
 	again, err := BootScript(args)
 	assert.NilError(t, err)
-	assert.Equal(t, text, again, "a changing text would replace every instance configuration")
+	assert.Equal(t, text, again, "a changing text would relaunch every instance")
 }
 
 // The kernel keeps these from outgoing connections: otherwise a client port of

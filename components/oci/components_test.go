@@ -216,6 +216,9 @@ func TestInstancePools(t *testing.T) {
 		assert.DeepEqual(t, launch["sourceDetails"].ObjectValue().Mappable(), map[string]any{
 			"sourceType": "image", "imageId": "i", "bootVolumeSizeInGbs": "50", "bootVolumeVpusPerGb": "20",
 		})
+		assert.Assert(t, launch["instanceOptions"].ObjectValue()["areLegacyImdsEndpointsDisabled"].BoolValue())
+		placed := pool.Inputs["placementConfigurations"].ArrayValue()[0].ObjectValue()
+		assert.Equal(t, placed["faultDomains"].ArrayValue()[0].StringValue(), fmt.Sprintf("FAULT-DOMAIN-%d", testNodes(t, 2)[i].FaultDomain))
 		vnic := launch["createVnicDetails"].ObjectValue()
 		assert.Equal(t, vnic["assignPublicIp"].BoolValue(), false)
 		assert.Equal(t, vnic["nsgIds"].ArrayValue()[0].StringValue(), "group")

@@ -86,15 +86,10 @@ var searches = map[string]search{
 		list: "oci:NetworkLoadBalancer/getNetworkLoadBalancers:getNetworkLoadBalancers", key: "networkLoadBalancerCollections",
 		args: []string{"compartmentId", "displayName"}, same: []string{"displayName"}, lingers: true,
 	},
-	"oci:NetworkLoadBalancer/backendSet:BackendSet": {
+	"oci:NetworkLoadBalancer/networkLoadBalancersBackendSetsUnified:NetworkLoadBalancersBackendSetsUnified": {
 		list: "oci:NetworkLoadBalancer/getBackendSets:getBackendSets", key: "backendSetCollections",
 		args: []string{"networkLoadBalancerId"}, same: []string{"name"},
 		id: part("networkLoadBalancers/%v/backendSets/%v", "networkLoadBalancerId", "name"),
-	},
-	"oci:NetworkLoadBalancer/backend:Backend": {
-		list: "oci:NetworkLoadBalancer/getBackends:getBackends", key: "backendCollections",
-		args: []string{"networkLoadBalancerId", "backendSetName"}, same: []string{"name"},
-		id: part("networkLoadBalancers/%v/backendSets/%v/backends/%v", "networkLoadBalancerId", "backendSetName", "name"),
 	},
 	"oci:NetworkLoadBalancer/listener:Listener": {
 		list: "oci:NetworkLoadBalancer/getListeners:getListeners", key: "listenerCollections",

@@ -49,11 +49,10 @@ func TestWhatMayBeTheLostResource(t *testing.T) {
 }
 
 func TestPartsOfABalancerAreNamedAsTheProviderNamesThem(t *testing.T) {
-	in := map[string]any{"networkLoadBalancerId": "nlb", "backendSetName": "mqtt", "name": "emqx-prod-1"}
+	in := map[string]any{"networkLoadBalancerId": "nlb", "name": "emqx-prod-1"}
 	for token, want := range map[string]string{
-		"oci:NetworkLoadBalancer/backendSet:BackendSet": "networkLoadBalancers/nlb/backendSets/emqx-prod-1",
-		"oci:NetworkLoadBalancer/backend:Backend":       "networkLoadBalancers/nlb/backendSets/mqtt/backends/emqx-prod-1",
-		"oci:NetworkLoadBalancer/listener:Listener":     "networkLoadBalancers/nlb/listeners/emqx-prod-1",
+		"oci:NetworkLoadBalancer/networkLoadBalancersBackendSetsUnified:NetworkLoadBalancersBackendSetsUnified": "networkLoadBalancers/nlb/backendSets/emqx-prod-1",
+		"oci:NetworkLoadBalancer/listener:Listener":                                                             "networkLoadBalancers/nlb/listeners/emqx-prod-1",
 	} {
 		assert.Equal(t, searches[token].id(in, map[string]any{"name": "emqx-prod-1"}), want)
 	}

@@ -10,8 +10,9 @@ import (
 )
 
 // BackendHealth returns a question to OCI: the state of every backend of the
-// balancer, by "<set>/<node>", each one of OK, WARNING, CRITICAL, UNKNOWN. Ask
-// it only once the balancer exists, never in a preview. It takes the options of
+// balancer, by "<set>/<node>", each one of OK, WARNING, CRITICAL, UNKNOWN. "<set>/set"
+// is there when the set is not well and each node is: it has a backend too few or too
+// many. Ask it only once the balancer exists, never in a preview. It takes the options of
 // an invoke, such as the provider.
 func (b *LoadBalancer) BackendHealth(
 	ctx *pulumi.Context, nodes []string, opts ...pulumi.InvokeOption,
@@ -68,29 +69,65 @@ func backendHealth(ctx *pulumi.Context, balancer string, sets, nodes []string, o
 		if err != nil {
 			return nil, fmt.Errorf("asking the health of backend set %q: %w", set, err)
 		}
-		for node, state := range backendStates(nodes, health) {
+		each, err := backendStates(nodes, health, func(node string) (string, error) {
+			one, err := networkloadbalancer.GetBackendHealth(ctx, &networkloadbalancer.GetBackendHealthArgs{
+				NetworkLoadBalancerId: balancer,
+				BackendSetName:        set,
+				BackendName:           node,
+			}, opts...)
+			if err != nil {
+				return "", fmt.Errorf("asking the health of backend %q in set %q: %w", node, set, err)
+			}
+			return one.Status, nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		for node, state := range each {
 			states[set+"/"+node] = state
 		}
 	}
 	return states, nil
 }
 
-// backendStates spells out a set's health: OCI lists only the names of the
-// backends that are not well. One that it has not counted yet is not well
-// either.
-func backendStates(nodes []string, h *networkloadbalancer.GetBackendSetHealthResult) map[string]string {
+// wholeSet stands among the nodes for a set that is not well although each of them is.
+const wholeSet = "set"
+
+// backendStates spells out a set's health. OCI lists the backends that are not well
+// "by IP address and port" (BackendSetHealth), which of a backend with a name is not
+// its name; so no list is read: a set that is OK has as many well backends as it has
+// any, and of another one each backend is asked by the name that it was given. What is
+// no node's, or not yet counted, is not well.
+func backendStates(
+	nodes []string, h *networkloadbalancer.GetBackendSetHealthResult, ask func(node string) (string, error),
+) (map[string]string, error) {
 	states := map[string]string{}
+	well := h.Status == "OK" && h.TotalBackendCount == len(nodes)
+	sick := 0
 	for _, node := range nodes {
-		switch {
-		case slices.Contains(h.CriticalStateBackendNames, node):
-			states[node] = "CRITICAL"
-		case slices.Contains(h.WarningStateBackendNames, node):
-			states[node] = "WARNING"
-		case slices.Contains(h.UnknownStateBackendNames, node), h.TotalBackendCount < len(nodes):
-			states[node] = "UNKNOWN"
-		default:
+		if well {
 			states[node] = "OK"
+			continue
+		}
+		state, err := ask(node)
+		switch {
+		case err == nil:
+			states[node] = state
+		case h.TotalBackendCount < len(nodes):
+			states[node] = "UNKNOWN" // the set does not have it yet
+		default:
+			return nil, err
+		}
+		if states[node] != "OK" {
+			sick++
 		}
 	}
-	return states
+	switch {
+	case well || sick > 0:
+	case h.Status == "OK", h.Status == "":
+		states[wholeSet] = "UNKNOWN"
+	default:
+		states[wholeSet] = h.Status
+	}
+	return states, nil
 }

@@ -1,7 +1,6 @@
 package oci
 
 import (
-	"encoding/base64"
 	"fmt"
 	"slices"
 
@@ -121,7 +120,7 @@ func NewInstancePools(ctx *pulumi.Context, name string, args *InstancePoolsArgs,
 		if err != nil {
 			return nil, fmt.Errorf("rendering the boot script of node %q: %w", n.Name, err)
 		}
-		scripts[i], specs[i] = base64.StdEncoding.EncodeToString([]byte(script)), a.spec(script)
+		scripts[i], specs[i] = userData(script), a.spec(script)
 		if size := len(scripts[i]) + len(a.SSHKey); size > userDataLimit {
 			return nil, fmt.Errorf("rendering the boot script of node %q: user data and keys take %d bytes, OCI allows %d",
 				n.Name, size, userDataLimit)
@@ -183,6 +182,13 @@ func (a *InstancePoolsArgs) newPool(
 	if a.SSHKey != "" {
 		metadata["ssh_authorized_keys"] = pulumi.String(a.SSHKey)
 	}
+	placement := core.InstancePoolPlacementConfigurationArgs{
+		AvailabilityDomain: pulumi.String(n.AvailabilityDomain),
+		PrimarySubnetId:    pulumi.String(a.SubnetID),
+	}
+	if n.FaultDomain > 0 {
+		placement.FaultDomains = pulumi.StringArray{pulumi.String(fmt.Sprintf("FAULT-DOMAIN-%d", n.FaultDomain))}
+	}
 	config, err := core.NewInstanceConfiguration(ctx, name+"-config", &core.InstanceConfigurationArgs{
 		CompartmentId: pulumi.String(a.CompartmentID),
 		DisplayName:   pulumi.String(n.Name),
@@ -211,6 +217,11 @@ func (a *InstancePoolsArgs) newPool(
 					NsgIds:         pulumi.StringArray{a.SecurityGroupID},
 					AssignPublicIp: pulumi.Bool(false),
 				},
+				// Version 1 of the metadata service answers whoever makes a program of the
+				// node fetch an address. All that asks it here uses version 2.
+				InstanceOptions: core.InstanceConfigurationInstanceDetailsLaunchDetailsInstanceOptionsArgs{
+					AreLegacyImdsEndpointsDisabled: pulumi.Bool(true),
+				},
 				Metadata: metadata,
 			},
 		},
@@ -225,12 +236,7 @@ func (a *InstancePoolsArgs) newPool(
 		InstanceConfigurationId:      config.ID(),
 		InstanceDisplayNameFormatter: pulumi.String(n.Name),
 		Size:                         pulumi.Int(1),
-		PlacementConfigurations: core.InstancePoolPlacementConfigurationArray{
-			core.InstancePoolPlacementConfigurationArgs{
-				AvailabilityDomain: pulumi.String(n.AvailabilityDomain),
-				PrimarySubnetId:    pulumi.String(a.SubnetID),
-			},
-		},
+		PlacementConfigurations:      core.InstancePoolPlacementConfigurationArray{placement},
 	}, parent, replace, pulumi.DependsOn(needs))
 }
 

@@ -31,12 +31,14 @@ type DNSRecordArgs struct {
 
 	// Optional.
 
+	// ViewID is the OCID of the view of a private zone.
+	ViewID string
 	// ChildOptions go to the record itself: hooks and dependencies of a component
 	// do not reach its children.
 	ChildOptions []pulumi.ResourceOption
 }
 
-// DNSRecord is the A record that clients resolve.
+// DNSRecord is the A record that clients resolve, in a public zone or in a view's.
 //
 //	record, err := oci.NewDNSRecord(ctx, "dns", &oci.DNSRecordArgs{
 //		Zone:         "example.com",
@@ -69,7 +71,7 @@ func NewDNSRecord(ctx *pulumi.Context, name string, args *DNSRecordArgs, opts ..
 		return nil, err
 	}
 	childOpts := append([]pulumi.ResourceOption{pulumi.Parent(r)}, a.ChildOptions...)
-	set, err := dns.NewRrset(ctx, name, &dns.RrsetArgs{
+	record := &dns.RrsetArgs{
 		ZoneNameOrId: pulumi.String(a.Zone),
 		Domain:       pulumi.String(a.Name),
 		Rtype:        pulumi.String("A"),
@@ -79,7 +81,11 @@ func NewDNSRecord(ctx *pulumi.Context, name string, args *DNSRecordArgs, opts ..
 			Rdata:  a.Address,
 			Ttl:    pulumi.Int(a.TTLSeconds),
 		}},
-	}, childOpts...)
+	}
+	if a.ViewID != "" { // a private zone's name is its own within its view only
+		record.Scope, record.ViewId = pulumi.String("PRIVATE"), pulumi.String(a.ViewID)
+	}
+	set, err := dns.NewRrset(ctx, name, record, childOpts...)
 	if err != nil {
 		return nil, fmt.Errorf("creating the A record of %q: %w", a.Name, err)
 	}

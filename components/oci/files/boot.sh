@@ -1,7 +1,8 @@
-# Boot script of one EMQX node (cloud-init user data, run as root). It makes the
-# instance node i: claims volume i and address i by their tags, prepares system,
-# Consul and Nomad for them, and starts both agents. A second run changes nothing;
-# at a later boot emqx-boot.service runs it again.
+# Boot script of one EMQX node. As cloud-init's user data it installs itself and starts
+# emqx-boot.service, which runs it at this boot and at every later one, until it succeeds
+# (ADR 0035). It makes the instance node i: claims volume i and address i by their tags,
+# prepares system, Consul and Nomad for them, and starts both agents. A second run changes
+# nothing.
 
 set -Eeuo pipefail
 umask 022
@@ -14,16 +15,47 @@ readonly LABEL="emqx-$EMQX_INDEX"
 readonly DEVICE=/dev/oracleoci/oraclevdb
 readonly METADATA=http://169.254.169.254/opc/v2
 readonly SELF=/usr/local/sbin/emqx-boot LOG=/var/log/emqx-boot.log DONE=/var/lib/emqx-boot/done
+# The reserved address as the system has to have it: "ens3 10.0.1.11/24".
+readonly HELD=/run/emqx-boot/address
+readonly NOMAD=http://127.0.0.1:4646
+# What Docker's driver logs in to registries with; Nomad reads all files of /etc/nomad.d.
+readonly REGISTRIES=/etc/emqx-registries.json
 # The user of the EMQX image.
 readonly EMQX_UID=1000
 
 # To standard error: standard output is what functions return.
 log() { printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*" >&2; }
 
-die() {
+# failed WHAT: also to Nomad, which shows it with the node where its agent runs already.
+failed() {
   log "FAILED: $*"
-  log "when that is put right, run $SELF again (log: $LOG)"
+  tell "$*"
+}
+
+die() {
+  failed "$*"
   exit 1
+}
+
+# tell WHAT: gate G1 reads this meta of the node; empty takes it back.
+tell() {
+  jq -n --arg what "$1" '{Meta: {emqx_boot: (if $what == "" then null else $what end)}}' 2>/dev/null |
+    nomad_api /v1/client/metadata --max-time 5 -X POST -d @- >/dev/null 2>&1 || true
+}
+
+# nomad_api PATH [CURL'S ARGUMENTS]: asks the node's agent, with the token that an image may bring.
+nomad_api() {
+  local path=$1 token=()
+  shift
+  if [[ -r /etc/nomad.d/boot.token ]]; then token=(-H "@/etc/nomad.d/boot.token"); fi
+  curl -fsS --max-time 10 "${token[@]}" "$@" "$NOMAD$path"
+}
+
+# waiting WHY: says so, and again every minute for as long as it stays the same.
+waiting() {
+  [[ $1 != "${WAITING:-}" ]] || ((SECONDS >= WAITED + 60)) || return 0
+  WAITING=$1 WAITED=$SECONDS
+  log "waiting: $1"
 }
 
 # put FILE MODE: standard input becomes FILE; true when that changed it.
@@ -46,7 +78,8 @@ until_true() {
   local seconds=$1 what=$2 end=$((SECONDS + $1))
   shift 2
   until "$@"; do
-    ((SECONDS < end)) || die "$what: gave up after $seconds s"
+    ((SECONDS < end)) || die "waiting for $what: gave up after $seconds s"
+    waiting "$what"
     sleep 2
   done
 }
@@ -81,7 +114,7 @@ install_ol() {
     case "$p" in
       docker)
         retry curl -fsS https://download.docker.com/linux/centos/docker-ce.repo -o /etc/yum.repos.d/docker-ce.repo
-        packages+=("docker-ce-$DOCKER_VERSION" "docker-ce-cli-$DOCKER_VERSION" containerd.io)
+        packages+=("docker-ce-$DOCKER_VERSION" "docker-ce-cli-$DOCKER_VERSION" "containerd.io-$CONTAINERD_VERSION")
         ;;
       consul | nomad)
         retry curl -fsS https://rpm.releases.hashicorp.com/RHEL/hashicorp.repo -o /etc/yum.repos.d/hashicorp.repo
@@ -114,7 +147,8 @@ install_ubuntu() {
       docker)
         retry curl -fsS https://download.docker.com/linux/ubuntu/gpg -o /etc/apt/keyrings/docker.asc
         put /etc/apt/sources.list.d/docker.list 644 <<<"deb [arch=$arch signed-by=/etc/apt/keyrings/docker.asc] https://download.docker.com/linux/ubuntu $codename stable" || true
-        packages+=("docker-ce=5:$DOCKER_VERSION-1~ubuntu.24.04~$codename" "docker-ce-cli=5:$DOCKER_VERSION-1~ubuntu.24.04~$codename" containerd.io)
+        p="1~ubuntu.24.04~$codename"
+        packages+=("docker-ce=5:$DOCKER_VERSION-$p" "docker-ce-cli=5:$DOCKER_VERSION-$p" "containerd.io=$CONTAINERD_VERSION-$p")
         ;;
       consul | nomad)
         retry curl -fsS https://apt.releases.hashicorp.com/gpg -o /etc/apt/keyrings/hashicorp.asc
@@ -153,10 +187,15 @@ metadata() {
     -H 'Authorization: Bearer Oracle' "$METADATA/$1"
 }
 
-# cloud ARGUMENTS: the answer's data; an empty list prints nothing at all.
+# cloud ARGUMENTS: the answer's data; an empty list prints nothing at all. What oci has to
+# say of its arguments is on standard output. No option here may have choices that differ
+# between versions of oci: Oracle Linux has its own (ADR 0036). So nothing waits for a state.
 cloud() {
   local out
-  out=$(OCI_CLI_SUPPRESS_FILE_PERMISSIONS_WARNING=True oci "$@" --auth instance_principal) || return
+  if ! out=$(OCI_CLI_SUPPRESS_FILE_PERMISSIONS_WARNING=True oci "$@" --auth instance_principal); then
+    [[ -z $out ]] || log "$out"
+    return 1
+  fi
   if [[ -n $out ]]; then jq -c '.data' <<<"$out"; else echo '[]'; fi
 }
 
@@ -184,7 +223,7 @@ instance_gone() {
 # claim_volume attaches the node's volume here. The volume goes to one instance
 # only: who has it is node i. So it is never taken from an instance that lives.
 claim_volume() {
-  local end=$((SECONDS + CLAIM_SECONDS)) why volumes volume id list held holder
+  local end=$((SECONDS + CLAIM_SECONDS)) why volumes volume id list held holder state
   while :; do
     why=''
     if ! volumes=$(cloud bv volume list --compartment-id "$COMPARTMENT" --availability-domain "$DOMAIN" --lifecycle-state AVAILABLE --all); then
@@ -198,22 +237,24 @@ claim_volume() {
     if [[ -z $why ]] && list=$(cloud compute volume-attachment list --compartment-id "$COMPARTMENT" --volume-id "$id" --all); then
       held=$(jq -c 'map(select(.["lifecycle-state"] != "DETACHED")) | .[0] // empty' <<<"$list")
       holder=$(field "${held:-null}" instance-id)
+      state=$(field "${held:-null}" lifecycle-state)
       if [[ -z $holder ]]; then
         cloud compute volume-attachment attach --type paravirtualized --instance-id "$INSTANCE" --volume-id "$id" \
-          --device "$DEVICE" --wait-for-state ATTACHED >/dev/null && log "attached volume $id" && continue
+          --device "$DEVICE" >/dev/null && log "attaching volume $id" && continue
         why="attaching volume $id failed"
-      elif [[ $holder == "$INSTANCE" && $(field "$held" lifecycle-state) == ATTACHED ]]; then
-        return 0
-      elif [[ $holder != "$INSTANCE" ]] && instance_gone "$holder"; then
+      elif [[ $state == DETACHING || $holder == "$INSTANCE" ]]; then
+        [[ $state != ATTACHED ]] || return 0
+        why="volume $id is $state, instance $holder"
+      elif instance_gone "$holder"; then
         log "volume $id: its instance $holder is gone, detaching"
-        cloud compute volume-attachment detach --volume-attachment-id "$(field "$held" id)" --force --wait-for-state DETACHED >/dev/null && continue
+        cloud compute volume-attachment detach --volume-attachment-id "$(field "$held" id)" --force >/dev/null && continue
         why="detaching volume $id from $holder failed"
       else
-        why="volume $id is $(field "$held" lifecycle-state) to instance $holder, which still lives"
+        why="volume $id is $state to instance $holder, which still lives"
       fi
     fi
     ((SECONDS < end)) || die "claiming the volume: $why; gave up after $CLAIM_SECONDS s"
-    log "waiting: ${why:-asking for attachments failed}"
+    waiting "${why:-asking for attachments failed}"
     sleep 3
   done
 }
@@ -242,19 +283,60 @@ claim_address() {
       fi
     fi
     ((SECONDS < end)) || die "claiming the address: $why; gave up after $CLAIM_SECONDS s"
-    log "waiting: $why"
+    waiting "$why"
     sleep 3
   done
 }
 
-# OCI routes the address to the VNIC; the system has to know it, at every boot.
+# OCI routes the address to the VNIC; the system has to know it, at every boot, and must
+# not lose it while it runs.
 configure_address() {
+  local changed=0
   INTERFACE=$(ip -j -4 addr show | jq -r --arg a "$PRIMARY" '.[] | select(.addr_info[].local == $a) | .ifname' | head -n 1)
   [[ -n $INTERFACE ]] || die "no interface has the VNIC's address $PRIMARY"
-  if ! ip -j -4 addr show dev "$INTERFACE" | jq -e --arg a "$ADDRESS" 'any(.[].addr_info[]; .local == $a)' >/dev/null; then
-    ip addr add "$ADDRESS/$PREFIX" dev "$INTERFACE"
-    log "added $ADDRESS/$PREFIX to $INTERFACE"
+  keep_address
+  put "$HELD" 644 <<<"$INTERFACE $ADDRESS/$PREFIX" && changed=1
+  assert_address "$INTERFACE" "$ADDRESS/$PREFIX"
+  start emqx-address "$changed"
+}
+
+# keep_address: what manages the interface takes off what it does not know, networkd when
+# it restarts (as after an update), NetworkManager when it applies a connection again.
+keep_address() {
+  local file connection
+  if systemctl is-active --quiet systemd-networkd; then
+    file=$(networkctl status --no-pager "$INTERFACE" | sed -n 's/^ *Network File: //p') || file=''
+    # "yes", as netplan has it for what the boot volume hangs on, keeps more.
+    if [[ -f $file ]] && ! grep -qE '^KeepConfiguration=(yes|true|on|1|static)$' "$file" &&
+      put "/etc/systemd/network/${file##*/}.d/emqx.conf" 644 <<<$'[Network]\nKeepConfiguration=static'; then
+      networkctl reload || log "networkd does not take its new file"
+    fi
   fi
+  if systemctl is-active --quiet NetworkManager; then
+    connection=$(nmcli -g GENERAL.CON-UUID device show "$INTERFACE") || connection=''
+    if [[ -n $connection ]] && ! nmcli -g ipv4.addresses connection show "$connection" | grep -qwF "$ADDRESS/$PREFIX"; then
+      # It holds from the connection's next activation on; until then the address below does.
+      nmcli connection modify "$connection" +ipv4.addresses "$ADDRESS/$PREFIX" ||
+        log "NetworkManager does not take $ADDRESS into its connection $connection"
+    fi
+  fi
+}
+
+assert_address() {
+  if ! ip -j -4 addr show dev "$1" | jq -e --arg a "${2%/*}" 'any(.[].addr_info[]; .local == $a)' >/dev/null; then
+    ip addr add "$2" dev "$1"
+    log "added $2 to $1"
+  fi
+}
+
+# hold_address is emqx-address.service: it puts the address back whoever took it off.
+hold_address() {
+  local interface address
+  read -r interface address <"$HELD"
+  # The line of its own comes when the kernel tells of changes already: none is missed.
+  { (sleep 1 && echo) & ip -4 monitor address dev "$interface"; } | while read -r _; do
+    assert_address "$interface" "$address"
+  done
 }
 
 # ------------------------------------------------------------------- volume
@@ -276,7 +358,7 @@ grown() {
 
 mount_volume() {
   local device uuid type label code=0 force=()
-  until_true 120 "waiting for $DEVICE" test -b "$DEVICE"
+  until_true 120 "$DEVICE" test -b "$DEVICE"
   device=$(readlink -f "$DEVICE")
   # The kernel learns of a grown volume by asking.
   if [[ -w /sys/class/block/${device##*/}/device/rescan ]]; then
@@ -331,6 +413,9 @@ mount_volume() {
 # The limits are EMQX's tuning guide's; the kernel keeps the ports in use here.
 tune_kernel() {
   local key value was
+  # Without the module its settings do not exist; at a boot it is loaded before they are set.
+  put /etc/modules-load.d/emqx.conf 644 <<<nf_conntrack || true
+  modprobe -q nf_conntrack || log "the kernel does not load nf_conntrack"
   put /etc/sysctl.d/90-emqx.conf 644 <<END || true
 fs.file-max = 2097152
 fs.nr_open = $((NOFILE > 2097152 ? NOFILE : 2097152))
@@ -357,6 +442,13 @@ END
     [[ $was != "$value" ]] || continue
     sysctl -q -w "$key=$value" >/dev/null 2>&1 || log "the kernel refuses $key = $value (it is: ${was:-not there})"
   done </etc/sysctl.d/90-emqx.conf
+}
+
+# Oracle Linux leaves the room of a boot volume that is larger than its image unused;
+# Ubuntu's cloud-init takes it. Exit code 1 is both "no room left" and a failure.
+grow_root() {
+  [[ -x /usr/libexec/oci-growfs ]] || return 0
+  /usr/libexec/oci-growfs -y || log "oci-growfs took no room: NOCHANGE above means that there is none"
 }
 
 # OCI's images close every port but SSH. Here the network security groups are the
@@ -416,21 +508,27 @@ put_resolv() {
   put /etc/resolv.conf 644 || true
 }
 
-# unit_limits UNIT FILES: true when the drop-in changed.
+# unit_limits UNIT FILES: true when the drop-in changed. An agent is ready for systemd when
+# it has found its servers: how long that may take is for this script to say, and why it
+# takes long.
 unit_limits() {
-  put "/etc/systemd/system/$1.service.d/emqx.conf" 644 <<<$'[Service]\nLimitNOFILE='"$2" || return 1
+  put "/etc/systemd/system/$1.service.d/emqx.conf" 644 <<<$'[Service]\nTimeoutStartSec=infinity\nLimitNOFILE='"$2" || return 1
   systemctl daemon-reload
 }
 
-# start UNIT CHANGED: restarts a unit whose files changed, starts one that is down.
+# start UNIT CHANGED: restarts a unit whose files changed, starts one that is down. It does
+# not wait until the unit is ready, but it does until the one of before is gone: that one
+# would answer for it.
 start() {
+  local did=started
   if (($2)); then
-    systemctl restart "$1"
-    log "restarted $1"
-  elif ! systemctl is-active --quiet "$1"; then
-    systemctl start "$1"
-    log "started $1"
+    systemctl stop "$1"
+    did=restarted
+  elif systemctl is-active --quiet "$1"; then
+    return 0
   fi
+  systemctl start --no-block "$1"
+  log "$did $1"
 }
 
 start_docker() {
@@ -442,7 +540,7 @@ start_docker() {
     changed=0
   fi
   start docker "$changed"
-  until_true 120 "waiting for docker" docker info >/dev/null
+  until_true 120 docker docker info >/dev/null
 }
 
 # Address, name and id of the agent outlive the instance: a relaunched one is the
@@ -462,10 +560,27 @@ start_consul() {
     }')
   put /etc/consul.d/emqx.json 644 <<<"$config" && changed=1
   start consul "$changed"
-  until_true 300 "waiting for Consul (are its servers reachable: $CONSUL_SERVERS?)" consul_ready
+  until_true 300 "Consul (are its servers reachable: $CONSUL_SERVERS?)" consul_ready
 }
 
 consul_ready() { [[ $(curl -fsS --max-time 5 http://127.0.0.1:8500/v1/status/leader 2>/dev/null) == *:* ]]; }
+
+# registry_auth puts the Vault's secret where the driver reads it at every pull: another
+# version of it needs another run of this script, but no restart of Nomad.
+registry_auth() {
+  local bundle
+  if [[ -z $REGISTRY_AUTH ]]; then
+    rm -f "$REGISTRIES"
+    return
+  fi
+  bundle=$(cloud secrets secret-bundle get --secret-id "$REGISTRY_AUTH") ||
+    die "asking for the secret nodes.registryAuth failed (do the dynamic group and its policy let this instance read secret-bundles?)"
+  if ! jq -r '."secret-bundle-content".content | @base64d' <<<"$bundle" >"$SCRATCH/registries" ||
+    ! jq -e '.auths | type == "object"' "$SCRATCH/registries" >/dev/null 2>&1; then
+    die 'the secret nodes.registryAuth is not what docker login writes: {"auths": {"<registry>": {"auth": "..."}}}'
+  fi
+  put "$REGISTRIES" 600 <"$SCRATCH/registries" || true
+}
 
 # Nomad keeps the allocations when it stops: a restart of the agent is no restart of
 # the broker. Images stay: one that the registry lost must still start.
@@ -478,6 +593,7 @@ start_nomad() {
   fi
   unit_limits nomad 65536 && changed=1
   config=$(jq -n --arg region "$NOMAD_REGION" --arg dc "$DATACENTER" --arg node "$NODE" --arg addr "$ADDRESS" --arg nic "$INTERFACE" \
+    --arg auth "${REGISTRY_AUTH:+$REGISTRIES}" \
     --arg env "$EMQX_ENV" --arg i "$EMQX_INDEX" --arg path "$LINK" --arg kill "$MAX_KILL_TIMEOUT" \
     --argjson join "$NOMAD_SERVERS" --argjson min "$PORT_MIN" --argjson max "$PORT_MAX" '{
       region: $region, datacenter: $dc, name: $node, data_dir: "/opt/nomad/data", bind_addr: $addr,
@@ -494,11 +610,11 @@ start_nomad() {
       },
       consul: {address: "127.0.0.1:8500"},
       telemetry: {publish_allocation_metrics: true, publish_node_metrics: true, prometheus_metrics: true},
-      plugin: [{docker: [{config: [{gc: [{image: false}]}]}]}]
+      plugin: [{docker: [{config: [{gc: [{image: false}]} + if $auth == "" then {} else {auth: [{config: $auth}]} end]}]}]
     }')
   put /etc/nomad.d/emqx.json 644 <<<"$config" && changed=1
   start nomad "$changed"
-  until_true 300 "waiting for Nomad (are its servers reachable: $NOMAD_SERVERS?)" nomad_ready
+  until_true 300 "Nomad (are its servers reachable: $NOMAD_SERVERS?)" nomad_ready
   forget_predecessors
 }
 
@@ -508,13 +624,12 @@ start_nomad() {
 # instance takes longer to come. Purged, it is placed at once. Where Nomad has ACLs this
 # needs a token with node:write, which only the image can bring.
 forget_predecessors() {
-  local api=http://127.0.0.1:4646 token=() own ids id
-  if [[ -r /etc/nomad.d/boot.token ]]; then token=(-H "@/etc/nomad.d/boot.token"); fi
+  local own ids id
   own=$(cat /opt/nomad/data/client/client-id) || return 0
-  ids=$(curl -fsS --max-time 10 "${token[@]}" "$api/v1/nodes" | jq -r --arg name "$NODE" --arg own "$own" '.[] | select(.Name == $name and .ID != $own) | .ID') ||
+  ids=$(nomad_api /v1/nodes | jq -r --arg name "$NODE" --arg own "$own" '.[] | select(.Name == $name and .ID != $own) | .ID') ||
     { log "not asking Nomad for earlier instances of $NODE: no answer, or no right to it" && return 0; }
   for id in $ids; do
-    if curl -fsS --max-time 10 "${token[@]}" -X POST "$api/v1/node/$id/purge" >/dev/null; then
+    if nomad_api "/v1/node/$id/purge" -X POST >/dev/null; then
       log "Nomad forgot $id, an earlier instance of $NODE"
     else
       log "Nomad does not forget $id, an earlier instance of $NODE, whose work waits for that: nomad operator api -X POST /v1/node/$id/purge"
@@ -523,7 +638,7 @@ forget_predecessors() {
 }
 
 nomad_ready() {
-  curl -fsS --max-time 5 'http://127.0.0.1:4646/v1/agent/health?type=client' 2>/dev/null | jq -e '.client.ok' >/dev/null 2>&1
+  curl -fsS --max-time 5 "$NOMAD/v1/agent/health?type=client" 2>/dev/null | jq -e '.client.ok' >/dev/null 2>&1
 }
 
 # end_tasks is the last of an instance that ends by itself: Nomad's agent has stopped and
@@ -549,32 +664,47 @@ end_tasks() {
 
 tasks() { docker ps -q --filter label=com.hashicorp.nomad.alloc_id --filter "name=^/?$1-" || true; }
 
-# Address and mount come first at every boot, so Consul and Nomad are not enabled:
-# emqx-boot starts them. At the end of the instance emqx-drain stops between Nomad and
-# all that it is after.
-install_self() {
-  local changed=0
-  [[ $0 == "$SELF" ]] || put "$SELF" 755 <"$0" || true
-  put /etc/systemd/system/emqx-boot.service 644 <<END && changed=1
+# install is all that cloud-init waits for: cloud-final comes after multi-user.target, so
+# to enable a unit there starts nothing, and cloud-init runs user data once. Address and
+# mount come first at every boot, so Consul, Nomad and emqx-address are not enabled:
+# emqx-boot starts them. It is no oneshot, which multi-user.target would wait for. At the
+# end of the instance emqx-drain stops between Nomad and all that it is after.
+install() {
+  put "$SELF" 755 <"$0" || true
+  put /etc/systemd/system/emqx-boot.service 644 <<END || true
 [Unit]
 Description=Claims volume and address of the EMQX node, starts Consul and Nomad
 Wants=network-online.target
 After=network-online.target remote-fs.target dnsmasq.service docker.service
+StartLimitIntervalSec=0
 
 [Service]
-Type=oneshot
+Type=exec
 RemainAfterExit=yes
-ExecStart=$SELF
+ExecStart=$SELF service
 Restart=on-failure
-RestartSec=30
+RestartSec=10
+StandardOutput=journal+console
+StandardError=inherit
 
 [Install]
 WantedBy=multi-user.target
 END
-  put /etc/systemd/system/emqx-drain.service 644 <<END && changed=1
+  put /etc/systemd/system/emqx-address.service 644 <<END || true
+[Unit]
+Description=Keeps the reserved address of the EMQX node on its interface
+StartLimitIntervalSec=0
+
+[Service]
+Type=exec
+ExecStart=$SELF address
+Restart=always
+RestartSec=1
+END
+  put /etc/systemd/system/emqx-drain.service 644 <<END || true
 [Unit]
 Description=Moves the clients of the EMQX node to others when the instance ends
-After=network-online.target nss-lookup.target remote-fs.target containerd.service docker.service consul.service dnsmasq.service systemd-resolved.service
+After=network-online.target nss-lookup.target remote-fs.target containerd.service docker.service consul.service dnsmasq.service systemd-resolved.service emqx-address.service
 Before=nomad.service
 
 [Service]
@@ -587,20 +717,30 @@ TimeoutStopSec=$((${MAX_KILL_TIMEOUT%s} + 60))
 [Install]
 WantedBy=multi-user.target
 END
-  ((changed)) || return 0
   systemctl daemon-reload
-  systemctl enable emqx-boot
-  systemctl enable --now emqx-drain
+  systemctl enable emqx-boot emqx-drain
+  systemctl start --no-block emqx-boot emqx-drain
+}
+
+# until_done is emqx-boot.service: it tries for ever. systemd's own pauses grow from version
+# 254 on only, and Oracle Linux 9 has 252.
+until_done() {
+  local pause=10
+  until "$SELF"; do
+    log "trying again in $pause s; at once: systemctl restart emqx-boot" 2>&1 | tee -a "$LOG"
+    sleep "$pause"
+    pause=$((pause < 150 ? pause * 2 : 300))
+  done
 }
 
 main() {
   log "booting $NODE"
   [[ $EUID == 0 ]] || die "must run as root"
   mkdir -p "${DONE%/*}"
-  trap 'log "FAILED: $BASH_COMMAND; run $SELF again (log: $LOG)"' ERR
+  trap 'failed "$BASH_COMMAND"' ERR
   SCRATCH=$(mktemp -d)
   trap 'rm -rf "$SCRATCH"' EXIT
-  install_self
+  grow_root
   install_packages
 
   local instance vnic
@@ -622,17 +762,23 @@ main() {
   start_consul
   resolve_consul
   start_docker
+  registry_auth
   start_nomad
+  tell ''
   sha256sum <"$0" | put "$DONE" 644 || true
   log "done: $NODE is $ADDRESS, its volume is on $MOUNT"
 }
 
-if [[ ${1:-} == end ]]; then
-  end_tasks 2>&1 | tee -a "$LOG"
-  exit
-fi
+run() {
+  # One run at a time: the service's, and one by hand.
+  exec 9>/run/emqx-boot.lock
+  flock -n 9 || { log "another run is under way: waiting for its end" && flock 9; }
+  main 2>&1 9>&- | tee -a "$LOG"
+}
 
-# One run at a time: cloud-init's and the service's may meet at the first boot.
-exec 9>/run/emqx-boot.lock
-flock 9
-main 2>&1 9>&- | tee -a "$LOG"
+case ${1:-} in
+  service) until_done ;;
+  address) hold_address ;;
+  end) end_tasks 2>&1 | tee -a "$LOG" ;;
+  *) if [[ $0 == "$SELF" ]]; then run; else install; fi ;;
+esac
