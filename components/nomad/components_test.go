@@ -19,7 +19,7 @@ func testEMQX() *EMQXArgs {
 
 func testHAProxy() *HAProxyArgs {
 	return &HAProxyArgs{HAProxyVars: HAProxyVars{
-		Environment: "prod", Datacenter: "dc1", NodeCount: 3, Image: "haproxy:3.0.12",
+		Environment: "prod", Datacenter: "dc1", NodeCount: 3, Image: "haproxy:3.2.25",
 		CPU: 1000, MaxConn: 50000, NoFile: 101000, KeepAliveMax: 600,
 	}}
 }
@@ -66,6 +66,8 @@ func TestJobComponents(t *testing.T) {
 		for _, flag := range []string{"detach", "rerunIfDead", "purgeOnDestroy"} {
 			assert.Equal(t, job.Inputs.Mappable()[flag], true, flag)
 		}
+		// Of the variables the provider sees only that they change.
+		assert.DeepEqual(t, job.ReplaceOnChanges, []string{"hcl2.vars.environment", "hcl2.vars.namespace", "hcl2.vars.region"})
 		// Every variable that the file declares without a default is given.
 		vars := job.Inputs["hcl2"].ObjectValue()["vars"].ObjectValue().Mappable()
 		for _, line := range strings.Split(text, "\n") {

@@ -70,6 +70,10 @@ func NewEMQX(ctx *pulumi.Context, name string, args *EMQXArgs, opts ...pulumi.Re
 	return e, ctx.RegisterResourceOutputs(e, pulumi.Map{"jobId": pulumi.String(e.JobID)})
 }
 
+// jobPlace are the variables that say which job of Nomad's it is. The provider looks for
+// another id or namespace only when the text changes, and would leave the old job running.
+var jobPlace = []string{"hcl2.vars.environment", "hcl2.vars.namespace", "hcl2.vars.region"}
+
 // newJob registers a job file. Its text and its variables are known at plan
 // time, so that every preview parses it and shows a readable difference.
 func newJob(
@@ -86,5 +90,8 @@ func newJob(
 		// A job that is only stopped keeps its id, and a new stack of the same
 		// name would inherit its versions.
 		PurgeOnDestroy: pulumi.Bool(true),
-	}, append([]pulumi.ResourceOption{pulumi.Parent(parent)}, opts...)...)
+	}, append([]pulumi.ResourceOption{
+		// Both jobs want the nodes' ports and volumes.
+		pulumi.Parent(parent), pulumi.ReplaceOnChanges(jobPlace), pulumi.DeleteBeforeReplace(true),
+	}, opts...)...)
 }

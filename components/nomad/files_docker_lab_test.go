@@ -5,10 +5,14 @@ package nomad
 import (
 	"archive/tar"
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/hashicorp/nomad/api"
 	"gotest.tools/v3/assert"
 	"gotest.tools/v3/assert/cmp"
@@ -146,16 +151,18 @@ func probeImage(t *testing.T) []byte {
 	return b.Bytes()
 }
 
-// Docker's own part: the driver takes every option, each user can read its
-// secrets and write its data, and the limits hold.
+// Docker's own part: the driver takes every option, logs in to a private registry, each
+// user can read its secrets and write its data, and the limits hold.
 func TestJobsInDocker(t *testing.T) {
 	if !inNamespace(t) {
 		return
 	}
 	docker := startDocker(t)
 	image := probeImage(t)
+	private := privateRegistry(t)
+	brokerImage := private + "/emqx/emqx:5.8.9"
 	for name, change := range map[string]string{
-		"emqx/emqx:5.8.9": `ENTRYPOINT ["/not-it"]`, "haproxy:3.0.12": `ENV PATH=/bin`,
+		brokerImage: `ENTRYPOINT ["/not-it"]`, "haproxy:3.2.25": `ENV PATH=/bin`,
 	} {
 		cmd := exec.Command(docker, "import", "--change", change, "-", name)
 		cmd.Stdin = bytes.NewReader(image)
@@ -165,7 +172,14 @@ func TestJobsInDocker(t *testing.T) {
 	volume := filepath.Join(os.Getenv(namespaceDir), "volume")
 	assert.NilError(t, os.Mkdir(volume, 0o700))
 	assert.NilError(t, os.Chown(volume, 1000, 1000))
-	n, _ := servers(t)
+	n, _ := servers(t) // and the loopback device
+	for _, args := range [][]string{
+		{"--config", dockerLogin(t, private), "push", "--quiet", brokerImage},
+		{"rmi", brokerImage},
+	} {
+		out, err := exec.Command(docker, args...).CombinedOutput()
+		assert.NilError(t, err, string(out))
+	}
 	putVariable(t, n, EMQXJobID("lab"), map[string]string{
 		ItemErlangCookie: "abcdefghijklmnop", ItemDashboardPassword: "password", ItemAPIKey: "deploy01", ItemAPISecret: "s3cr3t-s3cr3t",
 		ItemTLSCert: "CERT\n", ItemTLSKey: "KEY\n", ItemTLSCA: "CA\n",
@@ -173,6 +187,7 @@ func TestJobsInDocker(t *testing.T) {
 	putVariable(t, n, HAProxyJobID("lab"), map[string]string{ItemStatsUser: "stats", ItemStatsPassword: "password"})
 
 	e, h := emqxVars(), haproxyVars()
+	e.Image = brokerImage
 	e.NodeCount, e.ShutdownDelay, e.MinHealthyTime = 1, time.Second, time.Second
 	h.NodeCount, h.ShutdownDelay, h.KillTimeout, h.MinHealthyTime = 1, time.Second, 11*time.Second, time.Second
 	for _, tc := range []struct {
@@ -212,6 +227,39 @@ func TestJobsInDocker(t *testing.T) {
 			assert.Assert(t, cmp.Contains(string(raw), text))
 		}
 	}
+}
+
+const registryUser, registryPassword = "puller", "t0ken-of-tests"
+
+// privateRegistry refuses whoever does not log in, and returns its address: Docker takes
+// one on loopback without TLS.
+func privateRegistry(t *testing.T) string {
+	t.Helper()
+	all := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, _ := r.BasicAuth(); user != registryUser || password != registryPassword {
+			w.Header().Set("WWW-Authenticate", `Basic realm="private"`)
+			http.Error(w, `{"errors":[{"code":"UNAUTHORIZED"}]}`, http.StatusUnauthorized)
+			return
+		}
+		all.ServeHTTP(w, r)
+	}))
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String()
+}
+
+// dockerLogin writes what docker login does, for this test and where Nomad's driver looks
+// for it, and returns the folder for docker's own command.
+func dockerLogin(t *testing.T, address string) string {
+	t.Helper()
+	raw, err := json.Marshal(map[string]any{"auths": map[string]any{address: map[string]string{
+		"auth": base64.StdEncoding.EncodeToString([]byte(registryUser + ":" + registryPassword)),
+	}}})
+	assert.NilError(t, err)
+	dir := t.TempDir()
+	assert.NilError(t, os.WriteFile(filepath.Join(dir, "config.json"), raw, 0o600))
+	assert.NilError(t, os.WriteFile(filepath.Join(os.Getenv(namespaceDir), "registries.json"), raw, 0o600))
+	return dir
 }
 
 // earlierBroker is one that Nomad does not know: it has the volume, and answers at the

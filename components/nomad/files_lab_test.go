@@ -144,7 +144,9 @@ func servers(t *testing.T) (*api.Client, *consul.Client) {
 		},
 		"plugin": []any{
 			map[string]any{"raw_exec": []any{map[string]any{"config": []any{map[string]any{"enabled": true}}}}},
-			map[string]any{"docker": []any{map[string]any{"config": []any{map[string]any{"endpoint": os.Getenv("DOCKER_HOST")}}}}},
+			map[string]any{"docker": []any{map[string]any{"config": []any{map[string]any{
+				"endpoint": os.Getenv("DOCKER_HOST"), "auth": []any{map[string]any{"config": filepath.Join(dir, "registries.json")}},
+			}}}}},
 		},
 		"log_level": "WARN", "disable_update_check": true,
 	})
@@ -471,13 +473,15 @@ func TestHAProxyJobInNomad(t *testing.T) {
 		assert.Equal(t, len(seen), 2)
 	})
 	t.Run("the admin port", func(t *testing.T) {
-		code, body := get("/stats", password)
-		assert.Equal(t, code, http.StatusOK, body)
-		for _, wrong := range []string{"", "wrong", strings.Fields(password)[0]} {
-			code, _ = get("/stats", wrong)
-			assert.Equal(t, code, http.StatusUnauthorized)
+		for _, page := range []string{"/stats", "/haproxy_stats", "/haproxy_stats;csv"} {
+			code, body := get(page, password)
+			assert.Equal(t, code, http.StatusOK, body)
+			for _, wrong := range []string{"", "wrong", strings.Fields(password)[0]} {
+				code, _ = get(page, wrong)
+				assert.Equal(t, code, http.StatusUnauthorized, page)
+			}
 		}
-		code, body = get("/metrics", "")
+		code, body := get("/metrics", "")
 		assert.Equal(t, code, http.StatusOK)
 		assert.Assert(t, cmp.Contains(body, "haproxy_backend_active_servers"))
 		code, _ = get("/", "")

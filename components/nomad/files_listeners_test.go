@@ -9,10 +9,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"math/big"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -82,12 +85,18 @@ func TestTheClientHelloIsAnswered(t *testing.T) {
 // listenersOf runs the script for one listener that is where says.
 func listenersOf(t *testing.T, listeners map[string]string) (lines []string, code int) {
 	t.Helper()
+	return listenersBy(t, "/usr/bin:/bin", listeners)
+}
+
+// listenersBy runs it with other programs.
+func listenersBy(t *testing.T, path string, listeners map[string]string) (lines []string, code int) {
+	t.Helper()
 	cmd := exec.Command("bash", "-c", EMQXListeners)
 	for name, address := range listeners {
 		_, port, _ := strings.Cut(address, ":")
 		cmd.Env = append(cmd.Env, "NOMAD_ADDR_"+name+"="+address, "NOMAD_PORT_"+name+"="+port)
 	}
-	cmd.Env = append(cmd.Env, "PATH=/usr/bin:/bin")
+	cmd.Env = append(cmd.Env, "PATH="+path)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	out, _ := cmd.Output()
@@ -101,6 +110,12 @@ func listenersOf(t *testing.T, listeners map[string]string) (lines []string, cod
 // address, and something behind it.
 func serveOnce(t *testing.T, answer string) string {
 	t.Helper()
+	return serveWithin(t, 5*time.Second, answer)
+}
+
+// serveWithin waits for the header for so long.
+func serveWithin(t *testing.T, patience time.Duration, answer string) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	assert.NilError(t, err)
 	t.Cleanup(func() { _ = l.Close() })
@@ -112,7 +127,7 @@ func serveOnce(t *testing.T, answer string) string {
 			}
 			go func() {
 				defer func() { _ = c.Close() }()
-				_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+				_ = c.SetDeadline(time.Now().Add(patience))
 				// As EMQX's WebSocket listeners read it: what the first read brings.
 				first := make([]byte, 4096)
 				n, err := c.Read(first)
@@ -157,6 +172,40 @@ func TestListenersScriptTellsWhatStands(t *testing.T) {
 	lines, code = listenersOf(t, map[string]string{"mqtt": well["mqtt"], "ws": well["ws"]})
 	assert.DeepEqual(t, lines, []string{"mqtt ok", "ws ok"})
 	assert.Equal(t, code, 0)
+}
+
+// A node without processor time sends its question late, to a listener that waits 1 s for it,
+// and a broker without any answers late: nobody knows whether they stand.
+func TestListenersScriptTellsLateFromOff(t *testing.T) {
+	t.Parallel()
+	slowly := func(late int) (path string) {
+		slow := t.TempDir()
+		// It is late as often as there are names in its way.
+		text := fmt.Sprintf("#!/bin/bash\nfor i in $(seq %d); do mkdir %s/$i 2>/dev/null && { sleep 1.2; break; }; done\nexec /usr/bin/dd \"$@\"\n", late, slow)
+		assert.NilError(t, os.WriteFile(filepath.Join(slow, "dd"), []byte(text), 0o755))
+		return slow + ":/usr/bin:/bin"
+	}
+	for late, want := range map[int]string{1: "ws ok", 100: "ws late: no answer from %s in time"} {
+		t.Run(fmt.Sprint(late), func(t *testing.T) {
+			t.Parallel()
+			address := serveWithin(t, time.Second, "HTTP/1.1 101 Switching Protocols\r\n")
+			lines, code := listenersBy(t, slowly(late), map[string]string{"ws": address})
+			if late > 1 {
+				want = fmt.Sprintf(want, address)
+			}
+			assert.DeepEqual(t, lines, []string{want})
+			assert.Equal(t, code, min(1, late-1), "to Consul 1 is a warning")
+		})
+	}
+	t.Run("a broker that hangs", func(t *testing.T) {
+		t.Parallel()
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		assert.NilError(t, err)
+		t.Cleanup(func() { _ = l.Close() })
+		lines, code := listenersOf(t, map[string]string{"mqtt": l.Addr().String()})
+		assert.DeepEqual(t, lines, []string{"mqtt late: no answer from " + l.Addr().String() + " in time"})
+		assert.Equal(t, code, 1)
+	})
 }
 
 // checkPort is the source's port in the PROXY header of a check.

@@ -30,7 +30,7 @@ func emqxVars() EMQXVars {
 
 func haproxyVars() HAProxyVars {
 	return HAProxyVars{
-		Environment: "lab", Datacenter: "dc1", NodeCount: 3, Image: "haproxy:3.0.12",
+		Environment: "lab", Datacenter: "dc1", NodeCount: 3, Image: "haproxy:3.2.25",
 		CPU: 500, MaxConn: 4000, NoFile: 10000, KeepAliveMax: 301, TLS: true,
 	}
 }

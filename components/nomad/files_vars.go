@@ -96,7 +96,7 @@ type HAProxyVars struct {
 	Environment string
 	Datacenter  string
 	NodeCount   int
-	// Image with its tag: "haproxy:3.0.12".
+	// Image with its tag: "haproxy:3.2.25".
 	Image string
 	// CPU in MHz.
 	CPU int

@@ -26,7 +26,7 @@ type HAProxyArgs struct {
 //
 //	proxies, err := nomad.NewHAProxy(ctx, "haproxy", &nomad.HAProxyArgs{
 //		HAProxyVars: nomad.HAProxyVars{
-//			Environment: "prod", Datacenter: "dc1", NodeCount: 3, Image: "haproxy:3.0.12",
+//			Environment: "prod", Datacenter: "dc1", NodeCount: 3, Image: "haproxy:3.2.25",
 //			CPU: 1000, MaxConn: 50000, NoFile: 101000, KeepAliveMax: 600,
 //		},
 //		ChildOptions: []pulumi.ResourceOption{pulumi.DependsOn(cluster.Each)},

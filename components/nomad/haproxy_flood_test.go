@@ -48,26 +48,16 @@ func (l *proxyLab) flood(n int, from string) (in []net.Conn) {
 
 // watchHealth asks for the health page until it is ended, and returns what went wrong.
 func (l *proxyLab) watchHealth() func() (asked int, slow []time.Duration) {
-	stop, ended := make(chan struct{}), make(chan struct{})
 	asked, slow := 0, []time.Duration(nil)
-	go func() {
-		defer close(ended)
-		for {
-			select {
-			case <-stop:
-				return
-			case <-time.After(50 * time.Millisecond):
-			}
-			began := time.Now()
-			asked++
-			if code := l.health(); code != http.StatusOK || time.Since(began) > time.Second {
-				slow = append(slow, time.Since(began))
-			}
+	stop := repeat(50*time.Millisecond, func() {
+		began := time.Now()
+		asked++
+		if code := l.health(); code != http.StatusOK || time.Since(began) > time.Second {
+			slow = append(slow, time.Since(began))
 		}
-	}()
+	})
 	return func() (int, []time.Duration) {
-		close(stop)
-		<-ended
+		stop()
 		return asked, slow
 	}
 }

@@ -225,6 +225,8 @@ func (l *proxyLab) start(env ...string) {
 		"PATH=" + filepath.Dir(agenttest.Tool(l.t, "haproxy")) + ":" + os.Getenv("PATH"), "NOMAD_SECRETS_DIR=" + l.dir, "FOLDER=" + l.dir + "/own",
 		"NOMAD_ALLOC_INDEX=0", "GRACE=4", "HARD_STOP=3", "SPREAD=5",
 	}, env...)
+	// HAProxy comes back to where it began, and a tree below /root is closed to its user.
+	l.cmd.Dir = "/"
 	l.cmd.Stdout, l.cmd.Stderr = f, f
 	l.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if os.Geteuid() == 0 {
@@ -328,29 +330,39 @@ func lives(c net.Conn) bool {
 func (l *proxyLab) flow() func() (int, []string) {
 	var count int
 	var faults []string
-	stop, ended := make(chan struct{}), make(chan struct{})
 	start := time.Now()
+	stop := repeat(5*time.Millisecond, func() {
+		c, _, err := l.dial()
+		if err != nil {
+			faults = append(faults, fmt.Sprintf("after %s: %v", time.Since(start).Round(10*time.Millisecond), err))
+			return
+		}
+		count++
+		_ = c.Close()
+	})
+	return func() (int, []string) {
+		stop()
+		return count, faults
+	}
+}
+
+// repeat calls f again and again, with a pause before each, until it is stopped; no call runs after that.
+func repeat(pause time.Duration, f func()) (stop func()) {
+	over, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
 		for {
 			select {
-			case <-stop:
+			case <-over:
 				return
-			case <-time.After(5 * time.Millisecond):
+			case <-time.After(pause):
+				f()
 			}
-			c, _, err := l.dial()
-			if err != nil {
-				faults = append(faults, fmt.Sprintf("after %s: %v", time.Since(start).Round(10*time.Millisecond), err))
-				continue
-			}
-			count++
-			_ = c.Close()
 		}
 	}()
-	return func() (int, []string) {
-		close(stop)
+	return func() {
+		close(over)
 		<-ended
-		return count, faults
 	}
 }
 

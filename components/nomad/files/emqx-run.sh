@@ -115,17 +115,24 @@ connected() {
 }
 
 # move lets move.sh move the clients with their sessions, those that come back here
-# too, because a HAProxy still knows this node.
+# too, because a HAProxy still knows this node. `emqx eval` fails on a node that is busy,
+# too ("Node not responding to pings"), and who gives up then ends every session here: it
+# is asked three times.
 move() {
-  local lines code
-  lines=$(timeout "$DRAIN_TIMEOUT" /bin/bash "${0%/*}/move.sh" all "$DRAIN_RATE")
-  code=$?
-  local total=${lines##*$'\n'}
-  case $code in
-  0) say "no client is left, $total moved" ;;
-  124) say "${DRAIN_TIMEOUT} s are over, ${total:-0} moved: those who are left are cut off" ;;
-  *) return 1 ;;
-  esac
+  local deadline=$((SECONDS + DRAIN_TIMEOUT)) tries=0 total=0 lines code
+  while :; do
+    lines=$(timeout "$((deadline - SECONDS))" /bin/bash "${0%/*}/move.sh" all "$DRAIN_RATE")
+    code=$?
+    lines=${lines##*$'\n'}
+    ((total += ${lines:-0}))
+    case $code in
+    0) say "no client is left, $total moved" && return 0 ;; # in a trap, a bare one returns what was before it
+    124) say "${DRAIN_TIMEOUT} s are over, $total moved: those who are left are cut off" && return 0 ;;
+    esac
+    ((++tries < 3 && SECONDS + 2 < deadline)) || return 1
+    say "EMQX did not answer, $total moved: asking again"
+    sleep 1
+  done
 }
 
 # kick cuts clients off by the REST API, in batches of a second; it ends their

@@ -417,7 +417,7 @@ job "emqx" {
         command  = "/bin/bash"
         args     = ["-c", "/bin/bash ${NOMAD_TASK_DIR}/holds.sh && exec /bin/bash ${NOMAD_TASK_DIR}/listeners.sh"]
         interval = "10s"
-        timeout  = "8s"
+        timeout  = "9s"
       }
     }
 

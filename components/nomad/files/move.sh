@@ -44,10 +44,11 @@ do
   # shellcheck disable=SC2059 # It is a format.
   printf -v text "$expression" "$most" "$slice" "$pause"
   # In the foreground, so that who ends this script ends it too.
-  answer=$(timeout --foreground 60 emqx eval "$text") || exit 1
+  answer=$(timeout --foreground 60 emqx eval "$text")
+  code=$?
   moved=${answer##*$'\n'}
-  if [[ ! $moved =~ ^[0-9]+$ ]]; then
-    echo "emqx eval answers \"$moved\", not a number" >&2
+  if [[ $code != 0 || ! $moved =~ ^[0-9]+$ ]]; then
+    echo "emqx eval ends with exit code $code and answers \"$moved\", not a number" >&2
     exit 1
   fi
   ((moved == 0)) && break
