@@ -137,7 +137,7 @@ func TestGatesAgainstANomadAgent(t *testing.T) {
 		err := Wait(t.Context(), SystemClock(), NodesReady(client, NodesReadyArgs{
 			Environment: "lab", Count: 2, Timeout: 500 * time.Millisecond, Interval: 100 * time.Millisecond, driver: "java-of-tests",
 		}), nil)
-		assert.ErrorContains(t, err, "0/2 nodes: emqx-lab-0 has no java-of-tests driver; emqx-lab-1 not registered in Nomad; look next at: the boot log")
+		assert.ErrorContains(t, err, "0/2 nodes: emqx-lab-0 has no java-of-tests driver; emqx-lab-1 not registered in Nomad; look next at: the instance's console, where its boot says what it waits for")
 	})
 
 	gate := func() Gate {

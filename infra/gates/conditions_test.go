@@ -89,6 +89,17 @@ func TestNodesReady(t *testing.T) {
 			"2/3 nodes: emqx-lab-0 has no docker driver, lacks host volume emqx[0]",
 		},
 		{
+			"what the boot script told Nomad",
+			[]*nomad.Node{
+				labNode(0, func(n *nomad.Node) { n.Meta["emqx_boot"] = "of no matter while nothing is missing" }),
+				labNode(1, func(n *nomad.Node) {
+					n.HostVolumes, n.Meta["emqx_boot"] = nil, "claiming the volume:\ngave up after 1800 s"
+				}), labNode(2),
+			},
+			false,
+			"2/3 nodes: emqx-lab-1 lacks host volume emqx[1], and its boot says: claiming the volume: gave up after 1800 s",
+		},
+		{
 			"docker unhealthy",
 			[]*nomad.Node{labNode(0, func(n *nomad.Node) {
 				n.Drivers["docker"] = &nomad.DriverInfo{Detected: true, HealthDescription: "Failed to connect to\ndocker daemon"}
@@ -184,6 +195,8 @@ func (f *fakeNomad) Node(_ context.Context, id string) (*nomad.Node, error) {
 }
 
 func (f *fakeNomad) Leader(context.Context) error { return f.err }
+
+func (f *fakeNomad) Namespace(context.Context) error { return f.err }
 
 func (f *fakeNomad) Alive(_ context.Context, id string) error {
 	if f.late[id] > 0 {

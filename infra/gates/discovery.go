@@ -19,27 +19,34 @@ import (
 const (
 	// discoveryEvery is how often the name is asked while the cluster is not formed.
 	discoveryEvery = 10 * time.Second
-	// lookupTime bounds one member's question, in seconds.
-	lookupTime = "8"
+	// lookupTime bounds one member's question, in seconds: three tries of 2 s at two
+	// servers.
+	lookupTime = "14"
 )
 
 // lookupScript asks the servers of the task's /etc/resolv.conf as EMQX does: by UDP in 512
 // bytes, and by TCP when the answer says that it is cut short. The image has no program for
-// that, but bash has /dev/udp. $1 is the question, $2 the same with its length before it.
-// dd writes each at once: bash would send a packet for each line of it.
+// that, but bash has /dev/udp. A busy node answers late, and a datagram may be lost: as with
+// Erlang's inet_res a server has 2 s, and all are asked up to three times. $1 is the
+// question, $2 the same with its length before it. dd writes each at once: bash would send a
+// packet for each line of it.
 const lookupScript = `
 hexed() { od -An -v -tx1 | tr -d ' \n'; }
 send() { printf %b "$1" | dd bs=1024 iflag=fullblock status=none; }
-while read -r word server _; do
-  [[ $word == nameserver ]] || continue
-  answer=
+ask() {
+  local server=$3 answer=
   { send "$1" >&3; answer=$(timeout 2 dd bs=65535 count=1 status=none <&3 | hexed); } 3<>"/dev/udp/$server/53"
   if [[ -n $answer ]] && ((16#${answer:4:2} & 2)); then
     answer=
     { send "$2" >&3; answer=$(head -c "$((16#$(head -c 2 <&3 | hexed)))" <&3 | hexed); } 3<>"/dev/tcp/$server/53"
   fi
-  if [[ -n $answer ]]; then echo "$server $answer"; exit 0; fi
-done </etc/resolv.conf
+  [[ -n $answer ]] && echo "$server $answer"
+}
+for _ in 1 2 3; do
+  while read -r word server _; do
+    if [[ $word == nameserver ]] && ask "$1" "$2" "$server"; then exit 0; fi
+  done </etc/resolv.conf
+done
 echo 'no name server of /etc/resolv.conf answers' >&2
 exit 1`
 
@@ -56,11 +63,21 @@ type discovery struct {
 
 	mu    sync.Mutex
 	asked time.Time
-	last  []string
+	last  lacks
 	// said is what each node's answer lacked, and how much: three of five are others at
 	// each question, which is no news.
 	said map[string]lacking
 }
+
+// lacks are the members' answers that are not whole, in words.
+type lacks struct {
+	texts []string
+	// known: one of them came, and lacks something. The others nobody knows.
+	known bool
+}
+
+// unheard is why nobody knows what a member's name servers answer.
+type unheard struct{ error }
 
 type lacking struct {
 	count int
@@ -81,24 +98,28 @@ func wholeDiscovery(client NomadClient, args ClusterFormedArgs, g Gate) Gate {
 		if err != nil {
 			return status, err
 		}
-		lacks, err := d.lacks(ctx, status.Holds)
+		found, err := d.lacks(ctx, status.Holds)
 		switch {
 		case err != nil && status.Holds || IsFatal(err):
 			return Status{}, err
-		case len(lacks) == 0:
+		case len(found.texts) == 0:
 			if status.Next == splitNext && strings.Contains(status.Seen, noMember) {
 				status.Next = partsNext
 			}
 			return status, nil
 		}
-		return Status{Seen: status.Seen + "; " + joinSome(lacks), Next: discoveryNext}, nil
+		next := status.Next
+		if found.known {
+			next = discoveryNext
+		}
+		return Status{Seen: status.Seen + "; " + joinSome(found.texts), Next: next}, nil
 	}
 	return g
 }
 
 // lacks asks every member that runs, and says whose answer is not whole. Unless it is
 // to be asked now, what was heard a moment ago stands.
-func (d *discovery) lacks(ctx context.Context, now bool) ([]string, error) {
+func (d *discovery) lacks(ctx context.Context, now bool) (lacks, error) {
 	d.mu.Lock()
 	last, fresh := d.last, time.Since(d.asked) < discoveryEvery
 	d.mu.Unlock()
@@ -107,13 +128,13 @@ func (d *discovery) lacks(ctx context.Context, now bool) ([]string, error) {
 	}
 	allocs, err := d.client.Allocations(ctx, d.args.Job)
 	if err != nil {
-		return nil, err
+		return lacks{}, err
 	}
 	allocs = slices.DeleteFunc(slices.Clone(allocs), func(a *nomad.AllocationListStub) bool {
 		return !live(a) || a.ClientStatus != nomad.AllocClientStatusRunning || !tasksRun(a)
 	})
 	slices.SortFunc(allocs, func(a, b *nomad.AllocationListStub) int { return strings.Compare(a.Name, b.Name) })
-	texts := make([]string, len(allocs))
+	texts, known := make([]string, len(allocs)), make([]bool, len(allocs))
 	var all errgroup.Group
 	all.SetLimit(askedAtOnce)
 	for i, a := range allocs {
@@ -123,21 +144,25 @@ func (d *discovery) lacks(ctx context.Context, now bool) ([]string, error) {
 				return err
 			}
 			texts[i] = d.note(a.NodeName, hosts, err)
+			known[i] = texts[i] != "" && !errors.As(err, &unheard{})
 			return nil
 		})
 	}
 	if err := errors.Join(all.Wait(), ctx.Err()); err != nil {
-		return nil, err
+		return lacks{}, err
 	}
-	texts = slices.DeleteFunc(texts, func(s string) bool { return s == "" })
+	found := lacks{slices.DeleteFunc(texts, func(s string) bool { return s == "" }), slices.Contains(known, true)}
 	d.mu.Lock()
-	d.asked, d.last = time.Now(), texts
+	d.asked, d.last = time.Now(), found
 	d.mu.Unlock()
-	return texts, nil
+	return found, nil
 }
 
 // note puts into words what an answer lacks; empty when it is whole.
 func (d *discovery) note(node string, hosts []string, err error) string {
+	if errors.As(err, &unheard{}) {
+		return fmt.Sprintf("whether %s hears of the members is not known: %s", node, err)
+	}
 	if err != nil {
 		return fmt.Sprintf("%s does not hear of the members: %s", node, err)
 	}
@@ -168,8 +193,14 @@ func (d *discovery) ask(ctx context.Context, alloc string) ([]string, error) {
 	}
 	framed := append(binary.BigEndian.AppendUint16(nil, uint16(len(question))), question...) //nolint:gosec // one name: less than 300 bytes
 	result, err := d.client.Exec(ctx, alloc, d.args.Task, "timeout", lookupTime, "bash", "-c", lookupScript, "lookup", escaped(question), escaped(framed))
-	if err != nil {
+	if IsFatal(err) {
 		return nil, err
+	}
+	if err != nil {
+		return nil, unheard{err}
+	}
+	if result.Exit == timeoutExit {
+		return nil, unheard{fmt.Errorf("no answer within %s s", lookupTime)}
 	}
 	if result.Exit != 0 {
 		return nil, fmt.Errorf("exit code %d: %s", result.Exit, oneLine(result.Stderr))

@@ -17,7 +17,7 @@ import (
 
 // lookupSession is a node in namespaces: a real Consul, and dnsmasq as the boot script sets
 // it up, or Consul alone on the port of DNS. $1 is a folder, $2 Consul, $3 its settings,
-// $4 the number of members, $5 what names come from; then follows the lookup.
+// $4 the number of members, $5 what names come from, $6 whether they come late; then follows the lookup.
 const lookupSession = `
 set -eu
 T=$1 N=$4
@@ -36,7 +36,11 @@ if [ "$5" = dnsmasq ]; then
   printf '%s\n' listen-address=127.0.0.1 bind-interfaces no-negcache no-resolv 'server=/consul/127.0.0.1#8600' >"$T/dnsmasq"
   dnsmasq --conf-file="$T/dnsmasq" --pid-file="$T/pid" --user=root
 fi
-timeout 8 bash -c "$6" lookup "$7" "$8"
+if [ "$6" = late ]; then # the first question is lost on its way
+  nft 'add table ip t; add chain ip t in { type filter hook input priority 0; }; add rule ip t in udp dport 53 drop'
+  { sleep 1; nft flush ruleset; } &
+fi
+timeout 14 bash -c "$7" lookup "$8" "$9"
 `
 
 // What a task hears of many members, through all that its question passes on a node.
@@ -49,18 +53,20 @@ func TestTheNameIsAskedAsEMQXAsks(t *testing.T) {
 	for _, c := range []struct {
 		config, names string
 		members, want int
+		when          string
 	}{
-		{"", "dnsmasq", 5, 3},
-		{"", "Consul", 5, 3},
-		{"dns_config { udp_answer_limit = 100 }", "Consul", 15, 0}, // fewer than all, and no word of it
-		{"dns_config { enable_truncate = true }", "dnsmasq", 5, 5},
-		{"dns_config { enable_truncate = true }", "dnsmasq", 32, 32},
-		{"dns_config { enable_truncate = true }", "Consul", 32, 32},
+		{"", "dnsmasq", 5, 3, ""},
+		{"", "Consul", 5, 3, ""},
+		{"dns_config { udp_answer_limit = 100 }", "Consul", 15, 0, ""}, // fewer than all, and no word of it
+		{"dns_config { enable_truncate = true }", "dnsmasq", 5, 5, ""},
+		{"dns_config { enable_truncate = true }", "dnsmasq", 5, 5, "late"},
+		{"dns_config { enable_truncate = true }", "dnsmasq", 32, 32, ""},
+		{"dns_config { enable_truncate = true }", "Consul", 32, 32, ""},
 	} {
-		t.Run(fmt.Sprintf("%d members, %s, %s", c.members, c.names, c.config), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%d members, %s, %s %s", c.members, c.names, c.config, c.when), func(t *testing.T) {
 			dir := t.TempDir()
 			out, err := exec.Command("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "bash", "-c", lookupSession, "session",
-				dir, consul, c.config, fmt.Sprint(c.members), c.names, lookupScript, escaped(question), escaped(framed)).Output()
+				dir, consul, c.config, fmt.Sprint(c.members), c.names, c.when, lookupScript, escaped(question), escaped(framed)).Output()
 			assert.NilError(t, err, "see %s", filepath.Join(dir, "log"))
 			hosts, err := targets(strings.TrimSpace(string(out)))
 			assert.NilError(t, err)

@@ -12,19 +12,22 @@ import (
 )
 
 // listenerTime bounds the question to a broker's listeners: one that hangs takes the
-// script 4 s, and the session through Nomad may take some.
+// script 7 s, and the session through Nomad may take some.
 const listenerTime = 15 * time.Second
 
 // ListenerState is one client listener of one broker.
 type ListenerState struct {
 	// Name is mqtt, mqtts, ws or wss.
 	Name string
-	// Wrong is what is the matter; empty: it speaks its protocol.
+	// Wrong is what is the matter.
 	Wrong string
+	// Late is why nobody knows whether something is. Without either it speaks its protocol.
+	Late string
 }
 
 // AskListeners has the listeners of the broker in an allocation's task asked, by a
-// script that prints a line for each: its name and "ok", or its name and what is wrong.
+// script that prints a line for each: its name, then "ok", "late: " and why nothing is
+// known of it, or what is wrong.
 // An error means that nobody knows: no answer in time, or none that can be read.
 func AskListeners(ctx context.Context, client NomadClient, task, alloc, script string) ([]ListenerState, error) {
 	bounded, cancel := context.WithTimeout(ctx, listenerTime)
@@ -42,12 +45,16 @@ func AskListeners(ctx context.Context, client NomadClient, task, alloc, script s
 		if !ok {
 			continue
 		}
-		if rest == "ok" {
-			rest = ""
+		state := ListenerState{Name: name}
+		if why, late := strings.CutPrefix(rest, "late: "); late {
+			state.Late = oneLine(why)
+		} else if rest != "ok" {
+			state.Wrong = oneLine(rest)
 		}
-		found = append(found, ListenerState{Name: name, Wrong: oneLine(rest)})
+		found = append(found, state)
 	}
-	if len(found) == 0 || r.Exit != 0 && r.Exit != 2 {
+	// 1: one is late. 2: one does not stand.
+	if len(found) == 0 || r.Exit < 0 || r.Exit > 2 {
 		return nil, fmt.Errorf("the script ends with exit code %d: %s", r.Exit, oneLine(r.Stderr+" "+r.Stdout))
 	}
 	slices.SortFunc(found, func(a, b ListenerState) int { return strings.Compare(a.Name, b.Name) })
@@ -64,7 +71,7 @@ func NextOfListener(task, alloc string) string {
 // listenersStand is the last part of G2: `/status`, the members' views of each other and
 // Nomad's checks may all be well while a broker accepts no MQTT.
 func listenersStand(ctx context.Context, client NomadClient, args ClusterFormedArgs, allocs []*nomad.AllocationListStub, formed Status) (Status, error) {
-	wrong, unknown := make([][]string, len(allocs)), make([]string, len(allocs))
+	wrong, unknown := make([][]string, len(allocs)), make([][]string, len(allocs))
 	var all errgroup.Group
 	all.SetLimit(askedAtOnce)
 	for i, a := range allocs {
@@ -74,11 +81,14 @@ func listenersStand(ctx context.Context, client NomadClient, args ClusterFormedA
 				return err
 			}
 			if err != nil {
-				unknown[i] = fmt.Sprintf("%s: %s", a.Name, err)
+				unknown[i] = append(unknown[i], fmt.Sprintf("%s: %s", a.Name, err))
 			}
 			for _, l := range listeners {
 				if l.Wrong != "" {
 					wrong[i] = append(wrong[i], fmt.Sprintf("%s: %s %s", a.Name, l.Name, l.Wrong))
+				}
+				if l.Late != "" {
+					unknown[i] = append(unknown[i], fmt.Sprintf("%s: %s: %s", a.Name, l.Name, l.Late))
 				}
 			}
 			return nil
@@ -95,7 +105,7 @@ func listenersStand(ctx context.Context, client NomadClient, args ClusterFormedA
 			return Status{Seen: formed.Seen + ", but not all listeners stand: " + joinSome(slices.Concat(wrong...)), Next: NextOfListener(args.Task, a.ID)}, nil
 		}
 	}
-	if lost := slices.DeleteFunc(unknown, func(s string) bool { return s == "" }); len(lost) > 0 {
+	if lost := slices.Concat(unknown...); len(lost) > 0 {
 		return Status{Seen: formed.Seen + ", but whether their listeners stand is not known: " + joinSome(lost)}, nil
 	}
 	return formed, nil

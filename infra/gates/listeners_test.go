@@ -28,6 +28,10 @@ func TestClusterFormedAsksEachListener(t *testing.T) {
 			next: NextOfListener("emqx", "a1-4-00000000"),
 		},
 		{
+			name: "one is late", one: ExecResult{Stdout: "ws late: no answer from 10.80.1.11:21983 in time\nmqtt ok\n", Exit: 1},
+			seen: "3/3 EMQX nodes running, but whether their listeners stand is not known: emqx-lab.emqx[1]: ws: no answer from 10.80.1.11:21983 in time",
+		},
+		{
 			name: "nobody knows", err: errors.New("session lost"),
 			seen: "3/3 EMQX nodes running, but whether their listeners stand is not known: emqx-lab.emqx[1]: session lost",
 		},

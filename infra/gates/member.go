@@ -65,10 +65,9 @@ func askMember(ctx context.Context, client NomadClient, task string, a *nomad.Al
 		return MemberView{}, err
 	case late:
 		return MemberView{Late: true, Says: fmt.Sprintf("no answer within %s", askTime+sessionTime)}, nil
-	case errors.Is(err, ErrOutputLost):
-		return MemberView{Late: true, Says: err.Error()}, nil
 	case err != nil:
-		return MemberView{Lost: true, Says: err.Error()}, nil
+		lost := errors.Is(err, ErrOutputLost)
+		return MemberView{Late: lost, Lost: !lost, Says: err.Error()}, nil
 	case result.Exit == timeoutExit:
 		return MemberView{Late: true, Says: fmt.Sprintf("its API did not answer within %s", askTime)}, nil
 	}

@@ -64,7 +64,8 @@ func NodesReady(client NomadClient, args NodesReadyArgs) Gate {
 	reader := &nodeReader{client: client, known: map[string]*nomad.Node{}}
 	return Gate{
 		ID: "G1", Title: "nodes ready", Timeout: args.Timeout, Interval: args.Interval,
-		Next: "the boot log of the instance (/var/log/emqx-boot.log), then its consul and nomad units; `nomad node status`",
+		Next: "the instance's console, where its boot says what it waits for (docs/runbook.md), or /var/log/emqx-boot.log on it; " +
+			"then its consul and nomad units; `nomad node status`",
 		Check: func(ctx context.Context) (Status, error) {
 			nodes, err := reader.read(ctx)
 			if err != nil {
@@ -288,6 +289,10 @@ func nodeLacks(args NodesReadyArgs, name string, i int, n *nomad.Node) []string 
 	}
 	if volume := fmt.Sprintf("emqx[%d]", i); n.HostVolumes[volume] == nil {
 		lack("lacks host volume %s", volume)
+	}
+	// The boot script tells it where the agent runs already; it tries again by itself.
+	if said := n.Meta["emqx_boot"]; said != "" && len(lacks) > 0 {
+		lack("and its boot says: %s", oneLine(said))
 	}
 	return lacks
 }

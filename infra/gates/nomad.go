@@ -1,6 +1,7 @@
 package gates
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,9 @@ import (
 type NomadClient interface {
 	// Leader returns why Nomad has none to name.
 	Leader(ctx context.Context) error
+	// Namespace returns why the namespace of the jobs is not there; nil where the token
+	// may not know.
+	Namespace(ctx context.Context) error
 	// Nodes lists all client nodes, without their meta and volumes.
 	Nodes(ctx context.Context) ([]*nomad.NodeListStub, error)
 	// Node reads one node whole.
@@ -114,13 +118,13 @@ func NewNomad(c NomadConfig) (NomadClient, error) {
 	if c.Timeout <= 0 {
 		c.Timeout = defaultRequestTimeout
 	}
-	return &nomadClient{api: api, address: c.Address, timeout: c.Timeout}, nil
+	return &nomadClient{api: api, address: c.Address, namespace: cmp.Or(c.Namespace, nomad.DefaultNamespace), timeout: c.Timeout}, nil
 }
 
 type nomadClient struct {
-	api     *nomad.Client
-	address string
-	timeout time.Duration
+	api                *nomad.Client
+	address, namespace string
+	timeout            time.Duration
 }
 
 // ask bounds one request and puts the address into its error, because what a
@@ -159,6 +163,20 @@ func (c *nomadClient) Leader(ctx context.Context) error {
 	})
 	if err == nil && leader == "" {
 		return c.explain("the leader", errNoLeader)
+	}
+	return err
+}
+
+func (c *nomadClient) Namespace(ctx context.Context) error {
+	err := c.ask(ctx, "namespace "+c.namespace, func(q *nomad.QueryOptions) error {
+		_, _, err := c.api.Namespaces().Info(c.namespace, q)
+		return err
+	})
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return fmt.Errorf("must exist: Nomad at %s has no namespace %q; make it with: nomad namespace apply %s", c.address, c.namespace, c.namespace)
+	case IsFatal(err):
+		return nil // no right to read it: the update says what it lacks
 	}
 	return err
 }

@@ -2,7 +2,9 @@ package gates
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +20,7 @@ func servers(t *testing.T, nomad, consul string) []Server {
 	assert.NilError(t, err)
 	c, err := NewConsul(ConsulConfig{Address: consul})
 	assert.NilError(t, err)
-	return []Server{{"emqx-oci:nomad.address", n.Leader}, {"emqx-oci:consul.address", c.Leader}}
+	return []Server{{Setting: "emqx-oci:nomad.address", Leader: n.Leader}, {Setting: "emqx-oci:consul.address", Leader: c.Leader}}
 }
 
 func TestReachable(t *testing.T) {
@@ -71,4 +73,37 @@ func TestOnlyPreviewsAskWhetherServersAnswer(t *testing.T) {
 		assert.NilError(t, runMocked(preview, func(ctx *pulumi.Context) error { return Reachable(ctx, s) }))
 	}
 	assert.Equal(t, asked, 1)
+}
+
+func TestAMissingNamespaceEndsThePreview(t *testing.T) {
+	for name, c := range map[string]struct {
+		status int
+		want   string
+	}{
+		"there":              {http.StatusOK, ""},
+		"no right to see it": {http.StatusForbidden, ""},
+		"none":               {http.StatusNotFound, `emqx-oci:nomad.namespace: must exist: Nomad at %s has no namespace "iot"; make it with: nomad namespace apply iot`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/v1/namespace/iot" {
+					w.WriteHeader(c.status)
+					_, _ = w.Write([]byte(`{"Name": "iot"}`))
+					return
+				}
+				_, _ = w.Write([]byte(`"10.0.0.1:4647"`))
+			}))
+			t.Cleanup(server.Close)
+			n, err := NewNomad(NomadConfig{Address: server.URL, Namespace: "iot"})
+			assert.NilError(t, err)
+			err = reachableAll(t.Context(), time.Second, []Server{{
+				Setting: "emqx-oci:nomad.address", Leader: n.Leader, Part: "emqx-oci:nomad.namespace", Has: n.Namespace,
+			}})
+			if c.want == "" {
+				assert.NilError(t, err)
+				return
+			}
+			assert.Error(t, err, fmt.Sprintf(c.want, server.URL))
+		})
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	nomad "github.com/hashicorp/nomad/api"
 )
@@ -52,11 +53,38 @@ func allocState(a *nomad.AllocationListStub) string {
 	return s
 }
 
+// NeverStarted tells a task that Nomad calls running and does not start. After a power cut
+// the agent may find nothing of an allocation's tasks on its disk, and takes it in again as
+// the servers have it: running. Its coordinator lets tasks start once all are pending, and
+// waits for ever (Nomad 1.11.3, client/allocrunner/tasklifecycle). An agent that is
+// restarted starts them.
+func NeverStarted(t *nomad.TaskState) bool {
+	if t == nil || t.State != "running" {
+		return false
+	}
+	for _, e := range slices.Backward(t.Events) {
+		switch e.Type {
+		case nomad.TaskReceived:
+			return time.Since(time.Unix(0, e.Time)) > startTime
+		case "Alloc Unhealthy":
+		default: // it does something
+			return false
+		}
+	}
+	return false
+}
+
+// startTime is how long a task that was received may do nothing: the agent reads its disk.
+const startTime = 30 * time.Second
+
 // TaskReason is why a task does not run: the last event that tells a cause, and the
 // last one of all; empty when nothing is wrong.
 func TaskReason(t *nomad.TaskState) string {
 	if t == nil || len(t.Events) == 0 {
 		return ""
+	}
+	if NeverStarted(t) {
+		return "received by Nomad's agent again, and never started (`systemctl restart nomad` on the node)"
 	}
 	last := t.Events[len(t.Events)-1]
 	cause, consequence := -1, -1

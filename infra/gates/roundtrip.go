@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/eclipse/paho.golang/packets"
@@ -34,15 +35,22 @@ type RoundTripArgs struct {
 	ServerName string
 	// Username and Password are sent when Username is not empty.
 	Username, Password string
+	// Edge is what else to look at when no broker answers at all: what may be wrong on
+	// the way to one. Empty is nothing.
+	Edge string
 	// AttemptTimeout bounds one whole attempt; default 10 s.
 	AttemptTimeout time.Duration
 	// Timeout and Interval default to [DefaultTimeout] and [DefaultInterval].
 	Timeout, Interval time.Duration
 }
 
+// gateTopics is where the gate's topics are, which are one per attempt.
+const gateTopics = "emqx-oci/gate/"
+
 // RoundTrip is gate G5: an MQTT 5 client connects through the public name,
 // subscribes to a topic of its own, publishes with QoS 1 and receives the
-// message.
+// message. Once a broker has answered, what it said is what to look at next, and
+// neither DNS nor the balancer.
 func RoundTrip(args RoundTripArgs) Gate {
 	title := "round trip"
 	if args.TLS {
@@ -57,18 +65,21 @@ func RoundTrip(args RoundTripArgs) Gate {
 	if args.AttemptTimeout <= 0 {
 		args.AttemptTimeout = 10 * time.Second
 	}
+	next := fmt.Sprintf("whether %s resolves to the balancer's address, the health of its backends, and the HAProxy logs", args.Name)
+	if args.Edge != "" {
+		next += "; " + args.Edge
+	}
 	return Gate{
-		ID: "G5", Title: title, Timeout: args.Timeout, Interval: args.Interval,
-		Next: fmt.Sprintf("whether %s resolves to the balancer's address, the health of its backends, and the HAProxy logs", args.Name),
+		ID: "G5", Title: title, Timeout: args.Timeout, Interval: args.Interval, Next: next,
 		Check: func(ctx context.Context) (Status, error) {
 			ctx, cancel := context.WithTimeout(ctx, args.AttemptTimeout)
 			defer cancel()
-			err := roundTrip(ctx, args)
+			said, err := roundTrip(ctx, args)
 			switch {
 			case IsFatal(err):
 				return Status{}, err
 			case err != nil:
-				return Status{Seen: oneLine(err.Error())}, nil
+				return Status{Seen: oneLine(err.Error()), Next: args.nextOf(said)}, nil
 			}
 			return Status{Holds: true, Seen: "a message came back through " + args.address()}, nil
 		},
@@ -77,15 +88,29 @@ func RoundTrip(args RoundTripArgs) Gate {
 
 func (a RoundTripArgs) address() string { return net.JoinHostPort(a.Name, strconv.Itoa(a.Port)) }
 
-func roundTrip(ctx context.Context, args RoundTripArgs) error {
+// nextOf is what to look at after a broker's answers; empty when there is none.
+func (a RoundTripArgs) nextOf(said conversation) string {
+	if len(said) == 0 {
+		return ""
+	}
+	as := "without a user name"
+	if a.Username != "" {
+		as = "as its own user"
+	}
+	return fmt.Sprintf("EMQX's authentication, authorization and limits, not DNS or the balancer, which led to it: %s; "+
+		"the gate connects %s, and subscribes and publishes with QoS 1 below %s", strings.Join(said, ", "), as, gateTopics)
+}
+
+// roundTrip also gives what the broker has answered until then, on success too.
+func roundTrip(ctx context.Context, args RoundTripArgs) (said conversation, err error) {
 	conn, err := dialMQTT(ctx, args)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { _ = conn.Close() }()
 
 	id := randomID()
-	topic := "emqx-oci/gate/" + id
+	topic := gateTopics + id
 	got := make(chan string, 1)
 	lost := make(chan error, 1)
 	client := paho.NewClient(paho.ClientConfig{
@@ -99,7 +124,11 @@ func roundTrip(ctx context.Context, args RoundTripArgs) error {
 		}},
 		OnClientError: func(err error) { notify(lost, err) },
 		OnServerDisconnect: func(d *paho.Disconnect) {
-			notify(lost, fmt.Errorf("the broker disconnects, reason 0x%02x", d.ReasonCode))
+			text := ""
+			if d.Properties != nil {
+				text = d.Properties.ReasonString
+			}
+			notify(lost, &disconnectedError{reason(d.ReasonCode, text)})
 		},
 		PacketTimeout: args.AttemptTimeout,
 	})
@@ -109,30 +138,53 @@ func roundTrip(ctx context.Context, args RoundTripArgs) error {
 		connect.PasswordFlag, connect.Password = args.Password != "", []byte(args.Password)
 	}
 	ack, err := client.Connect(ctx, connect)
+	if ack != nil {
+		said.add("CONNACK", connackReason(ack))
+	}
 	if err != nil {
 		if ack != nil && ack.ReasonCode != 0 {
-			return fmt.Errorf("connecting by MQTT to %s: refused by the broker: %s", args.address(), connackText(ack))
+			return said, fmt.Errorf("connecting by MQTT to %s: refused by the broker: %s", args.address(), connackReason(ack))
 		}
-		return fmt.Errorf("connecting by MQTT to %s: %w", args.address(), orLost(ctx, lost, err))
+		err = said.orLost(ctx, lost, err)
+		return said, fmt.Errorf("connecting by MQTT to %s: %w", args.address(), err)
 	}
 	defer func() { _ = client.Disconnect(&paho.Disconnect{}) }()
 
-	if _, err := client.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: topic, QoS: 1}}}); err != nil {
-		return fmt.Errorf("subscribing at %s: %w", args.address(), orLost(ctx, lost, err))
+	granted, err := client.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: topic, QoS: 1}}})
+	if granted != nil && len(granted.Reasons) == 1 {
+		text := ""
+		if granted.Properties != nil {
+			text = granted.Properties.ReasonString
+		}
+		said.add("SUBACK", reason(granted.Reasons[0], text))
 	}
-	if _, err := client.Publish(ctx, &paho.Publish{Topic: topic, QoS: 1, Payload: []byte(id)}); err != nil {
-		return fmt.Errorf("publishing at %s: %w", args.address(), orLost(ctx, lost, err))
+	if err != nil {
+		err = said.orLost(ctx, lost, err)
+		return said, fmt.Errorf("subscribing at %s: %w", args.address(), err)
+	}
+	published, err := client.Publish(ctx, &paho.Publish{Topic: topic, QoS: 1, Payload: []byte(id)})
+	if published != nil {
+		text := ""
+		if published.Properties != nil {
+			text = published.Properties.ReasonString
+		}
+		said.add("PUBACK", reason(published.ReasonCode, text))
+	}
+	if err != nil {
+		err = said.orLost(ctx, lost, err)
+		return said, fmt.Errorf("publishing at %s: %w", args.address(), err)
 	}
 	select {
 	case payload := <-got:
 		if payload != id {
-			return fmt.Errorf("receiving at %s: another message came back", args.address())
+			return said, fmt.Errorf("receiving at %s: another message came back", args.address())
 		}
-		return nil
+		return said, nil
 	case err := <-lost:
-		return fmt.Errorf("receiving at %s: %w", args.address(), err)
+		err = said.heard(err)
+		return said, fmt.Errorf("receiving at %s: %w", args.address(), err)
 	case <-ctx.Done():
-		return fmt.Errorf("receiving at %s: published, but the message did not come back within %s", args.address(), args.AttemptTimeout)
+		return said, fmt.Errorf("receiving at %s: published, but the message did not come back within %s", args.address(), args.AttemptTimeout)
 	}
 }
 
@@ -187,33 +239,11 @@ func dialMQTT(ctx context.Context, args RoundTripArgs) (net.Conn, error) {
 	return packets.NewThreadSafeConn(secured), nil
 }
 
-// orLost prefers the reason why the connection went away to what the call that
-// noticed it says.
-func orLost(ctx context.Context, lost <-chan error, err error) error {
-	select {
-	case cause := <-lost:
-		return cause
-	default:
-	}
-	if ctx.Err() != nil {
-		return errors.New("no answer in time")
-	}
-	return err
-}
-
 func notify(lost chan<- error, err error) {
 	select {
 	case lost <- err:
 	default:
 	}
-}
-
-func connackText(ack *paho.Connack) string {
-	text := fmt.Sprintf("reason 0x%02x", ack.ReasonCode)
-	if ack.Properties != nil && ack.Properties.ReasonString != "" {
-		text += ", " + ack.Properties.ReasonString
-	}
-	return text
 }
 
 func randomID() string {

@@ -36,6 +36,10 @@ type brokerHook struct {
 	clean    []bool
 	password string
 	lose     atomic.Bool
+	// What its access control refuses.
+	noSubscribe, noPublish bool
+	// qos0 has the server take no QoS above 0.
+	qos0 bool
 }
 
 func (h *brokerHook) ID() string { return "test" }
@@ -52,7 +56,9 @@ func (h *brokerHook) OnConnectAuthenticate(c *mqtt.Client, p packets.Packet) boo
 	return h.password == "" || string(p.Connect.Password) == h.password
 }
 
-func (h *brokerHook) OnACLCheck(*mqtt.Client, string, bool) bool { return true }
+func (h *brokerHook) OnACLCheck(_ *mqtt.Client, _ string, write bool) bool {
+	return write && !h.noPublish || !write && !h.noSubscribe
+}
 
 func (h *brokerHook) OnPublish(_ *mqtt.Client, p packets.Packet) (packets.Packet, error) {
 	if h.lose.Load() {
@@ -63,7 +69,11 @@ func (h *brokerHook) OnPublish(_ *mqtt.Client, p packets.Packet) (packets.Packet
 
 func startBroker(t *testing.T, hook *brokerHook, config *tls.Config) (port int) {
 	t.Helper()
-	server := mqtt.New(&mqtt.Options{Logger: slog.New(slog.DiscardHandler)})
+	capabilities := mqtt.NewDefaultServerCapabilities()
+	if hook.qos0 {
+		capabilities.MaximumQos = 0
+	}
+	server := mqtt.New(&mqtt.Options{Logger: slog.New(slog.DiscardHandler), Capabilities: capabilities})
 	assert.NilError(t, server.AddHook(hook, nil))
 	listener := listeners.NewTCP(listeners.Config{ID: "test", Address: "127.0.0.1:0", TLSConfig: config})
 	assert.NilError(t, server.AddListener(listener))
@@ -152,6 +162,34 @@ func TestRoundTripSendsItsCredentials(t *testing.T) {
 	assert.NilError(t, err)
 	assert.Assert(t, strings.Contains(s.Seen, "refused by the broker"), s.Seen)
 	assert.Assert(t, !strings.Contains(s.Seen, "wrong"), "a password in what is printed")
+}
+
+// A broker that answers is on the way there: DNS and the balancer led to it.
+func TestRoundTripRepeatsWhatTheBrokerSaid(t *testing.T) {
+	for name, c := range map[string]struct {
+		hook *brokerHook
+		want string
+	}{
+		"nobody without a password": {&brokerHook{password: "right"}, "CONNACK 0x86 (bad user name or password)"},
+		"no subscription":           {&brokerHook{noSubscribe: true}, "CONNACK 0x00 (success), SUBACK 0x87 (not authorized)"},
+		"no publishing":             {&brokerHook{noPublish: true}, "CONNACK 0x00 (success), SUBACK 0x01 (QoS 1 granted), PUBACK 0x87 (not authorized)"},
+		"QoS 0 alone":               {&brokerHook{qos0: true}, "CONNACK 0x00 (success), maximum QoS 0, SUBACK 0x00 (success)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := RoundTrip(RoundTripArgs{Name: "localhost", Port: startBroker(t, c.hook, nil), Edge: "edge.backend", AttemptTimeout: 2 * time.Second})
+			s, err := once(t, g)
+			assert.NilError(t, err)
+			assert.Assert(t, !s.Holds)
+			assert.Assert(t, strings.Contains(s.Next, "which led to it: "+c.want) && strings.Contains(s.Next, "; the gate connects without a user name"), s.Next)
+			assert.Assert(t, !strings.Contains(s.Next, "resolves") && !strings.Contains(s.Next, "edge.backend"), s.Next)
+		})
+	}
+	// And nothing is said of a broker that nobody has heard.
+	g := RoundTrip(RoundTripArgs{Name: "127.0.0.1", Port: 1, Edge: "edge.backend"})
+	s, err := once(t, g)
+	assert.NilError(t, err)
+	assert.Equal(t, s.Next, "")
+	assert.Assert(t, strings.Contains(g.Next, "whether 127.0.0.1 resolves") && strings.HasSuffix(g.Next, "; edge.backend"), g.Next)
 }
 
 // names resolves on the proxy's side only.

@@ -18,6 +18,16 @@ func TestNodesReadyWaitsUntilNomadHasSettledTheJob(t *testing.T) {
 			ClientStatus: client, DesiredStatus: desired, JobVersion: version,
 		}
 	}
+	// with adds events to an allocation, by their age in seconds.
+	with := func(a *nomad.AllocationListStub, events map[string]int) []*nomad.AllocationListStub {
+		task := &nomad.TaskState{}
+		for kind, age := range events {
+			task.Events = append(task.Events, &nomad.TaskEvent{Type: kind, Time: time.Now().Add(-time.Duration(age) * time.Second).UnixNano()})
+		}
+		a.TaskStates = map[string]*nomad.TaskState{"emqx": task}
+		return []*nomad.AllocationListStub{a}
+	}
+	other := func() *nomad.AllocationListStub { return alloc("2", "00000003", "running", "run", 3) }
 	well := []*nomad.AllocationListStub{
 		alloc("0", "00000001", "running", "run", 3), alloc("1", "00000002", "running", "run", 3),
 		alloc("1", "00000009", "complete", "stop", 3), alloc("1", "00000008", "lost", "stop", 3), alloc("1", "00000007", "failed", "run", 3),
@@ -45,9 +55,28 @@ func TestNodesReadyWaitsUntilNomadHasSettledTheJob(t *testing.T) {
 			eval: &nomad.Evaluation{Status: "pending", TriggeredBy: "reconnect"},
 			seen: "Nomad has an evaluation of emqx-lab before it (reconnect)",
 		},
-		"no room":              {eval: &nomad.Evaluation{Status: "blocked", TriggeredBy: "queued-allocs"}},
-		"decided":              {eval: &nomad.Evaluation{Status: "complete", TriggeredBy: "reconnect"}},
-		"to be looked at late": {eval: &nomad.Evaluation{Status: "pending", TriggeredBy: "max-disconnect-timeout", WaitUntil: time.Now().Add(time.Hour)}},
+		"back, and not known to have ended": {
+			more: with(other(), map[string]int{"Started": 90, "Reconnected": 2}),
+			seen: "emqx-lab.emqx[2] may have ended with its node, which has just come back",
+		},
+		"ended with its node": {
+			more: with(alloc("2", "00000003", "pending", "run", 3), map[string]int{"Started": 90, "Reconnected": 9, "Terminated": 6, "Restarting": 6}),
+			seen: "emqx-lab.emqx[2] ended with its node, which is back, and starts again",
+		},
+		"started again": {
+			more: with(other(), map[string]int{"Reconnected": 30, "Terminated": 25, "Started": 19}),
+			seen: "emqx-lab.emqx[2] has just started",
+		},
+		"another instance's, just started": {more: with(other(), map[string]int{"Started": 5}), seen: "emqx-lab.emqx[2] has just started"},
+		"one of a roll":                    {more: with(alloc("2", "00000003", "running", "run", 4), map[string]int{"Started": 5})},
+		"back with all that ran there":     {more: with(other(), map[string]int{"Started": 90, "Reconnected": 16})},
+		"served again":                     {more: with(other(), map[string]int{"Reconnected": 40, "Terminated": 35, "Started": 21})},
+		"does not start for long":          {more: with(other(), map[string]int{"Started": 200, "Reconnected": 121, "Terminated": 118})},
+		"ends again and again":             {more: with(other(), map[string]int{"Terminated": 8, "Started": 3})},
+		"meant to stop":                    {more: with(alloc("2", "00000003", "running", "stop", 3), map[string]int{"Started": 5})},
+		"no room":                          {eval: &nomad.Evaluation{Status: "blocked", TriggeredBy: "queued-allocs"}},
+		"decided":                          {eval: &nomad.Evaluation{Status: "complete", TriggeredBy: "reconnect"}},
+		"to be looked at late":             {eval: &nomad.Evaluation{Status: "pending", TriggeredBy: "max-disconnect-timeout", WaitUntil: time.Now().Add(time.Hour)}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := &fakeNomad{nodes: []*nomad.Node{labNode(0), labNode(1)}, allocs: append(c.more, well...)}

@@ -142,11 +142,11 @@ func (w *world) program(ctx *pulumi.Context) error {
 var chain = []string{"pools", "emqx-job", "haproxy-job", "listeners", "dns"}
 
 var reasons = map[string]string{
-	"G1": "2/3 nodes: emqx-lab-1 not registered in Nomad; look next at: the boot log",
+	"G1": "2/3 nodes: emqx-lab-1 not registered in Nomad; look next at: the instance's console, where its boot says what it waits for",
 	"G2": "2/3 EMQX nodes running: emqx@emqx-lab-2.node.dc1.consul is stopped; look next at: `nomad job status emqx-lab`",
 	"G3": "0/1 proxies pass: emqx-lab-0 is critical: backends: 503 no backend; look next at: the emqx-haproxy checks in Consul",
 	"G4": "0/1 backends healthy: mqtt/emqx-lab-1 is CRITICAL; look next at: whether the nodes' security group",
-	"G5": "published, but the message did not come back within 500ms; look next at: whether 127.0.0.1 resolves to the balancer",
+	"G5": "published, but the message did not come back within 500ms; look next at: EMQX's authentication, authorization and limits, not DNS or the balancer",
 }
 
 func did(op string, names []string) []string {

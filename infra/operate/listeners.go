@@ -1,6 +1,7 @@
 package operate
 
 import (
+	"cmp"
 	"context"
 	"strings"
 
@@ -9,7 +10,8 @@ import (
 	"github.com/emqx-oci/emqx-oci/infra/gates"
 )
 
-// listeners asks those of the broker in an allocation; nil is nobody, and nothing known.
+// listeners asks those of the broker in an allocation; what is
+// not in it is not known.
 func (c *Cluster) listeners(ctx context.Context, a *nomad.AllocationListStub) map[string]string {
 	if c.ListenersScript == "" || a == nil || a.ClientStatus != nomad.AllocClientStatusRunning {
 		return nil
@@ -20,9 +22,8 @@ func (c *Cluster) listeners(ctx context.Context, a *nomad.AllocationListStub) ma
 	}
 	found := map[string]string{}
 	for _, s := range states {
-		found[s.Name] = "ok"
-		if s.Wrong != "" {
-			found[s.Name] = s.Wrong
+		if s.Late == "" {
+			found[s.Name] = cmp.Or(s.Wrong, "ok")
 		}
 	}
 	return found

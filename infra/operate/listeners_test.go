@@ -41,7 +41,11 @@ func TestStatusNamesListenersThatDoNotStand(t *testing.T) {
 	assert.Equal(t, s.Problems[0].Next, gates.NextOfListener("emqx", w.allocs[1].ID))
 	assert.Equal(t, s.Nodes[1].Listeners["mqtt"], "refuses connections at 10.80.1.11:21883")
 
-	// No answer is no illness.
+	// No answer is no illness, of one or of all.
+	says[w.allocs[1].ID] = "mqtt late: no answer from 10.80.1.11:21883 in time\nws ok\n"
+	s = c.Status(t.Context(), StatusOptions{})
+	assert.Assert(t, s.Well, "%v", what(s))
+	assert.DeepEqual(t, s.Nodes[1].Listeners, map[string]string{"ws": "ok"})
 	says[w.allocs[1].ID] = ""
 	s = c.Status(t.Context(), StatusOptions{})
 	assert.Assert(t, s.Well, "%v", what(s))

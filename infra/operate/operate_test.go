@@ -192,8 +192,9 @@ func (w *world) Exec(ctx context.Context, alloc, task string, command ...string)
 		}
 	}))
 	defer page.Close()
+	address := strings.TrimPrefix(page.URL, "http://")
 	if says == "" {
-		page.Close()
+		address = "127.0.0.1:1" // nobody has it; a port that was closed may be another test's by now
 	}
 	dir := w.t.TempDir()
 	assert.Check(w.t, os.WriteFile(filepath.Join(dir, "key"), []byte("key:secret\n"), 0o600))
@@ -204,7 +205,7 @@ func (w *world) Exec(ctx context.Context, alloc, task string, command ...string)
 	var out, said strings.Builder
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "NOMAD_ADDR_dashboard=" + strings.TrimPrefix(page.URL, "http://"), "KEY_FILE=" + filepath.Join(dir, "key"),
+		"PATH=" + os.Getenv("PATH"), "NOMAD_ADDR_dashboard=" + address, "KEY_FILE=" + filepath.Join(dir, "key"),
 		"EMQX_NODE__DATA_DIR=" + dir, "EMQX_NODE__NAME=emqx@x",
 	}
 	cmd.Stdout, cmd.Stderr = &out, &said
@@ -386,6 +387,14 @@ func TestWhatElseIsTheMatter(t *testing.T) {
 		"a proxy that fails": {func(w *world) {
 			w.checks[2].Checks = consul.HealthChecks{{Status: consul.HealthCritical, Output: "connection refused"}}
 		}, []string{"HAProxy on emqx-lab-2 is critical: connection refused"}},
+		"tasks that Nomad never starts": {func(w *world) {
+			received := &nomad.TaskState{State: "running", Events: []*nomad.TaskEvent{{Type: nomad.TaskStarted}, {Type: nomad.TaskReceived, Time: time.Now().Add(-time.Hour).UnixNano()}}}
+			w.allocs[1].TaskStates["emqx"], w.proxies[2].TaskStates["haproxy"] = received, received
+			w.checks[2].Checks = consul.HealthChecks{{Status: consul.HealthCritical, Output: "connection refused"}}
+		}, []string{
+			"EMQX on emqx-lab-1 is received again by Nomad's agent, after a power cut say, and never started",
+			"HAProxy on emqx-lab-2 is received again by Nomad's agent, after a power cut say, and never started",
+		}},
 		"what only a gate knows": {func(w *world) {
 			w.formed = func() (gates.Status, error) {
 				return gates.Status{}, gates.Fatal(errors.New("went back to an older one"))

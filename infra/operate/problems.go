@@ -70,7 +70,7 @@ func (d *diagnosis) nodes() {
 		case "", nomad.NodeStatusReady:
 			continue
 		case "absent":
-			d.each("", n.Name, "not in Nomad", "the instance: its boot log says what it waits for (/var/log/emqx-boot.log)")
+			d.each("", n.Name, "not in Nomad", "the instance: its console, or /var/log/emqx-boot.log on it, says what its boot waits for")
 		case silent:
 			d.each("", n.Name, "out of reach of the Nomad servers, which have not noticed yet", whetherItRuns)
 		case nomad.NodeStatusDown, nomad.NodeStatusDisconnected:
@@ -198,7 +198,9 @@ func (d *diagnosis) tasks() {
 		switch n.Broker.State {
 		case "":
 		case nomad.AllocClientStatusRunning:
-			if n.seen.Lost {
+			if n.Broker.neverStarted {
+				d.each("EMQX on ", n.Name, neverStarted, restartAgent)
+			} else if n.seen.Lost {
 				d.each("EMQX on ", n.Name, "out of reach: "+n.seen.Says, "whether the node and its Nomad agent run")
 			}
 		case nomad.AllocClientStatusUnknown:
@@ -215,6 +217,11 @@ func (d *diagnosis) tasks() {
 		}
 	}
 }
+
+const (
+	neverStarted = "received again by Nomad's agent, after a power cut say, and never started"
+	restartAgent = "`systemctl restart nomad` there: it starts then, and what runs goes on"
+)
 
 // views are compared: members that see different ones have split.
 func (d *diagnosis) views() {
@@ -290,6 +297,10 @@ func (d *diagnosis) checks() {
 			is += ", its task is " + n.Proxy.State + ": " + n.Proxy.Event
 		case n.Check == "absent":
 			is = "not in Consul"
+		}
+		if n.Proxy.neverStarted {
+			d.each("HAProxy on ", n.Name, neverStarted, restartAgent)
+			continue
 		}
 		if n.Proxy.ID != "" {
 			next = fmt.Sprintf("`nomad alloc logs %s`; %s", short(n.Proxy.ID), next)

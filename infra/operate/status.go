@@ -91,6 +91,8 @@ type Allocation struct {
 	Since    time.Time `json:"since,omitzero"`
 	// Event is the last one of the task, with its cause before it where it failed.
 	Event string `json:"event,omitempty"`
+
+	neverStarted bool
 }
 
 // JobStatus is one job.
@@ -339,6 +341,7 @@ func allocation(l jobLook, i int, node string) Allocation {
 	}
 	for _, t := range a.TaskStates {
 		out.Restarts += t.Restarts
+		out.neverStarted = out.neverStarted || gates.NeverStarted(t)
 		out.Since = t.StartedAt
 		if t.State == "dead" {
 			out.Since = t.FinishedAt

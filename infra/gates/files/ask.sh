@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154 # Nomad sets the address.
 # Runs in a member's task, and prints what the member knows: since when it has data,
 # who runs (REST API), how many are stopped and how many clients are here (metrics), and
 # the names of those who are stopped, where there are any. Each part begins with a line
