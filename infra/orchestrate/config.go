@@ -30,13 +30,16 @@ var stackName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$`)
 type Config struct {
 	project string
 	values  map[string]string // plain, secrets too; nil when only the engine can decrypt them
+	keys    []string          // all of them, long and sorted, also where values is nil
 	secret  map[string]bool
+	// environments of Pulumi ESC that the stack file imports: their values are not here.
+	environments []string
 }
 
 // NewConfig is a configuration that stands in no file yet. Values go by their long keys; secret are the keys of those
 // that will be kept encrypted.
 func NewConfig(project string, values map[string]string, secret map[string]bool) Config {
-	return Config{project: project, values: values, secret: secret}
+	return Config{project: project, values: values, keys: slices.Sorted(maps.Keys(values)), secret: secret}
 }
 
 // Get gives a value by its key, "emqx-oci:nodes" or "nodes" for short; an object comes as JSON.
@@ -49,7 +52,11 @@ func (c Config) Get(key string) (value string, ok bool) {
 func (c Config) IsSecret(key string) bool { return c.secret[c.long(key)] }
 
 // Keys are all keys, long and sorted.
-func (c Config) Keys() []string { return slices.Sorted(maps.Keys(c.values)) }
+func (c Config) Keys() []string { return slices.Clone(c.keys) }
+
+// Environments are those of Pulumi ESC that the stack file imports. Their values come
+// to a program of the engine's, and are not among these.
+func (c Config) Environments() []string { return slices.Clone(c.environments) }
 
 func (c Config) long(key string) string {
 	if strings.Contains(key, ":") {
@@ -100,10 +107,22 @@ func Read(projectDir, stack string) (Config, error) {
 	if c.values, err = plain(file.Config, config.NewBlindingDecrypter()); err != nil {
 		return Config{}, &ConfigError{Stack: stack, Err: err}
 	}
+	c.describe(file)
+	return c, nil
+}
+
+// describe notes what a stack file says of its configuration, whoever can decrypt it.
+func (c *Config) describe(file *workspace.ProjectStack) {
+	for k := range file.Config {
+		c.keys = append(c.keys, k.String())
+	}
+	slices.Sort(c.keys)
 	for _, k := range file.Config.SecureKeys() {
 		c.secret[k.String()] = true
 	}
-	return c, nil
+	if file.Environment != nil {
+		c.environments = file.Environment.Imports()
+	}
 }
 
 func badName(stack string) error {
@@ -162,9 +181,7 @@ func (r *Runner) files(ctx context.Context) (*Config, error) {
 		return nil, err
 	}
 	c := &Config{project: string(project.Name), values: values, secret: map[string]bool{}}
-	for _, k := range stack.Config.SecureKeys() {
-		c.secret[k.String()] = true
-	}
+	c.describe(stack)
 	return c, nil
 }
 
@@ -174,6 +191,9 @@ func (r *Runner) overlay(ctx context.Context, stack *workspace.ProjectStack) (ma
 		if err := set(stack.Config, k, config.NewValue(r.opts.ExtraConfig[k])); err != nil {
 			return nil, err
 		}
+	}
+	if stack.Environment.Definition() != nil && len(r.opts.ExtraSecrets) == 0 {
+		return nil, nil // some of the values are in Pulumi ESC: the engine will ask it
 	}
 	var crypter config.Crypter
 	if len(r.opts.ExtraSecrets) > 0 || stack.Config.HasSecureValue() {
@@ -218,13 +238,74 @@ func set(m config.Map, key string, v config.Value) error {
 func plain(m config.Map, d config.Decrypter) (map[string]string, error) {
 	decrypted, err := m.Decrypt(d)
 	if err != nil {
-		return nil, fmt.Errorf("decrypting the stack's secrets (a wrong passphrase?): %w", err)
+		return nil, ofAnotherStack(m, d, err)
 	}
 	values := make(map[string]string, len(decrypted))
 	for k, v := range decrypted {
 		values[k.String()] = v
 	}
 	return values, nil
+}
+
+// ofAnotherStack names the secrets that do not open, although the passphrase is the stack's
+// own: they were written with another stack's.
+func ofAnotherStack(m config.Map, d config.Decrypter, err error) error {
+	var names []string
+	for key, value := range m {
+		for _, path := range unopened(value, d) {
+			names = append(names, strings.TrimSuffix(key.String()+"."+path, "."))
+		}
+	}
+	if len(names) == 0 {
+		return fmt.Errorf("decrypting the stack's secrets: %w", err)
+	}
+	slices.Sort(names)
+	what := "were"
+	if len(names) == 1 {
+		what = "was"
+	}
+	return fmt.Errorf("decrypting the stack's secrets: %s %s not encrypted for this stack (copied from another one's file?); "+
+		"set it anew: pulumi config set --secret --path '%s'", strings.Join(names, ", "), what, names[0])
+}
+
+// unopened are the paths of the secrets inside a value that do not open, "" for the value itself.
+func unopened(v config.Value, d config.Decrypter) []string {
+	if !v.Secure() {
+		return nil
+	}
+	if _, err := v.Value(d); err == nil {
+		return nil
+	}
+	if !v.Object() {
+		return []string{""}
+	}
+	object, err := v.ToObject()
+	if err != nil {
+		return []string{""}
+	}
+	var found []string
+	search(object, "", d, &found)
+	return found
+}
+
+// search finds what a stack file writes as {secure: <text>}.
+func search(v any, path string, d config.Decrypter, found *[]string) {
+	switch v := v.(type) {
+	case map[string]any:
+		if text, ok := v["secure"].(string); ok && len(v) == 1 {
+			if _, err := config.NewSecureValue(text).Value(d); err != nil {
+				*found = append(*found, path)
+			}
+			return
+		}
+		for name, inner := range v {
+			search(inner, strings.TrimPrefix(path+"."+name, "."), d, found)
+		}
+	case []any:
+		for i, inner := range v {
+			search(inner, fmt.Sprintf("%s[%d]", path, i), d, found)
+		}
+	}
 }
 
 // crypter is the stack's own one for passphrase stacks (AES-256-GCM under a key derived from the passphrase and the

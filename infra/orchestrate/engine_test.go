@@ -225,8 +225,10 @@ func TestUpCreatesThenChangesNothing(t *testing.T) {
 	assert.DeepEqual(t, w.cloud.Names(), []string{"a", "b", "c"})
 	assert.DeepEqual(t, res.Changes, map[string]int{"create": 3})
 	assert.Equal(t, res.Outputs["b"].Value, "two")
-	assert.Equal(t, res.Outputs["token"].Value, "s3cr3t#value")
-	assert.Assert(t, res.Outputs["token"].Secret)
+	assert.DeepEqual(t, res.Outputs["token"], orchestrate.Output{Value: orchestrate.Hidden, Secret: true})
+	read, err := w.runner().Outputs(t.Context())
+	assert.NilError(t, err)
+	assert.DeepEqual(t, read["token"], orchestrate.Output{Value: "s3cr3t#value", Secret: true})
 
 	begin = time.Now()
 	res, err = w.runner().Up(t.Context())
@@ -235,6 +237,27 @@ func TestUpCreatesThenChangesNothing(t *testing.T) {
 	assert.Assert(t, !res.Changed(), "%v", res.Changes)
 	assert.Equal(t, len(w.cloud.Calls()), 3)
 	w.noLeftovers()
+}
+
+// The owner is the backend's business: file, folder and settings go by the name alone.
+func TestAStackOfAnOrganization(t *testing.T) {
+	w := newWorld(t)
+	w.set(abc())
+	owned := func(o *orchestrate.Options) { o.Owner = "organization/emqx-oci" }
+	res, err := w.runner(owned).Up(t.Context())
+	assert.NilError(t, err)
+	assert.Equal(t, res.Stack, "lab")
+	// A folder's only organization is this one, so it is the same stack without it.
+	res, err = w.runner().Up(t.Context())
+	assert.NilError(t, err)
+	assert.Assert(t, !res.Changed(), "%v", res.Changes)
+
+	o := w.options()
+	o.Owner = "somebody"
+	r, err := orchestrate.New(o)
+	assert.NilError(t, err)
+	_, err = r.Up(t.Context())
+	assert.ErrorContains(t, err, "organization", "the backend, not we, says who may own")
 }
 
 var _ = syscall.SIGKILL

@@ -26,6 +26,8 @@ type InitOptions struct {
 	// ProjectDir holds Pulumi.yaml, and gets Pulumi.<stack>.yaml.
 	ProjectDir string
 	Stack      string
+	// Owner is whose the stack will be in the backend: see [Options].
+	Owner string
 	// SecretsProvider is what encrypts the stack's secrets, as `pulumi stack init` takes it ("passphrase",
 	// "awskms://..."); default: the backend's own.
 	SecretsProvider string
@@ -74,7 +76,7 @@ func (*InitCancelledError) Unwrap() error { return context.Canceled }
 // NewInitializer finds out all that would stand in the way, before anybody is asked anything: a file that exists, no
 // pulumi command, nobody logged in, a stack that exists, no passphrase. Nothing is written.
 func NewInitializer(ctx context.Context, o InitOptions) (*Initializer, error) {
-	dir, err := locate(o.Stack, o.ProjectDir)
+	dir, err := locate(o.Owner, o.Stack, o.ProjectDir)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +140,7 @@ func (i *Initializer) Write(ctx context.Context, text []byte, secrets map[string
 	}()
 	for _, path := range slices.Sorted(maps.Keys(secrets)) {
 		// By its standard input: every user of the machine can read a command line.
-		if _, err := w.pulumi(ctx, "encrypting "+path, secrets[path], "config", "set", "--secret", "--path", path, "--stack", i.opts.Stack); err != nil {
+		if _, err := w.pulumi(ctx, "encrypting "+path, secrets[path], "config", "set", "--secret", "--path", path, "--stack", qualified(i.opts.Owner, i.opts.Stack)); err != nil {
 			return "", err
 		}
 	}
@@ -178,6 +180,7 @@ func (i *Initializer) place(text []byte) error {
 type initWork struct {
 	*cli
 	dir, stack string
+	full       string // as the backend has it
 	env        []string
 }
 
@@ -197,7 +200,7 @@ func (i *Initializer) open(ctx context.Context) (*initWork, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a folder to work in: %w", err)
 	}
-	w := &initWork{dir: dir, stack: i.opts.Stack}
+	w := &initWork{dir: dir, stack: i.opts.Stack, full: qualified(i.opts.Owner, i.opts.Stack)}
 	st := &stage{dir: dir}
 	if err := errors.Join(os.Mkdir(filepath.Join(dir, "runs"), 0o700), st.write("Pulumi.yaml", project)); err != nil {
 		w.close()
@@ -229,7 +232,8 @@ func (w *initWork) pulumi(ctx context.Context, doing, stdin string, args ...stri
 	}
 	said := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(errs), "error: "))
 	switch {
-	case strings.Contains(said, "PULUMI_ACCESS_TOKEN must be set for login"):
+	// The first where nobody has ever logged in, the second where a login would have to ask.
+	case strings.Contains(said, "this command requires logging in"), strings.Contains(said, "PULUMI_ACCESS_TOKEN must be set for login"):
 		return "", &UsageError{Reason: "nobody is logged in to a backend that keeps the stack's state: run \"pulumi login\" for Pulumi Cloud, " +
 			"\"pulumi login s3://...\" or \"pulumi login file://...\" for one of your own, or set PULUMI_BACKEND_URL"}
 	case said == "":
@@ -260,8 +264,10 @@ func (w *initWork) checkAbsent(ctx context.Context, backend string) error {
 	if err := json.Unmarshal([]byte(out), &found); err != nil {
 		return fmt.Errorf("listing the backend's stacks: %w", err)
 	}
+	organization, _, owned := strings.Cut(w.full, "/")
 	for _, s := range found {
-		if s.Name[strings.LastIndex(s.Name, "/")+1:] == w.stack {
+		at := strings.LastIndex(s.Name, "/")
+		if s.Name[at+1:] == w.stack && (!owned || at < 0 || strings.HasPrefix(s.Name, organization+"/")) {
 			return &ExistsError{Stack: w.stack, Backend: backend}
 		}
 	}
@@ -269,7 +275,7 @@ func (w *initWork) checkAbsent(ctx context.Context, backend string) error {
 }
 
 func (w *initWork) create(ctx context.Context, provider string) error {
-	args := []string{"stack", "init", w.stack, "--no-select"}
+	args := []string{"stack", "init", w.full, "--no-select"}
 	if provider != "" {
 		args = append(args, "--secrets-provider", provider)
 	}
@@ -287,8 +293,8 @@ func (w *initWork) create(ctx context.Context, provider string) error {
 func (w *initWork) remove(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, undoTime)
 	defer cancel()
-	_, err := w.pulumi(ctx, fmt.Sprintf("removing the stack that was just made (do it yourself: pulumi stack rm %s)", w.stack),
-		"", "stack", "rm", w.stack, "--yes")
+	_, err := w.pulumi(ctx, fmt.Sprintf("removing the stack that was just made (do it yourself: pulumi stack rm %s)", w.full),
+		"", "stack", "rm", w.full, "--yes")
 	return err
 }
 

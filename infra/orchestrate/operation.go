@@ -115,7 +115,7 @@ func (r *Runner) attempt(ctx context.Context, name progress.Operation, create bo
 	for {
 		refresh := false
 		if name != progress.Preview {
-			found, err := r.settlePending(ctx, s)
+			found, err := r.resolvePending(ctx, name, s)
 			if err != nil {
 				if again, err := r.contend(ctx, s, err); again {
 					continue
@@ -184,11 +184,11 @@ func (r *Runner) once(ctx context.Context, name progress.Operation, s *session, 
 			}
 		}
 	}()
-	before, destroyed := r.stage.owes(), r.stage.destroyed()
+	before, destroyed := r.stage.refreshRequired(), r.stage.destroyed()
 	if name != progress.Preview {
 		// Until it ends well: an interrupted deletion may be done although the engine could not see that, and a job
 		// that did not get healthy is one that Nomad takes back.
-		r.stage.owe(true)
+		r.stage.requireRefresh(true)
 	}
 	if name == progress.Destroy {
 		r.stage.destroying(true)
@@ -204,7 +204,7 @@ func (r *Runner) once(ctx context.Context, name progress.Operation, s *session, 
 	res := Result{Changes: reader.Changes(), Plan: plan, Drift: drift, Outputs: outputs(out)}
 	if err == nil && name != progress.Preview { // a preview takes no lock
 		r.stage.prune()
-		r.stage.owe(false)
+		r.stage.requireRefresh(false)
 		if name != progress.Refresh {
 			r.stage.destroying(false)
 		}
@@ -220,7 +220,7 @@ func (r *Runner) once(ctx context.Context, name progress.Operation, s *session, 
 	}
 	if held, ok := locks(err.Error()); ok {
 		if !before && name != progress.Preview {
-			r.stage.owe(false) // nothing began
+			r.stage.requireRefresh(false) // nothing began
 			r.stage.destroying(destroyed)
 		}
 		return res, &LockedError{Stack: r.opts.Stack, Locks: held}

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
@@ -19,6 +22,9 @@ type Options struct {
 	// ProjectDir holds Pulumi.yaml and one Pulumi.<stack>.yaml per stack. They are only read.
 	ProjectDir string
 	Stack      string
+	// Owner is whose the stack is in the backend, "org" or "org/project"; empty is the
+	// backend's default, and the project's own name. The stack's file knows no owner.
+	Owner string
 	// Program is what is deployed.
 	Program pulumi.RunFunc
 	// Bind, when set, gives the program's context the caller's one, which ends at the first Ctrl-C: the engine does not
@@ -34,6 +40,9 @@ type Options struct {
 	StageDir string
 	// PulumiCommand is the path of the pulumi command; default: .tools/bin of the project, then PATH.
 	PulumiCommand string
+	// Providers tells where the servers of the program's providers are by now, and who asks them. What the state says
+	// otherwise is put right before a refresh or a destroy asks there. Optional.
+	Providers func(Config) (Providers, error)
 	// Find is a program that creates nothing and asks the clouds for resources that an interrupted run may have created.
 	// It gives, by URN, the ids of what each may be. What is not found, or without Find, is created again. Optional.
 	Find func(ctx *pulumi.Context, lost []Pending) (map[string][]string, error)
@@ -61,6 +70,9 @@ type Options struct {
 	Judge func(res Result, err error) error
 }
 
+// qualified is the stack as the backend knows it.
+func (o Options) qualified() string { return qualified(o.Owner, o.Stack) }
+
 // Runner performs operations on one stack, one after another. The stack is opened, and its file read, once: an update
 // after a preview performs what was previewed, whatever became of the file in between.
 type Runner struct {
@@ -78,7 +90,7 @@ type Result struct {
 	Plan []progress.Event `json:"-"`
 	// Drift is what a refresh, alone or before another operation, found changed outside the stack.
 	Drift []progress.Event `json:"-"`
-	// Outputs are the stack's, after up only.
+	// Outputs are the stack's, after up only. [Runner.Outputs] has what is secret, too; here it is [Hidden].
 	Outputs  Outputs       `json:"-"`
 	Duration time.Duration `json:"-"`
 }
@@ -98,7 +110,7 @@ func New(o Options) (*Runner, error) {
 	if o.Program == nil {
 		return nil, errors.New("making a runner: no program")
 	}
-	dir, err := locate(o.Stack, o.ProjectDir)
+	dir, err := locate(o.Owner, o.Stack, o.ProjectDir)
 	if err != nil {
 		return nil, err
 	}
@@ -107,17 +119,29 @@ func New(o Options) (*Runner, error) {
 		o.View = progress.Silent{}
 	}
 	o.View = progress.Serial(o.View)
-	st, err := openStage(o.StageDir, dir, o.Stack)
+	st, err := openStage(o.StageDir, dir, strings.ReplaceAll(o.qualified(), "/", "+"))
 	if err != nil {
 		return nil, err
 	}
 	return &Runner{opts: o, stage: st}, nil
 }
 
+// qualified is a stack's name as the backend has it.
+func qualified(owner, stack string) string {
+	if owner == "" {
+		return stack
+	}
+	return owner + "/" + stack
+}
+
 // locate checks a stack's name, and gives the project's folder as it is found from anywhere.
-func locate(stack, projectDir string) (string, error) {
+func locate(owner, stack, projectDir string) (string, error) {
 	if !stackName.MatchString(stack) {
 		return "", badName(stack)
+	}
+	parts := strings.Split(owner, "/")
+	if owner != "" && (len(parts) > 2 || slices.ContainsFunc(parts, func(p string) bool { return !stackName.MatchString(p) })) {
+		return "", &UsageError{Reason: fmt.Sprintf("%q cannot stand before a stack's name: an organization, or one and a project (org/project/%s)", owner, stack)}
 	}
 	dir, err := filepath.Abs(projectDir)
 	if err != nil {
@@ -185,14 +209,14 @@ func (r *Runner) newSession(ctx context.Context, create bool) (*session, error) 
 	if err != nil {
 		return nil, fmt.Errorf("preparing the engine's workspace: %w", err)
 	}
-	stack, err := auto.SelectStack(ctx, r.opts.Stack, ws)
+	stack, err := auto.SelectStack(ctx, r.opts.qualified(), ws)
 	if err != nil && auto.IsSelectStack404Error(err) {
 		if !create {
 			return nil, &NotCreatedError{Stack: r.opts.Stack}
 		}
-		stack, err = auto.NewStack(ctx, r.opts.Stack, ws)
+		stack, err = auto.NewStack(ctx, r.opts.qualified(), ws)
 		if auto.IsCreateStack409Error(err) { // another run was a moment faster
-			stack, err = auto.SelectStack(ctx, r.opts.Stack, ws)
+			stack, err = auto.SelectStack(ctx, r.opts.qualified(), ws)
 		}
 	}
 	if err != nil {
@@ -207,6 +231,7 @@ func (r *Runner) newSession(ctx context.Context, create bool) (*session, error) 
 		for k, v := range all {
 			files.values[k], files.secret[k] = v.Value, v.Secret
 		}
+		files.keys = slices.Sorted(maps.Keys(files.values))
 		if err := r.validate(*files); err != nil {
 			return nil, err
 		}

@@ -21,7 +21,7 @@ import (
 func fakePulumi(t *testing.T, script string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "pulumi")
-	assert.NilError(t, os.WriteFile(path, []byte("#!/bin/sh\ncase \"$*\" in version) echo v3.255.0; exit;; esac\n"+script), 0o755))
+	assert.NilError(t, os.WriteFile(path, []byte("#!/bin/sh\ncase \"$*\" in version) echo v3.276.0; exit;; esac\n"+script), 0o755))
 	return path
 }
 
@@ -146,7 +146,7 @@ func TestFaultsBeforeTheEngineStarts(t *testing.T) {
 		"old command": {func(o *Options) {
 			o.PulumiCommand = fakePulumi(t, "")
 			_ = os.WriteFile(o.PulumiCommand, []byte("#!/bin/sh\necho v3.100.0\n"), 0o755)
-		}, "it is version 3.100.0, needed is 3.255.0 or a later 3.x; \"make tools\" builds it", 1},
+		}, "it is version 3.100.0, needed is 3.258.0 or a later 3.x; \"make tools\" builds it", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := project(t, "config:\n  emqx-oci:cloud: lab\n")
@@ -165,6 +165,10 @@ func TestFaultsBeforeTheEngineStarts(t *testing.T) {
 	}
 	_, err := New(Options{Program: func(*pulumi.Context) error { return nil }, Stack: "../../etc"})
 	assert.ErrorContains(t, err, "cannot be a stack's name")
+	for _, owner := range []string{"a/b/c", "/", "a/", "..", "a b"} {
+		_, err = New(Options{Program: func(*pulumi.Context) error { return nil }, Stack: "prod", Owner: owner})
+		assert.ErrorContains(t, err, "cannot stand before a stack's name", owner)
+	}
 }
 
 func TestPeek(t *testing.T) {

@@ -56,7 +56,7 @@ func (r *Runner) Outputs(ctx context.Context) (Outputs, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := s.stack.Outputs(ctx)
+	m, err := s.stack.Outputs(context.WithValue(ctx, question{}, true))
 	if err != nil {
 		return nil, r.plainError(ctx, "reading the outputs", err)
 	}
@@ -73,7 +73,7 @@ func (r *Runner) Cancel(ctx context.Context) error {
 }
 
 func (r *Runner) unlock(ctx context.Context, s *session) error {
-	_, stderr, _, err := s.cli.Run(ctx, r.stage.dir, nil, nil, nil, r.environ(), "cancel", "--yes", "--stack", r.opts.Stack)
+	_, stderr, _, err := s.cli.Run(ctx, r.stage.dir, nil, nil, nil, r.environ(), "cancel", "--yes", "--stack", r.opts.qualified())
 	if err == nil {
 		return nil
 	}

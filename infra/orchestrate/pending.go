@@ -1,13 +1,15 @@
 package orchestrate
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
 )
 
 // Pending is an operation that was under way when an earlier run was killed: nobody knows how it ended.
@@ -103,8 +105,8 @@ func (d *deployment) protected() []Protected {
 	return all
 }
 
-// settled is what has to happen before the engine may go on.
-type settled struct {
+// resolution is what has to happen before the engine may go on.
+type resolution struct {
 	// refresh asks the clouds what became of interrupted updates, deletions and adopted resources.
 	refresh bool
 	changed bool
@@ -114,11 +116,11 @@ type settled struct {
 	left []Held
 }
 
-// settle decides each interrupted operation. The engine itself would carry a pending create along for ever, and create
+// resolve decides each interrupted operation. The engine itself would carry a pending create along for ever, and create
 // the resource once more beside the one that may exist. An update or a deletion needs no decision: the resource is in
 // the state, so reading it tells the truth.
-func (d *deployment) settle(ctx context.Context, adopt func(context.Context, Pending) (string, error), note func(string)) (settled, error) {
-	var s settled
+func (d *deployment) resolve(ctx context.Context, adopt func(context.Context, Pending) (string, error), note func(string)) (resolution, error) {
+	var s resolution
 	var kept []map[string]json.RawMessage
 	for _, o := range d.pending {
 		if o.Operation != creating {
@@ -183,88 +185,134 @@ func put[M ~map[string]json.RawMessage](m M, key string, v any) error {
 	return err
 }
 
-// settlePending looks into the state for what an interrupted run left, and puts it in order. The state passes through
+// resolvePending looks into the state for what an interrupted run left, and puts it in order. The state passes through
 // with its secrets encrypted; the Automation API's own export would decrypt them.
-func (r *Runner) settlePending(ctx context.Context, s *session) (settled, error) {
+func (r *Runner) resolvePending(ctx context.Context, name progress.Operation, s *session) (resolution, error) {
 	text, err := r.export(ctx, s)
 	if err != nil {
-		return settled{}, err
+		return resolution{}, err
 	}
+	d, version, err := readState(text)
+	if err != nil || d == nil {
+		return resolution{}, err
+	}
+	var notes []string
+	note := func(n string) { notes = append(notes, n) }
+	refreshFirst := r.stage.refreshRequired() || r.stage.destroyed()
+	// An update gives its providers the configuration's inputs by itself, unless it refreshes first.
+	asks := name != progress.Up || refreshFirst || len(d.pending) > 0
+	moved, err := r.renewProviders(ctx, s, d, asks, note)
+	if err != nil {
+		return resolution{}, fmt.Errorf("looking at the state's providers: %w", err)
+	}
+	write := func() error { return r.rewrite(ctx, s, d, text, version, notes) }
+	if len(d.pending) == 0 {
+		found := resolution{refresh: refreshFirst, protected: d.protected()}
+		if moved && r.mayBeRunning() == nil {
+			if err := write(); err != nil {
+				return found, err
+			}
+		}
+		if refreshFirst && r.mayBeRunning() == nil { // else it has not ended, and the lock will say so
+			r.note("an earlier run did not end well: asking first what became of what it was at")
+			found.left, err = r.awaitDeletions(ctx, s, d)
+		}
+		return found, err
+	}
+	// A run that is under way has operations under way, too: those are not ours to judge. Its lock stops the import
+	// below; a state that moved meanwhile stops us here.
+	if err := r.mayBeRunning(); err != nil {
+		return resolution{}, err
+	}
+	left, err := r.awaitDeletions(ctx, s, d)
+	if err != nil {
+		return resolution{}, err
+	}
+	adopt, err := r.finder(ctx, s, d)
+	if err != nil {
+		return resolution{}, err
+	}
+	found, err := d.resolve(ctx, adopt, note)
+	found.refresh, found.protected, found.left = found.refresh || refreshFirst, d.protected(), left
+	if err != nil || !found.changed && !moved {
+		return found, err
+	}
+	if found.refresh {
+		r.stage.requireRefresh(true)
+	}
+	return found, write()
+}
+
+// readState reads an exported state; the deployment is nil for a stack that has none.
+func readState(text string) (d *deployment, version int, err error) {
 	var state struct {
 		Version    int             `json:"version"`
 		Deployment json.RawMessage `json:"deployment"`
 	}
 	if err := json.Unmarshal([]byte(text), &state); err != nil {
-		return settled{}, fmt.Errorf("reading the stack's state: %w", err)
+		return nil, 0, fmt.Errorf("reading the stack's state: %w", err)
 	}
 	if len(state.Deployment) == 0 || string(state.Deployment) == "null" {
-		return settled{}, nil
+		return nil, 0, nil
 	}
-	d, err := readDeployment(state.Deployment)
+	if d, err = readDeployment(state.Deployment); err != nil {
+		return nil, 0, fmt.Errorf("reading the stack's state: %w", err)
+	}
+	return d, state.Version, nil
+}
+
+// renewProviders looks at the secrets among the providers' inputs, too, where asks says
+// that the state's providers will be asked: the state is decrypted for that, in memory.
+func (r *Runner) renewProviders(ctx context.Context, s *session, d *deployment, asks bool, note func(string)) (changed bool, err error) {
+	if r.opts.Providers == nil {
+		return false, nil
+	}
+	want, err := r.opts.Providers(s.config)
 	if err != nil {
-		return settled{}, fmt.Errorf("reading the stack's state: %w", err)
+		return false, err
 	}
-	owed := r.stage.owes() || r.stage.destroyed()
-	if len(d.pending) == 0 {
-		if owed && r.mayBeRunning() == nil { // else it has not ended, and the lock will say so
-			r.note("an earlier run did not end well: asking first what became of what it was at")
-			left, err := r.awaitDeletions(ctx, s, d)
-			return settled{refresh: owed, protected: d.protected(), left: left}, err
+	var decrypted *deployment
+	if asks && want.secret() {
+		text, err := r.export(ctx, s, "--show-secrets")
+		if err != nil {
+			return false, err
 		}
-		return settled{refresh: owed, protected: d.protected()}, nil
+		if decrypted, _, err = readState(text); err != nil {
+			return false, err
+		}
+		if decrypted == nil || len(decrypted.resources) != len(d.resources) {
+			return false, &LockedError{Stack: r.opts.Stack} // it moves meanwhile
+		}
 	}
-	// A run that is under way has operations under way, too: those are not ours to judge. Its lock stops the import
-	// below; a state that moved meanwhile stops us here.
-	if err := r.mayBeRunning(); err != nil {
-		return settled{}, err
-	}
-	left, err := r.awaitDeletions(ctx, s, d)
-	if err != nil {
-		return settled{}, err
-	}
-	adopt, err := r.finder(ctx, s, d)
-	if err != nil {
-		return settled{}, err
-	}
-	var notes []string
-	found, err := d.settle(ctx, adopt, func(n string) { notes = append(notes, n) })
-	found.refresh, found.protected, found.left = found.refresh || owed, d.protected(), left
-	if err != nil || !found.changed {
-		return found, err
-	}
+	return d.renewProviders(want, decrypted, note)
+}
+
+// rewrite puts a deployment that was changed here into the place of the one that was
+// read, unless that one has changed meanwhile, and tells why.
+func (r *Runner) rewrite(ctx context.Context, s *session, d *deployment, read string, version int, notes []string) error {
 	if now, err := r.export(ctx, s); err != nil {
-		return found, err
-	} else if now != text {
-		return found, &LockedError{Stack: r.opts.Stack}
+		return err
+	} else if now != read {
+		return &LockedError{Stack: r.opts.Stack}
 	}
-	if state.Deployment, err = json.Marshal(d.raw); err != nil {
-		return found, fmt.Errorf("writing the stack's state: %w", err)
-	}
-	b, err := json.Marshal(state)
+	b, err := json.Marshal(map[string]any{"version": version, "deployment": d.raw})
 	if err != nil {
-		return found, fmt.Errorf("writing the stack's state: %w", err)
+		return fmt.Errorf("writing the stack's state: %w", err)
 	}
-	if found.refresh {
-		r.stage.owe(true)
-	}
-	const name = "state.json"
-	if err := r.stage.write(name, b); err != nil {
-		return found, err
-	}
-	defer os.Remove(filepath.Join(r.stage.dir, name))
-	_, stderr, _, err := s.cli.Run(ctx, r.stage.dir, nil, nil, nil, r.environ(),
-		"stack", "import", "--file", filepath.Join(r.stage.dir, name), "--stack", r.opts.Stack)
+	// By a pipe: a provider's new token is in clear in it.
+	_, stderr, _, err := s.cli.Run(ctx, r.stage.dir, bytes.NewReader(b), nil, nil, r.environ(), "stack", "import", "--stack", r.opts.qualified())
 	if err != nil {
-		return found, askFailed("writing the stack's state", stderr, err)
+		return askFailed("writing the stack's state", stderr, err)
 	}
 	for _, n := range notes {
 		r.note(n)
 	}
-	return found, nil
+	return nil
 }
 
-func (r *Runner) export(ctx context.Context, s *session) (string, error) {
-	text, stderr, _, err := s.cli.Run(ctx, r.stage.dir, nil, nil, nil, r.environ(), "stack", "export", "--stack", r.opts.Stack)
+func (r *Runner) export(ctx context.Context, s *session, flags ...string) (string, error) {
+	args := append([]string{"stack", "export", "--stack", r.opts.qualified()}, flags...)
+	text, stderr, _, err := s.cli.Run(ctx, r.stage.dir, nil, nil, nil, r.environ(), args...)
 	if err != nil {
 		return "", askFailed("reading the stack's state", stderr, err)
 	}

@@ -22,17 +22,17 @@ const interrupted = `{
  ]
 }`
 
-func settleText(t *testing.T, text string, adopt func(context.Context, Pending) (string, error)) (settled, map[string]json.RawMessage, []string, error) {
+func resolveText(t *testing.T, text string, adopt func(context.Context, Pending) (string, error)) (resolution, map[string]json.RawMessage, []string, error) {
 	t.Helper()
 	d, err := readDeployment([]byte(text))
 	assert.NilError(t, err)
 	var notes []string
-	s, err := d.settle(t.Context(), adopt, func(n string) { notes = append(notes, n) })
+	s, err := d.resolve(t.Context(), adopt, func(n string) { notes = append(notes, n) })
 	return s, d.raw, notes, err
 }
 
 func TestInterruptedCreatesAreForgottenWithoutAWayToLook(t *testing.T) {
-	s, raw, notes, err := settleText(t, interrupted, nil)
+	s, raw, notes, err := resolveText(t, interrupted, nil)
 	assert.NilError(t, err)
 	assert.Assert(t, s.refresh && s.changed, "%+v", s)
 	assert.DeepEqual(t, notes, []string{
@@ -47,7 +47,7 @@ func TestInterruptedCreatesAreForgottenWithoutAWayToLook(t *testing.T) {
 }
 
 func TestInterruptedCreatesThatExistAreTakenOver(t *testing.T) {
-	s, raw, notes, err := settleText(t, interrupted, func(_ context.Context, p Pending) (string, error) {
+	s, raw, notes, err := resolveText(t, interrupted, func(_ context.Context, p Pending) (string, error) {
 		assert.Equal(t, p.Type, "t:m:T")
 		return "id-of-" + p.Inputs["name"].(string), nil
 	})
@@ -69,13 +69,13 @@ func TestInterruptedCreatesThatExistAreTakenOver(t *testing.T) {
 }
 
 func TestAStateWithoutInterruptionIsNotTouched(t *testing.T) {
-	s, _, notes, err := settleText(t, `{"resources": []}`, nil)
+	s, _, notes, err := resolveText(t, `{"resources": []}`, nil)
 	assert.NilError(t, err)
 	assert.Assert(t, !s.refresh && !s.changed && notes == nil)
 }
 
 func TestFailingToLookStopsTheUpdate(t *testing.T) {
-	_, _, _, err := settleText(t, interrupted, func(context.Context, Pending) (string, error) { return "", errors.New("no answer") })
+	_, _, _, err := resolveText(t, interrupted, func(context.Context, Pending) (string, error) { return "", errors.New("no answer") })
 	assert.Error(t, err, "looking for t:m:T new, which an interrupted run was creating: no answer")
 }
 

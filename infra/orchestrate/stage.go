@@ -97,12 +97,12 @@ func (s *stage) logs() (out, errs output, err error) {
 	return out, errs, nil
 }
 
-// owe notes that the state may not be what the clouds hold, after an operation that did not come to its own end, or with
+// requireRefresh notes that the state may not be what the clouds hold, after an operation that did not come to its own end, or with
 // resources in it which nobody has read yet: the next operation has to refresh first, even when this one does not get
 // that far.
-func (s *stage) owe(refresh bool) { s.mark("refresh-first", refresh) }
+func (s *stage) requireRefresh(refresh bool) { s.mark("refresh-first", refresh) }
 
-func (s *stage) owes() bool { return s.marked("refresh-first") }
+func (s *stage) refreshRequired() bool { return s.marked("refresh-first") }
 
 // destroying notes that a destroy has begun, and that it, or an update since, has come to its end.
 func (s *stage) destroying(begun bool) { s.mark("destroy-begun", begun) }

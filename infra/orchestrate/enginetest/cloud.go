@@ -34,6 +34,7 @@ type Cloud struct {
 	hold    map[string]chan struct{}
 	fail    map[string]string
 	entered chan string
+	inputs  map[string]any
 
 	pulumirpc.UnimplementedResourceProviderServer
 }
@@ -101,6 +102,13 @@ func (c *Cloud) Entered(op string, timeout time.Duration) error {
 			return fmt.Errorf("waiting for %q: not begun after %s; so far: %v", op, timeout, c.Calls())
 		}
 	}
+}
+
+// Input is what the engine has last told the provider of itself.
+func (c *Cloud) Input(name string) any {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.inputs[name]
 }
 
 // Calls lists the operations that changed something, in the order of their completion, as "create a".
@@ -209,7 +217,10 @@ func (c *Cloud) DiffConfig(context.Context, *pulumirpc.DiffRequest) (*pulumirpc.
 }
 
 // Configure lets previews ask, too.
-func (c *Cloud) Configure(context.Context, *pulumirpc.ConfigureRequest) (*pulumirpc.ConfigureResponse, error) {
+func (c *Cloud) Configure(_ context.Context, r *pulumirpc.ConfigureRequest) (*pulumirpc.ConfigureResponse, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.inputs = decode(r.GetArgs())
 	return &pulumirpc.ConfigureResponse{AcceptSecrets: false, SupportsPreview: true}, nil
 }
 

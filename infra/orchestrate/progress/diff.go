@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -39,7 +40,21 @@ func changes(m apitype.StepEventMetadata) []Change {
 		kind, replaces := strings.CutSuffix(string(d.Kind), "-replace")
 		all = append(all, change(m, path, kind, replaces, d.InputDiff))
 	}
+	// Of an element of a set some providers name every field when one differs.
+	if differ := slices.DeleteFunc(slices.Clone(all), Change.same); len(differ) > 0 {
+		return differ
+	}
 	return all
+}
+
+// same tells whether a change has the same value before and after. What stands for a
+// secret, or for what is known later, may be another one.
+func (c Change) same() bool {
+	if c.Kind != "update" || c.Replaces || !reflect.DeepEqual(c.Old, c.New) {
+		return false
+	}
+	text := fmt.Sprint(c.Old)
+	return !strings.Contains(text, hidden) && !strings.Contains(text, later)
 }
 
 // found is what a refresh found changed: the outputs, as they were and as they are.

@@ -57,6 +57,26 @@ func TestChangesOfAnUpdate(t *testing.T) {
 	})
 }
 
+// Consul's provider names every field of the one key that differs.
+func TestUnchangedFieldsAreNoChange(t *testing.T) {
+	key := func(value string) map[string]any {
+		return map[string]any{"keys": []any{map[string]any{"delete": true, "path": "emqx/lab/size", "value": value}}}
+	}
+	all := map[string]apitype.PropertyDiff{
+		"keys[0].delete": {Kind: apitype.DiffUpdate}, "keys[0].path": {Kind: apitype.DiffUpdate}, "keys[0].value": {Kind: apitype.DiffUpdate},
+	}
+	got := changes(apitype.StepEventMetadata{
+		Old: &apitype.StepEventStateMetadata{Inputs: key("3")}, New: &apitype.StepEventStateMetadata{Inputs: key("5")}, DetailedDiff: all,
+	})
+	assert.DeepEqual(t, got, []Change{{Path: "keys[0].value", Kind: "update", Old: "3", New: "5"}})
+	// When nothing else is named, what is named is the reason.
+	got = changes(apitype.StepEventMetadata{
+		Old: &apitype.StepEventStateMetadata{Inputs: key("3")}, New: &apitype.StepEventStateMetadata{Inputs: key("3")},
+		DetailedDiff: map[string]apitype.PropertyDiff{"keys[0].path": {Kind: apitype.DiffUpdate}},
+	})
+	assert.Equal(t, len(got), 1)
+}
+
 // apply gives the text before and the text after that a full difference stands for.
 func TestMiddleIsADifference(t *testing.T) {
 	for _, c := range [][2]string{{"", "a"}, {"a b c d", "b d e"}, {"a a a b", "a b a a"}, {"x", "x"}, {"a b c", ""}} {

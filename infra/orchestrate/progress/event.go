@@ -68,6 +68,8 @@ type Event struct {
 	// Before and After are the resource's inputs, secrets hidden. Plan events of a preview.
 	Before map[string]any `json:"-"`
 	After  map[string]any `json:"-"`
+	// ModifyIndex is the version that the state has of a Nomad job. Plan events of a preview.
+	ModifyIndex string `json:"-"`
 
 	// Gate is the gate's name: "G1" or "G1 nodes ready".
 	Gate string `json:"gate,omitempty"`

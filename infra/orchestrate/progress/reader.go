@@ -91,7 +91,11 @@ func (r *Reader) pre(e *apitype.ResourcePreEvent) []Event {
 			return nil
 		}
 		r.changes[op]++
-		return []Event{r.resource(Event{Kind: KindPlan, Op: op, Changes: changes(m), Before: inputs(m.Old), After: inputs(m.New)}, m)}
+		plan := Event{Kind: KindPlan, Op: op, Changes: changes(m), Before: inputs(m.Old), After: inputs(m.New)}
+		if m.Old != nil {
+			plan.ModifyIndex, _ = m.Old.Outputs["modifyIndex"].(string)
+		}
+		return []Event{r.resource(plan, m)}
 	case m.Op == apitype.OpReplace:
 		return nil
 	}
