@@ -29,14 +29,6 @@ func groupsArgs(s settings.Settings, listeners []cluster.Listener) *oci.Security
 	}
 }
 
-// ports are where HAProxy and EMQX listen.
-func ports(s settings.Settings) cluster.Ports {
-	return cluster.Ports{
-		MQTT: s.Ports.MQTT, MQTTS: s.Ports.MQTTS, WS: s.Ports.WS, WSS: s.Ports.WSS, Admin: s.Ports.Admin,
-		Broker: cluster.BrokerPorts(s.Ports.Broker),
-	}
-}
-
 func volumesArgs(s settings.Settings, places []cluster.Node) *oci.VolumesArgs {
 	sizes := make([]int, len(places))
 	for i := range places {
@@ -110,7 +102,12 @@ func balancerArgs(
 ) *oci.LoadBalancerArgs {
 	backends := make([]oci.Backend, len(nodes))
 	for i, n := range nodes {
-		backends[i] = oci.Backend{Name: n.Name, Address: addresses.IP(i)}
+		backends[i] = oci.Backend{Name: n.Name}
+		if s.Edge.Backend == "privateIp" {
+			backends[i].TargetID = addresses.ID(i)
+		} else {
+			backends[i].Address = addresses.IP(i)
+		}
 	}
 	return &oci.LoadBalancerArgs{
 		Environment:     s.Environment,
@@ -125,7 +122,8 @@ func balancerArgs(
 			TimeoutSeconds:  int(s.Edge.HealthTimeout.Seconds()),
 			Retries:         s.Edge.HealthRetries,
 		},
-		Tags: s.Tags,
+		Private: !s.Edge.Public,
+		Tags:    s.Tags,
 	}
 }
 
@@ -191,7 +189,7 @@ func emqxArgs(s settings.Settings, opts ...pulumi.ResourceOption) *nomad.EMQXArg
 			MemoryMB:       s.Broker.MemoryMB,
 			KeepAliveMax:   s.Broker.KeepAliveMax,
 			NoFile:         s.Broker.NoFile,
-			Ports:          ports(s),
+			Ports:          s.Ports.Cluster(),
 			MaxConnections: s.Broker.MaxConnections,
 			DrainRate:      s.Broker.Drain.Rate,
 			DrainTimeout:   s.Broker.Drain.Timeout,
@@ -222,7 +220,7 @@ func haproxyArgs(s settings.Settings, opts ...pulumi.ResourceOption) *nomad.HAPr
 
 			MaxConnPerSource: s.Proxy.MaxConnPerSource,
 
-			Ports: ports(s),
+			Ports: s.Ports.Cluster(),
 			TLS:   s.TLS.Enabled(),
 			Times: times(s.Proxy.ShutdownDelay, s.Proxy.KillTimeout, s.Proxy.Rollout),
 		},
@@ -244,6 +242,7 @@ func listenersArgs(
 func recordArgs(s settings.Settings, balancer *oci.LoadBalancer, opts ...pulumi.ResourceOption) *oci.DNSRecordArgs {
 	return &oci.DNSRecordArgs{
 		Zone:         s.DNS.Zone,
+		ViewID:       s.DNS.View,
 		Name:         s.DNS.Name,
 		Address:      balancer.Address,
 		TTLSeconds:   s.DNS.TTL,

@@ -17,7 +17,8 @@ func bootArgs(s settings.Settings) oci.BootArgs {
 		NomadServers:  s.Nomad.Servers,
 		ConsulVersion: s.Consul.Version,
 		NomadVersion:  s.Nomad.Version,
-		Ports:         ports(s),
+		RegistryAuth:  s.Nodes.RegistryAuth,
+		Ports:         s.Ports.Cluster(),
 		// Docker's limit caps what each of the two containers asks for.
 		NoFile: max(s.Broker.NoFile, s.Proxy.NoFile),
 	}

@@ -12,6 +12,7 @@ import (
 	"gotest.tools/v3/assert"
 
 	"github.com/emqx-oci/emqx-oci/components/recorder"
+	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
 
 // set puts values into groups of a configuration: "nodes" with `{"count": 2}`.
@@ -63,16 +64,19 @@ func TestPortsAreTheStacksEverywhere(t *testing.T) {
 		"{mqtt = 2883, mqtts = 2884, ws = 2885, wss = 2886, admin = 9080}")
 	emqx, _ := r.Find("Job", "emqx")
 	assert.Equal(t, emqx.Inputs["hcl2"].ObjectValue()["vars"].ObjectValue()["ports"].StringValue(), "{mqtt = 31001, mqtts = 31002, ws = 31003, wss = 31004}")
-	for kind, want := range map[string]int{"Listener": 1, "Backend": 3} {
-		got := map[float64]int{}
-		for _, x := range r.Kind(kind) {
-			got[x.Inputs["port"].NumberValue()]++
-		}
-		assert.DeepEqual(t, got, map[float64]int{2883: want, 2884: want, 2885: want, 2886: want})
+	listening := map[float64]int{}
+	for _, x := range r.Kind("Listener") {
+		listening[x.Inputs["port"].NumberValue()]++
 	}
-	for _, x := range r.Kind("BackendSet") {
+	assert.DeepEqual(t, listening, map[float64]int{2883: 1, 2884: 1, 2885: 1, 2886: 1})
+	backends := map[float64]int{}
+	for _, x := range r.Kind(setKind) {
 		assert.Equal(t, x.Inputs["healthChecker"].ObjectValue()["port"].NumberValue(), 9080.0)
+		for _, b := range x.Inputs["backends"].ArrayValue() {
+			backends[b.ObjectValue()["port"].NumberValue()]++
+		}
 	}
+	assert.DeepEqual(t, backends, map[float64]int{2883: 3, 2884: 3, 2885: 3, 2886: 3})
 	for _, rule := range []string{"9080-from-balancer", "31001-from-nodes", "31002-from-nodes", "31003-from-nodes", "31004-from-nodes"} {
 		_, ok := r.Find("NetworkSecurityGroupSecurityRule", "groups-nodes-in-tcp-"+rule)
 		assert.Assert(t, ok, rule)
@@ -99,9 +103,15 @@ func TestVolumesBeyondTheNodes(t *testing.T) {
 	assert.DeepEqual(t, domains, []string{"EXAMPLE:AD-1", "EXAMPLE:AD-2", "EXAMPLE:AD-3", "EXAMPLE:AD-1"})
 	assert.DeepEqual(t, two.Kind("Volume"), three.Kind("Volume"))
 
-	for kind, each := range map[string]int{"InstancePool": 1, "InstanceConfiguration": 1, "PrivateIp": 1, "Backend": 4, "Service": 1} {
+	for kind, each := range map[string]int{"InstancePool": 1, "InstanceConfiguration": 1, "PrivateIp": 1, "Service": 1} {
 		assert.Equal(t, len(three.Kind(kind)), 3*each, kind)
 		assert.Equal(t, len(two.Kind(kind)), 2*each, kind)
+	}
+	for nodes, r := range map[int][]recorder.Resource{2: two.Kind(setKind), 3: three.Kind(setKind)} {
+		assert.Equal(t, len(r), 4)
+		for _, set := range r {
+			assert.Equal(t, len(set.Inputs["backends"].ArrayValue()), nodes, set.Name)
+		}
 	}
 	for _, job := range two.Kind("Job") {
 		assert.Equal(t, job.Inputs["hcl2"].ObjectValue()["vars"].ObjectValue()["node_count"].StringValue(), "2")
@@ -145,4 +155,47 @@ func TestBootVolumesHaveTheirPerformance(t *testing.T) {
 		source := c.Inputs["instanceDetails"].ObjectValue()["launchDetails"].ObjectValue()["sourceDetails"].ObjectValue()
 		assert.Equal(t, source["bootVolumeVpusPerGb"].StringValue(), "20")
 	}
+}
+
+// By address or by the address's OCID, and never by the instance, which does not
+// survive a relaunch.
+func TestBackendsByPrivateIP(t *testing.T) {
+	for how, want := range map[string]string{"address": "ipAddress", "privateIp": "targetId"} {
+		r := with(t, true, false, map[string]string{"edge": `{"backend": "` + how + `"}`})
+		for _, set := range r.Kind(setKind) {
+			for i, b := range set.Inputs["backends"].ArrayValue() {
+				backend := b.ObjectValue()
+				assert.Equal(t, backend.HasValue("ipAddress"), want == "ipAddress", set.Name)
+				assert.Equal(t, backend.HasValue("targetId"), want == "targetId", set.Name)
+				if want == "targetId" {
+					assert.Equal(t, backend["targetId"].StringValue(), fmt.Sprintf("id-addresses-%d", i))
+				}
+			}
+		}
+	}
+}
+
+// A balancer for those inside, under a name of a private zone.
+func TestPrivateBalancer(t *testing.T) {
+	r := with(t, true, false, map[string]string{"edge": `{"public": false}`, "dns": `{"view": "ocid1.dnsview.oc1.eu-frankfurt-1.aaaaexample"}`})
+	balancer, _ := r.Find("NetworkLoadBalancer", "balancer")
+	assert.Equal(t, balancer.Inputs["isPrivate"].BoolValue(), true)
+	record, _ := r.Find("Rrset", "dns")
+	assert.Equal(t, record.Inputs["scope"].StringValue(), "PRIVATE")
+	assert.Equal(t, record.Inputs["viewId"].StringValue(), "ocid1.dnsview.oc1.eu-frankfurt-1.aaaaexample")
+	r = with(t, true, false, nil)
+	balancer, _ = r.Find("NetworkLoadBalancer", "balancer")
+	assert.Equal(t, balancer.Inputs["isPrivate"].BoolValue(), false)
+}
+
+// What only the round trip can find out is told with the setting that changes it.
+func TestTheRoundTripNamesTheEdge(t *testing.T) {
+	s := settings.Settings{Cloud: "oci", Edge: settings.Edge{Public: true, Backend: "address"}}
+	assert.Equal(t, onTheWay(s), "emqx-oci:edge.backend, which is address: where G4 holds and no client gets through, try privateIp")
+	s.Edge = settings.Edge{Backend: "privateIp"}
+	assert.Assert(t, strings.HasPrefix(onTheWay(s), "whether this machine is inside the network") && strings.HasSuffix(onTheWay(s), "try address"), onTheWay(s))
+	s.Gates.Proxy = "socks5h://10.0.0.1:1080"
+	assert.Assert(t, strings.HasPrefix(onTheWay(s), "emqx-oci:edge.backend"), onTheWay(s))
+	s.Cloud = "lab"
+	assert.Equal(t, onTheWay(s), "")
 }

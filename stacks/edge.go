@@ -15,7 +15,7 @@ func Edge(ctx *pulumi.Context) (map[string]string, error) {
 		return nil, err
 	}
 	var sets []string
-	for _, l := range cluster.Listeners(ports(s), s.TLS.Enabled()) {
+	for _, l := range cluster.Listeners(s.Ports.Cluster(), s.TLS.Enabled()) {
 		sets = append(sets, l.Name)
 	}
 	nodes := make([]string, s.Nodes.Count)

@@ -39,7 +39,7 @@ func newGates(
 		list := conditions(sized, jobs, nomadAPI, consulAPI)
 		edge := cluster.Names(nodes[:min(count, len(nodes))])
 		list.edgeHealthy = gates.EdgeHealthy(balancer.BackendHealth(ctx, edge, pulumi.Provider(in.oci)), gates.EdgeArgs{
-			Count: len(edge) * len(cluster.Listeners(ports(s), s.TLS.Enabled())), Timeout: s.Gates.EdgeHealthy,
+			Count: len(edge) * len(cluster.Listeners(s.Ports.Cluster(), s.TLS.Enabled())), Timeout: s.Gates.EdgeHealthy,
 			AdminPort: s.Ports.Admin,
 		})
 		return list
@@ -76,14 +76,27 @@ func conditions(s settings.Settings, jobs jobTexts, nomadAPI gates.NomadClient, 
 			Text: jobs.haproxy,
 		}),
 		roundTrip: gates.RoundTrip(gates.RoundTripArgs{
-			Name: s.DNS.Name, Port: s.Ports.MQTT, Proxy: s.Gates.Proxy, Timeout: s.Gates.RoundTrip,
+			Name: s.DNS.Name, Port: s.Ports.MQTT, Proxy: s.Gates.Proxy, Timeout: s.Gates.RoundTrip, Edge: onTheWay(s),
 		}),
 		rolling: deploying(nomadAPI, nomad.EMQXJobID(s.Environment), nomad.HAProxyJobID(s.Environment)),
 		servers: []gates.Server{
-			{Setting: "emqx-oci:nomad.address", Leader: nomadAPI.Leader},
+			{Setting: "emqx-oci:nomad.address", Leader: nomadAPI.Leader, Part: "emqx-oci:nomad.namespace", Has: nomadAPI.Namespace},
 			{Setting: "emqx-oci:consul.address", Leader: consulAPI.Leader},
 		},
 	}
+}
+
+// onTheWay is what may keep a client from a broker though every gate before G5 holds.
+func onTheWay(s settings.Settings) string {
+	if s.Cloud == "lab" {
+		return ""
+	}
+	other := map[string]string{"address": "privateIp", "privateIp": "address"}[s.Edge.Backend]
+	text := "emqx-oci:edge.backend, which is " + s.Edge.Backend + ": where G4 holds and no client gets through, try " + other
+	if !s.Edge.Public && s.Gates.Proxy == "" {
+		text = "whether this machine is inside the network, as emqx-oci:edge.public is false, or set emqx-oci:gates.proxy; " + text
+	}
+	return text
 }
 
 // jobTexts are both jobs as somebody wants them, and the name that has to answer all

@@ -28,22 +28,25 @@ func deploy(ctx *pulumi.Context, s settings.Settings, makeGates gateMaker) (pulu
 	if err != nil {
 		return nil, err
 	}
+	if err := findCompartment(ctx, s, in); err != nil {
+		return nil, err
+	}
 	if s.Network, err = findNetwork(ctx, s, in); err != nil {
 		return nil, err
 	}
 	if s.Volumes.BackupPolicy, err = findBackupPolicy(ctx, s, in); err != nil {
 		return nil, err
 	}
-	places, err := place(ctx, s, in)
+	places, err := assignDomains(ctx, s, in)
 	if err != nil {
 		return nil, err
 	}
-	settle, err := guard(ctx, s, places)
+	recordLayout, err := guard(ctx, s, places)
 	if err != nil {
 		return nil, err
 	}
 	nodes := places[:s.Nodes.Count]
-	listeners := cluster.Listeners(ports(s), s.TLS.Enabled())
+	listeners := cluster.Listeners(s.Ports.Cluster(), s.TLS.Enabled())
 
 	// Phase 1, all beside each other: network, storage, addresses, balancer.
 	groups, err := oci.NewSecurityGroups(ctx, "groups", groupsArgs(s, listeners), in.all)
@@ -54,7 +57,7 @@ func deploy(ctx *pulumi.Context, s settings.Settings, makeGates gateMaker) (pulu
 	if err != nil {
 		return nil, err
 	}
-	if err := settle(volumes.Each); err != nil {
+	if err := recordLayout(volumes.Each); err != nil {
 		return nil, err
 	}
 	addresses, err := oci.NewAddresses(ctx, "addresses", addressesArgs(s, nodes), in.all)

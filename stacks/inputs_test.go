@@ -23,7 +23,7 @@ import (
 // another name or type, a missing one. Jobs are left to tests with a Nomad.
 func TestProvidersAcceptEveryRegistration(t *testing.T) {
 	providers := map[string]pulumirpc.ResourceProviderServer{
-		"oci": rpc.New(oci.Plugin(nil)), "nomad": rpc.New(nomad.Plugin("http://127.0.0.1:1")), "consul": rpc.New(consul.Plugin("http://127.0.0.1:1")),
+		"oci": rpc.New(oci.Plugin(nil, 0)), "nomad": rpc.New(nomad.Plugin("http://127.0.0.1:1")), "consul": rpc.New(consul.Plugin("http://127.0.0.1:1")),
 	}
 	for _, stack := range []string{"prod", "staging", "lab"} {
 		opts, err := example.Options("..", stack, true)

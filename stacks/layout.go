@@ -25,7 +25,7 @@ type layout struct{ pulumi.ResourceState }
 // not at all for a layout that stays: then the settings are judged here.
 //
 // What it returns is to be called with the volumes once they are registered.
-func guard(ctx *pulumi.Context, s settings.Settings, places []cluster.Node) (settle func(volumes []pulumi.Resource) error, err error) {
+func guard(ctx *pulumi.Context, s settings.Settings, places []cluster.Node) (recordLayout func(volumes []pulumi.Resource) error, err error) {
 	next := guards.LayoutOf(s, places)
 	static := guards.Static(s)
 	var asked atomic.Bool

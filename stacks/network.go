@@ -14,6 +14,22 @@ import (
 	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
 
+// findCompartment asks for something in the stack's compartment that its deployer may
+// always read: with a wrong one OCI would refuse each resource by itself.
+func findCompartment(ctx *pulumi.Context, s settings.Settings, in providers) error {
+	_, err := core.GetInstancePools(ctx, &core.GetInstancePoolsArgs{CompartmentId: s.OCI.Compartment}, pulumi.Provider(in.oci))
+	if err != nil && strings.Contains(err.Error(), "NotAuthorizedOrNotFound") {
+		var f fault.List
+		f.Add(settings.Project+":oci.compartment", "must be a compartment of %s in which the deployer may list instance pools, got %q: %v",
+			s.OCI.Region, s.OCI.Compartment, err)
+		return f.Err()
+	}
+	if err != nil {
+		return fmt.Errorf("asking OCI for the instance pools of compartment %q: %w", s.OCI.Compartment, err)
+	}
+	return nil
+}
+
 // findNetwork returns the settings' network with OCIDs where they have names,
 // and looks at the subnets: OCI would accept ones that are too small, or a
 // private one for the balancer, and fail minutes later. The error is a

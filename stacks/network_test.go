@@ -2,6 +2,7 @@ package stacks
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
@@ -134,4 +135,25 @@ func TestNetworkThatDoesNotFit(t *testing.T) {
 	}
 	_, err := find(t, 6, settings.Network{VCN: "iot", PublicSubnet: "public", PrivateSubnet: "private"})
 	assert.NilError(t, err)
+}
+
+// One wrong compartment is one fault, before anything is registered.
+func TestACompartmentThatIsNotThere(t *testing.T) {
+	s := settings.Settings{Environment: "test", OCI: settings.OCI{Region: "eu-frankfurt-1", Compartment: "ocid1.compartment.oc1..typo"}}
+	for answer, want := range map[string]string{
+		"404-NotAuthorizedOrNotFound, Authorization failed or requested resource not found": `emqx-oci:oci.compartment: must be a compartment of eu-frankfurt-1 in which the deployer may list instance pools, got "ocid1.compartment.oc1..typo": `,
+		"can not create client, bad configuration":                                          `asking OCI for the instance pools of compartment "ocid1.compartment.oc1..typo": `,
+	} {
+		var refused error
+		r, err := recorder.Run(func(ctx *pulumi.Context) error {
+			_, refused = deploy(ctx, s, noGates)
+			return refused
+		}, recorder.Options{Preview: true, Call: func(string, resource.PropertyMap) (map[string]any, error) { return nil, errors.New(answer) }})
+		assert.Assert(t, err != nil)
+		assert.ErrorContains(t, refused, want)
+		assert.ErrorContains(t, refused, answer)
+		for _, x := range r.Resources {
+			assert.Assert(t, strings.HasPrefix(x.Type, "pulumi:"), x.Type)
+		}
+	}
 }

@@ -3,6 +3,7 @@ package stacks
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -67,11 +68,25 @@ func emptyCloud(vcn string) func(string, resource.PropertyMap) (map[string]any, 
 	}
 }
 
-// standIns take the place of what cannot be had here: answers of the cloud, and
-// secrets that nobody has opened.
+// standIns take the place of what cannot be had here: answers of the cloud, secrets
+// that nobody has opened, and ids that are none.
 func standIns(s *settings.Settings) {
 	if len(s.OCI.AvailabilityDomains) == 0 {
 		s.OCI.AvailabilityDomains = []string{"lookedup:AD-1", "lookedup:AD-2", "lookedup:AD-3"}
+	}
+	// What the settings have refused is not refused again for each resource with it.
+	if !strings.HasPrefix(s.OCI.Compartment, "ocid1.tenancy.") {
+		giveID(&s.OCI.Compartment, "compartment")
+	}
+	giveID(&s.Nodes.Image, "image")
+	s.Volumes.Restore, s.Volumes.Adopt = maps.Clone(s.Volumes.Restore), maps.Clone(s.Volumes.Adopt)
+	for index, id := range s.Volumes.Restore {
+		giveID(&id, "volumebackup")
+		s.Volumes.Restore[index] = id
+	}
+	for index, id := range s.Volumes.Adopt {
+		giveID(&id, "volume")
+		s.Volumes.Adopt[index] = id
 	}
 	giveID(&s.Network.VCN, "vcn")
 	giveID(&s.Network.PublicSubnet, "subnet")

@@ -31,8 +31,10 @@ func TestChecksOnTheRealEngine(t *testing.T) {
 	assert.NilError(t, err)
 	assert.Equal(t, strings.Count(shown.String(), "warning: emqx-oci:nodes.count: should be odd, got 4"), 1, shown.String())
 
-	s.Ports.WS, s.Broker.Env = 22, map[string]string{"EMQX_NODE__ROLE": "replicant"}
+	s.Ports.WS, s.Broker.Env = 22, map[string]string{"EMQX_DURABLE_SESSIONS__ENABLE": "true"}
 	_, err = r.Preview(t.Context())
-	assert.ErrorContains(t, err, "emqx-oci:ports.ws: must be free on a node, got 22, which belongs to SSH (check port-collision)")
-	assert.ErrorContains(t, err, "has no replicant nodes (check edition)")
+	assert.ErrorContains(t, err, "emqx-oci:ports.ws: must be 1024 to 65535, because nobody here has the right to lower ports, got 22 (check port-collision)")
+	assert.ErrorContains(t, err, "has no durable sessions in a cluster (check edition)")
+	// The graph cannot be built with that port either: still one cause, one error.
+	assert.Equal(t, strings.Count(err.Error(), "got 22"), 1, "%v", err)
 }

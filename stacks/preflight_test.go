@@ -18,10 +18,10 @@ func TestRunBeginsWithTheChecks(t *testing.T) {
 	opts, err := example.Options("..", "prod", false)
 	assert.NilError(t, err)
 	opts.Preview = true
-	opts.Config["emqx-oci:broker"] = `{"memoryMb": 20480, "env": {"EMQX_MQTT__X": "a#b", "EMQX_NODE__ROLE": "replicant"}}`
+	opts.Config["emqx-oci:broker"] = `{"memoryMb": 20480, "env": {"EMQX_MQTT__X": "a#b", "EMQX_FILE_TRANSFER__ENABLE": "true"}}`
 	r, err := recorder.Run(Run, opts)
 	assert.ErrorContains(t, err, `emqx-oci:broker.env.EMQX_MQTT__X: must be quoted inside`)
-	assert.ErrorContains(t, err, `has no replicant nodes (check edition)`)
+	assert.ErrorContains(t, err, `has nothing of this part (check edition)`)
 	assert.Equal(t, len(r.Resources), 0)
 }
 

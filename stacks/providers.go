@@ -2,6 +2,7 @@ package stacks
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 
@@ -28,54 +29,73 @@ func newProviders(ctx *pulumi.Context, s settings.Settings) (providers, error) {
 	if err != nil {
 		return providers{}, fmt.Errorf("configuring the oci provider: %w", err)
 	}
-	nomadArgs := &nomadsdk.ProviderArgs{
-		Address: pulumi.String(s.Nomad.Address),
-		Region:  pulumi.String(s.Nomad.Region),
+	in, err := InputsOfProviders(s)
+	if err != nil {
+		return providers{}, fmt.Errorf("configuring the providers: %w", err)
 	}
-	if s.Nomad.Token != "" {
-		nomadArgs.SecretId = s.Nomad.Token.Output().ToStringPtrOutput()
-	}
-	if t := s.Nomad.TLS; t.CA != "" {
-		nomadArgs.CaPem = pulumi.String(t.CA)
-	}
-	if t := s.Nomad.TLS; t.Certificate != "" {
-		nomadArgs.CertPem, nomadArgs.KeyPem = pulumi.String(t.Certificate), t.PrivateKey.Output().ToStringPtrOutput()
-	}
-	n, err := nomadsdk.NewProvider(ctx, "nomad", nomadArgs)
+	of := in["nomad"]
+	n, err := nomadsdk.NewProvider(ctx, "nomad", &nomadsdk.ProviderArgs{
+		Address: of.input("address"), Region: of.input("region"), SecretId: of.input("secretId"),
+		CaPem: of.input("caPem"), CertPem: of.input("certPem"), KeyPem: of.input("keyPem"),
+	})
 	if err != nil {
 		return providers{}, fmt.Errorf("configuring the nomad provider: %w", err)
 	}
-	// Settings have validated the URL; the provider wants it in two parts.
-	address, err := url.Parse(s.Consul.Address)
-	if err != nil {
-		return providers{}, fmt.Errorf("configuring the consul provider: %w", err)
-	}
-	consulArgs := &consulsdk.ProviderArgs{
-		Address:    pulumi.String(address.Host),
-		Scheme:     pulumi.String(address.Scheme),
-		Datacenter: pulumi.String(s.Consul.Datacenter),
-	}
-	if s.Consul.Token != "" {
-		consulArgs.Token = s.Consul.Token.Output().ToStringPtrOutput()
-	}
-	if t := s.Consul.TLS; t.CA != "" {
-		consulArgs.CaPem = pulumi.String(t.CA)
-	}
-	if t := s.Consul.TLS; t.Certificate != "" {
-		consulArgs.CertPem, consulArgs.KeyPem = pulumi.String(t.Certificate), t.PrivateKey.Output().ToStringPtrOutput()
-	}
-	c, err := consulsdk.NewProvider(ctx, "consul", consulArgs)
+	of = in["consul"]
+	c, err := consulsdk.NewProvider(ctx, "consul", &consulsdk.ProviderArgs{
+		Address: of.input("address"), Scheme: of.input("scheme"), Datacenter: of.input("datacenter"), Token: of.input("token"),
+		CaPem: of.input("caPem"), CertPem: of.input("certPem"), KeyPem: of.input("keyPem"),
+	})
 	if err != nil {
 		return providers{}, fmt.Errorf("configuring the consul provider: %w", err)
 	}
 	return providers{oci: o, all: pulumi.Providers(o, n, c)}, nil
 }
 
-// place names the nodes and gives each its availability domain, from the
+// ProviderInput is what a provider is told, and whether the state has it encrypted.
+type ProviderInput struct {
+	Value  string
+	Secret bool
+}
+
+// ProviderInputs are a provider's, by their names.
+type ProviderInputs map[string]ProviderInput
+
+// input is nil for what is not given.
+func (p ProviderInputs) input(name string) pulumi.StringPtrInput {
+	switch in, given := p[name]; {
+	case !given:
+		return nil
+	case in.Secret:
+		return settings.Secret(in.Value).Output().ToStringPtrOutput()
+	default:
+		return pulumi.String(in.Value)
+	}
+}
+
+// InputsOfProviders are the inputs of both agents' providers, by the provider's name: where
+// the servers are, and who asks them. Consul's takes a URL in two parts.
+func InputsOfProviders(s settings.Settings) (map[string]ProviderInputs, error) {
+	consul, err := url.Parse(s.Consul.Address)
+	if err != nil {
+		return nil, fmt.Errorf("reading emqx-oci:consul.address: %w", err)
+	}
+	all := map[string]ProviderInputs{
+		"nomad":  {"address": {Value: s.Nomad.Address}, "region": {Value: s.Nomad.Region}, "secretId": {string(s.Nomad.Token), true}},
+		"consul": {"address": {Value: consul.Host}, "scheme": {Value: consul.Scheme}, "datacenter": {Value: s.Consul.Datacenter}, "token": {string(s.Consul.Token), true}},
+	}
+	for name, tls := range map[string]settings.ClientTLS{"nomad": s.Nomad.TLS, "consul": s.Consul.TLS} {
+		maps.Copy(all[name], ProviderInputs{"caPem": {Value: tls.CA}, "certPem": {Value: tls.Certificate}, "keyPem": {string(tls.PrivateKey), true}})
+		maps.DeleteFunc(all[name], func(_ string, in ProviderInput) bool { return in.Value == "" })
+	}
+	return all, nil
+}
+
+// assignDomains names the nodes and gives each its availability domain, from the
 // settings' list or else from all of the region's, by name: OCI returns them in
 // no promised order, and a node must not move. The first nodes.count of them
 // have an instance, all have a volume.
-func place(ctx *pulumi.Context, s settings.Settings, in providers) ([]cluster.Node, error) {
+func assignDomains(ctx *pulumi.Context, s settings.Settings, in providers) ([]cluster.Node, error) {
 	domains := s.OCI.AvailabilityDomains
 	if len(domains) == 0 {
 		found, err := identity.GetAvailabilityDomains(ctx, &identity.GetAvailabilityDomainsArgs{

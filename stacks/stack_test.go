@@ -224,23 +224,26 @@ func TestOrderOfThePhases(t *testing.T) {
 		assert.Assert(t, contains(x.DependsOn, c.earlier), "%s waits for %v, not for %s", c.later, x.DependsOn, c.earlier)
 	}
 	// What may be slow is made beside phase 1: it waits for no node and no job.
-	for _, x := range append(r.Kind("Backend"), append(r.Kind("BackendSet"), r.Kind("NetworkLoadBalancer")...)...) {
+	for _, x := range append(r.Kind(setKind), r.Kind("NetworkLoadBalancer")...) {
 		for _, dep := range x.DependsOn {
 			assert.Assert(t, !strings.HasPrefix(dep, "pools") && dep != "emqx" && dep != "haproxy", "%s waits for %s", x.Name, dep)
 		}
 	}
 }
 
+// setKind is the provider's backend set with its backends inside.
+const setKind = "NetworkLoadBalancersBackendSetsUnified"
+
 // OCI answers 409 to parallel changes of one balancer.
 func TestChildrenOfTheBalancerAreOneChain(t *testing.T) {
 	r := mustRecord(t, "lab", true, false)
 	children := map[string]recorder.Resource{}
-	for _, kind := range []string{"BackendSet", "Backend", "Listener"} {
+	for _, kind := range []string{setKind, "Listener"} {
 		for _, x := range r.Kind(kind) {
 			children[x.Name] = x
 		}
 	}
-	assert.Equal(t, len(children), 4+4*3+4)
+	assert.Equal(t, len(children), 4+4, "backends are in their sets: decision 40")
 	// Each child is the direct or indirect dependent of all before it: walking
 	// the longest path from the last one must meet every child.
 	var depth func(name string) int
@@ -293,7 +296,7 @@ func TestAddressesAreNeverUpdated(t *testing.T) {
 func TestWithoutACertificateTheTLSPortsExistNowhere(t *testing.T) {
 	r := mustRecord(t, "lab", false, false)
 	assert.Equal(t, len(r.Kind("Listener")), 2)
-	assert.Equal(t, len(r.Kind("BackendSet")), 2)
+	assert.Equal(t, len(r.Kind(setKind)), 2)
 	for _, x := range r.Resources {
 		assert.Assert(t, !strings.Contains(x.Name, "mqtts") && !strings.Contains(x.Name, "wss"), x.Name)
 		for _, n := range numbers(resource.NewObjectProperty(x.Inputs)) {

@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-var edgeTypes = []string{typeBalancer, typeSet, typeBackend, typeListener}
+var edgeTypes = []string{typeBalancer, typeSet, typeListener}
 
-// balancer is the network load balancer with its sets, backends and listeners;
-// backends of nodes that come and go are theirs.
+// balancer is the network load balancer with its sets and listeners; sets that change
+// only by the backends of nodes that come and go are theirs.
 func (a *assessment) balancer() {
 	edge := func(op string, types ...string) []*Change {
 		return a.claim(func(c *Change) bool { return c.Op == op && slices.Contains(types, short(c.Type)) })
@@ -17,7 +17,7 @@ func (a *assessment) balancer() {
 	switch {
 	case a.has(of(typeBalancer, opCreate)):
 		made := edge(opCreate, edgeTypes...)
-		a.waits.balancer, a.waits.edge, a.waits.listeners = true, count2(made, typeSet, typeBackend), count2(made, typeListener)
+		a.waits.balancer, a.waits.edge, a.waits.listeners = true, count2(made, typeSet), count2(made, typeListener)
 		a.add(Line{Severity: None, Area: "balancer", Text: fmt.Sprintf(
 			"A balancer is made, with %s; it opens when HAProxy is ready", count(count2(made, typeListener), "listener"))}, made)
 	case a.has(of(typeBalancer, opReplace)):
@@ -27,12 +27,7 @@ func (a *assessment) balancer() {
 	}
 	a.protocols(edge)
 	a.listeners(edge)
-	a.backends(edge)
-	for _, same := range alike(edge(opUpdate, typeSet)) {
-		a.waits.edge += len(same)
-		l := Line{Severity: Notice, Area: "balancer", Text: "Backend sets change: " + setNames(same) + bracket(differences(same, setWords))}
-		a.add(l, same)
-	}
+	a.sets(edge)
 	for _, c := range edge(opUpdate, typeBalancer) {
 		l := Line{Severity: Notice, Area: "balancer", Text: "The balancer changes" + bracket(differences([]*Change{c}, nil))}
 		if onlyCosmetic([]*Change{c}) {
@@ -41,11 +36,6 @@ func (a *assessment) balancer() {
 		a.waits.edge++
 		a.add(l, []*Change{c})
 	}
-}
-
-var setWords = map[string]string{
-	"healthChecker.intervalInMillis": "health check every ms", "healthChecker.timeoutInMillis": "its timeout in ms", "healthChecker.retries": "its retries",
-	"healthChecker.port": "its port",
 }
 
 func count2(changes []*Change, types ...string) int {
@@ -59,7 +49,7 @@ func count2(changes []*Change, types ...string) int {
 }
 
 func (a *assessment) replacedBalancer(all []*Change) {
-	a.waits.balancer, a.waits.edge, a.waits.listeners = true, 2*count2(all, typeSet, typeBackend), 2*count2(all, typeListener)
+	a.waits.balancer, a.waits.edge, a.waits.listeners = true, 2*count2(all, typeSet), 2*count2(all, typeListener)
 	var why []*Change
 	for _, c := range all {
 		if short(c.Type) == typeBalancer {
@@ -81,7 +71,7 @@ func (a *assessment) replacedBalancer(all []*Change) {
 
 type edgeClaim func(op string, types ...string) []*Change
 
-// protocols that open or close: a listener with its set, backends and rules.
+// protocols that open or close: a listener with its set and rules.
 func (a *assessment) protocols(edge edgeClaim) {
 	for _, op := range []string{opDelete, opCreate} {
 		listeners := edge(op, typeListener)
@@ -93,25 +83,28 @@ func (a *assessment) protocols(edge edgeClaim) {
 			names = append(names, strings.TrimPrefix(c.Name, "listeners-"))
 		}
 		belongs := a.claim(func(c *Change) bool {
-			set, _, isBackend := c.backend()
 			switch {
 			case c.Op != op:
 				return false
-			case isBackend:
-				return slices.Contains(names, set)
 			case short(c.Type) == typeSet:
 				return slices.Contains(names, strings.TrimPrefix(c.Name, "balancer-"))
 			}
 			return short(c.Type) == typeRule && slices.Contains(names, ruleOf(c).protocol)
 		})
+		// Each set has a backend per node, whether the set itself is part of the plan or,
+		// after an update that ended before the listeners, there already.
+		backends := len(listeners) * a.after
+		if op == opDelete {
+			backends = len(listeners) * a.before
+		}
 		a.waits.listeners += len(listeners)
-		a.waits.edge += count2(belongs, typeSet, typeBackend)
+		a.waits.edge += count2(belongs, typeSet)
 		l := Line{Severity: Interruption, Area: "balancer", Text: list(names) + pick(len(names), " closes", " close"), brief: list(names) + " closed"}
 		if op == opCreate {
 			l = Line{Severity: Notice, Area: "balancer", Text: list(names) + pick(len(names), " opens", " open")}
 		}
 		l.Text += fmt.Sprintf(": %s with %s and what belongs to them",
-			count(len(listeners), "listener"), count(count2(belongs, typeBackend), "backend"))
+			count(len(listeners), "listener"), count(backends, "backend"))
 		if op == opDelete {
 			l.Details = []string{"Clients of these protocols are cut, and cannot connect any more."}
 		}
@@ -141,49 +134,6 @@ func (a *assessment) listeners(edge edgeClaim) {
 			}
 			a.add(l, same)
 		}
-	}
-}
-
-// backends of nodes that stay.
-func (a *assessment) backends(edge edgeClaim) {
-	for _, op := range []string{opReplace, opDelete, opUpdate, opCreate} {
-		for _, same := range [][]*Change{edge(op, typeBackend)} {
-			if len(same) == 0 {
-				continue
-			}
-			nodes := a.nodeList(same)
-			what := count(len(same), "backend")
-			l := Line{Severity: Notice, Area: "balancer"}
-			switch op {
-			case opReplace:
-				a.waits.edge += len(same)
-				l.Severity, l.brief = Interruption, what+" replaced"
-				l.Text = fmt.Sprintf("%s of %s %s replaced%s", what, nodes, pick(len(same), "is", "are"), bracket(differences(same, map[string]string{"ipAddress": "", "networkLoadBalancerId": ""})))
-				l.Details = []string{"Connections through an old backend are cut; the balancer sends new ones through those that are healthy."}
-			case opDelete:
-				l.Severity, l.brief = Interruption, what+" removed"
-				l.Text = fmt.Sprintf("%s of %s %s removed: the balancer no longer uses %s there", what, nodes, pick(len(same), "is", "are"), "HAProxy")
-			case opUpdate:
-				l.Text = fmt.Sprintf("%s of %s: %s", what, nodes, differences(same, nil))
-			case opCreate:
-				l.Text = fmt.Sprintf("%s for %s", what, nodes)
-			}
-			a.waits.edge += len(same)
-			a.add(l, same)
-		}
-	}
-	// Sets that come, go or are replaced without their listener.
-	for _, op := range []string{opReplace, opDelete, opCreate} {
-		sets := edge(op, typeSet)
-		if len(sets) == 0 {
-			continue
-		}
-		a.waits.edge += len(sets)
-		l := Line{Severity: Interruption, Area: "balancer", Text: "Backend sets are " + past(op) + ": " + setNames(sets) + bracket(differences(sets, setWords)), brief: "backend sets " + past(op)}
-		if op == opCreate {
-			l.Severity, l.brief = Notice, ""
-		}
-		a.add(l, sets)
 	}
 }
 

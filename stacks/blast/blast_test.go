@@ -99,24 +99,23 @@ func TestReports(t *testing.T) {
 func TestNoChangeIsSilent(t *testing.T) {
 	types := map[string][]string{
 		"oci:Core/volume:Volume": {"volumes-0", "volumes-7", "odd"},
-		"oci:Core/volumeBackupPolicyAssignment:VolumeBackupPolicyAssignment":         {"volumes-0-backup"},
-		"oci:Core/privateIp:PrivateIp":                                               {"addresses-0", "odd"},
-		"oci:Core/instanceConfiguration:InstanceConfiguration":                       {"pools-0-config", "odd"},
-		"oci:Core/instancePool:InstancePool":                                         {"pools-0", "odd"},
-		"oci:Core/networkSecurityGroup:NetworkSecurityGroup":                         {"groups-nodes"},
-		"oci:Core/networkSecurityGroupSecurityRule:NetworkSecurityGroupSecurityRule": {"groups-nodes-in-tcp-4370-from-nodes", "groups-nodes-out", "odd"},
-		"oci:NetworkLoadBalancer/networkLoadBalancer:NetworkLoadBalancer":            {"balancer"},
-		"oci:NetworkLoadBalancer/backendSet:BackendSet":                              {"balancer-mqtt"},
-		"oci:NetworkLoadBalancer/backend:Backend":                                    {"balancer-mqtt-emqx-lab-0", "odd"},
-		"oci:NetworkLoadBalancer/listener:Listener":                                  {"listeners-mqtt"},
-		"oci:Dns/rrset:Rrset":                                                        {"dns"},
-		"nomad:index/job:Job":                                                        {"emqx", "haproxy", "odd"},
-		"nomad:index/variable:Variable":                                              {"secrets-emqx", "secrets-haproxy"},
-		"consul:index/keys:Keys":                                                     {"entries", "odd"},
-		"consul:index/node:Node":                                                     {"members"},
-		"consul:index/service:Service":                                               {"members-0"},
-		"random:index/password:RandomPassword":                                       {"what"},
-		"no-type":                                                                    {""},
+		"oci:Core/volumeBackupPolicyAssignment:VolumeBackupPolicyAssignment":                                    {"volumes-0-backup"},
+		"oci:Core/privateIp:PrivateIp":                                                                          {"addresses-0", "odd"},
+		"oci:Core/instanceConfiguration:InstanceConfiguration":                                                  {"pools-0-config", "odd"},
+		"oci:Core/instancePool:InstancePool":                                                                    {"pools-0", "odd"},
+		"oci:Core/networkSecurityGroup:NetworkSecurityGroup":                                                    {"groups-nodes"},
+		"oci:Core/networkSecurityGroupSecurityRule:NetworkSecurityGroupSecurityRule":                            {"groups-nodes-in-tcp-4370-from-nodes", "groups-nodes-out", "odd"},
+		"oci:NetworkLoadBalancer/networkLoadBalancer:NetworkLoadBalancer":                                       {"balancer"},
+		"oci:NetworkLoadBalancer/networkLoadBalancersBackendSetsUnified:NetworkLoadBalancersBackendSetsUnified": {"balancer-mqtt", "odd"},
+		"oci:NetworkLoadBalancer/listener:Listener":                                                             {"listeners-mqtt"},
+		"oci:Dns/rrset:Rrset":                  {"dns"},
+		"nomad:index/job:Job":                  {"emqx", "haproxy", "odd"},
+		"nomad:index/variable:Variable":        {"secrets-emqx", "secrets-haproxy"},
+		"consul:index/keys:Keys":               {"entries", "odd"},
+		"consul:index/node:Node":               {"members"},
+		"consul:index/service:Service":         {"members-0"},
+		"random:index/password:RandomPassword": {"what"},
+		"no-type":                              {""},
 	}
 	var all []Change
 	for _, typ := range slices.Sorted(maps.Keys(types)) {
@@ -220,9 +219,74 @@ func TestSecondsAreTheLabsTable(t *testing.T) {
 		{cloud.AssignAddress, cloud.OpCreate, secondsAddress},
 		{cloud.TerminateInstance, cloud.OpDelete, secondsEnd},
 		{"oci:NetworkLoadBalancer/networkLoadBalancer:NetworkLoadBalancer", cloud.OpCreate, secondsBalancer},
-		{"oci:NetworkLoadBalancer/backend:Backend", cloud.OpUpdate, secondsChild},
+		{"oci:NetworkLoadBalancer/networkLoadBalancersBackendSetsUnified:NetworkLoadBalancersBackendSetsUnified", cloud.OpUpdate, secondsChild},
 		{"oci:Dns/rrset:Rrset", cloud.OpUpdate, secondsRecord},
 	} {
 		assert.Equal(t, real.Of(c.token, c.op), time.Duration(c.seconds)*time.Second, c.token)
+	}
+}
+
+// What an update that ended at a gate left to do: the sets are there with all their
+// backends, and only the listeners come.
+func TestListenersOfSetsThatExist(t *testing.T) {
+	r := Assess([]Change{
+		{Op: opCreate, Type: "oci:NetworkLoadBalancer/listener:Listener", Name: "listeners-mqtt"},
+		{Op: opCreate, Type: "oci:NetworkLoadBalancer/listener:Listener", Name: "listeners-ws"},
+	}, lab())
+	assert.Equal(t, r.Lines[0].Text, "mqtt, ws open: 2 listeners with 6 backends and what belongs to them")
+}
+
+// The elements of a provider's set have no order, and a plan tells their places.
+func TestBackendsAreToldByNode(t *testing.T) {
+	backend := func(node int, address string, port float64) any {
+		return map[string]any{"name": fmt.Sprintf("emqx-lab-%d", node), "ipAddress": address, "port": port}
+	}
+	set := func(diffs []Diff, before, after []any) Change {
+		return Change{
+			Op: opUpdate, Type: "oci:NetworkLoadBalancer/networkLoadBalancersBackendSetsUnified:NetworkLoadBalancersBackendSetsUnified", Name: "balancer-mqtt",
+			Diffs: diffs, Old: map[string]any{"backends": before}, New: map[string]any{"backends": after},
+		}
+	}
+	ends := []Diff{{Path: "backends[0].port", Kind: "update", Old: 1883.0, New: 2883.0}}
+	checks := Diff{Path: "healthChecker.port", Kind: "update", Old: 8080.0, New: 9080.0}
+	for name, c := range map[string]struct {
+		change Change
+		want   string
+	}{
+		"another order": {
+			set([]Diff{checks}, []any{backend(0, "a", 1), backend(1, "b", 1)}, []any{backend(1, "b", 1), backend(0, "a", 1)}),
+			"Backend sets change: mqtt (its port 8080 -> 9080)",
+		},
+		"another port": {
+			set(ends, []any{backend(0, "a", 1883), backend(1, "b", 1883)}, []any{backend(0, "a", 2883), backend(1, "b", 2883)}),
+			"2 backends of emqx-lab-0, emqx-lab-1 are replaced (port 1883 -> 2883)",
+		},
+		"another port of the checks too": {
+			set(append(ends, checks), []any{backend(0, "a", 1883)}, []any{backend(0, "a", 2883)}),
+			"1 backend of emqx-lab-0 is replaced (port 1883 -> 2883, its port 8080 -> 9080)",
+		},
+		"one that goes without its node": {
+			set(nil, []any{backend(0, "a", 1), backend(1, "b", 1)}, []any{backend(1, "b", 1)}),
+			"1 backend of emqx-lab-0 is removed: the balancer no longer uses HAProxy there",
+		},
+		"one that comes without its node": {set(nil, []any{}, []any{backend(2, "c", 1)}), "1 backend for emqx-lab-2"},
+	} {
+		r := Assess([]Change{c.change}, lab())
+		assert.Equal(t, r.Lines[0].Text, c.want, name)
+		accounted(t, []Change{c.change}, r)
+	}
+}
+
+// A job that somebody else registered since the last update is overwritten by the next.
+func TestJobsChangedOutside(t *testing.T) {
+	for _, job := range []string{"emqx", "haproxy"} {
+		c := Change{Op: opUpdate, Type: "nomad:index/job:Job", Name: job, ID: "id-of-" + job, Diffs: []Diff{{Path: "hcl2.vars.node_count", Kind: "update", Old: "2", New: "3"}}}
+		quiet := Assess([]Change{c}, lab())
+		assert.Equal(t, quiet.Severity, None)
+		c.Outside = true
+		r := Assess([]Change{c}, lab())
+		assert.Equal(t, r.Severity, Notice)
+		assert.Assert(t, strings.Contains(strings.Join(r.Lines[0].Details, " "), "another version of the job than the stack registered"), "%+v", r.Lines)
+		assert.Assert(t, strings.Contains(strings.Join(r.Lines[0].Details, " "), "nomad job history -p id-of-"+job), "%+v", r.Lines)
 	}
 }

@@ -20,6 +20,8 @@ type Change struct {
 	ID string `json:"id,omitempty"`
 	// Retained is set when the stack lets go of the resource, and the cloud keeps it.
 	Retained bool `json:"retained,omitempty"`
+	// Outside is set for a job that is not registered as the stack registered it.
+	Outside bool `json:"outside,omitempty"`
 	// Diffs are the properties that differ; none for a create or a delete.
 	Diffs []Diff `json:"diffs,omitempty"`
 	// Old and New are the resource's inputs before and after, secrets hidden.
@@ -49,8 +51,7 @@ const (
 	typeGroup    = "oci:NetworkSecurityGroup"
 	typeRule     = "oci:NetworkSecurityGroupSecurityRule"
 	typeBalancer = "oci:NetworkLoadBalancer"
-	typeSet      = "oci:BackendSet"
-	typeBackend  = "oci:Backend"
+	typeSet      = "oci:NetworkLoadBalancersBackendSetsUnified"
 	typeListener = "oci:Listener"
 	typeRecord   = "oci:Rrset"
 	typeJob      = "nomad:Job"
@@ -88,9 +89,6 @@ var nodeIndexed = regexp.MustCompile(`^(?:volumes|addresses|pools|members)-(\d+)
 func (c *Change) node() int {
 	found := nodeIndexed.FindStringSubmatch(c.Name)
 	if found == nil {
-		if _, node, ok := c.backend(); ok {
-			return node
-		}
 		return -1
 	}
 	n, err := strconv.Atoi(found[1])
@@ -98,18 +96,6 @@ func (c *Change) node() int {
 		return -1
 	}
 	return n
-}
-
-var backendName = regexp.MustCompile(`^balancer-(mqtts?|wss?)-.*-(\d+)$`)
-
-// backend takes "balancer-mqtt-emqx-prod-0" apart.
-func (c *Change) backend() (set string, node int, ok bool) {
-	found := backendName.FindStringSubmatch(c.Name)
-	if found == nil || short(c.Type) != typeBackend {
-		return "", 0, false
-	}
-	node, err := strconv.Atoi(found[2])
-	return found[1], node, err == nil
 }
 
 // diff is the difference at a path, nil when it stays as it is.

@@ -63,9 +63,9 @@ func (a *assessment) estimate() Estimate {
 		return seconds
 	}
 	for _, l := range a.report.Lines {
-		if l.Area == "nodes" { // their backends came along
+		if l.Area == "nodes" { // sets that get and lose their backends came along
 			for _, r := range l.Resources {
-				if strings.HasPrefix(r, typeBackend+" ") {
+				if strings.HasPrefix(r, typeSet+" ") {
 					w.edge++
 				}
 			}

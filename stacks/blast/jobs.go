@@ -103,6 +103,19 @@ func code(text string) string {
 	return b.String()
 }
 
+// outside adds to a job's line that the update takes away what is no work of the
+// stack's: the official provider compares versions only where the job's text
+// changes, and most changes are of its variables.
+func (a *assessment) outside(c *Change) {
+	if !c.Outside {
+		return
+	}
+	l := &a.report.Lines[len(a.report.Lines)-1]
+	l.Severity = maxOf(l.Severity, Notice)
+	l.Details = append(l.Details, "Nomad runs another version of the job than the stack registered: somebody changed it, or Nomad went back to an "+
+		"earlier one. This update takes its place; `nomad job history -p "+c.ID+"` shows what it was.")
+}
+
 // emqx is the cluster's job. Its line is always there: "0 nodes restarted" is
 // what a reader looks for.
 func (a *assessment) emqx() {
@@ -130,6 +143,7 @@ func (a *assessment) emqx() {
 			text := "0 nodes restarted: of EMQX's job only " + joinAnd(v.quiet) + pick(len(v.quiet), " changes", " change")
 			a.add(Line{Severity: None, Area: "emqx", Text: text, Details: []string{"Nomad takes that over without touching EMQX on nodes that run."}}, about)
 		}
+		a.outside(c)
 	}
 }
 
@@ -254,6 +268,7 @@ func (a *assessment) haproxy() {
 			text := "HAProxy restarts nowhere: of its job only " + joinAnd(v.quiet) + pick(len(v.quiet), " changes", " change")
 			a.add(Line{Severity: None, Area: "haproxy", Text: text}, about)
 		}
+		a.outside(c)
 	}
 }
 

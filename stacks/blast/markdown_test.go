@@ -122,11 +122,19 @@ func hundred() []Change {
 			Diff{Path: "instanceDetails.launchDetails.metadata.user_data", Kind: "update", Replaces: true, Old: strings.Repeat("a", 16000), New: strings.Repeat("b", 16000)})
 		add(opUpdate, "oci:Core/instancePool:InstancePool", fmt.Sprintf("pools-%d", i), Diff{Path: "instanceConfigurationId", Kind: "update"})
 		add(opCreate, "oci:Core/volumeBackupPolicyAssignment:VolumeBackupPolicyAssignment", fmt.Sprintf("volumes-%d-backup", i))
-		for _, set := range []string{"mqtt", "mqtts", "ws", "wss"} {
-			add(opReplace, "oci:NetworkLoadBalancer/backend:Backend", fmt.Sprintf("balancer-%s-emqx-lab-%d", set, i), Diff{Path: "port", Kind: "update", Old: 1.0, New: 2.0})
-		}
 		for j := range 20 {
 			add(opDelete, "oci:Core/networkSecurityGroupSecurityRule:NetworkSecurityGroupSecurityRule", fmt.Sprintf("groups-nodes-in-tcp-%d-from-10.%d.0.0-16", 1000+j, i))
+		}
+	}
+	for _, set := range []string{"mqtt", "mqtts", "ws", "wss"} {
+		add(opUpdate, "oci:NetworkLoadBalancer/networkLoadBalancersBackendSetsUnified:NetworkLoadBalancersBackendSetsUnified", "balancer-"+set)
+		c := &changes[len(changes)-1]
+		c.Old, c.New = map[string]any{"backends": []any{}}, map[string]any{"backends": []any{}}
+		for i := range 100 {
+			c.Diffs = append(c.Diffs, Diff{Path: fmt.Sprintf("backends[%d].port", i), Kind: "update", Old: 1.0, New: 2.0})
+			for port, inputs := range []map[string]any{c.Old, c.New} {
+				inputs["backends"] = append(inputs["backends"].([]any), map[string]any{"name": fmt.Sprintf("emqx-lab-%d", i), "port": float64(port)})
+			}
 		}
 	}
 	job := strings.Repeat("  line\n", 600)

@@ -16,17 +16,18 @@ func (a *assessment) comingNodes() {
 	belongs := a.claim(func(c *Change) bool { return c.Op == opCreate && c.node() >= 0 && slices.Contains(pools, c.node()) })
 	names := a.nodeNames(pools)
 	a.report.Nodes.Added = names
+	sets := a.claimSets(opCreate, pools)
 	l := Line{Severity: None, Area: "nodes", Text: fmt.Sprintf("%s added: %s", count(len(names), "node"), list(names))}
-	l.Details = append(l.Details, a.belongings(pools, belongs, pick(len(names), "With", "Each with")))
+	l.Details = append(l.Details, a.belongings(opCreate, pools, belongs, pick(len(names), "With", "Each with")))
 	if a.before > 0 {
 		l.Details = append(l.Details, pick(len(names), "It joins", "They join")+" the running cluster. Connections stay where they are: only clients that connect from then on come to "+pick(len(names), "it.", "them."))
 	}
-	a.add(l, belongs)
+	a.add(l, belongs, sets)
 }
 
 // belongings lists what comes or goes with nodes, once for all of them when they
 // are alike.
-func (a *assessment) belongings(nodes []int, changes []*Change, opening string) string {
+func (a *assessment) belongings(op string, nodes []int, changes []*Change, opening string) string {
 	per := map[int]string{}
 	for _, n := range nodes {
 		var mine []*Change
@@ -35,7 +36,7 @@ func (a *assessment) belongings(nodes []int, changes []*Change, opening string) 
 				mine = append(mine, c)
 			}
 		}
-		per[n] = inventory(mine)
+		per[n] = inventory(mine, a.protocolsOf(op, n))
 	}
 	same := true
 	for _, n := range nodes {
@@ -51,9 +52,9 @@ func (a *assessment) belongings(nodes []int, changes []*Change, opening string) 
 	return strings.Join(parts, "; ") + "."
 }
 
-// inventory is what one node brings.
-func inventory(changes []*Change) string {
-	var words, sets []string
+// inventory is what one node brings: what is its own, and its backends in sets.
+func inventory(changes []*Change, sets []string) string {
+	var words []string
 	for _, typ := range []string{typeVolume, typeBackup, typeAddress, typePool, typeConfig, typeMember} {
 		i := slices.IndexFunc(changes, func(c *Change) bool { return short(c.Type) == typ })
 		if i < 0 {
@@ -71,11 +72,6 @@ func inventory(changes []*Change) string {
 			word = fmt.Sprintf("a volume of %g GB", size)
 		}
 		words = append(words, word)
-	}
-	for _, c := range changes {
-		if set, _, ok := c.backend(); ok {
-			sets = append(sets, set)
-		}
 	}
 	if len(sets) > 0 {
 		words = append(words, fmt.Sprintf("%s of the balancer (%s)", count(len(sets), "backend"), strings.Join(sets, ", ")))
@@ -101,12 +97,13 @@ func (a *assessment) goingNodes() {
 		return
 	}
 	belongs := a.claim(func(c *Change) bool { return c.Op == opDelete && c.node() >= 0 && slices.Contains(pools, c.node()) })
+	sets := a.claimSets(opDelete, pools)
 	names := a.nodeNames(pools)
 	a.report.Nodes.Removed = names
 	l := Line{
 		Severity: Interruption, Area: "nodes",
 		Text:    fmt.Sprintf("%s removed: %s", count(len(names), "node"), list(names)),
-		Details: []string{a.belongings(pools, belongs, pick(len(names), "What goes with it:", "What goes with each:"))},
+		Details: []string{a.belongings(opDelete, pools, belongs, pick(len(names), "What goes with it:", "What goes with each:"))},
 	}
 	if a.after > 0 {
 		l.Details = append(l.Details,
@@ -115,7 +112,7 @@ func (a *assessment) goingNodes() {
 	} else {
 		l.Details = append(l.Details, "Nobody is served any more.")
 	}
-	a.add(l, belongs)
+	a.add(l, belongs, sets)
 }
 
 // planned are changes that fit, whoever claims them.

@@ -27,7 +27,7 @@ type place struct{ x, y, height int }
 func contents(counts map[string]int) []string {
 	var lines []string
 	for _, kind := range slices.Sorted(maps.Keys(counts)) {
-		short := strings.TrimPrefix(kind, "NetworkSecurityGroup")
+		short := strings.TrimPrefix(strings.TrimPrefix(kind, "NetworkSecurityGroup"), "NetworkLoadBalancers")
 		if short == "" {
 			short = "SecurityGroup"
 		}

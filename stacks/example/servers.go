@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/emqx-oci/emqx-oci/stacks/settings"
@@ -21,11 +22,14 @@ func Answering(config map[string]string) (stop func(), err error) {
 	server := &http.Server{
 		ReadHeaderTimeout: time.Second,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path != "/v1/status/leader" {
+			switch {
+			case r.URL.Path == "/v1/status/leader":
+				_, _ = fmt.Fprint(w, `"10.0.2.10:4647"`)
+			case strings.HasPrefix(r.URL.Path, "/v1/namespace/"):
+				_ = json.NewEncoder(w).Encode(map[string]string{"Name": strings.TrimPrefix(r.URL.Path, "/v1/namespace/")})
+			default:
 				http.NotFound(w, r)
-				return
 			}
-			_, _ = fmt.Fprint(w, `"10.0.2.10:4647"`)
 		}),
 	}
 	go func() { _ = server.Serve(l) }()

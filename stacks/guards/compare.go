@@ -3,6 +3,7 @@ package guards
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
@@ -11,6 +12,7 @@ import (
 // stack that was never deployed: nothing in it can be lost.
 func Compare(old, next Layout, oldCookie, newCookie string, allow settings.Guards) []Violation {
 	var found []Violation
+	found = append(found, renamed(old, next)...)
 	found = append(found, volumesDeleted(old, next, allow)...)
 	found = append(found, volumesReplaced(old, next, allow)...)
 	found = append(found, volumesExchanged(old, next, allow)...)
@@ -26,6 +28,30 @@ func Compare(old, next Layout, oldCookie, newCookie string, allow settings.Guard
 		})
 	}
 	return found
+}
+
+// renamed: the environment is in every name that outlives an update, in OCI, Nomad,
+// Consul and EMQX. Nothing of a cluster can change it, and half of it would be replaced
+// before the rest is refused.
+func renamed(old, next Layout) []Violation {
+	for _, v := range old.Volumes {
+		n, stays := next.volume(v.Index)
+		if !stays || v.Name == "" || v.Name == n.Name {
+			continue
+		}
+		was, is := environment(v), environment(n)
+		return []Violation{{
+			Guard: Renamed,
+			Message: fmt.Sprintf("the stack was deployed as %q and is called %q now: its nodes, volumes, jobs and members have the old name and cannot take another: "+
+				"give the stack its name back (pulumi stack rename %s), or make a new stack for a new cluster", was, is, was),
+		}}
+	}
+	return nil
+}
+
+// environment is the name of the stack in that of a node, which a volume has as well.
+func environment(v LayoutVolume) string {
+	return strings.TrimSuffix(strings.TrimPrefix(v.Name, "emqx-"), fmt.Sprintf("-%d", v.Index))
 }
 
 const allowVolumeDelete = "emqx-oci:guards.allowVolumeDelete"

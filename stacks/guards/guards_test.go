@@ -69,6 +69,19 @@ func TestCompare(t *testing.T) {
 		"volumes come back": {old: layout(3, 5), next: layout(5, 5)},
 		"volumes to spare":  {old: layout(3, 3), next: layout(3, 5)},
 
+		"the stack has another name, whatever is allowed": {
+			old: layout(3, 3), next: layout(3, 3, func(l *Layout) {
+				for i := range l.Volumes {
+					l.Nodes[i].Name, l.Volumes[i].Name = cluster.NodeName("prod-eu", i), cluster.NodeName("prod-eu", i)
+				}
+			}),
+			allow: settings.Guards{
+				AllowVolumeDelete: true, AllowScaleIn: true, AllowReplaceAllNodes: true, AllowPublicDashboard: true,
+				AllowUnprotected: true, AllowCookieChange: true,
+			},
+			want: []string{`renamed: the stack was deployed as "prod" and is called "prod-eu" now: its nodes, volumes, jobs and members have the old name ` +
+				`and cannot take another: give the stack its name back (pulumi stack rename prod), or make a new stack for a new cluster`},
+		},
 		"two nodes and their volumes go": {
 			old: layout(5, 5), next: layout(3, 3),
 			want: []string{deleted + "; to keep volumes without their nodes, emqx-oci:guards.allowScaleIn is needed, too"},

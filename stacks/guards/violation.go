@@ -11,6 +11,7 @@ const (
 	PublicDashboard = "public-dashboard"
 	Unprotected     = "unprotected"
 	CookieChange    = "cookie-change"
+	Renamed         = "renamed"
 )
 
 // exitCode is the command line's for a guard that fired.

@@ -3,19 +3,20 @@ package preflight
 import (
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/emqx-oci/emqx-oci/components/hocon"
 	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
 
 var (
 	brokerImage = regexp.MustCompile(`(?:^|/)(emqx|emqx-enterprise|emqx-ee):v?e?5\.8\.`)
 
-	// lone are variables of the image's start script that have no "__".
+	// lone are variables of the image's start script (bin/emqx), which are no paths.
 	lone = []string{
-		"EMQX_NAME", "EMQX_HOST", "EMQX_NODE_NAME", "EMQX_NODE_COOKIE", "EMQX_DEFAULT_LOG_HANDLER", "EMQX_WAIT_FOR_START",
-		"EMQX_WAIT_FOR_STOP", "EMQX_CLUSTER_DISCOVERY", "EMQX_LOG_DIR", "EMQX_ETC_DIR", "EMQX_DATA_DIR", "EMQX_CONSOLE_FLAGS",
+		"EMQX_DEFAULT_LOG_HANDLER", "EMQX_WAIT_FOR_START", "EMQX_WAIT_FOR_STOP", "EMQX_LOG_DIR", "EMQX_CONSOLE_FLAVOR", "EMQX_SSL_DIST_OPTFILE",
 	}
 	// roots are the first parts of EMQX 5.8's configuration (emqx_conf_schema,
 	// "roots", with those of its applications).
@@ -54,8 +55,6 @@ func edition(s settings.Settings, _ time.Time, r *report) {
 		value := strings.ToLower(strings.Trim(s.Broker.EnvValue(name), `"`))
 		what := ""
 		switch {
-		case name == "EMQX_NODE__ROLE" && value == "replicant":
-			what = "no replicant nodes"
 		case strings.HasPrefix(name, "EMQX_REBALANCE__"):
 			what = "no rebalancing and evacuation"
 		case strings.HasPrefix(name, "EMQX_LICENSE__"):
@@ -78,8 +77,10 @@ func envHygiene(s settings.Settings, _ time.Time, r *report) {
 		value, path := s.Broker.EnvValue(name), setting("broker.env."+name)
 		first, _, nested := strings.Cut(strings.TrimPrefix(name, "EMQX_"), "__")
 		switch {
-		case !nested && !slices.Contains(lone, name):
-			r.warnf(path, "should have __ between the parts of its path, such as EMQX_MQTT__MAX_PACKET_SIZE: with a single _ EMQX ignores it")
+		case slices.Contains(lone, name):
+		case !nested && !slices.Contains(roots, first):
+			r.warnf(path, "should have __ between the parts of its path, such as EMQX_MQTT__MAX_PACKET_SIZE: %q is no part of EMQX 5.8's configuration, and EMQX ignores it",
+				strings.ToLower(first))
 		case nested && !slices.Contains(roots, first):
 			r.warnf(path, "should begin with a part of EMQX's configuration, such as EMQX_MQTT__: %q is none of 5.8, and EMQX ignores it", strings.ToLower(first))
 		case slices.Contains(administered, first):
@@ -88,17 +89,38 @@ func envHygiene(s settings.Settings, _ time.Time, r *report) {
 		// Nomad puts its values in when an allocation starts.
 		if strings.Contains(value, "${") && first != "NODE" && first != "RPC" {
 			r.errorf(path, "must be the same on every node, got %q: EMQX shares all of its settings but node and rpc, and one member's address closes the listeners of the others", value)
+			continue
 		}
-		if bare(value) {
-			r.errorf(path, `must be quoted inside, as '"%s"': EMQX reads it as HOCON, where a bare # ends a value and a bare : or space changes it, got %q`, value, value)
+		if hidden := s.Broker.SecretEnv[name].Hidden(); hidden || slices.Contains(lone, name) {
+			continue // the script reads these as they stand
 		}
+		_, secret := s.Broker.SecretEnv[name]
+		r.reading(path, value, secret)
 	}
 }
 
-// bare tells whether a value means something else to HOCON than it looks like.
-func bare(value string) bool {
-	if value == "" || strings.ContainsAny(value[:1], `"[{$`) {
-		return false
+// reading tells of a value that EMQX reads as another one than stands there.
+func (r *report) reading(path, value string, secret bool) {
+	read := hocon.Read(value)
+	quoted := strconv.Quote(value)
+	got, reads := quoted, read.String()
+	if secret { // what EMQX reads of it is as secret as the whole
+		got, quoted, reads = "a secret", `"..."`, "another value"
 	}
-	return strings.ContainsAny(value, "#: ")
+	looks := strings.TrimSpace(value)
+	switch {
+	case read.Kind == hocon.Fatal:
+		r.errorf(path, `must be quoted inside, as '%s': EMQX ends at its start, got %s`, quoted, got)
+	case read.Kind == hocon.Text && strings.ContainsAny(looks[:min(1, len(looks))], `{["`):
+		r.errorf(path, "must be HOCON that EMQX can read, or be quoted inside: EMQX takes it as one text, brackets and quotes included, got %s", got)
+	case read.Same:
+	case read.Kind == hocon.Text:
+		r.errorf(path, `must be quoted inside, as '%s': EMQX takes each character above ASCII for one byte, got %s`, quoted, got)
+	case read.Value == nil:
+		r.errorf(path, `must not be null, which sets nothing: leave it out, or quote it inside, as '%s'`, quoted)
+	case strings.ContainsAny(looks[:1], `{["`):
+		r.errorf(path, "must be written as EMQX reads it, as %s: it leaves comments and spaces out, and signs and zeros of numbers, got %s", reads, got)
+	default:
+		r.errorf(path, `must be quoted inside, as '%s', or be written as what EMQX reads, %s: it reads HOCON, got %s`, quoted, reads, got)
+	}
 }

@@ -12,14 +12,14 @@ var Checks = []Check{
 	{
 		Name: "path", Severity: Error, graph: clientPath,
 		Reason:  "A port that differs between the balancer, the rules, HAProxy and EMQX lets every gate wait until it gives up.",
-		Example: `Backend balancer-mqtt-emqx-prod-0.port: must be HAProxy's own port for mqtt, 1883, got 8080`,
+		Example: `NetworkLoadBalancersBackendSetsUnified balancer-mqtt.backends[0].port: must be HAProxy's own port for mqtt, 1883, got 8080`,
 		Remedy:  "It is a fault of the program, not of the stack file: report it.",
 	},
 	{
 		Name: "node-name", Severity: Error, graph: nodeName,
 		Reason:  "EMQX finds its peers only when record type, lookup, member list and node names fit together; else each node is a cluster of its own.",
 		Example: `Job emqx.jobspec: env.EMQX_CLUSTER__DNS__RECORD_TYPE: must be srv: with "a" a node's host must be an address, and it is "${node.unique.name}.node.dc1.consul"`,
-		Remedy:  "Leave `EMQX_NODE__` and `EMQX_CLUSTER__` out of `broker.env`; otherwise it is a fault of the program: report it.",
+		Remedy:  "It is a fault of the program, not of the stack file: report it.",
 	},
 	{
 		Name: "discovery", Severity: Error, graph: discovery,
@@ -48,14 +48,14 @@ var Checks = []Check{
 	{
 		Name: "edition", Severity: Error, settings: edition,
 		Reason:  "The open-source EMQX does not start with settings of the enterprise edition, or ignores them; without a licence key the other admits 25 connections.",
-		Example: `emqx-oci:broker.env.EMQX_NODE__ROLE: must not be set to "replicant": open-source "emqx/emqx:5.8.9" has no replicant nodes`,
+		Example: `emqx-oci:broker.env.EMQX_DURABLE_SESSIONS__ENABLE: must not be set to "true": open-source "emqx/emqx:5.8.9" has no durable sessions in a cluster`,
 		Remedy:  "Use an enterprise image with `secrets.license`, or take the variable out of `broker.env`.",
 	},
 	{
 		Name: "env-hygiene", Severity: Error, settings: envHygiene,
 		Reason:  "EMQX ignores a misspelt variable, reads its value as HOCON, and at every restart lets it win over the dashboard.",
-		Example: `emqx-oci:broker.env.EMQX_MQTT__X: must be quoted inside, as '"pass#word"': EMQX reads it as HOCON, where a bare # ends a value and a bare : or space changes it, got "pass#word"`,
-		Remedy:  "Write `EMQX_` and the path with `__` between its parts; quote values inside; set in the dashboard what people change there.",
+		Example: `emqx-oci:broker.env.EMQX_MQTT__X: must be quoted inside, as '"pass#word"', or be written as what EMQX reads, "pass": it reads HOCON, got "pass#word"`,
+		Remedy:  "Write `EMQX_` and the path with `__` between its parts; quote inside what EMQX reads as another value; set in the dashboard what people change there.",
 	},
 	{
 		Name: "proxy-memory", Severity: Error, graph: proxyMemory,
@@ -170,6 +170,24 @@ var Checks = []Check{
 		Reason:  "OCI's provider lets almost any value through at preview, and the cloud refuses it in the middle of the update.",
 		Example: `NetworkSecurityGroupSecurityRule groups-balancer-in-tcp-1883-from-0.0.0.0-0.protocol: must be "all" or a protocol's number as text, such as "6" for TCP, got "TCP"`,
 		Remedy:  "Change the setting behind the value.",
+	},
+	{
+		Name: "quotas", Severity: Error, graph: quotas,
+		Reason:  "OCI refuses the resource that is one too many when the others exist already; [all that is counted](#what-is-counted).",
+		Example: `emqx-oci:network.clientCidrs: must need at most 120 rules of security group groups-nodes, with the ranges of serverCidrs and dashboardCidrs, got 126: put ranges side by side into one, or let clients come by fewer ways; each range takes a rule for each listener`,
+		Remedy:  "Put client ranges together (203.0.113.0/25 and 203.0.113.128/25 are 203.0.113.0/24), or shorten the named value.",
+	},
+	{
+		Name: "region", Severity: Warning, settings: region,
+		Reason:  "A region that does not exist answers nothing, and the update waits for its name.",
+		Example: `emqx-oci:oci.region: should be a region that this version knows, got eu-madrid-7: if OCI has opened it since, go on`,
+		Remedy:  "Look at the spelling; a region that is new is none the worse for it.",
+	},
+	{
+		Name: "versions", Severity: Warning, settings: versions,
+		Reason:  "What a program of another version does differently nobody has looked at; EMQX 5.8 gets no more fixes.",
+		Example: `emqx-oci:proxy.image: should be of a line that was tried, 2.6 or 3.2 or 3.4, got "haproxy:2.8.3"`,
+		Remedy:  "Try it on the lab or in staging first: `make test` with the image, an update, a roll, a drill. For EMQX see [0037](decisions/0037-an-ended-line-stays-with-its-reason.md).",
 	},
 	{
 		Name: GraphCheck, Severity: Error,

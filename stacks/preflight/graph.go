@@ -1,9 +1,12 @@
 package preflight
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -21,9 +24,10 @@ const (
 	configurationType  = "oci:Core/instanceConfiguration:InstanceConfiguration"
 	volumeType         = "oci:Core/volume:Volume"
 	memberType         = "consul:index/service:Service"
+	groupType          = "oci:Core/networkSecurityGroup:NetworkSecurityGroup"
+	balancerType       = "oci:NetworkLoadBalancer/networkLoadBalancer:NetworkLoadBalancer"
 	securityRuleType   = "oci:Core/networkSecurityGroupSecurityRule:NetworkSecurityGroupSecurityRule"
-	backendSetType     = "oci:NetworkLoadBalancer/backendSet:BackendSet"
-	backendType        = "oci:NetworkLoadBalancer/backend:Backend"
+	backendSetType     = "oci:NetworkLoadBalancer/networkLoadBalancersBackendSetsUnified:NetworkLoadBalancersBackendSetsUnified"
 	listenerType       = "oci:NetworkLoadBalancer/listener:Listener"
 	nodeNamePlacehoder = "${node.unique.name}"
 )
@@ -64,6 +68,7 @@ func read(s settings.Settings, resources []recorder.Resource) *input {
 				j.env[name] = value.Reveal()
 			}
 		}
+		j.inside()
 	}
 	if in.haproxy != nil {
 		proxy, err := readProxy(in.haproxy)
@@ -111,6 +116,21 @@ func property(r recorder.Resource, dotted string) resource.PropertyValue {
 	return open(v)
 }
 
+// backends are those in a set, by their place.
+func backends(set recorder.Resource) []resource.PropertyMap {
+	all := property(set, "backends")
+	if !all.IsArray() {
+		return nil
+	}
+	found := make([]resource.PropertyMap, len(all.ArrayValue()))
+	for i, b := range all.ArrayValue() {
+		if b = open(b); b.IsObject() {
+			found[i] = b.ObjectValue()
+		}
+	}
+	return found
+}
+
 // open takes the wrapping of a secret or a known output off a value.
 func open(v resource.PropertyValue) resource.PropertyValue {
 	switch {
@@ -139,8 +159,9 @@ func number(v resource.PropertyValue) int {
 	return 0
 }
 
-// recording turns a program that refuses its own arguments into findings.
-func (r *report) recording(err error) {
+// recording turns a program that refuses its own arguments into findings. A fault of a
+// setting that a check has named is left out: one cause is one error.
+func (r *report) recording(err error, found []Finding) {
 	var faults *fault.Error
 	if !errors.As(err, &faults) {
 		r.errorf("(graph)", "must be a graph that can be built: %v", err)
@@ -148,6 +169,9 @@ func (r *report) recording(err error) {
 	}
 	doing, _, nested := strings.Cut(err.Error(), faults.Error())
 	for _, f := range faults.Faults {
+		if slices.ContainsFunc(found, func(x Finding) bool { return x.Severity == Error && x.Path == setting(f.Path) }) {
+			continue
+		}
 		if nested && !strings.HasPrefix(f.Path, settings.Project+":") {
 			r.errorf("(graph)", "%s%s", doing, f)
 			continue
@@ -170,6 +194,12 @@ func readBoot(r recorder.Resource) bootScript {
 	body, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {
 		return b
+	}
+	// As cloud-init does.
+	if z, err := gzip.NewReader(bytes.NewReader(body)); err == nil {
+		if body, err = io.ReadAll(z); err != nil {
+			return b
+		}
 	}
 	b.text = string(body)
 	for line := range strings.Lines(b.text) {

@@ -34,6 +34,21 @@ Paths that begin with ` + "`emqx-oci:`" + ` are settings; others name a resource
 	for _, c := range Checks {
 		fmt.Fprintf(&b, "| [%s](#%s) | %s | %s |\n", c.Name, c.Name, c.Severity, c.Reason)
 	}
+	b.WriteString(`
+## What is counted
+
+Quotas and limits that nobody enforces before an update is under way, and the check that counts instead:
+
+| of | most | source | check |
+|---|---|---|---|
+`)
+	for _, q := range Quotas {
+		check := "none: ask the tenancy"
+		if q.Check != "" {
+			check = "`" + q.Check + "`"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", q.Of, q.Most, q.Source, check)
+	}
 	for _, c := range Checks {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n    %s: %s (check %s)\n\n%s\n", c.Name, c.Reason, c.Severity, c.Example, c.Name, c.Remedy)
 	}

@@ -7,55 +7,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/recorder"
 	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
 
-// taken are the ports of a node that nothing of the stack may take: the lowest,
-// the highest, and whose they are (Nomad's and Consul's documents, "Ports").
-var taken = []struct {
-	low, high int
-	owner     string
-}{
-	{22, 22, "SSH"},
-	{53, 53, "the node's DNS"},
-	{cluster.Distribution, cluster.Distribution, "EMQX's Erlang distribution"},
-	{cluster.RPC, cluster.RPC, "EMQX's cluster RPC"},
-	{cluster.Dashboard, cluster.Dashboard, "EMQX's dashboard"},
-	{4646, 4648, "the Nomad agent"},
-	{8300, 8302, "Consul's RPC and gossip"},
-	{8500, 8503, "the Consul agent"},
-	{8600, 8600, "Consul's DNS"},
-	{cluster.DynamicMin, cluster.DynamicMax, "jobs whose ports Nomad chooses"},
-}
-
 func portCollision(s settings.Settings, _ time.Time, r *report) {
-	owner := map[int]string{}
-	for _, p := range []struct {
-		name string
-		port int
-	}{
-		{"mqtt", s.Ports.MQTT},
-		{"mqtts", s.Ports.MQTTS},
-		{"ws", s.Ports.WS},
-		{"wss", s.Ports.WSS},
-		{"admin", s.Ports.Admin},
-		{"broker.mqtt", s.Ports.Broker.MQTT},
-		{"broker.mqtts", s.Ports.Broker.MQTTS},
-		{"broker.ws", s.Ports.Broker.WS},
-		{"broker.wss", s.Ports.Broker.WSS},
-	} {
-		path := setting("ports." + p.name)
-		if other, twice := owner[p.port]; twice {
-			r.errorf(path, "must be a port of its own, got %d, which is ports.%s", p.port, other)
-		}
-		owner[p.port] = p.name
-		for _, t := range taken {
-			if p.port >= t.low && p.port <= t.high {
-				r.errorf(path, "must be free on a node, got %d, which belongs to %s", p.port, t.owner)
-			}
-		}
+	for name, what := range s.Ports.Cluster().Faults() {
+		r.errorf(setting("ports."+name), "%s", what)
 	}
 }
 
@@ -72,17 +30,20 @@ func clientPath(in *input, r *report) {
 			r.errorf(path(l, "port"), "must be a port that a security rule admits, got %d", port)
 		}
 		ends := 0
-		for _, b := range in.kind(backendType) {
-			if text(property(b, "backendSetName")) != set {
+		for _, s := range in.kind(backendSetType) {
+			if text(property(s, "name")) != set {
 				continue
 			}
-			ends++
-			if got := number(property(b, "port")); !slices.Contains(slices.Collect(maps.Values(fixed)), got) {
-				r.errorf(path(b, "port"), "must be a port of the HAProxy job (%s), got %d", list(fixed), got)
-			} else if fixed[set] != got {
-				r.errorf(path(b, "port"), "must be HAProxy's own port for %s, %d, got %d", set, fixed[set], got)
-			} else if !admitted(got) {
-				r.errorf(path(b, "port"), "must be a port that a security rule admits, got %d", got)
+			for i, b := range backends(s) {
+				ends++
+				at := path(s, fmt.Sprintf("backends[%d].port", i))
+				if got := number(open(b["port"])); !slices.Contains(slices.Collect(maps.Values(fixed)), got) {
+					r.errorf(at, "must be a port of the HAProxy job (%s), got %d", list(fixed), got)
+				} else if fixed[set] != got {
+					r.errorf(at, "must be HAProxy's own port for %s, %d, got %d", set, fixed[set], got)
+				} else if !admitted(got) {
+					r.errorf(at, "must be a port that a security rule admits, got %d", got)
+				}
 			}
 		}
 		if ends == 0 {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/emqx-oci/emqx-oci/components/hocon"
 	"github.com/emqx-oci/emqx-oci/components/recorder"
 	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
@@ -60,16 +61,12 @@ type Check struct {
 // finding of its own, and the checks of the graph are left out. Now is the time
 // that certificates are judged by.
 func Run(s settings.Settings, record func() ([]recorder.Resource, error), now time.Time) []Finding {
-	resources, err := record()
+	resources, recordErr := record()
 	var in *input
-	var findings []Finding
-	if err != nil {
-		r := report{check: GraphCheck}
-		r.recording(err)
-		findings = r.findings
-	} else {
+	if recordErr == nil {
 		in = read(s, resources)
 	}
+	var findings []Finding
 	for _, c := range Checks {
 		r := report{check: c.Name}
 		if c.settings != nil {
@@ -78,6 +75,11 @@ func Run(s settings.Settings, record func() ([]recorder.Resource, error), now ti
 		if c.graph != nil && in != nil {
 			c.graph(in, &r)
 		}
+		findings = append(findings, r.findings...)
+	}
+	if recordErr != nil {
+		r := report{check: GraphCheck}
+		r.recording(recordErr, findings)
 		findings = append(findings, r.findings...)
 	}
 	return Sort(veiled(findings, s.Broker.SecretEnv))
@@ -90,9 +92,12 @@ func veiled(findings []Finding, secrets map[string]settings.Secret) []Finding {
 		for name, value := range secrets {
 			if value != "" && strings.Contains(f.Path+f.Message, name) {
 				f.Message = strings.ReplaceAll(f.Message, value.Reveal(), value.String())
-				if bare := strings.Trim(value.Reveal(), `"`); bare != "" {
-					f.Message = strings.ReplaceAll(f.Message, bare, value.String())
-				}
+				// What EMQX reads of it, and what an object holds, is as secret as the whole.
+				hocon.Read(value.Reveal()).Leaves(func(_ []string, inner string) {
+					if len(inner) > 2 && inner != "true" && inner != "false" {
+						f.Message = strings.ReplaceAll(f.Message, inner, value.String())
+					}
+				})
 			}
 		}
 	}

@@ -96,7 +96,7 @@ var ociRules = map[string]rules{
 		},
 		whole: launch,
 	},
-	"oci:Core/networkSecurityGroup:NetworkSecurityGroup": {
+	groupType: {
 		required: []string{"compartmentId", "vcnId"},
 		each:     []rule{inCompartment, displayName, freeformTags, {"vcnId", ocid("vcn")}},
 	},
@@ -114,7 +114,7 @@ var ociRules = map[string]rules{
 		whole: securityRule,
 	},
 	// CreateNetworkLoadBalancerDetails.
-	"oci:NetworkLoadBalancer/networkLoadBalancer:NetworkLoadBalancer": {
+	balancerType: {
 		required: []string{"compartmentId", "displayName", "subnetId"},
 		each: []rule{
 			inCompartment, displayName, freeformTags,
@@ -122,8 +122,9 @@ var ociRules = map[string]rules{
 			{"nlbIpVersion", oneOf("IPV4", "IPV4_AND_IPV6", "IPV6")},
 		},
 	},
-	// CreateBackendSetDetails, HealthChecker; the provider takes ROUND_ROBIN, which
-	// only the flexible balancer has, and a protocol HTTPX.
+	// CreateBackendSetDetails, HealthChecker, BackendDetails; the provider takes
+	// ROUND_ROBIN, which only the flexible balancer has, a protocol HTTPX, port 80800,
+	// and a backend with an address and a target.
 	backendSetType: {
 		required: []string{"networkLoadBalancerId", "name", "policy", "healthChecker.protocol"},
 		each: []rule{
@@ -137,6 +138,10 @@ var ociRules = map[string]rules{
 			{"healthChecker.retries", between(1, 10)},
 			{"healthChecker.returnCode", between(100, 599)},
 			{"healthChecker.urlPath", like(regexp.MustCompile(`^/`), "a path that begins with /")},
+			{"backends.[].port", portNumber},
+			{"backends.[].weight", between(1, 100)},
+			{"backends.[].ipAddress", address},
+			{"backends.[].name", length(1, 255)},
 		},
 		whole: func(r recorder.Resource, wrong func(string, string, ...any)) {
 			checker := text(property(r, "healthChecker.protocol"))
@@ -146,24 +151,16 @@ var ociRules = map[string]rules{
 			if timeout, interval := number(property(r, "healthChecker.timeoutInMillis")), number(property(r, "healthChecker.intervalInMillis")); timeout > interval && interval > 0 {
 				wrong("healthChecker.timeoutInMillis", "must be at most intervalInMillis (%d), got %d", interval, timeout)
 			}
-		},
-	},
-	// CreateBackendDetails: an address or a target, never both; the provider
-	// takes both, and port 80800.
-	backendType: {
-		required: []string{"networkLoadBalancerId", "backendSetName", "port"},
-		each: []rule{
-			{"port", portNumber},
-			{"weight", between(1, 100)},
-			{"ipAddress", address},
-			{"name", length(1, 255)},
-		},
-		whole: func(r recorder.Resource, wrong func(string, string, ...any)) {
-			if property(r, "ipAddress").IsNull() == property(r, "targetId").IsNull() {
-				wrong("ipAddress", "must be set, or targetId, and not both")
-			}
-			if property(r, "name").IsNull() {
-				wrong("name", "must be set: OCI's provider makes up another one at every change")
+			for i, b := range backends(r) {
+				at := fmt.Sprintf("backends[%d].", i)
+				if open(b["ipAddress"]).IsNull() == open(b["targetId"]).IsNull() {
+					wrong(at+"ipAddress", "must be set, or targetId, and not both")
+				}
+				for _, name := range []resource.PropertyKey{"name", "port"} {
+					if open(b[name]).IsNull() {
+						wrong(at+string(name), "must be set")
+					}
+				}
 			}
 		},
 	},

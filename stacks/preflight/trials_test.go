@@ -17,6 +17,16 @@ func maxConn(n int) func(*settings.Settings) {
 	return func(s *settings.Settings) { s.Proxy.MaxConn, s.Proxy.MemoryMB, s.Proxy.NoFile = n, 64+n, 3*n }
 }
 
+// clients come from so many ranges.
+func clients(ranges int) func(*settings.Settings) {
+	return func(s *settings.Settings) {
+		s.Network.ClientCIDRs = nil
+		for i := range ranges {
+			s.Network.ClientCIDRs = append(s.Network.ClientCIDRs, fmt.Sprintf("203.0.%d.0/24", 2*i))
+		}
+	}
+}
+
 func serversFrom(cidrs ...string) func(*settings.Settings) {
 	return func(s *settings.Settings) { s.Network.ServerCIDRs = cidrs }
 }
@@ -30,20 +40,19 @@ var trials = map[string][]trial{
 			name: "fixed and dynamic ones",
 			settings: func(s *settings.Settings) {
 				s.Ports = settings.Ports{
-					MQTT: 4370, MQTTS: 21500, WS: 8500, WSS: 18083, Admin: 8600,
-					Broker: settings.BrokerPorts{MQTT: 21883, MQTTS: 21883, WS: 21001, WSS: 4370},
+					MQTT: 2883, MQTTS: 21500, WS: 8500, WSS: 18083, Admin: 8600,
+					Broker: settings.BrokerPorts{MQTT: 22, MQTTS: 2883, WS: 21001, WSS: 4370},
 				}
 			},
 			want: []string{
-				"error emqx-oci:ports.admin: must be free on a node, got 8600, which belongs to Consul's DNS",
-				"error emqx-oci:ports.broker.mqtts: must be a port of its own, got 21883, which is ports.broker.mqtt",
-				"error emqx-oci:ports.broker.ws: must be free on a node, got 21001, which belongs to jobs whose ports Nomad chooses",
-				"error emqx-oci:ports.broker.wss: must be a port of its own, got 4370, which is ports.mqtt",
-				"error emqx-oci:ports.broker.wss: must be free on a node, got 4370, which belongs to EMQX's Erlang distribution",
-				"error emqx-oci:ports.mqtt: must be free on a node, got 4370, which belongs to EMQX's Erlang distribution",
-				"error emqx-oci:ports.mqtts: must be free on a node, got 21500, which belongs to jobs whose ports Nomad chooses",
-				"error emqx-oci:ports.ws: must be free on a node, got 8500, which belongs to the Consul agent",
-				"error emqx-oci:ports.wss: must be free on a node, got 18083, which belongs to EMQX's dashboard",
+				"error emqx-oci:ports.admin: must not be a port of Consul's DNS, got 8600",
+				"error emqx-oci:ports.broker.mqtt: must be 1024 to 65535, because nobody here has the right to lower ports, got 22",
+				"error emqx-oci:ports.broker.mqtts: must be a port of its own, got 2883, which is ports.mqtt",
+				"error emqx-oci:ports.broker.ws: must not be a port of other jobs (21000 to 21799), got 21001",
+				"error emqx-oci:ports.broker.wss: must not be a port of EMQX's Erlang distribution, got 4370",
+				"error emqx-oci:ports.mqtts: must not be a port of other jobs (21000 to 21799), got 21500",
+				"error emqx-oci:ports.ws: must not be a port of Consul, got 8500",
+				"error emqx-oci:ports.wss: must not be a port of EMQX's dashboard, got 18083",
 			},
 		},
 	},
@@ -54,9 +63,9 @@ var trials = map[string][]trial{
 				MQTT: 11883, MQTTS: 18883, WS: 80, WSS: 443, Admin: 9090, Broker: settings.BrokerPorts{MQTT: 31883, MQTTS: 31884, WS: 31885, WSS: 31886},
 			}
 		}},
-		{name: "a backend at the admin port", graph: func(g graph) { g.set("Backend", "port", 8080) }, want: []string{"example"}},
-		{name: "a check elsewhere", graph: func(g graph) { g.set("BackendSet", "healthChecker.port", 1883) }, want: []string{
-			"error BackendSet balancer-mqtt.healthChecker.port: must be HAProxy's admin port 8080, got 1883",
+		{name: "a backend at the admin port", graph: func(g graph) { g.set(setKind, "backends.port", 8080) }, want: []string{"example"}},
+		{name: "a check elsewhere", graph: func(g graph) { g.set(setKind, "healthChecker.port", 1883) }, want: []string{
+			"error " + setKind + " balancer-mqtt.healthChecker.port: must be HAProxy's admin port 8080, got 1883",
 		}},
 		{name: "a listener that nothing admits", graph: func(g graph) { g.set("Listener", "port", 1884) }, want: []string{
 			"error Listener listeners-mqtt.port: must be a port that a security rule admits, got 1884",
@@ -174,6 +183,9 @@ var trials = map[string][]trial{
 		{name: "EMQX asks for more", settings: env("EMQX_MQTT__SERVER_KEEPALIVE", "1200"), want: []string{
 			"error emqx-oci:broker.env.EMQX_MQTT__SERVER_KEEPALIVE: must be at most broker.keepAliveMax (600 s), got 1200 s",
 		}},
+		{name: "EMQX asks for more, inside an object", settings: env("EMQX_MQTT", "{server_keepalive = 1200}"), want: []string{
+			"error emqx-oci:broker.env.EMQX_MQTT__SERVER_KEEPALIVE: must be at most broker.keepAliveMax (600 s), got 1200 s",
+		}},
 		{name: "EMQX asks for less", settings: env("EMQX_MQTT__SERVER_KEEPALIVE", `"5m"`)},
 		{name: "EMQX waits for longer", settings: env("EMQX_MQTT__KEEPALIVE_MULTIPLIER", "2"), want: []string{
 			"warning emqx-oci:broker.env.EMQX_MQTT__KEEPALIVE_MULTIPLIER: should be at most 1.5: the path closes a silent connection after that many keep-alives, got 2",
@@ -181,11 +193,7 @@ var trials = map[string][]trial{
 	},
 	"edition": {
 		{name: "as it is"},
-		{name: "replicant", settings: env("EMQX_NODE__ROLE", "replicant"), want: []string{"example"}},
-		{name: "core", settings: env("EMQX_NODE__ROLE", "core")},
-		{name: "durable sessions", settings: env("EMQX_DURABLE_SESSIONS__ENABLE", "true"), want: []string{
-			`error emqx-oci:broker.env.EMQX_DURABLE_SESSIONS__ENABLE: must not be set to "true": open-source "emqx/emqx:5.8.9" has no durable sessions in a cluster`,
-		}},
+		{name: "durable sessions", settings: env("EMQX_DURABLE_SESSIONS__ENABLE", "true"), want: []string{"example"}},
 		{name: "durable sessions of one node", settings: func(s *settings.Settings) {
 			s.Nodes.Count, s.Volumes.Count = 1, 1
 			env("EMQX_DURABLE_SESSIONS__ENABLE", "true")(s)
@@ -204,13 +212,13 @@ var trials = map[string][]trial{
 			`warning emqx-oci:secrets.license: should not be set: open-source "emqx/emqx:5.8.9" reads no licence`,
 		}},
 		{name: "enterprise image", settings: func(s *settings.Settings) {
-			env("EMQX_NODE__ROLE", "replicant")(s)
+			env("EMQX_DURABLE_SESSIONS__ENABLE", "true")(s)
 			s.Broker.Image = "registry.example.com/emqx/emqx-enterprise:5.8.11"
 		}, want: []string{
 			`warning emqx-oci:secrets.license: should be set for "registry.example.com/emqx/emqx-enterprise:5.8.11": its built-in trial licence admits 25 connections`,
 		}},
 		{name: "an image of one's own", settings: func(s *settings.Settings) {
-			env("EMQX_NODE__ROLE", "replicant")(s)
+			env("EMQX_DURABLE_SESSIONS__ENABLE", "true")(s)
 			s.Broker.Image = "registry.example.com/broker:5.8.9"
 		}},
 	},
@@ -218,23 +226,78 @@ var trials = map[string][]trial{
 		{name: "good ones", settings: func(s *settings.Settings) {
 			s.Broker.Env = map[string]string{
 				"EMQX_MQTT__MAX_PACKET_SIZE": "2MB", "EMQX_LOG__CONSOLE__LEVEL": "info", "EMQX_WAIT_FOR_STOP": "100",
-				"EMQX_MQTT__X": `"a: b"`, "EMQX_MQTT__Y": `["a b"]`, "EMQX_MQTT__Z": "",
+				"EMQX_MQTT__X": `"a: b"`, "EMQX_MQTT__Y": `["a b"]`, "EMQX_MQTT__Z": "", "EMQX_MQTT": `{max_inflight = 64}`,
+				// What is no HOCON EMQX takes as it stands.
+				"EMQX_LISTENERS__TCP__MINE__BIND": "0.0.0.0:11883", "EMQX_MQTT__U": "http://api:3001/x",
+				"EMQX_MQTT__V": "hash, topic", "EMQX_MQTT__W": "5 MB",
 			}
 		}},
 		{name: "a bare value", settings: env("EMQX_MQTT__X", "pass#word"), want: []string{"example"}},
+		{name: "what EMQX reads as another value", settings: func(s *settings.Settings) {
+			s.Broker.Env = map[string]string{
+				"EMQX_MQTT__A": "0012345", "EMQX_MQTT__B": "1.10", "EMQX_MQTT__C": "null", "EMQX_MQTT__D": "a//b", "EMQX_MQTT__E": `"15s"#x`,
+				"EMQX_MQTT__F": "${?x}", "EMQX_MQTT__G": "[1, 2", "EMQX_MQTT__H": "größe", "EMQX_MQTT__I": "{a = b c}",
+			}
+		}, want: []string{
+			`error emqx-oci:broker.env.EMQX_MQTT__A: must be quoted inside, as '"0012345"', or be written as what EMQX reads, 12345: it reads HOCON, got "0012345"`,
+			`error emqx-oci:broker.env.EMQX_MQTT__B: must be quoted inside, as '"1.10"', or be written as what EMQX reads, 1.1: it reads HOCON, got "1.10"`,
+			`error emqx-oci:broker.env.EMQX_MQTT__C: must not be null, which sets nothing: leave it out, or quote it inside, as '"null"'`,
+			`error emqx-oci:broker.env.EMQX_MQTT__D: must be quoted inside, as '"a//b"', or be written as what EMQX reads, "a": it reads HOCON, got "a//b"`,
+			`error emqx-oci:broker.env.EMQX_MQTT__E: must be written as EMQX reads it, as "15s": it leaves comments and spaces out, and signs and zeros of numbers, got "\"15s\"#x"`,
+			`error emqx-oci:broker.env.EMQX_MQTT__F: must be the same on every node, got "${?x}": EMQX shares all of its settings but node and rpc, and one member's address closes the listeners of the others`,
+			`error emqx-oci:broker.env.EMQX_MQTT__G: must be HOCON that EMQX can read, or be quoted inside: EMQX takes it as one text, brackets and quotes included, got "[1, 2"`,
+			`error emqx-oci:broker.env.EMQX_MQTT__H: must be quoted inside, as '"größe"': EMQX takes each character above ASCII for one byte, got "größe"`,
+			`error emqx-oci:broker.env.EMQX_MQTT__I: must be written as EMQX reads it, as {"a":"bc"}: it leaves comments and spaces out, and signs and zeros of numbers, got "{a = b c}"`,
+		}},
+		{name: "an encrypted one is not shown", settings: func(s *settings.Settings) {
+			s.Broker.SecretEnv = map[string]settings.Secret{"EMQX_MQTT__PASSWORD": "hunter#2"}
+		}, want: []string{
+			`error emqx-oci:broker.env.EMQX_MQTT__PASSWORD: must be quoted inside, as '"..."', or be written as what EMQX reads, another value: it reads HOCON, got a secret`,
+		}},
 		{name: "a value of the node's own", settings: func(s *settings.Settings) {
 			s.Broker.Env = map[string]string{"EMQX_RPC__X": "${NOMAD_IP_rpc}", "EMQX_MQTT__X": `"${node.unique.name}"`}
 		}, want: []string{
 			`error emqx-oci:broker.env.EMQX_MQTT__X: must be the same on every node, got "\"${node.unique.name}\"": EMQX shares all of its settings but node and rpc, and one member's address closes the listeners of the others`,
 		}},
 		{name: "a single underscore", settings: env("EMQX_MQTT_MAX_PACKET_SIZE", "2MB"), want: []string{
-			"warning emqx-oci:broker.env.EMQX_MQTT_MAX_PACKET_SIZE: should have __ between the parts of its path, such as EMQX_MQTT__MAX_PACKET_SIZE: with a single _ EMQX ignores it",
+			"warning emqx-oci:broker.env.EMQX_MQTT_MAX_PACKET_SIZE: should have __ between the parts of its path, such as EMQX_MQTT__MAX_PACKET_SIZE: \"mqtt_max_packet_size\" is no part of EMQX 5.8's configuration, and EMQX ignores it",
 		}},
 		{name: "no part of EMQX", settings: env("EMQX_MQQT__MAX_PACKET_SIZE", "2MB"), want: []string{
 			`warning emqx-oci:broker.env.EMQX_MQQT__MAX_PACKET_SIZE: should begin with a part of EMQX's configuration, such as EMQX_MQTT__: "mqqt" is none of 5.8, and EMQX ignores it`,
 		}},
 		{name: "what the dashboard changes", settings: env("EMQX_AUTHORIZATION__NO_MATCH", "deny"), want: []string{
 			"warning emqx-oci:broker.env.EMQX_AUTHORIZATION__NO_MATCH: should be set in the dashboard or by the REST API: what is changed there comes back to this value at the next restart",
+		}},
+	},
+	"quotas": {
+		{name: "as it is", tls: true},
+		{name: "many ranges of clients", tls: true, settings: clients(28), want: []string{"example"}},
+		{name: "as many as go", tls: true, settings: clients(26)},
+		{name: "the same without TLS", settings: clients(28)},
+		{name: "a long variable", settings: env("EMQX_MQTT__X", strings.Repeat("x", 131072)), want: []string{
+			"error emqx-oci:broker.env.EMQX_MQTT__X: must have at most 131071 characters with its name, or the kernel starts no EMQX with it, got 131085",
+		}},
+		{name: "many groups", graph: func(g graph) {
+			g.set("InstanceConfiguration", launchDetails+"createVnicDetails.nsgIds", []any{"a", "b", "c", "d", "e", "f"})
+		}, want: []string{
+			"error InstanceConfiguration pools-0-config.instanceDetails.launchDetails.createVnicDetails.nsgIds: must hold at most 5 security groups, got 6",
+		}},
+	},
+	"region": {
+		{name: "as it is"},
+		{name: "a new one", settings: func(s *settings.Settings) { s.OCI.Region = "eu-madrid-7" }, want: []string{"example"}},
+	},
+	"versions": {
+		{name: "as it is, in staging", stack: "staging"},
+		{name: "an old proxy", stack: "staging", settings: func(s *settings.Settings) { s.Proxy.Image = "haproxy:2.8.3" }, want: []string{"example"}},
+		{name: "a new broker", stack: "staging", settings: func(s *settings.Settings) { s.Broker.Image = "registry.example.com/emqx/emqx-enterprise:6.3.0" }, want: []string{
+			`warning emqx-oci:broker.image: should be of a line that was tried, 5.8, got "registry.example.com/emqx/emqx-enterprise:6.3.0": 6.3 for one asks for a login at its metrics, which status and rebalance read without, and counts ports otherwise`,
+		}},
+		{name: "an image of one's own", stack: "staging", settings: func(s *settings.Settings) { s.Broker.Image = "registry.example.com/broker:7.0.0" }},
+		{name: "the end of 5.8, in production", want: []string{
+			`warning emqx-oci:broker.image: is of a line that ended on 2026-02-27, and stays the default as the last that anybody may cluster: no fixes come, ` +
+				`and later tags of the enterprise edition mend what this one has: an API key with the right to export data reads the dashboard's accounts (17169, 17451), ` +
+				`a client identifier may stay blocked for ever (17424), control characters pass in PROXY names (17314): keep API keys to those who may have all, and the listeners behind HAProxy`,
 		}},
 	},
 	"proxy-memory": {

@@ -46,24 +46,24 @@ var ociValues = []struct {
 	{ruleKind, "description", strings.Repeat("x", 300), []string{ruleName + ".description: must have 1 to 255 characters, got 300"}},
 	{"NetworkLoadBalancer", "subnetId", "public", []string{`NetworkLoadBalancer balancer.subnetId: must be an OCID that begins with ocid1.subnet., got "public"`}},
 	{"NetworkLoadBalancer", "nlbIpVersion", "4", []string{`NetworkLoadBalancer balancer.nlbIpVersion: must be IPV4 or IPV4_AND_IPV6 or IPV6, got "4"`}},
-	{"BackendSet", "policy", "ROUND_ROBIN", []string{`BackendSet balancer-mqtt.policy: must be FIVE_TUPLE or THREE_TUPLE or TWO_TUPLE, got "ROUND_ROBIN"`}},
-	{"BackendSet", "name", "my set", []string{`BackendSet balancer-mqtt.name: must be 1 to 32 letters, digits, _ and -, got "my set"`}},
-	{"BackendSet", "healthChecker.protocol", "HTTPX", []string{`BackendSet balancer-mqtt.healthChecker.protocol: must be HTTP or HTTPS or TCP or UDP or DNS, got "HTTPX"`}},
-	{"BackendSet", "healthChecker.intervalInMillis", 500, []string{
-		"BackendSet balancer-mqtt.healthChecker.intervalInMillis: must be 1000 to 1800000, got 500",
-		"BackendSet balancer-mqtt.healthChecker.timeoutInMillis: must be at most intervalInMillis (500), got 3000",
+	{setKind, "policy", "ROUND_ROBIN", []string{setKind + ` balancer-mqtt.policy: must be FIVE_TUPLE or THREE_TUPLE or TWO_TUPLE, got "ROUND_ROBIN"`}},
+	{setKind, "name", "my set", []string{setKind + ` balancer-mqtt.name: must be 1 to 32 letters, digits, _ and -, got "my set"`}},
+	{setKind, "healthChecker.protocol", "HTTPX", []string{setKind + ` balancer-mqtt.healthChecker.protocol: must be HTTP or HTTPS or TCP or UDP or DNS, got "HTTPX"`}},
+	{setKind, "healthChecker.intervalInMillis", 500, []string{
+		setKind + " balancer-mqtt.healthChecker.intervalInMillis: must be 1000 to 1800000, got 500",
+		setKind + " balancer-mqtt.healthChecker.timeoutInMillis: must be at most intervalInMillis (500), got 3000",
 	}},
-	{"BackendSet", "healthChecker.timeoutInMillis", 0, []string{"BackendSet balancer-mqtt.healthChecker.timeoutInMillis: must be 1 to 600000, got 0"}},
-	{"BackendSet", "healthChecker.retries", 0, []string{"BackendSet balancer-mqtt.healthChecker.retries: must be 1 to 10, got 0"}},
-	{"BackendSet", "healthChecker.returnCode", 20, []string{"BackendSet balancer-mqtt.healthChecker.returnCode: must be 100 to 599, got 20"}},
-	{"BackendSet", "healthChecker.urlPath", "health", []string{`BackendSet balancer-mqtt.healthChecker.urlPath: must be a path that begins with /, got "health"`}},
-	{"BackendSet", "healthChecker.urlPath", nil, []string{"BackendSet balancer-mqtt.healthChecker.urlPath: must be set for a check by HTTP"}},
-	{"Backend", "port", 80800, []string{"Backend balancer-mqtt-emqx-prod-0.port: must be 1 to 65535, got 80800"}},
-	{"Backend", "targetId", "ocid1.privateip.x", []string{"Backend balancer-mqtt-emqx-prod-0.ipAddress: must be set, or targetId, and not both"}},
-	{"Backend", "ipAddress", nil, []string{"Backend balancer-mqtt-emqx-prod-0.ipAddress: must be set, or targetId, and not both"}},
-	{"Backend", "ipAddress", "node-0", []string{`Backend balancer-mqtt-emqx-prod-0.ipAddress: must be an IPv4 address, got "node-0"`}},
-	{"Backend", "weight", 0, []string{"Backend balancer-mqtt-emqx-prod-0.weight: must be 1 to 100, got 0"}},
-	{"Backend", "name", nil, []string{"Backend balancer-mqtt-emqx-prod-0.name: must be set: OCI's provider makes up another one at every change"}},
+	{setKind, "healthChecker.timeoutInMillis", 0, []string{setKind + " balancer-mqtt.healthChecker.timeoutInMillis: must be 1 to 600000, got 0"}},
+	{setKind, "healthChecker.retries", 0, []string{setKind + " balancer-mqtt.healthChecker.retries: must be 1 to 10, got 0"}},
+	{setKind, "healthChecker.returnCode", 20, []string{setKind + " balancer-mqtt.healthChecker.returnCode: must be 100 to 599, got 20"}},
+	{setKind, "healthChecker.urlPath", "health", []string{setKind + ` balancer-mqtt.healthChecker.urlPath: must be a path that begins with /, got "health"`}},
+	{setKind, "healthChecker.urlPath", nil, []string{setKind + " balancer-mqtt.healthChecker.urlPath: must be set for a check by HTTP"}},
+	{setKind, "backends.port", 80800, []string{setKind + " balancer-mqtt.backends[0].port: must be 1 to 65535, got 80800"}},
+	{setKind, "backends.targetId", "ocid1.privateip.x", []string{setKind + " balancer-mqtt.backends[0].ipAddress: must be set, or targetId, and not both"}},
+	{setKind, "backends.ipAddress", nil, []string{setKind + " balancer-mqtt.backends[0].ipAddress: must be set, or targetId, and not both"}},
+	{setKind, "backends.ipAddress", "node-0", []string{setKind + ` balancer-mqtt.backends[0].ipAddress: must be an IPv4 address, got "node-0"`}},
+	{setKind, "backends.weight", 0, []string{setKind + " balancer-mqtt.backends[0].weight: must be 1 to 100, got 0"}},
+	{setKind, "backends.name", nil, []string{setKind + " balancer-mqtt.backends[0].name: must be set"}},
 	{"Listener", "protocol", "HTTP", []string{`Listener listeners-mqtt.protocol: must be TCP or UDP or TCP_AND_UDP or ANY or L3IP, got "HTTP"`}},
 	{"Listener", "port", 0, []string{"Listener listeners-mqtt.port: must be 1 to 65535 for TCP, got 0"}},
 	{"Listener", "port", 70000, []string{"Listener listeners-mqtt.port: must be 0 to 65535, got 70000"}},
@@ -89,6 +89,7 @@ var ociValues = []struct {
 
 const (
 	launchDetails = "instanceDetails.launchDetails."
+	setKind       = "NetworkLoadBalancersBackendSetsUnified"
 	ruleKind      = "NetworkSecurityGroupSecurityRule"
 	ruleName      = ruleKind + " groups-balancer-in-tcp-1883-from-0.0.0.0-0"
 )

@@ -130,6 +130,11 @@ func (c checker) checkText(f *Field, path string, v reflect.Value) {
 	case !f.inside(f.Length, float64(n)):
 		c.Add(path, "must have %s characters, got %d", f.Length, n)
 	case f.Format != nil && !f.Format.Match(text):
+		if f.Format.near != nil {
+			if meant := f.Format.near(text); meant != "" {
+				got += fmt.Sprintf("; did you mean %q?", meant)
+			}
+		}
 		c.Add(path, "must be %s%s%s", f.Format.Want, got, f.because())
 	}
 }

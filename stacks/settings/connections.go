@@ -56,3 +56,10 @@ func nodes(count int) string {
 	}
 	return fmt.Sprintf("%d nodes", count)
 }
+
+// Cluster are the ports as the components take them: where HAProxy and EMQX listen.
+func (p Ports) Cluster() cluster.Ports {
+	return cluster.Ports{
+		MQTT: p.MQTT, MQTTS: p.MQTTS, WS: p.WS, WSS: p.WSS, Admin: p.Admin, Broker: cluster.BrokerPorts(p.Broker),
+	}
+}

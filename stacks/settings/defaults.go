@@ -7,10 +7,10 @@ import (
 )
 
 // The images that a stack runs unless it names others. EMQX 5.8 is the last line
-// under Apache-2.0; HAProxy 3.0 is supported for the longest time.
+// under Apache-2.0; HAProxy 3.2 is an LTS line, with fixes to 2030, and 3.0.12 has known holes (CVE-2026-110354).
 const (
 	DefaultBrokerImage = "emqx/emqx:5.8.9"
-	DefaultProxyImage  = "haproxy:3.0.12"
+	DefaultProxyImage  = "haproxy:3.2.25"
 )
 
 func defaults() Settings {
@@ -31,11 +31,11 @@ func defaults() Settings {
 			MQTT: 1883, MQTTS: 8883, WS: 8083, WSS: 8084, Admin: 8080,
 			Broker: BrokerPorts{MQTT: 21883, MQTTS: 21884, WS: 21983, WSS: 21984},
 		},
-		Edge:   Edge{Kind: "network", HealthInterval: 10 * time.Second, HealthTimeout: 3 * time.Second, HealthRetries: 3},
+		Edge:   Edge{Kind: "network", Public: true, Backend: "address", HealthInterval: 10 * time.Second, HealthTimeout: 3 * time.Second, HealthRetries: 3},
 		DNS:    DNS{TTL: 60},
 		TLS:    TLS{Terminate: "broker"},
-		Nomad:  Nomad{Datacenter: "dc1", Region: "global", Namespace: "default", Version: "1.11.2"},
-		Consul: Consul{Datacenter: "dc1", Version: "1.22.0"},
+		Nomad:  Nomad{Datacenter: "dc1", Region: "global", Namespace: "default", Version: "1.11.3"},
+		Consul: Consul{Datacenter: "dc1", Version: "1.22.6"},
 		Gates: Gates{
 			NodesReady: 20 * time.Minute, ClusterFormed: 30 * time.Minute, ProxiesReady: 10 * time.Minute,
 			EdgeHealthy: 10 * time.Minute, RoundTrip: 5 * time.Minute, Settle: time.Minute,

@@ -60,20 +60,19 @@ func (s *Settings) hideEnvironment(offline, encrypted bool) {
 	}
 }
 
-// validateEnvironment refuses variables that the stack sets itself, and secrets that
-// are not encrypted.
+// validateEnvironment refuses variables that take away what the stack stands on, and
+// secrets that are not encrypted.
 func (s *Settings) validateEnvironment(f checker) {
 	for _, name := range s.Broker.EnvNames() {
-		for _, own := range []string{
-			"EMQX_NODE_NAME", "EMQX_NODE__NAME", "EMQX_NODE__COOKIE", "EMQX_NODE_COOKIE", "EMQX_CLUSTER__", "EMQX_RPC__",
-			"EMQX_DASHBOARD__DEFAULT_PASSWORD", "EMQX_LICENSE__KEY",
-		} {
-			if strings.HasPrefix(name, own) {
-				f.Add("broker.env."+name, "must not be set: the stack sets %s... itself", own)
-			}
-		}
 		path := "broker.env." + name
-		if value, clear := s.Broker.Env[name]; clear && !f.Has(path) && holdsSecret(name, value) {
+		if f.Has(path) {
+			continue
+		}
+		if why := refusal(name); why != "" {
+			f.Add(path, "must not be set: %s", why)
+			continue
+		}
+		if value, clear := s.Broker.Env[name]; clear && holdsSecret(name, value) {
 			f.Add(path, "must not be kept in clear; set it with: %s", howToSet(path))
 		}
 		if strings.ContainsRune(s.Broker.SecretEnv[name].Reveal(), 0) {

@@ -27,6 +27,8 @@ type Format struct {
 
 	pattern *regexp.Regexp
 	check   func(text string) bool
+	// near is what somebody may have meant, empty for nothing in particular; optional.
+	near func(text string) string
 }
 
 // Match tells whether a text has the format.
@@ -47,21 +49,25 @@ var formats = map[string]Format{
 		Pattern: `^(bronze|silver|gold|ocid1\.volumebackuppolicy\.[a-z0-9-]+\.[a-z0-9-]*\.[A-Za-z0-9._-]+)$`,
 	},
 
-	"api":     {Short: "letters, digits and ._~+/=-", Want: "letters, digits and ._~+/=-", Pattern: `^[A-Za-z0-9._~+/=-]+$`},
-	"cidr":    {Short: "IPv4 range", Want: "an IPv4 range such as 10.0.0.0/16", Pattern: `^(` + octet + `\.){3}` + octet + `/([0-9]|[12][0-9]|3[0-2])$`, check: isRange},
-	"cookie":  {Short: "a letter, 19 to 254 letters and digits", Want: "a letter followed by 19 to 254 letters and digits", Pattern: `^[A-Za-z][A-Za-z0-9]{19,254}$`},
-	"domain":  {Short: "domain", Want: "a domain such as mqtt.example.com", Pattern: `^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$`, check: func(s string) bool { return len(s) <= 253 }},
-	"host":    {Short: "address or name", Want: "an address or a name, such as 10.0.2.10", Pattern: `^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`},
-	"image":   {Short: "image", Want: "an image with its version, such as name:1.2.3", Pattern: `^[a-zA-Z0-9][^\s:@]*(:[0-9]+/[^\s:@]+)?(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?$`, check: isPinned},
-	"index":   {Short: "node index", Want: "a node's index, such as \"1\"", Pattern: `^(0|[1-9][0-9]?)$`},
-	"region":  {Short: "region", Want: "a region such as eu-frankfurt-1", Pattern: `^[a-z][a-z0-9]*(-[a-z0-9]+)+$`},
-	"ssh-key": {Short: "public key", Want: "one public key as in authorized_keys, such as ssh-ed25519 AAAA...", Pattern: `^(ssh-rsa|ssh-ed25519|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]+=*( [^\n]*)?\n?$`},
-	"tag":     {Short: "name", Want: "1 to 100 characters of printable ASCII without spaces and dots", Pattern: `^[!-\-/-~]{1,100}$`},
-	"url":     {Short: "URL", Want: "a URL such as https://10.0.2.10:4646", Pattern: `^https?://[^/\s]+`, check: isURL},
-	"version": {Short: "version", Want: "a version such as 1.11.2", Pattern: `^[0-9]+\.[0-9]+\.[0-9]+$`},
+	"api":    {Short: "letters, digits and ._~+/=-", Want: "letters, digits and ._~+/=-", Pattern: `^[A-Za-z0-9._~+/=-]+$`},
+	"cidr":   {Short: "IPv4 range", Want: "an IPv4 range such as 10.0.0.0/16", Pattern: `^(` + octet + `\.){3}` + octet + `/([0-9]|[12][0-9]|3[0-2])$`, check: isRange},
+	"cookie": {Short: "a letter, 19 to 254 letters and digits", Want: "a letter followed by 19 to 254 letters and digits", Pattern: `^[A-Za-z][A-Za-z0-9]{19,254}$`},
+	// Nomad and Consul share it, and it is a label of the nodes' DNS names: Consul's agent takes lower case, digits, - and _ (agent/config/builder.go).
+	"datacenter": {Short: "name", Want: "1 to 63 lower-case letters, digits, - and _", Pattern: `^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$`},
+	"domain":     {Short: "domain", Want: "a domain such as mqtt.example.com", Pattern: `^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$`, check: func(s string) bool { return len(s) <= 253 }},
+	"host":       {Short: "address or name", Want: "an address or a name, such as 10.0.2.10", Pattern: `^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`},
+	"image":      {Short: "image", Want: "an image with its version, such as name:1.2.3", Pattern: `^[a-zA-Z0-9][^\s:@]*(:[0-9]+/[^\s:@]+)?(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?$`, check: isPinned},
+	"index":      {Short: "node index", Want: "a node's index, such as \"1\"", Pattern: `^(0|[1-9][0-9]?)$`},
+	"region":     {Short: "region", Want: "a region of OCI such as eu-frankfurt-1", Pattern: regionPattern.String(), check: isRegion, near: nearRegion},
+	"ssh-key":    {Short: "public key", Want: "one public key as in authorized_keys, such as ssh-ed25519 AAAA...", Pattern: `^(ssh-rsa|ssh-ed25519|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]+=*( [^\n]*)?\n?$`},
+	"tag":        {Short: "name", Want: "1 to 100 characters of printable ASCII without spaces and dots", Pattern: `^[!-\-/-~]{1,100}$`},
+	"namespace":  {Short: "name", Want: "1 to 128 letters, digits and dashes", Pattern: `^[a-zA-Z0-9-]{1,128}$`}, // nomad/structs/structs.go, validNamespaceName
+	"url":        {Short: "URL", Want: "a URL such as https://10.0.2.10:4646", Pattern: `^https?://[^/\s]+`, check: isURL},
+	"version":    {Short: "version", Want: "a version such as 1.11.2", Pattern: `^[0-9]+\.[0-9]+\.[0-9]+$`},
 
-	"certificates":  {Short: "PEM", Want: "PEM certificates", Pattern: `-----BEGIN CERTIFICATE-----`, check: isCertificates},
-	"emqx-variable": {Short: "EMQX_...", Want: "a variable of EMQX, EMQX_ and capital letters", Pattern: `^EMQX_[A-Z0-9_]+$`},
+	"certificates": {Short: "PEM", Want: "PEM certificates", Pattern: `-----BEGIN CERTIFICATE-----`, check: isCertificates},
+	// One spelling of each path: EMQX leaves out empty parts, and of two spellings the later one in order counts.
+	"emqx-variable": {Short: "EMQX_...", Want: "a variable of EMQX, EMQX_ and capital letters, with _ or __ between words", Pattern: `^EMQX_[A-Z0-9]+(__?[A-Z0-9]+)*$`},
 	"host-port":     {Short: "host:port", Want: "host:port, such as 10.0.2.10:4647", Pattern: `^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:[0-9]{1,5}$`, check: func(s string) bool { _, p, _ := strings.Cut(s, ":"); return isPort(p) }},
 	"printable":     {Short: "printable ASCII", Want: "printable ASCII without spaces", Pattern: `^[!-~]*$`},
 	"private-key":   {Short: "PEM", Want: "a private key in PEM", Pattern: `-----BEGIN [A-Z ]*PRIVATE KEY-----`, check: isPrivateKey},

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
 	"github.com/emqx-oci/emqx-oci/components/fault"
 )
 
@@ -26,6 +28,10 @@ type Source struct {
 	Get func(key string) (value string, ok bool)
 	// IsSecret tells whether a key, or a part of it, is kept encrypted.
 	IsSecret func(key string) bool
+	// Keys are all keys of the configuration: one that no setting reads is a fault.
+	// Default what Pulumi tells a program of its own in the environment; it is nil in a
+	// program that runs in the command line's process, which has looked before.
+	Keys []string
 	// Getenv gives what the stack file need not: NOMAD_TOKEN, CONSUL_HTTP_TOKEN;
 	// default os.Getenv.
 	Getenv func(name string) string
@@ -53,6 +59,10 @@ func Load(environment string, from Source) (Settings, error) {
 	var f fault.List
 	var hidden []string // groups that are encrypted as a whole
 	groups := fields(reflect.ValueOf(&s).Elem())
+	if from.Keys == nil {
+		from.Keys = programKeys(from.Getenv)
+	}
+	unknownKeys(&f, from.Keys, groups)
 	for _, group := range slices.Sorted(maps.Keys(groups)) {
 		text, ok := from.Get(Project + ":" + group)
 		if !ok {
@@ -109,22 +119,54 @@ func (s *Settings) known(err error, hidden []string) error {
 	return e
 }
 
-// CheckKeys reports configuration keys of this project that no setting reads.
-// A program cannot list its configuration, so the command line calls this.
-func CheckKeys(keys []string) error {
-	var f fault.List
-	var s Settings
-	known := fields(reflect.ValueOf(&s).Elem())
+// programKeys are the keys of a program that Pulumi's language host has started: it
+// puts the whole configuration into the environment, environments of Pulumi ESC
+// included.
+func programKeys(getenv func(string) string) []string {
+	var all map[string]json.RawMessage
+	if json.Unmarshal([]byte(getenv(pulumi.EnvConfig)), &all) != nil {
+		return nil
+	}
+	return slices.Collect(maps.Keys(all))
+}
+
+// unknownKeys reports configuration keys that no setting reads: those of this project,
+// and those of one whose name is nearly this one's.
+func unknownKeys(f *fault.List, keys []string, groups map[string]reflect.Value) {
+	known := slices.Sorted(maps.Keys(groups))
 	for _, key := range keys {
-		group, ours := strings.CutPrefix(key, Project+":")
-		if !ours {
-			continue
-		}
-		if _, ok := known[group]; !ok {
-			f.Add(group, "is not a known setting%s", suggestion(group, slices.Sorted(maps.Keys(known))))
+		namespace, group, _ := strings.Cut(key, ":")
+		switch _, ok := groups[group]; {
+		case namespace != Project:
+			if nearly(key) {
+				f.Add(key, "is not a known setting; did you mean %q?", Project+":"+group)
+			}
+		case ok:
+		default:
+			// "pulumi config set" takes the dots of a path for a part of the key.
+			if first, _, dotted := strings.Cut(group, "."); dotted && slices.Contains(known, first) {
+				f.Add(group, "is one key with a dot in its name, which no setting reads: set it with pulumi config set --path, or write it inside %s:%s", Project, first)
+				continue
+			}
+			f.Add(group, "is not a known setting%s", suggestion(group, known))
 		}
 	}
-	return withKeys(f.Err())
+}
+
+// nearly tells whether a key is of a namespace whose name is nearly this project's.
+func nearly(key string) bool {
+	namespace, _, ok := strings.Cut(key, ":")
+	return ok && namespace != Project && editDistance(namespace, Project) <= 2
+}
+
+// Absent tells whether a fault is that a setting is not there.
+func Absent(f fault.Fault) bool {
+	for _, text := range []string{"must be set, to ", "must hold at least one: ", notSet} {
+		if strings.HasPrefix(f.Text, text) {
+			return true
+		}
+	}
+	return false
 }
 
 // withKeys turns paths into what a person writes: "emqx-oci:nodes.count".
@@ -132,7 +174,9 @@ func withKeys(err error) error {
 	var e *fault.Error
 	if errors.As(err, &e) {
 		for i := range e.Faults {
-			e.Faults[i].Path = Project + ":" + e.Faults[i].Path
+			if path := &e.Faults[i].Path; !nearly(*path) {
+				*path = Project + ":" + *path
+			}
 		}
 	}
 	return err

@@ -3,6 +3,7 @@ package settings
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"reflect"
 	"slices"
@@ -86,11 +87,15 @@ func TestConnectionsFollowFromTheBrokersMemory(t *testing.T) {
 // The real one was killed for memory at about 7,000 clients in 512 MB.
 func TestConnectionsThatDoNotFitAreRefused(t *testing.T) {
 	for _, tc := range []struct{ broker, proxy, nodes, fault string }{
-		{`{"memoryMb": 512, "maxConnections": 7000}`, ``, `3`,
-			"emqx-oci:broker.memoryMb: must be at least 582 for broker.maxConnections (7000, 43 kB each), got 512, which holds 5334"},
-		{`{"memoryMb": 512}`, `{"maxConn": 7000}`, `3`,
+		{
+			`{"memoryMb": 512, "maxConnections": 7000}`, ``, `3`,
+			"emqx-oci:broker.memoryMb: must be at least 582 for broker.maxConnections (7000, 43 kB each), got 512, which holds 5334",
+		},
+		{
+			`{"memoryMb": 512}`, `{"maxConn": 7000}`, `3`,
 			"emqx-oci:proxy.maxConn: must be at most 3556 for 3 nodes: a broker gets up to 10500 clients while one is away, and takes 5334 " +
-				"(broker.maxConnections; broker.memoryMb holds 5334, 43 kB each), got 7000"},
+				"(broker.maxConnections; broker.memoryMb holds 5334, 43 kB each), got 7000",
+		},
 		{`{"memoryMb": 4096}`, `{"maxConn": 50000}`, `2`, "emqx-oci:proxy.maxConn: must be at most 45341 for 2 nodes: a broker gets up to 100000 clients"},
 		{`{"memoryMb": 512}`, `{"maxConn": 7000}`, `1`, "emqx-oci:proxy.maxConn: must be at most 5334 for 1 node: a broker gets up to 7000 clients"},
 		{`{"memoryMb": 512, "maxConnections": 3000}`, `{"maxConn": 2500}`, `3`, "must be at most 2000 for 3 nodes"},
@@ -128,10 +133,7 @@ func TestTagsAgreeWithTheComponents(t *testing.T) {
 		}
 	}
 	s := defaults()
-	assert.DeepEqual(t, cluster.Ports{
-		MQTT: s.Ports.MQTT, MQTTS: s.Ports.MQTTS, WS: s.Ports.WS, WSS: s.Ports.WSS, Admin: s.Ports.Admin,
-		Broker: cluster.BrokerPorts(s.Ports.Broker),
-	}, cluster.DefaultPorts)
+	assert.DeepEqual(t, s.Ports.Cluster(), cluster.DefaultPorts)
 }
 
 // A default that its own rule refuses would be refused in every stack.
@@ -250,9 +252,32 @@ func TestSecretNeverPrints(t *testing.T) {
 	assert.Equal(t, s.Secrets.APIKey.Reveal(), "hidden-key")
 }
 
-func TestCheckKeys(t *testing.T) {
-	assert.NilError(t, CheckKeys([]string{"emqx-oci:nodes", "aws:region"}))
-	assert.Error(t, CheckKeys([]string{"emqx-oci:node"}), `emqx-oci:node: is not a known setting; did you mean "nodes"?`)
+func TestKeysThatNoSettingReads(t *testing.T) {
+	for key, want := range map[string]string{
+		"emqx-oci:nodes": "", "aws:region": "", "pulumi:tags": "",
+		"emqx-oci:node":         `emqx-oci:node: is not a known setting; did you mean "nodes"?`,
+		"emqx-oic:broker":       `emqx-oic:broker: is not a known setting; did you mean "emqx-oci:broker"?`,
+		"emqx-oci:nodes.count":  "emqx-oci:nodes.count: is one key with a dot in its name, which no setting reads: set it with pulumi config set --path, or write it inside emqx-oci:nodes",
+		"emqx-oci:guardz.allow": `emqx-oci:guardz.allow: is not a known setting`,
+	} {
+		// The command line hands the keys over; a program that Pulumi starts finds them in its environment.
+		byHand, inEnvironment := source(good(), "secrets"), source(good(), "secrets")
+		byHand.Keys = []string{key}
+		inEnvironment.Getenv = func(name string) string {
+			if name == "PULUMI_CONFIG" {
+				return fmt.Sprintf("{%q: \"{}\"}", key)
+			}
+			return ""
+		}
+		for _, from := range []Source{byHand, inEnvironment} {
+			_, err := Load("prod", from)
+			if want == "" {
+				assert.NilError(t, err, key)
+				continue
+			}
+			assert.ErrorContains(t, err, want)
+		}
+	}
 }
 
 func TestParseStackFile(t *testing.T) {
@@ -279,13 +304,9 @@ func TestStackFilesOfTheTree(t *testing.T) {
 		assert.NilError(t, err)
 		values, _, err := ParseStackFile(text)
 		assert.NilError(t, err)
-		var keys []string
-		for key := range values {
-			keys = append(keys, key)
-		}
-		assert.NilError(t, CheckKeys(keys))
 		_, err = Load(stack, Source{
 			Get: func(key string) (string, bool) { v, ok := values[key]; return v, ok }, IsSecret: func(string) bool { return true },
+			Keys: slices.Collect(maps.Keys(values)),
 		})
 		var list *fault.Error
 		assert.Assert(t, errors.As(err, &list))

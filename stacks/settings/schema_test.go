@@ -20,12 +20,14 @@ import (
 // together, in the value of a duration, in a range's host bits, in what Pulumi's
 // reader alone refuses.
 var unseen = []string{
-	"broker-crashes-on-join", "broker-deadlines", "broker-drain", "broker-kill-after-progress", "broker-kill-timeout-long", "broker-kill-timeout-short",
+	"broker-crashes-on-join", "broker-dashboard-moved", "broker-data-elsewhere", "broker-deadlines", "broker-drain",
+	"broker-kill-after-progress", "broker-kill-timeout-long", "broker-kill-timeout-short", "broker-listeners-closed",
 	"broker-minor-tag", "broker-moving-tag", "broker-needs-a-licence", "broker-no-tag", "broker-old",
-	"broker-own-variable", "dns-apex", "dns-other-zone", "edge-half-second", "edge-timeout", "gates-before-nomad",
-	"network-host-bits", "nodes-too-little-memory", "nomad-datacenter", "nomad-tls-over-http", "proxy-connections", "proxy-files",
-	"proxy-image", "proxy-kill-timeout", "proxy-memory", "secrets-missing", "tags-own", "tls-ca-alone", "tls-key-alone",
-	"tls-no-key", "volumes-adopt-and-restore", "volumes-fewer-than-nodes",
+	"broker-own-variable", "broker-roots-as-objects", "dns-apex", "dns-other-zone", "edge-half-second", "edge-timeout",
+	"gates-before-nomad", "key-of-another-project", "network-host-bits", "network-of-another-region",
+	"nodes-too-little-memory", "nomad-datacenter", "nomad-tls-over-http", "oci-region-mistyped", "oci-region-of-others",
+	"proxy-connections", "proxy-files", "proxy-image", "proxy-kill-timeout", "proxy-memory", "secrets-missing",
+	"tags-own", "tls-ca-alone", "tls-key-alone", "tls-no-key", "volumes-adopt-and-restore", "volumes-fewer-than-nodes",
 }
 
 func TestSchemaKnowsGoodFromBad(t *testing.T) {

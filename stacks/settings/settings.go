@@ -68,7 +68,7 @@ type OCI struct {
 type Network struct {
 	// The virtual cloud network.
 	VCN string `cfg:"vcn" required:"true" format:"given:vcn"`
-	// The balancer's subnet.
+	// The balancer's subnet; a public one unless `edge.public` is false.
 	PublicSubnet string `cfg:"publicSubnet" required:"true" format:"given:subnet"`
 	// The nodes' subnet.
 	PrivateSubnet string `cfg:"privateSubnet" required:"true" format:"given:subnet"`
@@ -98,6 +98,9 @@ type Nodes struct {
 	MemoryGB float64 `cfg:"memoryGb" unit:"GB" range:"1.."`
 	// Oracle Linux 9 or Ubuntu 24.04: what the boot script knows.
 	Image string `cfg:"image" required:"true" format:"ocid:image"`
+	// A Vault secret that holds what `docker login` writes (config.json): nodes pull
+	// images of private registries with it. They read it when they boot.
+	RegistryAuth string `cfg:"registryAuth" format:"ocid:vaultsecret"`
 	// An authorized public key. The stack needs no login.
 	SSHKey string `cfg:"sshKey" format:"ssh-key"`
 	// The default is OCI's least.
@@ -116,7 +119,8 @@ type Volumes struct {
 	SizeGB int `cfg:"sizeGb" unit:"GB" range:"50..32768"`
 	// Other sizes for some nodes, by the node's index: `{"1": 300}`.
 	SizeGBByNode map[string]int `cfg:"sizeGbByNode" unit:"GB" keys:"index" range:"50..32768"`
-	// 10 is "balanced", 0 "lower cost", 20 "higher performance".
+	// 10 is "balanced", 0 "lower cost", 20 "higher performance". From 30 on it is no
+	// faster unless shape and image allow attachments with multipath.
 	VPUsPerGB int `cfg:"vpusPerGb" unit:"VPU per GB" range:"0..120" step:"10"`
 	// When OCI backs the volumes up: one of Oracle's policies by its name, or a
 	// policy of your own by its OCID.
@@ -157,8 +161,9 @@ type Broker struct {
 	// of them: what the proxies let in keeps the sum below it, even while one broker is
 	// away. 0 derives what `memoryMb` holds.
 	MaxConnections int `cfg:"maxConnections" unit:"connections" range:"0..16777216" default:"from broker.memoryMb"`
-	// More `EMQX_...` variables; values are HOCON. Those that make identity,
-	// discovery and passwords are refused. What is secret must be encrypted: `pulumi
+	// More `EMQX_...` variables; EMQX reads a value as HOCON where it is some, and else as
+	// it stands. What the stack stands on is refused: identity, data, discovery,
+	// listeners, passwords. What is secret must be encrypted: `pulumi
 	// config set --secret --path 'emqx-oci:broker.env.<name>'`. As soon as one of them
 	// is, all reach EMQX as the stack's other secrets do.
 	Env map[string]string `cfg:"env" keys:"emqx-variable"`
@@ -197,7 +202,7 @@ type Rollout struct {
 
 // Proxy is HAProxy, one per node.
 type Proxy struct {
-	// Names a version. 3.0 is supported for the longest time.
+	// Names a version. 3.2 is a line with fixes to 2030.
 	Image string `cfg:"image" format:"image"`
 	// Reserved for HAProxy in Nomad.
 	CPU int `cfg:"cpu" unit:"MHz" range:"50..1000000"`
@@ -261,6 +266,14 @@ type BrokerPorts struct {
 type Edge struct {
 	// OCI's network load balancer, the only kind so far.
 	Kind string `cfg:"kind" oneof:"network"`
+	// False keeps the balancer without a public address: clients come from inside the
+	// network, and so must whoever runs `up`, or through `gates.proxy`. Changing it
+	// replaces the balancer.
+	Public bool `cfg:"public"`
+	// By what the balancer knows a node: its reserved `address`, or that `privateIp` by
+	// its OCID. Oracle's documents contradict each other on addresses where clients keep
+	// theirs, as here. Changing it cuts what is connected.
+	Backend string `cfg:"backend" oneof:"address|privateIp"`
 	// Between two health checks; this default and the next two are OCI's own.
 	HealthInterval time.Duration `cfg:"healthInterval" range:"1s..30m" step:"1s"`
 	// Of one health check; at most the interval.
@@ -273,6 +286,8 @@ type Edge struct {
 type DNS struct {
 	// A zone in OCI DNS.
 	Zone string `cfg:"zone" required:"true" format:"domain"`
+	// The view that holds the zone, where it is a private one.
+	View string `cfg:"view" format:"ocid:dnsview"`
 	// The full name inside the zone.
 	Name string `cfg:"name" required:"true" format:"domain"`
 	// How long resolvers may remember an address.
@@ -310,11 +325,11 @@ type Nomad struct {
 	// RPC of the servers, as seen from the nodes.
 	Servers []string `cfg:"servers" required:"true" format:"host-port"`
 	// Must be Consul's: a node has one name in both.
-	Datacenter string `cfg:"datacenter"`
+	Datacenter string `cfg:"datacenter" format:"datacenter"`
 	// Region of Nomad, not of OCI.
-	Region string `cfg:"region"`
-	// Namespace of the jobs.
-	Namespace string `cfg:"namespace"`
+	Region string `cfg:"region" format:"printable"`
+	// Namespace of the jobs; it must exist.
+	Namespace string `cfg:"namespace" format:"namespace"`
 	// ACL token for the program; the nodes use none.
 	Token Secret `cfg:"token" secret:"true" default:"NOMAD_TOKEN of the environment"`
 	// Of an https address whose authority is not a public one, or that asks for a
@@ -331,7 +346,7 @@ type Consul struct {
 	// Which agents join, as seen from the nodes.
 	Servers []string `cfg:"servers" required:"true" format:"host"`
 	// Part of EMQX's node names: changing it makes every node a new one.
-	Datacenter string `cfg:"datacenter"`
+	Datacenter string `cfg:"datacenter" format:"datacenter"`
 	// ACL token for the program; the nodes use none.
 	Token Secret `cfg:"token" secret:"true" default:"CONSUL_HTTP_TOKEN of the environment"`
 	// Of an https address whose authority is not a public one, or that asks for a

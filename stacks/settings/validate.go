@@ -23,6 +23,7 @@ func (s *Settings) validate(f checker) {
 	if !environmentName.MatchString(s.Environment) || len(s.Environment) > 31 {
 		f.Add("(stack)", "must have a name of lower-case letters and digits with single dashes between, at most 31, got %q", s.Environment)
 	}
+	s.validateRegion(f)
 	s.validateNodes(f)
 	s.validateVolumes(f)
 	s.validateImage(f)
@@ -38,6 +39,44 @@ func (s *Settings) validate(f checker) {
 	for _, key := range []string{"emqx-cluster", "pool_type", "group-index"} {
 		if _, ok := s.Tags[key]; ok {
 			f.Add("tags."+key, "must not be set: the stack finds its own resources by it")
+		}
+	}
+}
+
+// validateRegion holds the given OCIDs against the region: OCI finds none of another
+// one, and says so resource by resource.
+func (s *Settings) validateRegion(f checker) {
+	if f.hasAbove("oci.region") {
+		return
+	}
+	given := map[string]string{
+		"network.vcn": s.Network.VCN, "network.publicSubnet": s.Network.PublicSubnet, "network.privateSubnet": s.Network.PrivateSubnet,
+		"nodes.image": s.Nodes.Image, "nodes.registryAuth": s.Nodes.RegistryAuth, "volumes.backupPolicy": s.Volumes.BackupPolicy,
+	}
+	for index, ocid := range s.Volumes.Restore {
+		given["volumes.restore."+index] = ocid
+	}
+	for index, ocid := range s.Volumes.Adopt {
+		given["volumes.adopt."+index] = ocid
+	}
+	elsewhere := map[string][]string{} // settings by the region of their OCID
+	here := false
+	for _, path := range slices.Sorted(maps.Keys(given)) {
+		switch of := regionOf(given[path]); {
+		case of == "" || f.hasAbove(path):
+		case of == s.OCI.Region:
+			here = true
+		default:
+			elsewhere[of] = append(elsewhere[of], path)
+		}
+	}
+	for of, paths := range elsewhere {
+		if !here && len(elsewhere) == 1 && len(paths) > 1 { // one cause, one fault
+			f.Add("oci.region", "must be the region of %s (%s), got %s", strings.Join(paths, ", "), of, s.OCI.Region)
+			continue
+		}
+		for _, path := range paths {
+			f.Add(path, "must be in oci.region (%s), got an OCID of %s", s.OCI.Region, of)
 		}
 	}
 }
