@@ -36,8 +36,8 @@ func archiveOf(t *testing.T, refs ...string) string {
 }
 
 func TestImagesOutOfArchives(t *testing.T) {
-	both, broker := archiveOf(t, "docker.io/emqx/emqx:5.8.9", "haproxy:3.0.12", "other:1"), archiveOf(t, "emqx/emqx:5.8.9")
-	proxy, old := archiveOf(t, "haproxy:3.0.12"), archiveOf(t, "emqx/emqx:5.8.8", "busybox:1")
+	both, broker := archiveOf(t, "docker.io/emqx/emqx:5.8.9", "haproxy:3.2.25", "other:1"), archiveOf(t, "emqx/emqx:5.8.9")
+	proxy, old := archiveOf(t, "haproxy:3.2.25"), archiveOf(t, "emqx/emqx:5.8.8", "busybox:1")
 	text := filepath.Join(t.TempDir(), "text")
 	assert.NilError(t, os.WriteFile(text, []byte("hello"), 0o600))
 	for name, c := range map[string]struct {
@@ -50,13 +50,13 @@ func TestImagesOutOfArchives(t *testing.T) {
 		"one file":         {files: []string{both}, given: 2},
 		"two files":        {files: []string{broker, proxy}, given: 2},
 		"twice":            {files: []string{broker, both}, want: "image emqx/emqx:5.8.9 is in two archives: "},
-		"another version":  {files: []string{proxy, old}, want: "holds busybox:1, emqx/emqx:5.8.8, and nothing of what the lab's stack asks for: emqx/emqx:5.8.9, haproxy:3.0.12 (broker.image, proxy.image)"},
+		"another version":  {files: []string{proxy, old}, want: "holds busybox:1, emqx/emqx:5.8.8, and nothing of what the lab's stack asks for: emqx/emqx:5.8.9, haproxy:3.2.25 (broker.image, proxy.image)"},
 		"no archive":       {files: []string{proxy, text}, want: "it is no file of `docker save`"},
-		"the lab runs":     {files: []string{broker}, taken: []string{"haproxy:3.0.12"}, given: 1},
+		"the lab runs":     {files: []string{broker}, taken: []string{"haproxy:3.2.25"}, given: 1},
 		"with another one": {files: []string{broker}, taken: []string{"emqx/emqx:5.8.9"}, want: "the running lab has one of that name already"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := Options{Dir: t.TempDir(), Archives: c.files, BrokerImages: []string{"emqx/emqx:5.8.9"}, ProxyImages: []string{"haproxy:3.0.12"}}
+			o := Options{Dir: t.TempDir(), Archives: c.files, BrokerImages: []string{"emqx/emqx:5.8.9"}, ProxyImages: []string{"haproxy:3.2.25"}}
 			err := o.give(c.taken)
 			if c.want != "" {
 				assert.ErrorContains(t, err, c.want)

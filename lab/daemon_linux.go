@@ -16,6 +16,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/emqx-oci/emqx-oci/lab/cloud"
+	"github.com/emqx-oci/emqx-oci/lab/cloud/rest"
 	"github.com/emqx-oci/emqx-oci/lab/faults"
 	"github.com/emqx-oci/emqx-oci/lab/images"
 	"github.com/emqx-oci/emqx-oci/lab/machine"
@@ -92,14 +93,24 @@ func Daemon(ctx context.Context, o Options) (err error) {
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
 	m.SetHandler(c)
+	log := func(format string, args ...any) { o.Log(fmt.Sprintf(format, args...)) }
 	p, err := providers.Serve(ctx, providers.Config{
-		OCI: c, NomadAddr: fmt.Sprintf("http://%s:4646", o.Door), ConsulAddr: fmt.Sprintf("http://%s:8500", o.Door),
-		Log: func(format string, args ...any) { o.Log(fmt.Sprintf(format, args...)) },
+		OCI: c, Pace: o.Latency, NomadAddr: fmt.Sprintf("http://%s:4646", o.Door), ConsulAddr: fmt.Sprintf("http://%s:8500", o.Door),
+		Log: log,
 	})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
+	key, err := apiKey(o.Dir)
+	if err != nil {
+		return err
+	}
+	api, err := rest.Serve(ctx, "127.0.0.1:0", rest.Handler(c, key), log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, api.Close()) }()
 
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -110,7 +121,7 @@ func Daemon(ctx context.Context, o Options) (err error) {
 	go broken.Run(ctx)
 	status := func() Status {
 		st := Status{
-			PID: os.Getpid(), Name: o.Name, Dir: o.Dir, Door: o.Door.String(), Providers: p.Env(), Cloud: c.Snapshot(),
+			PID: os.Getpid(), Name: o.Name, Dir: o.Dir, Door: o.Door.String(), Providers: p.Env(), API: api.URL(), Cloud: c.Snapshot(),
 		}
 		st.Faults, _ = broken.Active(ctx)
 		for _, i := range m.Instances() {

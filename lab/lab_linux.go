@@ -21,6 +21,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/emqx-oci/emqx-oci/lab/cloud"
+	"github.com/emqx-oci/emqx-oci/lab/cloud/rest"
 	"github.com/emqx-oci/emqx-oci/lab/machine"
 )
 
@@ -291,8 +293,8 @@ func Exec(ctx context.Context, o Options, where string, argv []string, stdin io.
 }
 
 // Env is the environment in which Pulumi's engine works on the lab, ours or the
-// plain one: attached providers, a state backend, a passphrase, the lab's secrets
-// and a folder to work in.
+// plain one: attached providers or the way to the cloud's API for the official ones, a
+// state backend, a passphrase, the lab's secrets and a folder to work in.
 func Env(ctx context.Context, o Options) (map[string]string, error) {
 	o = o.withDefaults()
 	s, err := ask(ctx, o.Dir)
@@ -306,12 +308,15 @@ func Env(ctx context.Context, o Options) (map[string]string, error) {
 	if _, err := secrets(o.Dir); err != nil { // they exist from now on
 		return nil, err
 	}
+	key, err := apiKey(o.Dir)
+	if err != nil {
+		return nil, err
+	}
 	state := filepath.Join(o.Dir, "pulumi")
 	if err := os.MkdirAll(state, 0o700); err != nil {
 		return nil, fmt.Errorf("making the folder for Pulumi's state: %w", err)
 	}
-	return map[string]string{
-		"PULUMI_DEBUG_PROVIDERS": s.Providers,
+	env := map[string]string{
 		// Without the file of attributes that is else kept beside the state: it is truncated
 		// before it is written, and a state whose attributes are cut off cannot be read.
 		"PULUMI_BACKEND_URL":            "file://" + state + "?metadata=skip",
@@ -319,10 +324,23 @@ func Env(ctx context.Context, o Options) (map[string]string, error) {
 		"EMQX_OCI_STAGE_DIR":            filepath.Join(o.Dir, "stage"),
 		// What stacks/settings calls LabSecretsEnv.
 		"EMQX_OCI_LAB_SECRETS": filepath.Join(o.Dir, secretsFile),
-		// A program's host names the official plugins to the engine, which would
-		// download them beside the attached ones.
-		"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-	}, nil
+		// Any client of OCI's API finds the lab by these: the official provider by all of
+		// them, others by the key.
+		"CLIENT_HOST_OVERRIDES":   rest.HostOverrides(s.API),
+		"TF_VAR_tenancy_ocid":     cloud.TenancyID,
+		"TF_VAR_user_ocid":        rest.UserID,
+		"TF_VAR_fingerprint":      key.Fingerprint,
+		"TF_VAR_private_key_path": filepath.Join(o.Dir, keyFile),
+		"TF_VAR_region":           cloud.Region,
+	}
+	if o.Plugins == OfficialPlugins {
+		return env, nil
+	}
+	env["PULUMI_DEBUG_PROVIDERS"] = s.Providers
+	// A program's host names the official plugins to the engine, which would download
+	// them beside the attached ones.
+	env["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
+	return env, nil
 }
 
 // Secrets are the secret settings of the lab's stack, by path.

@@ -37,11 +37,16 @@ type Options struct {
 
 	// Optional.
 	BrokerImages []string     // images of EMQX that instances shall have, such as "emqx/emqx:5.8.9"
-	ProxyImages  []string     // the same of HAProxy, such as "haproxy:3.0.12"
+	ProxyImages  []string     // the same of HAProxy, such as "haproxy:3.2.25"
 	Archives     []string     `json:"-"` // files of `docker save` that hold some of them: no registry is asked for those
+	Plugins      string       `json:"-"` // OfficialPlugins: Env attaches none of the lab's providers
 	Latency      float64      // fraction of the real cloud's latencies; 0 is none
 	Log          func(string) `json:"-"` // progress, a line at a time
 }
+
+// OfficialPlugins is the value of Options.Plugins with which Pulumi works on the lab by
+// the official plugins, installed or downloaded.
+const OfficialPlugins = "official"
 
 // Images are names of images that a stack runs.
 type Images struct {

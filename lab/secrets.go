@@ -17,6 +17,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/emqx-oci/emqx-oci/lab/cloud/rest"
 )
 
 // certificateLife is how long the lab's certificates hold: longer than any lab.
@@ -73,6 +75,30 @@ func drawSecrets(dir string) (map[string]string, error) {
 		return nil, fmt.Errorf("writing the lab's secrets: %w", err)
 	}
 	return s, nil
+}
+
+// keyFile holds the key by which the lab's user signs requests to OCI's API.
+const keyFile = "oci_api_key.pem"
+
+// apiKey returns the key of the lab's user, drawn at the first call.
+func apiKey(dir string) (rest.Key, error) {
+	path := filepath.Join(dir, keyFile)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		key, err := rest.NewKey()
+		if err == nil {
+			err = writeFile(path, []byte(key.PEM), 0o600)
+		}
+		return key, err
+	}
+	if err != nil {
+		return rest.Key{}, fmt.Errorf("reading the key of the lab's API: %w", err)
+	}
+	key, err := rest.ParseKey(string(text))
+	if err != nil {
+		return key, fmt.Errorf("%s: %w (remove the lab with `emqx-oci lab down`)", path, err)
+	}
+	return key, nil
 }
 
 // statePassphrase encrypts the lab's state. Nothing is won by drawing one: it lies

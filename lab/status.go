@@ -20,6 +20,7 @@ type Status struct {
 	Dir       string         `json:"dir"`
 	Door      string         `json:"door"`
 	Providers string         `json:"providers"` // the value of PULUMI_DEBUG_PROVIDERS
+	API       string         `json:"api"`       // where the cloud answers as OCI's API
 	Cloud     cloud.Snapshot `json:"cloud"`
 	Guests    []Guest        `json:"guests"`
 	// Faults that have not been undone.
@@ -61,8 +62,8 @@ func (s Status) write(w io.Writer, asJSON bool) error {
 		return enc.Encode(s)
 	}
 	fmt.Fprintf(w, "lab %s is up (process %d, folder %s)\n", s.Name, s.PID, s.Dir)
-	fmt.Fprintf(w, "  Nomad   http://%s:4646\n  Consul  http://%s:8500\n  MQTT    %s:%s\n  SOCKS   %s:1080 (dials from the lab's internet)\n",
-		s.Door, s.Door, s.Door, s.mqttPorts(), s.Door)
+	fmt.Fprintf(w, "  Nomad   http://%s:4646\n  Consul  http://%s:8500\n  MQTT    %s:%s\n  SOCKS   %s:1080 (dials from the lab's internet)\n  OCI     %s (for its clients: `emqx-oci lab env`)\n",
+		s.Door, s.Door, s.Door, s.mqttPorts(), s.Door, s.API)
 	names := map[string]string{}
 	for _, i := range s.Cloud.Instances {
 		names[i.ID] = i.Name

@@ -80,5 +80,12 @@ func (h *hook) filterNames(cl *mqtt.Client, filters packets.Subscriptions) packe
 // OnUnsubscribe names the filters as they were when they were subscribed to.
 func (h *hook) OnUnsubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 	pk.Filters = h.filterNames(cl, pk.Filters)
+	for i, sub := range pk.Filters {
+		// The server takes a filter of any client for this one's. It is told one of nobody's:
+		// UNSUBACK then says that there was no subscription.
+		if _, has := cl.State.Subscriptions.Get(sub.Filter); !has {
+			pk.Filters[i].Filter = "$nobody/" + nonce()
+		}
+	}
 	return pk
 }

@@ -66,6 +66,8 @@ func (c *client) send(pk packets.Packet) {
 		err = pk.PublishEncode(&b)
 	case packets.Subscribe:
 		err = pk.SubscribeEncode(&b)
+	case packets.Unsubscribe:
+		err = pk.UnsubscribeEncode(&b)
 	case packets.Puback:
 		err = pk.PubackEncode(&b)
 	case packets.Pubrec:
@@ -107,6 +109,8 @@ func (c *client) readOne() (packets.Packet, error) {
 		err = pk.PublishDecode(body)
 	case packets.Suback:
 		err = pk.SubackDecode(body)
+	case packets.Unsuback:
+		err = pk.UnsubackDecode(body)
 	case packets.Puback:
 		err = pk.PubackDecode(body)
 	case packets.Pubrec:

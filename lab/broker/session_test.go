@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mochi-mqtt/server/v2/packets"
 	"gotest.tools/v3/assert"
 )
 
@@ -59,4 +60,27 @@ func TestASessionMovesToTheNodeTheClientReturnsOn(t *testing.T) {
 			c4.wantSilence(150 * time.Millisecond)
 		})
 	}
+}
+
+// What another client has subscribed to is no subscription of this one's.
+func TestUnsubscribeTellsWhetherThereWasASubscription(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, 1)
+	l.start(0)
+	l.wantUp(0)
+	l.mqtt(0, connectOpts{id: "other", v: 5}).subscribe("t", 1)
+	c := l.mqtt(0, connectOpts{id: "one", v: 5})
+	unsubscribe := func(filter string) byte {
+		c.id++
+		c.send(packets.Packet{
+			FixedHeader: packets.FixedHeader{Type: packets.Unsubscribe, Qos: 1}, PacketID: c.id, Filters: packets.Subscriptions{{Filter: filter}},
+		})
+		return c.want(packets.Unsuback).ReasonCodes[0]
+	}
+	assert.Equal(t, unsubscribe("t"), packets.CodeNoSubscriptionExisted.Code)
+	c.subscribe("t", 1)
+	c.subscribe("$queue/t", 1)
+	assert.Equal(t, unsubscribe("t"), packets.CodeSuccess.Code)
+	assert.Equal(t, unsubscribe("$queue/t"), packets.CodeSuccess.Code)
+	assert.Equal(t, unsubscribe("t"), packets.CodeNoSubscriptionExisted.Code)
 }

@@ -35,6 +35,9 @@ type Bed struct {
 	Lab lab.Options
 	// Project is a folder with Pulumi.yaml and Pulumi.lab.yaml that may be changed.
 	Project string
+	// Images are archives of `docker save` that the lab runs instead of what it makes itself: a real EMQX, under both names
+	// that a roll changes between. Default none: the stand-in.
+	Images []string
 	// Log gets a line of progress; default nowhere.
 	Log func(string)
 }
@@ -100,6 +103,15 @@ func (b *Bed) Must(ctx context.Context, args ...string) error {
 	return err
 }
 
+// labUp makes the lab, or gives a running one the images that the stack file names by now.
+func (b *Bed) labUp(ctx context.Context) error {
+	args := []string{"lab", "up"}
+	for _, path := range b.Images {
+		args = append(args, "--image", path)
+	}
+	return b.Must(ctx, args...)
+}
+
 // nomadCommand runs one of Nomad's own commands.
 func (b *Bed) nomadCommand(ctx context.Context, args ...string) error {
 	cmd := exec.CommandContext(ctx, filepath.Join(b.Lab.Tools, "nomad"), args...)
@@ -127,8 +139,13 @@ func run(cmd *exec.Cmd) (Output, error) {
 
 // in runs a script where the lab's clients are ("internet") or in an instance, and fails when it does.
 func (b *Bed) in(ctx context.Context, where, script string) error {
+	return b.feed(ctx, where, script, "")
+}
+
+// feed is in with something to read, which no list of processes shows.
+func (b *Bed) feed(ctx context.Context, where, script, input string) error {
 	var errs bytes.Buffer
-	code, err := lab.Exec(ctx, b.Lab, where, []string{"bash", "-c", script}, strings.NewReader(""), io.Discard, &errs)
+	code, err := lab.Exec(ctx, b.Lab, where, []string{"bash", "-c", script}, strings.NewReader(input), io.Discard, &errs)
 	if err == nil && code != 0 {
 		err = fmt.Errorf("in %s: exit %d: %s", where, code, strings.TrimSpace(errs.String()))
 	}

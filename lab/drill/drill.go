@@ -148,7 +148,7 @@ func (d *Drill) once(ctx context.Context, s Scenario, r *Run, out *Result) (err 
 // Deploy builds the lab and the stack on it.
 func Deploy(ctx context.Context, b Bed) error {
 	b.say("building the lab, and deploying on it")
-	if err := b.Must(ctx, "lab", "up"); err != nil {
+	if err := b.labUp(ctx); err != nil {
 		return err
 	}
 	return b.Must(ctx, "up", stack, "--yes")

@@ -12,13 +12,15 @@ import (
 type Promise string
 
 // The promises. StaysConnected is judged by the subscribers whose connection stayed: of a broker that was frozen, what was
-// on its way to it may be lost, though its sessions live. OneSide is judged by when: across a cut messages are lost while it lasts. None is not judged by
-// messages: of the original's settings nothing is promised.
+// on its way to it may be lost, though its sessions live. OneSide and BeforeAndAfter are judged by when: across a cut
+// messages are lost while it lasts, and on the way to sessions that move between brokers that all stop. None is not
+// judged by messages: of the original's settings nothing is promised.
 const (
 	All            Promise = "all"
 	OthersSessions Promise = "sessions of others"
 	StaysConnected Promise = "who stays connected"
 	OneSide        Promise = "one side"
+	BeforeAndAfter Promise = "before and after"
 	None           Promise = "none"
 )
 
@@ -38,6 +40,8 @@ func (p Promise) broken(r load.Report, began, ended time.Time) (faults []string)
 	case OneSide:
 		// The brokers' connections need as long again to notice that the other side is back.
 		count(lostOutside(r, began.Add(-hop), ended.Add(ended.Sub(began)+hop)), "lost before or after the cut")
+	case BeforeAndAfter:
+		count(lostOutside(r, began, ended), "lost before the brokers stopped or after they came back")
 	case All, OthersSessions:
 		count(r.Lost, "lost")
 		for _, l := range r.Losses[:min(3, len(r.Losses))] {

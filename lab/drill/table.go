@@ -118,23 +118,15 @@ func Text(w io.Writer, lines []Line) error {
 	return nil
 }
 
-// Markdown is the page's part: the table, with the figures of the real broker beside it
-// unless there are none, what each case is, and when what was seen.
-func Markdown(lines []Line, real Figures) string {
+// Markdown is the page's part: the table, what each case is, and when what was seen.
+func Markdown(lines []Line) string {
 	var b strings.Builder
 	row := func(cells ...string) { _, _ = fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | ")) }
-	head := slices.Clone(columns)
-	if real != nil {
-		head = append(head, realColumns...)
-	}
-	row(head...)
-	b.WriteString(strings.Repeat("|---", len(head)) + "|\n")
+	row(columns...)
+	b.WriteString(strings.Repeat("|---", len(columns)) + "|\n")
 	for _, l := range lines {
 		cells := l.cells()
 		cells[0] = "`" + cells[0] + "`"
-		if real != nil {
-			cells = append(cells, real.of(l.Name)...)
-		}
 		row(cells...)
 	}
 	b.WriteString("\n*p50* and *p99* are of the time that a client took to come back, *full strength* is the longest of the runs, from the\n" +

@@ -27,14 +27,14 @@ const (
 // Working are the scenarios in which somebody does something.
 func Working() []Scenario {
 	return []Scenario{
-		{Name: "roll", Does: "another image of EMQX, node after node", Promise: All, Work: roll},
+		{Name: "roll", Does: "another image of EMQX, node after node", Promise: All, Limit: 10 * time.Minute, Work: roll},
 		{Name: "broken-image", Does: "an image without EMQX: it stops at the first node, and goes back", Promise: OthersSessions, Limit: 9 * time.Minute, Work: brokenImage},
 		{Name: "node-drain", Does: "`nomad node drain` of node 1, and back", Promise: All, Work: nodeDrain},
 		{Name: "haproxy-roll", Does: "another setting of HAProxy, node after node", Promise: All, Work: proxyRoll},
 		{Name: "haproxy-reload", Does: "another password of HAProxy's statistics", Promise: All, Work: proxyReload},
 		{Name: "scale", Does: "three nodes, five, a rebalance, and three again", Promise: All, Limit: 10 * time.Minute, Work: scale},
 		{Name: "kill-up", Does: "`up` of another image is killed with SIGKILL, and run again", Promise: All, Work: killUp},
-		{Name: "stop-start", Does: "`nomad job stop` and `start` of all brokers", Promise: OthersSessions, Limit: 7 * time.Minute, Work: stopStart},
+		{Name: "stop-start", Does: "`nomad job stop` and `start` of all brokers", Promise: BeforeAndAfter, Limit: 7 * time.Minute, Work: stopStart},
 	}
 }
 
@@ -64,8 +64,16 @@ func (r *Run) oneByOne(ctx context.Context, f func() error) error {
 	return err
 }
 
+// otherImage has the stack file name another image of EMQX, and the lab know it.
+func (r *Run) otherImage(ctx context.Context) error {
+	if err := r.toggle("broker", "image", imageOne, imageOther); err != nil || len(r.Images) == 0 {
+		return err
+	}
+	return r.labUp(ctx)
+}
+
 func roll(ctx context.Context, r *Run) error {
-	if err := r.toggle("broker", "image", imageOne, imageOther); err != nil {
+	if err := r.otherImage(ctx); err != nil {
 		return err
 	}
 	return r.oneByOne(ctx, func() error { return r.Must(ctx, "up", stack, "--yes") })
@@ -187,9 +195,9 @@ func proxyReload(ctx context.Context, r *Run) error {
 		if len(at.Reserved) == 0 {
 			return fmt.Errorf("%s has no reserved address", at.Name)
 		}
-		script := fmt.Sprintf(`curl -fsS -m 2 -o /dev/null -u %s:%s http://%s:8080/stats`, user, now, at.Reserved[0])
+		script := fmt.Sprintf(`curl -fsS -m 2 -o /dev/null -K - http://%s:8080/stats`, at.Reserved[0])
 		sights[i] = sight{fmt.Sprintf("HAProxy of node %d takes the new password", i), reloadLimit, func(ctx context.Context) error {
-			return r.in(ctx, nodeName(i), script)
+			return r.feed(ctx, nodeName(i), script, fmt.Sprintf("user = %q\n", user+":"+now))
 		}}
 	}
 	write := func(password string) error {
@@ -251,7 +259,7 @@ func scale(ctx context.Context, r *Run) error {
 
 // killUp kills an update and all that it started, when it has begun to deploy.
 func killUp(ctx context.Context, r *Run) error {
-	if err := r.toggle("broker", "image", imageOne, imageOther); err != nil {
+	if err := r.otherImage(ctx); err != nil {
 		return err
 	}
 	return r.oneByOne(ctx, func() error {

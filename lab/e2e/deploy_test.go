@@ -76,6 +76,7 @@ func TestLab(t *testing.T) {
 		r := b.must(t, "preview", "lab", "--json")
 		assert.Equal(t, summary(t, r).Changed(), 0, "%s", r)
 	})
+	chapter("other health checks of the balancer cut nobody", func(t *testing.T) { healthChecks(t, b) })
 	chapter("previews say what a change means", func(t *testing.T) { previews(t, b) })
 	chapter("plain pulumi does the same", func(t *testing.T) { plainPulumi(t, b) })
 	chapter("the life of a pull request", func(t *testing.T) { pullRequest(t, b) })

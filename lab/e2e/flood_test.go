@@ -30,14 +30,15 @@ func TestMain(m *testing.M) {
 
 // floodFrom opens MQTT connections that say CONNECT and then nothing, until the proxies
 // have been refusing them for a while, and holds them until its input ends. A connection
-// that is refused comes again: that is what finds the last place.
+// that is refused, or cut, comes again: that is what finds the last place.
 func floodFrom(address string) {
-	const workers, most, patience = 50, 9000, 20
-	var held, refused atomic.Int64
+	const workers, most, patience = 50, 25_000, 20
+	var held, refused, cut atomic.Int64
 	var group sync.WaitGroup
+	end := time.Now().Add(90 * time.Second)
 	for w := range workers {
 		group.Go(func() {
-			for misses := 0; misses < patience && held.Load() < most; {
+			for misses := 0; misses < patience && held.Load() < most && time.Now().Before(end); {
 				c, err := net.DialTimeout("tcp", address, 5*time.Second)
 				if err == nil {
 					err = hello(c, fmt.Sprintf("flood-%d-%d", w, held.Add(1)))
@@ -52,12 +53,16 @@ func floodFrom(address string) {
 					continue
 				}
 				misses = 0
-				go func() { _, _ = io.Copy(io.Discard, c) }() // keeps it, too
+				go func() { // keeps it, too
+					_, _ = io.Copy(io.Discard, c)
+					held.Add(-1)
+					cut.Add(1)
+				}()
 			}
 		})
 	}
 	group.Wait()
-	fmt.Printf("held %d refused %d\n", held.Load(), refused.Load())
+	fmt.Printf("held %d refused %d cut %d\n", held.Load(), refused.Load(), cut.Load())
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
@@ -73,6 +78,27 @@ func hello(c net.Conn, id string) error {
 		return err
 	}
 	return c.SetReadDeadline(time.Time{})
+}
+
+// flood starts one in the lab's internet. What it has taken is said once nothing more is
+// to be had; it holds that until it is stopped.
+func flood(t *testing.T, b *bed) (full <-chan string, stop func()) {
+	t.Helper()
+	out, end, err := os.Pipe()
+	assert.NilError(t, err)
+	t.Cleanup(func() { _, _ = out.Close(), end.Close() })
+	cmd := b.command(t.Context(), "lab", "exec", "--", os.Args[0], flooder, name+":1883")
+	cmd.Stdout, cmd.Stderr = end, end
+	hold, err := cmd.StdinPipe()
+	assert.NilError(t, err)
+	assert.NilError(t, cmd.Start())
+	line := make(chan string, 1)
+	go func() {
+		text := make([]byte, 4096)
+		n, _ := out.Read(text)
+		line <- string(text[:n])
+	}()
+	return line, func() { assert.NilError(t, hold.Close()); _ = cmd.Wait() }
 }
 
 // healthyBackends are those that the balancer sends clients to, of all.
@@ -97,24 +123,11 @@ func healthyBackends(t *testing.T, b *bed) (healthy, all int) {
 func flooded(t *testing.T, b *bed) {
 	before := restarts(t)
 	b.underLoadOf(t, func() {
-		out, end, err := os.Pipe()
-		assert.NilError(t, err)
-		t.Cleanup(func() { _, _ = out.Close(), end.Close() })
-		cmd := b.command(t.Context(), "lab", "exec", "--", os.Args[0], flooder, name+":1883")
-		cmd.Stdout, cmd.Stderr = end, end
-		hold, err := cmd.StdinPipe()
-		assert.NilError(t, err)
-		assert.NilError(t, cmd.Start())
-		line := make(chan string, 1)
-		go func() {
-			text := make([]byte, 4096)
-			n, _ := out.Read(text)
-			line <- string(text[:n])
-		}()
+		full, stop := flood(t, b)
 		worst, asked, said := 1000, 0, ""
 		for said == "" {
 			select {
-			case said = <-line:
+			case said = <-full:
 			case <-time.After(500 * time.Millisecond):
 			}
 			healthy, all := healthyBackends(t, b)
@@ -122,8 +135,8 @@ func flooded(t *testing.T, b *bed) {
 			worst, asked = min(worst, healthy), asked+1
 		}
 		t.Logf("the flood: %s", said)
-		var held, refused int
-		_, err = fmt.Sscanf(said, "held %d refused %d", &held, &refused)
+		var held, refused, cut int
+		_, err := fmt.Sscanf(said, "held %d refused %d cut %d", &held, &refused, &cut)
 		assert.NilError(t, err, said)
 		// 3 times proxy.maxConn, but for the clients that are valid.
 		assert.Assert(t, held > 3700 && held <= 3900, "the flood has %d of 3,900 places", held)
@@ -133,8 +146,7 @@ func flooded(t *testing.T, b *bed) {
 			time.Sleep(500 * time.Millisecond)
 		}
 		assert.Equal(t, worst, 12, "of 12 backends, asked %d times", asked)
-		assert.NilError(t, hold.Close())
-		_ = cmd.Wait()
+		stop()
 	})
 	began := time.Now()
 	eventually(t, time.Minute, "a new client after the flood", func() error {

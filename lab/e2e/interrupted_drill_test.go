@@ -72,7 +72,7 @@ func TestWhatADeadEngineMadeIsFound(t *testing.T) {
 		"Volume": regexp.MustCompile(`^ocid1\.volume\.`), "PrivateIp": regexp.MustCompile(`^ocid1\.privateip\.`),
 		"InstanceConfiguration": regexp.MustCompile(`^ocid1\.instanceconfiguration\.`), "InstancePool": regexp.MustCompile(`^ocid1\.instancepool\.`),
 		"NetworkLoadBalancer": regexp.MustCompile(`^ocid1\.networkloadbalancer\.`), "BackendSet": regexp.MustCompile("/backendSets/[^/]*$"),
-		"Backend": regexp.MustCompile("/backends/"), "Listener": regexp.MustCompile("/listeners/"),
+		"Listener": regexp.MustCompile("/listeners/"),
 	}
 	for len(kinds) > 0 {
 		for kind := range kinds {
@@ -105,4 +105,34 @@ func TestWhatADeadEngineMadeIsFound(t *testing.T) {
 	s.whole(t)
 	again := b.must(t, "up", "lab", "--yes", "--json")
 	assert.Equal(t, summary(t, again).Changed(), 0, "%s", again)
+}
+
+// draw makes points that are spread over the whole of each operation: each part of an
+// operation is as likely as any other, and none is left out.
+func draw(rng *rand.Rand, count int) []interruption {
+	names := []string{"update", "scale-in", "destroy"}
+	var out []interruption
+	for n := range count {
+		per := (count + len(names) - 1 - n%len(names)) / len(names)
+		i := interruption{
+			operation: names[n%len(names)], at: (float64(n/len(names)) + rng.Float64()) / float64(per),
+			pause: time.Duration(rng.IntN(1000)) * time.Millisecond, signal: syscall.SIGTERM, all: rng.IntN(3) == 0,
+			next: []string{"up", "destroy"}[rng.IntN(2)], image: n/len(names)%2 == 0,
+		}
+		if n%2 == 1 {
+			i.signal = syscall.SIGKILL
+		}
+		if i.operation != "destroy" {
+			i.next = "up"
+		}
+		out = append(out, i)
+	}
+	// The parts in no order: early cuts do not meet the same signal always.
+	for o := range names {
+		for n := o; n < len(out); n += len(names) {
+			m := o + len(names)*rng.IntN((len(out)-o+len(names)-1)/len(names))
+			out[n].at, out[m].at = out[m].at, out[n].at
+		}
+	}
+	return out
 }

@@ -15,8 +15,10 @@ import (
 )
 
 // everyListener asks each listener of each broker, from a node beside it and from within.
+// One that is off stays off; beside clients, an answer may come late once.
 func (b *bed) everyListener(t *testing.T) {
 	t.Helper()
+	b.well(t, time.Minute)
 	s, _ := b.look(t)
 	assert.Assert(t, s.Well, "%+v", s.Problems)
 	for i, n := range s.Nodes {

@@ -159,7 +159,7 @@ func plainPulumi(t *testing.T, b *bed) {
 // docs/from-terraform.md says: they stay what they are, with what is on them.
 func adoption(t *testing.T, b *bed) {
 	p := newPlain(t, b)
-	old := makeOldCloud(t, p)
+	old := makeOldCloud(t, status(t, b).Providers)
 	for i, id := range old.volumes {
 		image := filepath.Join(b.dir, "volumes", id+".img")
 		mark := filepath.Join(t.TempDir(), "mark")
@@ -247,10 +247,11 @@ type oldCloud struct {
 	pool    string
 }
 
-// makeOldCloud asks the lab's cloud for it, outside of any stack.
-func makeOldCloud(t *testing.T, p *plain) oldCloud {
+// makeOldCloud asks the lab's cloud for it, outside of any stack: its own oci provider,
+// whichever one the stack has.
+func makeOldCloud(t *testing.T, providers string) oldCloud {
 	t.Helper()
-	_, port, _ := strings.Cut(p.env["PULUMI_DEBUG_PROVIDERS"], "oci:")
+	_, port, _ := strings.Cut(providers, "oci:")
 	port, _, _ = strings.Cut(port, ",")
 	conn, err := grpc.NewClient("127.0.0.1:"+port, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	assert.NilError(t, err)

@@ -49,7 +49,7 @@ func flakyAPI(t *testing.T, s *series) {
 }
 
 func refusingAPI(t *testing.T, s *series) {
-	s.fault(t, "fail-api Conflict --match DeleteBackend")
+	s.fault(t, "fail-api Conflict --match UpdateBackendSet")
 	s.setNodes(t, 3)
 	r := s.run(t, "up", "lab", "--yes")
 	assert.Assert(t, r.code == 1 && strings.Contains(r.stderr, "409-Conflict") && strings.Contains(r.stderr, "balancer-"), "%s", r)

@@ -82,7 +82,7 @@ type code struct {
 
 // codes are those that OCI's documents name for all of its services; the texts are
 // theirs (docs.oracle.com, API/References/apierrors.htm). Conflict is, as that page
-// has it, no passing state, and nobody repeats it.
+// has it, no passing state; the official provider repeats it for two minutes all the same.
 var codes = []code{
 	{429, "TooManyRequests", "You have issued too many requests to the Oracle Cloud Infrastructure APIs in too short of an amount of time."},
 	{409, "IncorrectState", "The requested state for the resource conflicts with its current state."},

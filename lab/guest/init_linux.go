@@ -39,6 +39,11 @@ func Init() error {
 	r := newReaper()
 	go r.run(chld)
 	m := newManager("/", r, os.Environ(), log.Printf)
+	if m.console, err = openConsole(); err != nil {
+		fmt.Fprintf(status, "%v", err)
+		status.Close()
+		return err
+	}
 	if err := serveControl(m); err != nil {
 		fmt.Fprintf(status, "%v", err)
 		status.Close()

@@ -241,7 +241,6 @@ func makeDevices(dev string) error {
 		{"urandom", 1, 9, 0o666},
 		{"kmsg", 1, 11, 0o600},
 		{"tty", 5, 0, 0o666},
-		{"console", 5, 1, 0o600},
 		{"fuse", 10, 229, 0o666},
 		{"loop-control", 10, 237, 0o660},
 	} {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"os"
@@ -54,6 +55,8 @@ type manager struct {
 	reaper *reaper
 	env    []string
 	log    func(format string, args ...any)
+	// console is nil in tests.
+	console io.Writer
 
 	mu       sync.Mutex
 	services map[string]*service
@@ -124,7 +127,24 @@ func (m *manager) output(u *Unit) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	return os.OpenFile(filepath.Join(dir, strings.TrimSuffix(u.Name, ".service")+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	file, err := os.OpenFile(filepath.Join(dir, strings.TrimSuffix(u.Name, ".service")+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil || !u.Console || m.console == nil {
+		return file, err
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	go func() {
+		defer file.Close()
+		defer r.Close()
+		// It ends with the last process that has the other end.
+		if _, err := io.Copy(io.MultiWriter(file, m.console), r); err != nil {
+			m.log("%s: copying its output: %v", u.Name, err)
+		}
+	}()
+	return w, nil
 }
 
 // start brings the service up and returns when systemd would: for notify after
@@ -307,11 +327,15 @@ func (m *manager) watch(s *service, u *Unit, pid int, ended <-chan syscall.WaitS
 	s.pid = 0
 	s.result = describe(ws)
 	s.since = time.Now()
-	s.state = "failed"
-	if clean(ws) || stopping {
+	switch {
+	case clean(ws) && !stopping && u.Remains:
+		s.state = "active"
+	case clean(ws) || stopping:
 		s.state = "inactive"
+	default:
+		s.state = "failed"
 	}
-	again := !stopping && (u.Restart == "always" || u.Restart == "on-failure" && !clean(ws))
+	again := !stopping && s.state != "active" && (u.Restart == "always" || u.Restart == "on-failure" && !clean(ws))
 	if again {
 		s.state = "activating"
 		s.restart = time.AfterFunc(u.RestartWait, func() {
@@ -351,7 +375,7 @@ func (m *manager) stopLocked(s *service) {
 	s.state = "deactivating"
 	s.mu.Unlock()
 	m.runStop(u, pid)
-	if pid == 0 { // a oneshot that remained
+	if pid == 0 { // its process has ended, and it remained
 		s.set("inactive", "success")
 	}
 	m.kill(s, u)

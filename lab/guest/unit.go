@@ -41,7 +41,8 @@ type Unit struct {
 	RestartWait time.Duration
 	KillMode    string // control-group, mixed, process
 	KillSignal  string
-	Remains     bool // a oneshot stays active after its end
+	Remains     bool // active after the end of its process
+	Console     bool // its output goes to the console, too
 	StopTimeout time.Duration
 	StartWait   time.Duration
 	LimitBurst  int
@@ -56,6 +57,12 @@ type Unit struct {
 // unitDirs in systemd's order of precedence.
 var unitDirs = []string{"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system"}
 
+// forever is systemd's "infinity"; unset is no time at all.
+const (
+	forever time.Duration = 1<<63 - 1
+	unset   time.Duration = -1
+)
+
 // errNoUnit means that no unit file exists.
 var errNoUnit = errors.New("unit not found")
 
@@ -63,7 +70,7 @@ var errNoUnit = errors.New("unit not found")
 func loadUnit(root, name string) (*Unit, error) {
 	u := &Unit{
 		Name: name, Type: "simple", Restart: "no", KillMode: "control-group", KillSignal: "SIGTERM",
-		RestartWait: 100 * time.Millisecond, StopTimeout: 90 * time.Second, StartWait: 90 * time.Second,
+		RestartWait: 100 * time.Millisecond, StopTimeout: 90 * time.Second, StartWait: unset,
 		LimitBurst: 5, LimitWindow: 10 * time.Second,
 	}
 	var main string
@@ -108,6 +115,15 @@ func loadUnit(root, name string) (*Unit, error) {
 		if err := u.parse(string(text)); err != nil {
 			faults = append(faults, fmt.Errorf("%s: %w", f, err))
 		}
+	}
+	if u.StartWait == unset {
+		u.StartWait = 90 * time.Second
+		if u.Type == "oneshot" {
+			u.StartWait = forever
+		}
+	}
+	if u.Type == "oneshot" && u.Restart != "no" {
+		faults = append(faults, fmt.Errorf("%s: Restart=%s of a oneshot is not supported in the lab", name, u.Restart))
 	}
 	if len(u.Start) == 0 {
 		faults = append(faults, fmt.Errorf("%s: no ExecStart", name))
@@ -154,7 +170,7 @@ func (u *Unit) parse(text string) error {
 // lab starts its few units by hand, as root.
 var inert = map[string]bool{
 	"User": true, "Group": true, "TasksMax": true, "OOMScoreAdjust": true, "LimitNPROC": true, "LimitCORE": true,
-	"LimitMEMLOCK": true, "Delegate": true, "Nice": true, "TimeoutSec": true, "StandardOutput": true,
+	"LimitMEMLOCK": true, "Delegate": true, "Nice": true, "TimeoutSec": true,
 	"StandardError": true, "SyslogIdentifier": true, "PIDFile": true, "RuntimeDirectory": true,
 	"StateDirectory": true, "AmbientCapabilities": true, "CapabilityBoundingSet": true, "SendSIGHUP": true,
 }
@@ -214,6 +230,8 @@ func (u *Unit) set(section, key, value string) error {
 		u.Unset = append(u.Unset, strings.Fields(value)...)
 	case "RemainAfterExit":
 		u.Remains = value == "yes" || value == "true" || value == "1" || value == "on"
+	case "StandardOutput":
+		u.Console = strings.HasSuffix(value, "+console")
 	case "WorkingDirectory":
 		u.WorkingDir = value
 	case "LimitNOFILE":
@@ -329,7 +347,7 @@ func splitWords(s string) ([]string, error) {
 // parseSpan reads a time span: "2", "100ms", "1min 30s", "infinity".
 func parseSpan(s string) (time.Duration, error) {
 	if s == "infinity" {
-		return 1<<63 - 1, nil
+		return forever, nil
 	}
 	if n, err := strconv.ParseFloat(s, 64); err == nil {
 		return time.Duration(n * float64(time.Second)), nil

@@ -196,3 +196,34 @@ func TestUnitsStopInTheirOrder(t *testing.T) {
 	assert.ErrorIs(t, ctx.Err(), context.DeadlineExceeded)
 	close(release)
 }
+
+// systemd's own limit of a start is 90 s, but none for a oneshot.
+func TestHowLongAStartMayTake(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"Type=notify\n": 90 * time.Second,
+		"Type=notify\nTimeoutStartSec=infinity\n": forever,
+		"Type=oneshot\n": forever,
+		"Type=oneshot\nTimeoutStartSec=1min 30s\n": 90 * time.Second,
+	} {
+		root := writeTree(t, map[string]string{"etc/systemd/system/a.service": "[Service]\nExecStart=/bin/true\n" + text})
+		u, err := loadUnit(root, "a.service")
+		assert.NilError(t, err)
+		assert.Equal(t, u.StartWait, want, text)
+	}
+}
+
+func TestWhatTheBootScriptsUnitNeeds(t *testing.T) {
+	const text = "[Unit]\nStartLimitIntervalSec=0\n[Service]\nType=exec\nRemainAfterExit=yes\nExecStart=/bin/boot service\n" +
+		"Restart=on-failure\nRestartSec=10\nStandardOutput=journal+console\nStandardError=inherit\n"
+	root := writeTree(t, map[string]string{
+		"etc/systemd/system/a.service": text,
+		"etc/systemd/system/b.service": strings.ReplaceAll(text, "Type=exec", "Type=oneshot"),
+	})
+	u, err := loadUnit(root, "a.service")
+	assert.NilError(t, err)
+	assert.Assert(t, u.Remains && u.Console)
+	assert.Equal(t, u.LimitWindow, time.Duration(0))
+	assert.DeepEqual(t, u.Ignored, []string{"StandardError"})
+	_, err = loadUnit(root, "b.service")
+	assert.ErrorContains(t, err, "Restart=on-failure of a oneshot is not supported in the lab")
+}

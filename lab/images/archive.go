@@ -57,7 +57,7 @@ func (a *Archive) open() (io.ReadCloser, error) {
 		return nil, err
 	}
 	r := bufio.NewReaderSize(f, 1<<16)
-	if head, err := r.Peek(len(gzipMagic)); err != nil || !bytes.Equal(head, gzipMagic) {
+	if head, _ := r.Peek(len(gzipMagic)); !bytes.Equal(head, gzipMagic) {
 		return stream{r, f}, nil // whoever reads finds out what it is
 	}
 	z, err := gzip.NewReader(r)

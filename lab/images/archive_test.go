@@ -64,7 +64,7 @@ func TestAnArchiveGoesBeforeTheRegistry(t *testing.T) {
 	img := image(t, runtime.GOARCH)
 	want, err := img.ConfigName()
 	assert.NilError(t, err)
-	plain := saved(t, map[string]v1.Image{ref: img, "haproxy:3.0.12": image(t, runtime.GOARCH)})
+	plain := saved(t, map[string]v1.Image{ref: img, "haproxy:3.2.25": image(t, runtime.GOARCH)})
 	assert.NilError(t, os.Chmod(plain, 0o400))
 	for kind, path := range map[string]string{"plain": plain, "gzip": packed(t, plain)} {
 		t.Run(kind, func(t *testing.T) {
@@ -75,8 +75,8 @@ func TestAnArchiveGoesBeforeTheRegistry(t *testing.T) {
 			assert.Equal(t, from, Built)
 			a, err := OpenArchive(path)
 			assert.NilError(t, err)
-			assert.DeepEqual(t, a.Names(), []string{"127.0.0.1:1/emqx/emqx:5.8.9", "haproxy:3.0.12"})
-			assert.Assert(t, a.Holds("docker.io/library/haproxy:3.0.12"))
+			assert.DeepEqual(t, a.Names(), []string{"127.0.0.1:1/emqx/emqx:5.8.9", "haproxy:3.2.25"})
+			assert.Assert(t, a.Holds("docker.io/library/haproxy:3.2.25"))
 			assert.Assert(t, !a.Holds("haproxy:3.0.13") && !a.Holds("no name"))
 			assert.NilError(t, a.Give(ref, dir))
 			got, from, err := Ensure(context.Background(), ref, dir, noBuild)
@@ -114,7 +114,7 @@ func TestFaultsOfAnArchive(t *testing.T) {
 	a, err := OpenArchive(saved(t, map[string]v1.Image{"emqx/emqx:5.8.9": image(t, other)}))
 	assert.NilError(t, err)
 	assert.ErrorContains(t, a.Give("emqx/emqx:5.8.9", dir), "must be for linux/"+runtime.GOARCH+", is for linux/"+other)
-	assert.ErrorContains(t, a.Give("haproxy:3.0.12", dir), "not found in tarball")
+	assert.ErrorContains(t, a.Give("haproxy:3.2.25", dir), "not found in tarball")
 
 	whole := saved(t, map[string]v1.Image{"emqx/emqx:5.8.9": image(t, runtime.GOARCH)})
 	raw, err := os.ReadFile(whole)

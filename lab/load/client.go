@@ -135,8 +135,7 @@ func (c *client) open(ctx context.Context, w *wire) (asked bool, err error) {
 	}
 	c.fresh = nil
 	for range probes {
-		c.probed++
-		c.fresh = append(c.fresh, fmt.Sprintf("emqx-oci/load/%s/probe/%d", c.run.id, c.probed))
+		c.fresh = append(c.fresh, c.probe())
 	}
 	if err := w.subscribe(c.run.QoS, slices.Concat(c.topics, c.fresh)); err != nil || !w.present {
 		return false, err
@@ -148,6 +147,12 @@ func (c *client) open(ctx context.Context, w *wire) (asked bool, err error) {
 	probe := c.probes[0]
 	c.probes = c.probes[1:]
 	return true, w.unsubscribe(probeID, probe)
+}
+
+// probe names one. No other client has it: a broker may say of another one's subscription that it existed.
+func (c *client) probe() string {
+	c.probed++
+	return fmt.Sprintf("emqx-oci/load/%s/probe/%s/%d", c.run.id, c.name, c.probed)
 }
 
 // probes is how many attempts in a row can ask whether the session is the client's own. The next one takes it for a new

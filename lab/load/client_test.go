@@ -40,3 +40,17 @@ func TestATimeWithoutSessionBeginsWithTheLastSignOfTheBroker(t *testing.T) {
 		})
 	}
 }
+
+// A session that died was taken for one that lives, because the broker that had the new one knew of another client's probe
+// of the same name.
+func TestNoTwoClientsHaveTheSameProbe(t *testing.T) {
+	seen := map[string]bool{}
+	r := &run{id: "r"}
+	for _, c := range []*client{{run: r, name: "sub-0"}, {run: r, name: "sub-1"}} {
+		for range probes {
+			topic := c.probe()
+			assert.Assert(t, !seen[topic], topic)
+			seen[topic] = true
+		}
+	}
+}

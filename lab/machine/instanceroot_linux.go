@@ -158,7 +158,7 @@ func (m *Machine) spec(r record, groups []guest.Cgroup) guest.Spec {
 		Hide: []string{
 			"/root", "/home", "/mnt", "/media", "/srv", m.cfg.Dir,
 			"/etc/systemd/system", "/usr/lib/systemd/system", "/etc/docker", "/etc/containerd",
-			"/etc/consul.d", "/etc/nomad.d", "/etc/dnsmasq.d", "/etc/netns", "/etc/sysctl.d",
+			"/etc/consul.d", "/etc/nomad.d", "/etc/dnsmasq.d", "/etc/netns", "/etc/sysctl.d", "/etc/modules-load.d",
 			"/var/lib/docker", "/var/lib/containerd", "/var/lib/cloud", "/var/lib/consul", "/var/lib/nomad",
 			"/opt/consul", "/opt/nomad", "/var/tmp",
 		},

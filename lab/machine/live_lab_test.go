@@ -53,6 +53,7 @@ func TestLive(t *testing.T) {
 	}{
 		{"host is hidden and safe", testHostHidden},
 		{"oci and systemctl", testCommands},
+		{"tries again", testTriesAgain},
 		{"job runs in a container", testJob},
 		{"image comes later", testAddImage},
 		{"services come back", testServices},
@@ -120,6 +121,8 @@ func testCommands(t *testing.T, m *Machine) {
 	assert.Assert(t, cmp.Contains(out, "asked"))
 	out, code = run(t, m, "node-1", "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "http://169.254.169.254/opc/v2/instance/")
 	assert.Equal(t, out+strconv.Itoa(code), "4010")
+	out, code = run(t, m, "node-1", "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "http://169.254.169.254/opc/v1/instance/")
+	assert.Equal(t, out+strconv.Itoa(code), "4040", "version 1 wants no header, where there is one")
 	out, _ = run(t, m, "node-1", "systemctl", "is-active", "nomad", "ssh", "docker")
 	assert.Equal(t, out, "active\ninactive\nactive\n")
 	for _, where := range []string{"node-1", "internet"} {
@@ -132,6 +135,44 @@ func testCommands(t *testing.T, m *Machine) {
 	// The drop-in's limit is capped, and says so.
 	out, code = run(t, m, "node-1", "sh", "-c", "grep -c 'this machine allows' /var/log/units/nomad.log || ulimit -n")
 	assert.Equal(t, code, 0, out)
+}
+
+// testTriesAgain is what a boot script's unit lives on: systemd tries again, and what the
+// unit says can be read without a login.
+func testTriesAgain(t *testing.T, m *Machine) {
+	out, code := run(t, m, "node-1", "sh", "-c", `
+set -e
+cat >/usr/local/bin/third-time <<'X'
+#!/bin/sh
+echo tried >>/run/tries
+echo "try $(wc -l </run/tries)"
+test "$(wc -l </run/tries)" -ge 3
+X
+chmod 755 /usr/local/bin/third-time
+cat >/etc/systemd/system/third-time.service <<'X'
+[Service]
+Type=exec
+RemainAfterExit=yes
+ExecStart=/usr/local/bin/third-time
+Restart=on-failure
+RestartSec=100ms
+StandardOutput=journal+console
+X
+systemctl start --no-block third-time
+`)
+	assert.Equal(t, code, 0, out)
+	// It is active from the beginning of each try.
+	eventually(t, 10*time.Second, "active after its third try", func() (bool, string) {
+		out, _ := run(t, m, "node-1", "sh", "-c", "systemctl is-active third-time; cat /var/log/console.log")
+		return strings.HasPrefix(out, "active\n") && strings.Contains(out, "try 3"), out
+	})
+	out, _ = run(t, m, "node-1", "sh", "-c", "echo by hand >/dev/console; sleep 0.3; cat /var/log/console.log")
+	assert.Assert(t, cmp.Contains(out, "try 1\r\ntry 2\r\ntry 3\r\n"))
+	assert.Assert(t, cmp.Contains(out, "by hand"))
+	_, code = run(t, m, "node-1", "systemctl", "stop", "third-time")
+	assert.Equal(t, code, 0)
+	out, _ = run(t, m, "node-1", "systemctl", "is-active", "third-time")
+	assert.Equal(t, out, "inactive\n")
 }
 
 const jobText = `{"Job":{"ID":"t","Name":"t","Type":"service","Datacenters":["dc1"],"TaskGroups":[{"Name":"g","Count":2,

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/emqx-oci/emqx-oci/lab/guest"
@@ -55,11 +56,11 @@ func (m *Machine) serveHTTP(l net.Listener, h http.Handler) (stop func()) {
 	return func() { s.Close() }
 }
 
-// metadata answers as OCI's service of version 2 does, with its header as proof
-// that the request was meant.
+// metadata answers as OCI's service does: of version 2, with its header as proof that
+// the request was meant.
 func (m *Machine) metadata(id string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-		if q.Header.Get("Authorization") != "Bearer Oracle" {
+		if q.Header.Get("Authorization") != "Bearer Oracle" && !strings.HasPrefix(q.URL.Path, "/opc/v1/") {
 			http.Error(w, "the header 'Authorization: Bearer Oracle' is missing", http.StatusUnauthorized)
 			return
 		}

@@ -144,10 +144,20 @@ func gatewayRules(inet string) string {
 `, inet))
 }
 
+// front is where clients find a balancer: a private one has no address but its own,
+// which the internet does not reach.
+func front(b cloud.Balancer) netip.Addr {
+	if b.Public.IsValid() {
+		return b.Public
+	}
+	return b.Private
+}
+
 // balancerRules render all balancers: the security group, then a destination
 // picked by a hash of the five-tuple, which conntrack keeps for the connection's
 // life. A connection to a failing backend is reset at the client's next packet.
-// Whatever is left that goes to a balancer's address is dropped.
+// Whatever is left that goes to a balancer's public address is dropped: at its own come
+// the answers to its health checks.
 func balancerRules(bs []cloud.Balancer) string {
 	var pre, post, reset strings.Builder
 	var public []netip.Addr
@@ -156,11 +166,11 @@ func balancerRules(bs []cloud.Balancer) string {
 			public = append(public, b.Public)
 		}
 		for _, l := range b.Listeners {
-			if len(l.Backends) == 0 || !b.Public.IsValid() {
+			if len(l.Backends) == 0 || !front(b).IsValid() {
 				continue
 			}
 			for _, r := range l.Reset {
-				fmt.Fprintf(&reset, "    ct status dnat ct direction original meta l4proto tcp ct original ip daddr %s ct original proto-dst %d ct reply ip saddr %s reject with tcp reset\n", b.Public, l.Port, r.Addr())
+				fmt.Fprintf(&reset, "    ct status dnat ct direction original meta l4proto tcp ct original ip daddr %s ct original proto-dst %d ct reply ip saddr %s reject with tcp reset\n", front(b), l.Port, r.Addr())
 			}
 			for _, r := range b.Ingress {
 				if r.Protocol != "tcp" && r.Protocol != "all" {
@@ -173,14 +183,14 @@ func balancerRules(bs []cloud.Balancer) string {
 				if peers == "" && !any {
 					continue
 				}
-				match := fmt.Sprintf("ip daddr %s tcp dport %d", b.Public, l.Port)
+				match := fmt.Sprintf("ip daddr %s tcp dport %d", front(b), l.Port)
 				if !any {
 					match += " ip saddr " + peers
 				}
 				fmt.Fprintf(&pre, "    %s dnat to %s\n", match, destination(l.Backends))
 			}
 			if !l.PreserveSource && b.Private.IsValid() {
-				fmt.Fprintf(&post, "    ct status dnat meta l4proto tcp ct original ip daddr %s ct original proto-dst %d snat to %s\n", b.Public, l.Port, b.Private)
+				fmt.Fprintf(&post, "    ct status dnat meta l4proto tcp ct original ip daddr %s ct original proto-dst %d snat to %s\n", front(b), l.Port, b.Private)
 			}
 		}
 	}
@@ -218,14 +228,14 @@ func timeoutRules(bs []cloud.Balancer) string {
 	for _, b := range bs {
 		for _, l := range b.Listeners {
 			s := int(l.IdleTimeout / time.Second)
-			if s <= 0 || !b.Public.IsValid() {
+			if s <= 0 || !front(b).IsValid() {
 				continue
 			}
 			if !seen[s] {
 				seen[s] = true
 				fmt.Fprintf(&objects, "  ct timeout idle_%[1]d {\n    protocol tcp;\n    l3proto ip;\n    policy = { established : %[1]d }\n  }\n", s)
 			}
-			fmt.Fprintf(&rules, "    ip daddr %s tcp dport %d ct timeout set \"idle_%d\"\n", b.Public, l.Port, s)
+			fmt.Fprintf(&rules, "    ip daddr %s tcp dport %d ct timeout set \"idle_%d\"\n", front(b), l.Port, s)
 		}
 	}
 	return replaceTable("ip", "lab_timeout", fmt.Sprintf("%s  chain prerouting {\n    type filter hook prerouting priority -150; policy accept;\n%s  }\n", objects.String(), rules.String()))

@@ -108,6 +108,18 @@ func TestBalancerRules(t *testing.T) {
 	assert.Equal(t, strings.Count(times, `ct timeout set "idle_900"`), 2, times)
 }
 
+// A private balancer serves those inside, and its health checks get their answers.
+func TestRulesOfAPrivateBalancer(t *testing.T) {
+	b := cloud.Balancer{
+		Private: netip.MustParseAddr("10.80.0.10"), Ingress: []cloud.Rule{{Protocol: "tcp", CIDRs: prefixes("10.80.0.0/16"), PortMin: 1883, PortMax: 1883}},
+		Listeners: []cloud.Listener{{Port: 1883, PreserveSource: true, IdleTimeout: 900 * time.Second, Backends: []netip.AddrPort{netip.MustParseAddrPort("10.80.1.10:1883")}}},
+	}
+	got := balancerRules([]cloud.Balancer{b})
+	assert.Assert(t, strings.Contains(got, "ip daddr 10.80.0.10 tcp dport 1883 ip saddr { 10.80.0.0/16 } dnat to 10.80.1.10:1883\n"), got)
+	assert.Assert(t, !strings.Contains(got, "drop"), got)
+	assert.Assert(t, strings.Contains(timeoutRules([]cloud.Balancer{b}), "ip daddr 10.80.0.10 tcp dport 1883 ct timeout"))
+}
+
 func TestConfigFaults(t *testing.T) {
 	good := Config{Dir: "/var/lib/x"}
 	c, err := good.withDefaults()

@@ -37,6 +37,7 @@ type options struct {
 	limit                             time.Duration
 	project, page, bin, tools, folder string
 	name, door, reports               string
+	images                            []string
 }
 
 func parse(args []string) (o options, err error) {
@@ -50,6 +51,8 @@ func parse(args []string) (o options, err error) {
 	f.StringVar(&o.project, "project", ".", "folder with Pulumi.yaml and Pulumi.lab.yaml")
 	f.StringVar(&o.page, "page", "", "page whose measured part to write")
 	f.StringVar(&o.reports, "reports", "", "folder for the clients' whole report of each run")
+	f.Func("image", "archive of `docker save` with a real EMQX, as both images that the roll changes between (may be given again)",
+		func(path string) error { o.images = append(o.images, path); return nil })
 	f.StringVar(&o.bin, "bin", "bin", "folder with emqx-oci, lab-guest and emqx")
 	f.StringVar(&o.tools, "tools", ".tools/bin", "folder with nomad, consul and pulumi")
 	f.StringVar(&o.folder, "dir", "", "folder of the lab (default: a new one)")
@@ -60,6 +63,9 @@ func parse(args []string) (o options, err error) {
 	}
 	if o.pick, err = regexp.Compile(*pick); err != nil {
 		return o, fmt.Errorf("-run: %w", err)
+	}
+	if o.original && len(o.images) > 0 {
+		return o, errors.New("-original and -image: one of them, the page has no part for both")
 	}
 	if f.NArg() > 0 {
 		return o, fmt.Errorf("takes no arguments, got %q", f.Args())
@@ -79,6 +85,9 @@ func run(ctx context.Context, args []string) (err error) {
 	part := "drill"
 	if o.original {
 		all, part = drill.Original(), "drill-original"
+	}
+	if len(o.images) > 0 {
+		part = "drill-real"
 	}
 	var scenarios []drill.Scenario
 	for _, s := range all {
@@ -154,13 +163,7 @@ func (o options) measure(ctx context.Context, b drill.Bed, scenarios []drill.Sce
 		if err != nil {
 			return fmt.Errorf("writing the page: %w", err)
 		}
-		var real drill.Figures
-		if !o.original { // nobody has run that on the real broker
-			if real, err = drill.Real(); err != nil {
-				return err
-			}
-		}
-		page, err := drill.Replace(string(text), part, drill.Markdown(lines, real))
+		page, err := drill.Replace(string(text), part, drill.Markdown(lines))
 		if err != nil {
 			return err
 		}
@@ -208,7 +211,7 @@ func (o options) bed() (drill.Bed, error) {
 			return drill.Bed{}, fmt.Errorf("making the drill's folder: %w", err)
 		}
 	}
-	paths := []string{o.bin, o.tools, o.folder}
+	paths := append([]string{o.bin, o.tools, o.folder}, o.images...)
 	for i, p := range paths {
 		if paths[i], err = filepath.Abs(p); err != nil {
 			return drill.Bed{}, fmt.Errorf("finding %s: %w", p, err)
@@ -217,5 +220,6 @@ func (o options) bed() (drill.Bed, error) {
 	return drill.Bed{
 		Lab:     lab.Options{Bin: paths[0], Tools: paths[1], Dir: filepath.Join(paths[2], "lab"), Name: o.name, Door: door, Log: func(string) {}},
 		Project: filepath.Join(paths[2], "project"),
+		Images:  paths[3:],
 	}, nil
 }
