@@ -69,6 +69,7 @@ func sources(t *testing.T) []sourceFile {
 func TestRoomsKnowOnlyWhatTheyMay(t *testing.T) {
 	may := map[string][]string{
 		"components/fault":    {},
+		"components/hocon":    {},
 		"components/cluster":  {},
 		"components/recorder": {},
 		"components":          {"components/cluster", "components/fault", "components/recorder"},
@@ -76,10 +77,11 @@ func TestRoomsKnowOnlyWhatTheyMay(t *testing.T) {
 		"infra/operate":       {"infra/operate", "infra/gates"},
 		"infra/orchestrate":   {"infra/orchestrate", "infra/gates"},
 		"stacks/settings":     {"stacks/settings", "components/cluster", "components/fault"},
-		"stacks/preflight":    {"stacks/settings", "components/cluster", "components/fault", "components/recorder"},
+		"stacks/preflight":    {"stacks/settings", "components/cluster", "components/fault", "components/hocon", "components/recorder"},
 		"stacks":              {"stacks", "components", "infra/gates", "infra/operate"},
 		"infra":               {"stacks"},
-		"lab":                 {"lab"},
+		"internal/ocicli":     {},
+		"lab":                 {"lab", "internal/ocicli"},
 		"lab/drill":           {"lab", "infra/gates"}, // it asks the product itself whether it is whole
 	}
 	for _, f := range sources(t) {

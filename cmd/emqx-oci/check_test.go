@@ -32,9 +32,11 @@ func checkFile(t *testing.T, change ...string) []preflight.Finding {
 	return check("prod", c)
 }
 
-// With all of its secrets closed the production stack passes.
+// With all of its secrets closed the production stack passes, but for a word on EMQX's line.
 func TestCheckOfTheProductionStack(t *testing.T) {
-	assert.DeepEqual(t, checkFile(t), []preflight.Finding(nil))
+	got := checkFile(t)
+	assert.Equal(t, len(got), 1, "%v", got)
+	assert.Equal(t, got[0].Check+" "+string(got[0].Severity)+" "+got[0].Path, "versions warning emqx-oci:broker.image")
 }
 
 // Faults of the settings and findings of the checks come in one run, and none of them twice.
@@ -57,4 +59,19 @@ func TestCheckTellsEverythingOnce(t *testing.T) {
 	for _, g := range got {
 		assert.Assert(t, !strings.Contains(g, "(graph)"), "a graph of wrong settings only repeats them: %q", got)
 	}
+}
+
+// What may stand in environments of Pulumi ESC is not missing: check cannot read them, and says so once.
+func TestCheckOfAStackWithEnvironments(t *testing.T) {
+	var got []preflight.Finding
+	for _, f := range checkFile(t, "config:\n", "environment:\n  - emqx/prod\nconfig:\n", "    compartment: ocid1.compartment.oc1..aaaaaaaaprodexample\n", "") {
+		assert.Assert(t, f.Check != preflight.GraphCheck, "%v", f)
+		if f.Path == "environment" {
+			got = append(got, f)
+		}
+		assert.Assert(t, !strings.Contains(f.Message, "must be set"), "%v", f)
+	}
+	assert.Equal(t, len(got), 1, "%v", got)
+	assert.Equal(t, got[0].Severity, preflight.Warning)
+	assert.Equal(t, got[0].Message, "is not read without an engine: what emqx/prod of Pulumi ESC set is seen by preview and up; not set in the stack file: oci.compartment")
 }

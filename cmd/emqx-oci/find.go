@@ -9,6 +9,26 @@ import (
 	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
 
+// providers tells where the stack's agents are by now, and who asks them.
+func providers(stack string, c orchestrate.Config) (orchestrate.Providers, error) {
+	s, err := settings.Load(stack, source(c))
+	if err != nil {
+		return nil, err
+	}
+	all, err := stacks.InputsOfProviders(s)
+	if err != nil {
+		return nil, err
+	}
+	told := orchestrate.Providers{}
+	for provider, inputs := range all {
+		told[provider] = map[string]orchestrate.ProviderInput{}
+		for name, in := range inputs {
+			told[provider][name] = orchestrate.ProviderInput(in)
+		}
+	}
+	return told, nil
+}
+
 // find tells the stack what an interrupted run was creating.
 func find(ctx *pulumi.Context, pending []orchestrate.Pending) (map[string][]string, error) {
 	lost := make(map[string]oci.Lost, len(pending))
@@ -34,7 +54,7 @@ func fates(ctx *pulumi.Context, held []orchestrate.Held) (map[string]orchestrate
 
 // resume says whether an update can follow a destroy that did not end.
 func resume(stack string, c orchestrate.Config, held []orchestrate.Held) error {
-	s, err := settings.Load(stack, settings.Source{Get: c.Get, IsSecret: c.IsSecret})
+	s, err := settings.Load(stack, source(c))
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -23,11 +24,11 @@ type localCloud struct {
 
 // newLab finds the lab in dir ("" is the default folder). Name and door of a new
 // one may be chosen by EMQX_OCI_LAB_NAME and EMQX_OCI_LAB_DOOR, so that two labs
-// can stand on one machine.
+// can stand on one machine; EMQX_OCI_PLUGINS chooses the providers of its stack.
 func newLab(dir, executable string) cli.Lab {
 	bin := filepath.Dir(executable)
 	o := lab.Options{
-		Dir: dir, Name: os.Getenv("EMQX_OCI_LAB_NAME"),
+		Dir: dir, Name: os.Getenv("EMQX_OCI_LAB_NAME"), Plugins: os.Getenv("EMQX_OCI_PLUGINS"),
 		Bin: bin, Tools: filepath.Join(filepath.Dir(bin), ".tools", "bin"),
 		BrokerImages: []string{settings.DefaultBrokerImage}, ProxyImages: []string{settings.DefaultProxyImage},
 	}
@@ -40,6 +41,9 @@ func newLab(dir, executable string) cli.Lab {
 		if l.options.Door, err = netip.ParseAddr(door); err != nil {
 			l.fault = fmt.Errorf("EMQX_OCI_LAB_DOOR: must be a loopback address such as %s, got %q", lab.DefaultDoor, door)
 		}
+	}
+	if p := l.options.Plugins; p != "" && p != lab.OfficialPlugins {
+		l.fault = errors.Join(l.fault, fmt.Errorf("EMQX_OCI_PLUGINS: must be %q, or not set for the lab's own, got %q", lab.OfficialPlugins, p))
 	}
 	return l
 }
@@ -81,7 +85,12 @@ func (l localCloud) Daemon(ctx context.Context) error {
 	return lab.Daemon(ctx, o)
 }
 
-func (l localCloud) Env() (map[string]string, error) { return lab.Env(context.Background(), l.options) }
+func (l localCloud) Env() (map[string]string, error) {
+	if l.fault != nil {
+		return nil, l.fault
+	}
+	return lab.Env(context.Background(), l.options)
+}
 
 func (l localCloud) Secrets() (map[string]string, error) { return lab.Secrets(l.options) }
 

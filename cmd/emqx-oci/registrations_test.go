@@ -12,6 +12,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/diag/colors"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"google.golang.org/protobuf/testing/protocmp"
 	"gotest.tools/v3/assert"
 
@@ -20,13 +21,17 @@ import (
 	"github.com/emqx-oci/emqx-oci/stacks/example"
 )
 
-// TestMain lets the test's binary be emqx-oci, and the pulumi command below it.
+// TestMain lets the test's binary be emqx-oci, the pulumi command below it, and the
+// program that plain pulumi runs.
 func TestMain(m *testing.M) {
 	if registrations.FakePulumi() {
 		return
 	}
-	if filepath.Base(os.Args[0]) == "emqx-oci" {
+	switch filepath.Base(os.Args[0]) {
+	case "emqx-oci":
 		main()
+	case "program":
+		pulumi.Run(stacks.Run)
 	}
 	os.Exit(m.Run())
 }

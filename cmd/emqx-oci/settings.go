@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/emqx-oci/emqx-oci/cmd/emqx-oci/cli"
 	"github.com/emqx-oci/emqx-oci/components/fault"
@@ -16,13 +18,18 @@ const labStack = "lab"
 
 // validate checks a stack's settings, keys that nobody reads included.
 func validate(stack string, c orchestrate.Config) error {
-	_, err := settings.Load(stack, settings.Source{Get: c.Get, IsSecret: c.IsSecret})
-	return errors.Join(settings.CheckKeys(c.Keys()), err)
+	_, err := settings.Load(stack, source(c))
+	return err
+}
+
+// source lets settings read a configuration.
+func source(c orchestrate.Config) settings.Source {
+	return settings.Source{Get: c.Get, IsSecret: c.IsSecret, Keys: c.Keys()}
 }
 
 // open gives the cluster of a stack, as its settings say where it is.
 func open(stack string, c orchestrate.Config) (cli.Cluster, error) {
-	s, err := settings.Load(stack, settings.Source{Get: c.Get, IsSecret: c.IsSecret})
+	s, err := settings.Load(stack, source(c))
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +40,7 @@ func open(stack string, c orchestrate.Config) (cli.Cluster, error) {
 // about a setting that is at fault already would only repeat it, and so would a graph that cannot be built.
 func check(stack string, c orchestrate.Config) []preflight.Finding {
 	// Before a deployment the secrets are at hand; `check` has placeholders for them.
-	from := settings.Source{Get: c.Get, IsSecret: c.IsSecret}
+	from := source(c)
 	s, err := settings.Load(stack, from)
 	if err != nil {
 		from.Offline = true
@@ -41,18 +48,27 @@ func check(stack string, c orchestrate.Config) []preflight.Finding {
 	}
 	var findings []preflight.Finding
 	faulty := map[string]bool{}
-	for _, err := range []error{settings.CheckKeys(c.Keys()), err} {
-		var faults *fault.Error
-		if err != nil && !errors.As(err, &faults) {
-			faults = &fault.Error{Faults: []fault.Fault{{Path: "(settings)", Text: err.Error()}}}
-		}
-		if faults == nil {
-			continue
-		}
+	var faults *fault.Error
+	if err != nil && !errors.As(err, &faults) {
+		faults = &fault.Error{Faults: []fault.Fault{{Path: "(settings)", Text: err.Error()}}}
+	}
+	if faults != nil {
+		var elsewhere []string
 		for _, f := range faults.Faults {
 			faulty[f.Path] = true
+			if len(c.Environments()) > 0 && settings.Absent(f) {
+				elsewhere = append(elsewhere, strings.TrimPrefix(f.Path, settings.Project+":"))
+				continue
+			}
 			findings = append(findings, preflight.Finding{
 				Check: cli.SettingsCheck, Severity: preflight.Error, Path: f.Path, Message: f.Text,
+			})
+		}
+		if len(elsewhere) > 0 {
+			findings = append(findings, preflight.Finding{
+				Check: cli.SettingsCheck, Severity: preflight.Warning, Path: "environment",
+				Message: fmt.Sprintf("is not read without an engine: what %s of Pulumi ESC set is seen by preview and up; not set in the stack file: %s",
+					strings.Join(c.Environments(), ", "), strings.Join(elsewhere, ", ")),
 			})
 		}
 	}
@@ -70,6 +86,6 @@ func wantedImages(project string) (broker, proxy string, ok bool) {
 	if err != nil {
 		return "", "", false
 	}
-	s, _ := settings.Load(labStack, settings.Source{Get: c.Get, IsSecret: c.IsSecret})
+	s, _ := settings.Load(labStack, source(c))
 	return s.Broker.Image, s.Proxy.Image, s.Broker.Image != "" && s.Proxy.Image != ""
 }

@@ -40,6 +40,31 @@ func Direct(t *testing.T, program pulumi.RunFunc, run Run) Recording {
 // Plain runs a built program as `pulumi preview` does: by a language host.
 func Plain(t *testing.T, binary string, run Run) Recording {
 	t.Helper()
+	m, answer, out := plain(t, binary, run)
+	assert.Equal(t, answer.GetError(), "", "%s", out)
+	recording := m.recording(t)
+	assert.Assert(t, !answer.GetBail(), "%s", out)
+	return recording
+}
+
+// Refusal is what a built program says that `pulumi preview` runs and that refuses,
+// before it registers anything; empty when it does not refuse.
+func Refusal(t *testing.T, binary string, run Run) string {
+	t.Helper()
+	m, answer, _ := plain(t, binary, run)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if answer.GetError() == "" && !answer.GetBail() {
+		return ""
+	}
+	for name, r := range m.seen.Resources {
+		assert.Assert(t, !r.GetCustom(), "%s was registered before", name)
+	}
+	return strings.Join(append(m.errors, answer.GetError()), "\n")
+}
+
+func plain(t *testing.T, binary string, run Run) (*monitor, *pulumirpc.RunResponse, string) {
+	t.Helper()
 	m := listen(t, run)
 	options, err := structpb.NewStruct(map[string]any{"binary": binary})
 	assert.NilError(t, err)
@@ -48,10 +73,7 @@ func Plain(t *testing.T, binary string, run Run) Recording {
 		RootDirectory: filepath.Dir(binary), ProgramDirectory: filepath.Dir(binary), EntryPoint: ".", Options: options,
 	}))
 	assert.NilError(t, err)
-	assert.Equal(t, answer.GetError(), "", "%s", out.String())
-	recording := m.recording(t)
-	assert.Assert(t, !answer.GetBail(), "%s", out.String())
-	return recording
+	return m, answer, out.String()
 }
 
 // ByCommand runs a command that deploys through the Automation API, with this
@@ -104,7 +126,7 @@ func FakePulumi() bool {
 
 func fakePulumi(args []string) error {
 	if args[0] == "version" {
-		_, err := fmt.Fprintln(os.Stdout, "v3.255.0")
+		_, err := fmt.Fprintln(os.Stdout, "v3.276.0")
 		return err
 	}
 	var client, events string

@@ -35,7 +35,7 @@ passwords. It is readable for you alone.`,
 		Example: "  emqx-oci backup prod --out /backups/prod.tar.gz\n  emqx-oci restore staging /backups/prod.tar.gz",
 		Args:    oneStack,
 		RunE: func(c *cobra.Command, args []string) error {
-			stack := stackOf(args)
+			stack := a.stackOf(args)
 			cluster, err := a.running(c.Context(), stack)
 			if err != nil {
 				return err

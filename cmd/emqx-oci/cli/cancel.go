@@ -15,7 +15,7 @@ leave behind goes away by itself; cancel is for a machine that is gone. A run th
 its hold on the stack, and two runs at once damage its state: be sure.`,
 		Args: oneStack,
 		RunE: func(c *cobra.Command, args []string) error {
-			stack := stackOf(args)
+			stack := a.stackOf(args)
 			t, err := a.open(quiet, stack)
 			if err != nil {
 				return err

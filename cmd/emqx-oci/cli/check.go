@@ -30,11 +30,11 @@ an update. Encrypted values are not opened. preview and up begin with the same c
 			if err != nil {
 				return err
 			}
-			config, err := orchestrate.Read(dir, stackOf(args))
+			config, err := orchestrate.Read(dir, a.stackOf(args))
 			if err != nil {
 				return err
 			}
-			return a.printFindings(stackOf(args), a.Check(stackOf(args), config))
+			return a.printFindings(a.stackOf(args), a.Check(a.stackOf(args), config))
 		},
 	}
 	c.Flags().BoolVar(&list, "list", false, "tell what is checked, and why")

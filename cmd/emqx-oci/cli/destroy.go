@@ -17,7 +17,7 @@ func (a *app) destroy() *cobra.Command {
 		Short: "Take everything of the stack away, with the data on its volumes unless volumes.retain keeps them",
 		Args:  oneStack,
 		RunE: func(c *cobra.Command, args []string) error {
-			stack := stackOf(args)
+			stack := a.stackOf(args)
 			if err := a.mustAsk(yes, "destroy "+stack); err != nil {
 				return err
 			}

@@ -46,11 +46,14 @@ func (a *app) engine(stack string, op progress.Operation, change []func(*orchest
 		return nil, err
 	}
 	o := orchestrate.Options{
-		ProjectDir: dir, Stack: stack, Program: a.Program, Bind: a.Bind, Find: a.Find, Fates: a.Fates, StageDir: a.stageDir,
+		ProjectDir: dir, Stack: stack, Owner: a.owner, Program: a.Program, Bind: a.Bind, Find: a.Find, Fates: a.Fates, StageDir: a.stageDir,
 		PulumiCommand: a.Getenv("EMQX_OCI_PULUMI"), Kill: a.kill, View: progress.Silent{},
 	}
 	var config orchestrate.Config
 	o.Validate = func(c orchestrate.Config) error { config = c; return a.validate(op, stack, c) }
+	if a.Providers != nil {
+		o.Providers = func(c orchestrate.Config) (orchestrate.Providers, error) { return a.Providers(stack, c) }
+	}
 	if a.Resume != nil {
 		o.Resume = func(held []orchestrate.Held) error { return a.Resume(stack, config, held) }
 	}

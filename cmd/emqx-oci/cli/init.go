@@ -41,7 +41,7 @@ Every question has a flag; with all of them given nothing is asked.`,
 					stated[q.path] = given[i]
 				}
 			}
-			return a.makeStack(c.Context(), args[0], provider, stated, !yes && a.StdinTerminal && a.StdoutTerminal && !a.asJSON)
+			return a.makeStack(c.Context(), a.stackOf(args), provider, stated, !yes && a.StdinTerminal && a.StdoutTerminal && !a.asJSON)
 		},
 	}
 	f := c.Flags()
@@ -63,7 +63,7 @@ func (a *app) makeStack(ctx context.Context, stack, provider string, stated map[
 		return usage{errors.New("the stack " + strings.Join(said, "; "))}
 	}
 	i, err := a.NewInitializer(ctx, orchestrate.InitOptions{
-		ProjectDir: dir, Stack: stack, SecretsProvider: provider, PulumiCommand: a.Getenv("EMQX_OCI_PULUMI"), Kill: a.kill,
+		ProjectDir: dir, Stack: stack, Owner: a.owner, SecretsProvider: provider, PulumiCommand: a.Getenv("EMQX_OCI_PULUMI"), Kill: a.kill,
 	})
 	if err != nil {
 		return err

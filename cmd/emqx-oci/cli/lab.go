@@ -38,7 +38,7 @@ func (a *app) labUp() *cobra.Command {
 		Short: "Build the lab, or what is missing of it",
 		Long: `up builds the lab, or what is missing of it. Images that no registry hands over can be given as files of
 "docker save", such as a real EMQX; they need the names that the lab's stack asks for.`,
-		Example: "  emqx-oci lab up\n  emqx-oci lab up --image emqx-5.8.9.tar --image haproxy-3.0.12.tar.gz",
+		Example: "  emqx-oci lab up\n  emqx-oci lab up --image emqx-5.8.9.tar --image haproxy-3.2.25.tar.gz",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			o := LabUpOptions{Images: archives, Log: func(line string) { _, _ = fmt.Fprintln(a.Stdout, line) }}

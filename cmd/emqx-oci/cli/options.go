@@ -38,8 +38,10 @@ type Options struct {
 	Program  pulumi.RunFunc
 	Bind     func(ctx *pulumi.Context, caller context.Context) *pulumi.Context
 	Validate func(stack string, c orchestrate.Config) error
-	Find     func(*pulumi.Context, []orchestrate.Pending) (map[string][]string, error)
-	Fates    func(*pulumi.Context, []orchestrate.Held) (map[string]orchestrate.Fate, error)
+	// Providers as well.
+	Providers func(stack string, c orchestrate.Config) (orchestrate.Providers, error)
+	Find      func(*pulumi.Context, []orchestrate.Pending) (map[string][]string, error)
+	Fates     func(*pulumi.Context, []orchestrate.Held) (map[string]orchestrate.Fate, error)
 	// Resume says whether an update can follow a destroy that did not end, and left these.
 	Resume func(stack string, c orchestrate.Config, held []orchestrate.Held) error
 	// Check tells what is wrong with a stack, as far as that can be told without a cloud. A value that is encrypted may be

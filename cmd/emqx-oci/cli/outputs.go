@@ -18,7 +18,7 @@ func (a *app) outputs() *cobra.Command {
 		Short: "Print what the last update gave: endpoints, names, addresses",
 		Args:  oneStack,
 		RunE: func(c *cobra.Command, args []string) error {
-			t, err := a.open(quiet, stackOf(args))
+			t, err := a.open(quiet, a.stackOf(args))
 			if err != nil {
 				return err
 			}

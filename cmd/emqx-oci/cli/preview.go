@@ -23,8 +23,8 @@ past the stack, and ends with exit code 4.`,
 			if page == "-" && a.asJSON {
 				return usage{errors.New("--json and --markdown - both write to stdout: give --markdown a file")}
 			}
-			report, reporting := a.reporter(stackOf(args), page)
-			t, err := a.open(progress.Preview, stackOf(args), reporting, func(o *orchestrate.Options) {
+			report, reporting := a.reporter(a.stackOf(args), page)
+			t, err := a.open(progress.Preview, a.stackOf(args), reporting, func(o *orchestrate.Options) {
 				o.Refresh = refresh
 				if expectNone {
 					o.Judge = expectNoChanges(o.Judge)

@@ -27,7 +27,7 @@ Ctrl-C ends it behind what is under way, some 5 seconds; what was moved stays mo
 			if o.Rate < 0 || o.Tolerance < 0 {
 				return usage{errors.New("--rate and --tolerance: must be 0 or more")}
 			}
-			stack := stackOf(args)
+			stack := a.stackOf(args)
 			if !dry {
 				if err := a.mustAsk(yes, "rebalance "+stack); err != nil {
 					return err

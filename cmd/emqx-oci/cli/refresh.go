@@ -12,7 +12,7 @@ func (a *app) refresh() *cobra.Command {
 		Short: "Read what the clouds really hold into the stack's state, and change nothing there",
 		Args:  oneStack,
 		RunE: func(c *cobra.Command, args []string) error {
-			t, err := a.open(progress.Refresh, stackOf(args))
+			t, err := a.open(progress.Refresh, a.stackOf(args))
 			if err != nil {
 				return err
 			}

@@ -40,7 +40,7 @@ retained messages. Clients stay connected.`,
 				return fmt.Errorf("opening the backup: %w", err)
 			}
 			defer func() { _ = f.Close() }()
-			return a.putBack(c.Context(), f, args[0], node, yes)
+			return a.putBack(c.Context(), f, a.stackOf(args[:1]), node, yes)
 		},
 	}
 	c.Flags().IntVar(&node, "node", node, "index of the node that imports (default: the first whose EMQX answers)")

@@ -29,8 +29,10 @@ type app struct {
 	screen, screenErr io.Writer
 
 	project, stageDir, labDir string
-	asJSON, verbose           bool
-	record                    string
+	// owner is whose the stack is in the backend; see stackOf.
+	owner           string
+	asJSON, verbose bool
+	record          string
 
 	kill chan struct{}
 
@@ -198,11 +200,15 @@ func (a *app) command() string {
 	return name
 }
 
-func stackOf(args []string) string {
+// stackOf is the stack that a command is for. In front of its name may stand whose it
+// is in the backend, "org/" or "org/project/", which only the engine has to know.
+func (a *app) stackOf(args []string) string {
 	if len(args) == 0 {
 		return defaultStack
 	}
-	return args[0]
+	at := strings.LastIndexByte(args[0], '/')
+	a.owner = args[0][:max(at, 0)]
+	return args[0][at+1:]
 }
 
 // projectDir finds the folder with Pulumi.yaml: the given one, the working folder or one above it, or the one that this

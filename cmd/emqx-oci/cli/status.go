@@ -30,7 +30,7 @@ away: then it says so. Exit code 0 when all is well, 1 when not; a balancer or a
 read is no reason for 1. CLIENTS are connected now; SESSIONS are theirs and those of clients that are away.`,
 		Args: oneStack,
 		RunE: func(c *cobra.Command, args []string) error {
-			cluster, err := a.running(c.Context(), stackOf(args))
+			cluster, err := a.running(c.Context(), a.stackOf(args))
 			if err != nil {
 				return err
 			}
@@ -41,7 +41,7 @@ read is no reason for 1. CLIENTS are connected now; SESSIONS are theirs and thos
 			}
 			ctx, cancel := context.WithCancel(c.Context())
 			defer cancel()
-			b := a.newBehind(ctx, stackOf(args), every)
+			b := a.newBehind(ctx, a.stackOf(args), every)
 			o := operate.StatusOptions{Probe: probe, Balancer: b.backends(!watch), LastUpdate: b.lastUpdate(!watch)}
 			for {
 				s := cluster.Status(ctx, o)

@@ -19,7 +19,7 @@ func (a *app) up() *cobra.Command {
 		Short: "Deploy the stack, or bring it up to date; ends with a message sent through it",
 		Args:  oneStack,
 		RunE: func(c *cobra.Command, args []string) error {
-			stack := stackOf(args)
+			stack := a.stackOf(args)
 			if err := a.mustAsk(yes, "up "+stack); err != nil {
 				return err
 			}

@@ -17,7 +17,7 @@ as long as an update would: gates.settle while Nomad deploys nothing. For script
 code 0 when all hold, 1 with the reason when one does not.`,
 		Args: oneStack,
 		RunE: func(c *cobra.Command, args []string) error {
-			stack := stackOf(args)
+			stack := a.stackOf(args)
 			cluster, err := a.running(c.Context(), stack)
 			if err != nil {
 				return err
