@@ -86,6 +86,17 @@ func (w *world) options() orchestrate.Options {
 	}
 }
 
+// pulumiCommand is the path of the pulumi command that the tests use.
+func pulumiCommand(t *testing.T) string {
+	t.Helper()
+	if path := os.Getenv("ORCHESTRATE_TEST_PULUMI"); path != "" {
+		return path
+	}
+	path, err := exec.LookPath("pulumi")
+	assert.NilError(t, err)
+	return path
+}
+
 func (w *world) runner(change ...func(*orchestrate.Options)) *orchestrate.Runner {
 	w.t.Helper()
 	o := w.options()

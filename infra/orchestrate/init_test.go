@@ -157,18 +157,62 @@ func TestTwoInitsAtOnceMakeOneStack(t *testing.T) {
 	assert.NilError(t, err)
 }
 
+// TestInitThatIsCancelledLeavesNothing cancels where the pulumi command is at work, whatever time it takes to come there.
 func TestInitThatIsCancelledLeavesNothing(t *testing.T) {
-	for _, after := range []time.Duration{0, 400 * time.Millisecond, time.Second} {
-		t.Run(after.String(), func(t *testing.T) {
+	for name, at := range map[string]string{
+		"before the stack is made": "stack init before",
+		"when the stack is made":   "stack init after",
+		"before a secret is":       "config set before",
+		"when a secret is":         "config set after",
+	} {
+		t.Run(name, func(t *testing.T) {
 			w := initWorld(t)
-			i, err := orchestrate.NewInitializer(t.Context(), w.initOptions())
+			o := w.initOptions()
+			var reached func() bool
+			o.PulumiCommand, reached = w.pulumiThatHalts(at)
+			i, err := orchestrate.NewInitializer(t.Context(), o)
 			assert.NilError(t, err)
 			ctx, cancel := context.WithCancel(t.Context())
-			time.AfterFunc(after, cancel)
+			defer cancel()
+			go func() {
+				for ctx.Err() == nil && !reached() {
+					time.Sleep(10 * time.Millisecond)
+				}
+				cancel()
+			}()
 			_, err = i.Write(ctx, []byte(newStack), newSecrets)
 			assert.ErrorIs(t, err, context.Canceled)
+			assert.Assert(t, reached(), "it was never at %q", at)
 			w.untouched()
 		})
+	}
+}
+
+// pulumiThatHalts is the pulumi command, but that it halts until it is interrupted once it is at a point: its two words
+// and whether before or after its work. reached says whether it has come there.
+func (w *world) pulumiThatHalts(at string) (path string, reached func() bool) {
+	w.t.Helper()
+	path, mark := w.path("pulumi-that-halts"), w.path("halted")
+	script := `#!/bin/bash
+words="${*#--non-interactive }"
+case $words in "stack init "* | "config set "*) ;; *) exec "$PULUMI" "$@" ;; esac
+halt() {
+  [[ "$AT" == "$(cut -d' ' -f1,2 <<<"$words") $1" ]] || return 0
+  trap 'exit 130' INT
+  touch "$MARK"
+  while :; do sleep 0.05; done
+}
+halt before
+"$PULUMI" "$@" || exit
+halt after
+`
+	for name, value := range map[string]string{"PULUMI": pulumiCommand(w.t), "AT": at, "MARK": mark} {
+		script = strings.ReplaceAll(script, `"$`+name+`"`, "'"+value+"'")
+	}
+	assert.NilError(w.t, os.WriteFile(path, []byte(script), 0o700))
+	return path, func() bool {
+		_, err := os.Stat(mark)
+		return err == nil
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -98,13 +97,7 @@ func TestJudgeHasTheLastWord(t *testing.T) {
 func TestPreviewThenUpOpensTheStackOnce(t *testing.T) {
 	w := newWorld(t)
 	w.set(abc())
-	pulumi := os.Getenv("ORCHESTRATE_TEST_PULUMI")
-	if pulumi == "" {
-		var err error
-		pulumi, err = exec.LookPath("pulumi")
-		assert.NilError(t, err)
-	}
-	w.file("pulumi", "#!/bin/sh\necho \"$*\" >>"+w.path("calls")+"\nexec "+pulumi+" \"$@\"\n")
+	w.file("pulumi", "#!/bin/sh\necho \"$*\" >>"+w.path("calls")+"\nexec "+pulumiCommand(t)+" \"$@\"\n")
 	assert.NilError(t, os.Chmod(w.path("pulumi"), 0o755))
 	r := w.runner(func(o *orchestrate.Options) { o.PulumiCommand = w.path("pulumi") })
 	_, err := r.Preview(t.Context())
