@@ -21,7 +21,6 @@ require (
 	github.com/oracle/oci-go-sdk/v65 v65.130.0 // the names and types of the lab's REST API, and who drives it in tests
 	github.com/pires/go-proxyproto v0.8.1 // the stand-in broker's listeners behind HAProxy
 	github.com/pulumi/pulumi-consul/sdk/v3 v3.11.3 // resources of components/consul
-	github.com/pulumi/pulumi-nomad/sdk/v2 v2.6.1 // resources of components/nomad
 	github.com/pulumi/pulumi-oci/sdk/v3 v3.16.0 // resources of components/oci
 	github.com/pulumi/pulumi/sdk/v3 v3.276.0 // the program, the Automation API, the protocol of providers
 	github.com/rhysd/actionlint v1.7.8 // the tests hold the workflows against what GitHub accepts
@@ -177,7 +176,3 @@ require (
 	gopkg.in/tomb.v1 v1.0.0-20141024135613-dd632973f1e7 // indirect
 	lukechampine.com/frand v1.4.2 // indirect
 )
-
-// The official module does not resolve from the module proxies; sdks/nomad is
-// generated from its schema (make sdk).
-replace github.com/pulumi/pulumi-nomad/sdk/v2 => ./sdks/nomad

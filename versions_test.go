@@ -1,13 +1,18 @@
 package emqxoci_test
 
 import (
+	"encoding/json"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"gotest.tools/v3/assert"
+
+	"github.com/emqx-oci/emqx-oci/sdks/nomad"
 )
 
 // pins are the programs that this tree names a version of: where it is read from, which
@@ -57,7 +62,7 @@ func TestPinsAreOfLinesThatAreSupported(t *testing.T) {
 }
 
 // TestPluginVersionsAreThoseOfTheSDKs: the engine downloads the plugin that an SDK names,
-// so the versions in go.mod, of the lab's providers and on the page are one.
+// so the versions of the SDKs, of the lab's providers and on the page are one.
 func TestPluginVersionsAreThoseOfTheSDKs(t *testing.T) {
 	read := func(path string) string {
 		text, err := os.ReadFile(path)
@@ -71,9 +76,40 @@ func TestPluginVersionsAreThoseOfTheSDKs(t *testing.T) {
 	}
 	modules, page := read("go.mod"), read("docs/tasks/first-deployment.md")
 	for _, plugin := range []string{"oci", "nomad", "consul"} {
-		sdk := one(modules, `github.com/pulumi/pulumi-`+plugin+`/sdk/v\d+ v(\S+)`)
+		var sdk string
+		if plugin == "nomad" {
+			sdk = one(read("sdks/nomad/schema.json"), `"version": "([^"]+)"`)
+		} else {
+			sdk = one(modules, `github.com/pulumi/pulumi-`+plugin+`/sdk/v\d+ v(\S+)`)
+		}
 		lab := map[string]string{"oci": "oci.go", "nomad": "provider.go", "consul": "provider.go"}[plugin]
 		assert.Equal(t, one(read("lab/providers/"+plugin+"/"+lab), `const Version = "([^"]+)"`), sdk, plugin)
 		assert.Equal(t, one(page, "(?m)^\\| `"+plugin+"` \\| (\\S+) \\|"), sdk, plugin)
 	}
 }
+
+// TestNomadSDKNamesItsPlugin: the engine is asked for the plugin of the schema's version.
+func TestNomadSDKNamesItsPlugin(t *testing.T) {
+	text, err := os.ReadFile("sdks/nomad/schema.json")
+	assert.NilError(t, err)
+	var schema struct{ Version string }
+	assert.NilError(t, json.Unmarshal(text, &schema))
+	var asked string
+	err = pulumi.RunErr(func(ctx *pulumi.Context) error {
+		_, err := nomad.NewProvider(ctx, "nomad", &nomad.ProviderArgs{Address: pulumi.String("http://localhost")})
+		return err
+	}, pulumi.WithMocks("project", "stack", mocks(func(r pulumi.MockResourceArgs) {
+		asked = r.RegisterRPC.GetVersion()
+	})))
+	assert.NilError(t, err)
+	assert.Equal(t, asked, schema.Version)
+}
+
+type mocks func(pulumi.MockResourceArgs)
+
+func (m mocks) NewResource(r pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
+	m(r)
+	return r.Name, r.Inputs, nil
+}
+
+func (mocks) Call(pulumi.MockCallArgs) (resource.PropertyMap, error) { return nil, nil }

@@ -7,12 +7,12 @@ import (
 	"slices"
 
 	consulsdk "github.com/pulumi/pulumi-consul/sdk/v3/go/consul"
-	nomadsdk "github.com/pulumi/pulumi-nomad/sdk/v2/go/nomad"
 	ocisdk "github.com/pulumi/pulumi-oci/sdk/v3/go/oci"
 	"github.com/pulumi/pulumi-oci/sdk/v3/go/oci/identity"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
+	nomadsdk "github.com/emqx-oci/emqx-oci/sdks/nomad"
 	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
 

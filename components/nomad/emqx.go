@@ -3,7 +3,7 @@ package nomad
 import (
 	"fmt"
 
-	"github.com/pulumi/pulumi-nomad/sdk/v2/go/nomad"
+	"github.com/emqx-oci/emqx-oci/sdks/nomad"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 

@@ -9,13 +9,13 @@ import (
 	"time"
 
 	"github.com/hashicorp/nomad/api"
-	"github.com/pulumi/pulumi-nomad/sdk/v2/go/nomad"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"gotest.tools/v3/assert"
 	"gotest.tools/v3/poll"
 
 	"github.com/emqx-oci/emqx-oci/internal/agenttest"
 	"github.com/emqx-oci/emqx-oci/lab/providers"
+	"github.com/emqx-oci/emqx-oci/sdks/nomad"
 )
 
 // sleeper is a job like those of the stack: typed variables, one group.

@@ -3,11 +3,12 @@
 //
 //	gen-nomad-sdk <schema.json> <folder>
 //
-// Files that the generator no longer makes are removed from the folder's go/
-// tree, so that what stands there is exactly what the schema says.
+// Go files that the generator no longer makes are removed from the folder, so
+// that what stands there is exactly what the schema says.
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -46,15 +47,23 @@ func run(args []string) error {
 	if err != nil {
 		return fmt.Errorf("generating the package: %w", err)
 	}
-	if err := os.RemoveAll(filepath.Join(args[1], "go")); err != nil {
+	if err := removeGenerated(args[1]); err != nil {
 		return fmt.Errorf("clearing the old package: %w", err)
 	}
 	for name, body := range files {
-		// go.mod in the folder is ours, with pinned versions.
-		if filepath.Base(name) == "go.mod" {
+		switch filepath.Base(name) {
+		case "go.mod": // the package is one of the main module's
+			continue
+		case "init.go":
+			// It registers the types, to read a resource back by its URN. Nobody does, and the
+			// SDK panics where a program that imports the official package, too, registers them twice.
 			continue
 		}
-		path := filepath.Join(args[1], "go", "nomad", name)
+		if filepath.Base(name) == "pulumiVersion.go" {
+			// Without it the SDK takes the major version from the name of an official module.
+			body = bytes.ReplaceAll(body, []byte("= semver.Version{}"), fmt.Appendf(nil, "= semver.MustParse(%q)", spec.Version))
+		}
+		path := filepath.Join(args[1], name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return fmt.Errorf("making a folder of the package: %w", err)
 		}
@@ -63,4 +72,13 @@ func run(args []string) error {
 		}
 	}
 	return nil
+}
+
+// removeGenerated removes the package that stands in a folder, and leaves its schema.
+func removeGenerated(dir string) error {
+	old, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	for _, path := range old {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return errors.Join(err, os.RemoveAll(filepath.Join(dir, "internal")))
 }

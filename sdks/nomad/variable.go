@@ -8,7 +8,7 @@ import (
 	"reflect"
 
 	"errors"
-	"github.com/pulumi/pulumi-nomad/sdk/v2/go/nomad/internal"
+	"github.com/emqx-oci/emqx-oci/sdks/nomad/internal"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
