@@ -194,7 +194,7 @@ func (w *world) pulumiThatHalts(at string) (path string, reached func() bool) {
 	w.t.Helper()
 	path, mark := w.path("pulumi-that-halts"), w.path("halted")
 	script := `#!/bin/bash
-words="${*#--non-interactive }"
+words="$*" words="${words#--non-interactive }"
 case $words in "stack init "* | "config set "*) ;; *) exec "$PULUMI" "$@" ;; esac
 halt() {
   [[ "$AT" == "$(cut -d' ' -f1,2 <<<"$words") $1" ]] || return 0
