@@ -141,7 +141,7 @@ checks: ## generate docs/checks.md from the table of checks
 
 .PHONY: settings
 settings: ## generate docs/settings.md and the schema of stack files from the settings
-	go run ./stacks/settings/gen
+	go run ./components/settings/gen
 
 .PHONY: graph
 graph: ## draw docs/graph.svg from the real stack

@@ -72,17 +72,22 @@ func TestRoomsKnowOnlyWhatTheyMay(t *testing.T) {
 		"components/hocon":    {},
 		"components/cluster":  {},
 		"components/recorder": {},
-		"components":          {"components/cluster", "components/fault", "components/recorder"},
-		"infra/gates":         {"infra/gates"},
-		"infra/operate":       {"infra/operate", "infra/gates"},
-		"infra/orchestrate":   {"infra/orchestrate", "infra/gates"},
-		"stacks/settings":     {"stacks/settings", "components/cluster", "components/fault"},
-		"stacks/preflight":    {"stacks/settings", "components/cluster", "components/fault", "components/hocon", "components/recorder"},
-		"stacks":              {"stacks", "components", "infra/gates", "infra/operate"},
-		"infra":               {"stacks"},
-		"internal/ocicli":     {},
-		"lab":                 {"lab", "internal/ocicli"},
-		"lab/drill":           {"lab", "infra/gates"}, // it asks the product itself whether it is whole
+		"components/consul":   {"components/cluster", "components/fault"},
+		"components/nomad":    {"components/cluster", "components/fault"},
+		"components/oci":      {"components/cluster", "components/fault"},
+		"components/settings": {"components/settings", "components/cluster", "components/fault"},
+		"components/guards":   {"components/settings", "components/cluster", "components/fault"},
+		// The whole: the graph with its gates.
+		"components":        {"components", "infra/gates", "infra/operate"},
+		"infra/gates":       {"infra/gates"},
+		"infra/operate":     {"infra/operate", "infra/gates"},
+		"infra/orchestrate": {"infra/orchestrate", "infra/gates"},
+		"stacks/preflight":  {"components/settings", "components/cluster", "components/fault", "components/hocon", "components/recorder"},
+		"stacks":            {"stacks", "components"},
+		"infra":             {"stacks"},
+		"internal/ocicli":   {},
+		"lab":               {"lab", "internal/ocicli"},
+		"lab/drill":         {"lab", "infra/gates"}, // it asks the product itself whether it is whole
 	}
 	for _, f := range sources(t) {
 		room, allowed := "", []string(nil)
@@ -114,11 +119,11 @@ func TestOnlyOrchestrateDrivesTheEngine(t *testing.T) {
 	}
 }
 
-// Pulumi's configuration is read by stacks/settings alone, handed the means to
+// Pulumi's configuration is read by components/settings alone, handed the means to
 // by stacks.Run: components take plain args.
 func TestOnlySettingsReadConfiguration(t *testing.T) {
 	for _, f := range sources(t) {
-		if !f.in("components", "stacks", "infra/gates") || f.in("stacks/settings") {
+		if !f.in("components", "stacks", "infra/gates") || f.in("components/settings") {
 			continue
 		}
 		for _, imported := range f.imports {

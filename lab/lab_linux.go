@@ -322,7 +322,7 @@ func Env(ctx context.Context, o Options) (map[string]string, error) {
 		"PULUMI_BACKEND_URL":            "file://" + state + "?metadata=skip",
 		"PULUMI_CONFIG_PASSPHRASE_FILE": pass,
 		"EMQX_OCI_STAGE_DIR":            filepath.Join(o.Dir, "stage"),
-		// What stacks/settings calls LabSecretsEnv.
+		// What components/settings calls LabSecretsEnv.
 		"EMQX_OCI_LAB_SECRETS": filepath.Join(o.Dir, secretsFile),
 		// Any client of OCI's API finds the lab by these: the official provider by all of
 		// them, others by the key.

@@ -12,7 +12,6 @@ import (
 	"gotest.tools/v3/assert"
 
 	"github.com/emqx-oci/emqx-oci/components/recorder"
-	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
 
 // set puts values into groups of a configuration: "nodes" with `{"count": 2}`.
@@ -59,10 +58,10 @@ func TestPortsAreTheStacksEverywhere(t *testing.T) {
 			}
 		}
 	}
-	haproxy, _ := r.Find("Job", "haproxy")
+	haproxy, _ := r.Find("Job", "cluster-haproxy")
 	assert.Equal(t, haproxy.Inputs["hcl2"].ObjectValue()["vars"].ObjectValue()["ports"].StringValue(),
 		"{mqtt = 2883, mqtts = 2884, ws = 2885, wss = 2886, admin = 9080}")
-	emqx, _ := r.Find("Job", "emqx")
+	emqx, _ := r.Find("Job", "cluster-emqx")
 	assert.Equal(t, emqx.Inputs["hcl2"].ObjectValue()["vars"].ObjectValue()["ports"].StringValue(), "{mqtt = 31001, mqtts = 31002, ws = 31003, wss = 31004}")
 	listening := map[float64]int{}
 	for _, x := range r.Kind("Listener") {
@@ -78,14 +77,14 @@ func TestPortsAreTheStacksEverywhere(t *testing.T) {
 	}
 	assert.DeepEqual(t, backends, map[float64]int{2883: 3, 2884: 3, 2885: 3, 2886: 3})
 	for _, rule := range []string{"9080-from-balancer", "31001-from-nodes", "31002-from-nodes", "31003-from-nodes", "31004-from-nodes"} {
-		_, ok := r.Find("NetworkSecurityGroupSecurityRule", "groups-nodes-in-tcp-"+rule)
+		_, ok := r.Find("NetworkSecurityGroupSecurityRule", "cluster-groups-nodes-in-tcp-"+rule)
 		assert.Assert(t, ok, rule)
 	}
 	assert.DeepEqual(t, r.outputs["endpoints"], map[string]string{
 		"mqtt": "mqtt://mqtt.lab.test:2883", "mqtts": "mqtts://mqtt.lab.test:2884",
 		"ws": "ws://mqtt.lab.test:2885/mqtt", "wss": "wss://mqtt.lab.test:2886/mqtt",
 	})
-	entries, _ := r.Find("Keys", "entries")
+	entries, _ := r.Find("Keys", "cluster-entries")
 	assert.Assert(t, strings.Contains(fmt.Sprint(entries.Inputs.Mappable()), "wss://mqtt.lab.test:2886/mqtt"))
 }
 
@@ -122,7 +121,7 @@ func TestNetworkByNameReachesTheResources(t *testing.T) {
 	r := with(t, true, true, map[string]string{
 		"network": `{"vcn": "iot", "publicSubnet": "public", "privateSubnet": "private"}`,
 	})
-	balancer, _ := r.Find("NetworkLoadBalancer", "balancer")
+	balancer, _ := r.Find("NetworkLoadBalancer", "cluster-balancer")
 	assert.Equal(t, balancer.Inputs["subnetId"].StringValue(), "ocid1.subnet.oc1..named-public")
 	for _, g := range r.Kind("NetworkSecurityGroup") {
 		assert.Equal(t, g.Inputs["vcnId"].StringValue(), "ocid1.vcn.oc1..named-iot")
@@ -145,9 +144,9 @@ func TestDashboardIsOpenToItsRangesOnly(t *testing.T) {
 		}
 		return peers
 	}
-	assert.DeepEqual(t, opens(mustRecord(t, "lab", true, false)), []string{"id-groups-nodes"})
+	assert.DeepEqual(t, opens(mustRecord(t, "lab", true, false)), []string{"id-cluster-groups-nodes"})
 	r := with(t, true, false, map[string]string{"network": `{"dashboardCidrs": ["10.9.0.0/24"]}`})
-	assert.DeepEqual(t, opens(r), []string{"10.9.0.0/24", "id-groups-nodes"})
+	assert.DeepEqual(t, opens(r), []string{"10.9.0.0/24", "id-cluster-groups-nodes"})
 }
 
 func TestBootVolumesHaveTheirPerformance(t *testing.T) {
@@ -168,7 +167,7 @@ func TestBackendsByPrivateIP(t *testing.T) {
 				assert.Equal(t, backend.HasValue("ipAddress"), want == "ipAddress", set.Name)
 				assert.Equal(t, backend.HasValue("targetId"), want == "targetId", set.Name)
 				if want == "targetId" {
-					assert.Equal(t, backend["targetId"].StringValue(), fmt.Sprintf("id-addresses-%d", i))
+					assert.Equal(t, backend["targetId"].StringValue(), fmt.Sprintf("id-cluster-addresses-%d", i))
 				}
 			}
 		}
@@ -178,24 +177,12 @@ func TestBackendsByPrivateIP(t *testing.T) {
 // A balancer for those inside, under a name of a private zone.
 func TestPrivateBalancer(t *testing.T) {
 	r := with(t, true, false, map[string]string{"edge": `{"public": false}`, "dns": `{"view": "ocid1.dnsview.oc1.eu-frankfurt-1.aaaaexample"}`})
-	balancer, _ := r.Find("NetworkLoadBalancer", "balancer")
+	balancer, _ := r.Find("NetworkLoadBalancer", "cluster-balancer")
 	assert.Equal(t, balancer.Inputs["isPrivate"].BoolValue(), true)
-	record, _ := r.Find("Rrset", "dns")
+	record, _ := r.Find("Rrset", "cluster-dns")
 	assert.Equal(t, record.Inputs["scope"].StringValue(), "PRIVATE")
 	assert.Equal(t, record.Inputs["viewId"].StringValue(), "ocid1.dnsview.oc1.eu-frankfurt-1.aaaaexample")
 	r = with(t, true, false, nil)
-	balancer, _ = r.Find("NetworkLoadBalancer", "balancer")
+	balancer, _ = r.Find("NetworkLoadBalancer", "cluster-balancer")
 	assert.Equal(t, balancer.Inputs["isPrivate"].BoolValue(), false)
-}
-
-// What only the round trip can find out is told with the setting that changes it.
-func TestTheRoundTripNamesTheEdge(t *testing.T) {
-	s := settings.Settings{Cloud: "oci", Edge: settings.Edge{Public: true, Backend: "address"}}
-	assert.Equal(t, onTheWay(s), "emqx-oci:edge.backend, which is address: where G4 holds and no client gets through, try privateIp")
-	s.Edge = settings.Edge{Backend: "privateIp"}
-	assert.Assert(t, strings.HasPrefix(onTheWay(s), "whether this machine is inside the network") && strings.HasSuffix(onTheWay(s), "try address"), onTheWay(s))
-	s.Gates.Proxy = "socks5h://10.0.0.1:1080"
-	assert.Assert(t, strings.HasPrefix(onTheWay(s), "emqx-oci:edge.backend"), onTheWay(s))
-	s.Cloud = "lab"
-	assert.Equal(t, onTheWay(s), "")
 }

@@ -1,5 +1,3 @@
-// Package stacks is the program: it takes the settings of one environment and
-// declares everything the cluster is made of, as one dependency graph. Read
-// graph.go first. What a thing is stands in components/, when it may go on in
-// infra/gates; this package only says which and in what order.
+// Package stacks is the program: it takes the settings of one environment, checks them, and declares the cluster
+// (package components) with its outputs. Read run.go first.
 package stacks

@@ -1,7 +1,6 @@
 package stacks
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"strings"
@@ -10,13 +9,11 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/emqx-oci/emqx-oci/components/cluster"
-	"github.com/emqx-oci/emqx-oci/components/oci"
+	"github.com/emqx-oci/emqx-oci/components"
+	"github.com/emqx-oci/emqx-oci/components/guards"
 	"github.com/emqx-oci/emqx-oci/components/recorder"
-	"github.com/emqx-oci/emqx-oci/infra/gates"
-	"github.com/emqx-oci/emqx-oci/stacks/guards"
+	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/stacks/preflight"
-	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
 
 // Preflight checks a stack before anything is registered, without a cloud:
@@ -44,8 +41,8 @@ func Record(s settings.Settings) ([]recorder.Resource, error) {
 	var refused error
 	recording, err := recorder.Run(func(ctx *pulumi.Context) error {
 		// The guards are for the engine's run: they know what was before.
-		ctx = guards.WithCollector(ctx, &guards.Collector{})
-		_, refused = deploy(ctx, s, noGates)
+		ctx = components.WithoutGates(guards.WithCollector(ctx, &guards.Collector{}))
+		_, refused = deploy(ctx, s)
 		return refused
 	}, recorder.Options{Stack: s.Environment, Preview: true, Call: emptyCloud(s.Network.VCN)})
 	if refused != nil {
@@ -117,19 +114,4 @@ func giveID(id *string, kind string) {
 	if prefix := "ocid1." + kind + "."; !strings.HasPrefix(*id, prefix) {
 		*id = prefix + "lookedup"
 	}
-}
-
-// noGates hold at once: nothing waits in a recording.
-func noGates(
-	ctx *pulumi.Context, s settings.Settings, _ []cluster.Node, _ *oci.LoadBalancer, _ providers,
-) (gateSet, error) {
-	gate := func(id string) gates.Gate {
-		return gates.Gate{ID: id, Title: id, Check: func(context.Context) (gates.Status, error) {
-			return gates.Status{Holds: true}, nil
-		}}
-	}
-	return bindGates(ctx, s.Gates, gateList{
-		nodesReady: gate("G1"), clusterFormed: gate("G2"), proxiesReady: gate("G3"), edgeHealthy: gate("G4"), roundTrip: gate("G5"),
-		rolling: func(context.Context) bool { return false },
-	})
 }

@@ -3,6 +3,8 @@
 package stacks
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -16,11 +18,20 @@ import (
 // On the real engine, with a program of an engine's own around the recording one: warnings are shown and the preview
 // goes on, errors end it with every finding.
 func TestChecksOnTheRealEngine(t *testing.T) {
-	g := newGuarded(t, 3)
+	dir := t.TempDir()
+	for _, folder := range []string{"project", "state", "home"} {
+		assert.NilError(t, os.Mkdir(filepath.Join(dir, folder), 0o700))
+	}
+	assert.NilError(t, os.WriteFile(filepath.Join(dir, "project/Pulumi.yaml"), []byte("name: emqx-oci\nruntime: go\n"), 0o600))
+	assert.NilError(t, os.WriteFile(filepath.Join(dir, "project/Pulumi.lab.yaml"), []byte("config: {}\n"), 0o600))
 	s := exampleSettings(t, "staging")
 	var shown strings.Builder
 	r, err := orchestrate.New(orchestrate.Options{
-		ProjectDir: g.dir + "/project", Stack: "lab", Env: g.env(), StageDir: g.dir + "/stage",
+		ProjectDir: dir + "/project", Stack: "lab", StageDir: dir + "/stage",
+		Env: map[string]string{
+			"PULUMI_BACKEND_URL": "file://" + dir + "/state", "PULUMI_HOME": dir + "/home",
+			"PULUMI_CONFIG_PASSPHRASE": "a test", "PULUMI_SKIP_UPDATE_CHECK": "true",
+		},
 		Program: func(ctx *pulumi.Context) error { return preflightFirst(ctx, s) },
 		View:    progress.NewPlain(&shown, false),
 	})

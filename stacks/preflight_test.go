@@ -8,8 +8,8 @@ import (
 	"gotest.tools/v3/assert"
 
 	"github.com/emqx-oci/emqx-oci/components/recorder"
+	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/stacks/example"
-	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
 
 // Errors of the checks end the program before anything is registered, all in

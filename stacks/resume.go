@@ -5,10 +5,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-)
 
-// volumesName is what the volumes' names begin with.
-const volumesName = "volumes"
+	"github.com/emqx-oci/emqx-oci/components"
+	"github.com/emqx-oci/emqx-oci/components/settings"
+)
 
 // Resume says whether an update can follow a destroy that did not end, of a stack with
 // count nodes that has these resources left. It cannot when that has deleted some
@@ -17,7 +17,7 @@ const volumesName = "volumes"
 func Resume(stack string, count int, names []string) error {
 	var there, gone []string
 	for i := range count {
-		if slices.Contains(names, fmt.Sprintf("%s-%d", volumesName, i)) {
+		if slices.Contains(names, fmt.Sprintf("%s-%d", components.VolumesName(settings.ClusterName), i)) {
 			there = append(there, strconv.Itoa(i))
 		} else {
 			gone = append(gone, strconv.Itoa(i))

@@ -3,7 +3,8 @@ package stacks
 import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/emqx-oci/emqx-oci/stacks/settings"
+	"github.com/emqx-oci/emqx-oci/components"
+	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
 // Run is the program, for `pulumi up` and for the command line alike. Bad
@@ -17,7 +18,7 @@ func Run(ctx *pulumi.Context) error {
 	if err := preflightFirst(ctx, s); err != nil {
 		return err
 	}
-	outputs, err := deploy(ctx, s, newGates)
+	outputs, err := deploy(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -25,6 +26,15 @@ func Run(ctx *pulumi.Context) error {
 		ctx.Export(name, value)
 	}
 	return nil
+}
+
+// deploy declares the stack's cluster, and gives the stack's outputs.
+func deploy(ctx *pulumi.Context, s settings.Settings) (pulumi.Map, error) {
+	c, err := components.DeclareCluster(ctx, settings.ClusterName, s)
+	if err != nil {
+		return nil, err
+	}
+	return outputs(s, c), nil
 }
 
 func load(ctx *pulumi.Context) (settings.Settings, error) {

@@ -1,7 +1,6 @@
 package stacks
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -11,30 +10,12 @@ import (
 	"gotest.tools/v3/assert"
 	"gotest.tools/v3/golden"
 
-	"github.com/emqx-oci/emqx-oci/components/cluster"
-	"github.com/emqx-oci/emqx-oci/components/oci"
+	"github.com/emqx-oci/emqx-oci/components"
+	"github.com/emqx-oci/emqx-oci/components/guards"
 	"github.com/emqx-oci/emqx-oci/components/recorder"
-	"github.com/emqx-oci/emqx-oci/infra/gates"
+	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/stacks/example"
-	"github.com/emqx-oci/emqx-oci/stacks/guards"
-	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
-
-// openGates hold at once: a recording has no cloud to ask.
-func openGates(
-	ctx *pulumi.Context, s settings.Settings, _ []cluster.Node, _ *oci.LoadBalancer, _ providers,
-) (gateSet, error) {
-	gate := func(id, title string) gates.Gate {
-		return gates.Gate{ID: id, Title: title, Check: func(context.Context) (gates.Status, error) {
-			return gates.Status{Holds: true}, nil
-		}}
-	}
-	return bindGates(ctx, s.Gates, gateList{
-		nodesReady: gate("G1", "nodes ready"), clusterFormed: gate("G2", "cluster formed"),
-		proxiesReady: gate("G3", "proxies ready"), edgeHealthy: gate("G4", "edge healthy"), roundTrip: gate("G5", "round trip"),
-		rolling: func(context.Context) bool { return false },
-	})
-}
 
 type run struct {
 	*recorder.Recording
@@ -60,11 +41,10 @@ func record(t *testing.T, stack string, tls, preview bool, change func(config ma
 		if err != nil {
 			return err
 		}
-		makeGates := openGates
-		if preview {
-			makeGates = newGates
+		if !preview { // a recording has no cluster to ask
+			ctx = components.WithoutGates(ctx)
 		}
-		outputs, err := deploy(ctx, s, makeGates)
+		outputs, err := deploy(ctx, s)
 		if err != nil {
 			return err
 		}
@@ -164,20 +144,20 @@ func TestNoSecretStandsInClear(t *testing.T) {
 func TestGatesStandBeforeWhatMustWait(t *testing.T) {
 	r := mustRecord(t, "lab", true, false)
 	want := map[string]string{
-		"emqx": "G1 nodes ready", "haproxy": "G1 nodes ready, G2 cluster formed", "dns": "G4 edge healthy",
-		"listeners-mqtt": "G3 proxies ready", "listeners-mqtts": "G3 proxies ready",
-		"listeners-ws": "G3 proxies ready", "listeners-wss": "G3 proxies ready",
+		"cluster-emqx": "G1 nodes ready", "cluster-haproxy": "G1 nodes ready, G2 cluster formed", "cluster-dns": "G4 edge healthy",
+		"cluster-listeners-mqtt": "G3 proxies ready", "cluster-listeners-mqtts": "G3 proxies ready",
+		"cluster-listeners-ws": "G3 proxies ready", "cluster-listeners-wss": "G3 proxies ready",
 	}
 	for _, x := range r.Resources {
 		if gate, ok := want[x.Name]; ok && x.Custom {
-			assert.Equal(t, strings.Join(x.Gates, ", "), gate)
-			assert.Equal(t, strings.Join(x.UpdateGates, ", "), gate)
+			assert.Equal(t, strings.ReplaceAll(strings.Join(x.Gates, ", "), "cluster: ", ""), gate)
+			assert.DeepEqual(t, x.UpdateGates, x.Gates)
 			delete(want, x.Name)
 			continue
 		}
-		if x.Type == layoutType {
-			assert.DeepEqual(t, x.Gates, []string{"guards"})
-			assert.DeepEqual(t, x.UpdateGates, []string{"guards"})
+		if x.Type == components.LayoutType {
+			assert.DeepEqual(t, x.Gates, []string{"cluster: guards"})
+			assert.DeepEqual(t, x.UpdateGates, []string{"cluster: guards"})
 			continue
 		}
 		assert.Equal(t, len(x.Gates), 0, "%s waits for %v", x.Name, x.Gates)
@@ -197,7 +177,7 @@ func TestGuardsStandBeforeEverything(t *testing.T) {
 		assert.Assert(t, errors.As(err, &refused), "%v", err)
 		assert.Equal(t, refused.Violations[0].Guard, guards.PublicDashboard)
 		for _, x := range r.Resources {
-			assert.Assert(t, x.Type == layoutType || strings.HasPrefix(x.Type, "pulumi:"), "%s %s", x.Type, x.Name)
+			assert.Assert(t, x.Type == components.LayoutType || x.Type == components.ClusterType || strings.HasPrefix(x.Type, "pulumi:"), "%s %s", x.Type, x.Name)
 		}
 	}
 }
@@ -205,19 +185,19 @@ func TestGuardsStandBeforeEverything(t *testing.T) {
 func TestOrderOfThePhases(t *testing.T) {
 	r := mustRecord(t, "lab", true, false)
 	for _, c := range []struct{ kind, later, earlier string }{
-		{"InstancePool", "pools-1", "volumes-1"},
-		{"InstancePool", "pools-1", "addresses-1"},
-		{"InstanceConfiguration", "pools-1-config", "groups-nodes"},
-		{"InstancePool", "pools-1", "groups-nodes-out"},
-		{"Job", "emqx", "pools-2"},
-		{"Job", "emqx", "secrets-emqx"},
-		{"Job", "emqx", "members-2"},
-		{"Job", "emqx", "entries"},
-		{"Job", "haproxy", "emqx"},
-		{"Job", "haproxy", "secrets-haproxy"},
-		{"Listener", "listeners-mqtt", "haproxy"},
-		{"Rrset", "dns", "listeners-wss"},
-		{"Rrset", "dns", "balancer"},
+		{"InstancePool", "cluster-pools-1", "cluster-volumes-1"},
+		{"InstancePool", "cluster-pools-1", "cluster-addresses-1"},
+		{"InstanceConfiguration", "cluster-pools-1-config", "cluster-groups-nodes"},
+		{"InstancePool", "cluster-pools-1", "cluster-groups-nodes-out"},
+		{"Job", "cluster-emqx", "cluster-pools-2"},
+		{"Job", "cluster-emqx", "cluster-secrets-emqx"},
+		{"Job", "cluster-emqx", "cluster-members-2"},
+		{"Job", "cluster-emqx", "cluster-entries"},
+		{"Job", "cluster-haproxy", "cluster-emqx"},
+		{"Job", "cluster-haproxy", "cluster-secrets-haproxy"},
+		{"Listener", "cluster-listeners-mqtt", "cluster-haproxy"},
+		{"Rrset", "cluster-dns", "cluster-listeners-wss"},
+		{"Rrset", "cluster-dns", "cluster-balancer"},
 	} {
 		x, ok := r.Find(c.kind, c.later)
 		assert.Assert(t, ok, c.later)
@@ -226,7 +206,7 @@ func TestOrderOfThePhases(t *testing.T) {
 	// What may be slow is made beside phase 1: it waits for no node and no job.
 	for _, x := range append(r.Kind(setKind), r.Kind("NetworkLoadBalancer")...) {
 		for _, dep := range x.DependsOn {
-			assert.Assert(t, !strings.HasPrefix(dep, "pools") && dep != "emqx" && dep != "haproxy", "%s waits for %s", x.Name, dep)
+			assert.Assert(t, !strings.HasPrefix(dep, "cluster-pools") && dep != "cluster-emqx" && dep != "cluster-haproxy", "%s waits for %s", x.Name, dep)
 		}
 	}
 }

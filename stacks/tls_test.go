@@ -11,12 +11,13 @@ import (
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 	"gotest.tools/v3/assert"
 
+	"github.com/emqx-oci/emqx-oci/components"
 	"github.com/emqx-oci/emqx-oci/components/recorder"
+	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/lab/providers/consul"
 	"github.com/emqx-oci/emqx-oci/lab/providers/nomad"
 	"github.com/emqx-oci/emqx-oci/lab/providers/rpc"
 	"github.com/emqx-oci/emqx-oci/stacks/example"
-	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
 
 // What the providers are told of TLS and tokens is what they accept, and neither
@@ -39,7 +40,7 @@ func TestProvidersAreToldOfTLSAndTokens(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		_, err = deploy(ctx, s, openGates)
+		_, err = deploy(components.WithoutGates(ctx), s)
 		return err
 	}, opts)
 	assert.NilError(t, err)
@@ -51,7 +52,7 @@ func TestProvidersAreToldOfTLSAndTokens(t *testing.T) {
 		{"nomad", "secretId", "a-nomad-token-of-the-environment", nomad.Plugin("")},
 		{"consul", "token", "a-consul-token-of-the-environment", consul.Plugin("")},
 	} {
-		x, ok := r.Find(c.provider, c.provider)
+		x, ok := r.Find(c.provider, components.ProviderName(settings.ClusterName, c.provider))
 		assert.Assert(t, ok, c.provider)
 		assert.Equal(t, x.Inputs["caPem"].StringValue(), pair.CA)
 		assert.Equal(t, x.Inputs["certPem"].StringValue(), pair.Certificate)

@@ -3,10 +3,11 @@ package main
 import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/emqx-oci/emqx-oci/components"
 	"github.com/emqx-oci/emqx-oci/components/oci"
+	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/stacks"
-	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
 
 // providers tells where the stack's agents are by now, and who asks them.
@@ -15,12 +16,13 @@ func providers(stack string, c orchestrate.Config) (orchestrate.Providers, error
 	if err != nil {
 		return nil, err
 	}
-	all, err := stacks.InputsOfProviders(s)
+	all, err := components.InputsOfProviders(s)
 	if err != nil {
 		return nil, err
 	}
 	told := orchestrate.Providers{}
-	for provider, inputs := range all {
+	for kind, inputs := range all {
+		provider := components.ProviderName(settings.ClusterName, kind)
 		told[provider] = map[string]orchestrate.ProviderInput{}
 		for name, in := range inputs {
 			told[provider][name] = orchestrate.ProviderInput(in)

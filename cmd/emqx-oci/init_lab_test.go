@@ -15,9 +15,9 @@ import (
 	"gotest.tools/v3/assert"
 
 	"github.com/emqx-oci/emqx-oci/cmd/emqx-oci/cli"
+	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/internal/agenttest"
-	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
 
 // The file that init writes is one that Pulumi reads and the settings accept, and it still explains itself.

@@ -11,9 +11,9 @@ import (
 	"path/filepath"
 
 	"github.com/emqx-oci/emqx-oci/cmd/emqx-oci/cli"
+	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/lab"
 	"github.com/emqx-oci/emqx-oci/lab/faults"
-	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
 
 // localCloud gives the command line its lab.

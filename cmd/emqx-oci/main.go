@@ -13,11 +13,11 @@ import (
 	"golang.org/x/term"
 
 	"github.com/emqx-oci/emqx-oci/cmd/emqx-oci/cli"
+	"github.com/emqx-oci/emqx-oci/components/guards"
 	"github.com/emqx-oci/emqx-oci/infra/gates"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/lab/load"
 	"github.com/emqx-oci/emqx-oci/stacks"
-	"github.com/emqx-oci/emqx-oci/stacks/guards"
 )
 
 func main() {

@@ -9,17 +9,17 @@ import (
 
 	"gotest.tools/v3/assert"
 
+	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/internal/registrations"
 	"github.com/emqx-oci/emqx-oci/stacks/example"
 	"github.com/emqx-oci/emqx-oci/stacks/preflight"
-	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
 
 // What the command line refuses plain pulumi refuses, in the same words, before
 // anything is registered. A file that is no stack file Pulumi's own reader refuses for both.
 func TestBothEntriesRefuseEachStackFile(t *testing.T) {
-	paths, err := filepath.Glob("../../stacks/settings/testdata/bad/*.yaml")
+	paths, err := filepath.Glob("../../components/settings/testdata/bad/*.yaml")
 	assert.NilError(t, err)
 	assert.Assert(t, len(paths) > 100)
 	project, err := os.ReadFile("../../Pulumi.yaml")

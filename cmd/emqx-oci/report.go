@@ -1,11 +1,11 @@
 package main
 
 import (
+	"github.com/emqx-oci/emqx-oci/components"
+	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
-	"github.com/emqx-oci/emqx-oci/stacks"
 	"github.com/emqx-oci/emqx-oci/stacks/blast"
-	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
 
 // assess says what a plan means for the cluster, in the words of stacks/blast, which knows no engine.
@@ -14,7 +14,7 @@ func assess(stack string, c orchestrate.Config, plan []progress.Event) (blast.Re
 	if err != nil {
 		return blast.Report{}, err
 	}
-	index, err := stacks.JobVersions(s)
+	index, err := components.JobVersions(s)
 	if err != nil {
 		return blast.Report{}, err
 	}

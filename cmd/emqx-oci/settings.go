@@ -6,11 +6,12 @@ import (
 	"strings"
 
 	"github.com/emqx-oci/emqx-oci/cmd/emqx-oci/cli"
+	"github.com/emqx-oci/emqx-oci/components"
 	"github.com/emqx-oci/emqx-oci/components/fault"
+	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/stacks"
 	"github.com/emqx-oci/emqx-oci/stacks/preflight"
-	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
 
 // labStack is the stack whose images the lab prepares.
@@ -33,7 +34,7 @@ func open(stack string, c orchestrate.Config) (cli.Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	return stacks.Operate(s)
+	return components.Operate(s)
 }
 
 // check tells what is wrong with a stack without a cloud: faults of its settings, then what the checks find. A finding

@@ -24,13 +24,13 @@ func WithContext(ctx *pulumi.Context, caller context.Context) *pulumi.Context {
 }
 
 // Hook binds a gate to the resources that get the returned option: they are
-// created or updated only once the gate holds. It registers one hook named
-// after the gate, so call it once per gate and share the option; resources
+// created or updated only once the gate holds. It registers one hook, "<scope>: <gate>",
+// a name that a program may use once; so call it once per gate and share the option; resources
 // that come to the gate at the same time share one wait. In a preview nothing
 // is asked.
-func Hook(ctx *pulumi.Context, g Gate) (pulumi.ResourceOption, error) {
+func Hook(ctx *pulumi.Context, scope string, g Gate) (pulumi.ResourceOption, error) {
 	var shared sharedWait
-	hook, err := ctx.RegisterResourceHook(g.name(), func(*pulumi.ResourceHookArgs) error {
+	hook, err := ctx.RegisterResourceHook(scope+": "+g.name(), func(*pulumi.ResourceHookArgs) error {
 		return shared.do(func() error { return waitIn(ctx, g, "") })
 	}, nil)
 	if err != nil {

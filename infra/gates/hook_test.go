@@ -29,7 +29,7 @@ func runMocked(dryRun bool, program pulumi.RunFunc) error {
 func TestHookBindsTheGateBeforeCreateAndBeforeUpdate(t *testing.T) {
 	asked := 0
 	err := runMocked(false, func(ctx *pulumi.Context) error {
-		opt, err := Hook(ctx, Gate{ID: "G1", Title: "nodes ready", Timeout: time.Millisecond, Check: func(context.Context) (Status, error) {
+		opt, err := Hook(ctx, "emqx", Gate{ID: "G1", Title: "nodes ready", Timeout: time.Millisecond, Check: func(context.Context) (Status, error) {
 			asked++
 			return Status{Seen: "0/3 nodes"}, nil
 		}})
@@ -45,7 +45,7 @@ func TestHookBindsTheGateBeforeCreateAndBeforeUpdate(t *testing.T) {
 		assert.Equal(t, len(h.BeforeUpdate), 1)
 		// After-hooks leave their resource committed, delete hooks block a destroy.
 		assert.Equal(t, len(h.AfterCreate)+len(h.AfterUpdate)+len(h.BeforeDelete)+len(h.AfterDelete), 0)
-		assert.Equal(t, h.BeforeCreate[0].Name, "G1 nodes ready")
+		assert.Equal(t, h.BeforeCreate[0].Name, "emqx: G1 nodes ready")
 		err = h.BeforeCreate[0].Callback(&pulumi.ResourceHookArgs{})
 		assert.ErrorContains(t, err, "0/3 nodes")
 		return nil
@@ -62,7 +62,7 @@ func TestHookEndsWithTheCallersContext(t *testing.T) {
 			return Status{Seen: "0/3 nodes"}, nil
 		}
 		bound := WithContext(ctx, caller)
-		opt, err := Hook(bound, Gate{ID: "G1", Title: "nodes ready", Timeout: time.Hour, Check: interrupting}) //nolint:contextcheck // the Pulumi context carries it
+		opt, err := Hook(bound, "emqx", Gate{ID: "G1", Title: "nodes ready", Timeout: time.Hour, Check: interrupting}) //nolint:contextcheck // the Pulumi context carries it
 		if err != nil {
 			return err
 		}
@@ -113,7 +113,7 @@ func verifyWith(t *testing.T, dryRun bool, checks ...func(context.Context) (Stat
 		for i, c := range checks {
 			args.Gates = append(args.Gates, Gate{ID: fmt.Sprintf("G%d", i+1), Title: "gate", Next: "the logs", Check: c})
 		}
-		out, err := Verify(ctx, args)
+		out, err := Verify(ctx, "emqx-verify", args)
 		if err != nil {
 			return err
 		}
@@ -157,7 +157,7 @@ func TestVerifyAsksNothingInAPreview(t *testing.T) {
 func TestVerifyNeverWaitsLongerThanTheGatesOwnTimeout(t *testing.T) {
 	start := time.Now()
 	err := runMocked(false, func(ctx *pulumi.Context) error {
-		_, err := Verify(ctx, VerifyArgs{Settle: time.Hour, Gates: []Gate{{ID: "G5", Title: "round trip", Timeout: time.Millisecond, Check: answers("no")}}})
+		_, err := Verify(ctx, "emqx-verify", VerifyArgs{Settle: time.Hour, Gates: []Gate{{ID: "G5", Title: "round trip", Timeout: time.Millisecond, Check: answers("no")}}})
 		return err
 	})
 	assert.ErrorContains(t, err, "G5")

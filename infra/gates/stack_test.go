@@ -120,7 +120,7 @@ func (w *world) program(ctx *pulumi.Context) error {
 		return err
 	}
 	for i, name := range []string{"emqx-job", "haproxy-job", "listeners", "dns"} {
-		opt, err := Hook(ctx, gates[i])
+		opt, err := Hook(ctx, "emqx", gates[i])
 		if err != nil {
 			return err
 		}
@@ -131,7 +131,7 @@ func (w *world) program(ctx *pulumi.Context) error {
 	}
 	ctx.Export("value", pulumi.String(w.value))
 	ctx.Export("dns", last.ID())
-	verified, err := Verify(ctx, VerifyArgs{After: []pulumi.Output{last.ID()}, Gates: []Gate{gates[1], gates[2], gates[4]}, Settle: 2 * time.Second})
+	verified, err := Verify(ctx, "emqx-verify", VerifyArgs{After: []pulumi.Output{last.ID()}, Gates: []Gate{gates[1], gates[2], gates[4]}, Settle: 2 * time.Second})
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ type verdict struct {
 // and makes the program fail with the reason when one does not hold. In a
 // preview it asks nothing. The returned output is one short sentence, the
 // reason if a gate does not hold; it may be exported, and need not be.
-func Verify(ctx *pulumi.Context, args VerifyArgs, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
+func Verify(ctx *pulumi.Context, name string, args VerifyArgs, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
 	after := make([]any, len(args.After))
 	for i, o := range args.After {
 		after[i] = o
@@ -57,7 +57,7 @@ func Verify(ctx *pulumi.Context, args VerifyArgs, opts ...pulumi.ResourceOption)
 	// resource of our own are such a place, and one that leaves the stack's
 	// outputs alone: they are lost when one value among them fails.
 	v := &verify{}
-	if err := ctx.RegisterComponentResource(verifyType, "verify", v, opts...); err != nil {
+	if err := ctx.RegisterComponentResource(verifyType, name, v, opts...); err != nil {
 		return pulumi.StringOutput{}, fmt.Errorf("registering the check at the end: %w", err)
 	}
 	if err := ctx.RegisterResourceOutputs(v, pulumi.Map{"result": failing}); err != nil {

@@ -142,7 +142,7 @@ func TestScaleInLeavesTheVolume(t *testing.T) {
 	b.edit(t, four, three)
 	b.edit(t, retain, "")
 	r := b.must(t, "preview", "lab")
-	for _, want := range []string{"The volume of emqx-lab-3 stays in OCI", kept.ID, "Volume volumes-3  (stays in the cloud)", "volumes.adopt"} {
+	for _, want := range []string{"The volume of emqx-lab-3 stays in OCI", kept.ID, "Volume cluster-volumes-3  (stays in the cloud)", "volumes.adopt"} {
 		assert.Assert(t, strings.Contains(r.stdout, want), "%q is missing in\n%s", want, r)
 	}
 	assert.Assert(t, !strings.Contains(r.stdout, "DATA LOSS"), "%s", r)

@@ -285,7 +285,7 @@ func phaseOf(urn string) string {
 		return "instance pools"
 	case strings.HasPrefix(typ, "oci:Core/network"):
 		return "security groups"
-	case strings.HasPrefix(typ, "nomad:") && strings.HasPrefix(name, "haproxy"):
+	case strings.HasPrefix(typ, "nomad:") && strings.HasPrefix(name, "cluster-haproxy"):
 		return "HAProxy"
 	case strings.HasPrefix(typ, "nomad:"), strings.HasPrefix(typ, "consul:"):
 		return "jobs"

@@ -183,13 +183,14 @@ func adoption(t *testing.T, b *bed) {
 		Inputs    map[string]string `json:"inputs,omitempty"`
 	}
 	list := []entry{
-		{Type: "pulumi:providers:oci", Name: "oci", Inputs: map[string]string{"region": "lab-1"}},
-		{Type: "emqx:oci:Volumes", Name: "volumes", Component: true},
-		{Type: "emqx:oci:InstancePools", Name: "pools", Component: true},
-		{Type: "oci:Core/instancePool:InstancePool", Name: "pools-0", ID: old.pool, Parent: "pools", Provider: "oci"},
+		{Type: "emqx:index:Cluster", Name: "cluster", Component: true},
+		{Type: "pulumi:providers:oci", Name: "cluster-oci", Parent: "cluster", Inputs: map[string]string{"region": "lab-1"}},
+		{Type: "emqx:oci:Volumes", Name: "cluster-volumes", Parent: "cluster", Component: true},
+		{Type: "emqx:oci:InstancePools", Name: "cluster-pools", Parent: "cluster", Component: true},
+		{Type: "oci:Core/instancePool:InstancePool", Name: "cluster-pools-0", ID: old.pool, Parent: "cluster-pools", Provider: "cluster-oci"},
 	}
 	for i, id := range old.volumes {
-		list = append(list, entry{Type: "oci:Core/volume:Volume", Name: fmt.Sprintf("volumes-%d", i), ID: id, Parent: "volumes", Provider: "oci"})
+		list = append(list, entry{Type: "oci:Core/volume:Volume", Name: fmt.Sprintf("cluster-volumes-%d", i), ID: id, Parent: "cluster-volumes", Provider: "cluster-oci"})
 	}
 	text, err := json.Marshal(map[string]any{"resources": list})
 	assert.NilError(t, err)

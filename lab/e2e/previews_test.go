@@ -26,8 +26,8 @@ func previews(t *testing.T, b *bed) {
 		{
 			name: "two more nodes", from: "    count: 3\n    ocpus", to: "    count: 5\n    ocpus",
 			says: []string{
-				"0 nodes restarted", "emqx-lab-3", "emqx-lab-4", "Volume volumes-3", "Volume volumes-4", "PrivateIp addresses-4",
-				"InstancePool pools-3", "InstancePool pools-4",
+				"0 nodes restarted", "emqx-lab-3", "emqx-lab-4", "Volume cluster-volumes-3", "Volume cluster-volumes-4", "PrivateIp cluster-addresses-4",
+				"InstancePool cluster-pools-3", "InstancePool cluster-pools-4",
 			},
 		},
 		{

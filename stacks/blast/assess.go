@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
-	"github.com/emqx-oci/emqx-oci/stacks/settings"
+	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
 // Assess says what a plan means for the stack with these settings, which are

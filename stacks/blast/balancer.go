@@ -80,14 +80,14 @@ func (a *assessment) protocols(edge edgeClaim) {
 		}
 		var names []string
 		for _, c := range listeners {
-			names = append(names, strings.TrimPrefix(c.Name, "listeners-"))
+			names = append(names, strings.TrimPrefix(c.part(), "listeners-"))
 		}
 		belongs := a.claim(func(c *Change) bool {
 			switch {
 			case c.Op != op:
 				return false
 			case short(c.Type) == typeSet:
-				return slices.Contains(names, strings.TrimPrefix(c.Name, "balancer-"))
+				return slices.Contains(names, strings.TrimPrefix(c.part(), "balancer-"))
 			}
 			return short(c.Type) == typeRule && slices.Contains(names, ruleOf(c).protocol)
 		})
@@ -143,7 +143,7 @@ func listenerNames(changes []*Change) string { return trimmed(changes, "listener
 func trimmed(changes []*Change, prefix string) string {
 	names := make([]string, len(changes))
 	for i, c := range changes {
-		names[i] = strings.TrimPrefix(c.Name, prefix)
+		names[i] = strings.TrimPrefix(c.part(), prefix)
 	}
 	return list(names)
 }

@@ -17,8 +17,8 @@ import (
 	"gotest.tools/v3/assert"
 	"gotest.tools/v3/golden"
 
+	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/lab/cloud"
-	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
 
 // plan reads a plan that a preview on the lab gave.

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
 // Change is what a plan does to one resource.
@@ -79,6 +81,9 @@ func short(token string) string {
 	return parts[0] + ":" + parts[2]
 }
 
+// part is the name without the cluster's: "volumes-0".
+func (c *Change) part() string { return strings.TrimPrefix(c.Name, settings.ClusterName+"-") }
+
 // label is how a report names the resource.
 func (c *Change) label() string { return short(c.Type) + " " + c.Name }
 
@@ -87,7 +92,7 @@ var nodeIndexed = regexp.MustCompile(`^(?:volumes|addresses|pools|members)-(\d+)
 
 // node is the index of the node that the resource belongs to, -1 for none.
 func (c *Change) node() int {
-	found := nodeIndexed.FindStringSubmatch(c.Name)
+	found := nodeIndexed.FindStringSubmatch(c.part())
 	if found == nil {
 		return -1
 	}

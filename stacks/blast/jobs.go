@@ -15,7 +15,7 @@ const (
 	haproxyJob = "haproxy"
 )
 
-func isJob(c *Change, name string) bool { return short(c.Type) == typeJob && c.Name == name }
+func isJob(c *Change, name string) bool { return short(c.Type) == typeJob && c.part() == name }
 
 // inPlace are the variables whose change Nomad takes over without a restart
 // (scheduler/util.go, tasksUpdated): counts, the pace of a deployment, and what

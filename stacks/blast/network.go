@@ -32,10 +32,10 @@ func ruleOf(c *Change) accessRule {
 			r.protocol = m[1]
 		}
 	}
-	if m := ruleName.FindStringSubmatch(c.Name); m != nil {
+	if m := ruleName.FindStringSubmatch(c.part()); m != nil {
 		r.to, r.ports, r.from = m[1], m[2]+" "+m[3], rangeName.ReplaceAllString(m[4], "$1/$2")
 	} else {
-		r.out, r.from = strings.HasSuffix(c.Name, "-out"), c.Name
+		r.out, r.from = strings.HasSuffix(c.Name, "-out"), c.part()
 	}
 	return r
 }

@@ -9,7 +9,7 @@ import (
 // catalog is what Consul is told: the record of the intended cluster and the list
 // of members that EMQX looks up when it starts.
 func (a *assessment) catalog() {
-	for _, c := range a.claim(func(c *Change) bool { return short(c.Type) == typeKeys && c.Name == "entries" }) {
+	for _, c := range a.claim(func(c *Change) bool { return short(c.Type) == typeKeys && c.part() == "entries" }) {
 		l := Line{Severity: None, Area: "consul", Text: "The record of the intended cluster in Consul is " + past(c.Op)}
 		var what []string
 		for i := range c.Diffs {

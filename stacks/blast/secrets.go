@@ -30,7 +30,7 @@ var items = []item{
 // secrets are the jobs' Nomad variables.
 func (a *assessment) secrets() {
 	for _, c := range a.claim(func(c *Change) bool { return short(c.Type) == typeVariable }) {
-		job := strings.TrimPrefix(c.Name, "secrets-")
+		job := strings.TrimPrefix(c.part(), "secrets-")
 		l := Line{Severity: Notice, Area: "secrets"}
 		switch c.Op {
 		case opCreate:

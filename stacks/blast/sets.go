@@ -69,7 +69,7 @@ func backendsOf(inputs map[string]any) map[int]map[string]any {
 }
 
 // protocol is the set's name.
-func (s *setChange) protocol() string { return strings.TrimPrefix(s.Name, "balancer-") }
+func (s *setChange) protocol() string { return strings.TrimPrefix(s.part(), "balancer-") }
 
 // rest are the differences beside the backends.
 func (s *setChange) rest() *Change {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/emqx-oci/emqx-oci/components"
 	"github.com/emqx-oci/emqx-oci/components/recorder"
 )
 
@@ -28,10 +29,7 @@ func Boxes(r *recorder.Recording) []Box {
 	owner := map[string]string{}
 	boxes := map[string]*Box{}
 	counts := map[string]map[string]int{}
-	for _, x := range r.Resources {
-		if x.Parent == "" {
-			continue
-		}
+	for _, x := range within(r) {
 		owner[x.Name] = x.Parent
 		if boxes[x.Parent] == nil {
 			boxes[x.Parent] = &Box{Name: x.Parent}
@@ -43,7 +41,7 @@ func Boxes(r *recorder.Recording) []Box {
 		}
 	}
 	edges := map[string]map[string]bool{}
-	for _, x := range r.Resources {
+	for _, x := range within(r) {
 		for _, dep := range x.DependsOn {
 			from, to := owner[dep], x.Parent
 			if from == "" || to == "" || from == to {
@@ -90,6 +88,31 @@ func Boxes(r *recorder.Recording) []Box {
 		return strings.Compare(a.Name, b.Name)
 	})
 	return list
+}
+
+// within are the resources in a cluster's components, named without the cluster that they are in.
+func within(r *recorder.Recording) []recorder.Resource {
+	at := slices.IndexFunc(r.Resources, func(x recorder.Resource) bool { return x.Type == components.ClusterType })
+	if at < 0 {
+		return nil
+	}
+	cluster := r.Resources[at].Name
+	own := func(name string) string { return strings.TrimPrefix(name, cluster+"-") }
+	var found []recorder.Resource
+	for _, x := range r.Resources {
+		if !x.Custom || x.Parent == "" || x.Parent == cluster {
+			continue
+		}
+		x.Name, x.Parent, x.DependsOn, x.Gates = own(x.Name), own(x.Parent), slices.Clone(x.DependsOn), slices.Clone(x.Gates)
+		for i, dep := range x.DependsOn {
+			x.DependsOn[i] = own(dep)
+		}
+		for i, gate := range x.Gates {
+			x.Gates[i] = strings.TrimPrefix(gate, cluster+": ")
+		}
+		found = append(found, x)
+	}
+	return found
 }
 
 // reduce drops what a box waits for through another one anyway.

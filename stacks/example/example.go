@@ -21,7 +21,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 
 	"github.com/emqx-oci/emqx-oci/components/recorder"
-	"github.com/emqx-oci/emqx-oci/stacks/settings"
+	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
 // Secrets are the made-up ones by their path, each of them recognisable.

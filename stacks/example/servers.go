@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/emqx-oci/emqx-oci/stacks/settings"
+	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
 // Answering makes the Nomad and the Consul of a configuration answer, until stop

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/emqx-oci/emqx-oci/components/hocon"
-	"github.com/emqx-oci/emqx-oci/stacks/settings"
+	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
 var (

@@ -10,7 +10,7 @@ import (
 	"math/big"
 	"time"
 
-	"github.com/emqx-oci/emqx-oci/stacks/settings"
+	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
 // judged is the day that certificates are looked at.

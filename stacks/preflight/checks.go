@@ -12,37 +12,37 @@ var Checks = []Check{
 	{
 		Name: "path", Severity: Error, graph: clientPath,
 		Reason:  "A port that differs between the balancer, the rules, HAProxy and EMQX lets every gate wait until it gives up.",
-		Example: `NetworkLoadBalancersBackendSetsUnified balancer-mqtt.backends[0].port: must be HAProxy's own port for mqtt, 1883, got 8080`,
+		Example: `NetworkLoadBalancersBackendSetsUnified cluster-balancer-mqtt.backends[0].port: must be HAProxy's own port for mqtt, 1883, got 8080`,
 		Remedy:  "It is a fault of the program, not of the stack file: report it.",
 	},
 	{
 		Name: "node-name", Severity: Error, graph: nodeName,
 		Reason:  "EMQX finds its peers only when record type, lookup, member list and node names fit together; else each node is a cluster of its own.",
-		Example: `Job emqx.jobspec: env.EMQX_CLUSTER__DNS__RECORD_TYPE: must be srv: with "a" a node's host must be an address, and it is "${node.unique.name}.node.dc1.consul"`,
+		Example: `Job cluster-emqx.jobspec: env.EMQX_CLUSTER__DNS__RECORD_TYPE: must be srv: with "a" a node's host must be an address, and it is "${node.unique.name}.node.dc1.consul"`,
 		Remedy:  "It is a fault of the program, not of the stack file: report it.",
 	},
 	{
 		Name: "discovery", Severity: Error, graph: discovery,
 		Reason:  "Consul's DNS answers three of N, and does not say so, to one who asks as EMQX does: a first boot of more nodes ends as several clusters.",
-		Example: `InstanceConfiguration pools-0-config.instanceDetails.launchDetails.metadata.user_data: must give Consul's agent dns_config {enable_truncate: true}: EMQX would hear of three members`,
+		Example: `InstanceConfiguration cluster-pools-0-config.instanceDetails.launchDetails.metadata.user_data: must give Consul's agent dns_config {enable_truncate: true}: EMQX would hear of three members`,
 		Remedy:  "It is a fault of the program, not of the stack file: report it.",
 	},
 	{
 		Name: "service-tags", Severity: Error, graph: serviceTags,
 		Reason:  "HAProxy asks Consul for services by a tag; one that no service carries is an empty backend.",
-		Example: `Job emqx.jobspec: service.emqx: must carry the tag "prod" that HAProxy asks for`,
+		Example: `Job cluster-emqx.jobspec: service.emqx: must carry the tag "prod" that HAProxy asks for`,
 		Remedy:  "It is a fault of the program, not of the stack file: report it.",
 	},
 	{
 		Name: "kill-timeout", Severity: Error, graph: killTimeout,
 		Reason:  "A broker that is killed before it has stopped (up to 120 s) may leave its data broken; a node that leaves too early cuts clients off.",
-		Example: `Job emqx.jobspec: task.kill_timeout: must be at least 4m10s: EMQX takes up to 120 s to stop, and moves clients for 2m0s before, got 5s`,
+		Example: `Job cluster-emqx.jobspec: task.kill_timeout: must be at least 4m10s: EMQX takes up to 120 s to stop, and moves clients for 2m0s before, got 5s`,
 		Remedy:  "Raise `broker.killTimeout`, or the delays that the message names.",
 	},
 	{
 		Name: "keep-alive", Severity: Error, graph: keepAlive,
 		Reason:  "A hop that forgets a connection before its client speaks again disconnects healthy clients.",
-		Example: `Listener listeners-mqtt.tcpIdleTimeout: must be at least 900 s, 1.5 times broker.keepAliveMax (600), got 360 s`,
+		Example: `Listener cluster-listeners-mqtt.tcpIdleTimeout: must be at least 900 s, 1.5 times broker.keepAliveMax (600), got 360 s`,
 		Remedy:  "Lower `broker.keepAliveMax`, or take the named variable out of `broker.env`.",
 	},
 	{
@@ -66,7 +66,7 @@ var Checks = []Check{
 	{
 		Name: "broker-memory", Severity: Error, graph: brokerMemory,
 		Reason:  "EMQX takes clients until the kernel kills it, and then the next broker gets all of them.",
-		Example: `Job emqx.jobspec: env.EMQX_LISTENERS__TCP__DEFAULT__MAX_CONNECTIONS: must be at most 480951, what broker.memoryMb (20480) holds, got "infinity": EMQX takes clients until the kernel kills it`,
+		Example: `Job cluster-emqx.jobspec: env.EMQX_LISTENERS__TCP__DEFAULT__MAX_CONNECTIONS: must be at most 480951, what broker.memoryMb (20480) holds, got "infinity": EMQX takes clients until the kernel kills it`,
 		Remedy:  "Take the variable out of `broker.env`: `broker.maxConnections` is for all listeners.",
 	},
 	{
@@ -84,7 +84,7 @@ var Checks = []Check{
 	{
 		Name: "domains", Severity: Error, graph: domains,
 		Reason:  "A volume can be attached only inside its availability domain; most nodes in one domain go away with it.",
-		Example: `InstancePool pools-0.placementConfigurations: must be in the availability domain of the node's volume, "Uocm:EU-FRANKFURT-1-AD-2", got "Uocm:EU-FRANKFURT-1-AD-1"`,
+		Example: `InstancePool cluster-pools-0.placementConfigurations: must be in the availability domain of the node's volume, "Uocm:EU-FRANKFURT-1-AD-2", got "Uocm:EU-FRANKFURT-1-AD-1"`,
 		Remedy:  "List more domains in `oci.availabilityDomains` (in a region with several); a volume elsewhere than its node is a fault of the program.",
 	},
 	{
@@ -114,7 +114,7 @@ var Checks = []Check{
 	{
 		Name: "protect", Severity: Error, graph: protected,
 		Reason:  "Pulumi deletes a volume that is not marked when a change of the program replaces it.",
-		Example: `Volume volumes-1: must be protected, as volumes.protect says`,
+		Example: `Volume cluster-volumes-1: must be protected, as volumes.protect says`,
 		Remedy:  "It is a fault of the program, not of the stack file: report it.",
 	},
 	{
@@ -150,31 +150,31 @@ var Checks = []Check{
 	{
 		Name: "nomad-timings", Severity: Error, graph: nomadTimings,
 		Reason:  "Nomad's server refuses these at the update; no preview asks it.",
-		Example: `Job emqx.jobspec: update.progress_deadline: must be above healthy_deadline (5m0s), or 0s, got 5m0s`,
+		Example: `Job cluster-emqx.jobspec: update.progress_deadline: must be above healthy_deadline (5m0s), or 0s, got 5m0s`,
 		Remedy:  "Change the timings of `broker` or `proxy`.",
 	},
 	{
 		Name: "nomad-job", Severity: Error, graph: nomadJob,
 		Reason:  "Nomad's server refuses such a job at the update, or never places it; no preview asks it.",
-		Example: `Job emqx.jobspec: network.port.dist: must be 1 to 65535, got 99999999`,
+		Example: `Job cluster-emqx.jobspec: network.port.dist: must be 1 to 65535, got 99999999`,
 		Remedy:  "Change the named value; where no setting gives it, it is a fault of the program: report it.",
 	},
 	{
 		Name: "agent-values", Severity: Error, graph: func(in *input, r *report) { apply(in, agentRules, r) },
 		Reason:  "Nomad's and Consul's servers refuse these values at the update, or Consul's DNS never answers for them.",
-		Example: `Variable secrets-emqx.items: must be at most 65536 bytes together, got 70008: is there more than the certificate's own chain in it?`,
+		Example: `Variable cluster-secrets-emqx.items: must be at most 65536 bytes together, got 70008: is there more than the certificate's own chain in it?`,
 		Remedy:  "Change the setting behind the value.",
 	},
 	{
 		Name: "oci-values", Severity: Error, graph: func(in *input, r *report) { apply(in, ociRules, r) },
 		Reason:  "OCI's provider lets almost any value through at preview, and the cloud refuses it in the middle of the update.",
-		Example: `NetworkSecurityGroupSecurityRule groups-balancer-in-tcp-1883-from-0.0.0.0-0.protocol: must be "all" or a protocol's number as text, such as "6" for TCP, got "TCP"`,
+		Example: `NetworkSecurityGroupSecurityRule cluster-groups-balancer-in-tcp-1883-from-0.0.0.0-0.protocol: must be "all" or a protocol's number as text, such as "6" for TCP, got "TCP"`,
 		Remedy:  "Change the setting behind the value.",
 	},
 	{
 		Name: "quotas", Severity: Error, graph: quotas,
 		Reason:  "OCI refuses the resource that is one too many when the others exist already; [all that is counted](#what-is-counted).",
-		Example: `emqx-oci:network.clientCidrs: must need at most 120 rules of security group groups-nodes, with the ranges of serverCidrs and dashboardCidrs, got 126: put ranges side by side into one, or let clients come by fewer ways; each range takes a rule for each listener`,
+		Example: `emqx-oci:network.clientCidrs: must need at most 120 rules of security group cluster-groups-nodes, with the ranges of serverCidrs and dashboardCidrs, got 126: put ranges side by side into one, or let clients come by fewer ways; each range takes a rule for each listener`,
 		Remedy:  "Put client ranges together (203.0.113.0/25 and 203.0.113.128/25 are 203.0.113.0/24), or shorten the named value.",
 	},
 	{
@@ -192,7 +192,7 @@ var Checks = []Check{
 	{
 		Name: GraphCheck, Severity: Error,
 		Reason:  "Components refuse arguments that they cannot make resources of, each with its reason.",
-		Example: `(graph): creating EMQX job "emqx": image: must have a tag other than latest, got "emqx/emqx:latest"`,
+		Example: `(graph): creating EMQX job "cluster-emqx": image: must have a tag other than latest, got "emqx/emqx:latest"`,
 		Remedy:  "Change the named value; where no setting gives it, it is a fault of the program: report it.",
 	},
 }

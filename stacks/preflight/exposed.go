@@ -5,7 +5,7 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/emqx-oci/emqx-oci/stacks/settings"
+	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
 // widest is the size of the largest range that somebody may own. What is wider, as

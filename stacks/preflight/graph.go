@@ -14,7 +14,7 @@ import (
 
 	"github.com/emqx-oci/emqx-oci/components/fault"
 	"github.com/emqx-oci/emqx-oci/components/recorder"
-	"github.com/emqx-oci/emqx-oci/stacks/settings"
+	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
 // Types of the resources that checks look for by name.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/recorder"
-	"github.com/emqx-oci/emqx-oci/stacks/settings"
+	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
 // domains: a volume can be attached only inside its own availability domain.

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/emqx-oci/emqx-oci/components/recorder"
-	"github.com/emqx-oci/emqx-oci/stacks/settings"
+	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
 func portCollision(s settings.Settings, _ time.Time, r *report) {

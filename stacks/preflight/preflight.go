@@ -9,7 +9,7 @@ import (
 
 	"github.com/emqx-oci/emqx-oci/components/hocon"
 	"github.com/emqx-oci/emqx-oci/components/recorder"
-	"github.com/emqx-oci/emqx-oci/stacks/settings"
+	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
 // Severity tells whether an update goes on.

@@ -16,10 +16,10 @@ import (
 	"gotest.tools/v3/assert"
 
 	"github.com/emqx-oci/emqx-oci/components/recorder"
+	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/stacks"
 	"github.com/emqx-oci/emqx-oci/stacks/example"
 	"github.com/emqx-oci/emqx-oci/stacks/preflight"
-	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
 
 // trial is a stack of the tree with something changed, in its settings or in
@@ -79,7 +79,7 @@ func (g graph) configure(old, with string) { g.editAt("haproxy", "config", old, 
 
 func (g graph) editAt(job, what, old, with string) {
 	for i, r := range g {
-		if r.Type != "nomad:index/job:Job" || r.Name != job {
+		if r.Type != "nomad:index/job:Job" || r.Name != "cluster-"+job {
 			continue
 		}
 		at, in := []string{"jobspec"}, r.Inputs["jobspec"]

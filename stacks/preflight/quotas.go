@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/emqx-oci/emqx-oci/components/recorder"
-	"github.com/emqx-oci/emqx-oci/stacks/settings"
+	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
 // Quota is a limit on how much of something there may be, which nobody enforces before

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
-	"github.com/emqx-oci/emqx-oci/stacks/settings"
+	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
 const (

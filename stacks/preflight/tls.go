@@ -5,7 +5,7 @@ import (
 	"encoding/pem"
 	"time"
 
-	"github.com/emqx-oci/emqx-oci/stacks/settings"
+	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
 // renewal is how long before its end a certificate should be replaced.

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/emqx-oci/emqx-oci/stacks/settings"
+	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
 func env(name, value string) func(*settings.Settings) {
@@ -65,20 +65,20 @@ var trials = map[string][]trial{
 		}},
 		{name: "a backend at the admin port", graph: func(g graph) { g.set(setKind, "backends.port", 8080) }, want: []string{"example"}},
 		{name: "a check elsewhere", graph: func(g graph) { g.set(setKind, "healthChecker.port", 1883) }, want: []string{
-			"error " + setKind + " balancer-mqtt.healthChecker.port: must be HAProxy's admin port 8080, got 1883",
+			"error " + setKind + " cluster-balancer-mqtt.healthChecker.port: must be HAProxy's admin port 8080, got 1883",
 		}},
 		{name: "a listener that nothing admits", graph: func(g graph) { g.set("Listener", "port", 1884) }, want: []string{
-			"error Listener listeners-mqtt.port: must be a port that a security rule admits, got 1884",
+			"error Listener cluster-listeners-mqtt.port: must be a port that a security rule admits, got 1884",
 		}},
 		{name: "a set without backends", graph: func(g graph) { g.set("Listener", "defaultBackendSetName", "none") }, want: []string{
-			`error Listener listeners-mqtt.defaultBackendSetName: must name a set with backends, got "none"`,
+			`error Listener cluster-listeners-mqtt.defaultBackendSetName: must name a set with backends, got "none"`,
 		}},
 		{name: "no PROXY header", graph: func(g graph) { g.configure(" send-proxy-v2 ", " ") }, want: []string{
-			`error Job emqx.jobspec: env.EMQX_LISTENERS__TCP__DEFAULT__PROXY_PROTOCOL: must be false, as HAProxy's default-server says, got "true"`,
-			`error Job emqx.jobspec: env.EMQX_LISTENERS__WS__DEFAULT__PROXY_PROTOCOL: must be false, as HAProxy's default-server says, got "true"`,
+			`error Job cluster-emqx.jobspec: env.EMQX_LISTENERS__TCP__DEFAULT__PROXY_PROTOCOL: must be false, as HAProxy's default-server says, got "true"`,
+			`error Job cluster-emqx.jobspec: env.EMQX_LISTENERS__WS__DEFAULT__PROXY_PROTOCOL: must be false, as HAProxy's default-server says, got "true"`,
 		}},
 		{name: "a listener bound elsewhere", settings: env("EMQX_LISTENERS__TCP__DEFAULT__BIND", `"0.0.0.0:1883"`), want: []string{
-			`error Job emqx.jobspec: env.EMQX_LISTENERS__TCP__DEFAULT__BIND: must be 0.0.0.0:21883, the same on every node and where HAProxy looks for it, got "0.0.0.0:1883"`,
+			`error Job cluster-emqx.jobspec: env.EMQX_LISTENERS__TCP__DEFAULT__BIND: must be 0.0.0.0:21883, the same on every node and where HAProxy looks for it, got "0.0.0.0:1883"`,
 		}},
 	},
 	"node-name": {
@@ -86,36 +86,36 @@ var trials = map[string][]trial{
 		{name: "five", settings: func(s *settings.Settings) { s.Nodes.Count, s.Volumes.Count = 5, 5 }},
 		{name: "by address", graph: func(g graph) { g.edit("emqx", `"srv"`, `"a"`) }, want: []string{"example"}},
 		{name: "a digit", graph: func(g graph) { g.edit("emqx", `"emqx@${node`, `"emqx1@${node`) }, want: []string{
-			`error Job emqx.jobspec: env.EMQX_NODE__NAME: must have no digit before the @: it would move port 4370, got "emqx1@${node.unique.name}.node.dc1.consul"`,
+			`error Job cluster-emqx.jobspec: env.EMQX_NODE__NAME: must have no digit before the @: it would move port 4370, got "emqx1@${node.unique.name}.node.dc1.consul"`,
 		}},
 		{name: "one name for all", graph: func(g graph) { g.edit("emqx", `emqx@${node.unique.name}`, `emqx@emqx`) }, want: []string{
-			`error Job emqx.jobspec: env.EMQX_NODE__NAME: must hold the node's own name, ${node.unique.name}: all nodes would have one name, got "emqx@emqx.node.dc1.consul"`,
+			`error Job cluster-emqx.jobspec: env.EMQX_NODE__NAME: must hold the node's own name, ${node.unique.name}: all nodes would have one name, got "emqx@emqx.node.dc1.consul"`,
 		}},
 		{name: "no name", graph: func(g graph) { g.edit("emqx", `"emqx@${node`, `"${node`) }, want: []string{
-			`error Job emqx.jobspec: env.EMQX_NODE__NAME: must be emqx@<node>.node.<datacenter>.consul, got "${node.unique.name}.node.dc1.consul"`,
+			`error Job cluster-emqx.jobspec: env.EMQX_NODE__NAME: must be emqx@<node>.node.<datacenter>.consul, got "${node.unique.name}.node.dc1.consul"`,
 		}},
 		{name: "static", graph: func(g graph) { g.edit("emqx", `= "dns"`, `= "static"`) }, want: []string{
-			`error Job emqx.jobspec: env.EMQX_CLUSTER__DISCOVERY_STRATEGY: must be dns, which is what the member list answers, got "static"`,
+			`error Job cluster-emqx.jobspec: env.EMQX_CLUSTER__DISCOVERY_STRATEGY: must be dns, which is what the member list answers, got "static"`,
 		}},
 		{name: "a tag that no member has", graph: func(g graph) { g.edit("emqx", `\"${var.environment}.emqx-cluster`, `\"other.emqx-cluster`) }, want: []string{
-			`error Job emqx.jobspec: env.EMQX_CLUSTER__DNS__NAME: must name a service with its tag in Consul's catalog, got "other.emqx-cluster.service.consul": no entry has service "emqx-cluster" and tag "other"`,
+			`error Job cluster-emqx.jobspec: env.EMQX_CLUSTER__DNS__NAME: must name a service with its tag in Consul's catalog, got "other.emqx-cluster.service.consul": no entry has service "emqx-cluster" and tag "other"`,
 		}},
 		{name: "a lookup that is none", graph: func(g graph) { g.edit("emqx", `.emqx-cluster.service.consul`, `.example.com`) }, want: []string{
-			`error Job emqx.jobspec: env.EMQX_CLUSTER__DNS__NAME: must be <tag>.<service>.service.consul, got "prod.example.com"`,
+			`error Job cluster-emqx.jobspec: env.EMQX_CLUSTER__DNS__NAME: must be <tag>.<service>.service.consul, got "prod.example.com"`,
 		}},
 		{name: "a member by address", graph: func(g graph) { g.set("Service", "address", "10.0.0.5") }, want: []string{
-			`error Job emqx.jobspec: env.EMQX_CLUSTER__DNS__NAME: must list every node, got no entry with the address "emqx-prod-0.node.dc1.consul": EMQX never finds the node of this name`,
+			`error Job cluster-emqx.jobspec: env.EMQX_CLUSTER__DNS__NAME: must list every node, got no entry with the address "emqx-prod-0.node.dc1.consul": EMQX never finds the node of this name`,
 		}},
 		{name: "another name in OCI", graph: func(g graph) { g.set("InstanceConfiguration", "displayName", "x") }, want: []string{
-			`error InstanceConfiguration pools-0-config.displayName: must be "emqx-prod-0", as the boot script calls the node, got "x"`,
+			`error InstanceConfiguration cluster-pools-0-config.displayName: must be "emqx-prod-0", as the boot script calls the node, got "x"`,
 		}},
 		{name: "another datacenter", graph: func(g graph) { g.edit("emqx", `.node.${var.datacenter}.consul`, `.node.dc9.consul`) }, want: []string{
-			`error InstanceConfiguration pools-0-config.instanceDetails.launchDetails.metadata.user_data: must join the datacenter of the node names (${node.unique.name}.node.dc9.consul), got "dc1"`,
-			`error InstanceConfiguration pools-1-config.instanceDetails.launchDetails.metadata.user_data: must join the datacenter of the node names (${node.unique.name}.node.dc9.consul), got "dc1"`,
-			`error InstanceConfiguration pools-2-config.instanceDetails.launchDetails.metadata.user_data: must join the datacenter of the node names (${node.unique.name}.node.dc9.consul), got "dc1"`,
-			`error Job emqx.jobspec: env.EMQX_CLUSTER__DNS__NAME: must list every node, got no entry with the address "emqx-prod-0.node.dc9.consul": EMQX never finds the node of this name`,
-			`error Job emqx.jobspec: env.EMQX_CLUSTER__DNS__NAME: must list every node, got no entry with the address "emqx-prod-1.node.dc9.consul": EMQX never finds the node of this name`,
-			`error Job emqx.jobspec: env.EMQX_CLUSTER__DNS__NAME: must list every node, got no entry with the address "emqx-prod-2.node.dc9.consul": EMQX never finds the node of this name`,
+			`error InstanceConfiguration cluster-pools-0-config.instanceDetails.launchDetails.metadata.user_data: must join the datacenter of the node names (${node.unique.name}.node.dc9.consul), got "dc1"`,
+			`error InstanceConfiguration cluster-pools-1-config.instanceDetails.launchDetails.metadata.user_data: must join the datacenter of the node names (${node.unique.name}.node.dc9.consul), got "dc1"`,
+			`error InstanceConfiguration cluster-pools-2-config.instanceDetails.launchDetails.metadata.user_data: must join the datacenter of the node names (${node.unique.name}.node.dc9.consul), got "dc1"`,
+			`error Job cluster-emqx.jobspec: env.EMQX_CLUSTER__DNS__NAME: must list every node, got no entry with the address "emqx-prod-0.node.dc9.consul": EMQX never finds the node of this name`,
+			`error Job cluster-emqx.jobspec: env.EMQX_CLUSTER__DNS__NAME: must list every node, got no entry with the address "emqx-prod-1.node.dc9.consul": EMQX never finds the node of this name`,
+			`error Job cluster-emqx.jobspec: env.EMQX_CLUSTER__DNS__NAME: must list every node, got no entry with the address "emqx-prod-2.node.dc9.consul": EMQX never finds the node of this name`,
 		}},
 	},
 	"discovery": {
@@ -123,25 +123,25 @@ var trials = map[string][]trial{
 		{name: "Consul's own settings", graph: func(g graph) { g.boot("{enable_truncate: true}", "{}") }, want: []string{"example"}},
 		{name: "another setting of that name", graph: func(g graph) { g.boot("dns_config: {enable", "x: {enable") }, want: []string{"example"}},
 		{name: "a HAProxy with small answers", graph: func(g graph) { g.configure("accepted_payload_size 8192", "accepted_payload_size 512") }, want: []string{
-			`error Job haproxy.hcl2.vars.config: resolvers: must have an accepted_payload_size of at least 8192: HAProxy does not ask by TCP for the rest of an answer, got "512"`,
+			`error Job cluster-haproxy.hcl2.vars.config: resolvers: must have an accepted_payload_size of at least 8192: HAProxy does not ask by TCP for the rest of an answer, got "512"`,
 		}},
 	},
 	"service-tags": {
 		{name: "as it is", tls: true},
 		{name: "untagged", graph: func(g graph) { g.edit("emqx", "tags     = [var.environment]", "tags     = []") }, want: []string{
 			"example",
-			`error Job emqx.jobspec: service.emqx-ws: must carry the tag "prod" that HAProxy asks for`,
+			`error Job cluster-emqx.jobspec: service.emqx-ws: must carry the tag "prod" that HAProxy asks for`,
 		}},
 		{name: "no such service", graph: func(g graph) { g.configure("_emqx-ws._", "_emqx-web._") }, want: []string{
-			`error Job haproxy.hcl2.vars.config: backend ws: must ask for a service of the EMQX job, got "emqx-web"`,
+			`error Job cluster-haproxy.hcl2.vars.config: backend ws: must ask for a service of the EMQX job, got "emqx-web"`,
 		}},
 		{name: "no SRV name", graph: func(g graph) {
 			g.configure("_emqx-ws._{{ $environment }}.service.consul", "{{ $environment }}.emqx-ws.service.consul")
 		}, want: []string{
-			`error Job haproxy.hcl2.vars.config: backend ws: must ask for _<service>._<tag>.service.consul: HAProxy asks for SRV records only by such a name, got "prod.emqx-ws.service.consul"`,
+			`error Job cluster-haproxy.hcl2.vars.config: backend ws: must ask for _<service>._<tag>.service.consul: HAProxy asks for SRV records only by such a name, got "prod.emqx-ws.service.consul"`,
 		}},
 		{name: "the wrong port", graph: func(g graph) { g.configure("_emqx-ws._", "_emqx._") }, want: []string{
-			`error Job emqx.jobspec: service.emqx: must have port "ws", which backend ws is for, got "mqtt"`,
+			`error Job cluster-emqx.jobspec: service.emqx: must have port "ws", which backend ws is for, got "mqtt"`,
 		}},
 	},
 	"kill-timeout": {
@@ -151,12 +151,12 @@ var trials = map[string][]trial{
 		}, want: []string{"example"}},
 		{name: "above the client's", graph: func(g graph) {
 			g.edit("emqx", "kill_timeout = var.kill_timeout\n\n      config", "kill_timeout = \"11m\"\n\n      config")
-		}, want: []string{"error Job emqx.jobspec: task.kill_timeout: must be at most 10m0s, the max_kill_timeout of the nodes' Nomad clients, got 11m0s"}},
+		}, want: []string{"error Job cluster-emqx.jobspec: task.kill_timeout: must be at most 10m0s, the max_kill_timeout of the nodes' Nomad clients, got 11m0s"}},
 		{name: "no duration", graph: func(g graph) {
 			g.edit("haproxy", "kill_timeout = var.kill_timeout\n\n      config", "kill_timeout = \"soon\"\n\n      config")
-		}, want: []string{`error Job haproxy.jobspec: task.kill_timeout: must be a duration such as 150s, got "soon"`}},
+		}, want: []string{`error Job cluster-haproxy.jobspec: task.kill_timeout: must be a duration such as 150s, got "soon"`}},
 		{name: "HAProxy takes longer", graph: func(g graph) { g.edit("haproxy", `"${local.hard_stop}"`, `"60"`) }, want: []string{
-			"error Job haproxy.jobspec: task.kill_timeout: must be above the script's GRACE (40s) and HARD_STOP (1m0s) together, got 1m0s",
+			"error Job cluster-haproxy.jobspec: task.kill_timeout: must be above the script's GRACE (40s) and HARD_STOP (1m0s) together, got 1m0s",
 		}},
 		{name: "gone too early", settings: func(s *settings.Settings) {
 			s.Broker.ShutdownDelay, s.Proxy.ShutdownDelay = 8*time.Second, 20*time.Second
@@ -173,12 +173,12 @@ var trials = map[string][]trial{
 			g.configure("timeout server {{ $idle }}", "")
 			g.configure("timeout tunnel {{ $idle }}", "timeout tunnel 60000")
 		}, want: []string{
-			"error Job haproxy.hcl2.vars.config: timeout client: must be at least 900 s, 1.5 times broker.keepAliveMax (600), got 180 s",
-			`error Job haproxy.hcl2.vars.config: timeout server: must be set in defaults, "" is no time`,
-			"error Job haproxy.hcl2.vars.config: timeout tunnel: must be at least 900 s, 1.5 times broker.keepAliveMax (600), got 60 s",
+			"error Job cluster-haproxy.hcl2.vars.config: timeout client: must be at least 900 s, 1.5 times broker.keepAliveMax (600), got 180 s",
+			`error Job cluster-haproxy.hcl2.vars.config: timeout server: must be set in defaults, "" is no time`,
+			"error Job cluster-haproxy.hcl2.vars.config: timeout tunnel: must be at least 900 s, 1.5 times broker.keepAliveMax (600), got 60 s",
 		}},
 		{name: "EMQX's web socket", settings: env("EMQX_LISTENERS__WS__DEFAULT__WEBSOCKET__IDLE_TIMEOUT", `"10m"`), want: []string{
-			"error Job emqx.jobspec: env.EMQX_LISTENERS__WS__DEFAULT__WEBSOCKET__IDLE_TIMEOUT: must be at least 900 s, 1.5 times broker.keepAliveMax (600), got 600 s",
+			"error Job cluster-emqx.jobspec: env.EMQX_LISTENERS__WS__DEFAULT__WEBSOCKET__IDLE_TIMEOUT: must be at least 900 s, 1.5 times broker.keepAliveMax (600), got 600 s",
 		}},
 		{name: "EMQX asks for more", settings: env("EMQX_MQTT__SERVER_KEEPALIVE", "1200"), want: []string{
 			"error emqx-oci:broker.env.EMQX_MQTT__SERVER_KEEPALIVE: must be at most broker.keepAliveMax (600 s), got 1200 s",
@@ -280,7 +280,7 @@ var trials = map[string][]trial{
 		{name: "many groups", graph: func(g graph) {
 			g.set("InstanceConfiguration", launchDetails+"createVnicDetails.nsgIds", []any{"a", "b", "c", "d", "e", "f"})
 		}, want: []string{
-			"error InstanceConfiguration pools-0-config.instanceDetails.launchDetails.createVnicDetails.nsgIds: must hold at most 5 security groups, got 6",
+			"error InstanceConfiguration cluster-pools-0-config.instanceDetails.launchDetails.createVnicDetails.nsgIds: must hold at most 5 security groups, got 6",
 		}},
 	},
 	"region": {
@@ -309,20 +309,20 @@ var trials = map[string][]trial{
 			"error emqx-oci:proxy.memoryMb: must be at least 12296 for 100200 connections of 125 kB, got 3294",
 		}},
 		{name: "no maxconn", graph: func(g graph) { g.configure(`maxconn {{ env "MAXCONN" }}`, "") }, want: []string{
-			"error Job haproxy.hcl2.vars.config: maxconn: must be a number: HAProxy would take it from its limit of files",
+			"error Job cluster-haproxy.hcl2.vars.config: maxconn: must be a number: HAProxy would take it from its limit of files",
 		}},
 	},
 	"broker-memory": {
 		{name: "as it is", tls: true},
 		{name: "no limit", settings: env("EMQX_LISTENERS__TCP__DEFAULT__MAX_CONNECTIONS", "infinity"), want: []string{"example"}},
 		{name: "above the memory", settings: env("EMQX_LISTENERS__WS__DEFAULT__MAX_CONNECTIONS", "500000"), want: []string{
-			`error Job emqx.jobspec: env.EMQX_LISTENERS__WS__DEFAULT__MAX_CONNECTIONS: must be at most 480951, what broker.memoryMb (20480) holds, got "500000": EMQX takes clients until the kernel kills it`,
+			`error Job cluster-emqx.jobspec: env.EMQX_LISTENERS__WS__DEFAULT__MAX_CONNECTIONS: must be at most 480951, what broker.memoryMb (20480) holds, got "500000": EMQX takes clients until the kernel kills it`,
 		}},
 		{name: "none in the job", tls: true, graph: func(g graph) { g.edit("emqx", `DEFAULT__MAX_CONNECTIONS"`, `DEFAULT__MAX"`) }, want: []string{
-			`error Job emqx.jobspec: env.EMQX_LISTENERS__SSL__DEFAULT__MAX_CONNECTIONS: must be at most 243354, what broker.memoryMb (20480) holds, got "": EMQX takes clients until the kernel kills it`,
-			`error Job emqx.jobspec: env.EMQX_LISTENERS__TCP__DEFAULT__MAX_CONNECTIONS: must be at most 243354, what broker.memoryMb (20480) holds, got "": EMQX takes clients until the kernel kills it`,
-			`error Job emqx.jobspec: env.EMQX_LISTENERS__WSS__DEFAULT__MAX_CONNECTIONS: must be at most 243354, what broker.memoryMb (20480) holds, got "": EMQX takes clients until the kernel kills it`,
-			`error Job emqx.jobspec: env.EMQX_LISTENERS__WS__DEFAULT__MAX_CONNECTIONS: must be at most 243354, what broker.memoryMb (20480) holds, got "": EMQX takes clients until the kernel kills it`,
+			`error Job cluster-emqx.jobspec: env.EMQX_LISTENERS__SSL__DEFAULT__MAX_CONNECTIONS: must be at most 243354, what broker.memoryMb (20480) holds, got "": EMQX takes clients until the kernel kills it`,
+			`error Job cluster-emqx.jobspec: env.EMQX_LISTENERS__TCP__DEFAULT__MAX_CONNECTIONS: must be at most 243354, what broker.memoryMb (20480) holds, got "": EMQX takes clients until the kernel kills it`,
+			`error Job cluster-emqx.jobspec: env.EMQX_LISTENERS__WSS__DEFAULT__MAX_CONNECTIONS: must be at most 243354, what broker.memoryMb (20480) holds, got "": EMQX takes clients until the kernel kills it`,
+			`error Job cluster-emqx.jobspec: env.EMQX_LISTENERS__WS__DEFAULT__MAX_CONNECTIONS: must be at most 243354, what broker.memoryMb (20480) holds, got "": EMQX takes clients until the kernel kills it`,
 		}},
 	},
 	"source-ports": {
@@ -347,7 +347,7 @@ var trials = map[string][]trial{
 			"error emqx-oci:proxy.noFile: must be at least 200400, two for each of 100200 connections, got 100000",
 		}},
 		{name: "Docker", graph: func(g graph) { g.edit("emqx", "${var.nofile}:${var.nofile}", "2000000:2000000") }, want: []string{
-			"error Job emqx.jobspec: task.config.ulimit.nofile: must be at most 1048576, the limit of the nodes' Docker, got 2000000",
+			"error Job cluster-emqx.jobspec: task.config.ulimit.nofile: must be at most 1048576, the limit of the nodes' Docker, got 2000000",
 		}},
 	},
 	"domains": {
@@ -355,7 +355,7 @@ var trials = map[string][]trial{
 		{name: "looked up", stack: "staging"},
 		{name: "elsewhere", graph: func(g graph) { g.set("Volume", "availabilityDomain", "Uocm:EU-FRANKFURT-1-AD-2") }, want: []string{"example"}},
 		{name: "no volume", graph: func(g graph) { g.set("Volume", "freeformTags.group-index", "7") }, want: []string{
-			`error InstancePool pools-0.freeformTags: must have the group-index of a volume, got "0": the node would wait for one for ever`,
+			`error InstancePool cluster-pools-0.freeformTags: must have the group-index of a volume, got "0": the node would wait for one for ever`,
 		}},
 		{name: "most in one", settings: func(s *settings.Settings) { s.OCI.AvailabilityDomains = []string{"A", "B"} }, want: []string{
 			`warning emqx-oci:oci.availabilityDomains: should spread the nodes so that no domain holds most of them, got 2 of 3 in "A": when it goes, so do most sessions, and the rest has to take all clients`,
@@ -385,7 +385,7 @@ var trials = map[string][]trial{
 		{name: "not wanted", settings: func(s *settings.Settings) { s.Volumes.Protect = false }},
 		{name: "forgotten", graph: func(g graph) {
 			for i := range g {
-				if g[i].Name == "volumes-1" {
+				if g[i].Name == "cluster-volumes-1" {
 					g[i].Protect = false
 				}
 			}
@@ -449,35 +449,35 @@ var trials = map[string][]trial{
 		{name: "healthy", graph: func(g graph) {
 			g.edit("haproxy", "min_healthy_time  = var.min_healthy_time", `min_healthy_time  = "5m"`)
 		}, want: []string{
-			"error Job haproxy.jobspec: update.min_healthy_time: must be below healthy_deadline (5m0s), got 5m0s",
+			"error Job cluster-haproxy.jobspec: update.min_healthy_time: must be below healthy_deadline (5m0s), got 5m0s",
 		}},
 		{name: "canaries", graph: func(g graph) { g.edit("emqx", "canary            = 0", "canary = 1\n auto_promote = true") }, want: []string{
-			"error Job emqx.jobspec: update.canary: must be 0 with a volume per allocation, got 1",
+			"error Job cluster-emqx.jobspec: update.canary: must be 0 with a volume per allocation, got 1",
 		}},
 		{name: "promotion", graph: func(g graph) { g.edit("emqx", "canary            = 0", "auto_promote = true") }, want: []string{
-			"error Job emqx.jobspec: update.auto_promote: must not be true without canaries",
+			"error Job cluster-emqx.jobspec: update.auto_promote: must not be true without canaries",
 		}},
 		{name: "restarts", graph: func(g graph) { g.edit("emqx", `interval = "5m"`, `interval = "15s"`) }, want: []string{
-			"error Job emqx.jobspec: restart.interval: must be at least 5s, and hold 4 attempts of 5s, got 15s",
+			"error Job cluster-emqx.jobspec: restart.interval: must be at least 5s, and hold 4 attempts of 5s, got 15s",
 		}},
 		{name: "a check", graph: func(g graph) { g.edit("haproxy", `interval = "2s"`, `interval = "100ms"`) }, want: []string{
-			`error Job haproxy.jobspec: service.emqx-haproxy.check.interval: must be at least 1s, got "100ms"`,
+			`error Job cluster-haproxy.jobspec: service.emqx-haproxy.check.interval: must be at least 1s, got "100ms"`,
 		}},
 		{name: "no duration, and one that is gone", graph: func(g graph) {
 			g.edit("emqx", "shutdown_delay = var.shutdown_delay", "shutdown_delay = \"soon\"\n max_client_disconnect = \"1h\"")
 		}, want: []string{
-			"error Job emqx.jobspec: group.max_client_disconnect: must not be set: Nomad ignores it from 1.10 on, use a disconnect block",
-			`error Job emqx.jobspec: group.shutdown_delay: must be a duration such as 30s, got "soon"`,
+			"error Job cluster-emqx.jobspec: group.max_client_disconnect: must not be set: Nomad ignores it from 1.10 on, use a disconnect block",
+			`error Job cluster-emqx.jobspec: group.shutdown_delay: must be a duration such as 30s, got "soon"`,
 		}},
 	},
 	"nomad-job": {
 		{name: "as it is", tls: true},
 		{name: "a port that is none", graph: func(g graph) { g.edit("emqx", "static       = 4370", "static       = 99999999") }, want: []string{"example"}},
 		{name: "a port twice", graph: func(g graph) { g.edit("emqx", "static       = 4370", "static       = 5370") }, want: []string{
-			"error Job emqx.jobspec: network.port.rpc: must be a port of its own, got 5370, which is dist",
+			"error Job cluster-emqx.jobspec: network.port.rpc: must be a port of its own, got 5370, which is dist",
 		}},
 		{name: "a port of both", graph: func(g graph) { g.edit("emqx", "static       = 4370", "static       = 1883") }, want: []string{
-			"error Job haproxy.jobspec: network.port.mqtt: must be free on a node, got 1883, which is port dist of the EMQX job",
+			"error Job cluster-haproxy.jobspec: network.port.mqtt: must be free on a node, got 1883, which is port dist of the EMQX job",
 		}},
 		{name: "names", graph: func(g graph) {
 			g.edit("haproxy", `id          = "emqx-${var.environment}-haproxy"`, `id = "emqx ${var.environment}-haproxy"`)
@@ -488,32 +488,32 @@ var trials = map[string][]trial{
 			g.edit("haproxy", `port     = "admin"`, `port = "stats"`)
 			g.edit("haproxy", `datacenters = [var.datacenter]`, `datacenters = []`)
 		}, want: []string{
-			"error Job haproxy.jobspec: datacenters: must hold at least one",
-			`error Job haproxy.jobspec: id: must hold no space, got "emqx prod-haproxy"`,
-			`error Job haproxy.jobspec: service.emqx_haproxy: must have a name that is a DNS label: at most 63 letters, digits and dashes, got "emqx_haproxy"`,
-			`error Job haproxy.jobspec: service.emqx_haproxy: must have tags that are DNS labels, got "a b"`,
-			`error Job haproxy.jobspec: service.emqx_haproxy: must have checks with a path that begins with /, got "haproxy_ready"`,
-			`error Job haproxy.jobspec: service.emqx_haproxy: must have ports of the job's network, got "stats"`,
-			`error Job haproxy.jobspec: task: must have a name without slashes, got "ha/proxy"`,
+			"error Job cluster-haproxy.jobspec: datacenters: must hold at least one",
+			`error Job cluster-haproxy.jobspec: id: must hold no space, got "emqx prod-haproxy"`,
+			`error Job cluster-haproxy.jobspec: service.emqx_haproxy: must have a name that is a DNS label: at most 63 letters, digits and dashes, got "emqx_haproxy"`,
+			`error Job cluster-haproxy.jobspec: service.emqx_haproxy: must have tags that are DNS labels, got "a b"`,
+			`error Job cluster-haproxy.jobspec: service.emqx_haproxy: must have checks with a path that begins with /, got "haproxy_ready"`,
+			`error Job cluster-haproxy.jobspec: service.emqx_haproxy: must have ports of the job's network, got "stats"`,
+			`error Job cluster-haproxy.jobspec: task: must have a name without slashes, got "ha/proxy"`,
 		}},
 		{name: "resources", graph: func(g graph) {
 			g.edit("emqx", "cpu    = var.cpu\n        memory = var.memory", "cpu = 0\n memory = 5")
 			g.edit("haproxy", "memory = var.memory", "memory = var.memory\n memory_max = 100")
 			g.edit("emqx", "count = var.node_count", "count = 0")
 		}, want: []string{
-			"error Job emqx.jobspec: group.count: must be at least 1, got 0",
-			"error Job emqx.jobspec: task.resources.cpu: must be at least 1 MHz, got 0",
-			"error Job emqx.jobspec: task.resources.memory: must be at least 10 MB, got 5",
-			"error Job haproxy.jobspec: task.resources.memory_max: must be at least memory (3294 MB), got 100",
+			"error Job cluster-emqx.jobspec: group.count: must be at least 1, got 0",
+			"error Job cluster-emqx.jobspec: task.resources.cpu: must be at least 1 MHz, got 0",
+			"error Job cluster-emqx.jobspec: task.resources.memory: must be at least 10 MB, got 5",
+			"error Job cluster-haproxy.jobspec: task.resources.memory_max: must be at least memory (3294 MB), got 100",
 		}},
 		{name: "a job that is none", graph: func(g graph) { g.edit("emqx", `job "emqx"`, `jobs "emqx"`) }, want: []string{
-			"error Job emqx.jobspec: must be a job that can be read: there is no job in it",
+			"error Job cluster-emqx.jobspec: must be a job that can be read: there is no job in it",
 		}},
 		{name: "a variable that is not given", graph: func(g graph) { g.set("Job", "hcl2.vars", map[string]any{"environment": "prod"}) }, want: []string{
-			`error Job emqx.jobspec: must be a job that can be read: variable "region" is not set`,
+			`error Job cluster-emqx.jobspec: must be a job that can be read: variable "region" is not set`,
 		}},
 		{name: "a configuration that is none", graph: func(g graph) { g.configure("{{- if $tls }}", "{{- if }}") }, want: []string{
-			"error Job haproxy.hcl2.vars.config: must be a configuration that can be read: template: haproxy.cfg:9: missing value for if",
+			"error Job cluster-haproxy.hcl2.vars.config: must be a configuration that can be read: template: haproxy.cfg:9: missing value for if",
 		}},
 	},
 	"agent-values": {
@@ -522,7 +522,7 @@ var trials = map[string][]trial{
 			g.set("Variable", "items", map[string]any{"tls_cert": strings.Repeat("x", 70000)})
 		}, want: []string{"example"}},
 		{name: "no secret", graph: func(g graph) { g.set("Variable", "items", map[string]any{}) }, want: []string{
-			"error Variable secrets-emqx.items: must hold at least one item",
+			"error Variable cluster-secrets-emqx.items: must hold at least one item",
 		}},
 		{name: "names", graph: func(g graph) {
 			g.set("Variable", "path", "nomad jobs")
@@ -532,17 +532,17 @@ var trials = map[string][]trial{
 			g.set("Node", "name", "emqx.members")
 			g.set("Keys", "keys.path", "/emqx")
 		}, want: []string{
-			`error Keys entries.keys[0].path: must be a path that does not begin with /, got "/emqx"`,
-			`error Node members.name: must be a DNS label: at most 63 letters, digits and dashes, got "emqx.members"`,
-			`error Service members-0.name: must be a DNS label: at most 63 letters, digits and dashes, got "emqx_cluster"`,
-			"error Service members-0.port: must be 1 to 65535, got 0",
-			`error Service members-0.tags[0]: must be a DNS label: at most 63 letters, digits, dashes and underscores, got "a.b"`,
-			`error Variable secrets-emqx.path: must be 1 to 128 letters, digits and -_~/, got "nomad jobs"`,
+			`error Keys cluster-entries.keys[0].path: must be a path that does not begin with /, got "/emqx"`,
+			`error Node cluster-members.name: must be a DNS label: at most 63 letters, digits and dashes, got "emqx.members"`,
+			`error Service cluster-members-0.name: must be a DNS label: at most 63 letters, digits and dashes, got "emqx_cluster"`,
+			"error Service cluster-members-0.port: must be 1 to 65535, got 0",
+			`error Service cluster-members-0.tags[0]: must be a DNS label: at most 63 letters, digits, dashes and underscores, got "a.b"`,
+			`error Variable cluster-secrets-emqx.path: must be 1 to 128 letters, digits and -_~/, got "nomad jobs"`,
 		}},
 		{name: "a key twice", graph: func(g graph) { g.set("Keys", "keys.path", "emqx/prod/size") }, want: []string{
-			`error Keys entries.keys[1].path: must not be written twice, got "emqx/prod/size"`,
+			`error Keys cluster-entries.keys[1].path: must not be written twice, got "emqx/prod/size"`,
 		}},
-		{name: "nothing", graph: func(g graph) { g.set("Node", "address", nil) }, want: []string{"error Node members.address: must be set"}},
+		{name: "nothing", graph: func(g graph) { g.set("Node", "address", nil) }, want: []string{"error Node cluster-members.address: must be set"}},
 	},
 	"graph": {
 		{name: "as it is"},
@@ -561,7 +561,7 @@ func ociTrials() []trial {
 			s.Volumes.SizeGBByNode = map[string]int{"1": 300}
 			s.Network.DashboardCIDRs = []string{"10.99.0.0/16"}
 		}},
-		{name: "example", graph: func(g graph) { g.set("NetworkSecurityGroupSecurityRule", "protocol", "TCP") }, want: []string{"example", "error NetworkSecurityGroupSecurityRule groups-balancer-in-tcp-1883-from-0.0.0.0-0.tcpOptions: must not be set for protocol \"TCP\", only for \"6\""}},
+		{name: "example", graph: func(g graph) { g.set("NetworkSecurityGroupSecurityRule", "protocol", "TCP") }, want: []string{"example", "error NetworkSecurityGroupSecurityRule cluster-groups-balancer-in-tcp-1883-from-0.0.0.0-0.tcpOptions: must not be set for protocol \"TCP\", only for \"6\""}},
 	}
 	for _, x := range ociValues {
 		want := []string{}

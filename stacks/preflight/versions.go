@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/emqx-oci/emqx-oci/stacks/settings"
+	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
 // Tried are the lines of the two programs that are not warned of. Of HAProxy's the tests

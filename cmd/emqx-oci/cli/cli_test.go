@@ -20,12 +20,12 @@ import (
 	"gotest.tools/v3/golden"
 
 	"github.com/emqx-oci/emqx-oci/cmd/emqx-oci/cli"
+	"github.com/emqx-oci/emqx-oci/components/guards"
+	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
 	"github.com/emqx-oci/emqx-oci/lab/faults"
 	workload "github.com/emqx-oci/emqx-oci/lab/load"
-	"github.com/emqx-oci/emqx-oci/stacks/guards"
-	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
 
 // fake plays the engine and the lab, and writes down what it was asked.

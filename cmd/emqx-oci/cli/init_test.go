@@ -15,8 +15,8 @@ import (
 	"gotest.tools/v3/golden"
 
 	"github.com/emqx-oci/emqx-oci/cmd/emqx-oci/cli"
+	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
-	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
 
 // initializer keeps what it was told to write.
@@ -153,7 +153,7 @@ func TestInitShowsDefaults(t *testing.T) {
 	without := pinned.ReplaceAllString(i.text, "")
 	without = strings.Replace(without, "    # cpu: 2000", "    cpu: 2000", 1) // a group is not empty
 	assert.DeepEqual(t, load(t, without, i.secrets), load(t, i.text, i.secrets))
-	assert.Assert(t, strings.HasPrefix(i.text, "# yaml-language-server: $schema=stacks/settings/schema.json\n"))
+	assert.Assert(t, strings.HasPrefix(i.text, "# yaml-language-server: $schema=components/settings/schema.json\n"))
 }
 
 func TestInitMakesOtherSecretsEachTime(t *testing.T) {

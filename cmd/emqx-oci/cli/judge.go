@@ -6,9 +6,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/emqx-oci/emqx-oci/components/guards"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
-	"github.com/emqx-oci/emqx-oci/stacks/guards"
 )
 
 // exitDrift is for changes where none were expected.

@@ -7,13 +7,13 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/emqx-oci/emqx-oci/components/guards"
 	"github.com/emqx-oci/emqx-oci/infra/operate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
 	"github.com/emqx-oci/emqx-oci/lab/faults"
 	"github.com/emqx-oci/emqx-oci/lab/load"
 	"github.com/emqx-oci/emqx-oci/stacks/blast"
-	"github.com/emqx-oci/emqx-oci/stacks/guards"
 	"github.com/emqx-oci/emqx-oci/stacks/preflight"
 )
 
@@ -51,7 +51,7 @@ type Options struct {
 	Guards *guards.Collector
 	// Assess says what a plan means for the cluster.
 	Assess func(stack string, c orchestrate.Config, plan []progress.Event) (blast.Report, error)
-	// Operate opens the cluster of a stack for work between two updates: stacks.Operate, from its settings.
+	// Operate opens the cluster of a stack for work between two updates: components.Operate, from its settings.
 	Operate func(stack string, c orchestrate.Config) (Cluster, error)
 	// Edge asks the stack's cloud for the health of the balancer's backends: stacks.Edge.
 	Edge func(*pulumi.Context) (map[string]string, error)

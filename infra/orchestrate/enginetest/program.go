@@ -83,7 +83,7 @@ func Program(specFile string) pulumi.RunFunc {
 				opts = append(opts, pulumi.Protect(true))
 			}
 			if t.Gate != "" {
-				hook, err := gates.Hook(ctx, fileGate(t))
+				hook, err := gates.Hook(ctx, t.Name, fileGate(t))
 				if err != nil {
 					return err
 				}

@@ -1,0 +1,47 @@
+package components
+
+import (
+	"github.com/emqx-oci/emqx-oci/components/cluster"
+	"github.com/emqx-oci/emqx-oci/components/nomad"
+	"github.com/emqx-oci/emqx-oci/components/settings"
+	"github.com/emqx-oci/emqx-oci/infra/gates"
+	"github.com/emqx-oci/emqx-oci/infra/operate"
+)
+
+// Operate opens the cluster of a stack for work between two updates. Nothing is
+// asked yet.
+func Operate(s settings.Settings) (*operate.Cluster, error) {
+	nomadAPI, consulAPI, err := agents(s)
+	if err != nil {
+		return nil, err
+	}
+	nodes := make([]operate.Node, s.Nodes.Count)
+	for i := range nodes {
+		name := cluster.NodeName(s.Environment, i)
+		nodes[i] = operate.Node{Name: name, Member: cluster.EMQXName(name, s.Consul.Datacenter)}
+	}
+	g := conditions(s, wantedJobs(s), nomadAPI, consulAPI)
+	return operate.New(operate.Config{
+		Formed: g.clusterFormed, Proxies: g.proxiesReady, RoundTrip: g.roundTrip, Verification: g.last(s.Gates),
+		ListenersScript: nomad.EMQXListeners,
+		DrainRate:       s.Broker.Drain.Rate,
+		Environment:     s.Environment, BrokerJob: nomad.EMQXJobID(s.Environment), ProxyJob: nomad.HAProxyJobID(s.Environment),
+		Nodes: nodes, Nomad: nomadAPI, Consul: consulAPI,
+	})
+}
+
+// agents are clients of the two APIs, as the settings say.
+func agents(s settings.Settings) (gates.NomadClient, gates.ConsulClient, error) {
+	nomadAPI, err := gates.NewNomad(gates.NomadConfig{
+		Address: s.Nomad.Address, Token: s.Nomad.Token.Reveal(), Region: s.Nomad.Region, Namespace: s.Nomad.Namespace,
+		CACert: s.Nomad.TLS.CA, Cert: s.Nomad.TLS.Certificate, Key: s.Nomad.TLS.PrivateKey.Reveal(),
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	consulAPI, err := gates.NewConsul(gates.ConsulConfig{
+		Address: s.Consul.Address, Token: s.Consul.Token.Reveal(), Datacenter: s.Consul.Datacenter,
+		CACert: s.Consul.TLS.CA, Cert: s.Consul.TLS.Certificate, Key: s.Consul.TLS.PrivateKey.Reveal(),
+	})
+	return nomadAPI, consulAPI, err
+}

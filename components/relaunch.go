@@ -1,0 +1,171 @@
+package components
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/emqx-oci/emqx-oci/components/cluster"
+	"github.com/emqx-oci/emqx-oci/components/nomad"
+	"github.com/emqx-oci/emqx-oci/components/settings"
+	"github.com/emqx-oci/emqx-oci/infra/gates"
+)
+
+// relauncher replaces instances that have to become other ones, one at a time
+// and only in a cluster that is whole (decision 0022).
+type relauncher struct {
+	nomad       gates.NomadClient
+	environment string
+	// emqx and haproxy are the ids of the two jobs.
+	emqx, haproxy string
+	// of are the gates of a cluster of so many nodes: as many as the jobs have at
+	// that time, which the update may be about to change.
+	of func(nodes int) gateList
+	// stop is how long a node's allocations take to stop, ready how long an
+	// instance takes from its launch to Nomad.
+	stop, ready time.Duration
+}
+
+func newRelauncher(s settings.Settings, client gates.NomadClient, of func(int) gateList) relauncher {
+	return relauncher{
+		nomad: client, environment: s.Environment, emqx: nomad.EMQXJobID(s.Environment), haproxy: nomad.HAProxyJobID(s.Environment),
+		of: of, ready: s.Gates.NodesReady,
+		stop: max(s.Broker.ShutdownDelay+s.Broker.KillTimeout, s.Proxy.ShutdownDelay+s.Proxy.KillTimeout),
+	}
+}
+
+// inTurn relaunches nodes, those first that nobody misses.
+func (r relauncher) inTurn(ctx *pulumi.Context, all, nodes []cluster.Node, launch func(cluster.Node) error) error {
+	var keep []int
+	for _, n := range all {
+		if !slices.Contains(nodes, n) {
+			keep = append(keep, n.Index)
+		}
+	}
+	if len(nodes) == 0 {
+		// What stands in the way of it, the gates will say.
+		asked, cancel := context.WithTimeout(ctx.Context(), 10*time.Second)
+		defer cancel()
+		_ = gates.GiveBack(asked, r.nomad, r.environment, keep)
+		return nil
+	}
+	var turns []turn
+	if err := gates.Await(ctx, r.ask(func(asked context.Context) (string, error) {
+		size, err := gates.JobCount(asked, r.nomad, r.emqx)
+		if err != nil {
+			return "", err
+		}
+		if size == 0 {
+			turns = nil
+			return fmt.Sprintf("%d instances are relaunched at once: no EMQX runs on them", len(nodes)), nil
+		}
+		if err := gates.GiveBack(asked, r.nomad, r.environment, keep); err != nil {
+			return "", err
+		}
+		turns, err = r.order(asked, nodes)
+		return fmt.Sprintf("%d instances are relaunched, one after another", len(nodes)), err
+	})); err != nil {
+		return err
+	}
+	if turns == nil {
+		for _, n := range nodes {
+			if err := launch(n); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for i, t := range turns {
+		if err := r.relaunch(ctx, t, launch); err != nil {
+			return fmt.Errorf("relaunching instance %q, %d of %d: %w", t.node.Name, i+1, len(turns), err)
+		}
+	}
+	return r.awaitWhole(ctx)
+}
+
+// ask is a question to Nomad, asked again while nobody answers.
+func (r relauncher) ask(question func(context.Context) (string, error)) gates.Gate {
+	return gates.Gate{
+		ID: "relaunch", Title: "in turn", Timeout: time.Minute, Next: "whether Nomad answers",
+		Check: func(asked context.Context) (gates.Status, error) {
+			answer, err := question(asked)
+			return gates.Status{Holds: err == nil, Seen: answer}, err
+		},
+	}
+}
+
+// turn is a node and what it was when the turns were given.
+type turn struct {
+	node     cluster.Node
+	standing gates.Standing
+	ids      []string
+}
+
+func (r relauncher) order(ctx context.Context, nodes []cluster.Node) ([]turn, error) {
+	turns := make([]turn, len(nodes))
+	for i, n := range nodes {
+		standing, ids, err := gates.StandingOf(ctx, r.nomad, r.environment, n.Index)
+		if err != nil {
+			return nil, err
+		}
+		turns[i] = turn{n, standing, ids}
+	}
+	slices.SortStableFunc(turns, func(a, b turn) int { return int(a.standing) - int(b.standing) })
+	return turns, nil
+}
+
+func (r relauncher) relaunch(ctx *pulumi.Context, t turn, launch func(cluster.Node) error) error {
+	// One that is away or drained already must come back before the cluster is whole.
+	if t.standing == gates.Serving {
+		if err := r.awaitWhole(ctx); err != nil {
+			return err
+		}
+	}
+	if err := gates.Await(ctx, gates.NodeDrained(r.nomad, gates.NodeDrainedArgs{
+		Environment: r.environment, Index: t.node.Index, Jobs: []string{r.emqx, r.haproxy},
+		Deadline: r.stop, Timeout: 2*r.stop + time.Minute,
+	})); err != nil {
+		return err
+	}
+	if err := launch(t.node); err != nil {
+		return err
+	}
+	if err := gates.Forget(ctx.Context(), r.nomad, t.ids); err != nil {
+		return err
+	}
+	return gates.Await(ctx, gates.NodesReady(r.nomad, gates.NodesReadyArgs{
+		Environment: r.environment, Only: []int{t.node.Index}, Timeout: r.ready,
+	}))
+}
+
+// awaitWhole waits until nothing of the cluster is away.
+func (r relauncher) awaitWhole(ctx *pulumi.Context) error {
+	var emqx, haproxy int
+	if err := gates.Await(ctx, r.ask(func(asked context.Context) (string, error) {
+		var err error
+		if emqx, err = gates.JobCount(asked, r.nomad, r.emqx); err != nil {
+			return "", err
+		}
+		haproxy, err = gates.JobCount(asked, r.nomad, r.haproxy)
+		return fmt.Sprintf("the cluster of %d nodes has to be whole", emqx), err
+	})); err != nil {
+		return err
+	}
+	if emqx == 0 {
+		return nil
+	}
+	list := r.of(emqx)
+	all := []gates.Gate{list.nodesReady, list.clusterFormed}
+	if haproxy > 0 {
+		all = append(all, list.proxiesReady, list.edgeHealthy)
+	}
+	for _, g := range all {
+		if err := gates.Await(ctx, g); err != nil {
+			return err
+		}
+	}
+	return nil
+}

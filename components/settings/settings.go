@@ -1,0 +1,446 @@
+package settings
+
+import (
+	"regexp"
+	"strconv"
+	"time"
+)
+
+// ClusterName is the name of a stack's cluster among the resources of its program; the names of all that is in the
+// cluster begin with it and a dash.
+const ClusterName = "cluster"
+
+// Settings are everything that differs between stacks. Each group is one
+// structured configuration key, "emqx-oci:nodes" and so on.
+//
+// All that is known of a setting stands here, once: the comment is what the page
+// docs/settings.md and editors show, the tags are what they and the validation
+// share. The tags are:
+//
+//	cfg       the key
+//	unit      of the value, for the reader
+//	range     "1..100", an end may be open; of each value in a list or map
+//	step      the value is a multiple of it
+//	oneof     the allowed values, "a|b"
+//	length    characters, as a range
+//	format    of the text, of each in a list or map; see formats
+//	keys      format of a map's keys
+//	required  "true": has no default, and must be there
+//	secret    "true": must be encrypted in the stack file
+//	default   the default in words, where it follows from something else
+//	why       the reason of the limit; ends its error and the page's text
+type Settings struct {
+	// Environment is the stack's name: prod, staging, lab.
+	Environment string `cfg:"-"`
+
+	// Where the stack runs. The graph is the same; `lab` makes `emqx-oci` use the
+	// lab's providers, state and secrets.
+	Cloud   string  `cfg:"cloud" oneof:"oci|lab"`
+	OCI     OCI     `cfg:"oci"`
+	Network Network `cfg:"network"`
+	Nodes   Nodes   `cfg:"nodes"`
+	Volumes Volumes `cfg:"volumes"`
+	Broker  Broker  `cfg:"broker"`
+	Proxy   Proxy   `cfg:"proxy"`
+	Ports   Ports   `cfg:"ports"`
+	Edge    Edge    `cfg:"edge"`
+	DNS     DNS     `cfg:"dns"`
+	TLS     TLS     `cfg:"tls"`
+	Nomad   Nomad   `cfg:"nomad"`
+	Consul  Consul  `cfg:"consul"`
+	Gates   Gates   `cfg:"gates"`
+	Guards  Guards  `cfg:"guards"`
+	Secrets Secrets `cfg:"secrets"`
+	// Further freeform tags of everything that is made in OCI. `emqx-cluster`,
+	// `pool_type` and `group-index` are the stack's own.
+	Tags map[string]string `cfg:"tags" keys:"tag" length:"0..256"`
+}
+
+// OCI is the tenancy that the stack is given.
+type OCI struct {
+	// Such as `eu-frankfurt-1`.
+	Region string `cfg:"region" required:"true" format:"region"`
+	// Where everything is made.
+	Compartment string `cfg:"compartment" required:"true" format:"ocid:compartment|tenancy"`
+	// Node i goes to domain `i mod n` of the list. Write them down in production:
+	// a domain that Oracle adds would move nodes, volumes included.
+	AvailabilityDomains []string `cfg:"availabilityDomains" default:"all of the region, by name"`
+}
+
+// Network is the VCN that the stack is given, and who may reach it. What is
+// given may be an OCID or a display name, which is looked up in the compartment.
+type Network struct {
+	// The virtual cloud network.
+	VCN string `cfg:"vcn" required:"true" format:"given:vcn"`
+	// The balancer's subnet; a public one unless `edge.public` is false.
+	PublicSubnet string `cfg:"publicSubnet" required:"true" format:"given:subnet"`
+	// The nodes' subnet.
+	PrivateSubnet string `cfg:"privateSubnet" required:"true" format:"given:subnet"`
+	// The private subnet's range. With it `check` can tell without a cloud whether
+	// the nodes fit.
+	PrivateSubnetCIDR string `cfg:"privateSubnetCidr" format:"cidr"`
+	// Where MQTT clients come from. No default: nothing is open to the internet
+	// unless you say so.
+	ClientCIDRs []string `cfg:"clientCidrs" required:"true" format:"cidr"`
+	// Where the Consul servers are: they gossip with the nodes.
+	ServerCIDRs []string `cfg:"serverCidrs" required:"true" format:"cidr"`
+	// Who may reach EMQX's dashboard and REST API on the nodes (18083), such as a
+	// VPN. Public addresses need `guards.allowPublicDashboard`.
+	DashboardCIDRs []string `cfg:"dashboardCidrs" format:"cidr"`
+}
+
+// Nodes are the cluster's instances.
+type Nodes struct {
+	// HAProxy has 100 server slots, so that a new node needs no new configuration.
+	Count int `cfg:"count" range:"1..100"`
+	// Of the instances; `ocpus` and `memoryGb` are for a flexible one.
+	Shape string `cfg:"shape"`
+	// Of each node.
+	OCPUs float64 `cfg:"ocpus" unit:"OCPU" range:"1.."`
+	// Of each node. Must hold `broker.memoryMb`, `proxy.memoryMb` and 1024
+	// MB for Docker, agents and kernel.
+	MemoryGB float64 `cfg:"memoryGb" unit:"GB" range:"1.."`
+	// Oracle Linux 9 or Ubuntu 24.04: what the boot script knows.
+	Image string `cfg:"image" required:"true" format:"ocid:image"`
+	// A Vault secret that holds what `docker login` writes (config.json): nodes pull
+	// images of private registries with it. They read it when they boot.
+	RegistryAuth string `cfg:"registryAuth" format:"ocid:vaultsecret"`
+	// An authorized public key. The stack needs no login.
+	SSHKey string `cfg:"sshKey" format:"ssh-key"`
+	// The default is OCI's least.
+	BootVolumeGB int `cfg:"bootVolumeGb" unit:"GB" range:"50..32768"`
+	// 10 is "balanced"; 20 and more is for a node that logs or swaps a lot.
+	BootVolumeVPUsPerGB int `cfg:"bootVolumeVpusPerGb" unit:"VPU per GB" range:"10..120" step:"10"`
+}
+
+// Volumes hold EMQX's data, one per node.
+type Volumes struct {
+	// At least `nodes.count`: more keeps the volumes of nodes that were taken
+	// away; 0 follows `nodes.count`.
+	Count int `cfg:"count" range:"0..100" default:"nodes.count"`
+	// May grow: the file system follows at the next boot of the node. OCI cannot
+	// shrink a volume.
+	SizeGB int `cfg:"sizeGb" unit:"GB" range:"50..32768"`
+	// Other sizes for some nodes, by the node's index: `{"1": 300}`.
+	SizeGBByNode map[string]int `cfg:"sizeGbByNode" unit:"GB" keys:"index" range:"50..32768"`
+	// 10 is "balanced", 0 "lower cost", 20 "higher performance". From 30 on it is no
+	// faster unless shape and image allow attachments with multipath.
+	VPUsPerGB int `cfg:"vpusPerGb" unit:"VPU per GB" range:"0..120" step:"10"`
+	// When OCI backs the volumes up: one of Oracle's policies by its name, or a
+	// policy of your own by its OCID.
+	BackupPolicy string `cfg:"backupPolicy" format:"backup-policy"`
+	// Volumes to make from a backup, by the node's index: `{"1":
+	// ocid1.volumebackup...}`. It counts only when the volume is made.
+	Restore map[string]string `cfg:"restore" keys:"index" format:"ocid:volumebackup"`
+	// Volumes that exist already, to be taken over instead of making new ones, by
+	// the node's index: `{"1": ocid1.volume...}`. It counts only for a volume that
+	// the stack does not have. One that is named here stays in OCI, as with `retain`.
+	Adopt map[string]string `cfg:"adopt" keys:"index" format:"ocid:volume"`
+	// What the stack no longer has stays in OCI: `destroy` and a scale-in keep the
+	// volumes with their data and their backup policy. A change of it counts from
+	// the update after the one that makes it.
+	Retain bool `cfg:"retain"`
+	// Pulumi refuses to delete or replace a protected volume. False in production
+	// needs `retain` or `guards.allowUnprotected`.
+	Protect bool `cfg:"protect" default:"true in a production stack, else false"`
+}
+
+// Broker is EMQX.
+type Broker struct {
+	// Names a version, because a moving tag could put two side by side; 5.8.5 or
+	// newer. 5.8 is the last line under Apache-2.0: from 5.9 on a cluster needs
+	// `secrets.license`.
+	Image string `cfg:"image" format:"image"`
+	// Reserved for EMQX in Nomad.
+	CPU int `cfg:"cpu" unit:"MHz" range:"100..1000000"`
+	// The limit of the container. EMQX takes 288 MB for itself and 43 kB for a client
+	// that connects, 85 kB in a stack with a certificate, where each may come by TLS.
+	MemoryMB int `cfg:"memoryMb" unit:"MB" range:"320..4000000"`
+	// The largest MQTT keep-alive. Every timeout on the path is 1.5 times it, as
+	// EMQX itself waits 1.5 intervals; a client with a longer one may be cut.
+	KeepAliveMax int `cfg:"keepAliveMax" unit:"s" range:"10..1200"`
+	// Limit of open files: one per connection, and more.
+	NoFile int `cfg:"noFile" unit:"files" range:"1024..16777216"`
+	// Clients of one broker. Each listener takes as many, as EMQX has no limit over all
+	// of them: what the proxies let in keeps the sum below it, even while one broker is
+	// away. 0 derives what `memoryMb` holds.
+	MaxConnections int `cfg:"maxConnections" unit:"connections" range:"0..16777216" default:"from broker.memoryMb"`
+	// More `EMQX_...` variables; EMQX reads a value as HOCON where it is some, and else as
+	// it stands. What the stack stands on is refused: identity, data, discovery,
+	// listeners, passwords. What is secret must be encrypted: `pulumi
+	// config set --secret --path 'emqx-oci:broker.env.<name>'`. As soon as one of them
+	// is, all reach EMQX as the stack's other secrets do.
+	Env map[string]string `cfg:"env" keys:"emqx-variable"`
+	// SecretEnv are those of Env that are encrypted in the stack file, or may be; Env is
+	// without them.
+	SecretEnv map[string]Secret `cfg:"-"`
+	// How long a stopping allocation has before it is killed: 130s and
+	// `drain.timeout` at least.
+	KillTimeout time.Duration `cfg:"killTimeout" range:"130s..10m" why:"EMQX takes up to 120 s to stop, and the nodes' Nomad clients allow 10m"`
+	Drain       Drain         `cfg:"drain"`
+	// A node leaves Consul this long before it stops: HAProxy may send it new
+	// clients for 9 s more.
+	ShutdownDelay time.Duration `cfg:"shutdownDelay" range:"1s.."`
+	Rollout       `cfg:",inline"`
+}
+
+// Drain is how a stopping node moves the clients that are still connected to it,
+// once HAProxy has moved those that it knows of.
+type Drain struct {
+	// Clients disconnected so that they connect to another node. 0 moves none: they
+	// are cut all at once when EMQX stops.
+	Rate int `cfg:"rate" unit:"clients per second" range:"0..100000"`
+	// How long that may take; whoever is left then is cut.
+	Timeout time.Duration `cfg:"timeout" range:"1s..7m"`
+}
+
+// Rollout is the pace of a Nomad deployment.
+type Rollout struct {
+	// How long an allocation has to stay healthy before the next one is changed.
+	MinHealthyTime time.Duration `cfg:"minHealthyTime" range:"1s.."`
+	// Within which an allocation must become healthy; above `minHealthyTime`.
+	HealthyDeadline time.Duration `cfg:"healthyDeadline"`
+	// Within which the next one must; above `healthyDeadline`.
+	ProgressDeadline time.Duration `cfg:"progressDeadline"`
+}
+
+// Proxy is HAProxy, one per node.
+type Proxy struct {
+	// Names a version. 3.2 is a line with fixes to 2030.
+	Image string `cfg:"image" format:"image"`
+	// Reserved for HAProxy in Nomad.
+	CPU int `cfg:"cpu" unit:"MHz" range:"50..1000000"`
+	// The limit of the container: 64 MB and 33 kB for each of `maxConn` and 200 more,
+	// which is two buffers of 16 kB. 0 derives it.
+	MemoryMB int `cfg:"memoryMb" unit:"MB" range:"0..4000000" default:"from proxy.maxConn"`
+	// Clients of one HAProxy, and so of one node, over all protocols. Who comes beyond
+	// them is refused at once; health checks and monitoring have 200 connections of their
+	// own. 0 derives half of `broker.maxConnections`, at most 50000.
+	MaxConn int `cfg:"maxConn" unit:"connections" range:"0..2000000" default:"from broker.maxConnections"`
+	// Clients of one address on one HAProxy; 0 is no limit, as all devices behind a
+	// carrier's or a company's NAT have one address. With a limit no single source fills
+	// the cluster.
+	MaxConnPerSource int `cfg:"maxConnPerSource" unit:"connections" range:"0..2000000"`
+	// Limit of open files: two per connection, and 512. 0 derives it.
+	NoFile int `cfg:"noFile" unit:"files" range:"0..16777216" default:"from proxy.maxConn"`
+	// How long a stopping allocation has before it is killed: at least 10s above
+	// `shutdownDelay`.
+	KillTimeout time.Duration `cfg:"killTimeout"`
+	// Longer than the balancer takes to see a failing check.
+	ShutdownDelay time.Duration `cfg:"shutdownDelay" range:"1s.."`
+	Rollout       `cfg:",inline"`
+}
+
+// Ports are where HAProxy listens on every node; the balancer listens on the
+// same four for clients. They differ from each other and from the ports of EMQX,
+// Nomad and Consul on the node.
+type Ports struct {
+	// MQTT.
+	MQTT int `cfg:"mqtt" range:"1024..65535" why:"HAProxy has no right to lower ones"`
+	// MQTT over TLS; unused without a certificate.
+	MQTTS int `cfg:"mqtts" range:"1024..65535" why:"HAProxy has no right to lower ones"`
+	// MQTT over WebSocket.
+	WS int `cfg:"ws" range:"1024..65535" why:"HAProxy has no right to lower ones"`
+	// MQTT over WebSocket and TLS; unused without a certificate.
+	WSS int `cfg:"wss" range:"1024..65535" why:"HAProxy has no right to lower ones"`
+	// HAProxy's health page and statistics, which the balancer and Consul ask. It
+	// is never open to clients.
+	Admin int `cfg:"admin" range:"1024..65535" why:"HAProxy has no right to lower ones"`
+
+	Broker BrokerPorts `cfg:"broker"`
+}
+
+// BrokerPorts are where EMQX listens behind HAProxy, on every address of every node,
+// which the nodes' security group opens to the nodes alone. They are the same
+// everywhere, because EMQX shares what it knows of its listeners among its members.
+// Ports between 21800 and 21999 are kept free on nodes that run already; others only
+// on nodes launched after the change.
+type BrokerPorts struct {
+	// MQTT.
+	MQTT int `cfg:"mqtt" range:"1024..65535" why:"EMQX has no right to lower ones"`
+	// MQTT over TLS; unused without a certificate.
+	MQTTS int `cfg:"mqtts" range:"1024..65535" why:"EMQX has no right to lower ones"`
+	// MQTT over WebSocket.
+	WS int `cfg:"ws" range:"1024..65535" why:"EMQX has no right to lower ones"`
+	// MQTT over WebSocket and TLS; unused without a certificate.
+	WSS int `cfg:"wss" range:"1024..65535" why:"EMQX has no right to lower ones"`
+}
+
+// Edge is the balancer.
+type Edge struct {
+	// OCI's network load balancer, the only kind so far.
+	Kind string `cfg:"kind" oneof:"network"`
+	// False keeps the balancer without a public address: clients come from inside the
+	// network, and so must whoever runs `up`, or through `gates.proxy`. Changing it
+	// replaces the balancer.
+	Public bool `cfg:"public"`
+	// By what the balancer knows a node: its reserved `address`, or that `privateIp` by
+	// its OCID. Oracle's documents contradict each other on addresses where clients keep
+	// theirs, as here. Changing it cuts what is connected.
+	Backend string `cfg:"backend" oneof:"address|privateIp"`
+	// Between two health checks; this default and the next two are OCI's own.
+	HealthInterval time.Duration `cfg:"healthInterval" range:"1s..30m" step:"1s"`
+	// Of one health check; at most the interval.
+	HealthTimeout time.Duration `cfg:"healthTimeout" range:"1s..10m" step:"1s"`
+	// Before a node counts as failed, or as healthy again.
+	HealthRetries int `cfg:"healthRetries" range:"1..10"`
+}
+
+// DNS is the public name.
+type DNS struct {
+	// A zone in OCI DNS.
+	Zone string `cfg:"zone" required:"true" format:"domain"`
+	// The view that holds the zone, where it is a private one.
+	View string `cfg:"view" format:"ocid:dnsview"`
+	// The full name inside the zone.
+	Name string `cfg:"name" required:"true" format:"domain"`
+	// How long resolvers may remember an address.
+	TTL int `cfg:"ttl" unit:"s" range:"1..604800"`
+}
+
+// TLS is the certificate of the two encrypted protocols. Without one they exist
+// nowhere on the path.
+type TLS struct {
+	// TLS passes through to EMQX, the only way so far.
+	Terminate string `cfg:"terminate" oneof:"broker"`
+	// With its chain; valid for `dns.name`.
+	Certificate Secret `cfg:"certificate" format:"certificates"`
+	// Set with the certificate.
+	PrivateKey Secret `cfg:"privateKey" secret:"true" format:"private-key"`
+	// Authority for clients' certificates and for the stack's own round trip.
+	CA Secret `cfg:"ca" format:"certificates" default:"the certificate's chain"`
+}
+
+// Enabled tells whether the stack offers the encrypted protocols.
+func (t TLS) Enabled() bool { return t.Certificate != "" }
+
+// Authority is the CA, or the certificate's own chain where none is given.
+func (t TLS) Authority() Secret {
+	if t.CA != "" {
+		return t.CA
+	}
+	return t.Certificate
+}
+
+// Nomad is the scheduler that the nodes join.
+type Nomad struct {
+	// Of the API, as seen from where the program runs.
+	Address string `cfg:"address" required:"true" format:"url"`
+	// RPC of the servers, as seen from the nodes.
+	Servers []string `cfg:"servers" required:"true" format:"host-port"`
+	// Must be Consul's: a node has one name in both.
+	Datacenter string `cfg:"datacenter" format:"datacenter"`
+	// Region of Nomad, not of OCI.
+	Region string `cfg:"region" format:"printable"`
+	// Namespace of the jobs; it must exist.
+	Namespace string `cfg:"namespace" format:"namespace"`
+	// ACL token for the program; the nodes use none.
+	Token Secret `cfg:"token" secret:"true" default:"NOMAD_TOKEN of the environment"`
+	// Of an https address whose authority is not a public one, or that asks for a
+	// client certificate.
+	TLS ClientTLS `cfg:"tls"`
+	// Installed by the boot script where the image has none.
+	Version string `cfg:"version" format:"version"`
+}
+
+// Consul is the catalog that the nodes join.
+type Consul struct {
+	// Of the API, as seen from where the program runs.
+	Address string `cfg:"address" required:"true" format:"url"`
+	// Which agents join, as seen from the nodes.
+	Servers []string `cfg:"servers" required:"true" format:"host"`
+	// Part of EMQX's node names: changing it makes every node a new one.
+	Datacenter string `cfg:"datacenter" format:"datacenter"`
+	// ACL token for the program; the nodes use none.
+	Token Secret `cfg:"token" secret:"true" default:"CONSUL_HTTP_TOKEN of the environment"`
+	// Of an https address whose authority is not a public one, or that asks for a
+	// client certificate.
+	TLS ClientTLS `cfg:"tls"`
+	// Installed by the boot script where the image has none.
+	Version string `cfg:"version" format:"version"`
+}
+
+// ClientTLS is how an https API is spoken to.
+type ClientTLS struct {
+	// Verifies the server, where its authority is not a public one.
+	CA string `cfg:"ca" format:"certificates" default:"the system's authorities"`
+	// Of the client, set with its key.
+	Certificate string `cfg:"certificate" format:"certificates"`
+	// Of the client, set with its certificate.
+	PrivateKey Secret `cfg:"privateKey" secret:"true" format:"private-key"`
+}
+
+// Gates are how long each condition may take before an update fails with its
+// reason.
+type Gates struct {
+	// G1: launch, packages, volume and agents of a new instance.
+	NodesReady time.Duration `cfg:"nodesReady" range:"1s.."`
+	// G2: above `broker.progressDeadline`, or it gives up before Nomad says why.
+	ClusterFormed time.Duration `cfg:"clusterFormed" range:"1s.."`
+	// G3: the catalog's view of HAProxy.
+	ProxiesReady time.Duration `cfg:"proxiesReady" range:"1s.."`
+	// G4: the balancer's view of the nodes.
+	EdgeHealthy time.Duration `cfg:"edgeHealthy" range:"1s.."`
+	// G5: a message through the public name. One that did not resolve may be
+	// cached for a while.
+	RoundTrip time.Duration `cfg:"roundTrip" range:"1s.."`
+	// How long the check at the end of an update waits for a cluster that no
+	// deployment is mending.
+	Settle time.Duration `cfg:"settle" range:"1s.."`
+	// The round trip's way to the public name, where the build machine has no
+	// direct one.
+	Proxy string `cfg:"proxy" format:"socks"`
+}
+
+// Guards are the exceptions from what may not happen by accident. Each is meant
+// to be set for one update and taken out again.
+type Guards struct {
+	// Lets an update delete or replace data volumes.
+	AllowVolumeDelete bool `cfg:"allowVolumeDelete"`
+	// Lets nodes go while their volumes stay (`volumes.count` above
+	// `nodes.count`): what is on them is out of reach.
+	AllowScaleIn bool `cfg:"allowScaleIn"`
+	// Lets one update replace every instance pool.
+	AllowReplaceAllNodes bool `cfg:"allowReplaceAllNodes"`
+	// Lets public addresses into `network.dashboardCidrs`.
+	AllowPublicDashboard bool `cfg:"allowPublicDashboard"`
+	// Lets `volumes.protect` be false in a production stack.
+	AllowUnprotected bool `cfg:"allowUnprotected"`
+	// Lets `secrets.erlangCookie` change: nodes with the old and the new one do
+	// not see each other, so the cluster splits while it rolls.
+	AllowCookieChange bool `cfg:"allowCookieChange"`
+}
+
+// Secrets are made once per stack and kept encrypted in its configuration:
+// `emqx-oci init` makes them, `pulumi config set --secret --path
+// 'emqx-oci:secrets.<name>'` sets one. A changed one reaches the jobs' variables,
+// and restarts nothing by itself.
+type Secrets struct {
+	// Joins the members.
+	ErlangCookie Secret `cfg:"erlangCookie" required:"true" secret:"true" format:"cookie" why:"a shell script and HOCON read it unquoted"`
+	// Of EMQX's user `admin`. EMQX takes it at its first start only.
+	DashboardPassword Secret `cfg:"dashboardPassword" required:"true" secret:"true" length:"12.." format:"printable"`
+	// Of EMQX's REST API.
+	APIKey Secret `cfg:"apiKey" required:"true" secret:"true" length:"8.." format:"api" why:"a colon would end it"`
+	// Of EMQX's REST API.
+	APISecret Secret `cfg:"apiSecret" required:"true" secret:"true" length:"12.." format:"api" why:"a colon would end it"`
+	// Of HAProxy's `/stats`, user `stats`.
+	StatsPassword Secret `cfg:"statsPassword" required:"true" secret:"true" length:"12.." format:"printable"`
+	// EMQX's licence key, which a cluster of 5.9 or newer needs.
+	License Secret `cfg:"license" secret:"true"`
+}
+
+// production is how stacks that serve customers are called.
+var production = regexp.MustCompile(`^(.*-)?(prod|production|live)(-.*)?$`)
+
+// Production tells, by the stack's name, whether customers depend on it: prod,
+// production, live, or one of them beside a dash, such as prod-eu.
+func (s *Settings) Production() bool { return production.MatchString(s.Environment) }
+
+// VolumeSizeGB is the size of a node's data volume.
+func (s *Settings) VolumeSizeGB(index int) int {
+	if size, ok := s.Volumes.SizeGBByNode[strconv.Itoa(index)]; ok {
+		return size
+	}
+	return s.Volumes.SizeGB
+}

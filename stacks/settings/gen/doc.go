@@ -1,5 +1,0 @@
-// Command gen writes what is known of the settings where machines and people
-// look for it: stacks/settings/schema.json, the JSON Schema of a stack file, and
-// docs/settings.md. Both come from the tags and the comments of
-// stacks/settings/settings.go. A test holds them against it.
-package main
