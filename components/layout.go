@@ -35,7 +35,11 @@ func guard(
 	hook, err := ctx.RegisterResourceHook(name+": guards", func(args *pulumi.ResourceHookArgs) error {
 		asked.Store(true)
 		old, cookie := guards.Read(args.OldInputs, args.OldOutputs)
-		found := guards.Compare(old, next, cookie, s.Secrets.ErlangCookie.Reveal(), s.Guards)
+		wanted := s.Secrets.ErlangCookie.Reveal()
+		if s.Secrets.ErlangCookie == settings.StandInCookie { // a preview in which nobody knows it yet
+			wanted = cookie
+		}
+		found := guards.Compare(old, next, cookie, wanted, s.Guards)
 		return guards.Judge(ctx, s.Guards, append(found, static...))
 	}, &pulumi.ResourceHookOptions{OnDryRun: true})
 	if err != nil {

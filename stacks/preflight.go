@@ -92,20 +92,7 @@ func standIns(s *settings.Settings) {
 		giveID(&s.Volumes.BackupPolicy, "volumebackuppolicy")
 	}
 	s.Network.PrivateSubnetCIDR = "" // it has a check of its own
-	for _, secret := range []struct {
-		value *settings.Secret
-		text  settings.Secret
-	}{
-		{&s.Secrets.ErlangCookie, "aSecretThatStandsInForTheCookie"},
-		{&s.Secrets.DashboardPassword, "a-password-that-stands-in"},
-		{&s.Secrets.APIKey, "a-key-that-stands-in"},
-		{&s.Secrets.APISecret, "a-secret-that-stands-in"},
-		{&s.Secrets.StatsPassword, "a-password-that-stands-in"},
-	} {
-		if *secret.value == "" || secret.value.Hidden() {
-			*secret.value = secret.text
-		}
-	}
+	s.StandInSecrets()
 }
 
 // giveID gives something that is named, not numbered, an id: looking it up is the

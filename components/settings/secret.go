@@ -31,3 +31,28 @@ const placeholder = "[secret]"
 // Hidden tells whether the value is the placeholder for one that only Pulumi can
 // read: it is there, and nothing can be said about it.
 func (s Secret) Hidden() bool { return s == placeholder }
+
+// Unknown stands for a secret that only a later update knows; see [Source.Offline].
+const Unknown = placeholder
+
+// StandInCookie is what [Settings.StandInSecrets] gives as the Erlang cookie.
+const StandInCookie Secret = "aSecretThatStandsInForTheCookie" //nolint:gosec // none that anybody uses
+
+// StandInSecrets gives the stack's own secrets that nobody has opened, or that are not there, a text of the form that
+// they must have: for a graph that is only looked at.
+func (s *Settings) StandInSecrets() {
+	for _, secret := range []struct {
+		value *Secret
+		text  Secret
+	}{
+		{&s.Secrets.ErlangCookie, StandInCookie},
+		{&s.Secrets.DashboardPassword, "a-password-that-stands-in"},
+		{&s.Secrets.APIKey, "a-key-that-stands-in"},
+		{&s.Secrets.APISecret, "a-secret-that-stands-in"},
+		{&s.Secrets.StatsPassword, "a-password-that-stands-in"},
+	} {
+		if *secret.value == "" || secret.value.Hidden() {
+			*secret.value = secret.text
+		}
+	}
+}

@@ -49,6 +49,7 @@ func oneLine(text string) string { return strings.Join(strings.Fields(text), " "
 type group struct {
 	key, text string
 	items     []item
+	typ       reflect.Type
 }
 
 // item is a setting, or a group of them.
@@ -56,6 +57,8 @@ type item struct {
 	settings.Field
 	text  string
 	group *group
+	// field is the Go field of a group, doc the comment of its type.
+	field, doc string
 }
 
 // describe joins the fields with their comments. Each must have one.
@@ -99,9 +102,9 @@ func groupOf(c comments, groups map[string]*group, typ reflect.Type, path string
 			if text == "" {
 				text = c[field.Type.Name()]
 			}
-			next = &group{key: strings.TrimSuffix(prefix, "."), text: text}
+			next = &group{key: strings.TrimSuffix(prefix, "."), text: text, typ: field.Type}
 			groups[prefix] = next
-			at.items = append(at.items, item{Field: settings.Field{Path: next.key}, text: text, group: next})
+			at.items = append(at.items, item{Field: settings.Field{Path: next.key}, text: text, group: next, field: field.Name, doc: c[field.Type.Name()]})
 		}
 		at, path, typ = next, rest, field.Type
 	}

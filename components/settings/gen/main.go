@@ -33,7 +33,7 @@ func write(root string) error {
 // generate reads the comments below root, the tree's root, and returns each
 // generated file by its path there.
 func generate(root string) (map[string][]byte, error) {
-	c, err := readComments(filepath.Join(root, "stacks", "settings", "settings.go"))
+	c, err := readComments(filepath.Join(root, "components", "settings", "settings.go"))
 	if err != nil {
 		return nil, err
 	}
@@ -45,5 +45,11 @@ func generate(root string) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string][]byte{"components/settings/schema.json": schema, "docs/settings.md": page(all)}, nil
+	args, err := args(all)
+	if err != nil {
+		return nil, err
+	}
+	return map[string][]byte{
+		"components/settings/schema.json": schema, "docs/settings.md": page(all), "components/args_cluster.go": args,
+	}, nil
 }

@@ -1,0 +1,415 @@
+// Code generated from components/settings/settings.go by make settings. DO NOT EDIT.
+
+package components
+
+import "github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+// ClusterArgs are what a cluster is given, in the groups of the settings (docs/settings.md). A field that is left out
+// has the setting's default. Durations are texts such as "90s" or "10m".
+type ClusterArgs struct {
+	// Part of every name that the cluster has in OCI, Nomad, Consul and EMQX, and never to be changed. Default: the name
+	// of the stack.
+	Environment *string `pulumi:"environment,optional"`
+
+	// OCI is the tenancy that the stack is given.
+	OCI OCIArgs `pulumi:"oci"`
+	// Network is the VCN that the stack is given, and who may reach it. What is given may be an OCID or a display name,
+	// which is looked up in the compartment.
+	Network NetworkArgs `pulumi:"network"`
+	// Nodes are the cluster's instances.
+	Nodes NodesArgs `pulumi:"nodes"`
+	// Volumes hold EMQX's data, one per node.
+	Volumes *VolumesArgs `pulumi:"volumes,optional"`
+	// Broker is EMQX.
+	Broker *BrokerArgs `pulumi:"broker,optional"`
+	// Proxy is HAProxy, one per node.
+	Proxy *ProxyArgs `pulumi:"proxy,optional"`
+	// Ports are where HAProxy listens on every node; the balancer listens on the same four for clients. They differ from
+	// each other and from the ports of EMQX, Nomad and Consul on the node.
+	Ports *PortsArgs `pulumi:"ports,optional"`
+	// Edge is the balancer.
+	Edge *EdgeArgs `pulumi:"edge,optional"`
+	// DNS is the public name.
+	DNS DNSArgs `pulumi:"dns"`
+	// TLS is the certificate of the two encrypted protocols. Without one they exist nowhere on the path.
+	TLS *TLSArgs `pulumi:"tls,optional"`
+	// Nomad is the scheduler that the nodes join.
+	Nomad NomadArgs `pulumi:"nomad"`
+	// Consul is the catalog that the nodes join.
+	Consul ConsulArgs `pulumi:"consul"`
+	// Gates are how long each condition may take before an update fails with its reason.
+	Gates *GatesArgs `pulumi:"gates,optional"`
+	// Guards are the exceptions from what may not happen by accident. Each is meant to be set for one update and taken
+	// out again.
+	Guards *GuardsArgs `pulumi:"guards,optional"`
+	// Secrets are made once per stack and kept encrypted in its configuration: `emqx-oci init` makes them, `pulumi
+	// config set --secret --path 'emqx-oci:secrets.<name>'` sets one. A changed one reaches the jobs' variables, and
+	// restarts nothing by itself.
+	Secrets SecretsArgs `pulumi:"secrets"`
+	// Further freeform tags of everything that is made in OCI. `emqx-cluster`, `pool_type` and `group-index` are the
+	// stack's own. (name to 0 to 256 characters)
+	Tags map[string]string `pulumi:"tags,optional"`
+}
+
+// OCIArgs: OCI is the tenancy that the stack is given.
+type OCIArgs struct {
+	// Such as `eu-frankfurt-1`. (region; required)
+	Region string `pulumi:"region"`
+	// Where everything is made. (OCID; required)
+	Compartment string `pulumi:"compartment"`
+	// Node i goes to domain `i mod n` of the list. Write them down in production: a domain that Oracle adds would move
+	// nodes, volumes included. (list of text; default: all of the region, by name)
+	AvailabilityDomains []string `pulumi:"availabilityDomains,optional"`
+}
+
+// NetworkArgs: Network is the VCN that the stack is given, and who may reach it. What is given may be an OCID or a
+// display name, which is looked up in the compartment.
+type NetworkArgs struct {
+	// The virtual cloud network. (OCID or name; required)
+	VCN string `pulumi:"vcn"`
+	// The balancer's subnet; a public one unless `edge.public` is false. (OCID or name; required)
+	PublicSubnet string `pulumi:"publicSubnet"`
+	// The nodes' subnet. (OCID or name; required)
+	PrivateSubnet string `pulumi:"privateSubnet"`
+	// The private subnet's range. With it `check` can tell without a cloud whether the nodes fit. (IPv4 range)
+	PrivateSubnetCIDR *string `pulumi:"privateSubnetCidr,optional"`
+	// Where MQTT clients come from. No default: nothing is open to the internet unless you say so. (list of IPv4 range;
+	// required)
+	ClientCIDRs []string `pulumi:"clientCidrs"`
+	// Where the Consul servers are: they gossip with the nodes. (list of IPv4 range; required)
+	ServerCIDRs []string `pulumi:"serverCidrs"`
+	// Who may reach EMQX's dashboard and REST API on the nodes (18083), such as a VPN. Public addresses need
+	// `guards.allowPublicDashboard`. (list of IPv4 range)
+	DashboardCIDRs []string `pulumi:"dashboardCidrs,optional"`
+}
+
+// NodesArgs: Nodes are the cluster's instances.
+type NodesArgs struct {
+	// HAProxy has 100 server slots, so that a new node needs no new configuration. (1 to 100; default: `3`)
+	Count *int `pulumi:"count,optional"`
+	// Of the instances; `ocpus` and `memoryGb` are for a flexible one. (text; default: `VM.Standard.E5.Flex`)
+	Shape *string `pulumi:"shape,optional"`
+	// Of each node. (OCPU, at least 1; default: `2`)
+	OCPUs *float64 `pulumi:"ocpus,optional"`
+	// Of each node. Must hold `broker.memoryMb`, `proxy.memoryMb` and 1024 MB for Docker, agents and kernel. (GB, at
+	// least 1; default: `16`)
+	MemoryGB *float64 `pulumi:"memoryGb,optional"`
+	// Oracle Linux 9 or Ubuntu 24.04: what the boot script knows. (OCID; required)
+	Image string `pulumi:"image"`
+	// A Vault secret that holds what `docker login` writes (config.json): nodes pull images of private registries with
+	// it. They read it when they boot. (OCID)
+	RegistryAuth *string `pulumi:"registryAuth,optional"`
+	// An authorized public key. The stack needs no login. (public key)
+	SSHKey *string `pulumi:"sshKey,optional"`
+	// The default is OCI's least. (GB, 50 to 32768; default: `50`)
+	BootVolumeGB *int `pulumi:"bootVolumeGb,optional"`
+	// 10 is "balanced"; 20 and more is for a node that logs or swaps a lot. (VPU per GB, 10 to 120 in steps of 10;
+	// default: `10`)
+	BootVolumeVPUsPerGB *int `pulumi:"bootVolumeVpusPerGb,optional"`
+}
+
+// VolumesArgs: Volumes hold EMQX's data, one per node.
+type VolumesArgs struct {
+	// At least `nodes.count`: more keeps the volumes of nodes that were taken away; 0 follows `nodes.count`. (0 to 100;
+	// default: nodes.count)
+	Count *int `pulumi:"count,optional"`
+	// May grow: the file system follows at the next boot of the node. OCI cannot shrink a volume. (GB, 50 to 32768;
+	// default: `150`)
+	SizeGB *int `pulumi:"sizeGb,optional"`
+	// Other sizes for some nodes, by the node's index: `{"1": 300}`. (node index to GB, 50 to 32768)
+	SizeGBByNode map[string]int `pulumi:"sizeGbByNode,optional"`
+	// 10 is "balanced", 0 "lower cost", 20 "higher performance". From 30 on it is no faster unless shape and image allow
+	// attachments with multipath. (VPU per GB, 0 to 120 in steps of 10; default: `10`)
+	VPUsPerGB *int `pulumi:"vpusPerGb,optional"`
+	// When OCI backs the volumes up: one of Oracle's policies by its name, or a policy of your own by its OCID. (bronze,
+	// silver, gold or OCID)
+	BackupPolicy *string `pulumi:"backupPolicy,optional"`
+	// Volumes to make from a backup, by the node's index: `{"1": ocid1.volumebackup...}`. It counts only when the volume
+	// is made. (node index to OCID)
+	Restore map[string]string `pulumi:"restore,optional"`
+	// Volumes that exist already, to be taken over instead of making new ones, by the node's index: `{"1":
+	// ocid1.volume...}`. It counts only for a volume that the stack does not have. One that is named here stays in OCI,
+	// as with `retain`. (node index to OCID)
+	Adopt map[string]string `pulumi:"adopt,optional"`
+	// What the stack no longer has stays in OCI: `destroy` and a scale-in keep the volumes with their data and their
+	// backup policy. A change of it counts from the update after the one that makes it. (`true` or `false`; default:
+	// `false`)
+	Retain *bool `pulumi:"retain,optional"`
+	// Pulumi refuses to delete or replace a protected volume. False in production needs `retain` or
+	// `guards.allowUnprotected`. (`true` or `false`; default: true in a production stack, else false)
+	Protect *bool `pulumi:"protect,optional"`
+}
+
+// BrokerArgs: Broker is EMQX.
+type BrokerArgs struct {
+	// Names a version, because a moving tag could put two side by side; 5.8.5 or newer. 5.8 is the last line under
+	// Apache-2.0: from 5.9 on a cluster needs `secrets.license`. (image; default: `emqx/emqx:5.8.9`)
+	Image *string `pulumi:"image,optional"`
+	// Reserved for EMQX in Nomad. (MHz, 100 to 1000000; default: `2000`)
+	CPU *int `pulumi:"cpu,optional"`
+	// The limit of the container. EMQX takes 288 MB for itself and 43 kB for a client that connects, 85 kB in a stack
+	// with a certificate, where each may come by TLS. (MB, 320 to 4000000; default: `4096`)
+	MemoryMB *int `pulumi:"memoryMb,optional"`
+	// The largest MQTT keep-alive. Every timeout on the path is 1.5 times it, as EMQX itself waits 1.5 intervals; a
+	// client with a longer one may be cut. (s, 10 to 1200; default: `600`)
+	KeepAliveMax *int `pulumi:"keepAliveMax,optional"`
+	// Limit of open files: one per connection, and more. (files, 1024 to 16777216; default: `1048576`)
+	NoFile *int `pulumi:"noFile,optional"`
+	// Clients of one broker. Each listener takes as many, as EMQX has no limit over all of them: what the proxies let in
+	// keeps the sum below it, even while one broker is away. 0 derives what `memoryMb` holds. (connections, 0 to
+	// 16777216; default: from broker.memoryMb)
+	MaxConnections *int `pulumi:"maxConnections,optional"`
+	// More `EMQX_...` variables; EMQX reads a value as HOCON where it is some, and else as it stands. What the stack
+	// stands on is refused: identity, data, discovery, listeners, passwords. What is secret must be encrypted: `pulumi
+	// config set --secret --path 'emqx-oci:broker.env.<name>'`. As soon as one of them is, all reach EMQX as the stack's
+	// other secrets do. (EMQX_... to text)
+	Env pulumi.StringMapInput `pulumi:"env,optional"`
+	// How long a stopping allocation has before it is killed: 130s and `drain.timeout` at least. Limited, because EMQX
+	// takes up to 120 s to stop, and the nodes' Nomad clients allow 10m. (duration, 130s to 10m; default: `4m30s`)
+	KillTimeout *string `pulumi:"killTimeout,optional"`
+	// Drain is how a stopping node moves the clients that are still connected to it, once HAProxy has moved those that
+	// it knows of.
+	Drain *DrainArgs `pulumi:"drain,optional"`
+	// A node leaves Consul this long before it stops: HAProxy may send it new clients for 9 s more. (duration, at least
+	// 1s; default: `15s`)
+	ShutdownDelay *string `pulumi:"shutdownDelay,optional"`
+	// How long an allocation has to stay healthy before the next one is changed. (duration, at least 1s; default: `15s`)
+	MinHealthyTime *string `pulumi:"minHealthyTime,optional"`
+	// Within which an allocation must become healthy; above `minHealthyTime`. (duration; default: `5m`)
+	HealthyDeadline *string `pulumi:"healthyDeadline,optional"`
+	// Within which the next one must; above `healthyDeadline`. (duration; default: `10m`)
+	ProgressDeadline *string `pulumi:"progressDeadline,optional"`
+}
+
+// ProxyArgs: Proxy is HAProxy, one per node.
+type ProxyArgs struct {
+	// Names a version. 3.2 is a line with fixes to 2030. (image; default: `haproxy:3.2.25`)
+	Image *string `pulumi:"image,optional"`
+	// Reserved for HAProxy in Nomad. (MHz, 50 to 1000000; default: `1000`)
+	CPU *int `pulumi:"cpu,optional"`
+	// The limit of the container: 64 MB and 33 kB for each of `maxConn` and 200 more, which is two buffers of 16 kB. 0
+	// derives it. (MB, 0 to 4000000; default: from proxy.maxConn)
+	MemoryMB *int `pulumi:"memoryMb,optional"`
+	// Clients of one HAProxy, and so of one node, over all protocols. Who comes beyond them is refused at once; health
+	// checks and monitoring have 200 connections of their own. 0 derives half of `broker.maxConnections`, at most 50000.
+	// (connections, 0 to 2000000; default: from broker.maxConnections)
+	MaxConn *int `pulumi:"maxConn,optional"`
+	// Clients of one address on one HAProxy; 0 is no limit, as all devices behind a carrier's or a company's NAT have
+	// one address. With a limit no single source fills the cluster. (connections, 0 to 2000000; default: `0`)
+	MaxConnPerSource *int `pulumi:"maxConnPerSource,optional"`
+	// Limit of open files: two per connection, and 512. 0 derives it. (files, 0 to 16777216; default: from
+	// proxy.maxConn)
+	NoFile *int `pulumi:"noFile,optional"`
+	// How long a stopping allocation has before it is killed: at least 10s above `shutdownDelay`. (duration; default:
+	// `1m`)
+	KillTimeout *string `pulumi:"killTimeout,optional"`
+	// Longer than the balancer takes to see a failing check. (duration, at least 1s; default: `40s`)
+	ShutdownDelay *string `pulumi:"shutdownDelay,optional"`
+	// How long an allocation has to stay healthy before the next one is changed. (duration, at least 1s; default: `15s`)
+	MinHealthyTime *string `pulumi:"minHealthyTime,optional"`
+	// Within which an allocation must become healthy; above `minHealthyTime`. (duration; default: `5m`)
+	HealthyDeadline *string `pulumi:"healthyDeadline,optional"`
+	// Within which the next one must; above `healthyDeadline`. (duration; default: `10m`)
+	ProgressDeadline *string `pulumi:"progressDeadline,optional"`
+}
+
+// PortsArgs: Ports are where HAProxy listens on every node; the balancer listens on the same four for clients. They
+// differ from each other and from the ports of EMQX, Nomad and Consul on the node.
+type PortsArgs struct {
+	// MQTT. Limited, because HAProxy has no right to lower ones. (1024 to 65535; default: `1883`)
+	MQTT *int `pulumi:"mqtt,optional"`
+	// MQTT over TLS; unused without a certificate. Limited, because HAProxy has no right to lower ones. (1024 to 65535;
+	// default: `8883`)
+	MQTTS *int `pulumi:"mqtts,optional"`
+	// MQTT over WebSocket. Limited, because HAProxy has no right to lower ones. (1024 to 65535; default: `8083`)
+	WS *int `pulumi:"ws,optional"`
+	// MQTT over WebSocket and TLS; unused without a certificate. Limited, because HAProxy has no right to lower ones.
+	// (1024 to 65535; default: `8084`)
+	WSS *int `pulumi:"wss,optional"`
+	// HAProxy's health page and statistics, which the balancer and Consul ask. It is never open to clients. Limited,
+	// because HAProxy has no right to lower ones. (1024 to 65535; default: `8080`)
+	Admin *int `pulumi:"admin,optional"`
+	// BrokerPorts are where EMQX listens behind HAProxy, on every address of every node, which the nodes' security group
+	// opens to the nodes alone. They are the same everywhere, because EMQX shares what it knows of its listeners among
+	// its members. Ports between 21800 and 21999 are kept free on nodes that run already; others only on nodes launched
+	// after the change.
+	Broker *BrokerPortsArgs `pulumi:"broker,optional"`
+}
+
+// EdgeArgs: Edge is the balancer.
+type EdgeArgs struct {
+	// OCI's network load balancer, the only kind so far. (`network`; default: `network`)
+	Kind *string `pulumi:"kind,optional"`
+	// False keeps the balancer without a public address: clients come from inside the network, and so must whoever runs
+	// `up`, or through `gates.proxy`. Changing it replaces the balancer. (`true` or `false`; default: `true`)
+	Public *bool `pulumi:"public,optional"`
+	// By what the balancer knows a node: its reserved `address`, or that `privateIp` by its OCID. Oracle's documents
+	// contradict each other on addresses where clients keep theirs, as here. Changing it cuts what is connected.
+	// (`address` or `privateIp`; default: `address`)
+	Backend *string `pulumi:"backend,optional"`
+	// Between two health checks; this default and the next two are OCI's own. (duration, 1s to 30m in whole seconds;
+	// default: `10s`)
+	HealthInterval *string `pulumi:"healthInterval,optional"`
+	// Of one health check; at most the interval. (duration, 1s to 10m in whole seconds; default: `3s`)
+	HealthTimeout *string `pulumi:"healthTimeout,optional"`
+	// Before a node counts as failed, or as healthy again. (1 to 10; default: `3`)
+	HealthRetries *int `pulumi:"healthRetries,optional"`
+}
+
+// DNSArgs: DNS is the public name.
+type DNSArgs struct {
+	// A zone in OCI DNS. (domain; required)
+	Zone string `pulumi:"zone"`
+	// The view that holds the zone, where it is a private one. (OCID)
+	View *string `pulumi:"view,optional"`
+	// The full name inside the zone. (domain; required)
+	Name string `pulumi:"name"`
+	// How long resolvers may remember an address. (s, 1 to 604800; default: `60`)
+	TTL *int `pulumi:"ttl,optional"`
+}
+
+// TLSArgs: TLS is the certificate of the two encrypted protocols. Without one they exist nowhere on the path.
+type TLSArgs struct {
+	// TLS passes through to EMQX, the only way so far. (`broker`; default: `broker`)
+	Terminate *string `pulumi:"terminate,optional"`
+	// With its chain; valid for `dns.name`. (PEM)
+	Certificate pulumi.StringInput `pulumi:"certificate,optional" provider:"secret"`
+	// Set with the certificate. (secret PEM)
+	PrivateKey pulumi.StringInput `pulumi:"privateKey,optional" provider:"secret"`
+	// Authority for clients' certificates and for the stack's own round trip. (PEM; default: the certificate's chain)
+	CA pulumi.StringInput `pulumi:"ca,optional" provider:"secret"`
+}
+
+// NomadArgs: Nomad is the scheduler that the nodes join.
+type NomadArgs struct {
+	// Of the API, as seen from where the program runs. (URL; required)
+	Address string `pulumi:"address"`
+	// RPC of the servers, as seen from the nodes. (list of host:port; required)
+	Servers []string `pulumi:"servers"`
+	// Must be Consul's: a node has one name in both. (name; default: `dc1`)
+	Datacenter *string `pulumi:"datacenter,optional"`
+	// Region of Nomad, not of OCI. (printable ASCII; default: `global`)
+	Region *string `pulumi:"region,optional"`
+	// Namespace of the jobs; it must exist. (name; default: `default`)
+	Namespace *string `pulumi:"namespace,optional"`
+	// ACL token for the program; the nodes use none. (secret text; default: NOMAD_TOKEN of the environment)
+	Token pulumi.StringInput `pulumi:"token,optional" provider:"secret"`
+	// Of an https address whose authority is not a public one, or that asks for a client certificate.
+	TLS *ClientTLSArgs `pulumi:"tls,optional"`
+	// Installed by the boot script where the image has none. (version; default: `1.11.3`)
+	Version *string `pulumi:"version,optional"`
+}
+
+// ConsulArgs: Consul is the catalog that the nodes join.
+type ConsulArgs struct {
+	// Of the API, as seen from where the program runs. (URL; required)
+	Address string `pulumi:"address"`
+	// Which agents join, as seen from the nodes. (list of address or name; required)
+	Servers []string `pulumi:"servers"`
+	// Part of EMQX's node names: changing it makes every node a new one. (name; default: `dc1`)
+	Datacenter *string `pulumi:"datacenter,optional"`
+	// ACL token for the program; the nodes use none. (secret text; default: CONSUL_HTTP_TOKEN of the environment)
+	Token pulumi.StringInput `pulumi:"token,optional" provider:"secret"`
+	// Of an https address whose authority is not a public one, or that asks for a client certificate.
+	TLS *ClientTLSArgs `pulumi:"tls,optional"`
+	// Installed by the boot script where the image has none. (version; default: `1.22.6`)
+	Version *string `pulumi:"version,optional"`
+}
+
+// GatesArgs: Gates are how long each condition may take before an update fails with its reason.
+type GatesArgs struct {
+	// G1: launch, packages, volume and agents of a new instance. (duration, at least 1s; default: `20m`)
+	NodesReady *string `pulumi:"nodesReady,optional"`
+	// G2: above `broker.progressDeadline`, or it gives up before Nomad says why. (duration, at least 1s; default: `30m`)
+	ClusterFormed *string `pulumi:"clusterFormed,optional"`
+	// G3: the catalog's view of HAProxy. (duration, at least 1s; default: `10m`)
+	ProxiesReady *string `pulumi:"proxiesReady,optional"`
+	// G4: the balancer's view of the nodes. (duration, at least 1s; default: `10m`)
+	EdgeHealthy *string `pulumi:"edgeHealthy,optional"`
+	// G5: a message through the public name. One that did not resolve may be cached for a while. (duration, at least 1s;
+	// default: `5m`)
+	RoundTrip *string `pulumi:"roundTrip,optional"`
+	// How long the check at the end of an update waits for a cluster that no deployment is mending. (duration, at least
+	// 1s; default: `1m`)
+	Settle *string `pulumi:"settle,optional"`
+	// The round trip's way to the public name, where the build machine has no direct one. (socks5h://host:port)
+	Proxy *string `pulumi:"proxy,optional"`
+}
+
+// GuardsArgs: Guards are the exceptions from what may not happen by accident. Each is meant to be set for one update
+// and taken out again.
+type GuardsArgs struct {
+	// Lets an update delete or replace data volumes. (`true` or `false`; default: `false`)
+	AllowVolumeDelete *bool `pulumi:"allowVolumeDelete,optional"`
+	// Lets nodes go while their volumes stay (`volumes.count` above `nodes.count`): what is on them is out of reach.
+	// (`true` or `false`; default: `false`)
+	AllowScaleIn *bool `pulumi:"allowScaleIn,optional"`
+	// Lets one update replace every instance pool. (`true` or `false`; default: `false`)
+	AllowReplaceAllNodes *bool `pulumi:"allowReplaceAllNodes,optional"`
+	// Lets public addresses into `network.dashboardCidrs`. (`true` or `false`; default: `false`)
+	AllowPublicDashboard *bool `pulumi:"allowPublicDashboard,optional"`
+	// Lets `volumes.protect` be false in a production stack. (`true` or `false`; default: `false`)
+	AllowUnprotected *bool `pulumi:"allowUnprotected,optional"`
+	// Lets `secrets.erlangCookie` change: nodes with the old and the new one do not see each other, so the cluster
+	// splits while it rolls. (`true` or `false`; default: `false`)
+	AllowCookieChange *bool `pulumi:"allowCookieChange,optional"`
+}
+
+// SecretsArgs: Secrets are made once per stack and kept encrypted in its configuration: `emqx-oci init` makes them,
+// `pulumi config set --secret --path 'emqx-oci:secrets.<name>'` sets one. A changed one reaches the jobs' variables,
+// and restarts nothing by itself.
+type SecretsArgs struct {
+	// Joins the members. Limited, because a shell script and HOCON read it unquoted. (secret a letter, 19 to 254 letters
+	// and digits; required)
+	ErlangCookie pulumi.StringInput `pulumi:"erlangCookie" provider:"secret"`
+	// Of EMQX's user `admin`. EMQX takes it at its first start only. (secret printable ASCII, at least 12 characters;
+	// required)
+	DashboardPassword pulumi.StringInput `pulumi:"dashboardPassword" provider:"secret"`
+	// Of EMQX's REST API. Limited, because a colon would end it. (secret letters, digits and ._~+/=-, at least 8
+	// characters; required)
+	APIKey pulumi.StringInput `pulumi:"apiKey" provider:"secret"`
+	// Of EMQX's REST API. Limited, because a colon would end it. (secret letters, digits and ._~+/=-, at least 12
+	// characters; required)
+	APISecret pulumi.StringInput `pulumi:"apiSecret" provider:"secret"`
+	// Of HAProxy's `/stats`, user `stats`. (secret printable ASCII, at least 12 characters; required)
+	StatsPassword pulumi.StringInput `pulumi:"statsPassword" provider:"secret"`
+	// EMQX's licence key, which a cluster of 5.9 or newer needs. (secret text)
+	License pulumi.StringInput `pulumi:"license,optional" provider:"secret"`
+}
+
+// DrainArgs: Drain is how a stopping node moves the clients that are still connected to it, once HAProxy has moved
+// those that it knows of.
+type DrainArgs struct {
+	// Clients disconnected so that they connect to another node. 0 moves none: they are cut all at once when EMQX stops.
+	// (clients per second, 0 to 100000; default: `500`)
+	Rate *int `pulumi:"rate,optional"`
+	// How long that may take; whoever is left then is cut. (duration, 1s to 7m; default: `2m`)
+	Timeout *string `pulumi:"timeout,optional"`
+}
+
+// BrokerPortsArgs: BrokerPorts are where EMQX listens behind HAProxy, on every address of every node, which the
+// nodes' security group opens to the nodes alone. They are the same everywhere, because EMQX shares what it knows of
+// its listeners among its members. Ports between 21800 and 21999 are kept free on nodes that run already; others only
+// on nodes launched after the change.
+type BrokerPortsArgs struct {
+	// MQTT. Limited, because EMQX has no right to lower ones. (1024 to 65535; default: `21883`)
+	MQTT *int `pulumi:"mqtt,optional"`
+	// MQTT over TLS; unused without a certificate. Limited, because EMQX has no right to lower ones. (1024 to 65535;
+	// default: `21884`)
+	MQTTS *int `pulumi:"mqtts,optional"`
+	// MQTT over WebSocket. Limited, because EMQX has no right to lower ones. (1024 to 65535; default: `21983`)
+	WS *int `pulumi:"ws,optional"`
+	// MQTT over WebSocket and TLS; unused without a certificate. Limited, because EMQX has no right to lower ones. (1024
+	// to 65535; default: `21984`)
+	WSS *int `pulumi:"wss,optional"`
+}
+
+// ClientTLSArgs: ClientTLS is how an https API is spoken to.
+type ClientTLSArgs struct {
+	// Verifies the server, where its authority is not a public one. (PEM; default: the system's authorities)
+	CA *string `pulumi:"ca,optional"`
+	// Of the client, set with its key. (PEM)
+	Certificate *string `pulumi:"certificate,optional"`
+	// Of the client, set with its certificate. (secret PEM)
+	PrivateKey pulumi.StringInput `pulumi:"privateKey,optional" provider:"secret"`
+}
