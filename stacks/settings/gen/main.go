@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/emqx-oci/emqx-oci/internal/structconfig/reference"
+	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
 
 func main() {
@@ -33,17 +36,18 @@ func write(root string) error {
 // generate reads the comments below root, the tree's root, and returns each
 // generated file by its path there.
 func generate(root string) (map[string][]byte, error) {
-	c, err := readComments(filepath.Join(root, "stacks", "settings", "settings.go"))
+	comments, err := reference.ReadComments(filepath.Join(root, "stacks", "settings", "settings.go"))
 	if err != nil {
 		return nil, err
 	}
-	all, err := describe(c)
+	r, err := reference.New(settings.Spec(), comments, secure(""))
 	if err != nil {
 		return nil, err
 	}
-	schema, err := schema(all)
+	schema, err := stackFile(r)
 	if err != nil {
 		return nil, err
 	}
-	return map[string][]byte{"stacks/settings/schema.json": schema, "docs/settings.md": page(all)}, nil
+	page := append([]byte(intro), r.Page("Of the stack itself")...)
+	return map[string][]byte{"stacks/settings/schema.json": schema, "docs/settings.md": page}, nil
 }
