@@ -63,25 +63,25 @@ func (d decoder) group(path string, given map[string]json.RawMessage, fields []F
 	}
 }
 
-// field decodes one field, which makes a group or a value that was absent.
+// field decodes one field. What a pointer points to may be others' as well, such as
+// a default: it is left as it is, and a copy changed.
 func (d decoder) field(path string, raw json.RawMessage, f *Field, root reflect.Value) {
 	v := root.FieldByIndex(f.index)
-	into := v
+	into, set := v, func() {}
 	if v.Kind() == reflect.Pointer {
-		if into = v.Elem(); v.IsNil() {
-			into = reflect.New(f.Type).Elem()
+		into = reflect.New(f.Type).Elem()
+		if !v.IsNil() {
+			into.Set(v.Elem())
 		}
+		set = func() { v.Set(into.Addr()) }
 	}
 	if !d.isValue(path, raw, into) {
 		return
 	}
 	if !f.IsGroup() {
-		d.value(path, raw, into)
-	}
-	if v.Kind() == reflect.Pointer && v.IsNil() && !d.Has(path) {
-		v.Set(into.Addr())
-	}
-	if !f.IsGroup() {
+		if d.value(path, raw, into); !d.Has(path) {
+			set()
+		}
 		return
 	}
 	given := map[string]json.RawMessage{}
@@ -90,6 +90,7 @@ func (d decoder) field(path string, raw json.RawMessage, f *Field, root reflect.
 		d.Add(path, "must be a group of settings")
 		return
 	}
+	set()
 	d.group(path, given, f.Fields, root)
 }
 

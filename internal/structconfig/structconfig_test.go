@@ -124,6 +124,19 @@ func TestGivenValuesWinAndDefaultsStay(t *testing.T) {
 	assert.Assert(t, l.Door == nil && l.Loans.Reminder == nil && l.Open)
 }
 
+// A struct is copied with its pointers: two that come from one must not share.
+func TestDecodingChangesOneStructAlone(t *testing.T) {
+	code, closed := "1", false
+	base := library{Door: &door{Code: &code, Auto: &closed}}
+	one := base
+	var f fault.List
+	spec.Decode(&f, map[string]json.RawMessage{"door": json.RawMessage(`{"code": "2"}`)}, &one)
+	assert.NilError(t, f.Err())
+	assert.Equal(t, *one.Door.Code, "2")
+	assert.Equal(t, *one.Door.Auto, false)
+	assert.Equal(t, *base.Door.Code, "1")
+}
+
 // Each fault, with its prefix, and all of an input at once.
 func TestFaults(t *testing.T) {
 	for text, want := range map[string]string{
