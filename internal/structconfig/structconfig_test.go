@@ -181,6 +181,16 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+func TestWhatDoesNotFitIsLeftOut(t *testing.T) {
+	l, err := read(`{`+good+`, "fee": 2, "shelves": {"a": 2, "b": "x"}, "loans": {"most": "x", "term": 1}, "door": {"auto": "x"}}`, structconfig.Validation{})
+	assert.ErrorContains(t, err, "town:shelves.b: ")
+	assert.DeepEqual(t, l.Shelves, map[string]int64{"a": 2})
+	assert.Equal(t, l.Fee, 2.0)
+	assert.Equal(t, l.Loans.Most, 5)
+	assert.Equal(t, l.Loans.Term, 336*time.Hour)
+	assert.Assert(t, l.Door.Auto == nil)
+}
+
 func TestASecretThatIsNotAtHandIsLeftAlone(t *testing.T) {
 	_, err := read(`{`+good+`, "pin": "(sealed)"}`, structconfig.Validation{Offline: true})
 	assert.NilError(t, err)

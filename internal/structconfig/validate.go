@@ -90,7 +90,7 @@ type validator struct {
 func (c validator) fields(fields []Field, root reflect.Value) {
 	for i := range fields {
 		f := &fields[i]
-		if HasAbove(c.List, f.Path) {
+		if c.Has(f.Path) { // a group, with all in it
 			continue
 		}
 		v, ok := given(root.FieldByIndex(f.index))
