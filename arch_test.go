@@ -75,7 +75,7 @@ func TestRoomsKnowOnlyWhatTheyMay(t *testing.T) {
 		"components/consul":   {"components/cluster", "components/fault"},
 		"components/nomad":    {"components/cluster", "components/fault"},
 		"components/oci":      {"components/cluster", "components/fault"},
-		"components/settings": {"components/settings", "components/cluster", "components/fault"},
+		"components/settings": {"components/settings", "components/cluster", "components/fault", "internal/structconfig"},
 		"components/guards":   {"components/settings", "components/cluster", "components/fault"},
 		// The whole: the graph with its gates.
 		"components":        {"components", "infra/gates", "infra/operate"},
@@ -88,6 +88,10 @@ func TestRoomsKnowOnlyWhatTheyMay(t *testing.T) {
 		"internal/ocicli":   {},
 		"lab":               {"lab", "internal/ocicli"},
 		"lab/drill":         {"lab", "infra/gates"}, // it asks the product itself whether it is whole
+
+		// It knows no setting, and who describes it is no part of what runs.
+		"internal/structconfig":           {"components/fault"},
+		"internal/structconfig/reference": {"internal/structconfig"},
 	}
 	for _, f := range sources(t) {
 		room, allowed := "", []string(nil)

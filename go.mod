@@ -7,6 +7,7 @@ go 1.26.6
 toolchain go1.26.11
 
 require (
+	github.com/agext/levenshtein v1.2.3 // what a mistyped key or region may have meant
 	github.com/blang/semver v3.5.1+incompatible // the type of a version in the Automation API
 	github.com/eclipse/paho.golang v0.23.0 // MQTT 5 client of gate G5
 	github.com/google/go-cmp v0.7.0 // the broker's tests compare values with fields of their own
@@ -48,7 +49,6 @@ require (
 	github.com/Microsoft/go-winio v0.6.2 // indirect
 	github.com/ProtonMail/go-crypto v1.5.2 // indirect
 	github.com/aead/chacha20 v0.0.0-20180709150244-8b13a72661da // indirect
-	github.com/agext/levenshtein v1.2.3 // indirect
 	github.com/apparentlymart/go-textseg/v13 v13.0.0 // indirect
 	github.com/apparentlymart/go-textseg/v15 v15.0.0 // indirect
 	github.com/armon/go-metrics v0.4.1 // indirect

@@ -124,7 +124,7 @@ func TestEverySettingHasAnArgument(t *testing.T) {
 		}
 	}
 	walk(reflect.TypeFor[components.ClusterArgs](), "")
-	for _, f := range settings.Fields() {
+	for _, f := range settings.Spec().Values() {
 		assert.Assert(t, found[f.Path] != (f.Path == "cloud"), f.Path)
 		delete(found, f.Path)
 	}

@@ -15,20 +15,7 @@ const ClusterName = "cluster"
 //
 // All that is known of a setting stands here, once: the comment is what the page
 // docs/settings.md and editors show, the tags are what they and the validation
-// share. The tags are:
-//
-//	cfg       the key
-//	unit      of the value, for the reader
-//	range     "1..100", an end may be open; of each value in a list or map
-//	step      the value is a multiple of it
-//	oneof     the allowed values, "a|b"
-//	length    characters, as a range
-//	format    of the text, of each in a list or map; see formats
-//	keys      format of a map's keys
-//	required  "true": has no default, and must be there
-//	secret    "true": must be encrypted in the stack file
-//	default   the default in words, where it follows from something else
-//	why       the reason of the limit; ends its error and the page's text
+// share. structconfig.Describe tells what the tags mean; their formats are in format.go.
 type Settings struct {
 	// Environment is the stack's name: prod, staging, lab.
 	Environment string `cfg:"-"`

@@ -8,6 +8,10 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/emqx-oci/emqx-oci/components/settings"
+	"github.com/emqx-oci/emqx-oci/internal/structconfig"
+	"github.com/emqx-oci/emqx-oci/internal/structconfig/reference"
 )
 
 // stackOnly are settings that say something of a stack, not of a cluster.
@@ -19,7 +23,7 @@ var maybeSecret = []string{"broker.env"}
 // args are the typed arguments of the component: the settings, as a program gives them. What has no default is
 // required; all else may be left out, and has the default of the setting. Secrets are inputs, the rest is plain, since
 // it decides what the graph consists of.
-func args(top *group) ([]byte, error) {
+func args(r *reference.Reference, comments reference.Comments) ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteString("// Code generated from components/settings/settings.go by make settings. DO NOT EDIT.\n\n" +
 		"package components\n\nimport \"github.com/pulumi/pulumi/sdk/v3/go/pulumi\"\n\n")
@@ -29,42 +33,37 @@ func args(top *group) ([]byte, error) {
 	comment(&b, "\t", "Part of every name that the cluster has in OCI, Nomad, Consul and EMQX, and never to be changed. Default: the name of the stack.")
 	b.WriteString("\tEnvironment *string `pulumi:\"environment,optional\"`\n\n")
 	done := map[string]bool{}
-	var groups []*item
-	for i := range top.items {
-		it := &top.items[i]
-		if slices.Contains(stackOnly, it.Path) {
-			continue
+	var groups []structconfig.Field
+	fields := func(all []structconfig.Field) error {
+		for _, f := range all {
+			if slices.Contains(stackOnly, f.Path) {
+				continue
+			}
+			if err := argument(&b, r, f); err != nil {
+				return err
+			}
+			if f.IsGroup() {
+				groups = append(groups, f)
+			}
 		}
-		if err := argument(&b, it); err != nil {
-			return nil, err
-		}
-		if it.group != nil {
-			groups = append(groups, it)
-		}
+		return nil
+	}
+	if err := fields(r.Fields()); err != nil {
+		return nil, err
 	}
 	b.WriteString("}\n")
 	for len(groups) > 0 {
-		it := groups[0]
+		f := groups[0]
 		groups = groups[1:]
-		if done[it.goType()] {
+		if done[goType(f)] {
 			continue
 		}
-		done[it.goType()] = true
+		done[goType(f)] = true
 		b.WriteString("\n")
-		text := it.text
-		if it.doc != "" {
-			text = it.doc
-		}
-		comment(&b, "", it.goType()+": "+text)
-		fmt.Fprintf(&b, "type %s struct {\n", it.goType())
-		for i := range it.group.items {
-			inner := &it.group.items[i]
-			if err := argument(&b, inner); err != nil {
-				return nil, err
-			}
-			if inner.group != nil {
-				groups = append(groups, inner)
-			}
+		comment(&b, "", goType(f)+": "+comments[f.Type.Name()])
+		fmt.Fprintf(&b, "type %s struct {\n", goType(f))
+		if err := fields(f.Fields); err != nil {
+			return nil, err
 		}
 		b.WriteString("}\n")
 	}
@@ -72,51 +71,53 @@ func args(top *group) ([]byte, error) {
 }
 
 // goType is the name of a group's type: that of its settings' type, with Args.
-func (it *item) goType() string { return it.group.typ.Name() + "Args" }
+func goType(group structconfig.Field) string { return group.Type.Name() + "Args" }
 
-// required tells whether a group holds what must be given.
-func (g *group) required() bool {
-	return slices.ContainsFunc(g.items, func(it item) bool { return it.Required || it.group != nil && it.group.required() })
+// required tells whether a field must be given, or is a group that holds such.
+func required(f structconfig.Field) bool {
+	return f.Required || slices.ContainsFunc(f.Fields, required)
 }
 
-func argument(b *bytes.Buffer, it *item) error {
-	key := it.Path[strings.LastIndex(it.Path, ".")+1:]
-	name, text := it.Name, it.text
+func argument(b *bytes.Buffer, r *reference.Reference, f structconfig.Field) error {
+	text := r.Text(f)
 	var typ string
-	optional := !it.Required
 	switch {
-	case it.group != nil:
-		name, typ, optional = it.field, it.goType(), !it.group.required()
-		if optional {
+	case f.IsGroup():
+		if typ = goType(f); !required(f) {
 			typ = "*" + typ
 		}
-	case slices.Contains(maybeSecret, it.Path):
+	case slices.Contains(maybeSecret, f.Path):
 		typ = "pulumi.StringMapInput"
-	case it.Type.Kind() == reflect.String && it.Type.Name() == "Secret":
+	case f.Type == reflect.TypeFor[settings.Secret]():
 		typ = "pulumi.StringInput"
 	default:
 		var err error
-		if typ, err = plainType(it.Type); err != nil {
-			return fmt.Errorf("generating the argument %s: %w", it.Path, err)
+		if typ, err = plainType(f.Type); err != nil {
+			return fmt.Errorf("generating the argument %s: %w", f.Path, err)
 		}
-		if optional && it.Type.Kind() != reflect.Slice && it.Type.Kind() != reflect.Map {
+		if !f.Required && f.Type.Kind() != reflect.Slice && f.Type.Kind() != reflect.Map {
 			typ = "*" + typ
 		}
 	}
-	if it.group == nil {
-		text += fmt.Sprintf(" (%s; default: %s)", value(it), defaultText(it))
-		text = strings.ReplaceAll(strings.Replace(text, "; default: required", "; required", 1), "; default: none", "")
+	if !f.IsGroup() {
+		switch def := reference.DefaultText(&f); def {
+		case "none":
+			text += fmt.Sprintf(" (%s)", reference.Allowed(&f))
+		case "required":
+			text += fmt.Sprintf(" (%s; required)", reference.Allowed(&f))
+		default:
+			text += fmt.Sprintf(" (%s; default: %s)", reference.Allowed(&f), def)
+		}
 	}
 	comment(b, "\t", text)
-	tag := key
-	if optional {
+	tag, extra := f.Key, ""
+	if !required(f) {
 		tag += ",optional"
 	}
-	extra := ""
-	if strings.HasPrefix(typ, "pulumi.StringInput") {
+	if typ == "pulumi.StringInput" {
 		extra = ` provider:"secret"`
 	}
-	fmt.Fprintf(b, "\t%s %s `pulumi:\"%s\"%s`\n", name, typ, tag, extra)
+	fmt.Fprintf(b, "\t%s %s `pulumi:\"%s\"%s`\n", f.Name, typ, tag, extra)
 	return nil
 }
 
