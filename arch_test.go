@@ -6,6 +6,7 @@ import (
 	"go/token"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -68,21 +69,22 @@ func sources(t *testing.T) []sourceFile {
 // names the rooms that it may know; what it does not name is forbidden.
 func TestRoomsKnowOnlyWhatTheyMay(t *testing.T) {
 	may := map[string][]string{
-		"components/fault":    {},
-		"components/hocon":    {},
-		"components/cluster":  {},
-		"components/recorder": {},
-		"components":          {"components/cluster", "components/fault", "components/recorder"},
-		"infra/gates":         {"infra/gates"},
-		"infra/operate":       {"infra/operate", "infra/gates"},
-		"infra/orchestrate":   {"infra/orchestrate", "infra/gates"},
-		"stacks/settings":     {"stacks/settings", "components/cluster", "components/fault"},
-		"stacks/preflight":    {"stacks/settings", "components/cluster", "components/fault", "components/hocon", "components/recorder"},
-		"stacks":              {"stacks", "components", "infra/gates", "infra/operate"},
-		"infra":               {"stacks"},
-		"internal/ocicli":     {},
-		"lab":                 {"lab", "internal/ocicli"},
-		"lab/drill":           {"lab", "infra/gates"}, // it asks the product itself whether it is whole
+		"components/fault":      {},
+		"components/hocon":      {},
+		"components/cluster":    {},
+		"components/oci/limits": {},
+		"components/recorder":   {},
+		"components":            {"components/cluster", "components/fault", "components/oci/limits", "components/recorder"},
+		"infra/gates":           {"infra/gates", "components/cluster"},
+		"infra/operate":         {"infra/operate", "infra/gates", "components/cluster"},
+		"infra/orchestrate":     {"infra/orchestrate", "infra/gates", "components/cluster"},
+		"stacks/settings":       {"stacks/settings", "components/cluster", "components/fault", "components/oci/limits"},
+		"stacks/preflight":      {"stacks/settings", "components/cluster", "components/fault", "components/hocon", "components/oci/limits", "components/recorder"},
+		"stacks":                {"stacks", "components", "infra/gates", "infra/operate"},
+		"infra":                 {"stacks"},
+		"internal/ocicli":       {},
+		"lab":                   {"lab", "internal/ocicli"},
+		"lab/drill":             {"lab", "infra/gates"}, // it asks the product itself whether it is whole
 	}
 	for _, f := range sources(t) {
 		room, allowed := "", []string(nil)
@@ -102,6 +104,24 @@ func TestRoomsKnowOnlyWhatTheyMay(t *testing.T) {
 			assert.Assert(t, (sourceFile{dir: other}).in(allowed...), "%s imports %s: %s may know only %v", f.path, other, room, allowed)
 		}
 	}
+}
+
+// Everybody stands on the ground floor, and so on what it stands on: it holds data and
+// rules, and drags in neither an engine nor a cloud nor an agent's client.
+func TestTheGroundFloorKnowsNoSDK(t *testing.T) {
+	may := []string{"github.com/google/go-containerregistry/pkg/name"}
+	seen := map[string]bool{}
+	for _, f := range sources(t) {
+		if !f.in("components/cluster", "components/fault", "components/oci/limits") {
+			continue
+		}
+		seen[f.dir] = true
+		for _, imported := range f.imports {
+			first, _, _ := strings.Cut(imported, "/")
+			assert.Assert(t, !strings.Contains(first, ".") || slices.Contains(may, imported), "%s imports %s", f.path, imported)
+		}
+	}
+	assert.Equal(t, len(seen), 3, "%v", seen)
 }
 
 func TestOnlyOrchestrateDrivesTheEngine(t *testing.T) {

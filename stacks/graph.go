@@ -28,7 +28,8 @@ func deploy(ctx *pulumi.Context, s settings.Settings, makeGates gateMaker) (pulu
 	if err != nil {
 		return nil, err
 	}
-	if err := findCompartment(ctx, s, in); err != nil {
+	there, err := findCompartment(ctx, s, in)
+	if err != nil {
 		return nil, err
 	}
 	if s.Network, err = findNetwork(ctx, s, in); err != nil {
@@ -74,7 +75,7 @@ func deploy(ctx *pulumi.Context, s settings.Settings, makeGates gateMaker) (pulu
 	}
 	// Where instances become other ones, the program stays here until the last of
 	// them is back: no hook could wait for it (decision 22).
-	pools, err := oci.NewInstancePools(ctx, "pools", poolsArgs(s, nodes, groups, volumes, addresses, gate.inTurn), in.all)
+	pools, err := oci.NewInstancePools(ctx, "pools", poolsArgs(s, nodes, groups, volumes, addresses, there, gate.inTurn), in.all)
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,7 @@ func Operate(s settings.Settings) (*operate.Cluster, error) {
 		Formed: g.clusterFormed, Proxies: g.proxiesReady, RoundTrip: g.roundTrip, Verification: g.last(s.Gates),
 		ListenersScript: nomad.EMQXListeners,
 		DrainRate:       s.Broker.Drain.Rate,
-		Environment:     s.Environment, BrokerJob: nomad.EMQXJobID(s.Environment), ProxyJob: nomad.HAProxyJobID(s.Environment),
+		Environment:     s.Environment, BrokerJob: cluster.EMQXJobID(s.Environment), ProxyJob: cluster.HAProxyJobID(s.Environment),
 		Nodes: nodes, Nomad: nomadAPI, Consul: consulAPI,
 	})
 }

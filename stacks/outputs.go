@@ -6,7 +6,6 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
-	"github.com/emqx-oci/emqx-oci/components/nomad"
 	"github.com/emqx-oci/emqx-oci/components/oci"
 	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
@@ -38,11 +37,11 @@ func outputs(
 		"balancerAddress": balancer.Address,
 		"nodeNames":       pulumi.ToStringArray(cluster.Names(nodes)),
 		"jobNames": pulumi.StringMap{
-			"emqx":    pulumi.String(nomad.EMQXJobID(s.Environment)),
-			"haproxy": pulumi.String(nomad.HAProxyJobID(s.Environment)),
+			"emqx":    pulumi.String(cluster.EMQXJobID(s.Environment)),
+			"haproxy": pulumi.String(cluster.HAProxyJobID(s.Environment)),
 		},
 		// Inside the network only: the dashboard is not opened to the internet.
-		"dashboardAddress":  pulumi.Sprintf("http://%s.emqx-dashboard.service.consul:%d", s.Environment, cluster.Dashboard),
+		"dashboardAddress":  pulumi.Sprintf("http://%s:%d", cluster.ServiceName(s.Environment, cluster.DashboardService), cluster.Dashboard),
 		"dashboardUser":     pulumi.String("admin"),
 		"dashboardPassword": s.Secrets.DashboardPassword.Output(),
 		"apiKey":            s.Secrets.APIKey.Output(),
