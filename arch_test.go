@@ -6,6 +6,7 @@ import (
 	"go/token"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -68,21 +69,22 @@ func sources(t *testing.T) []sourceFile {
 // names the rooms that it may know; what it does not name is forbidden.
 func TestRoomsKnowOnlyWhatTheyMay(t *testing.T) {
 	may := map[string][]string{
-		"components/fault":    {},
-		"components/hocon":    {},
-		"components/cluster":  {},
-		"components/recorder": {},
-		"components/consul":   {"components/cluster", "components/fault"},
-		"components/nomad":    {"components/cluster", "components/fault"},
-		"components/oci":      {"components/cluster", "components/fault"},
-		"components/settings": {"components/settings", "components/cluster", "components/fault", "internal/structconfig"},
-		"components/guards":   {"components/settings", "components/cluster", "components/fault"},
+		"components/fault":      {},
+		"components/hocon":      {},
+		"components/cluster":    {},
+		"components/recorder":   {},
+		"components/consul":     {"components/cluster", "components/fault"},
+		"components/nomad":      {"components/cluster", "components/fault"},
+		"components/oci":        {"components/cluster", "components/fault", "components/oci/limits"},
+		"components/oci/limits": {},
+		"components/settings":   {"components/settings", "components/cluster", "components/fault", "components/oci/limits", "internal/structconfig"},
+		"components/guards":     {"components/settings", "components/cluster", "components/fault"},
 		// The whole: the graph with its gates.
 		"components":        {"components", "infra/gates", "infra/operate"},
-		"infra/gates":       {"infra/gates"},
-		"infra/operate":     {"infra/operate", "infra/gates"},
-		"infra/orchestrate": {"infra/orchestrate", "infra/gates"},
-		"stacks/preflight":  {"components/settings", "components/cluster", "components/fault", "components/hocon", "components/recorder"},
+		"infra/gates":       {"infra/gates", "components/cluster"},
+		"infra/operate":     {"infra/operate", "infra/gates", "components/cluster"},
+		"infra/orchestrate": {"infra/orchestrate", "infra/gates", "components/cluster"},
+		"stacks/preflight":  {"components/settings", "components/cluster", "components/fault", "components/hocon", "components/oci/limits", "components/recorder"},
 		"stacks":            {"stacks", "components"},
 		"infra":             {"stacks"},
 		"internal/ocicli":   {},
@@ -111,6 +113,24 @@ func TestRoomsKnowOnlyWhatTheyMay(t *testing.T) {
 			assert.Assert(t, (sourceFile{dir: other}).in(allowed...), "%s imports %s: %s may know only %v", f.path, other, room, allowed)
 		}
 	}
+}
+
+// Everybody stands on the ground floor, and so on what it stands on: it holds data and
+// rules, and drags in neither an engine nor a cloud nor an agent's client.
+func TestTheGroundFloorKnowsNoSDK(t *testing.T) {
+	may := []string{"github.com/google/go-containerregistry/pkg/name"}
+	seen := map[string]bool{}
+	for _, f := range sources(t) {
+		if !f.in("components/cluster", "components/fault", "components/oci/limits") {
+			continue
+		}
+		seen[f.dir] = true
+		for _, imported := range f.imports {
+			first, _, _ := strings.Cut(imported, "/")
+			assert.Assert(t, !strings.Contains(first, ".") || slices.Contains(may, imported), "%s imports %s", f.path, imported)
+		}
+	}
+	assert.Equal(t, len(seen), 3, "%v", seen)
 }
 
 func TestOnlyOrchestrateDrivesTheEngine(t *testing.T) {

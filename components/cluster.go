@@ -73,7 +73,8 @@ func (c *Cluster) declare(ctx *pulumi.Context, name string, s settings.Settings)
 	if err != nil {
 		return err
 	}
-	if err := findCompartment(ctx, s, in); err != nil {
+	existing, err := findCompartment(ctx, s, in)
+	if err != nil {
 		return err
 	}
 	if s.Network, err = findNetwork(ctx, s, in); err != nil {
@@ -120,7 +121,7 @@ func (c *Cluster) declare(ctx *pulumi.Context, name string, s settings.Settings)
 	}
 	// Where instances become other ones, the program stays here until the last of
 	// them is back: no hook could wait for it (decision 22).
-	pools, err := oci.NewInstancePools(ctx, name+"-pools", poolsArgs(s, nodes, groups, volumes, addresses, gate.inTurn), child)
+	pools, err := oci.NewInstancePools(ctx, name+"-pools", poolsArgs(s, nodes, groups, volumes, addresses, existing, gate.inTurn), child)
 	if err != nil {
 		return err
 	}
@@ -171,10 +172,10 @@ func (c *Cluster) declare(ctx *pulumi.Context, name string, s settings.Settings)
 	c.DNSName, c.BalancerAddress = record.Name, balancer.Address
 	c.NodeNames = pulumi.ToStringArray(cluster.Names(nodes)).ToStringArrayOutput()
 	c.JobNames = pulumi.ToStringMap(map[string]string{
-		"emqx": nomad.EMQXJobID(s.Environment), "haproxy": nomad.HAProxyJobID(s.Environment),
+		"emqx": cluster.EMQXJobID(s.Environment), "haproxy": cluster.HAProxyJobID(s.Environment),
 	}).ToStringMapOutput()
 	// Inside the network only: the dashboard is not opened to the internet.
-	c.DashboardAddress = pulumi.Sprintf("http://%s.emqx-dashboard.service.consul:%d", s.Environment, cluster.Dashboard)
+	c.DashboardAddress = pulumi.Sprintf("http://%s:%d", cluster.ServiceName(s.Environment, cluster.DashboardService), cluster.Dashboard)
 	return nil
 }
 

@@ -7,7 +7,6 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
-	"github.com/emqx-oci/emqx-oci/components/consul"
 	"github.com/emqx-oci/emqx-oci/components/nomad"
 	"github.com/emqx-oci/emqx-oci/components/oci"
 	"github.com/emqx-oci/emqx-oci/components/settings"
@@ -69,22 +68,22 @@ func conditions(s settings.Settings, jobs jobTexts, nomadAPI gates.NomadClient, 
 	return gateList{
 		nodesReady: gates.NodesReady(nomadAPI, gates.NodesReadyArgs{
 			Environment: s.Environment, Count: s.Nodes.Count, Timeout: s.Gates.NodesReady,
-			Job: nomad.EMQXJobID(s.Environment),
+			Job: cluster.EMQXJobID(s.Environment),
 		}),
 		clusterFormed: gates.ClusterFormed(nomadAPI, gates.ClusterFormedArgs{
-			Job: nomad.EMQXJobID(s.Environment), Nodes: members, Timeout: s.Gates.ClusterFormed,
+			Job: cluster.EMQXJobID(s.Environment), Nodes: members, Timeout: s.Gates.ClusterFormed,
 			Text: jobs.emqx, Discovery: jobs.discovery, Listeners: nomad.EMQXListeners,
 		}),
 		proxiesReady: gates.ProxiesReady(consulAPI, gates.ProxiesReadyArgs{
 			Environment: s.Environment, Count: s.Nodes.Count, Timeout: s.Gates.ProxiesReady,
 			AdminPort: s.Ports.Admin,
-			Nomad:     nomadAPI, Job: nomad.HAProxyJobID(s.Environment),
+			Nomad:     nomadAPI, Job: cluster.HAProxyJobID(s.Environment),
 			Text: jobs.haproxy,
 		}),
 		roundTrip: gates.RoundTrip(gates.RoundTripArgs{
 			Name: s.DNS.Name, Port: s.Ports.MQTT, Proxy: s.Gates.Proxy, Timeout: s.Gates.RoundTrip, Edge: onTheWay(s),
 		}),
-		rolling: deploying(nomadAPI, nomad.EMQXJobID(s.Environment), nomad.HAProxyJobID(s.Environment)),
+		rolling: deploying(nomadAPI, cluster.EMQXJobID(s.Environment), cluster.HAProxyJobID(s.Environment)),
 		servers: []gates.Server{
 			{Setting: "emqx-oci:nomad.address", Leader: nomadAPI.Leader, Part: "emqx-oci:nomad.namespace", Has: nomadAPI.Namespace},
 			{Setting: "emqx-oci:consul.address", Leader: consulAPI.Leader},
@@ -118,7 +117,7 @@ func asTheyStand() jobTexts { return jobTexts{} }
 
 func wantedJobs(s settings.Settings) jobTexts {
 	return jobTexts{
-		discovery: consul.MembersName(s.Environment),
+		discovery: cluster.ServiceName(s.Environment, cluster.MembersService),
 
 		emqx:    jobText(nomad.EMQXJob, emqxArgs(s).EMQXVars),
 		haproxy: jobText(nomad.HAProxyJob, haproxyArgs(s).HAProxyVars),

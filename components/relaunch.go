@@ -9,7 +9,6 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
-	"github.com/emqx-oci/emqx-oci/components/nomad"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/gates"
 )
@@ -31,7 +30,7 @@ type relauncher struct {
 
 func newRelauncher(s settings.Settings, client gates.NomadClient, of func(int) gateList) relauncher {
 	return relauncher{
-		nomad: client, environment: s.Environment, emqx: nomad.EMQXJobID(s.Environment), haproxy: nomad.HAProxyJobID(s.Environment),
+		nomad: client, environment: s.Environment, emqx: cluster.EMQXJobID(s.Environment), haproxy: cluster.HAProxyJobID(s.Environment),
 		of: of, ready: s.Gates.NodesReady,
 		stop: max(s.Broker.ShutdownDelay+s.Broker.KillTimeout, s.Proxy.ShutdownDelay+s.Proxy.KillTimeout),
 	}

@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/emqx-oci/emqx-oci/cmd/emqx-oci/cli"
-	"github.com/emqx-oci/emqx-oci/components/settings"
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/lab"
 	"github.com/emqx-oci/emqx-oci/lab/faults"
 )
@@ -30,7 +30,7 @@ func newLab(dir, executable string) cli.Lab {
 	o := lab.Options{
 		Dir: dir, Name: os.Getenv("EMQX_OCI_LAB_NAME"), Plugins: os.Getenv("EMQX_OCI_PLUGINS"),
 		Bin: bin, Tools: filepath.Join(filepath.Dir(bin), ".tools", "bin"),
-		BrokerImages: []string{settings.DefaultBrokerImage}, ProxyImages: []string{settings.DefaultProxyImage},
+		BrokerImages: []string{cluster.DefaultBrokerImage}, ProxyImages: []string{cluster.DefaultProxyImage},
 	}
 	if tools := os.Getenv("EMQX_OCI_TOOLS"); tools != "" {
 		o.Tools = tools

@@ -263,7 +263,7 @@ func TestChecksAskStatusAndListenersAndRestartNothing(t *testing.T) {
 func TestWhatEMQXSharesIsTheSameOnEveryNode(t *testing.T) {
 	eachTLS(t, func(t *testing.T, tls bool) {
 		v := emqxVars()
-		v.TLS, v.License, v.MaxConnections, v.MemoryMB = tls, tls, 9000, 2048
+		v.TLS, v.License, v.MaxConnections, v.MemoryMB, v.NoFile = tls, tls, 9000, 2048, 20000
 		shared := 0
 		for name, value := range emqxJob(t, v).TaskGroups[0].Tasks[0].Env {
 			root, _, nested := strings.Cut(strings.TrimPrefix(name, "EMQX_"), "__")
@@ -410,12 +410,12 @@ func TestSecretsComeFromNomadVariables(t *testing.T) {
 	}
 	for _, item := range []string{
 		ItemErlangCookie, ItemDashboardPassword, ItemAPIKey, ItemAPISecret, ItemTLSCert, ItemTLSKey, ItemTLSCA, ItemLicenseKey,
-		`nomadVar "nomad/jobs/` + EMQXJobID("lab") + `"`,
+		`nomadVar "nomad/jobs/` + cluster.EMQXJobID("lab") + `"`,
 	} {
 		assert.Assert(t, cmp.Contains(all, item))
 	}
 	for key := range emqx.Env {
-		assert.Assert(t, !slices.Contains(ownedEnv, key) || key == "EMQX_NODE__NAME", key)
+		assert.Assert(t, !slices.Contains([]string{"EMQX_NODE__COOKIE", "EMQX_DASHBOARD__DEFAULT_PASSWORD", "EMQX_LICENSE__KEY"}, key), key)
 	}
 	for _, template := range haproxy.Templates {
 		assert.Equal(t, *template.ChangeMode, "noop", *template.DestPath)
@@ -431,7 +431,7 @@ func TestHAProxyTask(t *testing.T) {
 	v := haproxyVars()
 	v.NodeCount = 5
 	job := haproxyJob(t, v)
-	assert.Equal(t, *job.ID, HAProxyJobID("lab"))
+	assert.Equal(t, *job.ID, cluster.HAProxyJobID("lab"))
 	assert.Equal(t, *job.TaskGroups[0].Count, 5)
 	task := job.TaskGroups[0].Tasks[0]
 	assert.DeepEqual(t, task.Config["entrypoint"], []any{"/bin/sh", "${NOMAD_TASK_DIR}/run.sh"})
@@ -441,13 +441,13 @@ func TestHAProxyTask(t *testing.T) {
 	assert.Equal(t, task.Env["IDLE_TIMEOUT"], fmt.Sprintf("%ds", cluster.IdleTimeout(301)))
 	assert.Equal(t, *task.Templates[0].EmbeddedTmpl, HAProxyRun)
 	assert.Equal(t, *task.Templates[1].EmbeddedTmpl, HAProxyConfig)
-	assert.Equal(t, *emqxJob(t, emqxVars()).ID, EMQXJobID("lab"))
+	assert.Equal(t, *emqxJob(t, emqxVars()).ID, cluster.EMQXJobID("lab"))
 }
 
 // The provider shows a job as a text diff: the same values, the same text.
 func TestVariablesAreStable(t *testing.T) {
 	v := emqxVars()
-	v.Env = map[string]string{"B": "2", "A": "1", "C": "3"}
+	v.Env = map[string]string{"EMQX_B": "2", "EMQX_A": "1", "EMQX_C": "3"}
 	first, err := v.HCL2()
 	assert.NilError(t, err)
 	for range 20 {
@@ -455,7 +455,7 @@ func TestVariablesAreStable(t *testing.T) {
 		assert.NilError(t, err)
 		assert.DeepEqual(t, first, again)
 	}
-	assert.Equal(t, first["extra_env"], `{"A" = "1", "B" = "2", "C" = "3"}`)
+	assert.Equal(t, first["extra_env"], `{"EMQX_A" = "1", "EMQX_B" = "2", "EMQX_C" = "3"}`)
 }
 
 // Encrypted variables are in the secrets; the job tells only that they are others.

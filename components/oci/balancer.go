@@ -117,7 +117,7 @@ func NewLoadBalancer(ctx *pulumi.Context, name string, args *LoadBalancerArgs, o
 	shell, err := networkloadbalancer.NewNetworkLoadBalancer(ctx, name, &networkloadbalancer.NetworkLoadBalancerArgs{
 		CompartmentId:           pulumi.String(a.CompartmentID),
 		SubnetId:                pulumi.String(a.SubnetID),
-		DisplayName:             pulumi.String("emqx-" + a.Environment),
+		DisplayName:             pulumi.String(cluster.Name(a.Environment)),
 		IsPrivate:               pulumi.Bool(a.Private),
 		NetworkSecurityGroupIds: pulumi.StringArray{a.SecurityGroupID},
 		FreeformTags:            pulumi.ToStringMap(cluster.Tags(a.Environment, a.Tags)),

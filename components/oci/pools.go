@@ -10,13 +10,10 @@ import (
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/fault"
+	"github.com/emqx-oci/emqx-oci/components/oci/limits"
 )
 
 const instancePoolsType = "emqx:oci:InstancePools"
-
-// userDataLimit is OCI's bound on an instance's metadata, all of it together
-// and encoded: 32,000 bytes.
-const userDataLimit = 32000
 
 // InstancePoolsArgs describe the instances of a cluster.
 type InstancePoolsArgs struct {
@@ -64,6 +61,9 @@ type InstancePoolsArgs struct {
 	// index: its volume, its address, the rules of its group. Given per node, a
 	// pool starts as soon as its own are there, and at scale-in goes before them.
 	Needs [][]pulumi.Resource
+	// Pools are those that the compartment has, where somebody has asked already
+	// ([FindPools]); nil asks.
+	Pools *CompartmentPools
 	// SSHKey is an authorized public key; empty means no login.
 	SSHKey string
 	// Tags are extra freeform tags.
@@ -121,9 +121,9 @@ func NewInstancePools(ctx *pulumi.Context, name string, args *InstancePoolsArgs,
 			return nil, fmt.Errorf("rendering the boot script of node %q: %w", n.Name, err)
 		}
 		scripts[i], specs[i] = userData(script), a.spec(script)
-		if size := len(scripts[i]) + len(a.SSHKey); size > userDataLimit {
+		if size := len(scripts[i]) + len(a.SSHKey); size > limits.MaxMetadata {
 			return nil, fmt.Errorf("rendering the boot script of node %q: user data and keys take %d bytes, OCI allows %d",
-				n.Name, size, userDataLimit)
+				n.Name, size, limits.MaxMetadata)
 		}
 	}
 	p := &InstancePools{Each: make([]pulumi.Resource, len(a.Nodes))}
@@ -275,7 +275,7 @@ func (a *InstancePoolsArgs) validate() error {
 	if a.MemoryGB < 1 {
 		f.Add("memoryGb", "must be at least 1, got %g", a.MemoryGB)
 	}
-	f.Range("bootVolumeGb", a.BootVolumeGB, 50, 32768)
+	f.Range("bootVolumeGb", a.BootVolumeGB, limits.MinVolumeGB, limits.MaxVolumeGB)
 	if v := a.BootVolumeVPUsPerGB; v < 10 || v > 120 || v%10 != 0 {
 		f.Add("bootVolumeVpusPerGb", "must be 10 to 120 in steps of 10, got %d", v)
 	}

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/emqx-oci/emqx-oci/components/cluster"
+	"github.com/emqx-oci/emqx-oci/components/oci/limits"
 	"github.com/emqx-oci/emqx-oci/internal/structconfig"
 )
 
@@ -22,27 +24,25 @@ var formats = map[string]structconfig.Format{
 		Pattern: `^(bronze|silver|gold|ocid1\.volumebackuppolicy\.[a-z0-9-]+\.[a-z0-9-]*\.[A-Za-z0-9._-]+)$`,
 	},
 
-	"api":    {Short: "letters, digits and ._~+/=-", Want: "letters, digits and ._~+/=-", Pattern: `^[A-Za-z0-9._~+/=-]+$`},
-	"cidr":   {Short: "IPv4 range", Want: "an IPv4 range such as 10.0.0.0/16", Pattern: `^(` + octet + `\.){3}` + octet + `/([0-9]|[12][0-9]|3[0-2])$`, Check: isRange},
-	"cookie": {Short: "a letter, 19 to 254 letters and digits", Want: "a letter followed by 19 to 254 letters and digits", Pattern: `^[A-Za-z][A-Za-z0-9]{19,254}$`},
-	// Nomad and Consul share it, and it is a label of the nodes' DNS names: Consul's agent takes lower case, digits, - and _ (agent/config/builder.go).
-	"datacenter": {Short: "name", Want: "1 to 63 lower-case letters, digits, - and _", Pattern: `^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$`},
+	"api":        {Short: "letters, digits and ._~+/=-", Want: "letters, digits and ._~+/=-", Pattern: cluster.APIPattern},
+	"cidr":       {Short: "IPv4 range", Want: "an IPv4 range such as 10.0.0.0/16", Pattern: `^(` + octet + `\.){3}` + octet + `/([0-9]|[12][0-9]|3[0-2])$`, Check: isRange},
+	"cookie":     {Short: "a letter, 19 to 254 letters and digits", Want: "a letter followed by 19 to 254 letters and digits", Pattern: cluster.CookiePattern},
+	"datacenter": {Short: "name", Want: "1 to 63 lower-case letters, digits, - and _", Pattern: cluster.DatacenterPattern},
 	"domain":     {Short: "domain", Want: "a domain such as mqtt.example.com", Pattern: `^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$`, Check: func(s string) bool { return len(s) <= 253 }},
 	"host":       {Short: "address or name", Want: "an address or a name, such as 10.0.2.10", Pattern: `^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`},
-	"image":      {Short: "image", Want: "an image with its version, such as name:1.2.3", Pattern: `^[a-zA-Z0-9][^\s:@]*(:[0-9]+/[^\s:@]+)?(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?$`, Check: isPinned},
+	"image":      {Short: "image", Want: "an image with its version, such as name:1.2.3", Pattern: `^[a-zA-Z0-9][^\s:@]*(:[0-9]+/[^\s:@]+)?(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?$`, Check: cluster.Pinned},
 	"index":      {Short: "node index", Want: "a node's index, such as \"1\"", Pattern: `^(0|[1-9][0-9]?)$`},
 	"region":     {Short: "region", Want: "a region of OCI such as eu-frankfurt-1", Pattern: regionPattern.String(), Check: isRegion, Suggest: nearRegion},
 	"ssh-key":    {Short: "public key", Want: "one public key as in authorized_keys, such as ssh-ed25519 AAAA...", Pattern: `^(ssh-rsa|ssh-ed25519|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]+=*( [^\n]*)?\n?$`},
-	"tag":        {Short: "name", Want: "1 to 100 characters of printable ASCII without spaces and dots", Pattern: `^[!-\-/-~]{1,100}$`},
+	"tag":        {Short: "name", Want: "1 to 100 characters of printable ASCII without spaces and dots", Pattern: limits.TagPattern},
 	"namespace":  {Short: "name", Want: "1 to 128 letters, digits and dashes", Pattern: `^[a-zA-Z0-9-]{1,128}$`}, // nomad/structs/structs.go, validNamespaceName
 	"url":        {Short: "URL", Want: "a URL such as https://10.0.2.10:4646", Pattern: `^https?://[^/\s]+`, Check: isURL},
 	"version":    {Short: "version", Want: "a version such as 1.11.2", Pattern: `^[0-9]+\.[0-9]+\.[0-9]+$`},
 
-	"certificates": {Short: "PEM", Want: "PEM certificates", Pattern: `-----BEGIN CERTIFICATE-----`, Check: isCertificates},
-	// One spelling of each path: EMQX leaves out empty parts, and of two spellings the later one in order counts.
-	"emqx-variable": {Short: "EMQX_...", Want: "a variable of EMQX, EMQX_ and capital letters, with _ or __ between words", Pattern: `^EMQX_[A-Z0-9]+(__?[A-Z0-9]+)*$`},
+	"certificates":  {Short: "PEM", Want: "PEM certificates", Pattern: `-----BEGIN CERTIFICATE-----`, Check: isCertificates},
+	"emqx-variable": {Short: "EMQX_...", Want: "a variable of EMQX, EMQX_ and capital letters, with _ or __ between words", Pattern: cluster.VariablePattern},
 	"host-port":     {Short: "host:port", Want: "host:port, such as 10.0.2.10:4647", Pattern: `^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:[0-9]{1,5}$`, Check: func(s string) bool { _, p, _ := strings.Cut(s, ":"); return isPort(p) }},
-	"printable":     {Short: "printable ASCII", Want: "printable ASCII without spaces", Pattern: `^[!-~]*$`},
+	"printable":     {Short: "printable ASCII", Want: "printable ASCII without spaces", Pattern: cluster.PasswordPattern},
 	"private-key":   {Short: "PEM", Want: "a private key in PEM", Pattern: `-----BEGIN [A-Z ]*PRIVATE KEY-----`, Check: isPrivateKey},
 	"socks":         {Short: "socks5h://host:port", Want: "socks5h://host:port", Pattern: `^socks5h://([^@/\s]+@)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:[0-9]{1,5}$`, Check: isURL},
 }
@@ -57,9 +57,8 @@ func format(name string) (structconfig.Format, bool) {
 	}
 	first, _, _ := strings.Cut(kinds, "|")
 	f := structconfig.Format{
-		// ocid1.<kind>.<realm>.[region][.future use].<unique id>
 		Want:    "an OCID such as ocid1." + first + ".oc1..aaaa",
-		Pattern: `^ocid1\.(` + kinds + `)\.[a-z0-9-]+\.[a-z0-9-]*\.[A-Za-z0-9._-]+$`,
+		Pattern: limits.OCIDPattern(strings.Split(kinds, "|")...),
 		Short:   "OCID",
 	}
 	if kind == "given" {
@@ -84,16 +83,6 @@ func isURL(text string) bool {
 func isPort(text string) bool {
 	n, err := strconv.Atoi(text)
 	return err == nil && n >= 1 && n <= 65535
-}
-
-// isPinned refuses an image that is another one tomorrow.
-func isPinned(text string) bool {
-	if strings.Contains(text, "@sha256:") {
-		return true
-	}
-	last := text[strings.LastIndex(text, "/")+1:]
-	_, tag, ok := strings.Cut(last, ":")
-	return ok && tag != "latest"
 }
 
 func isCertificates(text string) bool {

@@ -20,9 +20,6 @@ import (
 // Project is the namespace of all configuration keys.
 const Project = "emqx-oci"
 
-// MaxNodes is what the proxies have slots for.
-const MaxNodes = 100
-
 // Source is where the settings of a stack come from.
 type Source struct {
 	// Get returns the text of a configuration key, "emqx-oci:nodes": a plain

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	nomad "github.com/hashicorp/nomad/api"
+
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 )
 
 // NodeDrainedArgs describe the wait for a node whose instance is about to end.
@@ -28,7 +30,7 @@ type NodeDrainedArgs struct {
 // under way, or over, is not begun again; a node that Nomad does not have, or has
 // lost, has nothing to drain.
 func NodeDrained(client NomadClient, args NodeDrainedArgs) Gate {
-	name := nodeName(NodesReadyArgs{Environment: args.Environment}, args.Index)
+	name := cluster.NodeName(args.Environment, args.Index)
 	reader := &nodeReader{client: client, known: map[string]*nomad.Node{}}
 	return Gate{
 		ID: "drain of", Title: name, Timeout: args.Timeout, Interval: args.Interval,

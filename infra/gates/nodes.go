@@ -11,13 +11,14 @@ import (
 
 	nomad "github.com/hashicorp/nomad/api"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 )
 
 // NodesReadyArgs describe gate G1.
 type NodesReadyArgs struct {
 	// Environment is the stack, Count the number of nodes: node i is named
-	// "emqx-<environment>-<i>" and carries the meta pool_type=emqx,
-	// group-index=<i> and emqx_cluster=<environment>.
+	// [cluster.NodeName] and carries the meta [cluster.NodeMeta].
 	Environment string
 	Count       int
 	// Only restricts the gate to these indexes; nil means all of 0..Count-1.
@@ -109,8 +110,8 @@ func forgetDead(ctx context.Context, client NomadClient, args NodesReadyArgs, no
 		return nil
 	}
 	for _, n := range nodes {
-		i, err := strconv.Atoi(n.Meta["group-index"])
-		if err != nil || i < args.Count || !hasIndex(n, args.Environment, i) || !gone(n) {
+		i, err := strconv.Atoi(n.Meta[cluster.MetaIndex])
+		if err != nil || i < args.Count || !cluster.HasMeta(n.Meta, args.Environment, i) || !gone(n) {
 			continue
 		}
 		if err := client.Purge(ctx, n.ID); err != nil {
@@ -196,7 +197,7 @@ func nodesAnswer(ctx context.Context, client NomadClient, args NodesReadyArgs, n
 				return err
 			}
 			if err != nil {
-				silent[at] = fmt.Sprintf("%s is ready in Nomad, but its agent does not answer (%s)", nodeName(args, i), err)
+				silent[at] = fmt.Sprintf("%s is ready in Nomad, but its agent does not answer (%s)", cluster.NodeName(args.Environment, i), err)
 			}
 			return nil
 		})
@@ -215,14 +216,10 @@ func nodesAnswer(ctx context.Context, client NomadClient, args NodesReadyArgs, n
 	}, nil
 }
 
-func nodeName(args NodesReadyArgs, i int) string {
-	return fmt.Sprintf("emqx-%s-%d", args.Environment, i)
-}
-
 // nodesOf finds what Nomad has of node i: the entries that live, and the dead ones.
 func nodesOf(args NodesReadyArgs, i int, nodes []*nomad.Node) (live, dead []*nomad.Node) {
 	for _, n := range nodes {
-		if n.Name != nodeName(args, i) && !hasIndex(n, args.Environment, i) {
+		if n.Name != cluster.NodeName(args.Environment, i) && !cluster.HasMeta(n.Meta, args.Environment, i) {
 			continue
 		}
 		if gone(n) {
@@ -236,7 +233,7 @@ func nodesOf(args NodesReadyArgs, i int, nodes []*nomad.Node) (live, dead []*nom
 
 // nodeProblem says what node i lacks, or nothing.
 func nodeProblem(args NodesReadyArgs, i int, nodes []*nomad.Node) string {
-	name := nodeName(args, i)
+	name := cluster.NodeName(args.Environment, i)
 	live, dead := nodesOf(args, i, nodes)
 	switch {
 	case len(live) == 0 && len(dead) > 0:
@@ -257,10 +254,6 @@ func nodeProblem(args NodesReadyArgs, i int, nodes []*nomad.Node) string {
 	return ""
 }
 
-func hasIndex(n *nomad.Node, env string, i int) bool {
-	return n.Meta["emqx_cluster"] == env && n.Meta["pool_type"] == "emqx" && n.Meta["group-index"] == strconv.Itoa(i)
-}
-
 func nodeLacks(args NodesReadyArgs, name string, i int, n *nomad.Node) []string {
 	var lacks []string
 	lack := func(format string, a ...any) { lacks = append(lacks, fmt.Sprintf(format, a...)) }
@@ -276,9 +269,9 @@ func nodeLacks(args NodesReadyArgs, name string, i int, n *nomad.Node) []string 
 	case n.SchedulingEligibility != nomad.NodeSchedulingEligible:
 		lack("is not eligible for scheduling (`nomad node eligibility -enable %s`)", shortID(n.ID))
 	}
-	for _, want := range [][2]string{{"pool_type", "emqx"}, {"group-index", strconv.Itoa(i)}, {"emqx_cluster", args.Environment}} {
-		if got := n.Meta[want[0]]; got != want[1] {
-			lack("has meta %s=%q instead of %q", want[0], got, want[1])
+	for _, want := range cluster.NodeMeta(args.Environment, i) {
+		if got := n.Meta[want.Key]; got != want.Value {
+			lack("has meta %s=%q instead of %q", want.Key, got, want.Value)
 		}
 	}
 	switch d := n.Drivers[args.driver]; {
@@ -287,11 +280,11 @@ func nodeLacks(args NodesReadyArgs, name string, i int, n *nomad.Node) []string 
 	case !d.Healthy:
 		lack("has an unhealthy %s driver (%s)", args.driver, oneLine(d.HealthDescription))
 	}
-	if volume := fmt.Sprintf("emqx[%d]", i); n.HostVolumes[volume] == nil {
+	if volume := cluster.HostVolume(i); n.HostVolumes[volume] == nil {
 		lack("lacks host volume %s", volume)
 	}
 	// The boot script tells it where the agent runs already; it tries again by itself.
-	if said := n.Meta["emqx_boot"]; said != "" && len(lacks) > 0 {
+	if said := n.Meta[cluster.MetaBoot]; said != "" && len(lacks) > 0 {
 		lack("and its boot says: %s", oneLine(said))
 	}
 	return lacks

@@ -4,9 +4,10 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 )
 
 // The names of the two jobs in the program.
@@ -225,26 +226,20 @@ func fraction(n, of int) string {
 func older(about []*Change) bool {
 	for _, c := range about {
 		if d := c.diff("hcl2.vars.image"); d != nil {
-			was, now := version(d.Old), version(d.New)
-			return was != nil && now != nil && slices.Compare(now, was) < 0
+			was, known := version(d.Old)
+			now, too := version(d.New)
+			return known && too && now.Before(was)
 		}
 	}
 	return false
 }
 
-var versionTag = regexp.MustCompile(`:[ve]?(\d+)\.(\d+)\.(\d+)`)
-
-func version(image any) []int {
-	text, _ := image.(string)
-	m := versionTag.FindStringSubmatch(text)
-	if m == nil {
-		return nil
-	}
-	parts := make([]int, 3)
-	for i := range parts {
-		parts[i], _ = strconv.Atoi(m[i+1])
-	}
-	return parts
+// version is that of an image.
+func version(reference any) (cluster.Version, bool) {
+	text, _ := reference.(string)
+	i, err := cluster.ParseImage(text)
+	v, ok := i.Version()
+	return v, err == nil && ok && v.Patch >= 0
 }
 
 // haproxy is the job in front of EMQX.

@@ -72,7 +72,7 @@ var Checks = []Check{
 	{
 		Name: "source-ports", Severity: Error, graph: sourcePorts,
 		Reason:  "A HAProxy has about 63,000 connections to one listener of a broker: then its source ports are used up, and clients are refused.",
-		Example: `emqx-oci:proxy.maxConn: must be at most 190485: a HAProxy has 63495 source ports to a listener of each of 3 brokers, got 300000`,
+		Example: `emqx-oci:proxy.maxConn: must be at most 190479: a HAProxy has 63493 source ports to a listener of each of 3 brokers, got 300000`,
 		Remedy:  "Add nodes, or lower `proxy.maxConn` or `broker.maxConnections`.",
 	},
 	{
@@ -192,7 +192,7 @@ var Checks = []Check{
 	{
 		Name: GraphCheck, Severity: Error,
 		Reason:  "Components refuse arguments that they cannot make resources of, each with its reason.",
-		Example: `(graph): creating EMQX job "cluster-emqx": image: must have a tag other than latest, got "emqx/emqx:latest"`,
+		Example: `(graph): creating EMQX job "cluster-emqx": image: must name a version, such as emqx/emqx:5.8.9, got "emqx/emqx:latest"`,
 		Remedy:  "Change the named value; where no setting gives it, it is a fault of the program: report it.",
 	},
 }

@@ -1,10 +1,18 @@
-package settings
+package cluster
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
+
+// VariablePattern is the name of a variable that EMQX reads as a part of its
+// configuration. It has one spelling of each path: EMQX leaves out empty parts, and of two
+// spellings the later one in order counts.
+const VariablePattern = `^EMQX_[A-Z0-9]+(__?[A-Z0-9]+)*$`
+
+var variablePattern = regexp.MustCompile(VariablePattern)
 
 // owned are the parts of EMQX's configuration that the stack stands on: what the
 // volumes, the member list, the gates, HAProxy and the published endpoints rely on. A
@@ -60,10 +68,20 @@ var scripted = map[string]string{
 	"EMQX_START_DAEMON_MODE": "Nomad runs EMQX",
 }
 
-// refusal tells why a variable must not be set, "" for one that may be. The value does
-// not matter: below such a part everything is the stack's, and EMQX replaces all that is
-// below a variable of a part above.
-func refusal(name string) string {
+// VariableFault tells why a variable of EMQX must not be set, "" for one that may be. The
+// value does not matter: below such a part everything is the stack's, and EMQX replaces
+// all that is below a variable of a part above.
+func VariableFault(name string) string {
+	if !variablePattern.MatchString(name) {
+		return "must be a variable of EMQX, EMQX_ and capital letters, with _ or __ between words"
+	}
+	if why := ownedBy(name); why != "" {
+		return "must not be set: " + why
+	}
+	return ""
+}
+
+func ownedBy(name string) string {
 	if why, ok := scripted[name]; ok {
 		return why
 	}
@@ -103,4 +121,45 @@ func samePath(path, pattern []string) bool {
 		}
 	}
 	return true
+}
+
+var (
+	// secretWords are words of a variable's path whose value nobody may see. Of the words
+	// "key" and "keys" only the last counts: what an API key or a licence key is, but
+	// neither key files nor keep-alives.
+	secretWords = []string{"PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "TOKEN", "CREDENTIAL", "CREDENTIALS", "COOKIE", "PSK"}
+	keyWords    = []string{"KEY", "KEYS", "APIKEY"}
+	// plainWords end the name of a thing that is about secrets and none itself:
+	// PASSWORD_HASH_ALGORITHM, TOKEN_EXPIRED_TIME, SECRET_BASE64_ENCODED.
+	plainWords = []string{
+		"ALGORITHM", "NAME", "ENABLE", "ENABLED", "TIME", "TTL", "EXPIRY", "EXPIRED", "INTERVAL", "TIMEOUT", "POSITION", "ENCODED",
+		"ROUNDS", "ITERATIONS", "FILE", "SEPARATOR", "CHUNK", "SIZE", "MECHANISM", "BACKEND", "QUERY", "FILTER", "FROM",
+	}
+
+	// credentials are a user's name and password in a URL, or a field of a HOCON object
+	// whose name says what it is.
+	credentials = regexp.MustCompile(`(?i)://[^/\s:@"]*:[^/\s@"]+@|(^|[{,\s"])(password|passwd|secret|token|api_?key|private_?key|secret_?access_?key)"?\s*[:=]`)
+	// reference is what names a value that lies elsewhere.
+	reference = regexp.MustCompile(`^"?(file://|\$\{)[^"]*"?$`)
+)
+
+// namesSecret tells whether a variable of EMQX, by its name, holds what nobody may see.
+func namesSecret(name string) bool {
+	parts := strings.Split(strings.TrimPrefix(name, "EMQX_"), "__")
+	words := strings.Split(parts[len(parts)-1], "_")
+	last := words[len(words)-1]
+	if slices.Contains(plainWords, last) {
+		return false
+	}
+	return slices.Contains(keyWords, last) || slices.ContainsFunc(words, func(w string) bool { return slices.Contains(secretWords, w) })
+}
+
+// HoldsSecret tells whether what a variable of EMQX says, by its name or its value, must
+// not stand in the open, as in a job's text.
+func HoldsSecret(name, value string) bool {
+	switch {
+	case reference.MatchString(value), value == "", value == `""`:
+		return false
+	}
+	return namesSecret(name) || credentials.MatchString(value)
 }

@@ -1,4 +1,4 @@
-package cluster
+package limits
 
 import "net/netip"
 
