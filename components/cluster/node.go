@@ -32,7 +32,7 @@ func NodeName(environment string, index int) string {
 // Nodes names and places the nodes of an environment. This is the one place
 // that decides a node's availability domain, index modulo the number of
 // domains: a volume can only be attached inside its own domain, so the volume
-// and the pool of a node must never come to different answers (decision 8). Nodes that
+// and the pool of a node must never come to different answers (ADR 0013). Nodes that
 // share a domain, all of them in a region that has one, are in different fault domains
 // as far as there are any.
 func Nodes(environment string, count int, availabilityDomains []string) ([]Node, error) {
@@ -61,7 +61,7 @@ func Names(nodes []Node) []string {
 }
 
 // Host is the node's stable name in Consul's DNS. It survives a new address,
-// which is why EMQX is named after it (decision 4).
+// which is why EMQX is named after it (ADR 0004).
 func Host(node, datacenter string) string {
 	return node + ".node." + datacenter + ".consul"
 }
