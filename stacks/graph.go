@@ -73,7 +73,7 @@ func deploy(ctx *pulumi.Context, s settings.Settings, makeGates gateMaker) (pulu
 		return nil, err
 	}
 	// Where instances become other ones, the program stays here until the last of
-	// them is back: no hook could wait for it (decision 22).
+	// them is back: no hook could wait for it (ADR 0022).
 	pools, err := oci.NewInstancePools(ctx, "pools", poolsArgs(s, nodes, groups, volumes, addresses, gate.inTurn), in.all)
 	if err != nil {
 		return nil, err
@@ -116,7 +116,7 @@ func deploy(ctx *pulumi.Context, s settings.Settings, makeGates gateMaker) (pulu
 	}
 
 	// Changed or not, an update ends by asking again: a sick cluster is never
-	// reported as a success (decision 16).
+	// reported as a success (ADR 0018).
 	verified, err := gate.verify(ctx, emqx.ModifyIndex, proxies.ModifyIndex, record.Name)
 	if err != nil {
 		return nil, err

@@ -9,7 +9,7 @@ var versionTag = regexp.MustCompile(`:v?([0-9]+)\.([0-9]+)\.([0-9]+)[^:/@]*(@sha
 
 // validateImage refuses what cannot form a cluster: a moving tag, which could
 // put two versions side by side, and from 5.9 on several nodes without a
-// licence key, which stop serving each other (decision 13).
+// licence key, which stop serving each other (ADR 0009).
 func (s *Settings) validateImage(f checker) {
 	if f.hasAbove("broker.image") {
 		return
