@@ -80,16 +80,17 @@ func TestRoomsKnowOnlyWhatTheyMay(t *testing.T) {
 		"components/settings":   {"components/settings", "components/cluster", "components/fault", "components/oci/limits", "internal/structconfig"},
 		"components/guards":     {"components/settings", "components/cluster", "components/fault"},
 		// The whole: the graph with its gates.
-		"components":        {"components", "infra/gates", "infra/operate"},
-		"infra/gates":       {"infra/gates", "components/cluster"},
-		"infra/operate":     {"infra/operate", "infra/gates", "components/cluster"},
-		"infra/orchestrate": {"infra/orchestrate", "infra/gates", "components/cluster"},
-		"stacks/preflight":  {"components/settings", "components/cluster", "components/fault", "components/hocon", "components/oci/limits", "components/recorder"},
-		"stacks":            {"stacks", "components"},
-		"infra":             {"stacks"},
-		"internal/ocicli":   {},
-		"lab":               {"lab", "internal/ocicli"},
-		"lab/drill":         {"lab", "infra/gates"}, // it asks the product itself whether it is whole
+		"components":            {"components", "infra/gates", "infra/operate"},
+		"infra/gates":           {"infra/gates", "components/cluster"},
+		"infra/operate":         {"infra/operate", "infra/gates", "components/cluster"},
+		"infra/orchestrate":     {"infra/orchestrate", "infra/gates", "components/cluster"},
+		"stacks/preflight":      {"components/settings", "components/cluster", "components/fault", "components/hocon", "components/oci/limits", "components/recorder"},
+		"stacks":                {"stacks", "components"},
+		"infra":                 {"stacks"},
+		"internal/ocicli":       {},
+		"internal/pluginschema": {},
+		"lab":                   {"lab", "internal/ocicli", "internal/pluginschema"},
+		"lab/drill":             {"lab", "infra/gates"}, // it asks the product itself whether it is whole
 
 		// It knows no setting, and who describes it is no part of what runs.
 		"internal/structconfig":           {"components/fault"},

@@ -7,7 +7,7 @@ go 1.26.6
 toolchain go1.26.11
 
 require (
-	github.com/agext/levenshtein v1.2.3 // what a mistyped key or region may have meant
+	github.com/agext/levenshtein v1.2.3 // "did you mean": the distance of two names
 	github.com/blang/semver v3.5.1+incompatible // the type of a version in the Automation API
 	github.com/eclipse/paho.golang v0.23.0 // MQTT 5 client of gate G5
 	github.com/google/go-cmp v0.7.0 // the broker's tests compare values with fields of their own
@@ -26,6 +26,7 @@ require (
 	github.com/pulumi/pulumi/sdk/v3 v3.276.0 // the program, the Automation API, the protocol of providers
 	github.com/rhysd/actionlint v1.7.8 // the tests hold the workflows against what GitHub accepts
 	github.com/santhosh-tekuri/jsonschema/v5 v5.3.1 // the tests hold the schema of stack files against them
+	github.com/sergi/go-diff v1.4.0 // what changed in a job's text, line by line
 	github.com/spf13/cobra v1.10.2 // verbs and flags of the CLI
 	github.com/things-go/go-socks5 v0.1.0 // the lab's door to its simulated internet
 	github.com/vishvananda/netlink v1.3.1 // the lab's links, addresses and routes
@@ -138,7 +139,6 @@ require (
 	github.com/rogpeppe/go-internal v1.14.1 // indirect
 	github.com/rs/xid v1.4.0 // indirect
 	github.com/ryszard/goskiplist v0.0.0-20150312221310-2dfbae5fcf46 // indirect
-	github.com/sergi/go-diff v1.4.0 // indirect
 	github.com/sirupsen/logrus v1.9.3 // indirect
 	github.com/sony/gobreaker/v2 v2.4.0 // indirect
 	github.com/spf13/cast v1.4.1 // indirect

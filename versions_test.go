@@ -25,7 +25,7 @@ var pins = []struct {
 }{
 	{
 		"EMQX", "components/cluster/image.go", `emqx/emqx:([0-9.]+)`, "5.8", "2026-02-27",
-		"EMQX's documents, \"Product support periods\"", "the last line of which anybody may run a cluster (decision 0037)",
+		"EMQX's documents, \"Product support periods\"", "the last line of which anybody may run a cluster (ADR 0037)",
 	},
 	{"HAProxy", "components/cluster/image.go", `haproxy:([0-9.]+)`, "3.2", "2030-04-01", "haproxy.org, table of branches: LTS to 2030", ""},
 	{

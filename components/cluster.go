@@ -120,7 +120,7 @@ func (c *Cluster) declare(ctx *pulumi.Context, name string, s settings.Settings)
 		return err
 	}
 	// Where instances become other ones, the program stays here until the last of
-	// them is back: no hook could wait for it (decision 22).
+	// them is back: no hook could wait for it (ADR 0022).
 	pools, err := oci.NewInstancePools(ctx, name+"-pools", poolsArgs(s, nodes, groups, volumes, addresses, existing, gate.inTurn), child)
 	if err != nil {
 		return err
@@ -163,7 +163,7 @@ func (c *Cluster) declare(ctx *pulumi.Context, name string, s settings.Settings)
 	}
 
 	// Changed or not, an update ends by asking again: a sick cluster is never
-	// reported as a success (decision 16).
+	// reported as a success (ADR 0018).
 	c.Verified, err = gate.verify(ctx, pulumi.Parent(c), broker.ModifyIndex, proxies.ModifyIndex, record.Name)
 	if err != nil {
 		return err

@@ -14,7 +14,7 @@ import (
 )
 
 // relauncher replaces instances that have to become other ones, one at a time
-// and only in a cluster that is whole (decision 0022).
+// and only in a cluster that is whole (ADR 0022).
 type relauncher struct {
 	nomad       gates.NomadClient
 	environment string

@@ -7,7 +7,7 @@ import (
 	"gotest.tools/v3/assert"
 )
 
-// Decision 8, and what would break it: an empty list of domains.
+// ADR 0013, and what would break it: an empty list of domains.
 func TestNodesAreSpreadOverTheDomainsInTurn(t *testing.T) {
 	nodes, err := Nodes("prod", 5, []string{"AD-1", "AD-2", "AD-3"})
 	assert.NilError(t, err)
@@ -26,7 +26,7 @@ func TestNodesAreSpreadOverTheDomainsInTurn(t *testing.T) {
 	assert.ErrorContains(t, err, "offers no availability domain")
 }
 
-// Decision 4: the name must not hold an address, nor the short name a digit at
+// ADR 0004: the name must not hold an address, nor the short name a digit at
 // its end.
 func TestEMQXNameIsStable(t *testing.T) {
 	assert.Equal(t, EMQXName(NodeName("prod", 1), "dc1"), "emqx@emqx-prod-1.node.dc1.consul")
@@ -45,7 +45,7 @@ func TestListenersWithoutACertificate(t *testing.T) {
 	}
 }
 
-// Decision 7: at least 1.5 times the keep-alive, rounded up.
+// ADR 0006: at least 1.5 times the keep-alive, rounded up.
 func TestIdleTimeout(t *testing.T) {
 	assert.Equal(t, IdleTimeout(600), 900)
 	assert.Equal(t, IdleTimeout(61), 92)

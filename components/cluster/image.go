@@ -94,7 +94,7 @@ var ErrNeedsLicense = errors.New("needs a licence key from 5.9 on")
 
 // CheckBrokerImage refuses what cannot form a cluster of so many nodes: a moving tag,
 // which could put two versions side by side, and from 5.9 on several nodes without a
-// licence key, which stop serving each other (decision 13). The error for the latter
+// licence key, which stop serving each other (ADR 0009). The error for the latter
 // wraps [ErrNeedsLicense].
 func CheckBrokerImage(reference string, nodes int, licensed bool) error {
 	i, err := ParseImage(reference)

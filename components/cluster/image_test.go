@@ -46,7 +46,7 @@ func TestVersionOfAnImage(t *testing.T) {
 	assert.Assert(t, !Version{6, 0, 0}.Before(Version{5, 10, 0}))
 }
 
-// Decision 13.
+// ADR 0009.
 func TestBrokerImages(t *testing.T) {
 	for image, needed := range map[string]bool{
 		"emqx/emqx:5.8.9": false, "emqx/emqx-enterprise:e5.8.11": false, "emqx/emqx:5.9.0": true, "emqx/emqx:5.10.1-elixir": true,

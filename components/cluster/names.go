@@ -95,7 +95,7 @@ func ServiceName(environment, service string) string {
 }
 
 // Host is the node's stable name in Consul's DNS. It survives a new address,
-// which is why EMQX is named after it (decision 4).
+// which is why EMQX is named after it (ADR 0004).
 func Host(node, datacenter string) string {
 	return node + ".node." + datacenter + ".consul"
 }

@@ -28,7 +28,7 @@ const faultDomains = 3
 // Nodes names and places the nodes of an environment. This is the one place
 // that decides a node's availability domain, index modulo the number of
 // domains: a volume can only be attached inside its own domain, so the volume
-// and the pool of a node must never come to different answers (decision 8). Nodes that
+// and the pool of a node must never come to different answers (ADR 0013). Nodes that
 // share a domain, all of them in a region that has one, are in different fault domains
 // as far as there are any.
 func Nodes(environment string, count int, availabilityDomains []string) ([]Node, error) {

@@ -38,7 +38,7 @@ type Ports struct {
 
 // BrokerPorts are where EMQX listens behind HAProxy: the same on every node,
 // because EMQX keeps its listeners in a configuration that all members share
-// (decision 25).
+// (ADR 0025).
 type BrokerPorts struct {
 	MQTT, MQTTS, WS, WSS int
 }
@@ -166,5 +166,5 @@ const MinKeepAlive = 10
 
 // IdleTimeout is how long every hop on a client's path must keep an idle
 // connection, in seconds: 1.5 times the largest keep-alive, rounded up, because
-// EMQX itself waits that long for a silent client (decision 7).
+// EMQX itself waits that long for a silent client (ADR 0006).
 func IdleTimeout(keepAliveMax int) int { return (keepAliveMax*3 + 1) / 2 }

@@ -36,7 +36,7 @@ type MembersArgs struct {
 // that an SRV lookup always answers all members and each target is a node name.
 // Registered by Nomad instead, the list would grow as members come up; a first
 // node would see only itself, end discovery, and split the cluster for good
-// (decision 4).
+// (ADR 0004).
 //
 //	members, err := consul.NewMembers(ctx, "members", &consul.MembersArgs{
 //		Environment: "prod",

@@ -26,7 +26,7 @@ type EMQXArgs struct {
 // EMQX is the job of the cluster: one group, one allocation per node, updated
 // one node after another whatever happens to the program that asked. The
 // resource only registers the job (detach); whether the deployment succeeds is
-// watched by gates (decision 15).
+// watched by gates (ADR 0008).
 //
 //	cluster, err := nomad.NewEMQX(ctx, "emqx", &nomad.EMQXArgs{
 //		EMQXVars: nomad.EMQXVars{

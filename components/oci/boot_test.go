@@ -169,7 +169,7 @@ func TestBootScriptRefuses(t *testing.T) {
 		`nomadVersion: must be a version such as 1.2.3, got "latest"`,
 		"ports.mqtt: must be 1024 to 65535", "ports.admin: must be 1024 to 65535",
 		"noFile: must be 1024 to 1073741824, got 12",
-		// Decision 9: Nomad's own cap of 30 s would cut every stop of EMQX.
+		// ADR 0013: Nomad's own cap of 30 s would cut every stop of EMQX.
 		"maxKillTimeout: must be at least 2m10s: EMQX takes up to 120 s to stop, got 30s",
 	} {
 		assert.ErrorContains(t, err, fault)

@@ -17,7 +17,7 @@ import (
 // instance with it. OCI has it, and not the state alone: an update that is interrupted
 // between the two finds what is left to do, whatever the state had recorded. That is its boot script,
 // too: OCI changes the user data of no instance, and nothing else of the stack may write
-// the agents' files of a node (decision 30). What may wait for its next launch is not in
+// the agents' files of a node (ADR 0030). What may wait for its next launch is not in
 // it: the boot volume, the SSH key.
 func (a *InstancePoolsArgs) spec(script string) string {
 	return fmt.Sprintf("%s, %g OCPUs, %g GB, %s, boot script %.6x", a.Shape, a.OCPUs, a.MemoryGB, a.ImageID, sha256.Sum256([]byte(script)))

@@ -61,7 +61,7 @@ func TestDefaults(t *testing.T) {
 	assert.Equal(t, s.Broker.KillTimeout, 270*time.Second)
 	assert.Equal(t, s.Nomad.Region, "global")
 	assert.Equal(t, s.TLS.Enabled(), false)
-	// Decision 32: connections follow from the broker's memory, the proxies from these.
+	// ADR 0032: connections follow from the broker's memory, the proxies from these.
 	assert.Equal(t, s.Broker.MaxConnections, 90683)
 	assert.Equal(t, s.Proxy.MaxConn, 45341)
 	assert.Equal(t, s.Proxy.MemoryMB, cluster.ProxyMemoryMB(45341))

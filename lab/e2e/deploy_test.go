@@ -330,7 +330,7 @@ func previewChange(t *testing.T, b *bed) {
 }
 
 // sickCluster stops a broker for good: its node takes no work any more. An update
-// without any change must not call that a success (decision 16).
+// without any change must not call that a success (ADR 0018).
 func sickCluster(t *testing.T, b *bed) {
 	c := nomadClient(t)
 	allocs := running(t, c, emqxJob)
@@ -359,7 +359,7 @@ func sickCluster(t *testing.T, b *bed) {
 }
 
 // newImage changes the broker's image, and watches that never more than one node
-// is away meanwhile (decision 2).
+// is away meanwhile (ADR 0003).
 func newImage(t *testing.T, b *bed) {
 	const image = "emqx/emqx:5.8.8"
 	b.edit(t, "  emqx-oci:broker:\n", "  emqx-oci:broker:\n    image: "+image+"\n")

@@ -291,7 +291,7 @@ func (a *assessment) addresses() {
 			l.Details = []string{"A node that still runs with its address is out."}
 		case opUpdate:
 			l.Text, l.brief = "The reserved addresses of "+nodes+" are updated"+bracket(differences(changes, nil)), "addresses of "+count(len(changes), "node")+" detached"
-			l.Details = []string{"Any update of a reserved address detaches it from the instance that has it (decision 5): the node is out until its next boot."}
+			l.Details = []string{"Any update of a reserved address detaches it from the instance that has it: the node is out until its next boot."}
 		case opCreate:
 			l = Line{Severity: None, Area: "addresses", Text: "Addresses are reserved for " + nodes}
 		}
