@@ -95,22 +95,22 @@ func deploy(ctx *pulumi.Context, s settings.Settings, makeGates gateMaker) (pulu
 
 	// Phases 2 to 4, one behind the other, a gate before each.
 	emqx, err := nomad.NewEMQX(ctx, "emqx", emqxArgs(s,
-		gate.nodesReady, after(pools.Each, secrets.Each, members.Each, entries.Each)), in.all)
+		gate.before[beforeEMQX], after(pools.Each, secrets.Each, members.Each, entries.Each)), in.all)
 	if err != nil {
 		return nil, err
 	}
 	proxies, err := nomad.NewHAProxy(ctx, "haproxy", haproxyArgs(s,
-		gate.nodesReady, gate.clusterFormed, after(emqx.Each, secrets.Each)), in.all)
+		gate.before[beforeHAProxy], after(emqx.Each, secrets.Each)), in.all)
 	if err != nil {
 		return nil, err
 	}
 	open, err := oci.NewListeners(ctx, "listeners", listenersArgs(s, balancer, listeners,
-		gate.proxiesReady, after(proxies.Each)), in.all)
+		gate.before[beforeListeners], after(proxies.Each)), in.all)
 	if err != nil {
 		return nil, err
 	}
 	record, err := oci.NewDNSRecord(ctx, "dns", recordArgs(s, balancer,
-		gate.edgeHealthy, after(open.Each)), in.all)
+		gate.before[beforeRecord], after(open.Each)), in.all)
 	if err != nil {
 		return nil, err
 	}

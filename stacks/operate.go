@@ -20,9 +20,9 @@ func Operate(s settings.Settings) (*operate.Cluster, error) {
 		name := cluster.NodeName(s.Environment, i)
 		nodes[i] = operate.Node{Name: name, Member: cluster.EMQXName(name, s.Consul.Datacenter)}
 	}
-	g := conditions(s, wantedJobs(s), nomadAPI, consulAPI)
+	c := conditions{Settings: s, jobs: wantedJobs(s), nomadAPI: nomadAPI, consulAPI: consulAPI}
 	return operate.New(operate.Config{
-		Formed: g.clusterFormed, Proxies: g.proxiesReady, RoundTrip: g.roundTrip, Verification: g.last(s.Gates),
+		Formed: c.clusterFormed(), Proxies: c.proxiesReady(), RoundTrip: c.roundTrip(), Verification: lastGates(gateList(c), c.rolling()),
 		ListenersScript: nomad.EMQXListeners,
 		DrainRate:       s.Broker.Drain.Rate,
 		Environment:     s.Environment, BrokerJob: nomad.EMQXJobID(s.Environment), ProxyJob: nomad.HAProxyJobID(s.Environment),

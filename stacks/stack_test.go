@@ -1,7 +1,6 @@
 package stacks
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -11,30 +10,11 @@ import (
 	"gotest.tools/v3/assert"
 	"gotest.tools/v3/golden"
 
-	"github.com/emqx-oci/emqx-oci/components/cluster"
-	"github.com/emqx-oci/emqx-oci/components/oci"
 	"github.com/emqx-oci/emqx-oci/components/recorder"
-	"github.com/emqx-oci/emqx-oci/infra/gates"
 	"github.com/emqx-oci/emqx-oci/stacks/example"
 	"github.com/emqx-oci/emqx-oci/stacks/guards"
 	"github.com/emqx-oci/emqx-oci/stacks/settings"
 )
-
-// openGates hold at once: a recording has no cloud to ask.
-func openGates(
-	ctx *pulumi.Context, s settings.Settings, _ []cluster.Node, _ *oci.LoadBalancer, _ providers,
-) (gateSet, error) {
-	gate := func(id, title string) gates.Gate {
-		return gates.Gate{ID: id, Title: title, Check: func(context.Context) (gates.Status, error) {
-			return gates.Status{Holds: true}, nil
-		}}
-	}
-	return bindGates(ctx, s.Gates, gateList{
-		nodesReady: gate("G1", "nodes ready"), clusterFormed: gate("G2", "cluster formed"),
-		proxiesReady: gate("G3", "proxies ready"), edgeHealthy: gate("G4", "edge healthy"), roundTrip: gate("G5", "round trip"),
-		rolling: func(context.Context) bool { return false },
-	})
-}
 
 type run struct {
 	*recorder.Recording
@@ -60,7 +40,7 @@ func record(t *testing.T, stack string, tls, preview bool, change func(config ma
 		if err != nil {
 			return err
 		}
-		makeGates := openGates
+		makeGates := gateMaker(noGates)
 		if preview {
 			makeGates = newGates
 		}

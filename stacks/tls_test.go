@@ -39,7 +39,7 @@ func TestProvidersAreToldOfTLSAndTokens(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		_, err = deploy(ctx, s, openGates)
+		_, err = deploy(ctx, s, noGates)
 		return err
 	}, opts)
 	assert.NilError(t, err)
