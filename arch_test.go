@@ -88,7 +88,7 @@ func TestRoomsKnowOnlyWhatTheyMay(t *testing.T) {
 		"stacks":                {"stacks", "components"},
 		"infra":                 {"stacks"},
 		"internal/ocicli":       {},
-		"internal/pluginschema": {},
+		"internal/pluginschema": {"internal/pluginschema"},
 		"lab":                   {"lab", "internal/ocicli", "internal/pluginschema"},
 		"lab/drill":             {"lab", "infra/gates"}, // it asks the product itself whether it is whole
 

@@ -142,22 +142,22 @@ func (c *Cluster) declare(ctx *pulumi.Context, name string, s settings.Settings)
 
 	// Phases 2 to 4, one behind the other, a gate before each.
 	broker, err := nomad.NewEMQX(ctx, name+"-emqx", emqxArgs(s,
-		gate.nodesReady, after(pools.Each, secrets.Each, members.Each, entries.Each)), child)
+		gate.before[beforeEMQX], after(pools.Each, secrets.Each, members.Each, entries.Each)), child)
 	if err != nil {
 		return err
 	}
 	proxies, err := nomad.NewHAProxy(ctx, name+"-haproxy", haproxyArgs(s,
-		gate.nodesReady, gate.clusterFormed, after(broker.Each, secrets.Each)), child)
+		gate.before[beforeHAProxy], after(broker.Each, secrets.Each)), child)
 	if err != nil {
 		return err
 	}
 	open, err := oci.NewListeners(ctx, name+"-listeners", listenersArgs(s, balancer, listeners,
-		gate.proxiesReady, after(proxies.Each)), child)
+		gate.before[beforeListeners], after(proxies.Each)), child)
 	if err != nil {
 		return err
 	}
 	record, err := oci.NewDNSRecord(ctx, name+"-dns", recordArgs(s, balancer,
-		gate.edgeHealthy, after(open.Each)), child)
+		gate.before[beforeRecord], after(open.Each)), child)
 	if err != nil {
 		return err
 	}

@@ -14,9 +14,9 @@ func Operate(s settings.Settings) (*operate.Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := conditions(s, wantedJobs(s), nomadAPI, consulAPI)
+	c := conditions{Settings: s, jobs: wantedJobs(s), nomadAPI: nomadAPI, consulAPI: consulAPI}
 	return operate.New(operate.Config{
-		Formed: g.clusterFormed, Proxies: g.proxiesReady, RoundTrip: g.roundTrip, Verification: g.last(s.Gates),
+		Formed: c.clusterFormed(), Proxies: c.proxiesReady(), RoundTrip: c.roundTrip(), Verification: lastGates(gateList(c), c.rolling()),
 		ListenersScript: nomad.EMQXListeners,
 		DrainRate:       s.Broker.Drain.Rate,
 		Environment:     s.Environment, Datacenter: s.Consul.Datacenter, Count: s.Nodes.Count,

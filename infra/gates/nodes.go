@@ -2,6 +2,7 @@ package gates
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -49,39 +50,27 @@ func (a NodesReadyArgs) indexes() []int {
 // until its heartbeat is missed, and what is placed there meanwhile is lost: hence
 // the question to the agent.
 //
-// A relaunched instance registers anew and leaves a dead entry behind. When the
-// gate holds, Nomad has been made to forget those: for as long as it may come back
-// (disconnect.lost_after in the job) Nomad counts what ran there, and an update of
-// the job would put allocation i onto the node of another index. The living one
-// has volume i, so the dead one does not come back. Nor does that of an index which
-// the stack no longer has.
-//
-// After that it waits until Nomad has settled what runs on a node that came back; see
-// settled.
+// Then no dead entry of a node is left in Nomad, for which [PurgeDeadNodes] is due, and
+// Nomad has settled what runs on a node that came back; see settled.
 func NodesReady(client NomadClient, args NodesReadyArgs) Gate {
-	if args.driver == "" {
-		args.driver = "docker"
-	}
-	reader := &nodeReader{client: client, known: map[string]*nomad.Node{}}
+	look := newNodesLook(client, args)
 	return Gate{
 		ID: "G1", Title: "nodes ready", Timeout: args.Timeout, Interval: args.Interval,
 		Next: "the instance's console, where its boot says what it waits for (docs/runbook.md), or /var/log/emqx-boot.log on it; " +
 			"then its consul and nomad units; `nomad node status`",
 		Check: func(ctx context.Context) (Status, error) {
-			nodes, err := reader.read(ctx)
-			if err != nil {
-				return Status{}, err
-			}
-			status := nodesReady(args, nodes)
-			if !status.Holds {
-				return status, nil
-			}
-			status, err = nodesAnswer(ctx, client, args, nodes)
+			status, dead, err := look.ask(ctx)
 			if err != nil || !status.Holds {
 				return status, err
 			}
-			if err := forgetDead(ctx, client, args, nodes); err != nil || args.Job == "" {
-				return status, err
+			if len(dead) > 0 {
+				return Status{
+					Seen: status.Seen + ", and Nomad still counts what ran on " + joinSome(dead.texts()), Due: true,
+					Next: "the next update purges them; `nomad operator api -X POST /v1/node/<id>/purge` does it now",
+				}, nil
+			}
+			if args.Job == "" {
+				return status, nil
 			}
 			open, err := settled(ctx, client, args.Job, time.Now())
 			if err != nil || len(open) == 0 {
@@ -95,30 +84,104 @@ func NodesReady(client NomadClient, args NodesReadyArgs) Gate {
 	}
 }
 
-// forgetDead purges the dead entries of indexes that have a live one, and those of
-// indexes that are no longer wanted.
-func forgetDead(ctx context.Context, client NomadClient, args NodesReadyArgs, nodes []*nomad.Node) error {
+// PurgeDeadNodes is the step that [NodesReady] needs, with the same arguments.
+//
+// A relaunched instance registers anew and leaves a dead entry behind. For as long as
+// that may come back (disconnect.lost_after in the job) Nomad counts what ran there, and
+// an update of the job would put allocation i onto the node of another index. The living
+// one has volume i, so the dead one does not come back. Nor does that of an index which
+// the stack no longer has. Nothing is purged before all nodes are ready and answer: an
+// entry that lives again by then is none of these.
+func PurgeDeadNodes(client NomadClient, args NodesReadyArgs) Step {
+	look := newNodesLook(client, args)
+	return Step{
+		Name: "purge dead nodes",
+		Do: func(ctx context.Context) (string, error) {
+			_, dead, err := look.ask(ctx)
+			if err != nil {
+				return "", err
+			}
+			var purged deadNodes
+			for _, d := range dead {
+				// The boot script of its successor purges it, too.
+				if err := client.Purge(ctx, d.id); err != nil && !errors.Is(err, ErrNotFound) {
+					return joinSome(purged.texts()), fmt.Errorf("%s: %w", d, err)
+				}
+				purged = append(purged, d)
+			}
+			return joinSome(purged.texts()), nil
+		},
+	}
+}
+
+// nodesLook is what gate and step see of the nodes.
+type nodesLook struct {
+	reader *nodeReader
+	args   NodesReadyArgs
+}
+
+func newNodesLook(client NomadClient, args NodesReadyArgs) *nodesLook {
+	if args.driver == "" {
+		args.driver = "docker"
+	}
+	return &nodesLook{reader: newNodeReader(client), args: args}
+}
+
+// ask says whether each node is ready and answers; once all are, also which entries in
+// Nomad are dead.
+func (l *nodesLook) ask(ctx context.Context) (Status, deadNodes, error) {
+	nodes, err := l.reader.read(ctx)
+	if err != nil {
+		return Status{}, nil, err
+	}
+	status := nodesReady(l.args, nodes)
+	if !status.Holds {
+		return status, nil, nil
+	}
+	status, err = nodesAnswer(ctx, l.reader.client, l.args, nodes)
+	if err != nil || !status.Holds {
+		return status, nil, err
+	}
+	return status, deadOf(l.args, nodes), nil
+}
+
+// deadNode is an entry that Nomad keeps of an instance that is gone.
+type deadNode struct{ id, name, until string }
+
+func (d deadNode) String() string {
+	return fmt.Sprintf("%s, which was %s before %s", shortID(d.id), d.name, d.until)
+}
+
+type deadNodes []deadNode
+
+func (d deadNodes) texts() []string {
+	texts := make([]string, len(d))
+	for i := range d {
+		texts[i] = d[i].String()
+	}
+	return texts
+}
+
+// deadOf finds the dead entries of indexes that have a live one, and those of indexes
+// that are no longer wanted.
+func deadOf(args NodesReadyArgs, nodes []*nomad.Node) (found deadNodes) {
 	for _, i := range args.indexes() {
 		_, dead := nodesOf(args, i, nodes)
 		for _, n := range dead {
-			if err := client.Purge(ctx, n.ID); err != nil {
-				return fmt.Errorf("%s, which was %s before its instance was relaunched: %w", shortID(n.ID), n.Name, err)
-			}
+			found = append(found, deadNode{n.ID, n.Name, "its instance was relaunched"})
 		}
 	}
 	if args.Only != nil {
-		return nil
+		return found
 	}
 	for _, n := range nodes {
 		i, err := strconv.Atoi(n.Meta[cluster.MetaIndex])
 		if err != nil || i < args.Count || !cluster.HasMeta(n.Meta, args.Environment, i) || !gone(n) {
 			continue
 		}
-		if err := client.Purge(ctx, n.ID); err != nil {
-			return fmt.Errorf("%s, which was %s before it was removed: %w", shortID(n.ID), n.Name, err)
-		}
+		found = append(found, deadNode{n.ID, n.Name, "it was removed"})
 	}
-	return nil
+	return found
 }
 
 func gone(n *nomad.Node) bool {
@@ -132,6 +195,10 @@ type nodeReader struct {
 	client NomadClient
 	mu     sync.Mutex // a gate may be asked from two places at once
 	known  map[string]*nomad.Node
+}
+
+func newNodeReader(client NomadClient) *nodeReader {
+	return &nodeReader{client: client, known: map[string]*nomad.Node{}}
 }
 
 // readsAtOnce bounds the requests in flight.
