@@ -19,7 +19,9 @@ const notSet = "is not set"
 // checker holds the settings against the tags of their fields.
 type checker struct {
 	*fault.List
-	offline, lab bool
+	offline bool
+	// secretsFrom and cloud are the settings of these names.
+	secretsFrom, cloud string
 }
 
 // checkFields checks each setting by itself. What could not be decoded has its
@@ -106,8 +108,12 @@ func (c checker) checkValue(f *Field, v reflect.Value) {
 }
 
 func (c checker) howToGet(path string) string {
-	if c.lab {
-		return `the lab has made one: eval "$(emqx-oci lab env)"`
+	if c.secretsFrom != "" {
+		text := "it comes from the file that " + c.secretsFrom + " names"
+		if c.cloud != defaults().Cloud { // whose program made it
+			text += fmt.Sprintf(`: eval "$(emqx-oci %s env)"`, c.cloud)
+		}
+		return text
 	}
 	return "set it with: " + howToSet(path)
 }

@@ -17,6 +17,7 @@ func defaults() Settings {
 	rollout := Rollout{MinHealthyTime: 15 * time.Second, HealthyDeadline: 5 * time.Minute, ProgressDeadline: 10 * time.Minute}
 	return Settings{
 		Cloud:   "oci",
+		Latency: 1,
 		Nodes:   Nodes{Count: 3, Shape: "VM.Standard.E5.Flex", OCPUs: 2, MemoryGB: 16, BootVolumeGB: 50, BootVolumeVPUsPerGB: 10},
 		Volumes: Volumes{SizeGB: 150, VPUsPerGB: 10},
 		Broker: Broker{

@@ -69,6 +69,7 @@ var formats = map[string]Format{
 	// One spelling of each path: EMQX leaves out empty parts, and of two spellings the later one in order counts.
 	"emqx-variable": {Short: "EMQX_...", Want: "a variable of EMQX, EMQX_ and capital letters, with _ or __ between words", Pattern: `^EMQX_[A-Z0-9]+(__?[A-Z0-9]+)*$`},
 	"host-port":     {Short: "host:port", Want: "host:port, such as 10.0.2.10:4647", Pattern: `^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:[0-9]{1,5}$`, check: func(s string) bool { _, p, _ := strings.Cut(s, ":"); return isPort(p) }},
+	"own-variable":  {Short: "EMQX_OCI_...", Want: "a variable of this program's, such as EMQX_OCI_SECRETS", Pattern: `^EMQX_OCI_[A-Z0-9_]+$`},
 	"printable":     {Short: "printable ASCII", Want: "printable ASCII without spaces", Pattern: `^[!-~]*$`},
 	"private-key":   {Short: "PEM", Want: "a private key in PEM", Pattern: `-----BEGIN [A-Z ]*PRIVATE KEY-----`, check: isPrivateKey},
 	"socks":         {Short: "socks5h://host:port", Want: "socks5h://host:port", Pattern: `^socks5h://([^@/\s]+@)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:[0-9]{1,5}$`, check: isURL},

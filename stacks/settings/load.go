@@ -37,8 +37,7 @@ type Source struct {
 	Getenv func(name string) string
 	// Offline means that encrypted values are not at hand: a placeholder stands
 	// for each ([ParseStackFile] and the command line put one), and nothing is
-	// said about what it hides. The lab's secrets, which the lab makes, may be
-	// absent.
+	// said about what it hides. Secrets that come from elsewhere may be absent.
 	Offline bool
 }
 
@@ -49,7 +48,7 @@ func Load(environment string, from Source) (Settings, error) {
 	if from.Getenv == nil {
 		from.Getenv = os.Getenv
 	}
-	from, err := from.withLab()
+	from, err := from.withFile()
 	if err != nil {
 		return Settings{}, err
 	}
@@ -82,7 +81,7 @@ func Load(environment string, from Source) (Settings, error) {
 		}
 		decode(&f, group, raw, groups[group])
 	}
-	c := checker{List: &f, offline: from.Offline, lab: s.Cloud == "lab"}
+	c := checker{List: &f, offline: from.Offline, secretsFrom: s.SecretsFrom, cloud: s.Cloud}
 	c.checkFields(&s)
 	s.hideEnvironment(from.Offline, from.IsSecret(Project+":broker"))
 	s.derive()
@@ -110,8 +109,8 @@ func (s *Settings) known(err error, hidden []string) error {
 	}
 	e.Faults = slices.DeleteFunc(e.Faults, func(x fault.Fault) bool {
 		group, _, _ := strings.Cut(x.Path, ".")
-		made := s.Cloud == "lab" && group == "secrets" && strings.HasPrefix(x.Text, notSet)
-		return made || slices.Contains(hidden, group) || strings.Contains(x.Text, placeholder)
+		elsewhere := s.SecretsFrom != "" && group == "secrets" && strings.HasPrefix(x.Text, notSet)
+		return elsewhere || slices.Contains(hidden, group) || strings.Contains(x.Text, placeholder)
 	})
 	if len(e.Faults) == 0 {
 		return nil
