@@ -24,6 +24,7 @@ import (
 type fake struct {
 	calls   []string
 	fail    map[string]error
+	asked   []string // of emqx-oci
 	stopped bool
 	lost    uint64 // of a workload
 }
@@ -93,6 +94,7 @@ func (l fakeFaults) Active(context.Context) ([]faults.Active, error) {
 // call is one run of the command line, as people call it: "lab up".
 type call struct {
 	args  string
+	by    string // what emqx-oci is called by; in DIR, the folder of the project
 	stdin string
 }
 
@@ -104,7 +106,7 @@ func run(t *testing.T, f *fake, c call) (out, errs string, exit int) {
 	args := strings.Fields(strings.ReplaceAll(c.args, "DIR", dir))
 	exit = cli.Run(cli.Options{
 		Stdin: strings.NewReader(c.stdin), Stdout: &stdout, Stderr: &stderr, Getenv: func(string) string { return "" },
-		Dir: dir, Executable: "/usr/local/bin/emqx-oci-lab", Command: dir + "/bin/emqx-oci",
+		Dir: dir, Executable: "/usr/local/bin/emqx-oci-lab", Command: strings.ReplaceAll(c.by, "DIR", dir),
 		Lab: func(string) cli.Lab { return fakeLab{f} },
 		Load: func(ctx context.Context, o workload.Options) (workload.Report, error) {
 			f.calls = append(f.calls, fmt.Sprintf("load %v by %d from %v", o.Endpoints, o.Publishers, o.Sources))
@@ -117,7 +119,7 @@ func run(t *testing.T, f *fake, c call) (out, errs string, exit int) {
 			return workload.Report{QoS: 1, Lost: f.lost, Endpoints: o.Endpoints}, f.fail["load"]
 		},
 		Deploy: func(_ context.Context, args ...string) ([]byte, error) {
-			f.calls = append(f.calls, "emqx-oci "+strings.Join(args, " ")+";")
+			f.asked = append(f.asked, strings.Join(args, " "))
 			return []byte(`{"endpoints": {"mqtt": "mqtt://mqtt.lab.test:1883", "wss": "wss://mqtt.lab.test:8084/mqtt"}, "nodeNames": ["emqx-lab-0"], "tls": "on"}`), f.fail["outputs"]
 		},
 	}, args[1:])
@@ -177,6 +179,7 @@ func TestCases(t *testing.T) {
 		"lab env":                    {call: call{args: "lab env"}},
 		"lab bogus":                  {call: call{args: "lab bogus"}},
 		"lab daemon":                 {call: call{args: "lab daemon"}, calls: "daemon"},
+		"lab up by its path":         {call: call{args: "lab up", by: "DIR/bin/emqx-oci"}, calls: "lab up 0"},
 		"lab attach":                 {call: call{args: "lab attach"}},
 		"lab attach of none":         {call: call{args: "lab attach"}, fake: fake{stopped: true}},
 		"lab prepare":                {call: call{args: "lab prepare staging --project DIR"}, calls: "prepare staging of DIR"},
@@ -191,6 +194,18 @@ func TestCases(t *testing.T) {
 			assert.Equal(t, strings.Join(f.calls, " "), c.calls)
 		})
 	}
+}
+
+// The endpoints of a load are those that emqx-oci tells, in the place that this call names.
+func TestLoadAsksForTheStacksOutputs(t *testing.T) {
+	var f fake
+	_, _, exit := run(t, &f, call{args: "lab load -C DIR --lab-dir /the/lab --stage-dir /stage"})
+	assert.Equal(t, exit, 7)
+	assert.Equal(t, len(f.asked), 1)
+	assert.Assert(t, strings.HasPrefix(f.asked[0], "outputs lab --json --project /") && strings.HasSuffix(f.asked[0], " --stage-dir /stage --lab-dir /the/lab"), f.asked[0])
+	f = fake{}
+	run(t, &f, call{args: "lab load --endpoints mqtt://mqtt.lab.test:1883"})
+	assert.Equal(t, len(f.asked), 0)
 }
 
 // A shell asks for what may follow; the words before it are those of emqx-oci.

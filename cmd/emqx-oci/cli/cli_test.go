@@ -146,7 +146,7 @@ func (e fakeExtension) Output(_ context.Context, args ...string) ([]byte, error)
 		return nil, e.f.fail["prepare"]
 	default:
 		e.f.calls = append(e.f.calls, strings.Join(args, " "))
-		return []byte("--latency\twait as the real cloud makes one wait\n--latency-scale\n:4\n"), nil
+		return []byte("--lab-dir\tfolder of the lab\n--latency\twait as the real cloud makes one wait\n--latency-scale\n:4\n"), nil
 	}
 }
 
@@ -276,7 +276,7 @@ func TestCases(t *testing.T) {
 		"outputs of nothing":           {call: call{args: "outputs"}, fake: fake{fail: map[string]error{"outputs": &orchestrate.NotCreatedError{Stack: "lab"}}}},
 		"cancel":                       {call: call{args: "cancel prod"}, calls: "cancel"},
 		"lab":                          {call: call{args: "lab"}, calls: "become emqx-oci-lab"},
-		"lab with flags":               {call: call{args: "-C DIR lab exec --in emqx-lab-0 -- ls --json"}, calls: "become emqx-oci-lab -C DIR exec --in emqx-lab-0 -- ls --json"},
+		"lab with flags":               {call: call{args: "-C /none lab exec --in emqx-lab-0 -- ls --json"}, calls: "become emqx-oci-lab -C /none exec --in emqx-lab-0 -- ls --json"},
 		"lab asked for help":           {call: call{args: "lab up --help"}, calls: "become emqx-oci-lab up --help"},
 		"help of lab":                  {call: call{args: "help lab up"}, calls: "become emqx-oci-lab up --help"},
 		"lab without its program":      {call: call{args: "lab up"}, fake: fake{fail: map[string]error{"become": &beside.MissingError{Name: "emqx-oci-lab", Folder: "/usr/local/bin"}}}, calls: "become emqx-oci-lab up"},

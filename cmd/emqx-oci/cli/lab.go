@@ -28,8 +28,9 @@ func helpOfLab(args []string) []string {
 	return args
 }
 
-// completeLab asks the lab's program, which ends its answer with what the shell is to do.
-func (a *app) completeLab(_ *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+// completeLab asks the lab's program, which ends its answer with what the shell is to do. The flags of all commands are known
+// here already.
+func (a *app) completeLab(c *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
 	call := append(append([]string{cobra.ShellCompRequestCmd}, args...), toComplete)
 	text, err := a.Extension("lab").Output(context.Background(), call...)
 	if err != nil {
@@ -41,5 +42,10 @@ func (a *app) completeLab(_ *cobra.Command, args []string, toComplete string) ([
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
-	return lines[:last], cobra.ShellCompDirective(directive)
+	answers := slices.DeleteFunc(lines[:last], func(line string) bool {
+		word, _, _ := strings.Cut(line, "\t")
+		name, isFlag := strings.CutPrefix(word, "--")
+		return isFlag && c.Root().PersistentFlags().Lookup(name) != nil
+	})
+	return answers, cobra.ShellCompDirective(directive)
 }
