@@ -66,10 +66,11 @@ $(TOOLS)/golangci-lint: tools/lint/go.mod
 
 # Without -trimpath, as the tests: OCI's SDK is compiled once for both.
 .PHONY: build
-build: ## build bin/emqx-oci and what the lab puts into its instances
+build: ## build bin/emqx-oci, the lab beside it, and what the lab puts into its instances
 	@mkdir -p $(BIN)
 	go build -ldflags '-s -w' -o $(BIN)/lab-guest ./lab/guest/cmd/lab-guest
 	go build -ldflags '-s -w' -o $(BIN)/emqx ./lab/broker/cmd/emqx
+	go build -ldflags '-s -w' -o $(BIN)/emqx-oci-lab ./cmd/emqx-oci-lab
 	go build -ldflags '-s -w' -o $(BIN)/emqx-oci ./cmd/emqx-oci
 
 .PHONY: setup

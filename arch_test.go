@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -89,6 +90,9 @@ func TestRoomsKnowOnlyWhatTheyMay(t *testing.T) {
 		"infra":                 {"stacks"},
 		"internal/ocicli":       {},
 		"internal/pluginschema": {"internal/pluginschema"},
+		"cmd/internal":          {"infra/gates"}, // for printable text
+		"cmd/emqx-oci":          {"cmd/emqx-oci", "cmd/internal", "stacks", "components", "infra"},
+		"cmd/emqx-oci-lab":      {"cmd/emqx-oci-lab", "cmd/internal", "lab", "infra/orchestrate", "components/settings", "components/cluster"},
 		"lab":                   {"lab", "internal/ocicli", "internal/pluginschema"},
 		"lab/drill":             {"lab", "infra/gates"}, // it asks the product itself whether it is whole
 
@@ -132,6 +136,42 @@ func TestTheGroundFloorKnowsNoSDK(t *testing.T) {
 		}
 	}
 	assert.Equal(t, len(seen), 3, "%v", seen)
+}
+
+// Who deploys links nothing of the lab, nor what only the lab needs: the lab is a program of its own.
+func TestTheProductIsBuiltWithoutTheLab(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "./cmd/emqx-oci", "./infra").Output()
+	assert.NilError(t, err)
+	packages := strings.Fields(string(out))
+	assert.Assert(t, len(packages) > 300 && slices.Contains(packages, module+"stacks"), "the test must see what is linked: %d packages", len(packages))
+	for _, p := range packages {
+		for _, not := range []string{
+			module + "lab", module + "cmd/emqx-oci-lab", module + "internal", "testing", "gotest.tools",
+			"github.com/google/go-containerregistry/pkg/v1", "github.com/docker", "github.com/oracle/oci-go-sdk", "github.com/vishvananda",
+			"github.com/things-go/go-socks5", "github.com/mochi-mqtt", "github.com/pires/go-proxyproto", "github.com/johannesboyne/gofakes3",
+			"github.com/hashicorp/nomad/nomad", "github.com/hashicorp/consul/agent",
+		} {
+			if p == module+"internal/structconfig" { // what the settings are decoded with
+				continue
+			}
+			assert.Check(t, p != not && !strings.HasPrefix(p, not+"/"), "%s is linked", p)
+		}
+	}
+}
+
+// A stack that runs elsewhere says so by its settings: no room of the product asks whether it is the lab's.
+func TestNothingAsksForTheLab(t *testing.T) {
+	for _, f := range sources(t) {
+		if !f.in("components", "stacks", "infra") || f.in("stacks/draw") { // the picture is of the stack that is called so
+			continue
+		}
+		ast.Inspect(f.syntax, func(n ast.Node) bool {
+			if text, ok := n.(*ast.BasicLit); ok && text.Kind == token.STRING {
+				assert.Check(t, text.Value != `"lab"`, "%s names the lab", f.path)
+			}
+			return true
+		})
+	}
 }
 
 func TestOnlyOrchestrateDrivesTheEngine(t *testing.T) {

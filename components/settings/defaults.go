@@ -10,6 +10,7 @@ func defaults() Settings {
 	broker, proxy := cluster.BrokerTimes(cluster.DefaultDrain), cluster.ProxyTimes()
 	return Settings{
 		Cloud:   "oci",
+		Latency: 1,
 		Nodes:   Nodes{Count: 3, Shape: "VM.Standard.E5.Flex", OCPUs: 2, MemoryGB: 16, BootVolumeGB: 50, BootVolumeVPUsPerGB: 10},
 		Volumes: Volumes{SizeGB: 150, VPUsPerGB: 10},
 		Broker: Broker{

@@ -42,6 +42,7 @@ var formats = map[string]structconfig.Format{
 	"certificates":  {Short: "PEM", Want: "PEM certificates", Pattern: `-----BEGIN CERTIFICATE-----`, Check: isCertificates},
 	"emqx-variable": {Short: "EMQX_...", Want: "a variable of EMQX, EMQX_ and capital letters, with _ or __ between words", Pattern: cluster.VariablePattern},
 	"host-port":     {Short: "host:port", Want: "host:port, such as 10.0.2.10:4647", Pattern: `^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:[0-9]{1,5}$`, Check: func(s string) bool { _, p, _ := strings.Cut(s, ":"); return isPort(p) }},
+	"own-variable":  {Short: "EMQX_OCI_...", Want: "a variable of this program's, such as EMQX_OCI_SECRETS", Pattern: `^EMQX_OCI_[A-Z0-9_]+$`},
 	"printable":     {Short: "printable ASCII", Want: "printable ASCII without spaces", Pattern: cluster.PasswordPattern},
 	"private-key":   {Short: "PEM", Want: "a private key in PEM", Pattern: `-----BEGIN [A-Z ]*PRIVATE KEY-----`, Check: isPrivateKey},
 	"socks":         {Short: "socks5h://host:port", Want: "socks5h://host:port", Pattern: `^socks5h://([^@/\s]+@)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:[0-9]{1,5}$`, Check: isURL},

@@ -36,8 +36,7 @@ type Source struct {
 	Getenv func(name string) string
 	// Offline means that encrypted values are not at hand: a placeholder stands
 	// for each ([ParseStackFile] and the command line put one), and nothing is
-	// said about what it hides. The lab's secrets, which the lab makes, may be
-	// absent.
+	// said about what it hides. Secrets that come from elsewhere may be absent.
 	Offline bool
 	// Typed means that a secret is one by the type in which a program gives it: none can lie in clear.
 	Typed bool
@@ -50,7 +49,7 @@ func Load(environment string, from Source) (Settings, error) {
 	if from.Getenv == nil {
 		from.Getenv = os.Getenv
 	}
-	from, err := from.withLab()
+	from, err := from.withFile()
 	if err != nil {
 		return Settings{}, err
 	}
@@ -115,8 +114,8 @@ func (s *Settings) known(err error, hidden []string) error {
 	}
 	e.Faults = slices.DeleteFunc(e.Faults, func(x fault.Fault) bool {
 		group, _, _ := strings.Cut(x.Path, ".")
-		made := s.Cloud == "lab" && group == "secrets" && structconfig.Absent(x)
-		return made || slices.Contains(hidden, group) || strings.Contains(x.Text, placeholder)
+		elsewhere := s.SecretsFrom != "" && group == "secrets" && structconfig.Absent(x)
+		return elsewhere || slices.Contains(hidden, group) || strings.Contains(x.Text, placeholder)
 	})
 	if len(e.Faults) == 0 {
 		return nil
@@ -181,8 +180,12 @@ func Absent(f fault.Fault) bool { return structconfig.Absent(f) }
 
 // howToGet tells where a secret that is missing comes from.
 func (s *Settings) howToGet(path string) string {
-	if s.Cloud == "lab" {
-		return `the lab has made one: eval "$(emqx-oci lab env)"`
+	if s.SecretsFrom != "" {
+		text := "it comes from the file that " + s.SecretsFrom + " names"
+		if s.Cloud != defaults().Cloud { // whose program made it
+			text += fmt.Sprintf(`: eval "$(emqx-oci %s env)"`, s.Cloud)
+		}
+		return text
 	}
 	return "set it with: " + howToSet(path)
 }

@@ -20,9 +20,18 @@ type Settings struct {
 	// Environment is the stack's name: prod, staging, lab.
 	Environment string `cfg:"-"`
 
-	// Where the stack runs. The graph is the same; `lab` makes `emqx-oci` use the
-	// lab's providers, state and secrets.
-	Cloud   string  `cfg:"cloud" oneof:"oci|lab"`
+	// Where the stack runs. The graph is the same. One other than `oci` has a program of
+	// its own, `emqx-oci-lab`, which tells `emqx-oci` of providers, state and secrets.
+	Cloud string `cfg:"cloud" oneof:"oci|lab"`
+	// The part of OCI's latencies that the cloud has, networks and registries included. At
+	// 0, on one machine, no packet is lost either. Estimates and the checks of times count
+	// on it.
+	Latency float64 `cfg:"latency" range:"0..1"`
+	// A variable of the environment that names a file with secrets: a JSON object of
+	// values by their path, `{"emqx-oci:secrets.apiKey": "..."}`. They are for what the
+	// stack file does not set.
+	SecretsFrom string `cfg:"secretsFrom" format:"own-variable"`
+
 	OCI     OCI     `cfg:"oci"`
 	Network Network `cfg:"network"`
 	Nodes   Nodes   `cfg:"nodes"`

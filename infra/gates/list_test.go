@@ -32,7 +32,7 @@ func TestListOfGates(t *testing.T) {
 		before, err := list.Hooks(ctx, "emqx")
 		assert.NilError(t, err)
 		assert.Equal(t, len(before), 2, "the end is no resource")
-		for waiting, want := range map[string][]string{"EMQX job": {"G1 nodes ready"}, "HAProxy job": {"G1 nodes ready", "G2 cluster formed"}} {
+		for waiting, want := range map[string][]string{"EMQX job": {"emqx: G1 nodes ready"}, "HAProxy job": {"emqx: G1 nodes ready", "emqx: G2 cluster formed"}} {
 			options, err := pulumi.NewResourceOptions(before[waiting])
 			assert.NilError(t, err)
 			var create, update []string

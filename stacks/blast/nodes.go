@@ -217,10 +217,7 @@ func (a *assessment) inTurn(pools []*Change) {
 
 // away is how long a node that is relaunched is not there.
 func (a *assessment) away() int {
-	launch := secondsLab
-	if a.s.Cloud != "lab" {
-		launch = secondsPool + secondsEnd + secondsPool + secondsLaunch + secondsBoot + secondsInstall + secondsAttach + secondsAddress
-	}
+	launch := a.launch(secondsPool + secondsEnd + secondsPool + secondsLaunch + secondsBoot + secondsInstall + secondsAttach + secondsAddress)
 	return whole(a.s.Broker.ShutdownDelay) + secondsEMQXStop + launch + a.pull() + secondsForm + whole(a.s.Broker.MinHealthyTime)
 }
 

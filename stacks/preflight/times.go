@@ -83,7 +83,7 @@ func (in *input) drain(grace time.Duration, r *report) {
 			break
 		}
 	}
-	if in.emqx == nil || in.settings.Cloud == "lab" { // where no answer is lost
+	if in.emqx == nil || in.settings.Latency == 0 { // where no answer is lost
 		return
 	}
 	delay, ok := duration(in.emqx.group, "shutdown_delay")
@@ -167,8 +167,8 @@ func (in *input) brokerKeepAlive(most int, r *report) {
 }
 
 func gateTimes(s settings.Settings, _ time.Time, r *report) {
-	if s.Cloud != "lab" && s.Gates.NodesReady < launchTime {
-		r.warnf(setting("gates.nodesReady"), "should be at least %s, what OCI and the boot script may take for an instance, got %s", launchTime, s.Gates.NodesReady)
+	if takes := time.Duration(s.Latency * float64(launchTime)); s.Gates.NodesReady < takes {
+		r.warnf(setting("gates.nodesReady"), "should be at least %s, what OCI and the boot script may take for an instance, got %s", takes, s.Gates.NodesReady)
 	}
 	notice := time.Duration(s.Edge.HealthRetries)*s.Edge.HealthInterval + s.Edge.HealthTimeout
 	if s.Gates.EdgeHealthy < notice {

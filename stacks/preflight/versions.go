@@ -47,7 +47,7 @@ func lineOf(image string) (name, line string, ok bool) {
 	return i.Name, v.Line(), true
 }
 
-// region warns of one that came after this version, or never.
+// region warns of one of OCI's that came after this version, or never.
 func region(s settings.Settings, _ time.Time, r *report) {
 	if s.Cloud == "oci" && s.OCI.Region != "" && !settings.KnownRegion(s.OCI.Region) {
 		r.warnf(setting("oci.region"), "should be a region that this version knows, got %s: if OCI has opened it since, go on", s.OCI.Region)

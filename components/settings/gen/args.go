@@ -15,7 +15,7 @@ import (
 )
 
 // stackOnly are settings that say something of a stack, not of a cluster.
-var stackOnly = []string{"cloud"}
+var stackOnly = []string{"cloud", "latency", "secretsFrom"}
 
 // maybeSecret are maps whose values may each be a secret.
 var maybeSecret = []string{"broker.env"}

@@ -19,6 +19,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/emqx-oci/emqx-oci/cmd/internal/console"
+	"github.com/emqx-oci/emqx-oci/lab"
 	"github.com/emqx-oci/emqx-oci/lab/load"
 )
 
@@ -52,7 +54,7 @@ They come back as real clients do when their connection breaks. A line each seco
 tells what was lost, repeated or out of order, and how long clients were away. Ctrl-C ends it early, with its report.
 It fails when a message was lost that the broker had acknowledged.`,
 		Example: "  emqx-oci lab load --duration 1m\n  emqx-oci lab load --publishers 300 --sources 203.0.113.11-99 --json",
-		Args:    noArgs,
+		Args:    console.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if with.here {
 				return a.loadHere(c.Context(), o, with)
@@ -93,7 +95,7 @@ It fails when a message was lost that the broker had acknowledged.`,
 func (a *app) loadInLab(c *cobra.Command, o load.Options, with labLoadFlags) error {
 	l := a.Lab(a.labDir)
 	if !l.Running() {
-		return errLabDown
+		return lab.ErrNotUp
 	}
 	var stack labStack
 	if len(o.Endpoints) == 0 {
@@ -109,7 +111,7 @@ func (a *app) loadInLab(c *cobra.Command, o load.Options, with labLoadFlags) err
 	if _, err := workload(o, with); err != nil {
 		return err
 	}
-	argv := []string{a.Executable, "lab", "load", "--here", "--leash", "--endpoints", strings.Join(o.Endpoints, ","), "--ca", with.ca}
+	argv := []string{a.Executable, "load", "--here", "--leash", "--endpoints", strings.Join(o.Endpoints, ","), "--ca", with.ca}
 	inherited := c.InheritedFlags()
 	c.Flags().Visit(func(f *pflag.Flag) {
 		switch {
@@ -130,7 +132,7 @@ func (a *app) loadInLab(c *cobra.Command, o load.Options, with labLoadFlags) err
 	defer kill()
 	go func() {
 		select {
-		case <-a.kill:
+		case <-a.console.Kill:
 			kill()
 		case <-ctx.Done():
 		}
@@ -143,7 +145,7 @@ func (a *app) loadInLab(c *cobra.Command, o load.Options, with labLoadFlags) err
 		return err
 	}
 	if exit != 0 {
-		return code(exit)
+		return console.Code(exit)
 	}
 	return nil
 }
@@ -155,31 +157,32 @@ type labStack struct {
 	dashboard string
 }
 
-// labStack reads the outputs. Where there are none, because the stack was never deployed or there is no project, the
-// endpoints are those that it has unless it was changed.
+// labStack asks emqx-oci for the outputs. Where there are none, because the stack was never deployed or there is no project,
+// the endpoints are those that it has unless it was changed.
 func (a *app) labStack(ctx context.Context) labStack {
 	s := labStack{endpoints: labEndpoints}
-	t, err := a.open(quiet, defaultStack)
-	if err != nil {
-		return s
-	}
-	defer t.close()
-	out, err := t.Outputs(ctx)
-	if err != nil {
-		return s
-	}
-	plain := out.Plain(false)
-	if listed, _ := plain["endpoints"].(map[string]any); len(listed) > 0 {
-		s.endpoints = map[string]string{}
-		for protocol, u := range listed {
-			s.endpoints[protocol], _ = u.(string)
+	args := []string{"outputs", DefaultStack, "--json"}
+	for _, f := range []struct{ name, value string }{{"--project", a.project}, {"--stage-dir", a.stageDir}, {"--lab-dir", a.labDir}} {
+		if f.value != "" {
+			args = append(args, f.name, f.value)
 		}
 	}
-	names, _ := plain["nodeNames"].([]any)
-	for _, n := range names {
-		s.nodes = append(s.nodes, fmt.Sprint(n))
+	text, err := a.Deploy(ctx, args...)
+	if err != nil {
+		return s
 	}
-	s.dashboard, _ = plain["dashboardAddress"].(string)
+	var out struct {
+		Endpoints        map[string]string `json:"endpoints"`
+		NodeNames        []string          `json:"nodeNames"`
+		DashboardAddress string            `json:"dashboardAddress"`
+	}
+	if json.Unmarshal(text, &out) != nil {
+		return s
+	}
+	if len(out.Endpoints) > 0 {
+		s.endpoints = out.Endpoints
+	}
+	s.nodes, s.dashboard = out.NodeNames, out.DashboardAddress
 	return s
 }
 
@@ -196,10 +199,10 @@ func (s labStack) offers(protocols []string) ([]string, error) {
 		}
 	}
 	if len(unknown) > 0 {
-		return nil, usage{fmt.Errorf("--protocols: must be of mqtt, mqtts, ws and wss, got %s", strings.Join(unknown, ", "))}
+		return nil, console.Usage(fmt.Errorf("--protocols: must be of mqtt, mqtts, ws and wss, got %s", strings.Join(unknown, ", ")))
 	}
 	if len(all) == 0 {
-		return nil, usage{fmt.Errorf("--protocols: the stack offers none of %s: it has no certificate", strings.Join(protocols, ", "))}
+		return nil, console.Usage(fmt.Errorf("--protocols: the stack offers none of %s: it has no certificate", strings.Join(protocols, ", ")))
 	}
 	return all, nil
 }
@@ -273,7 +276,7 @@ func workload(o load.Options, with labLoadFlags) (load.Options, error) {
 		}
 	}
 	if len(faults) > 0 {
-		return o, usage{errors.Join(faults...)}
+		return o, console.Usage(errors.Join(faults...))
 	}
 	return o, nil
 }
@@ -324,9 +327,7 @@ func (a *app) loadHere(ctx context.Context, o load.Options, with labLoadFlags) e
 	defer cancel()
 	if with.leash {
 		// The one that holds it tells about signals.
-		a.mu.Lock()
-		a.announce = func(string) {}
-		a.mu.Unlock()
+		a.console.Announce(func(string) {})
 		var latest atomic.Pointer[map[string]string]
 		o.NodeEvery = max(with.nodesEvery, time.Second)
 		o.NodeOf = func(context.Context) (map[string]string, error) {
@@ -359,7 +360,7 @@ func (a *app) loadHere(ctx context.Context, o load.Options, with labLoadFlags) e
 	var r result
 	select {
 	case r = <-done:
-	case <-a.kill:
+	case <-a.console.Kill:
 		return context.Canceled
 	}
 	if r.err != nil {

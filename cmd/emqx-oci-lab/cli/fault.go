@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/emqx-oci/emqx-oci/cmd/internal/console"
+	"github.com/emqx-oci/emqx-oci/lab"
 	"github.com/emqx-oci/emqx-oci/lab/faults"
 )
 
@@ -29,22 +31,22 @@ Faults:
 		Args: func(_ *cobra.Command, args []string) error {
 			switch {
 			case list && clear, (list || clear) && (len(args) > 0 || undo):
-				return usage{errors.New("--list and --clear stand alone")}
+				return console.Usage(errors.New("--list and --clear stand alone"))
 			case list || clear:
 				return nil
 			case len(args) == 0:
-				return usage{errors.New("which fault? See emqx-oci lab fault --help")}
+				return console.Usage(errors.New("which fault? See emqx-oci lab fault --help"))
 			}
 			f.Name, f.Target = args[0], args[1:]
 			if err := f.Check(undo); err != nil {
-				return usage{err}
+				return console.Usage(err)
 			}
 			return nil
 		},
 		RunE: func(c *cobra.Command, _ []string) error {
 			l := a.Lab(a.labDir)
 			if !l.Running() {
-				return errLabDown
+				return lab.ErrNotUp
 			}
 			switch {
 			case list:

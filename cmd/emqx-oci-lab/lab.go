@@ -10,8 +10,10 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/emqx-oci/emqx-oci/cmd/emqx-oci/cli"
+	"github.com/emqx-oci/emqx-oci/cmd/emqx-oci-lab/cli"
 	"github.com/emqx-oci/emqx-oci/components/cluster"
+	"github.com/emqx-oci/emqx-oci/components/settings"
+	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/lab"
 	"github.com/emqx-oci/emqx-oci/lab/faults"
 )
@@ -48,20 +50,20 @@ func newLab(dir, executable string) cli.Lab {
 	return l
 }
 
-func (l localCloud) Up(ctx context.Context, up cli.LabUpOptions) error {
+func (l localCloud) Up(ctx context.Context, up cli.UpOptions) error {
 	if l.fault != nil {
 		return l.fault
 	}
 	o := l.options
 	o.Latency, o.Archives, o.Log = up.Latency, up.Images, up.Log
-	if broker, proxy, ok := wantedImages(up.Project); ok {
+	if broker, proxy, ok := wantedImages(up.Project, cli.DefaultStack); ok {
 		o.BrokerImages, o.ProxyImages = []string{broker}, []string{proxy}
 	}
 	return lab.Up(ctx, o)
 }
 
-func (l localCloud) Prepare(ctx context.Context, project string) error {
-	broker, proxy, ok := wantedImages(project)
+func (l localCloud) Prepare(ctx context.Context, project, stack string) error {
+	broker, proxy, ok := wantedImages(project, stack)
 	if !ok {
 		return nil // `up` tells what is wrong with the settings
 	}
@@ -100,4 +102,14 @@ func (l localCloud) Faults() faults.Injector { return lab.Faults(l.options) }
 
 func (l localCloud) CAFile() string {
 	return filepath.Join(cmp.Or(l.options.Dir, lab.DefaultDir), lab.CAFile)
+}
+
+// wantedImages are those that a stack of the project asks for. Faults of its other settings are for `up` to tell.
+func wantedImages(project, stack string) (broker, proxy string, ok bool) {
+	c, err := orchestrate.Read(project, stack)
+	if err != nil {
+		return "", "", false
+	}
+	s, _ := settings.Load(stack, settings.Source{Get: c.Get, IsSecret: c.IsSecret, Keys: c.Keys()})
+	return s.Broker.Image, s.Proxy.Image, s.Broker.Image != "" && s.Proxy.Image != ""
 }
