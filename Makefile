@@ -64,13 +64,16 @@ $(TOOLS)/golangci-lint: tools/lint/go.mod
 	@echo "building golangci-lint (some minutes, once)"
 	@cd tools/lint && go build -trimpath -ldflags '-s -w' -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
+# The tag, or how far from one; nothing where git does not answer (no repository, or another user's).
+VERSION = $(shell git describe --tags --match 'v[0-9]*' --always --dirty 2>/dev/null)
+
 # Without -trimpath, as the tests: OCI's SDK is compiled once for both.
 .PHONY: build
 build: ## build bin/emqx-oci and what the lab puts into its instances
 	@mkdir -p $(BIN)
 	go build -ldflags '-s -w' -o $(BIN)/lab-guest ./lab/guest/cmd/lab-guest
 	go build -ldflags '-s -w' -o $(BIN)/emqx ./lab/broker/cmd/emqx
-	go build -ldflags '-s -w' -o $(BIN)/emqx-oci ./cmd/emqx-oci
+	go build -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN)/emqx-oci ./cmd/emqx-oci
 
 .PHONY: setup
 setup: packages tools build

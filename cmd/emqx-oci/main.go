@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -29,6 +30,7 @@ func main() {
 	in, out := int(os.Stdin.Fd()), int(os.Stdout.Fd())
 	dir, _ := os.Getwd()
 	self, _ := os.Executable()
+	info, _ := debug.ReadBuildInfo() // nil when there is none
 	var collector guards.Collector
 	bind := func(ctx *pulumi.Context, caller context.Context) *pulumi.Context {
 		return guards.WithCollector(gates.WithContext(ctx, caller), &collector)
@@ -37,7 +39,7 @@ func main() {
 		Stdin: os.Stdin, Stdout: pipe{os.Stdout, signals}, Stderr: pipe{os.Stderr, signals},
 		StdinTerminal: term.IsTerminal(in), StdoutTerminal: term.IsTerminal(out),
 		Size:   func() (int, int) { w, h, _ := term.GetSize(out); return w, h },
-		Getenv: os.Getenv, Dir: dir, Executable: self, Command: os.Args[0], Signals: signals, Version: version(),
+		Getenv: os.Getenv, Dir: dir, Executable: self, Command: os.Args[0], Signals: signals, Version: currentVersion(version, info),
 		Program: stacks.Run, Providers: providers, Find: find, Fates: fates, Resume: resume, Bind: bind, Guards: &collector, Validate: validate, Check: check, Assess: assess, Operate: open, Edge: stacks.Edge,
 		NewEngine: func(o orchestrate.Options) (cli.Engine, error) { return orchestrate.New(o) },
 		NewInitializer: func(ctx context.Context, o orchestrate.InitOptions) (cli.Initializer, error) {
@@ -65,10 +67,21 @@ func (p pipe) Write(b []byte) (int, error) {
 	return n, err
 }
 
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
+// version is what the build sets: the tag that it is of, or git's description of a commit (-X main.version=...).
+var version string
+
+// currentVersion is that without the tag's "v", or else what Go knows of the build: the
+// module's version, which it takes from the commit where it may ask git; "(devel)" when
+// nobody knows.
+func currentVersion(set string, info *debug.BuildInfo) string {
+	if set == "" && info != nil {
+		set = info.Main.Version
+	}
+	if set == "" {
 		return "(devel)"
 	}
-	return info.Main.Version
+	if number, tagged := strings.CutPrefix(set, "v"); tagged {
+		return number
+	}
+	return set
 }
