@@ -37,7 +37,7 @@ packages: # the distribution's programs, only when one is missing
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $${missing[*]} >/dev/null; fi
 
 .PHONY: tools
-tools: $(TOOLS)/nomad $(TOOLS)/consul $(TOOLS)/pulumi ## build nomad, consul and pulumi, only when missing
+tools: $(TOOLS)/nomad $(TOOLS)/consul $(TOOLS)/pulumi ## get nomad, consul and pulumi, only when missing
 
 .PHONY: pulumi
 pulumi: $(TOOLS)/pulumi # all that a deployment outside the lab needs beside emqx-oci
@@ -46,19 +46,31 @@ pulumi: $(TOOLS)/pulumi # all that a deployment outside the lab needs beside emq
 have = p=$$(PATH=$${PATH\#$(TOOLS):} command -v $(1) || true); \
   if [ -n "$$p" ] && $$p $(2) 2>/dev/null | head -1 | grep -q 'v$(3)$$'; then mkdir -p $(TOOLS); ln -sf $$p $(TOOLS)/$(1); echo "using $$p"; else
 
+# $(call take,PROGRAM,VERSION): out of the vendor's release archive; fails where that cannot be reached or has no sum in
+# tools/prebuilt/SHA256SUMS. EMQX_OCI_RELEASES is a mirror of the archives, or "none" to build in any case.
+take = go run ./tools/prebuilt -to $(TOOLS) $(1)=$(2)
+
 $(TOOLS)/nomad: tools/nomad/go.mod
-	@$(call have,nomad,version,$(NOMAD_VERSION)) echo "building nomad $(NOMAD_VERSION) (some minutes, once)"; \
-	cd tools/nomad && go build -trimpath -ldflags '-s -w' -o $@ github.com/hashicorp/nomad; fi; touch -h $@
+	@$(call have,nomad,version,$(NOMAD_VERSION)) $(call take,nomad,$(NOMAD_VERSION)) || { \
+	echo "building nomad $(NOMAD_VERSION) (some minutes, once)"; \
+	cd tools/nomad && go build -trimpath -ldflags '-s -w' -o $@ github.com/hashicorp/nomad; }; fi; touch -h $@
 
 $(TOOLS)/consul: tools/consul/go.mod
-	@$(call have,consul,version,$(CONSUL_VERSION)) echo "building consul $(CONSUL_VERSION) (some minutes, once)"; \
-	cd tools/consul && go build -trimpath -ldflags '-s -w' -o $@ github.com/hashicorp/consul; fi; touch -h $@
+	@$(call have,consul,version,$(CONSUL_VERSION)) $(call take,consul,$(CONSUL_VERSION)) || { \
+	echo "building consul $(CONSUL_VERSION) (some minutes, once)"; \
+	cd tools/consul && go build -trimpath -ldflags '-s -w' -o $@ github.com/hashicorp/consul; }; fi; touch -h $@
 
 $(TOOLS)/pulumi: tools/pulumi/go.mod
-	@$(call have,pulumi,version,$(PULUMI_VERSION)) echo "building pulumi $(PULUMI_VERSION) (some minutes, once)"; \
+	@$(call have,pulumi,version,$(PULUMI_VERSION)) $(call take,pulumi,$(PULUMI_VERSION)) || { \
+	echo "building pulumi $(PULUMI_VERSION) (some minutes, once)"; \
 	cd tools/pulumi && go build -trimpath \
 	  -ldflags '-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v$(PULUMI_VERSION)' \
-	  -o $@ github.com/pulumi/pulumi/pkg/v3/cmd/pulumi; fi; touch -h $@
+	  -o $@ github.com/pulumi/pulumi/pkg/v3/cmd/pulumi; }; fi; touch -h $@
+
+.PHONY: prebuilt-sums
+prebuilt-sums: ## look up the sums of the vendors' release archives, which must be signed (Pulumi's need cosign)
+	go run ./tools/prebuilt -update tools/prebuilt/SHA256SUMS \
+	  nomad=$(NOMAD_VERSION) consul=$(CONSUL_VERSION) pulumi=$(PULUMI_VERSION)
 
 $(TOOLS)/golangci-lint: tools/lint/go.mod
 	@echo "building golangci-lint (some minutes, once)"
@@ -113,8 +125,20 @@ test: setup ## set up and run every test, the end-to-end suite included
 fmt: $(TOOLS)/golangci-lint ## format the code
 	golangci-lint fmt ./...
 
+# Not tools/nomad: tests of its dependencies import packages that are no more, and tidy wants them.
+modules = find . -name go.mod -not -path '*/.*/*' -not -path './tools/nomad/*' -printf '%h\n' | sort
+
+.PHONY: tidy
+tidy: ## bring every go.mod and go.sum in order
+	@for m in $$($(modules)); do echo "go mod tidy: $$m"; (cd $$m && go mod tidy); done
+
+.PHONY: tidy-check
+tidy-check: # fails when tidy would change something
+	@failed=0; for m in $$($(modules)); do \
+	  (cd $$m && go mod tidy -diff) || { echo "$$m/go.mod or its go.sum is not tidy: run make tidy" >&2; failed=1; }; done; exit $$failed
+
 .PHONY: lint
-lint: $(TOOLS)/golangci-lint ## run the linters
+lint: $(TOOLS)/golangci-lint tidy-check ## run the linters
 	golangci-lint run ./...
 	golangci-lint run --build-tags lab,bench,drill ./...
 	# The boot script is whole only with its header: a test checks that one.
