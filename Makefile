@@ -39,6 +39,11 @@ packages: # the distribution's programs, only when one is missing
 .PHONY: tools
 tools: $(TOOLS)/nomad $(TOOLS)/consul $(TOOLS)/pulumi ## get nomad, consul and pulumi, only when missing
 
+# A cache gives back old files, and make would build them anew. Its key must have named the pins.
+.PHONY: restored
+restored: # take the tools that a cache has given back as they are
+	touch -c -h $(TOOLS)/*
+
 .PHONY: pulumi
 pulumi: $(TOOLS)/pulumi # all that a deployment outside the lab needs beside emqx-oci
 
@@ -151,6 +156,25 @@ race: setup ## all tests but the end-to-end suite under the race detector, which
 
 .PHONY: verify
 verify: test race lint ## what has to be green before a change is merged
+
+$(TOOLS)/goreleaser: tools/release/go.mod
+	@echo "building goreleaser (some minutes, once)"
+	@cd tools/release && go build -trimpath -ldflags '-s -w' -o $@ github.com/goreleaser/goreleaser/v2
+
+$(TOOLS)/cyclonedx-gomod: tools/release/go.mod
+	@cd tools/release && go build -trimpath -ldflags '-s -w' -o $@ github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
+
+.PHONY: release
+release: $(TOOLS)/goreleaser $(TOOLS)/cyclonedx-gomod ## publish the tag that is checked out, with its section of CHANGELOG.md
+	@tag=$$(git describe --tags --exact-match --match 'v[0-9]*'); version=$${tag#v}; \
+	notes=$$(mktemp); trap 'rm -f $$notes' EXIT; \
+	awk -v head="## [$$version]" '/^## /{on = index($$0, head) == 1; next} on' CHANGELOG.md > $$notes; \
+	grep -q '[^[:space:]]' $$notes || { echo "release: CHANGELOG.md must have a section [$$version] that says something" >&2; exit 1; }; \
+	goreleaser release --clean --release-notes $$notes
+
+.PHONY: snapshot
+snapshot: $(TOOLS)/goreleaser $(TOOLS)/cyclonedx-gomod ## make a release's files in dist/ and publish nothing
+	goreleaser release --snapshot --clean
 
 .PHONY: sdk
 sdk: ## generate sdks/nomad from its schema
