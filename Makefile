@@ -168,7 +168,7 @@ $(TOOLS)/cyclonedx-gomod: tools/release/go.mod
 release: $(TOOLS)/goreleaser $(TOOLS)/cyclonedx-gomod ## publish the tag that is checked out, with its section of CHANGELOG.md
 	@tag=$$(git describe --tags --exact-match --match 'v[0-9]*'); version=$${tag#v}; \
 	notes=$$(mktemp); trap 'rm -f $$notes' EXIT; \
-	awk -v head="## [$$version]" '/^## /{on = index($$0, head) == 1; next} on' CHANGELOG.md > $$notes; \
+	awk -v head="## [$$version]" '/^## /{on = index($$0, head) == 1; next} on && !/^\[.*\]: /' CHANGELOG.md > $$notes; \
 	grep -q '[^[:space:]]' $$notes || { echo "release: CHANGELOG.md must have a section [$$version] that says something" >&2; exit 1; }; \
 	goreleaser release --clean --release-notes $$notes
 
