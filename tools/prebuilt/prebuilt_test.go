@@ -21,6 +21,7 @@ import (
 
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	"gotest.tools/v3/assert"
 )
 
@@ -256,7 +257,7 @@ func TestCommittedSumsAreOfTheVersionsInUse(t *testing.T) {
 // signer is a key and its public half, armored.
 func signer(t *testing.T) (*openpgp.Entity, string) {
 	t.Helper()
-	key, err := openpgp.NewEntity("vendor", "", "vendor@example.com", nil)
+	key, err := openpgp.NewEntity("vendor", "", "vendor@example.com", &packet.Config{Algorithm: packet.PubKeyAlgoEdDSA})
 	assert.NilError(t, err)
 	var public bytes.Buffer
 	w, err := armor.Encode(&public, openpgp.PublicKeyType, nil)
@@ -302,7 +303,7 @@ func TestUpdateWritesOnlyWhatIsSigned(t *testing.T) {
 			"nomad_1.11.3_SHA256SUMS must have a sum for nomad_1.11.3_linux_arm64.zip, got none",
 		},
 		"pulumi refused": {nomad, string(signed(t, key, nomad)), "1", "pulumi 3.276.0: REFUSED: pulumi-3.276.0-checksums.txt: its signature must be of a workflow of pulumi/pulumi"},
-		"no cosign":      {nomad, string(signed(t, key, nomad)), "", "Pulumi's signatures are checked by cosign, which must be on PATH"},
+		"no cosign":      {nomad, string(signed(t, key, nomad)), "", "signatures of Pulumi are checked by cosign, which must be on PATH"},
 	} {
 		f, _ := serving(t, map[string][]byte{
 			"nomad_1.11.3_SHA256SUMS": []byte(c.nomad), "nomad_1.11.3_SHA256SUMS.sig": []byte(c.signature),

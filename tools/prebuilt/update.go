@@ -92,7 +92,7 @@ func verifyOpenPGP(key string, sums, signature []byte) error {
 func verifyPulumi(ctx context.Context, sums, signature []byte) error {
 	cosign, err := exec.LookPath("cosign")
 	if err != nil {
-		return fmt.Errorf("Pulumi's signatures are checked by cosign, which must be on PATH: %w", err)
+		return fmt.Errorf("signatures of Pulumi are checked by cosign, which must be on PATH: %w", err)
 	}
 	dir, err := os.MkdirTemp("", "prebuilt-")
 	if err != nil {
