@@ -7,6 +7,7 @@ go 1.26.6
 toolchain go1.26.11
 
 require (
+	github.com/ProtonMail/go-crypto v1.5.2 // signatures of HashiCorp's lists of sums, in tools/prebuilt
 	github.com/agext/levenshtein v1.2.3 // "did you mean": the distance of two names
 	github.com/blang/semver v3.5.1+incompatible // the type of a version in the Automation API
 	github.com/eclipse/paho.golang v0.23.0 // MQTT 5 client of gate G5
@@ -28,6 +29,7 @@ require (
 	github.com/santhosh-tekuri/jsonschema/v5 v5.3.1 // the tests hold the schema of stack files against them
 	github.com/sergi/go-diff v1.4.0 // what changed in a job's text, line by line
 	github.com/spf13/cobra v1.10.2 // verbs and flags of the CLI
+	github.com/spf13/pflag v1.0.10 // which flags of the CLI were given
 	github.com/things-go/go-socks5 v0.1.0 // the lab's door to its simulated internet
 	github.com/vishvananda/netlink v1.3.1 // the lab's links, addresses and routes
 	github.com/vishvananda/netns v0.0.5 // the lab's network namespaces
@@ -43,12 +45,9 @@ require (
 	gotest.tools/v3 v3.5.2 // assertions of the tests
 )
 
-require github.com/spf13/pflag v1.0.10
-
 require (
 	github.com/BurntSushi/toml v1.6.0 // indirect
 	github.com/Microsoft/go-winio v0.6.2 // indirect
-	github.com/ProtonMail/go-crypto v1.5.2 // indirect
 	github.com/aead/chacha20 v0.0.0-20180709150244-8b13a72661da // indirect
 	github.com/apparentlymart/go-textseg/v13 v13.0.0 // indirect
 	github.com/apparentlymart/go-textseg/v15 v15.0.0 // indirect

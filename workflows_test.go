@@ -62,7 +62,7 @@ func workflows(t *testing.T) map[string]workflow {
 		assert.NilError(t, yaml.Unmarshal(text, &w), "%s", path)
 		found[filepath.Base(path)] = w
 	}
-	for _, name := range []string{"preview.yml", "deploy.yml", "drift.yml", "test.yml"} {
+	for _, name := range []string{"preview.yml", "deploy.yml", "drift.yml", "test.yml", "release.yml"} {
 		assert.Assert(t, len(found[name].Jobs) > 0, "%s has no jobs", name)
 	}
 	return found
@@ -85,7 +85,7 @@ func TestWorkflowsAreAccepted(t *testing.T) {
 }
 
 // What a job may do, with GitHub's token, beyond reading the source.
-var mayWrite = map[string]string{"preview.yml/preview": "pull-requests", "drift.yml/drift": "issues"}
+var mayWrite = map[string]string{"preview.yml/preview": "pull-requests", "drift.yml/drift": "issues", "release.yml/release": "contents"}
 
 func TestWorkflowsHaveTheLeastRights(t *testing.T) {
 	secret := regexp.MustCompile(`secrets\.|github\.token`)
@@ -153,6 +153,7 @@ func TestPreviewsAndDeploymentsHaveMachinesOfTheirOwn(t *testing.T) {
 				if want == deploys && strings.HasPrefix(s.Uses, "actions/setup-go@") {
 					assert.Equal(t, s.With["cache"], "false", "%s takes what a preview's machine has left in the cache", at)
 				}
+				assert.Assert(t, want != deploys || !strings.HasPrefix(s.Uses, "actions/cache@"), "%s: the same", at)
 			}
 		}
 	}

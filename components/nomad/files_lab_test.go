@@ -240,7 +240,8 @@ func TestEMQXJobInNomad(t *testing.T) {
 	v.NodeCount, v.License, v.MaxConnections, v.ShutdownDelay, v.SecretEnv = 1, true, 2000, time.Second, "digest"
 	out := filepath.Join(t.TempDir(), "out")
 	a := startJob(t, n, emqxJob(t, v), "/bin/sh", "-c",
-		`cd "$NOMAD_SECRETS_DIR" && { env -0 | tr '\n\0' '|\n' | sed 's/^/task: /'; stat -c '%n %a %u:%g' emqx.env; set -a; . ./emqx.env; env -0 | tr '\n\0' '|\n' | grep -E '^(EMQX|ERL)'; for f in api_keys tls.key tls.crt ca.crt; do stat -c '%n %a %u:%g' $f; cat $f; done; } >`+out+`.tmp && mv `+out+`.tmp `+out+` && exec sleep 1000`)
+		`cd "$NOMAD_SECRETS_DIR" && { env -0 | tr '\n\0' '|\n' | sed 's/^/task: /'; stat -c '%n %a %u:%g' emqx.env; set -a; . ./emqx.env; `+
+			`env -0 | tr '\n\0' '|\n' | grep -E '^(EMQX|ERL)'; for f in api_keys tls.key tls.crt ca.crt; do stat -c '%n %a %u:%g' $f; cat $f; done; } >`+out+`.tmp && mv `+out+`.tmp `+out+` && exec sleep 1000`)
 	var raw []byte
 	eventually(t, "the environment", 10*time.Second, func() (err error) {
 		raw, err = os.ReadFile(out)

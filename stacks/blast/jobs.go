@@ -53,7 +53,11 @@ func judge(c *Change, gentle []string) verdict {
 		words := d.words(strings.ReplaceAll(name, "_", " "))
 		switch {
 		case name == "config" || name == "extra_env" || name == "ports" || name == "run" || name == "move" || name == "holds" || name == "takeover" || name == "listeners":
-			words = map[string]string{"config": "HAProxy's configuration", "extra_env": "environment of EMQX", "ports": "ports", "run": "the script that runs it", "move": "the script that moves clients", "holds": "the script that tells who has the volume", "takeover": "the module that lets sessions wait", "listeners": "the script that asks its listeners"}[name]
+			words = map[string]string{
+				"config": "HAProxy's configuration", "extra_env": "environment of EMQX", "ports": "ports", "run": "the script that runs it",
+				"move": "the script that moves clients", "holds": "the script that tells who has the volume",
+				"takeover": "the module that lets sessions wait", "listeners": "the script that asks its listeners",
+			}[name]
 		case name == "secret_env":
 			words = "encrypted environment of EMQX"
 		case d.Path == "jobspec":

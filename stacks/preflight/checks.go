@@ -173,9 +173,10 @@ var Checks = []Check{
 	},
 	{
 		Name: "quotas", Severity: Error, graph: quotas,
-		Reason:  "OCI refuses the resource that is one too many when the others exist already; [all that is counted](#what-is-counted).",
-		Example: `emqx-oci:network.clientCidrs: must need at most 120 rules of security group cluster-groups-nodes, with the ranges of serverCidrs and dashboardCidrs, got 126: put ranges side by side into one, or let clients come by fewer ways; each range takes a rule for each listener`,
-		Remedy:  "Put client ranges together (203.0.113.0/25 and 203.0.113.128/25 are 203.0.113.0/24), or shorten the named value.",
+		Reason: "OCI refuses the resource that is one too many when the others exist already; [all that is counted](#what-is-counted).",
+		Example: `emqx-oci:network.clientCidrs: must need at most 120 rules of security group cluster-groups-nodes, with the ranges of serverCidrs and ` +
+			`dashboardCidrs, got 126: put ranges side by side into one, or let clients come by fewer ways; each range takes a rule for each listener`,
+		Remedy: "Put client ranges together (203.0.113.0/25 and 203.0.113.128/25 are 203.0.113.0/24), or shorten the named value.",
 	},
 	{
 		Name: "region", Severity: Warning, settings: region,

@@ -293,7 +293,8 @@ var trials = map[string][]trial{
 		{name: "as it is, in staging", stack: "staging"},
 		{name: "an old proxy", stack: "staging", settings: func(s *settings.Settings) { s.Proxy.Image = "haproxy:2.8.3" }, want: []string{"example"}},
 		{name: "a new broker", stack: "staging", settings: func(s *settings.Settings) { s.Broker.Image = "registry.example.com/emqx/emqx-enterprise:6.3.0" }, want: []string{
-			`warning emqx-oci:broker.image: should be of a line that was tried, 5.8, got "registry.example.com/emqx/emqx-enterprise:6.3.0": 6.3 for one asks for a login at its metrics, which status and rebalance read without, and counts ports otherwise`,
+			`warning emqx-oci:broker.image: should be of a line that was tried, 5.8, got "registry.example.com/emqx/emqx-enterprise:6.3.0": ` +
+				`6.3 for one asks for a login at its metrics, which status and rebalance read without, and counts ports otherwise`,
 		}},
 		{name: "an image of one's own", stack: "staging", settings: func(s *settings.Settings) { s.Broker.Image = "registry.example.com/broker:7.0.0" }},
 		{name: "the end of 5.8, in production", want: []string{
@@ -563,7 +564,10 @@ func ociTrials() []trial {
 			s.Volumes.SizeGBByNode = map[string]int{"1": 300}
 			s.Network.DashboardCIDRs = []string{"10.99.0.0/16"}
 		}},
-		{name: "example", graph: func(g graph) { g.set("NetworkSecurityGroupSecurityRule", "protocol", "TCP") }, want: []string{"example", "error NetworkSecurityGroupSecurityRule cluster-groups-balancer-in-tcp-1883-from-0.0.0.0-0.tcpOptions: must not be set for protocol \"TCP\", only for \"6\""}},
+		{name: "example", graph: func(g graph) { g.set("NetworkSecurityGroupSecurityRule", "protocol", "TCP") }, want: []string{
+			"example",
+			"error NetworkSecurityGroupSecurityRule cluster-groups-balancer-in-tcp-1883-from-0.0.0.0-0.tcpOptions: must not be set for protocol \"TCP\", only for \"6\"",
+		}},
 	}
 	for _, x := range ociValues {
 		want := []string{}

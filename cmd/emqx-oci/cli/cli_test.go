@@ -189,6 +189,8 @@ func run(t *testing.T, f *fake, c call, sigs chan os.Signal) (out, errs string, 
 
 func TestCases(t *testing.T) {
 	changes := map[string]int{"create": 2, "same": 1}
+	upFailed := &orchestrate.FailedError{Operation: "up", Faults: []orchestrate.Fault{{Resource: "nomad:Job emqx-lab", Message: "2/3 nodes"}}}
+	destroyFailed := &orchestrate.FailedError{Operation: "destroy", Faults: []orchestrate.Fault{{Message: "409"}}}
 	locked := &orchestrate.LockedError{Stack: "lab", Locks: []orchestrate.Lock{{User: "ann", Host: "box", PID: 7, Since: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}}}
 	dumb := map[string]string{"TERM": "dumb"}
 	volume, job := "oci:Core/volume:Volume", "nomad:index/job:Job"
@@ -252,7 +254,7 @@ func TestCases(t *testing.T) {
 		"preview finds drift":          {call: call{args: "preview prod --refresh --expect-no-changes"}, fake: fake{plan: driftCounts, events: drifted}, calls: "preview"},
 		"preview finds drift as json":  {call: call{args: "preview prod --refresh --expect-no-changes --json"}, fake: fake{plan: driftCounts, events: drifted}, calls: "preview"},
 		"preview finds no drift":       {call: call{args: "preview prod --refresh --expect-no-changes"}, fake: fake{plan: map[string]int{"same": 60}, events: drift[2:]}, calls: "preview"},
-		"up fails":                     {call: call{args: "up -y"}, fake: fake{fail: map[string]error{"up": &orchestrate.FailedError{Operation: "up", Faults: []orchestrate.Fault{{Resource: "nomad:Job emqx-lab", Message: "2/3 nodes"}}}}}, calls: "prepare up"},
+		"up fails":                     {call: call{args: "up -y"}, fake: fake{fail: map[string]error{"up": upFailed}}, calls: "prepare up"},
 		"up is refused":                {call: call{args: "up -y"}, fake: fake{fail: map[string]error{"up": locked}}, calls: "prepare up"},
 		"bad configuration":            {call: call{args: "up -y"}, fake: fake{fail: map[string]error{"up": &orchestrate.ConfigError{Stack: "lab", Err: errors.New("a: one\nb: two")}}}, calls: "prepare up"},
 		"unknown stack as json":        {call: call{args: "preview prd --json"}},
@@ -265,7 +267,7 @@ func TestCases(t *testing.T) {
 		"destroy refused as json":      {call: call{args: "destroy prod -y --json"}, fake: fake{held: held("protected")}},
 		"destroy keeps volumes":        {call: call{args: "destroy prod -y"}, fake: fake{held: held("retained"), plan: map[string]int{"delete": 2}}, calls: "destroy"},
 		"destroy keeps, as json":       {call: call{args: "destroy prod -y --json"}, fake: fake{held: held("retained"), plan: map[string]int{"delete": 2}}, calls: "destroy"},
-		"destroy fails and keeps":      {call: call{args: "destroy prod -y"}, fake: fake{held: held("retained")[1:], fail: map[string]error{"destroy": &orchestrate.FailedError{Operation: "destroy", Faults: []orchestrate.Fault{{Message: "409"}}}}}, calls: "destroy"},
+		"destroy fails and keeps":      {call: call{args: "destroy prod -y"}, fake: fake{held: held("retained")[1:], fail: map[string]error{"destroy": destroyFailed}}, calls: "destroy"},
 		"destroy of a locked stack":    {call: call{args: "destroy prod -y"}, fake: fake{held: held("retained"), fail: map[string]error{"destroy": locked}}, calls: "destroy"},
 		"destroy of an unread state":   {call: call{args: "destroy prod -y"}, fake: fake{fail: map[string]error{"resources": errors.New("reading the stack's state: access denied")}}},
 		"destroy of nothing":           {call: call{args: "destroy -y"}, fake: fake{fail: map[string]error{"resources": &orchestrate.NotCreatedError{Stack: "lab"}}}},

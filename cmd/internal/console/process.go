@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 )
 
@@ -35,11 +36,26 @@ func (p Pipe) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// Version is that of the program's module.
+// version is what the build sets: the tag that it is of, or git's description of a commit
+// (-X github.com/emqx-oci/emqx-oci/cmd/internal/console.version=...).
+var version string
+
+// Version is that of the program: the tag without its "v", or else what Go knows of the build, which is the module's
+// version, taken from the commit where it may ask git; "(devel)" when nobody knows.
 func Version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
+	info, _ := debug.ReadBuildInfo()
+	return versionOf(version, info)
+}
+
+func versionOf(set string, info *debug.BuildInfo) string {
+	if set == "" && info != nil {
+		set = info.Main.Version
+	}
+	if set == "" {
 		return "(devel)"
 	}
-	return info.Main.Version
+	if number, tagged := strings.CutPrefix(set, "v"); tagged {
+		return number
+	}
+	return set
 }
