@@ -47,9 +47,11 @@ restored: # take the tools that a cache has given back as they are
 .PHONY: pulumi
 pulumi: $(TOOLS)/pulumi # all that a deployment outside the lab needs beside emqx-oci
 
-# $(call have,PROGRAM,VERSION COMMAND,VERSION): link the program on PATH when its version fits.
+# $(call have,PROGRAM,VERSION COMMAND,VERSION): link the program on PATH when its version fits. sed reads to the end: a
+# program that nobody reads any more would fail the pipe.
 have = p=$$(PATH=$${PATH\#$(TOOLS):} command -v $(1) || true); \
-  if [ -n "$$p" ] && $$p $(2) 2>/dev/null | head -1 | grep -q 'v$(3)$$'; then mkdir -p $(TOOLS); ln -sf $$p $(TOOLS)/$(1); echo "using $$p"; else
+  v=$$([ -z "$$p" ] || $$p $(2) 2>/dev/null | sed -n 1p || true); \
+  if [[ "$$v" == *"v$(3)" ]]; then mkdir -p $(TOOLS); ln -sf $$p $(TOOLS)/$(1); echo "using $$p"; else
 
 # $(call take,PROGRAM,VERSION): out of the vendor's release archive; fails where that cannot be reached or has no sum in
 # tools/prebuilt/SHA256SUMS. EMQX_OCI_RELEASES is a mirror of the archives, or "none" to build in any case.

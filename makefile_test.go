@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -48,6 +49,24 @@ func TestToolsAreTakenOrBuilt(t *testing.T) {
 		tools := t.TempDir()
 		out, err := makeWith(t, map[string]string{program: "echo v0.0.0", "go": "exit 1"}, "TOOLS="+tools, filepath.Join(tools, program))
 		assert.Assert(t, err != nil, "neither taken nor built: %s", out)
+	}
+}
+
+// One on PATH of the right version is taken as it is, however much it has to say after that line.
+func TestToolsOnPathAreUsed(t *testing.T) {
+	text, err := os.ReadFile("Makefile")
+	assert.NilError(t, err)
+	pinned := regexp.MustCompile(`(?m)^CONSUL_VERSION := (\S+)$`).FindSubmatch(text)
+	assert.Assert(t, pinned != nil)
+	for said, used := range map[string]bool{
+		"echo Consul v" + string(pinned[1]) + "; seq 100000":  true,
+		"echo Consul v" + string(pinned[1]) + "1; seq 100000": false,
+		"exit 1": false,
+	} {
+		tools := t.TempDir()
+		out, err := makeWith(t, map[string]string{"consul": said, "go": "echo asked to build; exit 1"}, "TOOLS="+tools, filepath.Join(tools, "consul"))
+		assert.Equal(t, err == nil, used, out)
+		assert.Equal(t, strings.Contains(out, "asked to build"), !used, out)
 	}
 }
 
