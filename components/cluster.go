@@ -1,6 +1,7 @@
 package components
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -87,6 +88,13 @@ func (c *Cluster) declare(ctx *pulumi.Context, name string, s settings.Settings)
 	if err != nil {
 		return err
 	}
+	jobs, err := newJobPlanner(ctx, s)
+	if err != nil {
+		return err
+	}
+	if err := jobs.beforeUpdate(ctx); err != nil {
+		return err
+	}
 	child := pulumi.Composite(pulumi.Parent(c), in.all)
 	recordLayout, err := guard(ctx, name, s, places, pulumi.Parent(c))
 	if err != nil {
@@ -165,7 +173,7 @@ func (c *Cluster) declare(ctx *pulumi.Context, name string, s settings.Settings)
 	// Changed or not, an update ends by asking again: a sick cluster is never
 	// reported as a success (ADR 0018).
 	c.Verified, err = gate.verify(ctx, pulumi.Parent(c), broker.ModifyIndex, proxies.ModifyIndex, record.Name)
-	if err != nil {
+	if err := errors.Join(err, jobs.afterPreview(ctx, pools.Relaunched)); err != nil {
 		return err
 	}
 	c.Endpoints = pulumi.ToStringMap(endpoints(s, listeners)).ToStringMapOutput()

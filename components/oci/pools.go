@@ -96,6 +96,9 @@ type InstancePools struct {
 	// IDs are the pools' OCIDs, by node index.
 	IDs pulumi.StringArrayOutput
 
+	// Relaunched are the nodes whose instance this update ends for another one.
+	Relaunched []cluster.Node
+
 	// Each is the pool of a node, by index, for others to depend on: see
 	// [Volumes].
 	Each []pulumi.Resource
@@ -146,9 +149,13 @@ func NewInstancePools(ctx *pulumi.Context, name string, args *InstancePoolsArgs,
 	}
 	var later []cluster.Node
 	for i, n := range a.Nodes {
+		relaunched := there.relaunched(n.Index, specs[i])
+		if relaunched {
+			p.Relaunched = append(p.Relaunched, n)
+		}
 		// Those that nobody waits for come first: a node that is away would hold
 		// up the turns of the others.
-		if a.InTurn != nil && !ctx.DryRun() && there.relaunched(n.Index, specs[i]) {
+		if a.InTurn != nil && !ctx.DryRun() && relaunched {
 			later = append(later, n)
 		} else if _, err := register(n); err != nil {
 			return nil, err

@@ -159,6 +159,8 @@ type fakeNomad struct {
 	stands      JobText               // the job that is registered, as text
 }
 
+func (f *fakeNomad) Plan(context.Context, JobText) (JobPlan, error) { return JobPlan{}, f.err }
+
 func (f *fakeNomad) Stands(_ context.Context, text JobText) (bool, error) {
 	return text == f.stands, f.denied
 }
