@@ -12,7 +12,6 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
-	"github.com/emqx-oci/emqx-oci/components/nomad"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/gates"
 )
@@ -44,7 +43,7 @@ func newJobPlanner(ctx *pulumi.Context, s settings.Settings) (jobPlanner, error)
 func plannedJobs(s settings.Settings) []plannedJob {
 	wanted := wantedJobs(s)
 	return slices.DeleteFunc([]plannedJob{
-		{nomad.EMQXJobID(s.Environment), wanted.emqx}, {nomad.HAProxyJobID(s.Environment), wanted.haproxy},
+		{cluster.EMQXJobID(s.Environment), wanted.emqx}, {cluster.HAProxyJobID(s.Environment), wanted.haproxy},
 	}, func(j plannedJob) bool { return j.text == gates.JobText{} })
 }
 

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	nomad "github.com/hashicorp/nomad/api"
+
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 )
 
 // JobPlan is what Nomad says of a job before it is registered.
@@ -162,7 +164,7 @@ type Absence struct {
 // whose predecessor Nomad has not forgotten is among them.
 func Absences(ctx context.Context, client NomadClient, environment string, count int) (map[int]Absence, error) {
 	args := NodesReadyArgs{Environment: environment, Count: count, driver: "docker"}
-	nodes, err := (&nodeReader{client: client, known: map[string]*nomad.Node{}}).read(ctx)
+	nodes, err := newNodeReader(client).read(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +175,7 @@ func Absences(ctx context.Context, client NomadClient, environment string, count
 		case problem != "":
 			absent[i] = Absence{Registered: len(live)+len(dead) > 0, Why: problem}
 		case len(dead) > 0:
-			absent[i] = Absence{Registered: true, Why: "Nomad still has the instance that was " + nodeName(args, i) + " before"}
+			absent[i] = Absence{Registered: true, Why: "Nomad still has the instance that was " + cluster.NodeName(args.Environment, i) + " before"}
 		}
 	}
 	return absent, nil

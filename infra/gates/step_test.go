@@ -160,11 +160,11 @@ func TestStepsAreTakenInTheProgram(t *testing.T) {
 	}))
 }
 
-// asks and changes are what a [NomadClient] can do. Its commands ask, each of them: see
+// asks and mends are what a [NomadClient] can do. Its commands ask, each of them: see
 // the scripts.
 var (
-	asks    = []string{"Alive", "Allocations", "Deployments", "Evaluations", "Exec", "Job", "Leader", "Namespace", "Node", "Nodes", "Stands", "Stream"}
-	changes = []string{"Drain", "Purge", "Undrain"}
+	asks  = []string{"Alive", "Allocations", "Deployments", "Evaluations", "Exec", "Job", "Leader", "Namespace", "Node", "Nodes", "Plan", "Stands", "Stream"}
+	mends = []string{"Drain", "Purge", "Undrain"}
 )
 
 func TestEveryCallToNomadIsKnownToAskOrToChange(t *testing.T) {
@@ -173,7 +173,7 @@ func TestEveryCallToNomadIsKnownToAskOrToChange(t *testing.T) {
 	for i := range client.NumMethod() {
 		all = append(all, client.Method(i).Name)
 	}
-	assert.DeepEqual(t, all, slices.Sorted(slices.Values(slices.Concat(asks, changes))))
+	assert.DeepEqual(t, all, slices.Sorted(slices.Values(slices.Concat(asks, mends))))
 	// Through once() a change fails the test.
 	f := &fakeNomad{}
 	for name, change := range map[string]func(context.Context){
@@ -181,7 +181,7 @@ func TestEveryCallToNomadIsKnownToAskOrToChange(t *testing.T) {
 		"Purge":   func(ctx context.Context) { _ = f.Purge(ctx, "id") },
 		"Undrain": func(ctx context.Context) { _ = f.Undrain(ctx, "id") },
 	} {
-		assert.Assert(t, slices.Contains(changes, name))
+		assert.Assert(t, slices.Contains(mends, name))
 		var said errorfs
 		change(context.WithValue(t.Context(), checking{}, &said))
 		assert.Equal(t, int(said), 1, name)
