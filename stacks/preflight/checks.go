@@ -10,30 +10,6 @@ var Checks = []Check{
 		Remedy:  "Give each of `ports` a port of its own, outside 4370, 5370, 18083, 21000-21799 and the ports of the node's agents.",
 	},
 	{
-		Name: "path", Severity: Error, graph: clientPath,
-		Reason:  "A port that differs between the balancer, the rules, HAProxy and EMQX lets every gate wait until it gives up.",
-		Example: `NetworkLoadBalancersBackendSetsUnified cluster-balancer-mqtt.backends[0].port: must be HAProxy's own port for mqtt, 1883, got 8080`,
-		Remedy:  "It is a fault of the program, not of the stack file: report it.",
-	},
-	{
-		Name: "node-name", Severity: Error, graph: nodeName,
-		Reason:  "EMQX finds its peers only when record type, lookup, member list and node names fit together; else each node is a cluster of its own.",
-		Example: `Job cluster-emqx.jobspec: env.EMQX_CLUSTER__DNS__RECORD_TYPE: must be srv: with "a" a node's host must be an address, and it is "${node.unique.name}.node.dc1.consul"`,
-		Remedy:  "It is a fault of the program, not of the stack file: report it.",
-	},
-	{
-		Name: "discovery", Severity: Error, graph: discovery,
-		Reason:  "Consul's DNS answers three of N, and does not say so, to one who asks as EMQX does: a first boot of more nodes ends as several clusters.",
-		Example: `InstanceConfiguration cluster-pools-0-config.instanceDetails.launchDetails.metadata.user_data: must give Consul's agent dns_config {enable_truncate: true}: EMQX would hear of three members`,
-		Remedy:  "It is a fault of the program, not of the stack file: report it.",
-	},
-	{
-		Name: "service-tags", Severity: Error, graph: serviceTags,
-		Reason:  "HAProxy asks Consul for services by a tag; one that no service carries is an empty backend.",
-		Example: `Job cluster-emqx.jobspec: service.emqx: must carry the tag "prod" that HAProxy asks for`,
-		Remedy:  "It is a fault of the program, not of the stack file: report it.",
-	},
-	{
 		Name: "kill-timeout", Severity: Error, graph: killTimeout,
 		Reason:  "A broker that is killed before it has stopped (up to 120 s) may leave its data broken; a node that leaves too early cuts clients off.",
 		Example: `Job cluster-emqx.jobspec: task.kill_timeout: must be at least 4m10s: EMQX takes up to 120 s to stop, and moves clients for 2m0s before, got 5s`,
@@ -112,12 +88,6 @@ var Checks = []Check{
 		Remedy:  "Set `volumes.backupPolicy`: bronze, silver, gold, or the OCID of a policy of your own.",
 	},
 	{
-		Name: "protect", Severity: Error, graph: protected,
-		Reason:  "Pulumi deletes a volume that is not marked when a change of the program replaces it.",
-		Example: `Volume cluster-volumes-1: must be protected, as volumes.protect says`,
-		Remedy:  "It is a fault of the program, not of the stack file: report it.",
-	},
-	{
 		Name: "clear-text", Severity: Warning, settings: clearText,
 		Reason:  "Without a certificate passwords and messages are readable on the way.",
 		Example: `emqx-oci:tls.certificate: should be set in a production stack: without one MQTT, with its passwords, is clear text from the clients to the nodes`,
@@ -149,13 +119,13 @@ var Checks = []Check{
 	},
 	{
 		Name: "nomad-timings", Severity: Error, graph: nomadTimings,
-		Reason:  "Nomad's server refuses these at the update; no preview asks it.",
+		Reason:  "Nomad's server refuses these; without one, this says so.",
 		Example: `Job cluster-emqx.jobspec: update.progress_deadline: must be above healthy_deadline (5m0s), or 0s, got 5m0s`,
 		Remedy:  "Change the timings of `broker` or `proxy`.",
 	},
 	{
 		Name: "nomad-job", Severity: Error, graph: nomadJob,
-		Reason:  "Nomad's server refuses such a job at the update, or never places it; no preview asks it.",
+		Reason:  "Nomad's server refuses such a job, or never places it; without one, this says so.",
 		Example: `Job cluster-emqx.jobspec: network.port.dist: must be 1 to 65535, got 99999999`,
 		Remedy:  "Change the named value; where no setting gives it, it is a fault of the program: report it.",
 	},

@@ -19,17 +19,16 @@ import (
 
 // Types of the resources that checks look for by name.
 const (
-	jobType            = "nomad:index/job:Job"
-	poolType           = "oci:Core/instancePool:InstancePool"
-	configurationType  = "oci:Core/instanceConfiguration:InstanceConfiguration"
-	volumeType         = "oci:Core/volume:Volume"
-	memberType         = "consul:index/service:Service"
-	groupType          = "oci:Core/networkSecurityGroup:NetworkSecurityGroup"
-	balancerType       = "oci:NetworkLoadBalancer/networkLoadBalancer:NetworkLoadBalancer"
-	securityRuleType   = "oci:Core/networkSecurityGroupSecurityRule:NetworkSecurityGroupSecurityRule"
-	backendSetType     = "oci:NetworkLoadBalancer/networkLoadBalancersBackendSetsUnified:NetworkLoadBalancersBackendSetsUnified"
-	listenerType       = "oci:NetworkLoadBalancer/listener:Listener"
-	nodeNamePlacehoder = "${node.unique.name}"
+	jobType           = "nomad:index/job:Job"
+	poolType          = "oci:Core/instancePool:InstancePool"
+	configurationType = "oci:Core/instanceConfiguration:InstanceConfiguration"
+	volumeType        = "oci:Core/volume:Volume"
+	memberType        = "consul:index/service:Service"
+	groupType         = "oci:Core/networkSecurityGroup:NetworkSecurityGroup"
+	balancerType      = "oci:NetworkLoadBalancer/networkLoadBalancer:NetworkLoadBalancer"
+	securityRuleType  = "oci:Core/networkSecurityGroupSecurityRule:NetworkSecurityGroupSecurityRule"
+	backendSetType    = "oci:NetworkLoadBalancer/networkLoadBalancersBackendSetsUnified:NetworkLoadBalancersBackendSetsUnified"
+	listenerType      = "oci:NetworkLoadBalancer/listener:Listener"
 )
 
 // input is what the checks of the graph see.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"text/template"
@@ -93,20 +92,6 @@ func (c *proxyConfig) section(kind string) section {
 		}
 	}
 	return section{}
-}
-
-// lookups are the names that HAProxy asks Consul for, by backend that clients come to.
-// Servers that are checked on a port of their own are for a health page.
-func (c *proxyConfig) lookups() map[string]string {
-	found := map[string]string{}
-	for _, s := range c.sections {
-		for _, line := range s.lines {
-			if s.kind == "backend" && line[0] == "server-template" && len(line) > 3 && !slices.Contains(line, "port") {
-				found[s.name] = strings.TrimPrefix(line[3], "ipv4@")
-			}
-		}
-	}
-	return found
 }
 
 // proxyTime reads a time as HAProxy does: milliseconds unless it has a unit.

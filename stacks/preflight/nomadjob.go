@@ -13,7 +13,7 @@ var (
 )
 
 // nomadJob are rules of Nomad's server (nomad/structs, Validate of Job,
-// TaskGroup, Task, Resources, Service) that no preview asks it about.
+// TaskGroup, Task, Resources, Service), for a look at a stack file without one.
 func nomadJob(in *input, r *report) {
 	for _, f := range in.jobFaults {
 		r.errorf(f.path, "%s", f.message)

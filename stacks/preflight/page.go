@@ -24,7 +24,8 @@ broken. It does not open encrypted values: a certificate's dates are looked at b
 
 What a change does to a cluster that exists cannot be told from a stack file. The guards compare with the stack's state:
 a new Erlang cookie, a volume that shrinks or goes, fewer nodes, all nodes at once. That Nomad and Consul
-can be reached is asked by preview and update, which say so when they cannot.
+can be reached is asked by preview and update, which say so when they cannot, and hand both jobs to Nomad: what its servers
+have against them, or cannot place, is told in their words.
 
 Paths that begin with ` + "`emqx-oci:`" + ` are settings; others name a resource and its property, as ` + "`Volume volumes-0.sizeInGbs`" + `.
 

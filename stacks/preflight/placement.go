@@ -85,15 +85,3 @@ func backup(s settings.Settings, _ time.Time, r *report) {
 		r.warnf(setting("volumes.backupPolicy"), "should be set in a production stack: retained messages, users and rules are on the volumes alone")
 	}
 }
-
-// protected: what the settings promise must have reached the volumes.
-func protected(in *input, r *report) {
-	if !in.settings.Volumes.Protect {
-		return
-	}
-	for _, v := range in.kind(volumeType) {
-		if !v.Protect {
-			r.errorf(path(v, ""), "must be protected, as volumes.protect says")
-		}
-	}
-}

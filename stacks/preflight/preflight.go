@@ -62,13 +62,17 @@ type Check struct {
 // finding of its own, and the checks of the graph are left out. Now is the time
 // that certificates are judged by.
 func Run(s settings.Settings, record func() ([]recorder.Resource, error), now time.Time) []Finding {
+	return run(Checks, s, record, now)
+}
+
+func run(checks []Check, s settings.Settings, record func() ([]recorder.Resource, error), now time.Time) []Finding {
 	resources, recordErr := record()
 	var in *input
 	if recordErr == nil {
 		in = read(s, resources)
 	}
 	var findings []Finding
-	for _, c := range Checks {
+	for _, c := range checks {
 		r := report{check: c.Name}
 		if c.settings != nil {
 			c.settings(s, now, &r)

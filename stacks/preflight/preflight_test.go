@@ -190,7 +190,7 @@ func (x trial) run(t testing.TB, check preflight.Check) {
 		now = time.Now()
 	}
 	got := []string{}
-	for _, f := range preflight.Run(s, record, now) {
+	for _, f := range preflight.RunChecks([]preflight.Check{check}, s, record, now) {
 		if f.Check == check.Name {
 			got = append(got, fmt.Sprintf("%s %s: %s", f.Severity, f.Path, f.Message))
 		}
@@ -209,7 +209,7 @@ func (x trial) run(t testing.TB, check preflight.Check) {
 // page, and one that does not.
 func TestChecks(t *testing.T) {
 	known := map[string]bool{}
-	for _, c := range preflight.Checks {
+	for _, c := range slices.Concat(preflight.Checks, preflight.ProgramChecks) {
 		known[c.Name] = true
 		t.Run(c.Name, func(t *testing.T) {
 			fires, quiet, shown := false, false, false
@@ -221,9 +221,11 @@ func TestChecks(t *testing.T) {
 			assert.Assert(t, fires, "no trial fires it")
 			assert.Assert(t, quiet, "no trial leaves it quiet")
 			assert.Assert(t, shown, "no trial gives its example")
-			for _, text := range []string{c.Name, c.Reason, c.Remedy, c.Example, string(c.Severity)} {
+			for _, text := range []string{c.Name, c.Reason, c.Example, string(c.Severity)} {
 				assert.Assert(t, text != "")
 			}
+			product := slices.ContainsFunc(preflight.Checks, func(x preflight.Check) bool { return x.Name == c.Name })
+			assert.Equal(t, c.Remedy != "", product, "who can change something about it")
 			assert.Assert(t, strings.HasSuffix(c.Reason, ".") && !strings.Contains(c.Reason, "\n"), c.Reason)
 		})
 	}
@@ -250,6 +252,38 @@ func TestStacksOfTheTree(t *testing.T) {
 			}
 			assert.DeepEqual(t, got, warnings)
 		})
+	}
+}
+
+// What the program makes of any stack holds together: only the program can be at fault here.
+func TestEveryGraphHoldsTogether(t *testing.T) {
+	variants := map[string]func(*settings.Settings){
+		"as it is": func(*settings.Settings) {},
+		"other ports": func(s *settings.Settings) {
+			s.Ports = settings.Ports{
+				MQTT: 11883, MQTTS: 18883, WS: 9083, WSS: 9084, Admin: 9090, Broker: settings.BrokerPorts{MQTT: 31883, MQTTS: 31884, WS: 31885, WSS: 31886},
+			}
+		},
+		"one node":           func(s *settings.Settings) { s.Nodes.Count, s.Volumes.Count = 1, 1 },
+		"seven nodes":        func(s *settings.Settings) { s.Nodes.Count, s.Volumes.Count = 7, 9 },
+		"protected":          func(s *settings.Settings) { s.Volumes.Protect = true },
+		"unprotected":        func(s *settings.Settings) { s.Volumes.Protect = false },
+		"another datacenter": func(s *settings.Settings) { s.Nomad.Datacenter, s.Consul.Datacenter = "iot-9", "iot-9" },
+		"another name":       func(s *settings.Settings) { s.Environment = "eu-1" },
+		"private addresses":  func(s *settings.Settings) { s.Edge.Backend = "privateIp" },
+		"more of EMQX":       env("EMQX_MQTT__MAX_QOS_ALLOWED", "1"),
+	}
+	for _, stack := range []string{"prod", "staging", "lab"} {
+		for name, change := range variants {
+			for _, tls := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s, %s, TLS %t", stack, name, tls), func(t *testing.T) {
+					s := load(t, stack, tls)
+					change(&s)
+					found := preflight.RunChecks(preflight.ProgramChecks, s, func() ([]recorder.Resource, error) { return stacks.Record(s) }, time.Now())
+					assert.Equal(t, len(found), 0, "%v", found)
+				})
+			}
+		}
 	}
 }
 

@@ -181,7 +181,7 @@ func gateTimes(s settings.Settings, _ time.Time, r *report) {
 
 // nomadTimings are rules of Nomad's server (nomad/structs, Validate of
 // UpdateStrategy, MigrateStrategy, RestartPolicy, ReschedulePolicy,
-// ServiceCheck): it refuses the job at the update, and no preview asks it.
+// ServiceCheck): without one, this says so.
 func nomadTimings(in *input, r *report) {
 	for _, j := range []*job{in.emqx, in.haproxy} {
 		if j == nil {

@@ -60,7 +60,7 @@ var trials = map[string][]trial{
 		{name: "as it is", tls: true},
 		{name: "other ports", tls: true, settings: func(s *settings.Settings) {
 			s.Ports = settings.Ports{
-				MQTT: 11883, MQTTS: 18883, WS: 80, WSS: 443, Admin: 9090, Broker: settings.BrokerPorts{MQTT: 31883, MQTTS: 31884, WS: 31885, WSS: 31886},
+				MQTT: 11883, MQTTS: 18883, WS: 9083, WSS: 9084, Admin: 9090, Broker: settings.BrokerPorts{MQTT: 31883, MQTTS: 31884, WS: 31885, WSS: 31886},
 			}
 		}},
 		{name: "a backend at the admin port", graph: func(g graph) { g.set(setKind, "backends.port", 8080) }, want: []string{"example"}},

@@ -10,6 +10,11 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 )
 
+const (
+	consulSuffix       = ".service.consul"
+	nodeNamePlacehoder = "${node.unique.name}"
+)
+
 var trailingDigits = regexp.MustCompile(`[0-9]$`)
 
 // nodeName: EMQX finds its peers by SRV records whose targets must be the very
@@ -157,4 +162,18 @@ func lookedUp(name string) (service, tag string, ok bool) {
 	default:
 		return second, first, true
 	}
+}
+
+// lookups are the names that HAProxy asks Consul for, by backend that clients come to.
+// Servers that are checked on a port of their own are for a health page.
+func (c *proxyConfig) lookups() map[string]string {
+	found := map[string]string{}
+	for _, s := range c.sections {
+		for _, line := range s.lines {
+			if s.kind == "backend" && line[0] == "server-template" && len(line) > 3 && !slices.Contains(line, "port") {
+				found[s.name] = strings.TrimPrefix(line[3], "ipv4@")
+			}
+		}
+	}
+	return found
 }
