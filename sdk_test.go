@@ -5,8 +5,9 @@ import (
 	"reflect"
 	"testing"
 
-	"github.com/emqx-oci/emqx-oci/internal/pluginschema"
 	"gotest.tools/v3/assert"
+
+	"github.com/emqx-oci/emqx-oci/internal/pluginschema"
 )
 
 func readSchema(t *testing.T, path string) pluginschema.Schema {

@@ -69,7 +69,8 @@ func TestNomadsOpinionEndsAPreview(t *testing.T) {
 		},
 		"room on instances to come": {
 			&judge{nomadOf: nomadOf{nodes: readyNodes(3)}, plans: map[string]gates.JobPlan{"emqx": unplacedJob("emqx-lab", 1)}},
-			[]cluster.Node{{Index: 0}, {Index: 1}, {Index: 2}}, "",
+			[]cluster.Node{{Index: 0}, {Index: 1}, {Index: 2}},
+			"",
 		},
 		"a scale-out": {
 			&judge{nomadOf: nomadOf{nodes: readyNodes(2)}, plans: map[string]gates.JobPlan{"emqx": unplacedJob("emqx-lab", 1)}}, nil, "",

@@ -3,10 +3,10 @@ package nomad
 import (
 	"fmt"
 
-	"github.com/emqx-oci/emqx-oci/sdks/nomad"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
+	"github.com/emqx-oci/emqx-oci/sdks/nomad"
 )
 
 const emqxType = "emqx:nomad:EMQXJob"

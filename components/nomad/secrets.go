@@ -3,11 +3,11 @@ package nomad
 import (
 	"fmt"
 
-	"github.com/emqx-oci/emqx-oci/sdks/nomad"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/fault"
+	"github.com/emqx-oci/emqx-oci/sdks/nomad"
 )
 
 const secretsType = "emqx:nomad:Secrets" //nolint:gosec // the type of a resource

@@ -36,7 +36,7 @@ func (s Secret) Hidden() bool { return s == placeholder }
 const Unknown = placeholder
 
 // StandInCookie is what [Settings.StandInSecrets] gives as the Erlang cookie.
-const StandInCookie Secret = "aSecretThatStandsInForTheCookie" //nolint:gosec // none that anybody uses
+const StandInCookie Secret = "aSecretThatStandsInForTheCookie"
 
 // StandInSecrets gives the stack's own secrets that nobody has opened, or that are not there, a text of the form that
 // they must have: for a graph that is only looked at.

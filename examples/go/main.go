@@ -2,9 +2,10 @@
 package main
 
 import (
-	"github.com/emqx-oci/emqx-oci/components"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/config"
+
+	"github.com/emqx-oci/emqx-oci/components"
 )
 
 func main() {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -131,16 +132,19 @@ func (p *JobPlan) warn(text string) {
 	}
 }
 
+// count is a number of allocations, which no job has more of than an int can say.
+func count(n uint64) int { return int(min(n, math.MaxInt32)) }
+
 func groupPlans(plan *nomad.JobPlanResponse) map[string]GroupPlan {
 	groups := map[string]GroupPlan{}
 	if plan.Annotations != nil {
 		for name, u := range plan.Annotations.DesiredTGUpdates {
-			g := GroupPlan{Restart: int(u.DestructiveUpdate), InPlace: int(u.InPlaceUpdate), Stop: int(u.Stop), Place: int(u.Place)}
+			g := GroupPlan{Restart: count(u.DestructiveUpdate), InPlace: count(u.InPlaceUpdate), Stop: count(u.Stop), Place: count(u.Place)}
 			// Nomad counts of a roll what it does at once, which is nothing where it places
 			// new ones first, and ignores those whose turn comes later: of a job that
 			// changes, no allocation stays as it is.
 			if changes(plan) {
-				g.Restart += int(u.Ignore)
+				g.Restart += count(u.Ignore)
 			}
 			groups[name] = g
 		}

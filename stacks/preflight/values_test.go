@@ -28,10 +28,14 @@ var ociValues = []struct {
 	{"InstancePool", "placementConfigurations.primarySubnetId", "x", []string{`InstancePool cluster-pools-0.placementConfigurations[0].primarySubnetId: must be an OCID that begins with ocid1.subnet., got "x"`}},
 	{"InstancePool", "placementConfigurations", nil, []string{"InstancePool cluster-pools-0.placementConfigurations: must be set"}},
 	{"InstanceConfiguration", launchDetails + "shapeConfig", nil, []string{"InstanceConfiguration cluster-pools-0-config." + launchDetails + "shapeConfig: must be set for the flexible shape VM.Standard.E5.Flex"}},
-	{"InstanceConfiguration", launchDetails + "shapeConfig.memoryInGbs", 300, []string{"InstanceConfiguration cluster-pools-0-config." + launchDetails + "shapeConfig.memoryInGbs: must be 4 to 256 for 4 OCPUs of shape VM.Standard.E5.Flex, got 300"}},
+	{"InstanceConfiguration", launchDetails + "shapeConfig.memoryInGbs", 300, []string{
+		"InstanceConfiguration cluster-pools-0-config." + launchDetails + "shapeConfig.memoryInGbs: must be 4 to 256 for 4 OCPUs of shape VM.Standard.E5.Flex, got 300",
+	}},
 	{"InstanceConfiguration", launchDetails + "shapeConfig.ocpus", 0.5, []string{"InstanceConfiguration cluster-pools-0-config." + launchDetails + "shapeConfig.ocpus: must be at least 1 for shape VM.Standard.E5.Flex, got 0.5"}},
 	{"InstanceConfiguration", launchDetails + "sourceDetails.bootVolumeSizeInGbs", "40", []string{`InstanceConfiguration cluster-pools-0-config.` + launchDetails + `sourceDetails.bootVolumeSizeInGbs: must be 50 to 32768, got "40"`}},
-	{"InstanceConfiguration", launchDetails + "sourceDetails.bootVolumeVpusPerGb", "0", []string{`InstanceConfiguration cluster-pools-0-config.` + launchDetails + `sourceDetails.bootVolumeVpusPerGb: must be 10 to 120 in steps of 10, got "0"`}},
+	{"InstanceConfiguration", launchDetails + "sourceDetails.bootVolumeVpusPerGb", "0", []string{
+		`InstanceConfiguration cluster-pools-0-config.` + launchDetails + `sourceDetails.bootVolumeVpusPerGb: must be 10 to 120 in steps of 10, got "0"`,
+	}},
 	{"InstanceConfiguration", launchDetails + "sourceDetails.imageId", "Oracle-Linux-9", []string{
 		`InstanceConfiguration cluster-pools-0-config.` + launchDetails + `sourceDetails.imageId: must be an OCID that begins with ocid1.image., got "Oracle-Linux-9"`,
 	}},

@@ -81,7 +81,7 @@ type release struct{ program, version string }
 
 func releasesOf(args []string) ([]release, error) {
 	if len(args) == 0 {
-		return nil, errors.New(usage)
+		return nil, errors.New(usage) //nolint:staticcheck // it is the whole page
 	}
 	var all []release
 	var faults []error

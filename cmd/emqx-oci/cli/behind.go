@@ -54,7 +54,7 @@ func (a *app) ask(ctx context.Context, stack string, b *behind) {
 	ctx, cancel := context.WithTimeout(ctx, behindTimeout)
 	defer cancel()
 	// Nothing is written down, so an engine that hangs is ended at once.
-	t, err := a.open(quiet, stack, func(o *orchestrate.Options) { o.Kill = ctx.Done() })
+	t, err := a.open(quiet, stack, func(o *orchestrate.Options) { o.Kill = ctx.Done() }) //nolint:contextcheck // what a cloud is asked before has a time of its own
 	if err != nil {
 		b.sawUpdate(nil, err)
 		b.sawBalancer(nil, err)

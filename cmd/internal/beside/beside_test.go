@@ -48,7 +48,7 @@ func TestFind(t *testing.T) {
 	got, err = p.Find()
 	assert.NilError(t, err)
 	assert.Equal(t, got, onPath, "%s is beside the link, not the program", beside)
-	assert.NilError(t, os.Chmod(filepath.Join(real, "emqx-oci-lab"), 0o700)) //nolint:gosec // a program
+	assert.NilError(t, os.Chmod(filepath.Join(real, "emqx-oci-lab"), 0o700))
 	got, err = p.Find()
 	assert.NilError(t, err)
 	assert.Equal(t, got, filepath.Join(real, "emqx-oci-lab"))
@@ -109,7 +109,7 @@ func TestBecomeTellsWhatIsMissing(t *testing.T) {
 	dir := t.TempDir()
 	p := Program{Name: "other", Executable: filepath.Join(dir, "one")}
 	assert.ErrorContains(t, p.Become("x"), "other is a program of its own")
-	assert.NilError(t, os.WriteFile(filepath.Join(dir, "other"), []byte("no program"), 0o700)) //nolint:gosec // one that cannot run
+	assert.NilError(t, os.WriteFile(filepath.Join(dir, "other"), []byte("no program"), 0o700))
 	err := p.Become("x")
 	assert.Assert(t, err != nil && strings.HasPrefix(err.Error(), "running "+dir+"/other: "), "%v", err)
 }

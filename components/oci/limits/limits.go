@@ -12,8 +12,7 @@ const (
 	MaxIdleTimeout = 1800
 
 	// MinVolumeGB and MaxVolumeGB bound data and boot volumes (API, CreateVolumeDetails).
-	MinVolumeGB = 50
-	MaxVolumeGB = 32768
+	MinVolumeGB, MaxVolumeGB = 50, 32768
 
 	// MaxMetadata is the bound on all metadata of an instance together, encoded, in bytes
 	// (API, LaunchInstanceDetails.metadata: "must be less than 32,000 bytes").

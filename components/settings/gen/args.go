@@ -134,8 +134,9 @@ func plainType(t reflect.Type) (string, error) {
 	case reflect.Map:
 		of, err := plainType(t.Elem())
 		return "map[string]" + of, err
+	default:
+		return "", fmt.Errorf("no argument has the type %s", t)
 	}
-	return "", fmt.Errorf("no argument has the type %s", t)
 }
 
 // comment writes text as comment lines of at most 118 characters.

@@ -18,7 +18,6 @@ import (
 
 // call is one call about a resource, as the engine makes it.
 type call struct {
-	ctx    context.Context // ends with the caller, the engine's cancellation, or the timeout
 	end    context.CancelFunc
 	r      *table.Resource
 	client Client
@@ -26,40 +25,42 @@ type call struct {
 }
 
 // open reads what a call is about: its resource, its properties, and the session's client, which
-// has timeout seconds, 0 for no limit. Whoever opens a call ends it.
+// has timeout seconds, 0 for no limit. The context that it gives ends with the caller, the engine's
+// cancellation, or the timeout. Whoever opens a call ends it.
 func (s *server) open(ctx context.Context, req interface {
 	GetUrn() string
 	GetType() string
-}, timeout float64, props ...*structpb.Struct) (call, error) {
+}, timeout float64, props ...*structpb.Struct,
+) (context.Context, call, error) {
 	var c call
 	var err error
 	if c.r, err = s.resource(req.GetUrn(), req.GetType()); err != nil {
-		return c, err
+		return ctx, c, err
 	}
 	for _, p := range props {
 		m, err := unmarshal(p)
 		if err != nil {
-			return c, err
+			return ctx, c, err
 		}
 		c.props = append(c.props, m)
 	}
 	sess, client, err := s.client(ctx)
 	if err != nil {
-		return c, err
+		return ctx, c, err
 	}
 	c.client = client
-	c.ctx, c.end = sess.work(ctx, timeout)
-	return c, nil
+	ctx, c.end = sess.work(ctx, timeout)
+	return ctx, c, nil
 }
 
 func (s *server) Diff(ctx context.Context, req *pulumirpc.DiffRequest) (*pulumirpc.DiffResponse, error) {
-	c, err := s.open(ctx, req, 0, req.GetOldInputs(), req.GetOlds(), req.GetNews())
+	ctx, c, err := s.open(ctx, req, 0, req.GetOldInputs(), req.GetOlds(), req.GetNews())
 	if err != nil {
 		return nil, err
 	}
 	defer c.end()
 	olds, state, news := c.props[0], c.props[1], c.props[2]
-	d, _, err := diff(c.ctx, c.client, c.r, req.GetId(), olds, state, news, req.GetIgnoreChanges())
+	d, _, err := diff(ctx, c.client, c.r, req.GetId(), olds, state, news, req.GetIgnoreChanges())
 	if err != nil {
 		return nil, err
 	}
@@ -108,13 +109,13 @@ func diffResponse(d table.Diff) *pulumirpc.DiffResponse {
 }
 
 func (s *server) Create(rpc context.Context, req *pulumirpc.CreateRequest) (*pulumirpc.CreateResponse, error) {
-	c, err := s.open(rpc, req, req.GetTimeout(), req.GetProperties())
+	ctx, c, err := s.open(rpc, req, req.GetTimeout(), req.GetProperties())
 	if err != nil {
 		return nil, err
 	}
 	defer c.end()
 	news := c.props[0]
-	ctx, client, r := c.ctx, c.client, c.r
+	client, r := c.client, c.r
 
 	var known Props
 	if planner, ok := client.(Planner); ok {
@@ -158,13 +159,13 @@ func failed(ctx context.Context, timeout float64, r *table.Resource, verb, urn, 
 }
 
 func (s *server) Update(rpc context.Context, req *pulumirpc.UpdateRequest) (*pulumirpc.UpdateResponse, error) {
-	c, err := s.open(rpc, req, req.GetTimeout(), req.GetOldInputs(), req.GetOlds(), req.GetNews())
+	ctx, c, err := s.open(rpc, req, req.GetTimeout(), req.GetOldInputs(), req.GetOlds(), req.GetNews())
 	if err != nil {
 		return nil, err
 	}
 	defer c.end()
 	olds, state, news := c.props[0], c.props[1], c.props[2]
-	ctx, client, r := c.ctx, c.client, c.r
+	client, r := c.client, c.r
 	_, known, err := diff(ctx, client, r, req.GetId(), olds, state, news, req.GetIgnoreChanges())
 	if err != nil {
 		return nil, err
@@ -219,13 +220,13 @@ func preview(r *table.Resource, state, news resource.PropertyMap, known Props) r
 }
 
 func (s *server) Read(rpc context.Context, req *pulumirpc.ReadRequest) (*pulumirpc.ReadResponse, error) {
-	c, err := s.open(rpc, req, req.GetTimeout(), req.GetProperties(), req.GetInputs())
+	ctx, c, err := s.open(rpc, req, req.GetTimeout(), req.GetProperties(), req.GetInputs())
 	if err != nil {
 		return nil, err
 	}
 	defer c.end()
 	state, inputs := c.props[0], c.props[1]
-	ctx, client, r := c.ctx, c.client, c.r
+	client, r := c.client, c.r
 	out, err := client.Read(ctx, r, req.GetId(), table.Values(state))
 	if errors.Is(err, ErrGone) {
 		return &pulumirpc.ReadResponse{}, nil
@@ -277,13 +278,13 @@ func keptInputs(r *table.Resource, state resource.PropertyMap) Props {
 }
 
 func (s *server) Delete(rpc context.Context, req *pulumirpc.DeleteRequest) (*emptypb.Empty, error) {
-	c, err := s.open(rpc, req, req.GetTimeout(), req.GetProperties())
+	ctx, c, err := s.open(rpc, req, req.GetTimeout(), req.GetProperties())
 	if err != nil {
 		return nil, err
 	}
 	defer c.end()
 	state := c.props[0]
-	ctx, client, r := c.ctx, c.client, c.r
+	client, r := c.client, c.r
 	if err := client.Delete(ctx, r, req.GetId(), table.Values(state)); err != nil && !errors.Is(err, ErrGone) {
 		return nil, failed(ctx, req.GetTimeout(), r, "deleting", req.GetUrn(), "", err, nil, nil)
 	}

@@ -5,9 +5,10 @@ import (
 	"strings"
 	"testing"
 
+	"gotest.tools/v3/assert"
+
 	"github.com/emqx-oci/emqx-oci/internal/pluginschema"
 	"github.com/emqx-oci/emqx-oci/lab/providers/table"
-	"gotest.tools/v3/assert"
 )
 
 // The comparison finds what is spoilt in a table that is right.
