@@ -13,6 +13,9 @@ import (
 // stackOnly are settings that say something of a stack, not of a cluster.
 var stackOnly = []string{"cloud"}
 
+const environmentText = "Part of every name that the cluster has in OCI, Nomad, Consul and EMQX, and never to be changed. " +
+	"Default: the name of the stack."
+
 // maybeSecret are maps whose values may each be a secret.
 var maybeSecret = []string{"broker.env"}
 
@@ -26,7 +29,7 @@ func args(top *group) ([]byte, error) {
 	comment(&b, "", "ClusterArgs are what a cluster is given, in the groups of the settings (docs/settings.md). A field that is left out has "+
 		"the setting's default. Durations are texts such as \"90s\" or \"10m\".")
 	b.WriteString("type ClusterArgs struct {\n")
-	comment(&b, "\t", "Part of every name that the cluster has in OCI, Nomad, Consul and EMQX, and never to be changed. Default: the name of the stack.")
+	comment(&b, "\t", environmentText)
 	b.WriteString("\tEnvironment *string `pulumi:\"environment,optional\"`\n\n")
 	done := map[string]bool{}
 	var groups []*item
@@ -51,11 +54,7 @@ func args(top *group) ([]byte, error) {
 		}
 		done[it.goType()] = true
 		b.WriteString("\n")
-		text := it.text
-		if it.doc != "" {
-			text = it.doc
-		}
-		comment(&b, "", it.goType()+": "+text)
+		comment(&b, "", it.goType()+": "+it.typeText())
 		fmt.Fprintf(&b, "type %s struct {\n", it.goType())
 		for i := range it.group.items {
 			inner := &it.group.items[i]
@@ -74,14 +73,31 @@ func args(top *group) ([]byte, error) {
 // goType is the name of a group's type: that of its settings' type, with Args.
 func (it *item) goType() string { return it.group.typ.Name() + "Args" }
 
+// typeText says what a group is wherever it is used.
+func (it *item) typeText() string {
+	if it.doc != "" {
+		return it.doc
+	}
+	return it.text
+}
+
 // required tells whether a group holds what must be given.
 func (g *group) required() bool {
 	return slices.ContainsFunc(g.items, func(it item) bool { return it.Required || it.group != nil && it.group.required() })
 }
 
+// argumentText says of an argument what it is, what it may be, and what it is when it is left out.
+func argumentText(it *item) string {
+	if it.group != nil {
+		return it.text
+	}
+	text := it.text + fmt.Sprintf(" (%s; default: %s)", value(it), defaultText(it))
+	return strings.ReplaceAll(strings.Replace(text, "; default: required", "; required", 1), "; default: none", "")
+}
+
 func argument(b *bytes.Buffer, it *item) error {
 	key := it.Path[strings.LastIndex(it.Path, ".")+1:]
-	name, text := it.Name, it.text
+	name := it.Name
 	var typ string
 	optional := !it.Required
 	switch {
@@ -103,11 +119,7 @@ func argument(b *bytes.Buffer, it *item) error {
 			typ = "*" + typ
 		}
 	}
-	if it.group == nil {
-		text += fmt.Sprintf(" (%s; default: %s)", value(it), defaultText(it))
-		text = strings.ReplaceAll(strings.Replace(text, "; default: required", "; required", 1), "; default: none", "")
-	}
-	comment(b, "\t", text)
+	comment(b, "\t", argumentText(it))
 	tag := key
 	if optional {
 		tag += ",optional"

@@ -49,7 +49,12 @@ func generate(root string) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	pkg, err := packageSchema(all, filepath.Join(root, "components", "cluster.go"))
+	if err != nil {
+		return nil, err
+	}
 	return map[string][]byte{
 		"components/settings/schema.json": schema, "docs/settings.md": page(all), "components/args_cluster.go": args,
+		"provider/schema.json": pkg,
 	}, nil
 }
