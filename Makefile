@@ -60,17 +60,23 @@ $(TOOLS)/pulumi: tools/pulumi/go.mod
 	  -ldflags '-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v$(PULUMI_VERSION)' \
 	  -o $@ github.com/pulumi/pulumi/pkg/v3/cmd/pulumi; fi; touch -h $@
 
+# Pulumi's archive has it beside pulumi.
+$(TOOLS)/pulumi-language-yaml: tools/pulumi/go.mod
+	@echo "building pulumi-language-yaml"; \
+	cd tools/pulumi && go build -trimpath -ldflags '-s -w' -o $@ github.com/pulumi/pulumi-yaml/cmd/pulumi-language-yaml; touch $@
+
 $(TOOLS)/golangci-lint: tools/lint/go.mod
 	@echo "building golangci-lint (some minutes, once)"
 	@cd tools/lint && go build -trimpath -ldflags '-s -w' -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 # Without -trimpath, as the tests: OCI's SDK is compiled once for both.
 .PHONY: build
-build: ## build bin/emqx-oci and what the lab puts into its instances
+build: ## build bin/emqx-oci, the provider of its component, and what the lab puts into its instances
 	@mkdir -p $(BIN)
 	go build -ldflags '-s -w' -o $(BIN)/lab-guest ./lab/guest/cmd/lab-guest
 	go build -ldflags '-s -w' -o $(BIN)/emqx ./lab/broker/cmd/emqx
 	go build -ldflags '-s -w' -o $(BIN)/emqx-oci ./cmd/emqx-oci
+	go build -ldflags '-s -w' -o $(BIN)/pulumi-resource-emqx ./provider
 
 .PHONY: setup
 setup: packages tools build
@@ -92,7 +98,7 @@ unit: ## the tests that need no root and no network
 # Most wait more than they work, and each has its own ports; the whole lab wants the machine to itself.
 e2e: export EMQX_OCI_BIN := $(BIN)
 e2e: export EMQX_OCI_TOOLS := $(TOOLS)
-e2e: ## the tests that need root: real Nomad, Consul, Docker, HAProxy on the lab
+e2e: $(TOOLS)/pulumi-language-yaml ## the tests that need root: real Nomad, Consul, Docker, HAProxy on the lab
 	failed=0; \
 	go test -tags lab -p 3 -timeout 30m $$(go list ./... | grep -v /lab/e2e$$) || failed=1; \
 	go test -tags lab -timeout 55m ./lab/e2e || failed=1; \
@@ -140,7 +146,7 @@ checks: ## generate docs/checks.md from the table of checks
 	go test ./stacks/preflight -run '^TestPage$$' -update
 
 .PHONY: settings
-settings: ## generate docs/settings.md and the schema of stack files from the settings
+settings: ## generate docs/settings.md, the component's arguments, and the schemas of stack files and of the component's package
 	go run ./components/settings/gen
 
 .PHONY: graph

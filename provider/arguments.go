@@ -59,8 +59,7 @@ func argument(f *fault.List, v property.Value, typ reflect.Type, path string) pr
 			return property.New(group(f, handedOn(v), typ, path+"."))
 		}
 		if v.IsComputed() {
-			f.Add(path, "is not known yet: give the group itself, and only what is secret in it as outputs")
-			return v
+			return unknownGroup(f, v, typ, path)
 		}
 		return mismatch(f, v, path, "a group of arguments")
 	}
@@ -73,6 +72,21 @@ func argument(f *fault.List, v property.Value, typ reflect.Type, path string) pr
 		return v
 	}
 	return plain(f, v, typ, path)
+}
+
+// unknownGroup is a group of which nothing is known yet: it has what must be given, where all of it may be unknown.
+func unknownGroup(f *fault.List, v property.Value, typ reflect.Type, path string) property.Value {
+	of := map[string]property.Value{}
+	for field := range typ.Fields() {
+		if !field.Type.Implements(reflect.TypeFor[pulumi.Input]()) {
+			f.Add(path, "is not known yet: give the group itself, and only what is secret in it as outputs")
+			return v
+		}
+		if name, optional, _ := strings.Cut(field.Tag.Get("pulumi"), ","); optional == "" {
+			of[name] = v
+		}
+	}
+	return property.New(property.NewMap(of))
 }
 
 // input is a value that may be secret and unknown, as it comes.
