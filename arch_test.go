@@ -85,6 +85,7 @@ func TestRoomsKnowOnlyWhatTheyMay(t *testing.T) {
 		"stacks/preflight":  {"components/settings", "components/cluster", "components/fault", "components/hocon", "components/recorder"},
 		"stacks":            {"stacks", "components"},
 		"infra":             {"stacks"},
+		"provider":          {"components", "infra/gates"},
 		"internal/ocicli":   {},
 		"lab":               {"lab", "internal/ocicli"},
 		"lab/drill":         {"lab", "infra/gates"}, // it asks the product itself whether it is whole

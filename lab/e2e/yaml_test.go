@@ -4,10 +4,12 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"gotest.tools/v3/assert"
 )
@@ -53,6 +55,27 @@ func TestYAML(t *testing.T) {
 	few := replaced(t, replaced(t, program, "count: 3", "count: 0"), "sizeGb: 50", "sizeGb: 10")
 	refused(few, "nodes.count: must be 1 to 100, got 0", "volumes.sizeGb: must be 50 to 32768, got 10")
 	refused(replaced(t, program, "image: ocid1.image.oc1.lab-1.lab", `image: "${apiKey}"`), "nodes.image: must be no secret")
+
+	// The first Ctrl-C ends a gate, and nothing behind it exists.
+	assert.NilError(t, os.WriteFile(filepath.Join(dir, "Pulumi.yaml"), []byte(program), 0o600))
+	var so syncBuffer
+	up := p.command(t.Context(), dir, "up", "--yes", "--skip-preview")
+	up.Stdout, up.Stderr = &so, &so
+	assert.NilError(t, up.Start())
+	eventually(t, time.Minute, "G1 to wait", func() error {
+		if s := so.String(); !strings.Contains(s, "G1 nodes ready: waiting") {
+			return fmt.Errorf("so far: %s", s)
+		}
+		return nil
+	})
+	pressed := time.Now()
+	assert.NilError(t, up.Process.Signal(os.Interrupt))
+	assert.Assert(t, up.Wait() != nil, "%s", so.String())
+	assert.Assert(t, time.Since(pressed) < 20*time.Second && strings.Contains(so.String(), "waiting for G1 nodes ready: stopped after"),
+		"it ended %s after Ctrl-C:\n%s", time.Since(pressed), so.String())
+	jobs, _, err := nomadClient(t).Jobs().List(nil)
+	assert.NilError(t, err)
+	assert.Equal(t, len(jobs), 0)
 
 	out := must("up", "--yes", "--skip-preview").stdout
 	for _, order := range [][2]string{ // what a gate says, and what is behind it
