@@ -37,45 +37,68 @@ packages: # the distribution's programs, only when one is missing
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $${missing[*]} >/dev/null; fi
 
 .PHONY: tools
-tools: $(TOOLS)/nomad $(TOOLS)/consul $(TOOLS)/pulumi ## build nomad, consul and pulumi, only when missing
+tools: $(TOOLS)/nomad $(TOOLS)/consul $(TOOLS)/pulumi ## get nomad, consul and pulumi, only when missing
+
+# A cache gives back old files, and make would build them anew. Its key must have named the pins.
+.PHONY: restored
+restored: # take the tools that a cache has given back as they are
+	touch -c -h $(TOOLS)/*
 
 .PHONY: pulumi
 pulumi: $(TOOLS)/pulumi # all that a deployment outside the lab needs beside emqx-oci
 
-# $(call have,PROGRAM,VERSION COMMAND,VERSION): link the program on PATH when its version fits.
+# $(call have,PROGRAM,VERSION COMMAND,VERSION): link the program on PATH when its version fits. sed reads to the end: a
+# program that nobody reads any more would fail the pipe.
 have = p=$$(PATH=$${PATH\#$(TOOLS):} command -v $(1) || true); \
-  if [ -n "$$p" ] && $$p $(2) 2>/dev/null | head -1 | grep -q 'v$(3)$$'; then mkdir -p $(TOOLS); ln -sf $$p $(TOOLS)/$(1); echo "using $$p"; else
+  v=$$([ -z "$$p" ] || $$p $(2) 2>/dev/null | sed -n 1p || true); \
+  if [[ "$$v" == *"v$(3)" ]]; then mkdir -p $(TOOLS); ln -sf $$p $(TOOLS)/$(1); echo "using $$p"; else
+
+# $(call take,PROGRAM,VERSION): out of the vendor's release archive; fails where that cannot be reached or has no sum in
+# tools/prebuilt/SHA256SUMS. EMQX_OCI_RELEASES is a mirror of the archives, or "none" to build in any case.
+take = go run ./tools/prebuilt -to $(TOOLS) $(1)=$(2)
 
 $(TOOLS)/nomad: tools/nomad/go.mod
-	@$(call have,nomad,version,$(NOMAD_VERSION)) echo "building nomad $(NOMAD_VERSION) (some minutes, once)"; \
-	cd tools/nomad && go build -trimpath -ldflags '-s -w' -o $@ github.com/hashicorp/nomad; fi; touch -h $@
+	@$(call have,nomad,version,$(NOMAD_VERSION)) $(call take,nomad,$(NOMAD_VERSION)) || { \
+	echo "building nomad $(NOMAD_VERSION) (some minutes, once)"; \
+	cd tools/nomad && go build -trimpath -ldflags '-s -w' -o $@ github.com/hashicorp/nomad; }; fi; touch -h $@
 
 $(TOOLS)/consul: tools/consul/go.mod
-	@$(call have,consul,version,$(CONSUL_VERSION)) echo "building consul $(CONSUL_VERSION) (some minutes, once)"; \
-	cd tools/consul && go build -trimpath -ldflags '-s -w' -o $@ github.com/hashicorp/consul; fi; touch -h $@
+	@$(call have,consul,version,$(CONSUL_VERSION)) $(call take,consul,$(CONSUL_VERSION)) || { \
+	echo "building consul $(CONSUL_VERSION) (some minutes, once)"; \
+	cd tools/consul && go build -trimpath -ldflags '-s -w' -o $@ github.com/hashicorp/consul; }; fi; touch -h $@
 
 $(TOOLS)/pulumi: tools/pulumi/go.mod
-	@$(call have,pulumi,version,$(PULUMI_VERSION)) echo "building pulumi $(PULUMI_VERSION) (some minutes, once)"; \
+	@$(call have,pulumi,version,$(PULUMI_VERSION)) $(call take,pulumi,$(PULUMI_VERSION)) || { \
+	echo "building pulumi $(PULUMI_VERSION) (some minutes, once)"; \
 	cd tools/pulumi && go build -trimpath \
 	  -ldflags '-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v$(PULUMI_VERSION)' \
-	  -o $@ github.com/pulumi/pulumi/pkg/v3/cmd/pulumi; fi; touch -h $@
+	  -o $@ github.com/pulumi/pulumi/pkg/v3/cmd/pulumi; }; fi; touch -h $@
+
+.PHONY: prebuilt-sums
+prebuilt-sums: ## look up the sums of the vendors' release archives, which must be signed (Pulumi's need cosign)
+	go run ./tools/prebuilt -update tools/prebuilt/SHA256SUMS \
+	  nomad=$(NOMAD_VERSION) consul=$(CONSUL_VERSION) pulumi=$(PULUMI_VERSION)
 
 # Pulumi's archive has it beside pulumi.
 $(TOOLS)/pulumi-language-yaml: tools/pulumi/go.mod
-	@echo "building pulumi-language-yaml"; \
-	cd tools/pulumi && go build -trimpath -ldflags '-s -w' -o $@ github.com/pulumi/pulumi-yaml/cmd/pulumi-language-yaml; touch $@
+	@echo "building pulumi-language-yaml"
+	@cd tools/pulumi && go build -trimpath -ldflags '-s -w' -o $@ github.com/pulumi/pulumi-yaml/cmd/pulumi-language-yaml
 
 $(TOOLS)/golangci-lint: tools/lint/go.mod
 	@echo "building golangci-lint (some minutes, once)"
 	@cd tools/lint && go build -trimpath -ldflags '-s -w' -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
+# The tag, or how far from one; nothing where git does not answer (no repository, or another user's).
+VERSION = $(shell git describe --tags --match 'v[0-9]*' --always --dirty 2>/dev/null)
+
 # Without -trimpath, as the tests: OCI's SDK is compiled once for both.
 .PHONY: build
-build: ## build bin/emqx-oci, the provider of its component, and what the lab puts into its instances
+build: ## build bin/emqx-oci, the lab beside it, the provider of the component, and what the lab puts into its instances
 	@mkdir -p $(BIN)
 	go build -ldflags '-s -w' -o $(BIN)/lab-guest ./lab/guest/cmd/lab-guest
 	go build -ldflags '-s -w' -o $(BIN)/emqx ./lab/broker/cmd/emqx
-	go build -ldflags '-s -w' -o $(BIN)/emqx-oci ./cmd/emqx-oci
+	go build -ldflags '-s -w -X github.com/emqx-oci/emqx-oci/cmd/internal/console.version=$(VERSION)' -o $(BIN)/emqx-oci-lab ./cmd/emqx-oci-lab
+	go build -ldflags '-s -w -X github.com/emqx-oci/emqx-oci/cmd/internal/console.version=$(VERSION)' -o $(BIN)/emqx-oci ./cmd/emqx-oci
 	go build -ldflags '-s -w' -o $(BIN)/pulumi-resource-emqx ./provider
 
 .PHONY: setup
@@ -116,8 +139,20 @@ test: setup ## set up and run every test, the end-to-end suite included
 fmt: $(TOOLS)/golangci-lint ## format the code
 	golangci-lint fmt ./...
 
+# Not tools/nomad: tests of its dependencies import packages that are no more, and tidy wants them.
+modules = find . -name go.mod -not -path '*/.*/*' -not -path './tools/nomad/*' -printf '%h\n' | sort
+
+.PHONY: tidy
+tidy: ## bring every go.mod and go.sum in order
+	@for m in $$($(modules)); do echo "go mod tidy: $$m"; (cd $$m && go mod tidy); done
+
+.PHONY: tidy-check
+tidy-check: # fails when tidy would change something
+	@failed=0; for m in $$($(modules)); do \
+	  (cd $$m && go mod tidy -diff) || { echo "$$m/go.mod or its go.sum is not tidy: run make tidy" >&2; failed=1; }; done; exit $$failed
+
 .PHONY: lint
-lint: $(TOOLS)/golangci-lint ## run the linters
+lint: $(TOOLS)/golangci-lint tidy-check ## run the linters
 	golangci-lint run ./...
 	golangci-lint run --build-tags lab,bench,drill ./...
 	# The boot script is whole only with its header: a test checks that one.
@@ -130,6 +165,25 @@ race: setup ## all tests but the end-to-end suite under the race detector, which
 
 .PHONY: verify
 verify: test race lint ## what has to be green before a change is merged
+
+$(TOOLS)/goreleaser: tools/release/go.mod
+	@echo "building goreleaser (some minutes, once)"
+	@cd tools/release && go build -trimpath -ldflags '-s -w' -o $@ github.com/goreleaser/goreleaser/v2
+
+$(TOOLS)/cyclonedx-gomod: tools/release/go.mod
+	@cd tools/release && go build -trimpath -ldflags '-s -w' -o $@ github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
+
+.PHONY: release
+release: $(TOOLS)/goreleaser $(TOOLS)/cyclonedx-gomod ## publish the tag that is checked out, with its section of CHANGELOG.md
+	@tag=$$(git describe --tags --exact-match --match 'v[0-9]*'); version=$${tag#v}; \
+	notes=$$(mktemp); trap 'rm -f $$notes' EXIT; \
+	awk -v head="## [$$version]" '/^## /{on = index($$0, head) == 1; next} on && !/^\[.*\]: /' CHANGELOG.md > $$notes; \
+	grep -q '[^[:space:]]' $$notes || { echo "release: CHANGELOG.md must have a section [$$version] that says something" >&2; exit 1; }; \
+	goreleaser release --clean --release-notes $$notes
+
+.PHONY: snapshot
+snapshot: $(TOOLS)/goreleaser $(TOOLS)/cyclonedx-gomod ## make a release's files in dist/ and publish nothing
+	goreleaser release --snapshot --clean
 
 .PHONY: sdk
 sdk: ## generate sdks/nomad from its schema

@@ -5,7 +5,9 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -68,27 +70,36 @@ func sources(t *testing.T) []sourceFile {
 // names the rooms that it may know; what it does not name is forbidden.
 func TestRoomsKnowOnlyWhatTheyMay(t *testing.T) {
 	may := map[string][]string{
-		"components/fault":    {},
-		"components/hocon":    {},
-		"components/cluster":  {},
-		"components/recorder": {},
-		"components/consul":   {"components/cluster", "components/fault"},
-		"components/nomad":    {"components/cluster", "components/fault"},
-		"components/oci":      {"components/cluster", "components/fault"},
-		"components/settings": {"components/settings", "components/cluster", "components/fault"},
-		"components/guards":   {"components/settings", "components/cluster", "components/fault"},
+		"components/fault":      {},
+		"components/hocon":      {},
+		"components/cluster":    {},
+		"components/recorder":   {},
+		"components/consul":     {"components/cluster", "components/fault"},
+		"components/nomad":      {"components/cluster", "components/fault"},
+		"components/oci":        {"components/cluster", "components/fault", "components/oci/limits"},
+		"components/oci/limits": {},
+		"components/settings":   {"components/settings", "components/cluster", "components/fault", "components/oci/limits", "internal/structconfig"},
+		"components/guards":     {"components/settings", "components/cluster", "components/fault"},
 		// The whole: the graph with its gates.
-		"components":        {"components", "infra/gates", "infra/operate"},
-		"infra/gates":       {"infra/gates"},
-		"infra/operate":     {"infra/operate", "infra/gates"},
-		"infra/orchestrate": {"infra/orchestrate", "infra/gates"},
-		"stacks/preflight":  {"components/settings", "components/cluster", "components/fault", "components/hocon", "components/recorder"},
-		"stacks":            {"stacks", "components"},
-		"infra":             {"stacks"},
-		"provider":          {"components", "infra/gates"},
-		"internal/ocicli":   {},
-		"lab":               {"lab", "internal/ocicli"},
-		"lab/drill":         {"lab", "infra/gates"}, // it asks the product itself whether it is whole
+		"components":            {"components", "infra/gates", "infra/operate"},
+		"infra/gates":           {"infra/gates", "components/cluster"},
+		"infra/operate":         {"infra/operate", "infra/gates", "components/cluster"},
+		"infra/orchestrate":     {"infra/orchestrate", "infra/gates", "components/cluster"},
+		"stacks/preflight":      {"components/settings", "components/cluster", "components/fault", "components/hocon", "components/oci/limits", "components/recorder"},
+		"stacks":                {"stacks", "components"},
+		"infra":                 {"stacks"},
+		"provider":              {"components", "infra/gates"},
+		"internal/ocicli":       {},
+		"internal/pluginschema": {"internal/pluginschema"},
+		"cmd/internal":          {"infra/gates"}, // for printable text
+		"cmd/emqx-oci":          {"cmd/emqx-oci", "cmd/internal", "stacks", "components", "infra"},
+		"cmd/emqx-oci-lab":      {"cmd/emqx-oci-lab", "cmd/internal", "lab", "infra/orchestrate", "components/settings", "components/cluster"},
+		"lab":                   {"lab", "internal/ocicli", "internal/pluginschema"},
+		"lab/drill":             {"lab", "infra/gates"}, // it asks the product itself whether it is whole
+
+		// It knows no setting, and who describes it is no part of what runs.
+		"internal/structconfig":           {"components/fault"},
+		"internal/structconfig/reference": {"internal/structconfig"},
 	}
 	for _, f := range sources(t) {
 		room, allowed := "", []string(nil)
@@ -107,6 +118,60 @@ func TestRoomsKnowOnlyWhatTheyMay(t *testing.T) {
 			}
 			assert.Assert(t, (sourceFile{dir: other}).in(allowed...), "%s imports %s: %s may know only %v", f.path, other, room, allowed)
 		}
+	}
+}
+
+// Everybody stands on the ground floor, and so on what it stands on: it holds data and
+// rules, and drags in neither an engine nor a cloud nor an agent's client.
+func TestTheGroundFloorKnowsNoSDK(t *testing.T) {
+	may := []string{"github.com/google/go-containerregistry/pkg/name"}
+	seen := map[string]bool{}
+	for _, f := range sources(t) {
+		if !f.in("components/cluster", "components/fault", "components/oci/limits") {
+			continue
+		}
+		seen[f.dir] = true
+		for _, imported := range f.imports {
+			first, _, _ := strings.Cut(imported, "/")
+			assert.Assert(t, !strings.Contains(first, ".") || slices.Contains(may, imported), "%s imports %s", f.path, imported)
+		}
+	}
+	assert.Equal(t, len(seen), 3, "%v", seen)
+}
+
+// Who deploys links nothing of the lab, nor what only the lab needs: the lab is a program of its own.
+func TestTheProductIsBuiltWithoutTheLab(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "./cmd/emqx-oci", "./infra").Output()
+	assert.NilError(t, err)
+	packages := strings.Fields(string(out))
+	assert.Assert(t, len(packages) > 300 && slices.Contains(packages, module+"stacks"), "the test must see what is linked: %d packages", len(packages))
+	for _, p := range packages {
+		for _, not := range []string{
+			module + "lab", module + "cmd/emqx-oci-lab", module + "internal", "testing", "gotest.tools",
+			"github.com/google/go-containerregistry/pkg/v1", "github.com/docker", "github.com/oracle/oci-go-sdk", "github.com/vishvananda",
+			"github.com/things-go/go-socks5", "github.com/mochi-mqtt", "github.com/pires/go-proxyproto", "github.com/johannesboyne/gofakes3",
+			"github.com/hashicorp/nomad/nomad", "github.com/hashicorp/consul/agent",
+		} {
+			if p == module+"internal/structconfig" { // what the settings are decoded with
+				continue
+			}
+			assert.Check(t, p != not && !strings.HasPrefix(p, not+"/"), "%s is linked", p)
+		}
+	}
+}
+
+// A stack that runs elsewhere says so by its settings: no room of the product asks whether it is the lab's.
+func TestNothingAsksForTheLab(t *testing.T) {
+	for _, f := range sources(t) {
+		if !f.in("components", "stacks", "infra") || f.in("stacks/draw") { // the picture is of the stack that is called so
+			continue
+		}
+		ast.Inspect(f.syntax, func(n ast.Node) bool {
+			if text, ok := n.(*ast.BasicLit); ok && text.Kind == token.STRING {
+				assert.Check(t, text.Value != `"lab"`, "%s names the lab", f.path)
+			}
+			return true
+		})
 	}
 }
 

@@ -7,6 +7,8 @@ go 1.26.6
 toolchain go1.26.11
 
 require (
+	github.com/ProtonMail/go-crypto v1.5.2 // signatures of HashiCorp's lists of sums, in tools/prebuilt
+	github.com/agext/levenshtein v1.2.3 // "did you mean": the distance of two names
 	github.com/blang/semver v3.5.1+incompatible // the type of a version in the Automation API
 	github.com/eclipse/paho.golang v0.23.0 // MQTT 5 client of gate G5
 	github.com/google/go-cmp v0.7.0 // the broker's tests compare values with fields of their own
@@ -25,11 +27,14 @@ require (
 	github.com/pulumi/pulumi/sdk/v3 v3.276.0 // the program, the Automation API, the protocol of providers
 	github.com/rhysd/actionlint v1.7.8 // the tests hold the workflows against what GitHub accepts
 	github.com/santhosh-tekuri/jsonschema/v5 v5.3.1 // the tests hold the schema of stack files against them
+	github.com/sergi/go-diff v1.4.0 // what changed in a job's text, line by line
 	github.com/spf13/cobra v1.10.2 // verbs and flags of the CLI
+	github.com/spf13/pflag v1.0.10 // which flags of the CLI were given
 	github.com/things-go/go-socks5 v0.1.0 // the lab's door to its simulated internet
 	github.com/vishvananda/netlink v1.3.1 // the lab's links, addresses and routes
 	github.com/vishvananda/netns v0.0.5 // the lab's network namespaces
 	github.com/zclconf/go-cty v1.13.2 // values of the variables of a job file
+	golang.org/x/mod v0.41.0 // publishes this module as a proxy does, for the test of an importer
 	golang.org/x/net v0.62.0 // SOCKS5 client of gate G5
 	golang.org/x/sync v0.24.0 // limits what gate G1 and the lab do at once
 	golang.org/x/sys v0.49.0 // mounts, loop devices and process descriptors of the lab
@@ -40,14 +45,10 @@ require (
 	gotest.tools/v3 v3.5.2 // assertions of the tests
 )
 
-require github.com/spf13/pflag v1.0.10
-
 require (
 	github.com/BurntSushi/toml v1.6.0 // indirect
 	github.com/Microsoft/go-winio v0.6.2 // indirect
-	github.com/ProtonMail/go-crypto v1.5.2 // indirect
 	github.com/aead/chacha20 v0.0.0-20180709150244-8b13a72661da // indirect
-	github.com/agext/levenshtein v1.2.3 // indirect
 	github.com/apparentlymart/go-textseg/v13 v13.0.0 // indirect
 	github.com/apparentlymart/go-textseg/v15 v15.0.0 // indirect
 	github.com/armon/go-metrics v0.4.1 // indirect
@@ -137,7 +138,6 @@ require (
 	github.com/rogpeppe/go-internal v1.14.1 // indirect
 	github.com/rs/xid v1.4.0 // indirect
 	github.com/ryszard/goskiplist v0.0.0-20150312221310-2dfbae5fcf46 // indirect
-	github.com/sergi/go-diff v1.4.0 // indirect
 	github.com/sirupsen/logrus v1.9.3 // indirect
 	github.com/sony/gobreaker/v2 v2.4.0 // indirect
 	github.com/spf13/cast v1.4.1 // indirect
@@ -169,7 +169,6 @@ require (
 	go.yaml.in/yaml/v4 v4.0.0-rc.2 // indirect
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/exp v0.0.0-20260410095643-746e56fc9e2f // indirect
-	golang.org/x/mod v0.41.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
 	golang.org/x/tools v0.51.0 // indirect
 	google.golang.org/genproto/googleapis/api v0.0.0-20260803160001-6ac0973c030d // indirect

@@ -71,7 +71,7 @@ func addressesArgs(s settings.Settings, nodes []cluster.Node) *oci.AddressesArgs
 
 func poolsArgs(
 	s settings.Settings, nodes []cluster.Node, groups *oci.SecurityGroups, volumes *oci.Volumes, addresses *oci.Addresses,
-	inTurn func([]cluster.Node, func(cluster.Node) error) error,
+	there *oci.CompartmentPools, inTurn func([]cluster.Node, func(cluster.Node) error) error,
 ) *oci.InstancePoolsArgs {
 	needs := make([][]pulumi.Resource, len(nodes))
 	for i := range nodes {
@@ -92,6 +92,7 @@ func poolsArgs(
 		BootVolumeVPUsPerGB: s.Nodes.BootVolumeVPUsPerGB,
 		InTurn:              inTurn,
 		Needs:               needs,
+		Pools:               there,
 		SSHKey:              s.Nodes.SSHKey,
 		Tags:                s.Tags,
 	}
@@ -250,8 +251,8 @@ func recordArgs(s settings.Settings, balancer *oci.LoadBalancer, opts ...pulumi.
 	}
 }
 
-func times(shutdownDelay, killTimeout time.Duration, r settings.Rollout) nomad.Times {
-	return nomad.Times{
+func times(shutdownDelay, killTimeout time.Duration, r settings.Rollout) cluster.Times {
+	return cluster.Times{
 		ShutdownDelay:    shutdownDelay,
 		KillTimeout:      killTimeout,
 		MinHealthyTime:   r.MinHealthyTime,

@@ -1,6 +1,7 @@
 package components
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -73,7 +74,8 @@ func (c *Cluster) declare(ctx *pulumi.Context, name string, s settings.Settings)
 	if err != nil {
 		return err
 	}
-	if err := findCompartment(ctx, s, in); err != nil {
+	existing, err := findCompartment(ctx, s, in)
+	if err != nil {
 		return err
 	}
 	if s.Network, err = findNetwork(ctx, s, in); err != nil {
@@ -84,6 +86,13 @@ func (c *Cluster) declare(ctx *pulumi.Context, name string, s settings.Settings)
 	}
 	places, err := assignDomains(ctx, s, in)
 	if err != nil {
+		return err
+	}
+	jobs, err := newJobPlanner(ctx, s)
+	if err != nil {
+		return err
+	}
+	if err := jobs.beforeUpdate(ctx); err != nil {
 		return err
 	}
 	child := pulumi.Composite(pulumi.Parent(c), in.all)
@@ -119,8 +128,8 @@ func (c *Cluster) declare(ctx *pulumi.Context, name string, s settings.Settings)
 		return err
 	}
 	// Where instances become other ones, the program stays here until the last of
-	// them is back: no hook could wait for it (decision 22).
-	pools, err := oci.NewInstancePools(ctx, name+"-pools", poolsArgs(s, nodes, groups, volumes, addresses, gate.inTurn), child)
+	// them is back: no hook could wait for it (ADR 0022).
+	pools, err := oci.NewInstancePools(ctx, name+"-pools", poolsArgs(s, nodes, groups, volumes, addresses, existing, gate.inTurn), child)
 	if err != nil {
 		return err
 	}
@@ -141,40 +150,40 @@ func (c *Cluster) declare(ctx *pulumi.Context, name string, s settings.Settings)
 
 	// Phases 2 to 4, one behind the other, a gate before each.
 	broker, err := nomad.NewEMQX(ctx, name+"-emqx", emqxArgs(s,
-		gate.nodesReady, after(pools.Each, secrets.Each, members.Each, entries.Each)), child)
+		gate.before[beforeEMQX], after(pools.Each, secrets.Each, members.Each, entries.Each)), child)
 	if err != nil {
 		return err
 	}
 	proxies, err := nomad.NewHAProxy(ctx, name+"-haproxy", haproxyArgs(s,
-		gate.nodesReady, gate.clusterFormed, after(broker.Each, secrets.Each)), child)
+		gate.before[beforeHAProxy], after(broker.Each, secrets.Each)), child)
 	if err != nil {
 		return err
 	}
 	open, err := oci.NewListeners(ctx, name+"-listeners", listenersArgs(s, balancer, listeners,
-		gate.proxiesReady, after(proxies.Each)), child)
+		gate.before[beforeListeners], after(proxies.Each)), child)
 	if err != nil {
 		return err
 	}
 	record, err := oci.NewDNSRecord(ctx, name+"-dns", recordArgs(s, balancer,
-		gate.edgeHealthy, after(open.Each)), child)
+		gate.before[beforeRecord], after(open.Each)), child)
 	if err != nil {
 		return err
 	}
 
 	// Changed or not, an update ends by asking again: a sick cluster is never
-	// reported as a success (decision 16).
+	// reported as a success (ADR 0018).
 	c.Verified, err = gate.verify(ctx, pulumi.Parent(c), broker.ModifyIndex, proxies.ModifyIndex, record.Name)
-	if err != nil {
+	if err := errors.Join(err, jobs.afterPreview(ctx, pools.Relaunched)); err != nil {
 		return err
 	}
 	c.Endpoints = pulumi.ToStringMap(endpoints(s, listeners)).ToStringMapOutput()
 	c.DNSName, c.BalancerAddress = record.Name, balancer.Address
 	c.NodeNames = pulumi.ToStringArray(cluster.Names(nodes)).ToStringArrayOutput()
 	c.JobNames = pulumi.ToStringMap(map[string]string{
-		"emqx": nomad.EMQXJobID(s.Environment), "haproxy": nomad.HAProxyJobID(s.Environment),
+		"emqx": cluster.EMQXJobID(s.Environment), "haproxy": cluster.HAProxyJobID(s.Environment),
 	}).ToStringMapOutput()
 	// Inside the network only: the dashboard is not opened to the internet.
-	c.DashboardAddress = pulumi.Sprintf("http://%s.emqx-dashboard.service.consul:%d", s.Environment, cluster.Dashboard)
+	c.DashboardAddress = pulumi.Sprintf("http://%s:%d", cluster.ServiceName(s.Environment, cluster.DashboardService), cluster.Dashboard)
 	return nil
 }
 

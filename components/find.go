@@ -2,6 +2,8 @@ package components
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -17,8 +19,8 @@ func Find(ctx *pulumi.Context, name string, s settings.Settings, lost map[string
 		return nil, err
 	}
 	found := map[string][]string{}
-	for key, l := range lost {
-		if found[key], err = oci.Find(ctx, l, pulumi.Provider(in.oci)); err != nil {
+	for _, key := range slices.Sorted(maps.Keys(lost)) {
+		if found[key], err = oci.Find(ctx, lost[key], pulumi.Provider(in.oci)); err != nil {
 			return nil, fmt.Errorf("asking for %s: %w", key, err)
 		}
 	}

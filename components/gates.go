@@ -7,18 +7,40 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
-	"github.com/emqx-oci/emqx-oci/components/consul"
 	"github.com/emqx-oci/emqx-oci/components/nomad"
 	"github.com/emqx-oci/emqx-oci/components/oci"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/gates"
 )
 
+// What waits for gates, in the words of docs/architecture.md.
+const (
+	beforeEMQX      = "EMQX job"
+	beforeHAProxy   = "HAProxy job"
+	beforeListeners = "listeners"
+	beforeRecord    = "DNS record"
+)
+
+// gateList are all gates, and what waits for them: docs/architecture.md has the same table.
+// A new one is an entry here, and its file.
+func gateList(c conditions) gates.List {
+	settle := c.Gates.Settle
+	return gates.List{
+		{Gate: c.nodesReady(), Before: []string{beforeEMQX, beforeHAProxy}, Steps: []gates.Step{c.purgeDeadNodes()}},
+		{Gate: c.clusterFormed(), Before: []string{beforeHAProxy, gates.TheEnd}, Settle: settle},
+		{Gate: c.proxiesReady(), Before: []string{beforeListeners, gates.TheEnd}, Settle: settle},
+		{Gate: c.edgeHealthy(), Before: []string{beforeRecord}},
+		// A name that did not resolve may be cached for a while: this one keeps its own timeout.
+		{Gate: c.roundTrip(), Before: []string{gates.TheEnd}},
+	}
+}
+
 // gateSet are the gates as options of the resources behind them, and the check
 // at the end.
 type gateSet struct {
-	nodesReady, clusterFormed, proxiesReady, edgeHealthy pulumi.ResourceOption
-	verify                                               func(ctx *pulumi.Context, parent pulumi.ResourceOption, after ...pulumi.Output) (pulumi.StringOutput, error)
+	// before are the gates of what waits for them: beforeEMQX and so on.
+	before map[string]pulumi.ResourceOption
+	verify func(ctx *pulumi.Context, parent pulumi.ResourceOption, after ...pulumi.Output) (pulumi.StringOutput, error)
 	// inTurn says when it is an instance's turn to be relaunched; nil: at once.
 	inTurn func(nodes []cluster.Node, launch func(cluster.Node) error) error
 }
@@ -33,70 +55,104 @@ func newGates(
 	ctx *pulumi.Context, name string, s settings.Settings, nodes []cluster.Node, balancer *oci.LoadBalancer, in providers,
 ) (gateSet, error) {
 	if ctx.Value(withoutGates{}) != nil {
-		return bindGates(ctx, name, s.Gates, openGates())
+		return bindGates(ctx, name, openGates(s), func(context.Context) bool { return false })
 	}
 	nomadAPI, consulAPI, err := agents(s)
 	if err != nil {
 		return gateSet{}, err
 	}
-	of := func(count int, jobs jobTexts) gateList {
+	of := func(count int, jobs jobTexts) conditions {
 		sized := s
 		sized.Nodes.Count = count
-		list := conditions(sized, jobs, nomadAPI, consulAPI)
 		edge := cluster.Names(nodes[:min(count, len(nodes))])
-		list.edgeHealthy = gates.EdgeHealthy(balancer.BackendHealth(ctx, edge, pulumi.Provider(in.oci)), gates.EdgeArgs{
-			Count: len(edge) * len(cluster.Listeners(s.Ports.Cluster(), s.TLS.Enabled())), Timeout: s.Gates.EdgeHealthy,
-			AdminPort: s.Ports.Admin,
-		})
-		return list
+		return conditions{
+			Settings: sized, jobs: jobs, nomadAPI: nomadAPI, consulAPI: consulAPI, behindEdge: len(edge),
+			edge: balancer.BackendHealth(ctx, edge, pulumi.Provider(in.oci)),
+		}
 	}
-	set, err := bindGates(ctx, name, s.Gates, of(len(nodes), wantedJobs(s)))
+	c := of(len(nodes), wantedJobs(s))
+	set, err := bindGates(ctx, name, gateList(c), c.rolling(), c.servers()...)
 	// Relaunches come before the jobs are registered: what stands has to be whole.
-	turns := newRelauncher(s, nomadAPI, func(count int) gateList { return of(count, asTheyStand()) })
+	turns := newRelauncher(s, nomadAPI, func(count int) gates.List { return gateList(of(count, asTheyStand())) })
 	set.inTurn = func(later []cluster.Node, launch func(cluster.Node) error) error {
 		return turns.inTurn(ctx, nodes, later, launch)
 	}
 	return set, err
 }
 
-// conditions are the gates of a stack, but for the balancer's: that one is asked
-// through the engine.
-func conditions(s settings.Settings, jobs jobTexts, nomadAPI gates.NomadClient, consulAPI gates.ConsulClient) gateList {
-	members := make([]string, s.Nodes.Count)
-	for i := range members {
-		members[i] = cluster.EMQXName(cluster.NodeName(s.Environment, i), s.Consul.Datacenter)
+// conditions make the gates of a stack.
+type conditions struct {
+	settings.Settings
+	jobs      jobTexts
+	nomadAPI  gates.NomadClient
+	consulAPI gates.ConsulClient
+	// edge asks for the balancer's backends, of so many nodes; it is asked through the
+	// engine.
+	edge       func(context.Context) (map[string]string, error)
+	behindEdge int
+}
+
+func (c conditions) nodesReadyArgs() gates.NodesReadyArgs {
+	return gates.NodesReadyArgs{
+		Environment: c.Environment, Count: c.Nodes.Count, Timeout: c.Gates.NodesReady,
+		Job: cluster.EMQXJobID(c.Environment),
 	}
-	return gateList{
-		nodesReady: gates.NodesReady(nomadAPI, gates.NodesReadyArgs{
-			Environment: s.Environment, Count: s.Nodes.Count, Timeout: s.Gates.NodesReady,
-			Job: nomad.EMQXJobID(s.Environment),
-		}),
-		clusterFormed: gates.ClusterFormed(nomadAPI, gates.ClusterFormedArgs{
-			Job: nomad.EMQXJobID(s.Environment), Nodes: members, Timeout: s.Gates.ClusterFormed,
-			Text: jobs.emqx, Discovery: jobs.discovery, Listeners: nomad.EMQXListeners,
-		}),
-		proxiesReady: gates.ProxiesReady(consulAPI, gates.ProxiesReadyArgs{
-			Environment: s.Environment, Count: s.Nodes.Count, Timeout: s.Gates.ProxiesReady,
-			AdminPort: s.Ports.Admin,
-			Nomad:     nomadAPI, Job: nomad.HAProxyJobID(s.Environment),
-			Text: jobs.haproxy,
-		}),
-		roundTrip: gates.RoundTrip(gates.RoundTripArgs{
-			Name: s.DNS.Name, Port: s.Ports.MQTT, Proxy: s.Gates.Proxy, Timeout: s.Gates.RoundTrip, Edge: onTheWay(s),
-		}),
-		rolling: deploying(nomadAPI, nomad.EMQXJobID(s.Environment), nomad.HAProxyJobID(s.Environment)),
-		servers: []gates.Server{
-			{Setting: "emqx-oci:nomad.address", Leader: nomadAPI.Leader, Part: "emqx-oci:nomad.namespace", Has: nomadAPI.Namespace},
-			{Setting: "emqx-oci:consul.address", Leader: consulAPI.Leader},
-		},
+}
+
+func (c conditions) nodesReady() gates.Gate { return gates.NodesReady(c.nomadAPI, c.nodesReadyArgs()) }
+
+func (c conditions) purgeDeadNodes() gates.Step {
+	return gates.PurgeDeadNodes(c.nomadAPI, c.nodesReadyArgs())
+}
+
+func (c conditions) clusterFormed() gates.Gate {
+	members := make([]string, c.Nodes.Count)
+	for i := range members {
+		members[i] = cluster.EMQXName(cluster.NodeName(c.Environment, i), c.Consul.Datacenter)
+	}
+	return gates.ClusterFormed(c.nomadAPI, gates.ClusterFormedArgs{
+		Job: cluster.EMQXJobID(c.Environment), Nodes: members, Timeout: c.Gates.ClusterFormed,
+		Text: c.jobs.emqx, Discovery: c.jobs.discovery, Listeners: nomad.EMQXListeners,
+	})
+}
+
+func (c conditions) proxiesReady() gates.Gate {
+	return gates.ProxiesReady(c.consulAPI, gates.ProxiesReadyArgs{
+		Environment: c.Environment, Count: c.Nodes.Count, Timeout: c.Gates.ProxiesReady,
+		AdminPort: c.Ports.Admin,
+		Nomad:     c.nomadAPI, Job: cluster.HAProxyJobID(c.Environment),
+		Text: c.jobs.haproxy,
+	})
+}
+
+func (c conditions) edgeHealthy() gates.Gate {
+	return gates.EdgeHealthy(c.edge, gates.EdgeArgs{
+		Count:   c.behindEdge * len(cluster.Listeners(c.Ports.Cluster(), c.TLS.Enabled())),
+		Timeout: c.Gates.EdgeHealthy, AdminPort: c.Ports.Admin,
+	})
+}
+
+func (c conditions) roundTrip() gates.Gate {
+	return gates.RoundTrip(gates.RoundTripArgs{
+		Name: c.DNS.Name, Port: c.Ports.MQTT, Proxy: c.Gates.Proxy, Timeout: c.Gates.RoundTrip, Edge: onTheWay(c.Settings),
+	})
+}
+
+// rolling tells whether Nomad is still deploying.
+func (c conditions) rolling() func(context.Context) bool {
+	return deploying(c.nomadAPI, cluster.EMQXJobID(c.Environment), cluster.HAProxyJobID(c.Environment))
+}
+
+// servers are what a preview must reach.
+func (c conditions) servers() []gates.Server {
+	return []gates.Server{
+		{Setting: "emqx-oci:nomad.address", Leader: c.nomadAPI.Leader, Part: "emqx-oci:nomad.namespace", Has: c.nomadAPI.Namespace},
+		{Setting: "emqx-oci:consul.address", Leader: c.consulAPI.Leader},
 	}
 }
 
 // onTheWay is what may keep a client from a broker though every gate before G5 holds.
 func onTheWay(s settings.Settings) string {
-	if s.Cloud == "lab" {
-		return ""
-	}
 	other := map[string]string{"address": "privateIp", "privateIp": "address"}[s.Edge.Backend]
 	text := "emqx-oci:edge.backend, which is " + s.Edge.Backend + ": where G4 holds and no client gets through, try " + other
 	if !s.Edge.Public && s.Gates.Proxy == "" {
@@ -118,7 +174,7 @@ func asTheyStand() jobTexts { return jobTexts{} }
 
 func wantedJobs(s settings.Settings) jobTexts {
 	return jobTexts{
-		discovery: consul.MembersName(s.Environment),
+		discovery: cluster.ServiceName(s.Environment, cluster.MembersService),
 
 		emqx:    jobText(nomad.EMQXJob, emqxArgs(s).EMQXVars),
 		haproxy: jobText(nomad.HAProxyJob, haproxyArgs(s).HAProxyVars),
@@ -140,65 +196,45 @@ func jobText(file string, vars jobVars) gates.JobText {
 	return gates.JobText{File: file, Variables: nomad.VariablesFile(values)}
 }
 
-// gateList are the five conditions, whether Nomad is still deploying, and what a
-// preview must reach.
-type gateList struct {
-	servers                                                         []gates.Server
-	nodesReady, clusterFormed, proxiesReady, edgeHealthy, roundTrip gates.Gate
-	rolling                                                         func(context.Context) bool
+// openGates are the same gates, but they hold at once.
+func openGates(s settings.Settings) gates.List {
+	list := gateList(conditions{Settings: s})
+	for i := range list {
+		list[i].Gate.Check = func(context.Context) (gates.Status, error) { return gates.Status{Holds: true}, nil }
+	}
+	return list
 }
 
-// openGates hold at once.
-func openGates() gateList {
-	open := func(id, title string) gates.Gate {
-		return gates.Gate{ID: id, Title: title, Check: func(context.Context) (gates.Status, error) {
-			return gates.Status{Holds: true}, nil
-		}}
+// bindGates binds the list to a program. Rolling tells whether Nomad is still deploying;
+// a preview must reach the servers.
+func bindGates(
+	ctx *pulumi.Context, name string, list gates.List, rolling func(context.Context) bool, servers ...gates.Server,
+) (gateSet, error) {
+	before, err := list.Hooks(ctx, name)
+	if err != nil {
+		return gateSet{}, err
 	}
-	return gateList{
-		nodesReady: open("G1", "nodes ready"), clusterFormed: open("G2", "cluster formed"),
-		proxiesReady: open("G3", "proxies ready"), edgeHealthy: open("G4", "edge healthy"), roundTrip: open("G5", "round trip"),
-		rolling: func(context.Context) bool { return false },
-	}
-}
-
-func bindGates(ctx *pulumi.Context, name string, s settings.Gates, g gateList) (gateSet, error) {
-	var set gateSet
-	for _, b := range []struct {
-		gate gates.Gate
-		into *pulumi.ResourceOption
-	}{
-		{g.nodesReady, &set.nodesReady},
-		{g.clusterFormed, &set.clusterFormed},
-		{g.proxiesReady, &set.proxiesReady},
-		{g.edgeHealthy, &set.edgeHealthy},
-	} {
-		option, err := gates.Hook(ctx, name, b.gate)
-		if err != nil {
-			return gateSet{}, err
-		}
-		*b.into = option
-	}
-	set.verify = func(ctx *pulumi.Context, parent pulumi.ResourceOption, after ...pulumi.Output) (pulumi.StringOutput, error) {
-		if err := gates.Reachable(ctx, g.servers...); err != nil {
+	verify := func(ctx *pulumi.Context, parent pulumi.ResourceOption, after ...pulumi.Output) (pulumi.StringOutput, error) {
+		if err := gates.Reachable(ctx, servers...); err != nil {
 			return pulumi.StringOutput{}, err
 		}
-		return gates.Verify(ctx, name+"-verify", gates.VerifyArgs{
-			After:  after,
-			Gates:  g.last(s),
-			Settle: max(s.ClusterFormed, s.ProxiesReady, s.RoundTrip),
-		}, parent)
+		args := gates.VerifyArgs{After: after, Gates: lastGates(list, rolling)}
+		for _, g := range args.Gates {
+			args.Settle = max(args.Settle, g.Timeout) // each has its own
+		}
+		return gates.Verify(ctx, name+"-verify", args, parent)
 	}
-	return set, nil
+	return gateSet{before: before, verify: verify}, nil
 }
 
-// last are the gates that are asked once more at the end of an update.
-func (g gateList) last(s settings.Gates) []gates.Gate {
-	return []gates.Gate{
-		whileRolling(g.clusterFormed, s.Settle, g.rolling, time.Now),
-		whileRolling(g.proxiesReady, s.Settle, g.rolling, time.Now),
-		// A name that did not resolve may be cached for a while: this one keeps its
-		// own timeout.
-		g.roundTrip,
+// lastGates are those that are asked once more at the end of an update.
+func lastGates(list gates.List, rolling func(context.Context) bool) []gates.Gate {
+	var last []gates.Gate
+	for _, e := range list.Before(gates.TheEnd) {
+		if e.Settle > 0 {
+			e.Gate = whileRolling(e.Gate, e.Settle, rolling, time.Now)
+		}
+		last = append(last, e.Gate)
 	}
+	return last
 }

@@ -20,7 +20,7 @@ type layout struct{ pulumi.ResourceState }
 
 // guard asks the guards, and returns only when nothing, or somebody who takes
 // note of it, objects: nothing of the cluster may be registered before, so that
-// nothing is touched when they refuse (decision 19).
+// nothing is touched when they refuse (ADR 0019).
 //
 // The hook on the layout is what sees the old one. It runs in previews, too, and
 // not at all for a layout that stays: then the settings are judged here.

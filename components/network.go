@@ -9,25 +9,27 @@ import (
 	"github.com/pulumi/pulumi-oci/sdk/v3/go/oci/core"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/fault"
+	"github.com/emqx-oci/emqx-oci/components/oci"
+	"github.com/emqx-oci/emqx-oci/components/oci/limits"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
 // findCompartment asks for something in the stack's compartment that its deployer may
-// always read: with a wrong one OCI would refuse each resource by itself.
-func findCompartment(ctx *pulumi.Context, s settings.Settings, in providers) error {
-	_, err := core.GetInstancePools(ctx, &core.GetInstancePoolsArgs{CompartmentId: s.OCI.Compartment}, pulumi.Provider(in.oci))
+// always read: with a wrong one OCI would refuse each resource by itself. The pools are
+// what the graph has to know, too.
+func findCompartment(ctx *pulumi.Context, s settings.Settings, in providers) (*oci.CompartmentPools, error) {
+	pools, err := oci.FindPools(ctx, s.OCI.Compartment, pulumi.Provider(in.oci))
 	if err != nil && strings.Contains(err.Error(), "NotAuthorizedOrNotFound") {
 		var f fault.List
 		f.Add(settings.Project+":oci.compartment", "must be a compartment of %s in which the deployer may list instance pools, got %q: %v",
 			s.OCI.Region, s.OCI.Compartment, err)
-		return f.Err()
+		return nil, f.Err()
 	}
 	if err != nil {
-		return fmt.Errorf("asking OCI for the instance pools of compartment %q: %w", s.OCI.Compartment, err)
+		return nil, fmt.Errorf("asking OCI for the instance pools of compartment %q: %w", s.OCI.Compartment, err)
 	}
-	return nil
+	return pools, nil
 }
 
 // findNetwork returns the settings' network with OCIDs where they have names,
@@ -51,7 +53,7 @@ func findNetwork(ctx *pulumi.Context, s settings.Settings, in providers) (settin
 		}
 	}
 	if private.known() {
-		if want := cluster.AddressesNeeded(s.Nodes.Count); private.usable() < want {
+		if want := limits.AddressesNeeded(s.Nodes.Count); private.usable() < want {
 			l.fault("privateSubnet", "must have %d addresses for %d nodes, two for each and one for an instance in relaunch, got %s with %d",
 				want, s.Nodes.Count, private, private.usable())
 		}
@@ -87,7 +89,7 @@ func (s subnet) usable() int {
 	sum := 0
 	for _, text := range s.ranges {
 		if r, err := netip.ParsePrefix(text); err == nil && r.Addr().Is4() {
-			sum += cluster.AddressesUsable(r)
+			sum += limits.AddressesUsable(r)
 		}
 	}
 	return sum

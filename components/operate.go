@@ -1,7 +1,6 @@
 package components
 
 import (
-	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/nomad"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/gates"
@@ -15,18 +14,13 @@ func Operate(s settings.Settings) (*operate.Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	nodes := make([]operate.Node, s.Nodes.Count)
-	for i := range nodes {
-		name := cluster.NodeName(s.Environment, i)
-		nodes[i] = operate.Node{Name: name, Member: cluster.EMQXName(name, s.Consul.Datacenter)}
-	}
-	g := conditions(s, wantedJobs(s), nomadAPI, consulAPI)
+	c := conditions{Settings: s, jobs: wantedJobs(s), nomadAPI: nomadAPI, consulAPI: consulAPI}
 	return operate.New(operate.Config{
-		Formed: g.clusterFormed, Proxies: g.proxiesReady, RoundTrip: g.roundTrip, Verification: g.last(s.Gates),
+		Formed: c.clusterFormed(), Proxies: c.proxiesReady(), RoundTrip: c.roundTrip(), Verification: lastGates(gateList(c), c.rolling()),
 		ListenersScript: nomad.EMQXListeners,
 		DrainRate:       s.Broker.Drain.Rate,
-		Environment:     s.Environment, BrokerJob: nomad.EMQXJobID(s.Environment), ProxyJob: nomad.HAProxyJobID(s.Environment),
-		Nodes: nodes, Nomad: nomadAPI, Consul: consulAPI,
+		Environment:     s.Environment, Datacenter: s.Consul.Datacenter, Count: s.Nodes.Count,
+		Nomad: nomadAPI, Consul: consulAPI,
 	})
 }
 

@@ -5,8 +5,8 @@ import (
 
 	"gotest.tools/v3/assert"
 
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/settings"
-	"github.com/emqx-oci/emqx-oci/infra/operate"
 )
 
 // What is done between two updates has to mean the same nodes and jobs as they do.
@@ -16,10 +16,8 @@ func TestOperateIsOnTheStacksOwnNodes(t *testing.T) {
 	s.Nomad.Address, s.Consul.Address = "https://nomad.example.com:4646", "https://consul.example.com:8501"
 	c, err := Operate(s)
 	assert.NilError(t, err)
-	assert.DeepEqual(t, c.Nodes, []operate.Node{
-		{Name: "emqx-prod-0", Member: "emqx@emqx-prod-0.node.dc1.consul"},
-		{Name: "emqx-prod-1", Member: "emqx@emqx-prod-1.node.dc1.consul"},
-	})
+	assert.DeepEqual(t, cluster.Names(c.Nodes), []string{"emqx-prod-0", "emqx-prod-1"})
+	assert.Equal(t, c.Member(1), "emqx@emqx-prod-1.node.dc1.consul")
 	assert.Equal(t, c.BrokerJob+" "+c.ProxyJob, "emqx-prod emqx-prod-haproxy")
 	assert.Equal(t, c.DrainRate, 50)
 	var ids string

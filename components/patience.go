@@ -42,7 +42,6 @@ func whileRolling(g gates.Gate, settle time.Duration, rolling func(context.Conte
 // deploying tells whether Nomad has a deployment of one of the jobs to finish, or an
 // allocation to stop.
 func deploying(client gates.NomadClient, jobs ...string) func(context.Context) bool {
-	ended := []string{"successful", "failed", "cancelled"}
 	return func(ctx context.Context) bool {
 		for _, job := range jobs {
 			allocs, err := client.Allocations(ctx, job)
@@ -53,10 +52,8 @@ func deploying(client gates.NomadClient, jobs ...string) func(context.Context) b
 			if err != nil {
 				continue
 			}
-			for _, d := range found {
-				if !slices.Contains(ended, d.Status) {
-					return true
-				}
+			if slices.ContainsFunc(found, gates.Active) {
+				return true
 			}
 		}
 		return false

@@ -9,13 +9,12 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
-	"github.com/emqx-oci/emqx-oci/components/nomad"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/gates"
 )
 
 // relauncher replaces instances that have to become other ones, one at a time
-// and only in a cluster that is whole (decision 0022).
+// and only in a cluster that is whole (ADR 0022).
 type relauncher struct {
 	nomad       gates.NomadClient
 	environment string
@@ -23,15 +22,15 @@ type relauncher struct {
 	emqx, haproxy string
 	// of are the gates of a cluster of so many nodes: as many as the jobs have at
 	// that time, which the update may be about to change.
-	of func(nodes int) gateList
+	of func(nodes int) gates.List
 	// stop is how long a node's allocations take to stop, ready how long an
 	// instance takes from its launch to Nomad.
 	stop, ready time.Duration
 }
 
-func newRelauncher(s settings.Settings, client gates.NomadClient, of func(int) gateList) relauncher {
+func newRelauncher(s settings.Settings, client gates.NomadClient, of func(int) gates.List) relauncher {
 	return relauncher{
-		nomad: client, environment: s.Environment, emqx: nomad.EMQXJobID(s.Environment), haproxy: nomad.HAProxyJobID(s.Environment),
+		nomad: client, environment: s.Environment, emqx: cluster.EMQXJobID(s.Environment), haproxy: cluster.HAProxyJobID(s.Environment),
 		of: of, ready: s.Gates.NodesReady,
 		stop: max(s.Broker.ShutdownDelay+s.Broker.KillTimeout, s.Proxy.ShutdownDelay+s.Proxy.KillTimeout),
 	}
@@ -45,12 +44,16 @@ func (r relauncher) inTurn(ctx *pulumi.Context, all, nodes []cluster.Node, launc
 			keep = append(keep, n.Index)
 		}
 	}
+	endDrains := gates.EndDrains(r.nomad, r.environment, keep)
 	if len(nodes) == 0 {
 		// What stands in the way of it, the gates will say.
 		asked, cancel := context.WithTimeout(ctx.Context(), 10*time.Second)
 		defer cancel()
-		_ = gates.GiveBack(asked, r.nomad, r.environment, keep)
+		_, _ = endDrains.Do(asked)
 		return nil
+	}
+	if err := gates.Take(ctx, endDrains); err != nil {
+		return err
 	}
 	var turns []turn
 	if err := gates.Await(ctx, r.ask(func(asked context.Context) (string, error) {
@@ -61,9 +64,6 @@ func (r relauncher) inTurn(ctx *pulumi.Context, all, nodes []cluster.Node, launc
 		if size == 0 {
 			turns = nil
 			return fmt.Sprintf("%d instances are relaunched at once: no EMQX runs on them", len(nodes)), nil
-		}
-		if err := gates.GiveBack(asked, r.nomad, r.environment, keep); err != nil {
-			return "", err
 		}
 		turns, err = r.order(asked, nodes)
 		return fmt.Sprintf("%d instances are relaunched, one after another", len(nodes)), err
@@ -124,21 +124,21 @@ func (r relauncher) relaunch(ctx *pulumi.Context, t turn, launch func(cluster.No
 			return err
 		}
 	}
-	if err := gates.Await(ctx, gates.NodeDrained(r.nomad, gates.NodeDrainedArgs{
+	drain := gates.NodeDrainedArgs{
 		Environment: r.environment, Index: t.node.Index, Jobs: []string{r.emqx, r.haproxy},
 		Deadline: r.stop, Timeout: 2*r.stop + time.Minute,
-	})); err != nil {
+	}
+	if err := gates.Await(ctx, gates.NodeDrained(r.nomad, drain), gates.DrainNode(r.nomad, drain)); err != nil {
 		return err
 	}
 	if err := launch(t.node); err != nil {
 		return err
 	}
-	if err := gates.Forget(ctx.Context(), r.nomad, t.ids); err != nil {
+	if err := gates.Take(ctx, gates.PurgeEndedNodes(r.nomad, t.ids)); err != nil {
 		return err
 	}
-	return gates.Await(ctx, gates.NodesReady(r.nomad, gates.NodesReadyArgs{
-		Environment: r.environment, Only: []int{t.node.Index}, Timeout: r.ready,
-	}))
+	back := gates.NodesReadyArgs{Environment: r.environment, Only: []int{t.node.Index}, Timeout: r.ready}
+	return gates.Await(ctx, gates.NodesReady(r.nomad, back), gates.PurgeDeadNodes(r.nomad, back))
 }
 
 // awaitWhole waits until nothing of the cluster is away.
@@ -157,13 +157,12 @@ func (r relauncher) awaitWhole(ctx *pulumi.Context) error {
 	if emqx == 0 {
 		return nil
 	}
-	list := r.of(emqx)
-	all := []gates.Gate{list.nodesReady, list.clusterFormed}
+	waiting := []string{beforeEMQX, beforeHAProxy}
 	if haproxy > 0 {
-		all = append(all, list.proxiesReady, list.edgeHealthy)
+		waiting = append(waiting, beforeListeners, beforeRecord)
 	}
-	for _, g := range all {
-		if err := gates.Await(ctx, g); err != nil {
+	for _, e := range r.of(emqx).Before(waiting...) {
+		if err := gates.Await(ctx, e.Gate, e.Steps...); err != nil {
 			return err
 		}
 	}

@@ -93,14 +93,15 @@ func turnsOf(t *testing.T, f *nomadOf, sick string, relaunched ...int) ([]string
 	assert.NilError(t, err)
 	r := relauncher{
 		nomad: f, environment: "lab", emqx: "emqx-lab", haproxy: "emqx-lab-haproxy", stop: time.Second, ready: time.Second,
-		of: func(count int) gateList {
-			gate := func(id string) gates.Gate {
-				return gates.Gate{ID: id, Title: "gate", Timeout: time.Millisecond, Check: func(context.Context) (gates.Status, error) {
-					f.did("%s of %d", id, count)
-					return gates.Status{Holds: id != sick, Seen: "sick"}, nil
+		of: func(count int) gates.List {
+			list := gateList(conditions{})
+			for i, e := range list {
+				list[i].Gate = gates.Gate{ID: e.Gate.ID, Title: "gate", Timeout: time.Millisecond, Check: func(context.Context) (gates.Status, error) {
+					f.did("%s of %d", e.Gate.ID, count)
+					return gates.Status{Holds: e.Gate.ID != sick, Seen: "sick"}, nil
 				}}
 			}
-			return gateList{nodesReady: gate("G1"), clusterFormed: gate("G2"), proxiesReady: gate("G3"), edgeHealthy: gate("G4")}
+			return list
 		},
 	}
 	nodes := []cluster.Node{}

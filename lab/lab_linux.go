@@ -86,7 +86,7 @@ func startDaemon(ctx context.Context, o Options) error {
 	}
 	defer out.Close()
 	// Not bound to ctx: the daemon outlives this command.
-	cmd := exec.Command(filepath.Join(o.Bin, "emqx-oci"), "lab", "daemon", "--lab-dir", o.Dir) //nolint:noctx // it outlives the command
+	cmd := exec.Command(filepath.Join(o.Bin, "emqx-oci-lab"), "daemon", "--lab-dir", o.Dir) //nolint:noctx // it outlives the command
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
@@ -249,7 +249,7 @@ func ask(ctx context.Context, dir string) (Status, error) {
 }
 
 // ErrNotUp says that there is no lab to talk to.
-var ErrNotUp = errors.New("the lab is not running: start it with `emqx-oci lab up`")
+var ErrNotUp = errors.New(`the lab is not running: start it with "emqx-oci lab up"`)
 
 // unreached says why the daemon was not reached.
 func unreached(err error) error {
@@ -322,7 +322,7 @@ func Env(ctx context.Context, o Options) (map[string]string, error) {
 		"PULUMI_BACKEND_URL":            "file://" + state + "?metadata=skip",
 		"PULUMI_CONFIG_PASSPHRASE_FILE": pass,
 		"EMQX_OCI_STAGE_DIR":            filepath.Join(o.Dir, "stage"),
-		// What components/settings calls LabSecretsEnv.
+		// What the lab's stack file names as secretsFrom.
 		"EMQX_OCI_LAB_SECRETS": filepath.Join(o.Dir, secretsFile),
 		// Any client of OCI's API finds the lab by these: the official provider by all of
 		// them, others by the key.

@@ -33,7 +33,7 @@ type Options struct {
 
 	// Required for Up.
 	Tools string // folder with nomad and consul
-	Bin   string // folder with emqx-oci, lab-guest and emqx
+	Bin   string // folder with emqx-oci-lab, lab-guest and emqx
 
 	// Optional.
 	BrokerImages []string     // images of EMQX that instances shall have, such as "emqx/emqx:5.8.9"

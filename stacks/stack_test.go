@@ -223,7 +223,7 @@ func TestChildrenOfTheBalancerAreOneChain(t *testing.T) {
 			children[x.Name] = x
 		}
 	}
-	assert.Equal(t, len(children), 4+4, "backends are in their sets: decision 40")
+	assert.Equal(t, len(children), 4+4, "backends are in their sets: ADR 0040")
 	// Each child is the direct or indirect dependent of all before it: walking
 	// the longest path from the last one must meet every child.
 	var depth func(name string) int
@@ -261,7 +261,7 @@ func TestNodeLiesInOneDomainWithItsVolume(t *testing.T) {
 	}
 }
 
-// Decision 5: any update would take the address off its running node.
+// ADR 0005: any update would take the address off its running node.
 func TestAddressesAreNeverUpdated(t *testing.T) {
 	for _, ip := range mustRecord(t, "lab", false, false).Kind("PrivateIp") {
 		assert.Equal(t, ip.Inputs["lifetime"].StringValue(), "RESERVED")
@@ -307,7 +307,7 @@ func TestOutputs(t *testing.T) {
 	}
 }
 
-// Decision 7: one setting derives the timeouts.
+// ADR 0006: one setting derives the timeouts.
 func TestKeepAliveDerivesTheIdleTimeout(t *testing.T) {
 	r := mustRecord(t, "lab", true, false)
 	for _, l := range r.Kind("Listener") {

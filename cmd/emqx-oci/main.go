@@ -1,31 +1,25 @@
-// Command emqx-oci deploys an EMQX cluster on Oracle Cloud, and runs the lab to try it in.
+// Command emqx-oci deploys an EMQX cluster on Oracle Cloud. The lab to try it in is a program of its own, emqx-oci-lab, which
+// `emqx-oci lab` becomes.
 package main
 
 import (
 	"context"
-	"errors"
 	"os"
-	"os/signal"
-	"runtime/debug"
-	"syscall"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"golang.org/x/term"
 
 	"github.com/emqx-oci/emqx-oci/cmd/emqx-oci/cli"
+	"github.com/emqx-oci/emqx-oci/cmd/internal/beside"
+	"github.com/emqx-oci/emqx-oci/cmd/internal/console"
 	"github.com/emqx-oci/emqx-oci/components/guards"
 	"github.com/emqx-oci/emqx-oci/infra/gates"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
-	"github.com/emqx-oci/emqx-oci/lab/load"
 	"github.com/emqx-oci/emqx-oci/stacks"
 )
 
 func main() {
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	// A reader that leaves (| head) cancels cleanly instead of ending the program mid-update. The signal itself also
-	// comes for every connection that a peer closes, so only the writers below tell.
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	signals := console.Signals()
 	in, out := int(os.Stdin.Fd()), int(os.Stdout.Fd())
 	dir, _ := os.Getwd()
 	self, _ := os.Executable()
@@ -34,41 +28,23 @@ func main() {
 		return guards.WithCollector(gates.WithContext(ctx, caller), &collector)
 	}
 	os.Exit(cli.Run(cli.Options{
-		Stdin: os.Stdin, Stdout: pipe{os.Stdout, signals}, Stderr: pipe{os.Stderr, signals},
+		Stdin: os.Stdin, Stdout: console.Pipe{File: os.Stdout, Gone: signals}, Stderr: console.Pipe{File: os.Stderr, Gone: signals},
 		StdinTerminal: term.IsTerminal(in), StdoutTerminal: term.IsTerminal(out),
 		Size:   func() (int, int) { w, h, _ := term.GetSize(out); return w, h },
-		Getenv: os.Getenv, Dir: dir, Executable: self, Command: os.Args[0], Signals: signals, Version: version(),
+		Getenv: os.Getenv, Dir: dir, Executable: self, Command: os.Args[0], Signals: signals, Version: console.Version(),
 		Program: stacks.Run, Providers: providers, Find: find, Fates: fates, Resume: resume, Bind: bind, Guards: &collector, Validate: validate, Check: check, Assess: assess, Operate: open, Edge: stacks.Edge,
 		NewEngine: func(o orchestrate.Options) (cli.Engine, error) { return orchestrate.New(o) },
 		NewInitializer: func(ctx context.Context, o orchestrate.InitOptions) (cli.Initializer, error) {
 			return orchestrate.NewInitializer(ctx, o)
 		},
-		Lab:  func(dir string) cli.Lab { return newLab(dir, self) },
-		Load: load.Run,
+		Extension: func(name string) cli.Extension { return extension(name, self, os.Args[0]) },
 	}, os.Args[1:]))
 }
 
-// pipe tells when nobody reads any more.
-type pipe struct {
-	file *os.File
-	gone chan<- os.Signal
-}
-
-func (p pipe) Write(b []byte) (int, error) {
-	n, err := p.file.Write(b)
-	if errors.Is(err, syscall.EPIPE) {
-		select {
-		case p.gone <- syscall.SIGPIPE:
-		default: // others wait to be read already
-		}
+// extension is the program beside this one that has a name. A cloud that has none is OCI, or a slip that the settings tell.
+func extension(name, self, called string) cli.Extension {
+	if name != "lab" {
+		return nil
 	}
-	return n, err
-}
-
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "(devel)"
-	}
-	return info.Main.Version
+	return beside.Program{Name: "emqx-oci-" + name, Executable: self, Called: called + "-" + name}
 }

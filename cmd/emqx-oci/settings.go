@@ -14,9 +14,6 @@ import (
 	"github.com/emqx-oci/emqx-oci/stacks/preflight"
 )
 
-// labStack is the stack whose images the lab prepares.
-const labStack = "lab"
-
 // validate checks a stack's settings, keys that nobody reads included.
 func validate(stack string, c orchestrate.Config) error {
 	_, err := settings.Load(stack, source(c))
@@ -79,14 +76,4 @@ func check(stack string, c orchestrate.Config) []preflight.Finding {
 		}
 	}
 	return preflight.Sort(findings)
-}
-
-// wantedImages are those that the project's lab stack asks for. Faults of its other settings are for `up` to tell.
-func wantedImages(project string) (broker, proxy string, ok bool) {
-	c, err := orchestrate.Read(project, labStack)
-	if err != nil {
-		return "", "", false
-	}
-	s, _ := settings.Load(labStack, source(c))
-	return s.Broker.Image, s.Proxy.Image, s.Broker.Image != "" && s.Proxy.Image != ""
 }

@@ -1,14 +1,13 @@
 package cluster
 
 import (
-	"net/netip"
 	"slices"
 	"testing"
 
 	"gotest.tools/v3/assert"
 )
 
-// Decision 8, and what would break it: an empty list of domains.
+// ADR 0013, and what would break it: an empty list of domains.
 func TestNodesAreSpreadOverTheDomainsInTurn(t *testing.T) {
 	nodes, err := Nodes("prod", 5, []string{"AD-1", "AD-2", "AD-3"})
 	assert.NilError(t, err)
@@ -27,7 +26,7 @@ func TestNodesAreSpreadOverTheDomainsInTurn(t *testing.T) {
 	assert.ErrorContains(t, err, "offers no availability domain")
 }
 
-// Decision 4: the name must not hold an address, nor the short name a digit at
+// ADR 0004: the name must not hold an address, nor the short name a digit at
 // its end.
 func TestEMQXNameIsStable(t *testing.T) {
 	assert.Equal(t, EMQXName(NodeName("prod", 1), "dc1"), "emqx@emqx-prod-1.node.dc1.consul")
@@ -46,23 +45,11 @@ func TestListenersWithoutACertificate(t *testing.T) {
 	}
 }
 
-// Decision 7: at least 1.5 times the keep-alive, rounded up.
+// ADR 0006: at least 1.5 times the keep-alive, rounded up.
 func TestIdleTimeout(t *testing.T) {
 	assert.Equal(t, IdleTimeout(600), 900)
 	assert.Equal(t, IdleTimeout(61), 92)
-	assert.Equal(t, IdleTimeout(1200), MaxIdleTimeout)
-}
-
-// OCI keeps three addresses of every range.
-func TestAddressesOfASubnet(t *testing.T) {
-	for cidr, want := range map[string]int{
-		"10.0.0.0/24": 253, "10.0.0.0/28": 13, "10.0.0.0/29": 5, "10.0.0.0/30": 1, "10.0.0.0/31": 0, "10.0.0.1/32": 0,
-	} {
-		assert.Equal(t, AddressesUsable(netip.MustParsePrefix(cidr)), want, cidr)
-	}
-	assert.Equal(t, AddressesNeeded(3), 7)
-	assert.Assert(t, AddressesNeeded(6) <= AddressesUsable(netip.MustParsePrefix("10.0.0.0/28")))
-	assert.Assert(t, AddressesNeeded(7) > AddressesUsable(netip.MustParsePrefix("10.0.0.0/28")))
+	assert.Equal(t, IdleTimeout(1200), 1800)
 }
 
 func TestPortsFollowTheStack(t *testing.T) {
@@ -78,19 +65,29 @@ func TestPortsFollowTheStack(t *testing.T) {
 // would only show when Nomad cannot place HAProxy.
 func TestPortsThatCannotBe(t *testing.T) {
 	assert.Equal(t, len(DefaultPorts.Faults()), 0)
-	assert.DeepEqual(t, Ports{MQTT: 443, MQTTS: 8500, WS: 21500, WSS: 18083, Admin: 8500, Broker: DefaultPorts.Broker}.Faults(), map[string]string{
-		"mqtt":  "must be 1024 to 65535, because nobody here has the right to lower ports, got 443",
-		"mqtts": "must not be a port of Consul, got 8500",
-		"ws":    "must not be a port of other jobs (21000 to 21799), got 21500",
-		"wss":   "must not be a port of EMQX's dashboard, got 18083",
-		"admin": "must not be a port of Consul, got 8500",
+	assert.DeepEqual(t, Ports{MQTT: 443, MQTTS: 8500, WS: 21500, WSS: 18083, Admin: 8501, Broker: DefaultPorts.Broker}.Faults(), []Fault{
+		{Of: "mqtt", Text: "must be 1024 to 65535, because nobody here has the right to lower ports, got 443"},
+		{Of: "mqtts", Text: "must not be a port of Consul, got 8500"},
+		{Of: "ws", Text: "must not be a port of other jobs (21000 to 21799), got 21500"},
+		{Of: "wss", Text: "must not be a port of EMQX's dashboard, got 18083"},
+		{Of: "admin", Text: "must not be a port of Consul, got 8501"},
 	})
 	same := DefaultPorts
 	same.Admin, same.Broker.WS, same.Broker.WSS = same.MQTT, same.MQTTS, 5370
-	assert.DeepEqual(t, same.Faults(), map[string]string{
-		"admin":      "must be a port of its own, got 1883, which is ports.mqtt",
-		"broker.ws":  "must be a port of its own, got 8883, which is ports.mqtts",
-		"broker.wss": "must not be a port of EMQX's cluster RPC, got 5370",
+	assert.DeepEqual(t, same.Faults(), []Fault{
+		{Of: "admin", Text: "must be a port of its own, got 1883, which is ports.mqtt"},
+		{Of: "broker.ws", Text: "must be a port of its own, got 8883, which is ports.mqtts"},
+		{Of: "broker.wss", Text: "must not be a port of EMQX's cluster RPC, got 5370"},
 	})
 	assert.Assert(t, slices.IsSortedFunc(OccupiedPorts(), func(a, b PortRange) int { return a.Max - b.Min }))
+}
+
+// Consul's agent can serve HTTP, HTTPS, gRPC and gRPC with TLS; which of them are on is
+// the image's to say.
+func TestAllPortsOfConsulAreOccupied(t *testing.T) {
+	for port := 8500; port <= 8503; port++ {
+		ports := DefaultPorts
+		ports.Broker.WS = port
+		assert.Equal(t, len(ports.Faults()), 1, port)
+	}
 }

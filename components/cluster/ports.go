@@ -11,6 +11,8 @@ type Listener struct {
 	// Name is the label of the port in jobs and the name of the balancer's
 	// backend set and listener: mqtt, mqtts, ws, wss.
 	Name string
+	// EMQX is what EMQX calls it: tcp, ssl, ws, wss.
+	EMQX string
 	// Scheme of the URL that a client is given.
 	Scheme string
 	// Port is the same on the balancer and on HAProxy.
@@ -36,7 +38,7 @@ type Ports struct {
 
 // BrokerPorts are where EMQX listens behind HAProxy: the same on every node,
 // because EMQX keeps its listeners in a configuration that all members share
-// (decision 25).
+// (ADR 0025).
 type BrokerPorts struct {
 	MQTT, MQTTS, WS, WSS int
 }
@@ -53,10 +55,10 @@ var DefaultPorts = Ports{
 func Listeners(ports Ports, tls bool) []Listener {
 	var offered []Listener
 	for _, l := range []Listener{
-		{Name: "mqtt", Scheme: "mqtt", Port: ports.MQTT, BrokerPort: ports.Broker.MQTT},
-		{Name: "mqtts", Scheme: "mqtts", Port: ports.MQTTS, BrokerPort: ports.Broker.MQTTS, TLS: true},
-		{Name: "ws", Scheme: "ws", Port: ports.WS, BrokerPort: ports.Broker.WS, Path: "/mqtt"},
-		{Name: "wss", Scheme: "wss", Port: ports.WSS, BrokerPort: ports.Broker.WSS, Path: "/mqtt", TLS: true},
+		{Name: "mqtt", EMQX: "tcp", Scheme: "mqtt", Port: ports.MQTT, BrokerPort: ports.Broker.MQTT},
+		{Name: "mqtts", EMQX: "ssl", Scheme: "mqtts", Port: ports.MQTTS, BrokerPort: ports.Broker.MQTTS, TLS: true},
+		{Name: "ws", EMQX: "ws", Scheme: "ws", Port: ports.WS, BrokerPort: ports.Broker.WS, Path: "/mqtt"},
+		{Name: "wss", EMQX: "wss", Scheme: "wss", Port: ports.WSS, BrokerPort: ports.Broker.WSS, Path: "/mqtt", TLS: true},
 	} {
 		if tls || !l.TLS {
 			offered = append(offered, l)
@@ -99,8 +101,7 @@ func OccupiedPorts() []PortRange {
 		{4646, 4648, "Nomad"},
 		{RPC, RPC, "EMQX's cluster RPC"},
 		{8300, 8302, "Consul"},
-		{8500, 8500, "Consul"},
-		{8502, 8502, "Consul"},
+		{8500, 8503, "Consul"}, // HTTP, HTTPS, gRPC, gRPC with TLS
 		{8600, 8600, "Consul's DNS"},
 		{Dashboard, Dashboard, "EMQX's dashboard"},
 		{DynamicMin, DynamicMax, fmt.Sprintf("other jobs (%d to %d)", DynamicMin, DynamicMax)},
@@ -127,28 +128,28 @@ func (p Ports) Named() []NamedPort {
 	return slices.Concat(own, []NamedPort{{"admin", p.Admin}}, broker)
 }
 
-// Faults are what is wrong with the ports, by the name of the setting. EMQX binds
-// all addresses of a node and HAProxy one of them, so a port of one is none of the
-// other's.
-func (p Ports) Faults() map[string]string {
-	faults := map[string]string{}
+// Faults are what is wrong with the ports, in the order of [Ports.Named] and by those
+// names. EMQX binds all addresses of a node and HAProxy one of them, so a port of one is
+// none of the other's.
+func (p Ports) Faults() []Fault {
+	var found []Fault
 	taken := map[int]string{}
 	for _, n := range p.Named() {
-		switch {
-		case n.Port < LowestPort || n.Port > 65535:
-			faults[n.Name] = fmt.Sprintf("must be %d to 65535, because nobody here has the right to lower ports, got %d", LowestPort, n.Port)
+		wrong := func(format string, args ...any) {
+			found = append(found, Fault{Of: n.Name, Text: fmt.Sprintf(format, args...)})
+		}
+		if n.Port < LowestPort || n.Port > 65535 {
+			wrong("must be %d to 65535, because nobody here has the right to lower ports, got %d", LowestPort, n.Port)
 			continue
-		case taken[n.Port] != "":
-			faults[n.Name] = fmt.Sprintf("must be a port of its own, got %d, which is ports.%s", n.Port, taken[n.Port])
+		}
+		if i := slices.IndexFunc(OccupiedPorts(), func(r PortRange) bool { return n.Port >= r.Min && n.Port <= r.Max }); i >= 0 {
+			wrong("must not be a port of %s, got %d", OccupiedPorts()[i].Owner, n.Port)
+		} else if taken[n.Port] != "" {
+			wrong("must be a port of its own, got %d, which is ports.%s", n.Port, taken[n.Port])
 		}
 		taken[n.Port] = cmp.Or(taken[n.Port], n.Name)
-		for _, r := range OccupiedPorts() {
-			if n.Port >= r.Min && n.Port <= r.Max {
-				faults[n.Name] = fmt.Sprintf("must not be a port of %s, got %d", r.Owner, n.Port)
-			}
-		}
 	}
-	return faults
+	return found
 }
 
 // HealthPath is what the balancer asks HAProxy: it fails when no broker runs, as far
@@ -160,12 +161,10 @@ const HealthPath = "/haproxy_health"
 // the stack has no broker that accepts it.
 const ReadyPath = "/haproxy_ready"
 
-// MaxIdleTimeout is the longest idle timeout that this project asks of a
-// network load balancer, in seconds. Oracle's documents show 1200 and name no
-// upper limit; the value is a cautious one.
-const MaxIdleTimeout = 1800
+// MinKeepAlive is the least that the largest keep-alive of a stack may be, in seconds.
+const MinKeepAlive = 10
 
 // IdleTimeout is how long every hop on a client's path must keep an idle
 // connection, in seconds: 1.5 times the largest keep-alive, rounded up, because
-// EMQX itself waits that long for a silent client (decision 7).
+// EMQX itself waits that long for a silent client (ADR 0006).
 func IdleTimeout(keepAliveMax int) int { return (keepAliveMax*3 + 1) / 2 }

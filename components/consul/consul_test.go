@@ -22,7 +22,7 @@ func build(t *testing.T, program pulumi.RunFunc) *recorder.Recording {
 	return up
 }
 
-// Decision 4: all members from the start, each by its stable name.
+// ADR 0004: all members from the start, each by its stable name.
 func TestMembers(t *testing.T) {
 	r := build(t, func(ctx *pulumi.Context) error {
 		m, err := NewMembers(ctx, "members", &MembersArgs{Environment: "prod", Nodes: []string{"emqx-prod-0", "emqx-prod-1"}})

@@ -10,6 +10,7 @@ import (
 	"github.com/pulumi/pulumi-consul/sdk/v3/go/consul"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/fault"
 )
 
@@ -59,7 +60,7 @@ func NewEntries(ctx *pulumi.Context, name string, args *EntriesArgs, opts ...pul
 		a = *args
 	}
 	if a.Datacenter == "" {
-		a.Datacenter = "dc1"
+		a.Datacenter = cluster.DefaultDatacenter
 	}
 	if err := a.validate(); err != nil {
 		return nil, fmt.Errorf("creating the entries %q: %w", name, err)

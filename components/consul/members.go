@@ -12,15 +12,6 @@ import (
 
 const membersType = "emqx:consul:Members"
 
-// MembersService is the service that EMQX looks up by
-// "<environment>.emqx-cluster.service.consul".
-const MembersService = "emqx-cluster"
-
-// MembersName is that name.
-func MembersName(environment string) string {
-	return environment + "." + MembersService + ".service.consul"
-}
-
 // nowhere is the address of the external node that carries the list. Nobody
 // asks for it, each entry has its own; it is from a range that is never routed.
 const nowhere = "192.0.2.1"
@@ -45,7 +36,7 @@ type MembersArgs struct {
 // that an SRV lookup always answers all members and each target is a node name.
 // Registered by Nomad instead, the list would grow as members come up; a first
 // node would see only itself, end discovery, and split the cluster for good
-// (decision 4).
+// (ADR 0004).
 //
 //	members, err := consul.NewMembers(ctx, "members", &consul.MembersArgs{
 //		Environment: "prod",
@@ -68,7 +59,7 @@ func NewMembers(ctx *pulumi.Context, name string, args *MembersArgs, opts ...pul
 		a = *args
 	}
 	if a.Datacenter == "" {
-		a.Datacenter = "dc1"
+		a.Datacenter = cluster.DefaultDatacenter
 	}
 	if err := a.validate(); err != nil {
 		return nil, fmt.Errorf("creating the members %q: %w", name, err)
@@ -78,7 +69,7 @@ func NewMembers(ctx *pulumi.Context, name string, args *MembersArgs, opts ...pul
 		return nil, err
 	}
 	node, err := consul.NewNode(ctx, name, &consul.NodeArgs{
-		Name:       pulumi.String("emqx-" + a.Environment + "-members"),
+		Name:       pulumi.String(cluster.Name(a.Environment) + "-members"),
 		Address:    pulumi.String(nowhere),
 		Datacenter: pulumi.String(a.Datacenter),
 		Meta:       pulumi.StringMap{"external-node": pulumi.String("true")},
@@ -89,8 +80,8 @@ func NewMembers(ctx *pulumi.Context, name string, args *MembersArgs, opts ...pul
 	for i, member := range a.Nodes {
 		entry, err := consul.NewService(ctx, fmt.Sprintf("%s-%d", name, i), &consul.ServiceArgs{
 			Node:       node.Name,
-			Name:       pulumi.String(MembersService),
-			ServiceId:  pulumi.String(fmt.Sprintf("%s-%s-%d", MembersService, a.Environment, i)),
+			Name:       pulumi.String(cluster.MembersService),
+			ServiceId:  pulumi.String(fmt.Sprintf("%s-%s-%d", cluster.MembersService, a.Environment, i)),
 			Address:    pulumi.String(cluster.Host(member, a.Datacenter)),
 			Port:       pulumi.Int(cluster.Distribution),
 			Tags:       pulumi.ToStringArray([]string{a.Environment}),

@@ -3,8 +3,8 @@ package guards
 import (
 	"fmt"
 	"slices"
-	"strings"
 
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
@@ -39,7 +39,7 @@ func renamed(old, next Layout) []Violation {
 		if !stays || v.Name == "" || v.Name == n.Name {
 			continue
 		}
-		was, is := environment(v), environment(n)
+		was, is := cluster.EnvironmentOf(v.Name, v.Index), cluster.EnvironmentOf(n.Name, n.Index)
 		return []Violation{{
 			Guard: Renamed,
 			Message: fmt.Sprintf("the stack was deployed as %q and is called %q now: its nodes, volumes, jobs and members have the old name and cannot take another: "+
@@ -47,11 +47,6 @@ func renamed(old, next Layout) []Violation {
 		}}
 	}
 	return nil
-}
-
-// environment is the name of the stack in that of a node, which a volume has as well.
-func environment(v LayoutVolume) string {
-	return strings.TrimSuffix(strings.TrimPrefix(v.Name, "emqx-"), fmt.Sprintf("-%d", v.Index))
 }
 
 const allowVolumeDelete = "emqx-oci:guards.allowVolumeDelete"

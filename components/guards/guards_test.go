@@ -211,16 +211,20 @@ func TestStatic(t *testing.T) {
 		allow     settings.Guards
 		want      string
 	}{
-		"a quiet stack":              {stack: "staging"},
-		"private ranges":             {stack: "lab", dashboard: []string{"10.0.0.0/8", "172.20.0.0/16", "192.168.7.0/24", "100.64.0.0/10", "127.0.0.1/32", "no range"}},
-		"the internet":               {stack: "lab", dashboard: []string{"10.8.0.0/24", "0.0.0.0/0"}, want: "public-dashboard: emqx-oci:network.dashboardCidrs opens EMQX's dashboard to public addresses (0.0.0.0/0): name private ranges, such as a VPN's, or set emqx-oci:guards.allowPublicDashboard to true"},
-		"the office":                 {stack: "lab", dashboard: []string{"198.51.100.0/24"}, want: "public-dashboard: emqx-oci:network.dashboardCidrs opens EMQX's dashboard to public addresses (198.51.100.0/24): name private ranges, such as a VPN's, or set emqx-oci:guards.allowPublicDashboard to true"},
-		"wider than a private range": {stack: "lab", dashboard: []string{"172.0.0.0/8", "172.16.0.0/11"}, want: "public-dashboard: emqx-oci:network.dashboardCidrs opens EMQX's dashboard to public addresses (172.0.0.0/8, 172.16.0.0/11): name private ranges, such as a VPN's, or set emqx-oci:guards.allowPublicDashboard to true"},
-		"the internet, allowed":      {stack: "lab", dashboard: []string{"0.0.0.0/0"}, allow: settings.Guards{AllowPublicDashboard: true}},
-		"production, protected":      {stack: "prod-eu", protect: true},
-		"production, unprotected":    {stack: "prod-eu", want: "unprotected: the volumes of production stack prod-eu would not be protected from deletion any more: set emqx-oci:volumes.protect or emqx-oci:volumes.retain to true, or emqx-oci:guards.allowUnprotected to true"},
-		"production, retained":       {stack: "prod-eu", retain: true},
-		"unprotected, allowed":       {stack: "prod", allow: settings.Guards{AllowUnprotected: true}},
+		"a quiet stack":  {stack: "staging"},
+		"private ranges": {stack: "lab", dashboard: []string{"10.0.0.0/8", "172.20.0.0/16", "192.168.7.0/24", "100.64.0.0/10", "127.0.0.1/32", "no range"}},
+		"the internet": {stack: "lab", dashboard: []string{"10.8.0.0/24", "0.0.0.0/0"}, want: "public-dashboard: " +
+			"emqx-oci:network.dashboardCidrs opens EMQX's dashboard to public addresses (0.0.0.0/0): name private ranges, such as a VPN's, or set emqx-oci:guards.allowPublicDashboard to true"},
+		"the office": {stack: "lab", dashboard: []string{"198.51.100.0/24"}, want: "public-dashboard: " +
+			"emqx-oci:network.dashboardCidrs opens EMQX's dashboard to public addresses (198.51.100.0/24): name private ranges, such as a VPN's, or set emqx-oci:guards.allowPublicDashboard to true"},
+		"wider than a private range": {stack: "lab", dashboard: []string{"172.0.0.0/8", "172.16.0.0/11"}, want: "public-dashboard: " +
+			"emqx-oci:network.dashboardCidrs opens EMQX's dashboard to public addresses (172.0.0.0/8, 172.16.0.0/11): name private ranges, such as a VPN's, or set emqx-oci:guards.allowPublicDashboard to true"},
+		"the internet, allowed": {stack: "lab", dashboard: []string{"0.0.0.0/0"}, allow: settings.Guards{AllowPublicDashboard: true}},
+		"production, protected": {stack: "prod-eu", protect: true},
+		"production, unprotected": {stack: "prod-eu", want: "unprotected: " +
+			"the volumes of production stack prod-eu would not be protected from deletion any more: set emqx-oci:volumes.protect or emqx-oci:volumes.retain to true, or emqx-oci:guards.allowUnprotected to true"},
+		"production, retained": {stack: "prod-eu", retain: true},
+		"unprotected, allowed": {stack: "prod", allow: settings.Guards{AllowUnprotected: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := settings.Settings{Environment: c.stack, Guards: c.allow}

@@ -81,7 +81,7 @@ func TestJobComponents(t *testing.T) {
 	assert.DeepEqual(t, proxies.DependsOn, []string{"emqx"})
 }
 
-// Decision 10: handed over as Nomad variables, never in clear.
+// ADR 0007: handed over as Nomad variables, never in clear.
 func TestSecretsComponent(t *testing.T) {
 	r := buildBoth(t, func(ctx *pulumi.Context) error {
 		_, err := NewSecrets(ctx, "secrets", testSecrets())

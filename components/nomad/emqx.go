@@ -5,6 +5,8 @@ import (
 
 	"github.com/emqx-oci/emqx-oci/sdks/nomad"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 )
 
 const emqxType = "emqx:nomad:EMQXJob"
@@ -24,7 +26,7 @@ type EMQXArgs struct {
 // EMQX is the job of the cluster: one group, one allocation per node, updated
 // one node after another whatever happens to the program that asked. The
 // resource only registers the job (detach); whether the deployment succeeds is
-// watched by gates (decision 15).
+// watched by gates (ADR 0008).
 //
 //	cluster, err := nomad.NewEMQX(ctx, "emqx", &nomad.EMQXArgs{
 //		EMQXVars: nomad.EMQXVars{
@@ -58,7 +60,7 @@ func NewEMQX(ctx *pulumi.Context, name string, args *EMQXArgs, opts ...pulumi.Re
 	if err != nil {
 		return nil, fmt.Errorf("creating EMQX job %q: %w", name, err)
 	}
-	e := &EMQX{JobID: EMQXJobID(a.Environment)}
+	e := &EMQX{JobID: cluster.EMQXJobID(a.Environment)}
 	if err := ctx.RegisterComponentResource(emqxType, name, e, opts...); err != nil {
 		return nil, err
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // EMQXJob is the job file of the cluster, with the variables of [EMQXVars]. It
-// reads its secrets from the Nomad variable "nomad/jobs/" + [EMQXJobID].
+// reads its secrets from the Nomad variable "nomad/jobs/" + [cluster.EMQXJobID].
 //
 //go:embed files/emqx.nomad.hcl
 var EMQXJob string
@@ -50,7 +50,7 @@ var EMQXTakeover string
 var EMQXListeners string
 
 // HAProxyJob is the job file of the proxies, with the variables of
-// [HAProxyVars]. It reads its secrets from "nomad/jobs/" + [HAProxyJobID].
+// [HAProxyVars]. It reads its secrets from "nomad/jobs/" + [cluster.HAProxyJobID].
 //
 //go:embed files/haproxy.nomad.hcl
 var HAProxyJob string
@@ -66,17 +66,6 @@ var HAProxyRun string
 //
 //go:embed files/haproxy.cfg
 var HAProxyConfig string
-
-// MaxNodes is the number of brokers that one HAProxy has slots for. They are
-// there from the start, so that a new node needs no new configuration.
-const MaxNodes = 100
-
-// EMQXJobID is the id of the cluster's job. It never changes in the life of a
-// stack: a new id would be a second job that wants the same static ports.
-func EMQXJobID(environment string) string { return "emqx-" + environment }
-
-// HAProxyJobID is the id of the proxies' job.
-func HAProxyJobID(environment string) string { return "emqx-" + environment + "-haproxy" }
 
 // seconds is d as both Nomad and HAProxy read it; HAProxy knows no "1m30s".
 func seconds(d time.Duration) string {

@@ -27,6 +27,7 @@ import (
 	"gotest.tools/v3/assert"
 	"gotest.tools/v3/assert/cmp"
 
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/internal/agenttest"
 )
 
@@ -180,11 +181,11 @@ func TestJobsInDocker(t *testing.T) {
 		out, err := exec.Command(docker, args...).CombinedOutput()
 		assert.NilError(t, err, string(out))
 	}
-	putVariable(t, n, EMQXJobID("lab"), map[string]string{
+	putVariable(t, n, cluster.EMQXJobID("lab"), map[string]string{
 		ItemErlangCookie: "abcdefghijklmnop", ItemDashboardPassword: "password", ItemAPIKey: "deploy01", ItemAPISecret: "s3cr3t-s3cr3t",
 		ItemTLSCert: "CERT\n", ItemTLSKey: "KEY\n", ItemTLSCA: "CA\n",
 	})
-	putVariable(t, n, HAProxyJobID("lab"), map[string]string{ItemStatsUser: "stats", ItemStatsPassword: "password"})
+	putVariable(t, n, cluster.HAProxyJobID("lab"), map[string]string{ItemStatsUser: "stats", ItemStatsPassword: "password"})
 
 	e, h := emqxVars(), haproxyVars()
 	e.Image = brokerImage
@@ -198,11 +199,11 @@ func TestJobsInDocker(t *testing.T) {
 		{haproxyJob(t, h), []string{`"uid":99`, `"gid":99`, `"nofile":10000`, `"args":["haproxy","-W","-db","-f","/tmp/haproxy"]`, `"/tmp/haproxy/haproxy.cfg":`}},
 	} {
 		end := func() {}
-		if *tc.job.ID == EMQXJobID("lab") {
+		if *tc.job.ID == cluster.EMQXJobID("lab") {
 			end = earlierBroker(t, volume)
 		}
 		a := runJob(t, n, tc.job)
-		if *tc.job.ID == EMQXJobID("lab") {
+		if *tc.job.ID == cluster.EMQXJobID("lab") {
 			time.Sleep(8 * time.Second) // min_healthy_time is 1 s
 			d, _, err := n.Jobs().LatestDeployment(*tc.job.ID, nil)
 			assert.NilError(t, err)

@@ -45,7 +45,7 @@ func haproxyEnv(t *testing.T, tls bool) map[string]string {
 	v := haproxyVars()
 	v.TLS = tls
 	env := haproxyJob(t, v).TaskGroups[0].Tasks[0].Env
-	env["NOMAD_JOB_ID"], env["NOMAD_TASK_DIR"] = HAProxyJobID("lab"), t.TempDir()
+	env["NOMAD_JOB_ID"], env["NOMAD_TASK_DIR"] = cluster.HAProxyJobID("lab"), t.TempDir()
 	for port, number := range map[string]string{"mqtt": "1883", "mqtts": "8883", "ws": "8083", "wss": "8084", "admin": "8080"} {
 		env["NOMAD_ADDR_"+port] = "127.0.0.1:" + number
 	}
@@ -75,7 +75,7 @@ func TestHAProxyAcceptsTheConfiguration(t *testing.T) {
 		assert.Assert(t, cmp.Contains(config, fmt.Sprintf("maxconn %d\n", 4000+cluster.ProxyHeadroom)))
 		assert.Assert(t, cmp.Contains(config, "timeout tunnel 452s\n"))
 		assert.Assert(t, cmp.Contains(config, "_emqx._lab.service.consul tcp-ut 5s\n"))
-		assert.Assert(t, cmp.Contains(config, "-"+strconv.Itoa(MaxNodes)+" ipv4@_emqx."))
+		assert.Assert(t, cmp.Contains(config, "-"+strconv.Itoa(cluster.MaxNodes)+" ipv4@_emqx."))
 	})
 }
 

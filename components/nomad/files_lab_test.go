@@ -28,6 +28,7 @@ import (
 	"gotest.tools/v3/assert"
 	"gotest.tools/v3/assert/cmp"
 
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/internal/agenttest"
 )
 
@@ -239,7 +240,8 @@ func TestEMQXJobInNomad(t *testing.T) {
 	v.NodeCount, v.License, v.MaxConnections, v.ShutdownDelay, v.SecretEnv = 1, true, 2000, time.Second, "digest"
 	out := filepath.Join(t.TempDir(), "out")
 	a := startJob(t, n, emqxJob(t, v), "/bin/sh", "-c",
-		`cd "$NOMAD_SECRETS_DIR" && { env -0 | tr '\n\0' '|\n' | sed 's/^/task: /'; stat -c '%n %a %u:%g' emqx.env; set -a; . ./emqx.env; env -0 | tr '\n\0' '|\n' | grep -E '^(EMQX|ERL)'; for f in api_keys tls.key tls.crt ca.crt; do stat -c '%n %a %u:%g' $f; cat $f; done; } >`+out+`.tmp && mv `+out+`.tmp `+out+` && exec sleep 1000`)
+		`cd "$NOMAD_SECRETS_DIR" && { env -0 | tr '\n\0' '|\n' | sed 's/^/task: /'; stat -c '%n %a %u:%g' emqx.env; set -a; . ./emqx.env; `+
+			`env -0 | tr '\n\0' '|\n' | grep -E '^(EMQX|ERL)'; for f in api_keys tls.key tls.crt ca.crt; do stat -c '%n %a %u:%g' $f; cat $f; done; } >`+out+`.tmp && mv `+out+`.tmp `+out+` && exec sleep 1000`)
 	var raw []byte
 	eventually(t, "the environment", 10*time.Second, func() (err error) {
 		raw, err = os.ReadFile(out)
@@ -415,7 +417,7 @@ func TestHAProxyJobInNomad(t *testing.T) {
 	}
 	const password = `p w'd"#$\${X} %[x] 'end`
 	n, c := servers(t)
-	putVariable(t, n, HAProxyJobID("lab"), map[string]string{ItemStatsUser: "stats", ItemStatsPassword: password})
+	putVariable(t, n, cluster.HAProxyJobID("lab"), map[string]string{ItemStatsUser: "stats", ItemStatsPassword: password})
 	v := haproxyVars()
 	v.NodeCount, v.ShutdownDelay, v.KillTimeout = 1, 5*time.Second, 20*time.Second
 	// HAProxy's own template file is read by root here.
@@ -549,7 +551,7 @@ func TestHAProxyJobInNomad(t *testing.T) {
 		assert.NilError(t, err)
 		defer conn.Close()
 		_, _, err = n.Variables().Update(&api.Variable{
-			Path: "nomad/jobs/" + HAProxyJobID("lab"), Items: map[string]string{ItemStatsUser: "stats", ItemStatsPassword: "new password"},
+			Path: "nomad/jobs/" + cluster.HAProxyJobID("lab"), Items: map[string]string{ItemStatsUser: "stats", ItemStatsPassword: "new password"},
 		}, nil)
 		assert.NilError(t, err)
 		eventually(t, "the new password", 30*time.Second, func() error {
@@ -597,7 +599,7 @@ func TestHAProxyJobInNomadWithoutTLS(t *testing.T) {
 		return
 	}
 	n, c := servers(t)
-	putVariable(t, n, HAProxyJobID("lab"), map[string]string{ItemStatsUser: "stats", ItemStatsPassword: "password"})
+	putVariable(t, n, cluster.HAProxyJobID("lab"), map[string]string{ItemStatsUser: "stats", ItemStatsPassword: "password"})
 	v := haproxyVars()
 	v.NodeCount, v.TLS, v.ShutdownDelay, v.KillTimeout = 1, false, time.Second, 12*time.Second
 	startJob(t, n, haproxyJob(t, v), agenttest.Tool(t, "sh"), "${NOMAD_TASK_DIR}/run.sh")

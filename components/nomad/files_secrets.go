@@ -9,8 +9,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"unicode"
 
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/fault"
 )
 
@@ -29,38 +29,29 @@ const (
 	ItemStatsPassword     = "stats_password"
 )
 
-var (
-	// The cookie reaches EMQX bare, read by a shell script and as HOCON: a
-	// quoted one no longer equals the running node's, and "emqx ctl" refuses to
-	// work. A first letter keeps HOCON from reading a number. 255 is Erlang's
-	// limit for an atom.
-	cookiePattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]{15,254}$`)
-	// One line "key:secret" of the bootstrap file; a further ":" would begin a role.
-	apiPattern = regexp.MustCompile(`^[A-Za-z0-9._~+/=-]{8,}$`)
-)
-
 // CheckEMQXSecrets finds values that the EMQX job could not hand over unchanged,
 // and missing ones. Its error holds no value.
 func CheckEMQXSecrets(items map[string]string, tls, license bool) error {
 	var f fault.List
-	if !cookiePattern.MatchString(items[ItemErlangCookie]) {
-		f.Add(ItemErlangCookie, "must be a letter followed by 15 to 254 letters and digits")
-	}
-	password(&f, ItemDashboardPassword, items, 8)
-	for _, item := range []string{ItemAPIKey, ItemAPISecret} {
-		if !apiPattern.MatchString(items[item]) {
-			f.Add(item, "must be 8 or more letters, digits and ._~+/=-")
-		}
-	}
+	check(&f, ItemErlangCookie, items, cluster.CookieFault)
+	check(&f, ItemDashboardPassword, items, cluster.PasswordFault)
+	check(&f, ItemAPIKey, items, cluster.APIKeyFault)
+	check(&f, ItemAPISecret, items, cluster.APISecretFault)
 	if tls {
 		for _, item := range []string{ItemTLSCert, ItemTLSKey, ItemTLSCA} {
 			f.Require(item, items[item])
 		}
 	}
 	if license {
-		password(&f, ItemLicenseKey, items, 1)
+		check(&f, ItemLicenseKey, items, cluster.LicenseFault)
 	}
 	return f.Err()
+}
+
+func check(f *fault.List, item string, items map[string]string, faultOf func(string) string) {
+	if what := faultOf(items[item]); what != "" {
+		f.Add(item, "%s", what)
+	}
 }
 
 // Environment are EMQX_ variables (values as HOCON) that must not stand in the job, as
@@ -88,28 +79,11 @@ func EnvironmentDigest(vars map[string]string, key string) string {
 // CheckHAProxySecrets does the same for the HAProxy job.
 func CheckHAProxySecrets(items map[string]string) error {
 	var f fault.List
-	password(&f, ItemStatsUser, items, 1)
-	for _, r := range items[ItemStatsUser] {
-		if r == ':' {
-			f.Add(ItemStatsUser, "must hold no colon: HTTP ends the user's name there")
-			break
-		}
+	if user := items[ItemStatsUser]; user == "" || strings.Contains(user, ":") || !ascii.MatchString(user) {
+		f.Add(ItemStatsUser, "must be printable ASCII without spaces, and hold no colon: HTTP ends the user's name there")
 	}
-	password(&f, ItemStatsPassword, items, 8)
+	check(&f, ItemStatsPassword, items, cluster.PasswordFault)
 	return f.Err()
 }
 
-// password: any text of one line goes through both jobs' quoting.
-func password(f *fault.List, item string, items map[string]string, least int) {
-	value := items[item]
-	if len(value) < least {
-		f.Add(item, "must have at least %d characters", least)
-		return
-	}
-	for _, r := range value {
-		if unicode.IsControl(r) || r == unicode.ReplacementChar {
-			f.Add(item, "must be valid text without control characters")
-			return
-		}
-	}
-}
+var ascii = regexp.MustCompile(cluster.PasswordPattern)

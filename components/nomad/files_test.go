@@ -107,7 +107,7 @@ func TestJobFilesAreFormatted(t *testing.T) {
 	}
 }
 
-// Decision 25: HAProxy owns the client ports of a node, EMQX has its own, on all
+// ADR 0025: HAProxy owns the client ports of a node, EMQX has its own, on all
 // addresses: one port in both jobs could not be bound twice. In the original both jobs
 // ask for the same ports.
 func TestThePortsOfBothJobsFitOnOneNode(t *testing.T) {
@@ -156,7 +156,7 @@ func TestHAProxyListensWhereTheStackSays(t *testing.T) {
 	})
 }
 
-// Decision 2: one group, because max_parallel counts per group, and the volume
+// ADR 0003: one group, because max_parallel counts per group, and the volume
 // pins allocation i to node i. The original has one group for each node.
 func TestOneNodeAtATime(t *testing.T) {
 	for _, job := range []*api.Job{emqxJob(t, emqxVars()), haproxyJob(t, haproxyVars())} {
@@ -198,8 +198,8 @@ func TestALostNodeIsReplacedByItsSuccessor(t *testing.T) {
 	}
 }
 
-// Decision 3: the environment is a tag of every service, or no name that holds
-// it resolves; one service for each protocol. Decision 4: the list of members is
+// ADR 0002: the environment is a tag of every service, or no name that holds
+// it resolves; one service for each protocol. ADR 0004: the list of members is
 // not Nomad's.
 func TestServices(t *testing.T) {
 	eachTLS(t, func(t *testing.T, tls bool) {
@@ -223,7 +223,7 @@ func TestServices(t *testing.T) {
 	})
 }
 
-// Decisions 4 and 26: no check restarts a node that waits for its peers; the services
+// ADRs 0004 and 0026: no check restarts a node that waits for its peers; the services
 // that traffic comes by ask their own port beside /status, which tells nothing of it, and
 // none of them goes through Nomad's agent.
 func TestChecksAskStatusAndListenersAndRestartNothing(t *testing.T) {
@@ -257,13 +257,13 @@ func TestChecksAskStatusAndListenersAndRestartNothing(t *testing.T) {
 	assert.Equal(t, checks[0].Path, cluster.ReadyPath)
 }
 
-// Decision 25: EMQX writes all but "node" and "rpc" cluster-wide, at an import and at a
+// ADR 0025: EMQX writes all but "node" and "rpc" cluster-wide, at an import and at a
 // change in the dashboard. A value that differs from node to node there closes the
 // listeners of all nodes but one.
 func TestWhatEMQXSharesIsTheSameOnEveryNode(t *testing.T) {
 	eachTLS(t, func(t *testing.T, tls bool) {
 		v := emqxVars()
-		v.TLS, v.License, v.MaxConnections, v.MemoryMB = tls, tls, 9000, 2048
+		v.TLS, v.License, v.MaxConnections, v.MemoryMB, v.NoFile = tls, tls, 9000, 2048, 20000
 		shared := 0
 		for name, value := range emqxJob(t, v).TaskGroups[0].Tasks[0].Env {
 			root, _, nested := strings.Cut(strings.TrimPrefix(name, "EMQX_"), "__")
@@ -285,7 +285,7 @@ func TestTheNodesOwnNameNeedsNoDNS(t *testing.T) {
 	assert.DeepEqual(t, task.Config["extra_hosts"], []any{host + ":${NOMAD_IP_dist}", "${attr.unique.hostname}:${NOMAD_IP_dist}"})
 }
 
-// Decision 4: the name is the node's, not an address's, and the short name ends
+// ADR 0004: the name is the node's, not an address's, and the short name ends
 // with no digit; peers are found in the stack's own list.
 func TestIdentityAndDiscovery(t *testing.T) {
 	env := emqxJob(t, emqxVars()).TaskGroups[0].Tasks[0].Env
@@ -299,7 +299,7 @@ func TestIdentityAndDiscovery(t *testing.T) {
 		"EMQX_RPC__SERVER_PORT":                 "5370",
 		"EMQX_RPC__LISTEN_ADDRESS":              `"${NOMAD_IP_rpc}"`,
 		"EMQX_DASHBOARD__LISTENERS__HTTP__BIND": `"0.0.0.0:18083"`,
-		// Decision 13: in memory by default.
+		// ADR 0009: in memory by default.
 		"EMQX_RETAINER__BACKEND__STORAGE_TYPE": "disc",
 	} {
 		assert.Equal(t, env[key], value, key)
@@ -360,7 +360,7 @@ func TestTasksKnowNothingOfTheCount(t *testing.T) {
 	assert.DeepEqual(t, haproxyJob(t, few2).TaskGroups[0].Tasks, haproxyJob(t, many2).TaskGroups[0].Tasks)
 }
 
-// Decision 9: time to stop, and out of HAProxy first. The original is killed
+// ADR 0013: time to stop, and out of HAProxy first. The original is killed
 // after 5 s.
 func TestStopping(t *testing.T) {
 	g := emqxJob(t, emqxVars()).TaskGroups[0]
@@ -377,7 +377,7 @@ func TestStopping(t *testing.T) {
 	assert.Equal(t, task.Env["HARD_STOP"], "25")
 }
 
-// Decision 10: no secret in a job's text, all of them files of the one who reads
+// ADR 0007: no secret in a job's text, all of them files of the one who reads
 // them, and no change of one restarts a node, let alone all.
 func TestSecretsComeFromNomadVariables(t *testing.T) {
 	v := emqxVars()
@@ -410,12 +410,12 @@ func TestSecretsComeFromNomadVariables(t *testing.T) {
 	}
 	for _, item := range []string{
 		ItemErlangCookie, ItemDashboardPassword, ItemAPIKey, ItemAPISecret, ItemTLSCert, ItemTLSKey, ItemTLSCA, ItemLicenseKey,
-		`nomadVar "nomad/jobs/` + EMQXJobID("lab") + `"`,
+		`nomadVar "nomad/jobs/` + cluster.EMQXJobID("lab") + `"`,
 	} {
 		assert.Assert(t, cmp.Contains(all, item))
 	}
 	for key := range emqx.Env {
-		assert.Assert(t, !slices.Contains(ownedEnv, key) || key == "EMQX_NODE__NAME", key)
+		assert.Assert(t, !slices.Contains([]string{"EMQX_NODE__COOKIE", "EMQX_DASHBOARD__DEFAULT_PASSWORD", "EMQX_LICENSE__KEY"}, key), key)
 	}
 	for _, template := range haproxy.Templates {
 		assert.Equal(t, *template.ChangeMode, "noop", *template.DestPath)
@@ -425,13 +425,13 @@ func TestSecretsComeFromNomadVariables(t *testing.T) {
 	assert.Equal(t, len(emqxJob(t, v).TaskGroups[0].Tasks[0].Templates), 9)
 }
 
-// Decision 12: one HAProxy for each node, in the foreground. The original runs
+// ADR 0013: one HAProxy for each node, in the foreground. The original runs
 // three, each a daemon whose container ends at once.
 func TestHAProxyTask(t *testing.T) {
 	v := haproxyVars()
 	v.NodeCount = 5
 	job := haproxyJob(t, v)
-	assert.Equal(t, *job.ID, HAProxyJobID("lab"))
+	assert.Equal(t, *job.ID, cluster.HAProxyJobID("lab"))
 	assert.Equal(t, *job.TaskGroups[0].Count, 5)
 	task := job.TaskGroups[0].Tasks[0]
 	assert.DeepEqual(t, task.Config["entrypoint"], []any{"/bin/sh", "${NOMAD_TASK_DIR}/run.sh"})
@@ -441,13 +441,13 @@ func TestHAProxyTask(t *testing.T) {
 	assert.Equal(t, task.Env["IDLE_TIMEOUT"], fmt.Sprintf("%ds", cluster.IdleTimeout(301)))
 	assert.Equal(t, *task.Templates[0].EmbeddedTmpl, HAProxyRun)
 	assert.Equal(t, *task.Templates[1].EmbeddedTmpl, HAProxyConfig)
-	assert.Equal(t, *emqxJob(t, emqxVars()).ID, EMQXJobID("lab"))
+	assert.Equal(t, *emqxJob(t, emqxVars()).ID, cluster.EMQXJobID("lab"))
 }
 
 // The provider shows a job as a text diff: the same values, the same text.
 func TestVariablesAreStable(t *testing.T) {
 	v := emqxVars()
-	v.Env = map[string]string{"B": "2", "A": "1", "C": "3"}
+	v.Env = map[string]string{"EMQX_B": "2", "EMQX_A": "1", "EMQX_C": "3"}
 	first, err := v.HCL2()
 	assert.NilError(t, err)
 	for range 20 {
@@ -455,7 +455,7 @@ func TestVariablesAreStable(t *testing.T) {
 		assert.NilError(t, err)
 		assert.DeepEqual(t, first, again)
 	}
-	assert.Equal(t, first["extra_env"], `{"A" = "1", "B" = "2", "C" = "3"}`)
+	assert.Equal(t, first["extra_env"], `{"EMQX_A" = "1", "EMQX_B" = "2", "EMQX_C" = "3"}`)
 }
 
 // Encrypted variables are in the secrets; the job tells only that they are others.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,27 +12,6 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/fault"
 )
-
-// Times are how patiently Nomad rolls a job.
-type Times struct {
-	// ShutdownDelay: for EMQX, between leaving Consul and the stop signal, default
-	// 15 s, above the 9 s after which no HAProxy sends it new clients; for HAProxy,
-	// how long it still accepts clients while its health page fails already,
-	// default 40 s (the balancer's health check takes about 30 s to notice).
-	ShutdownDelay time.Duration
-	// KillTimeout is between the stop signal and the kill: default 150 s and
-	// the time to drain for EMQX, and 60 s for HAProxy, counting HAProxy's ShutdownDelay. The clients'
-	// max_kill_timeout caps it.
-	KillTimeout time.Duration
-	// MinHealthyTime is how long an allocation passes its checks before the
-	// next is replaced; default 10 s.
-	MinHealthyTime time.Duration
-	// HealthyDeadline is how long one allocation may take, with the pull of its
-	// image; default 10 min.
-	HealthyDeadline time.Duration
-	// ProgressDeadline is above HealthyDeadline; default 15 min.
-	ProgressDeadline time.Duration
-}
 
 // EMQXVars are the variables of [EMQXJob]: all known when a stack is planned,
 // none a secret.
@@ -60,14 +38,14 @@ type EMQXVars struct {
 	Region string
 	// Namespace of Nomad; default "default".
 	Namespace string
-	// MaxConnections are the clients of one broker; default what MemoryMB holds
-	// ([cluster.BrokerConnections]). Each listener takes as many: how they share them is
-	// not known.
+	// MaxConnections are the clients of one broker; default what MemoryMB and NoFile hold
+	// ([cluster.BrokerSize]). Each listener takes as many: how they share them is not known.
 	MaxConnections int
 	// Ports that EMQX listens on, the same on every node, and HAProxy's beside them;
 	// default [cluster.DefaultPorts].
 	Ports cluster.Ports
-	Times
+	// Times default to [cluster.BrokerTimes] of the drain.
+	cluster.Times
 
 	// Optional.
 
@@ -81,7 +59,8 @@ type EMQXVars struct {
 	// DrainTimeout is how long that may take, in whole seconds; above 0 with a
 	// DrainRate.
 	DrainTimeout time.Duration
-	// Env are more EMQX_ variables, values as HOCON; they win over the job's.
+	// Env are more EMQX_ variables, values as HOCON; they win over the job's. What the
+	// stack stands on ([cluster.VariableFault]) and secrets are refused.
 	Env map[string]string
 	// SecretEnv is the [EnvironmentDigest] of more of them, which are in the secrets
 	// ([ItemEnvironment]) and win over Env.
@@ -103,8 +82,6 @@ type HAProxyVars struct {
 	// MaxConn is the number of client connections that one HAProxy accepts, over all
 	// protocols; it has [cluster.ProxyHeadroom] more for everybody else.
 	MaxConn int
-	// NoFile is the limit of open files, at least [cluster.ProxyFiles].
-	NoFile int
 	// KeepAliveMax is the largest MQTT keep-alive of the stack, in seconds.
 	KeepAliveMax int
 
@@ -114,11 +91,14 @@ type HAProxyVars struct {
 	Region string
 	// Namespace of Nomad; default "default".
 	Namespace string
-	// MemoryMB is the limit of one HAProxy; default [cluster.ProxyMemoryMB].
+	// MemoryMB is the limit of one HAProxy; default [cluster.ProxyMemoryMB], which is the least.
 	MemoryMB int
+	// NoFile is the limit of open files; default [cluster.ProxyFiles], which is the least.
+	NoFile int
 	// Ports that HAProxy listens on; default [cluster.DefaultPorts].
 	Ports cluster.Ports
-	Times
+	// Times default to [cluster.ProxyTimes].
+	cluster.Times
 
 	// Optional.
 
@@ -129,74 +109,42 @@ type HAProxyVars struct {
 	MaxConnPerSource int
 }
 
-// minKillTimeout: EMQX gives itself 120 s to stop (bin/emqx, EMQX_WAIT_FOR_STOP).
-const minKillTimeout = 130 * time.Second
-
-// forgotten is how long after a broker left Consul a HAProxy may still send it new
-// clients: haproxy.cfg's hold obsolete (3 s) and hold valid (1 s), counted from an
-// answer that may be one hold valid old, and three answers that may be lost, 1 s each
-// (resolve_retries, timeout retry); 1 s for Consul to tell its agents.
-const forgotten = 9 * time.Second
-
-// ownedEnv are variables that the job sets for a reason that no value of the
-// user's can have: identity, and secrets, which would stand in the job's text.
-var ownedEnv = []string{
-	"ERL_FLAGS", "EMQX_NODE_NAME", "EMQX_NODE__NAME", "EMQX_NODE_COOKIE", "EMQX_NODE__COOKIE",
-	"EMQX_DASHBOARD__DEFAULT_PASSWORD", "EMQX_LICENSE__KEY",
-}
-
-var (
-	environmentPattern = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
-	envNamePattern     = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	versionPattern     = regexp.MustCompile(`^v?(\d+)\.(\d+)`)
-)
-
 // HCL2 validates v and returns the values for hcl2.vars.
 func (v EMQXVars) HCL2() (map[string]string, error) {
-	v.Region = cmp.Or(v.Region, "global")
-	v.Namespace = cmp.Or(v.Namespace, "default")
-	drain := v.DrainTimeout
-	if v.DrainRate == 0 {
-		drain = 0
-	}
-	v.Times = v.withDefaults(15*time.Second, 150*time.Second+drain)
-	v.MaxConnections = cmp.Or(v.MaxConnections, cluster.BrokerConnections(v.MemoryMB, v.TLS))
+	v.Region = cmp.Or(v.Region, cluster.DefaultRegion)
+	v.Namespace = cmp.Or(v.Namespace, cluster.DefaultNamespace)
+	drain := cluster.Drain{Rate: v.DrainRate, Timeout: v.DrainTimeout}
+	v.Times = v.Or(cluster.BrokerTimes(drain))
+	size := cluster.BrokerSize{MemoryMB: v.MemoryMB, NoFile: v.NoFile, MaxConnections: v.MaxConnections, TLS: v.TLS}.Derived()
+	v.MaxConnections = size.MaxConnections
 	v.Ports = cmp.Or(v.Ports, cluster.DefaultPorts)
 	var f fault.List
-	common(&f, v.Environment, v.Datacenter, v.Image, v.NodeCount, v.CPU, v.KeepAliveMax)
-	v.validate(&f)
-	if v.MemoryMB <= cluster.BrokerOwnMB {
-		f.Add("memoryMb", "must be above %d, what an idle EMQX takes, got %d", cluster.BrokerOwnMB, v.MemoryMB)
-	} else if need := cluster.BrokerMemoryMB(v.MaxConnections, v.TLS); v.MemoryMB < need {
-		f.Add("memoryMb", "must be at least %d for %d connections, got %d", need, v.MaxConnections, v.MemoryMB)
+	common(&f, v.Environment, v.Datacenter, v.NodeCount, v.KeepAliveMax)
+	f.Range("cpu", v.CPU, cluster.MinBrokerCPU, cluster.MaxCPU)
+	if err := cluster.CheckBrokerImage(v.Image, v.NodeCount, v.License); err != nil {
+		f.Add("image", "%v", err)
 	}
 	f.Range("drainRate", v.DrainRate, 0, 100_000)
-	if v.DrainRate > 0 && v.DrainTimeout < time.Second {
-		f.Add("drainTimeout", "must be at least 1s with a drainRate, got %s", v.DrainTimeout)
+	addFaults(&f, "", v.BrokerFaults(drain))
+	if v.MemoryMB < cluster.MinBrokerMB {
+		f.Add("memoryMb", "must be at least %d, of which an idle EMQX takes %d, got %d", cluster.MinBrokerMB, cluster.BrokerOwnMB, v.MemoryMB)
 	}
-	if least := minKillTimeout + drain; v.KillTimeout < least {
-		f.Add("killTimeout", "must be at least %s: EMQX takes up to 120 s to stop, and %s to drain, got %s", least, drain, v.KillTimeout)
+	if v.NoFile < cluster.BrokerOwnFiles {
+		f.Add("noFile", "must be at least %d, what EMQX opens besides connections, got %d", cluster.BrokerOwnFiles, v.NoFile)
 	}
 	if v.MaxConnections < 0 {
-		f.Add("maxConnections", "must be 0 (what memoryMb holds) or more, got %d", v.MaxConnections)
+		f.Add("maxConnections", "must be 0 (what memoryMb and noFile hold) or more, got %d", v.MaxConnections)
 	}
-	for name, what := range v.Ports.Faults() {
-		f.Add("ports."+name, "%s", what)
-	}
-	if v.NoFile < 1024 || v.NoFile <= v.MaxConnections {
-		f.Add("noFile", "must be at least 1024 and above maxConnections, got %d", v.NoFile)
-	}
-	if v.NodeCount > 1 && !v.License && needsLicense(v.Image) {
-		f.Add("image", "%q is EMQX 5.9 or newer: a cluster of it needs a licence key in the secrets (5.8.9 is the last version that needs none)", v.Image)
-	}
+	addFaults(&f, "", size.Faults())
+	addFaults(&f, "ports.", v.Ports.Faults())
 	for _, name := range slices.Sorted(maps.Keys(v.Env)) {
-		if slices.Contains(ownedEnv, name) {
-			f.Add("env."+name, "is set by the job itself (identity) or comes from the secrets")
-		} else if !envNamePattern.MatchString(name) {
-			f.Add("env."+name, "must be the name of an environment variable")
+		if what := cluster.VariableFault(name); what != "" {
+			f.Add("env."+name, "%s", what)
+		} else if cluster.HoldsSecret(name, v.Env[name]) {
+			f.Add("env."+name, "must not be in the job's text, which anybody may read: put it into the secrets' item %s, and its digest into secretEnv", ItemEnvironment)
 		}
 	}
-	return merge(v.vars(), map[string]string{
+	return merge(timeVars(v.Times), map[string]string{
 		"environment":     v.Environment,
 		"region":          v.Region,
 		"namespace":       v.Namespace,
@@ -225,29 +173,26 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 
 // HCL2 validates v and returns the values for hcl2.vars.
 func (v HAProxyVars) HCL2() (map[string]string, error) {
-	v.Region = cmp.Or(v.Region, "global")
-	v.Namespace = cmp.Or(v.Namespace, "default")
-	v.MemoryMB = cmp.Or(v.MemoryMB, cluster.ProxyMemoryMB(v.MaxConn))
+	v.Region = cmp.Or(v.Region, cluster.DefaultRegion)
+	v.Namespace = cmp.Or(v.Namespace, cluster.DefaultNamespace)
+	size := cluster.ProxySize{MaxConn: v.MaxConn, MaxConnPerSource: v.MaxConnPerSource, MemoryMB: v.MemoryMB, NoFile: v.NoFile}.Derived()
+	v.MemoryMB, v.NoFile = size.MemoryMB, size.NoFile
 	v.Ports = cmp.Or(v.Ports, cluster.DefaultPorts)
-	v.Times = v.withDefaults(40*time.Second, 60*time.Second)
+	v.Times = v.Or(cluster.ProxyTimes())
 	var f fault.List
-	common(&f, v.Environment, v.Datacenter, v.Image, v.NodeCount, v.CPU, v.KeepAliveMax)
-	v.validate(&f)
-	for name, what := range v.Ports.Faults() {
-		f.Add("ports."+name, "%s", what)
+	common(&f, v.Environment, v.Datacenter, v.NodeCount, v.KeepAliveMax)
+	f.Range("cpu", v.CPU, cluster.MinProxyCPU, cluster.MaxCPU)
+	if !cluster.Pinned(v.Image) {
+		f.Add("image", "must be an image with its version, such as %s, got %q", cluster.DefaultProxyImage, v.Image)
 	}
-	f.Range("maxConn", v.MaxConn, 1, 10_000_000)
-	f.Range("maxConnPerSource", v.MaxConnPerSource, 0, v.MaxConn)
-	if need := cluster.ProxyMemoryMB(v.MaxConn); v.MemoryMB < need {
-		f.Add("memoryMb", "must be at least %d for %d connections of %d kB, got %d", need, v.MaxConn, cluster.ProxyConnectionKB, v.MemoryMB)
+	addFaults(&f, "", v.ProxyFaults())
+	addFaults(&f, "ports.", v.Ports.Faults())
+	f.Range("maxConn", v.MaxConn, cluster.MinMaxConn, cluster.MaxMaxConn)
+	if v.MaxConnPerSource < 0 {
+		f.Add("maxConnPerSource", "must be 0 (no limit) or more, got %d", v.MaxConnPerSource)
 	}
-	if need := cluster.ProxyFiles(v.MaxConn); v.NoFile < need {
-		f.Add("noFile", "must be at least %d for %d connections, got %d", need, v.MaxConn, v.NoFile)
-	}
-	if v.KillTimeout < v.ShutdownDelay+10*time.Second {
-		f.Add("killTimeout", "must be at least 10 s above shutdownDelay (%s), got %s", v.ShutdownDelay, v.KillTimeout)
-	}
-	return merge(v.vars(), map[string]string{
+	addFaults(&f, "", size.Faults())
+	return merge(timeVars(v.Times), map[string]string{
 		"environment":   v.Environment,
 		"region":        v.Region,
 		"namespace":     v.Namespace,
@@ -287,17 +232,8 @@ func (v HAProxyVars) ports() string {
 	return "{" + strings.Join(append(pairs, fmt.Sprintf("admin = %d", v.Ports.Admin)), ", ") + "}"
 }
 
-func (t Times) withDefaults(shutdown, kill time.Duration) Times {
-	return Times{
-		ShutdownDelay:    cmp.Or(t.ShutdownDelay, shutdown),
-		KillTimeout:      cmp.Or(t.KillTimeout, kill),
-		MinHealthyTime:   cmp.Or(t.MinHealthyTime, 10*time.Second),
-		HealthyDeadline:  cmp.Or(t.HealthyDeadline, 10*time.Minute),
-		ProgressDeadline: cmp.Or(t.ProgressDeadline, 15*time.Minute),
-	}
-}
-
-func (t Times) vars() map[string]string {
+// timeVars are a job's times as its variables.
+func timeVars(t cluster.Times) map[string]string {
 	return map[string]string{
 		"shutdown_delay":    seconds(t.ShutdownDelay),
 		"kill_timeout":      seconds(t.KillTimeout),
@@ -307,65 +243,26 @@ func (t Times) vars() map[string]string {
 	}
 }
 
-// validate finds what Nomad's server would refuse only during the update.
-func (t Times) validate(f *fault.List) {
-	for path, d := range map[string]time.Duration{
-		"shutdownDelay": t.ShutdownDelay, "killTimeout": t.KillTimeout, "minHealthyTime": t.MinHealthyTime,
-	} {
-		if d < time.Second {
-			f.Add(path, "must be at least 1s, got %s", d)
+// addFaults adds those of the values that are not wrong by themselves.
+func addFaults(f *fault.List, below string, found []cluster.Fault) {
+	for _, x := range found {
+		if !f.Has(below + x.Of) {
+			f.Add(below+x.Of, "%s", x.Text)
 		}
-	}
-	if t.HealthyDeadline <= t.MinHealthyTime {
-		f.Add("healthyDeadline", "must be above minHealthyTime (%s), got %s", t.MinHealthyTime, t.HealthyDeadline)
-	}
-	if t.ProgressDeadline <= t.HealthyDeadline {
-		f.Add("progressDeadline", "must be above healthyDeadline (%s), got %s", t.HealthyDeadline, t.ProgressDeadline)
-	} else if t.ProgressDeadline < t.KillTimeout {
-		f.Add("progressDeadline", "must be at least killTimeout (%s), got %s", t.KillTimeout, t.ProgressDeadline)
 	}
 }
 
 // common holds for both jobs.
-func common(f *fault.List, environment, datacenter, image string, nodes, cpu, keepAlive int) {
-	if !environmentPattern.MatchString(environment) {
-		f.Add("environment", "must be lower-case letters and digits, with single dashes between them, got %q", environment)
+func common(f *fault.List, environment, datacenter string, nodes, keepAlive int) {
+	if what := cluster.EnvironmentFault(environment); what != "" {
+		f.Add("environment", "%s", what)
 	}
-	f.Require("datacenter", datacenter)
-	if tag := imageTag(image); tag == "" || tag == "latest" {
-		f.Add("image", "must have a tag other than latest, got %q", image)
+	if what := cluster.DatacenterFault(datacenter); what != "" {
+		f.Add("datacenter", "%s", what)
 	}
-	f.Range("nodeCount", nodes, 1, MaxNodes)
-	f.Range("cpu", cpu, 1, 1_000_000)
+	f.Range("nodeCount", nodes, 1, cluster.MaxNodes)
 	// MQTT's own bound; the path's is the balancer's, and not known here.
-	f.Range("keepAliveMax", keepAlive, 1, 65535)
-}
-
-// imageTag is the tag or digest of an image's name, or "".
-func imageTag(image string) string {
-	name := image[strings.LastIndex(image, "/")+1:]
-	if at := strings.IndexByte(name, '@'); at >= 0 {
-		if colon := strings.IndexByte(name[:at], ':'); colon >= 0 {
-			return name[colon+1 : at]
-		}
-		return name[at+1:]
-	}
-	if colon := strings.IndexByte(name, ':'); colon >= 0 {
-		return name[colon+1:]
-	}
-	return ""
-}
-
-// needsLicense tells whether a cluster of this image needs a licence key: 5.9.0
-// changed the licence. Of a tag that names no version it cannot tell.
-func needsLicense(image string) bool {
-	m := versionPattern.FindStringSubmatch(strings.TrimPrefix(imageTag(image), "e"))
-	if m == nil {
-		return false
-	}
-	major, _ := strconv.Atoi(m[1])
-	minor, _ := strconv.Atoi(m[2])
-	return major > 5 || major == 5 && minor >= 9
+	f.Range("keepAliveMax", keepAlive, cluster.MinKeepAlive, 65535)
 }
 
 func merge(a, b map[string]string) map[string]string {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,21 +20,28 @@ func TestEMQXVarsRefuse(t *testing.T) {
 		change func(*EMQXVars)
 		fault  string
 	}{
-		"short kill":       {func(v *EMQXVars) { v.KillTimeout = 5 * time.Second }, "killTimeout: must be at least 2m10s: EMQX takes up to 120 s to stop, and 0s to drain, got 5s"},
-		"latest":           {func(v *EMQXVars) { v.Image = "emqx/emqx:latest" }, "image: must have a tag other than latest"},
-		"no tag":           {func(v *EMQXVars) { v.Image = "registry.example.com:5000/emqx" }, "image: must have a tag other than latest"},
-		"needs a licence":  {func(v *EMQXVars) { v.Image = "emqx/emqx:5.9.0" }, "image: \"emqx/emqx:5.9.0\" is EMQX 5.9 or newer"},
+		"short kill":       {func(v *EMQXVars) { v.KillTimeout = 5 * time.Second }, "killTimeout: must be at least 130s, as EMQX takes up to 120 s to stop, got 5s"},
+		"latest":           {func(v *EMQXVars) { v.Image = "emqx/emqx:latest" }, "image: must name a version, such as emqx/emqx:5.8.9"},
+		"no tag":           {func(v *EMQXVars) { v.Image = "registry.example.com:5000/emqx" }, "image: must name a version, such as emqx/emqx:5.8.9"},
+		"needs a licence":  {func(v *EMQXVars) { v.Image = "emqx/emqx:5.9.0" }, "image: \"emqx/emqx:5.9.0\" with 3 nodes needs a licence key from 5.9 on"},
 		"enterprise":       {func(v *EMQXVars) { v.Image = "emqx/emqx-enterprise:6.0.1" }, "needs a licence key"},
-		"digest":           {func(v *EMQXVars) { v.Image = "emqx/emqx:5.10.0@sha256:abc" }, "needs a licence key"},
-		"cookie in env":    {func(v *EMQXVars) { v.Env = map[string]string{"EMQX_NODE__COOKIE": "x"} }, "env.EMQX_NODE__COOKIE: is set by the job itself"},
-		"no variable name": {func(v *EMQXVars) { v.Env = map[string]string{"A-B": "x"} }, "env.A-B: must be the name of an environment variable"},
+		"digest":           {func(v *EMQXVars) { v.Image = "emqx/emqx:5.10.0@sha256:" + strings.Repeat("a", 64) }, "needs a licence key"},
+		"cookie in env":    {func(v *EMQXVars) { v.Env = map[string]string{"EMQX_NODE__COOKIE": "x"} }, "env.EMQX_NODE__COOKIE: must not be set: node.cookie is the stack's own"},
+		"discovery in env": {func(v *EMQXVars) { v.Env = map[string]string{"EMQX_CLUSTER__DISCOVERY_STRATEGY": "static"} }, "env.EMQX_CLUSTER__DISCOVERY_STRATEGY: must not be set: cluster.discovery_strategy is the stack's own"},
+		"licence in env":   {func(v *EMQXVars) { v.Env = map[string]string{"EMQX_LICENSE__KEY": "x"} }, "env.EMQX_LICENSE__KEY: must not be set: license.key is the stack's own"},
+		"secret in env":    {func(v *EMQXVars) { v.Env = map[string]string{"EMQX_AUTHENTICATION__1__PASSWORD": "x"} }, "env.EMQX_AUTHENTICATION__1__PASSWORD: must not be in the job's text"},
+		"crashes on join":  {func(v *EMQXVars) { v.Image = "emqx/emqx:5.8.3" }, "image: must be 5.8.5 or newer with several nodes"},
+		"too long a kill":  {func(v *EMQXVars) { v.KillTimeout, v.ProgressDeadline = 11*time.Minute, time.Hour }, "killTimeout: must be at most 10m, which is what the nodes' Nomad clients allow, got 11m"},
+		"long environment": {func(v *EMQXVars) { v.Environment = strings.Repeat("a", 32) }, "environment: must have a name of lower-case letters and digits with single dashes between, at most 31"},
+		"datacenter":       {func(v *EMQXVars) { v.Datacenter = "DC1" }, "datacenter: must be 1 to 63 lower-case letters"},
+		"no variable name": {func(v *EMQXVars) { v.Env = map[string]string{"A-B": "x"} }, "env.A-B: must be a variable of EMQX"},
 		"no node":          {func(v *EMQXVars) { v.NodeCount = 0 }, "nodeCount: must be 1 to 100, got 0"},
 		"too many nodes":   {func(v *EMQXVars) { v.NodeCount = 101 }, "nodeCount: must be 1 to 100, got 101"},
-		"environment":      {func(v *EMQXVars) { v.Environment = "Prod_1" }, "environment: must be lower-case letters"},
-		"deadlines":        {func(v *EMQXVars) { v.ProgressDeadline = time.Minute }, "progressDeadline: must be above healthyDeadline (10m0s), got 1m0s"},
-		"files":            {func(v *EMQXVars) { v.MaxConnections = 20000 }, "noFile: must be at least 1024 and above maxConnections"},
-		"memory":           {func(v *EMQXVars) { v.MaxConnections = 9000 }, "memoryMb: must be at least 1036 for 9000 connections, got 512"},
-		"no memory":        {func(v *EMQXVars) { v.MemoryMB = 288 }, "memoryMb: must be above 288, what an idle EMQX takes, got 288"},
+		"environment":      {func(v *EMQXVars) { v.Environment = "Prod_1" }, "environment: must have a name of lower-case letters"},
+		"deadlines":        {func(v *EMQXVars) { v.ProgressDeadline = time.Minute }, "progressDeadline: must be longer than healthyDeadline (5m), got 1m"},
+		"files":            {func(v *EMQXVars) { v.MaxConnections, v.MemoryMB = 20000, 4096 }, "noFile: must be at least 21024 for broker.maxConnections (20000) and 1024 files of its own, got 10000"},
+		"memory":           {func(v *EMQXVars) { v.MaxConnections = 9000 }, "memoryMb: must be at least 1036 for broker.maxConnections (9000, 85 kB each with TLS), got 512"},
+		"no memory":        {func(v *EMQXVars) { v.MemoryMB = 288 }, "memoryMb: must be at least 320, of which an idle EMQX takes 288, got 288"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := emqxVars()
@@ -45,12 +53,6 @@ func TestEMQXVarsRefuse(t *testing.T) {
 }
 
 func TestLicence(t *testing.T) {
-	for image, needed := range map[string]bool{
-		"emqx/emqx:5.8.9": false, "emqx/emqx-enterprise:e5.8.11": false, "emqx/emqx:5.9.0": true, "emqx/emqx:5.10.1-elixir": true,
-		"emqx/emqx:6.0": true, "registry.example.com:5000/emqx:v5.9.1": true, "emqx/emqx:stable": false, "emqx/emqx@sha256:5.9": false,
-	} {
-		assert.Equal(t, needsLicense(image), needed, image)
-	}
 	v := emqxVars()
 	v.Image = "emqx/emqx:5.9.0"
 	v.NodeCount = 1
@@ -61,6 +63,29 @@ func TestLicence(t *testing.T) {
 	assert.NilError(t, err)
 }
 
+// Settings and components have one set of defaults.
+func TestTimesDefaultToTheGroundFloors(t *testing.T) {
+	v := emqxVars()
+	v.DrainRate, v.DrainTimeout = cluster.DefaultDrain.Rate, cluster.DefaultDrain.Timeout
+	vars, err := v.HCL2()
+	assert.NilError(t, err)
+	for name, want := range map[string]string{
+		"shutdown_delay": "15s", "kill_timeout": "270s", "min_healthy_time": "15s", "healthy_deadline": "300s", "progress_deadline": "600s",
+	} {
+		assert.Equal(t, vars[name], want, name)
+	}
+	proxy := haproxyVars()
+	proxy.NoFile = 0
+	vars, err = proxy.HCL2()
+	assert.NilError(t, err)
+	for name, want := range map[string]string{
+		"shutdown_delay": "40s", "kill_timeout": "60s", "min_healthy_time": "15s", "healthy_deadline": "300s", "progress_deadline": "600s",
+		"nofile": strconv.Itoa(cluster.ProxyFiles(proxy.MaxConn)),
+	} {
+		assert.Equal(t, vars[name], want, name)
+	}
+}
+
 func TestHAProxyVarsRefuse(t *testing.T) {
 	for name, tc := range map[string]struct {
 		change func(*HAProxyVars)
@@ -69,12 +94,12 @@ func TestHAProxyVarsRefuse(t *testing.T) {
 		// The original's: 50,000 connections in 512 MB.
 		"memory": {func(v *HAProxyVars) { v.MaxConn, v.MemoryMB, v.NoFile = 50000, 512, 200000 }, "memoryMb: must be at least 1682 for 50000 connections of 33 kB, got 512"},
 		"files":  {func(v *HAProxyVars) { v.MaxConn = 5000 }, "noFile: must be at least 10912 for 5000 connections, got 10000"},
-		"kill":   {func(v *HAProxyVars) { v.KillTimeout = 45 * time.Second }, "killTimeout: must be at least 10 s above shutdownDelay (40s), got 45s"},
+		"kill":   {func(v *HAProxyVars) { v.KillTimeout = 45 * time.Second }, "killTimeout: must be at least 10s above shutdownDelay (40s), got 45s"},
 		"ports": {func(v *HAProxyVars) {
 			v.Ports = cluster.DefaultPorts
 			v.Ports.WSS = 443
 		}, "ports.wss: must be 1024 to 65535, because nobody here has the right to lower ports, got 443"},
-		"none": {func(v *HAProxyVars) { v.MaxConn = 0 }, "maxConn: must be 1 to"},
+		"none": {func(v *HAProxyVars) { v.MaxConn = 0 }, "maxConn: must be 100 to"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := haproxyVars()
@@ -92,7 +117,7 @@ func TestAllFaultsAtOnce(t *testing.T) {
 		assert.ErrorContains(t, err, path+": ")
 	}
 	_, err = HAProxyVars{}.HCL2()
-	for _, path := range []string{"environment", "datacenter", "image", "nodeCount", "cpu", "maxConn", "keepAliveMax", "noFile"} {
+	for _, path := range []string{"environment", "datacenter", "image", "nodeCount", "cpu", "maxConn", "keepAliveMax"} {
 		assert.ErrorContains(t, err, path+": ")
 	}
 }
@@ -106,13 +131,13 @@ func TestSeconds(t *testing.T) {
 func TestCheckSecrets(t *testing.T) {
 	good := func() map[string]string {
 		return map[string]string{
-			ItemErlangCookie: "abcdefghijklmnop", ItemDashboardPassword: `a"b\c#d e'f`, ItemAPIKey: "deploy01", ItemAPISecret: "s3cr3t-s3cr3t",
+			ItemErlangCookie: "abcdefghijklmnopqrst", ItemDashboardPassword: `a"b\c#d'e$f%`, ItemAPIKey: "deploy01", ItemAPISecret: "s3cr3t-s3cr3t",
 			ItemTLSCert: "c", ItemTLSKey: "k", ItemTLSCA: "a",
 		}
 	}
 	assert.NilError(t, CheckEMQXSecrets(good(), true, false))
 	for item, bad := range map[string][]string{
-		ItemErlangCookie:      {"", "short", "0123456789012345", "abcdefghijklmno#", "abcdefghijklmn p", `"abcdefghijklmno"`},
+		ItemErlangCookie:      {"", "short", "0123456789012345678901", "abcdefghijklmnopqrs#", "abcdefghijklmnopqr t", `"abcdefghijklmnopqrst"`},
 		ItemDashboardPassword: {"", "short", "line\nbreak", "nul\x00nulnul"},
 		ItemAPIKey:            {"", "with:colon", "with space"},
 		ItemAPISecret:         {"", "a:b:c:d:e"},
@@ -129,9 +154,9 @@ func TestCheckSecrets(t *testing.T) {
 		}
 	}
 	assert.ErrorContains(t, CheckEMQXSecrets(good(), true, true), ItemLicenseKey)
-	assert.NilError(t, CheckHAProxySecrets(map[string]string{ItemStatsUser: "admin", ItemStatsPassword: `p w'd"#$\${X}`}))
-	assert.ErrorContains(t, CheckHAProxySecrets(map[string]string{ItemStatsUser: "a:b", ItemStatsPassword: "long enough"}), "stats_user: must hold no colon")
-	assert.ErrorContains(t, CheckHAProxySecrets(map[string]string{ItemStatsUser: "a", ItemStatsPassword: "line\nbreak"}), "stats_password: must be valid text")
+	assert.NilError(t, CheckHAProxySecrets(map[string]string{ItemStatsUser: "admin", ItemStatsPassword: `pw'd"#$\${X}yz`}))
+	assert.ErrorContains(t, CheckHAProxySecrets(map[string]string{ItemStatsUser: "a:b", ItemStatsPassword: "long-enough-it-is"}), "stats_user: must be printable ASCII without spaces, and hold no colon")
+	assert.ErrorContains(t, CheckHAProxySecrets(map[string]string{ItemStatsUser: "a", ItemStatsPassword: "line\nbreak"}), "stats_password: must be 12 or more characters of printable ASCII")
 }
 
 // One way of giving the values is the provider's, the other that of whoever asks the

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 )
 
 const haproxyType = "emqx:nomad:HAProxyJob"
@@ -54,7 +56,7 @@ func NewHAProxy(ctx *pulumi.Context, name string, args *HAProxyArgs, opts ...pul
 	if err != nil {
 		return nil, fmt.Errorf("creating HAProxy job %q: %w", name, err)
 	}
-	h := &HAProxy{JobID: HAProxyJobID(a.Environment)}
+	h := &HAProxy{JobID: cluster.HAProxyJobID(a.Environment)}
 	if err := ctx.RegisterComponentResource(haproxyType, name, h, opts...); err != nil {
 		return nil, err
 	}

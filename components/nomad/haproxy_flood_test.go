@@ -62,7 +62,7 @@ func (l *proxyLab) watchHealth() func() (asked int, slow []time.Duration) {
 	}
 }
 
-// Decision 32: clients fill what is theirs, over all protocols together. Who is in
+// ADR 0032: clients fill what is theirs, over all protocols together. Who is in
 // stays in, the next ones are refused at once, and a full HAProxy is well.
 func TestHAProxyFullOfClientsIsWell(t *testing.T) {
 	t.Parallel()

@@ -23,6 +23,7 @@ import (
 	"github.com/pires/go-proxyproto"
 	"gotest.tools/v3/assert"
 
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/internal/agenttest"
 )
 
@@ -392,7 +393,7 @@ func TestHAProxyKeepsConnectionsOfABrokerThatLeaves(t *testing.T) {
 				time.Sleep(2 * time.Millisecond)
 			}
 			t.Logf("the last new client came %s after it left", last.Sub(start).Round(10*time.Millisecond))
-			assert.Assert(t, last.Sub(start) < forgotten)
+			assert.Assert(t, last.Sub(start) < cluster.Forgotten)
 			assert.Assert(t, lives(here) && lives(other))
 			leave(l, false)
 			_ = l.client(0)

@@ -6,6 +6,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/sdks/nomad"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/fault"
 )
 
@@ -58,7 +59,7 @@ func NewSecrets(ctx *pulumi.Context, name string, args *SecretsArgs, opts ...pul
 		a = *args
 	}
 	if a.Namespace == "" {
-		a.Namespace = "default"
+		a.Namespace = cluster.DefaultNamespace
 	}
 	if err := a.validate(); err != nil {
 		return nil, fmt.Errorf("creating secrets %q: %w", name, err)
@@ -71,8 +72,8 @@ func NewSecrets(ctx *pulumi.Context, name string, args *SecretsArgs, opts ...pul
 		child, job string
 		items      map[string]string
 	}{
-		{"emqx", EMQXJobID(a.Environment), a.EMQX},
-		{"haproxy", HAProxyJobID(a.Environment), a.HAProxy},
+		{"emqx", cluster.EMQXJobID(a.Environment), a.EMQX},
+		{"haproxy", cluster.HAProxyJobID(a.Environment), a.HAProxy},
 	} {
 		variable, err := nomad.NewVariable(ctx, name+"-"+v.child, &nomad.VariableArgs{
 			Path:      pulumi.String("nomad/jobs/" + v.job),

@@ -15,7 +15,7 @@ const addressesType = "emqx:oci:Addresses"
 // updatable are all properties of a private IP that OCI's provider would update
 // in place. Any such update, a tag's included, detaches the address from the
 // VNIC of the running node and reports success: the resource must never be
-// updated once it exists (decision 5).
+// updated once it exists (ADR 0005).
 var updatable = []string{
 	"vnicId", "displayName", "hostnameLabel", "freeformTags", "definedTags", "lifetime",
 	"routeTableId", "cidrPrefixLength", "ipv4subnetCidrAtCreation",

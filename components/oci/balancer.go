@@ -73,7 +73,7 @@ type LoadBalancerArgs struct {
 //
 // The children are created, and deleted, strictly one after another: the service
 // answers 409 to parallel changes of one balancer. Backends are inside their set
-// (decision 40): one change of the balancer for all nodes, and none that forgets
+// (ADR 0040): one change of the balancer for all nodes, and none that forgets
 // them.
 //
 //	balancer, err := oci.NewLoadBalancer(ctx, "balancer", &oci.LoadBalancerArgs{
@@ -117,7 +117,7 @@ func NewLoadBalancer(ctx *pulumi.Context, name string, args *LoadBalancerArgs, o
 	shell, err := networkloadbalancer.NewNetworkLoadBalancer(ctx, name, &networkloadbalancer.NetworkLoadBalancerArgs{
 		CompartmentId:           pulumi.String(a.CompartmentID),
 		SubnetId:                pulumi.String(a.SubnetID),
-		DisplayName:             pulumi.String("emqx-" + a.Environment),
+		DisplayName:             pulumi.String(cluster.Name(a.Environment)),
 		IsPrivate:               pulumi.Bool(a.Private),
 		NetworkSecurityGroupIds: pulumi.StringArray{a.SecurityGroupID},
 		FreeformTags:            pulumi.ToStringMap(cluster.Tags(a.Environment, a.Tags)),
@@ -143,7 +143,7 @@ func (b *LoadBalancer) addSets(ctx *pulumi.Context, name string, a *LoadBalancer
 			Policy:                pulumi.String("FIVE_TUPLE"),
 			Backends:              a.backends(l),
 			// Off, all clients would share one source address, and a node could
-			// hold about 64,500 connections a listener (decision 7).
+			// hold about 64,500 connections a listener (ADR 0005).
 			IsPreserveSource: pulumi.Bool(true),
 			// Clients of a node that died are told so as soon as its check fails, rather
 			// than by their own time-outs: whoever else gets their packets knows nothing

@@ -18,6 +18,7 @@ import (
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/fault"
+	"github.com/emqx-oci/emqx-oci/components/oci/limits"
 )
 
 // bootText is the boot script but for its first line and its settings.
@@ -107,10 +108,7 @@ func reservedPorts(p cluster.Ports) string {
 }
 
 var (
-	bootNamePattern    = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
-	datacenterPattern  = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
 	bootVersionPattern = regexp.MustCompile(`^[0-9]+(\.[0-9]+)+([+~-][0-9A-Za-z.+~-]+)?$`)
-	vaultSecretPattern = regexp.MustCompile(`^ocid1\.vaultsecret\.[a-z0-9-]*\.[a-z0-9-]*\.[A-Za-z0-9_.-]+$`)
 	hostPattern        = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`)
 )
 
@@ -159,7 +157,7 @@ func BootScript(args BootArgs) (string, error) {
 }
 
 // userData is the script as an instance's metadata have it: in base64, and compressed,
-// which cloud-init undoes, for OCI allows [userDataLimit]. Should another release of Go
+// which cloud-init undoes, for OCI allows [limits.MaxMetadata]. Should another release of Go
 // compress to other bytes, the instance configurations are replaced and the instances
 // stay: what an instance is, its tag says by the script itself.
 func userData(script string) string {
@@ -172,29 +170,28 @@ func userData(script string) string {
 }
 
 func (a BootArgs) withDefaults() BootArgs {
-	a.Datacenter = cmp.Or(a.Datacenter, "dc1")
-	a.Region = cmp.Or(a.Region, "global")
-	a.ConsulVersion = cmp.Or(a.ConsulVersion, "1.22.6")
-	a.NomadVersion = cmp.Or(a.NomadVersion, "1.11.3")
+	a.Datacenter = cmp.Or(a.Datacenter, cluster.DefaultDatacenter)
+	a.Region = cmp.Or(a.Region, cluster.DefaultRegion)
+	a.ConsulVersion = cmp.Or(a.ConsulVersion, cluster.DefaultConsulVersion)
+	a.NomadVersion = cmp.Or(a.NomadVersion, cluster.DefaultNomadVersion)
 	a.DockerVersion = cmp.Or(a.DockerVersion, "29.8.1")
 	a.ContainerdVersion = cmp.Or(a.ContainerdVersion, "2.3.6")
 	a.OCICLIVersion = cmp.Or(a.OCICLIVersion, "3.89.3")
-	a.NoFile = cmp.Or(a.NoFile, 1048576)
+	a.NoFile = cmp.Or(a.NoFile, cluster.DefaultNoFile)
 	a.Ports = cmp.Or(a.Ports, cluster.DefaultPorts)
-	a.MaxKillTimeout = cmp.Or(a.MaxKillTimeout, 10*time.Minute)
+	a.MaxKillTimeout = cmp.Or(a.MaxKillTimeout, cluster.MaxKillTimeout)
 	a.ClaimTimeout = cmp.Or(a.ClaimTimeout, 30*time.Minute)
 	return a
 }
 
 func (a BootArgs) validate() error {
 	var f fault.List
-	if !bootNamePattern.MatchString(a.Environment) {
-		f.Add("environment", "must be lower-case letters and digits, with single dashes between them, got %q", a.Environment)
+	if what := cluster.EnvironmentFault(a.Environment); what != "" {
+		f.Add("environment", "%s", what)
 	}
-	// The label of the volume's file system, "emqx-<index>", has 16 characters.
-	f.Range("index", a.Index, 0, 99_999)
-	if !datacenterPattern.MatchString(a.Datacenter) {
-		f.Add("datacenter", "must be lower-case letters, digits, - and _, got %q", a.Datacenter)
+	f.Range("index", a.Index, 0, cluster.MaxNodes-1)
+	if what := cluster.DatacenterFault(a.Datacenter); what != "" {
+		f.Add("datacenter", "%s", what)
 	}
 	f.Require("region", a.Region)
 	for path, servers := range map[string][]string{"consulServers": a.ConsulServers, "nomadServers": a.NomadServers} {
@@ -215,13 +212,13 @@ func (a BootArgs) validate() error {
 			f.Add(path, "must be a version such as 1.2.3, got %q", version)
 		}
 	}
-	if a.RegistryAuth != "" && !vaultSecretPattern.MatchString(a.RegistryAuth) {
+	if a.RegistryAuth != "" && !limits.IsVaultSecret(a.RegistryAuth) {
 		f.Add("registryAuth", "must be the OCID of a Vault secret, ocid1.vaultsecret.<realm>.<region>.<id>, got %q", a.RegistryAuth)
 	}
 	f.Range("noFile", a.NoFile, 1024, 1<<30)
 	requirePorts(&f, a.Ports)
-	if a.MaxKillTimeout < 130*time.Second {
-		f.Add("maxKillTimeout", "must be at least 2m10s: EMQX takes up to 120 s to stop, got %s", a.MaxKillTimeout)
+	if a.MaxKillTimeout < cluster.BrokerStop {
+		f.Add("maxKillTimeout", "must be at least %s: EMQX takes up to 120 s to stop, got %s", cluster.BrokerStop, a.MaxKillTimeout)
 	}
 	if a.ClaimTimeout < time.Second {
 		f.Add("claimTimeout", "must be at least 1s, got %s", a.ClaimTimeout)

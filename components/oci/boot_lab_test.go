@@ -399,11 +399,13 @@ inside 'cat /etc/fstab /etc/resolv.conf /etc/dnsmasq.d/consul.conf /etc/systemd/
 inside 'jq -c . /etc/consul.d/emqx.json /etc/nomad.d/emqx.json'
 ip -4 -br addr show ens3
 inside 'cat /boot-test/systemctl'
-inside 'stat -c "%n %Y %i" /etc/consul.d/emqx.json /etc/nomad.d/emqx.json /etc/fstab /etc/resolv.conf /var/lib/emqx-boot/done /etc/sysctl.d/90-emqx.conf; ip -4 -br addr; tune2fs -l /dev/oracleoci/oraclevdb | grep -E "UUID|created"; wc -l </boot-test/systemctl' >"$T/before" 2>&1
+inside 'stat -c "%n %Y %i" /etc/consul.d/emqx.json /etc/nomad.d/emqx.json /etc/fstab /etc/resolv.conf /var/lib/emqx-boot/done /etc/sysctl.d/90-emqx.conf
+  ip -4 -br addr; tune2fs -l /dev/oracleoci/oraclevdb | grep -E "UUID|created"; wc -l </boot-test/systemctl' >"$T/before" 2>&1
 sleep 1
 echo SECOND RUN
 boot
-inside 'stat -c "%n %Y %i" /etc/consul.d/emqx.json /etc/nomad.d/emqx.json /etc/fstab /etc/resolv.conf /var/lib/emqx-boot/done /etc/sysctl.d/90-emqx.conf; ip -4 -br addr; tune2fs -l /dev/oracleoci/oraclevdb | grep -E "UUID|created"; wc -l </boot-test/systemctl' >"$T/after" 2>&1
+inside 'stat -c "%n %Y %i" /etc/consul.d/emqx.json /etc/nomad.d/emqx.json /etc/fstab /etc/resolv.conf /var/lib/emqx-boot/done /etc/sysctl.d/90-emqx.conf
+  ip -4 -br addr; tune2fs -l /dev/oracleoci/oraclevdb | grep -E "UUID|created"; wc -l </boot-test/systemctl' >"$T/after" 2>&1
 diff "$T/before" "$T/after" && echo NOTHING CHANGED
 inside 'cat /mnt/bv/emqx-1/data; tail -n 2 /var/log/emqx-boot.log; tail -n 3 /boot-test/systemctl'
 inside 'umount /mnt/bv/emqx-1'

@@ -17,6 +17,7 @@ import (
 	"gotest.tools/v3/assert/cmp"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
+	"github.com/emqx-oci/emqx-oci/components/oci/limits"
 	"github.com/emqx-oci/emqx-oci/internal/agenttest"
 	"github.com/emqx-oci/emqx-oci/internal/ocicli"
 )
@@ -47,7 +48,7 @@ func TestBootScriptFitsIntoUserData(t *testing.T) {
 	assert.NilError(t, err)
 	// Room for an RSA key of 4096 bits beside it, and for what is still to come.
 	packed := userData(text)
-	assert.Assert(t, len(packed)+800 < userDataLimit/2, "user data takes %d bytes", len(packed))
+	assert.Assert(t, len(packed)+800 < limits.MaxMetadata/2, "user data takes %d bytes", len(packed))
 	assert.Equal(t, packed, userData(text), "a changing text would replace every instance configuration")
 
 	z, err := gzip.NewReader(base64.NewDecoder(base64.StdEncoding, strings.NewReader(packed)))
@@ -146,10 +147,10 @@ func TestBootScriptSettings(t *testing.T) {
 // The kernel keeps these from outgoing connections: otherwise a client port of
 // 1883 makes HAProxy's next start fail.
 func TestReservedPorts(t *testing.T) {
-	assert.Equal(t, reservedPorts(cluster.DefaultPorts), "1883,4370,4646-4648,5370,8080,8083-8084,8300-8302,8500,8502,8600,8883,18083,21000-21999")
+	assert.Equal(t, reservedPorts(cluster.DefaultPorts), "1883,4370,4646-4648,5370,8080,8083-8084,8300-8302,8500-8503,8600,8883,18083,21000-21999")
 	assert.Equal(t, reservedPorts(cluster.Ports{
 		MQTT: 2883, MQTTS: 2884, WS: 4645, WSS: 30000, Admin: 9080, Broker: cluster.BrokerPorts{MQTT: 21999, MQTTS: 22000, WS: 40000, WSS: 40001},
-	}), "2883-2884,4370,4645-4648,5370,8300-8302,8500,8502,8600,9080,18083,21000-22000,30000,40000-40001")
+	}), "2883-2884,4370,4645-4648,5370,8300-8302,8500-8503,8600,9080,18083,21000-22000,30000,40000-40001")
 }
 
 func TestBootScriptRefuses(t *testing.T) {
@@ -159,16 +160,16 @@ func TestBootScriptRefuses(t *testing.T) {
 		NoFile: 12, MaxKillTimeout: 30 * time.Second, Ports: cluster.Ports{MQTT: 80},
 	})
 	for _, fault := range []string{
-		`environment: must be lower-case letters and digits, with single dashes between them, got "Lab; reboot"`,
-		"index: must be 0 to 99999, got -1",
-		`datacenter: must be lower-case letters`,
+		`environment: must have a name of lower-case letters and digits with single dashes between, at most 31, got "Lab; reboot"`,
+		"index: must be 0 to 99, got -1",
+		`datacenter: must be 1 to 63 lower-case letters`,
 		"consulServers: must name at least one server",
 		`nomadServers[1]: must be an address or a name, with or without a port, got "10.0.0.1:99999"`,
 		`nomadServers[2]:`, `nomadServers[3]:`,
 		`nomadVersion: must be a version such as 1.2.3, got "latest"`,
 		"ports.mqtt: must be 1024 to 65535", "ports.admin: must be 1024 to 65535",
 		"noFile: must be 1024 to 1073741824, got 12",
-		// Decision 9: Nomad's own cap of 30 s would cut every stop of EMQX.
+		// ADR 0013: Nomad's own cap of 30 s would cut every stop of EMQX.
 		"maxKillTimeout: must be at least 2m10s: EMQX takes up to 120 s to stop, got 30s",
 	} {
 		assert.ErrorContains(t, err, fault)

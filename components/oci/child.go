@@ -14,8 +14,8 @@ func childName(component string, n cluster.Node) string {
 }
 
 func requirePorts(f *fault.List, p cluster.Ports) {
-	for name, what := range p.Faults() {
-		f.Add("ports."+name, "%s", what)
+	for _, x := range p.Faults() {
+		f.Add("ports."+x.Of, "%s", x.Text)
 	}
 }
 

@@ -101,7 +101,7 @@ func NewSecurityGroups(ctx *pulumi.Context, name string, args *SecurityGroupsArg
 		group, err := core.NewNetworkSecurityGroup(ctx, name+"-"+member, &core.NetworkSecurityGroupArgs{
 			CompartmentId: pulumi.String(a.CompartmentID),
 			VcnId:         pulumi.String(a.VCNID),
-			DisplayName:   pulumi.String("emqx-" + a.Environment + "-" + member),
+			DisplayName:   pulumi.String(cluster.Name(a.Environment) + "-" + member),
 			FreeformTags:  pulumi.ToStringMap(cluster.Tags(a.Environment, a.Tags)),
 		}, pulumi.Parent(g))
 		if err != nil {

@@ -7,6 +7,8 @@ import (
 
 	"github.com/pulumi/pulumi-oci/sdk/v3/go/oci/networkloadbalancer"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 )
 
 // BackendHealth returns a question to OCI: the state of every backend of the
@@ -45,7 +47,7 @@ func (b *LoadBalancer) BackendHealth(
 func EdgeHealth(
 	ctx *pulumi.Context, compartment, environment string, sets, nodes []string, opts ...pulumi.InvokeOption,
 ) (map[string]string, error) {
-	name := "emqx-" + environment
+	name := cluster.Name(environment)
 	found, err := Find(ctx, Lost{
 		Type:   "oci:NetworkLoadBalancer/networkLoadBalancer:NetworkLoadBalancer",
 		Inputs: map[string]any{"compartmentId": compartment, "displayName": name},

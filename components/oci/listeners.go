@@ -8,6 +8,7 @@ import (
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/fault"
+	"github.com/emqx-oci/emqx-oci/components/oci/limits"
 )
 
 const listenersType = "emqx:oci:Listeners"
@@ -93,6 +94,6 @@ func (a *ListenersArgs) validate() error {
 			f.Add(fmt.Sprintf("listeners[%d]", i), "must be one of the balancer's backend sets, got %q", l.Name)
 		}
 	}
-	f.Range("idleTimeoutSeconds", a.IdleTimeoutSeconds, 1, cluster.MaxIdleTimeout)
+	f.Range("idleTimeoutSeconds", a.IdleTimeoutSeconds, 1, limits.MaxIdleTimeout)
 	return f.Err()
 }

@@ -10,13 +10,10 @@ import (
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/fault"
+	"github.com/emqx-oci/emqx-oci/components/oci/limits"
 )
 
 const instancePoolsType = "emqx:oci:InstancePools"
-
-// userDataLimit is OCI's bound on an instance's metadata, all of it together
-// and encoded: 32,000 bytes.
-const userDataLimit = 32000
 
 // InstancePoolsArgs describe the instances of a cluster.
 type InstancePoolsArgs struct {
@@ -64,6 +61,9 @@ type InstancePoolsArgs struct {
 	// index: its volume, its address, the rules of its group. Given per node, a
 	// pool starts as soon as its own are there, and at scale-in goes before them.
 	Needs [][]pulumi.Resource
+	// Pools are those that the compartment has, where somebody has asked already
+	// ([FindPools]); nil asks.
+	Pools *CompartmentPools
 	// SSHKey is an authorized public key; empty means no login.
 	SSHKey string
 	// Tags are extra freeform tags.
@@ -96,6 +96,9 @@ type InstancePools struct {
 	// IDs are the pools' OCIDs, by node index.
 	IDs pulumi.StringArrayOutput
 
+	// Relaunched are the nodes whose instance this update ends for another one.
+	Relaunched []cluster.Node
+
 	// Each is the pool of a node, by index, for others to depend on: see
 	// [Volumes].
 	Each []pulumi.Resource
@@ -121,9 +124,9 @@ func NewInstancePools(ctx *pulumi.Context, name string, args *InstancePoolsArgs,
 			return nil, fmt.Errorf("rendering the boot script of node %q: %w", n.Name, err)
 		}
 		scripts[i], specs[i] = userData(script), a.spec(script)
-		if size := len(scripts[i]) + len(a.SSHKey); size > userDataLimit {
+		if size := len(scripts[i]) + len(a.SSHKey); size > limits.MaxMetadata {
 			return nil, fmt.Errorf("rendering the boot script of node %q: user data and keys take %d bytes, OCI allows %d",
-				n.Name, size, userDataLimit)
+				n.Name, size, limits.MaxMetadata)
 		}
 	}
 	p := &InstancePools{Each: make([]pulumi.Resource, len(a.Nodes))}
@@ -146,9 +149,13 @@ func NewInstancePools(ctx *pulumi.Context, name string, args *InstancePoolsArgs,
 	}
 	var later []cluster.Node
 	for i, n := range a.Nodes {
+		relaunched := there.relaunched(n.Index, specs[i])
+		if relaunched {
+			p.Relaunched = append(p.Relaunched, n)
+		}
 		// Those that nobody waits for come first: a node that is away would hold
 		// up the turns of the others.
-		if a.InTurn != nil && !ctx.DryRun() && there.relaunched(n.Index, specs[i]) {
+		if a.InTurn != nil && !ctx.DryRun() && relaunched {
 			later = append(later, n)
 		} else if _, err := register(n); err != nil {
 			return nil, err
@@ -275,7 +282,7 @@ func (a *InstancePoolsArgs) validate() error {
 	if a.MemoryGB < 1 {
 		f.Add("memoryGb", "must be at least 1, got %g", a.MemoryGB)
 	}
-	f.Range("bootVolumeGb", a.BootVolumeGB, 50, 32768)
+	f.Range("bootVolumeGb", a.BootVolumeGB, limits.MinVolumeGB, limits.MaxVolumeGB)
 	if v := a.BootVolumeVPUsPerGB; v < 10 || v > 120 || v%10 != 0 {
 		f.Add("bootVolumeVpusPerGb", "must be 10 to 120 in steps of 10, got %d", v)
 	}

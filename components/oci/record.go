@@ -8,6 +8,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/emqx-oci/emqx-oci/components/fault"
+	"github.com/emqx-oci/emqx-oci/components/oci/limits"
 )
 
 const dnsRecordType = "emqx:oci:DNSRecord"
@@ -103,6 +104,6 @@ func (a *DNSRecordArgs) validate() error {
 	if a.Address == nil {
 		f.Add("address", "must be set")
 	}
-	f.Range("ttlSeconds", a.TTLSeconds, 1, 604800)
+	f.Range("ttlSeconds", a.TTLSeconds, 1, limits.MaxTTL)
 	return f.Err()
 }

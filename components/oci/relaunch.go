@@ -8,17 +8,16 @@ import (
 
 	"github.com/pulumi/pulumi-oci/sdk/v3/go/oci/core"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 )
 
-// InstanceTag is the freeform tag of an instance pool that says what its
-// instance is. A pool whose tag has to change is replaced, and its instance
-// with it. OCI has it, and not the state alone: an update that is interrupted
-// between the two finds what is left to do, whatever the state had recorded.
-const InstanceTag = "emqx-instance"
-
-// spec is what an instance is and cannot become while it runs. That is its boot script,
+// spec is what an instance is and cannot become while it runs, as its pool's tag
+// [cluster.TagInstance] says it. A pool whose tag has to change is replaced, and its
+// instance with it. OCI has it, and not the state alone: an update that is interrupted
+// between the two finds what is left to do, whatever the state had recorded. That is its boot script,
 // too: OCI changes the user data of no instance, and nothing else of the stack may write
-// the agents' files of a node (decision 30). What may wait for its next launch is not in
+// the agents' files of a node (ADR 0030). What may wait for its next launch is not in
 // it: the boot volume, the SSH key.
 func (a *InstancePoolsArgs) spec(script string) string {
 	return fmt.Sprintf("%s, %g OCPUs, %g GB, %s, boot script %.6x", a.Shape, a.OCPUs, a.MemoryGB, a.ImageID, sha256.Sum256([]byte(script)))
@@ -26,7 +25,7 @@ func (a *InstancePoolsArgs) spec(script string) string {
 
 func poolTags(tags map[string]string, spec string) map[string]string {
 	tags = maps.Clone(tags)
-	tags[InstanceTag] = spec
+	tags[cluster.TagInstance] = spec
 	return tags
 }
 
@@ -41,17 +40,34 @@ type foundPool struct {
 	live bool
 }
 
-// find asks OCI for the cluster's pools, in a preview, too.
-func (a *InstancePoolsArgs) find(ctx *pulumi.Context, opts ...pulumi.InvokeOption) (foundPools, error) {
-	answer, err := core.GetInstancePools(ctx, &core.GetInstancePoolsArgs{CompartmentId: a.CompartmentID}, opts...)
+// CompartmentPools are the instance pools that OCI has in a compartment.
+type CompartmentPools struct {
+	pools []core.GetInstancePoolsInstancePool
+}
+
+// FindPools asks OCI for the instance pools of a compartment, in a preview, too.
+func FindPools(ctx *pulumi.Context, compartment string, opts ...pulumi.InvokeOption) (*CompartmentPools, error) {
+	answer, err := core.GetInstancePools(ctx, &core.GetInstancePoolsArgs{CompartmentId: compartment}, opts...)
 	if err != nil {
-		return nil, fmt.Errorf("asking OCI for the instance pools that there are: %w", err)
+		return nil, err
+	}
+	return &CompartmentPools{answer.InstancePools}, nil
+}
+
+// find gives the cluster's pools, and asks OCI for them where nobody has.
+func (a *InstancePoolsArgs) find(ctx *pulumi.Context, opts ...pulumi.InvokeOption) (foundPools, error) {
+	there := a.Pools
+	if there == nil {
+		var err error
+		if there, err = FindPools(ctx, a.CompartmentID, opts...); err != nil {
+			return nil, fmt.Errorf("asking OCI for the instance pools that there are: %w", err)
+		}
 	}
 	found := foundPools{}
-	for _, p := range answer.InstancePools {
-		index, err := strconv.Atoi(p.FreeformTags["group-index"])
-		spec := p.FreeformTags[InstanceTag]
-		if err != nil || spec == "" || p.FreeformTags["emqx-cluster"] != a.Environment {
+	for _, p := range there.pools {
+		index, err := strconv.Atoi(p.FreeformTags[cluster.TagIndex])
+		spec := p.FreeformTags[cluster.TagInstance]
+		if err != nil || spec == "" || p.FreeformTags[cluster.TagCluster] != a.Environment {
 			continue
 		}
 		live := !ending(p.State)
@@ -73,7 +89,7 @@ func (f foundPools) relaunched(index int, spec string) bool {
 func (f foundPools) options(index int, spec string) pulumi.ResourceOption {
 	if p, there := f[index]; there && p.spec != spec {
 		return pulumi.Composite(
-			pulumi.ReplaceOnChanges([]string{"freeformTags." + InstanceTag}), pulumi.DeleteBeforeReplace(true))
+			pulumi.ReplaceOnChanges([]string{"freeformTags." + cluster.TagInstance}), pulumi.DeleteBeforeReplace(true))
 	}
 	return pulumi.Composite()
 }

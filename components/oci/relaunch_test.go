@@ -28,7 +28,7 @@ func wanted(t *testing.T, i int) string {
 func there(index, environment, spec, state string) map[string]any {
 	tags := map[string]any{"emqx-cluster": environment, "group-index": index}
 	if spec != "" {
-		tags[InstanceTag] = spec
+		tags[cluster.TagInstance] = spec
 	}
 	return map[string]any{"state": state, "freeformTags": tags}
 }
@@ -80,7 +80,7 @@ func TestOnlyInstancesThatBecomeOthersHaveATurn(t *testing.T) {
 		all := r.Kind("InstancePool")
 		assert.Equal(t, len(all), 5)
 		for i, p := range all {
-			assert.Equal(t, p.Inputs["freeformTags"].ObjectValue()[InstanceTag].StringValue(), wanted(t, i))
+			assert.Equal(t, p.Inputs["freeformTags"].ObjectValue()[cluster.TagInstance].StringValue(), wanted(t, i))
 			want := []string(nil)
 			if i == 1 || i == 3 {
 				want = []string{"freeformTags.emqx-instance"}

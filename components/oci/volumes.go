@@ -10,6 +10,7 @@ import (
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/fault"
+	"github.com/emqx-oci/emqx-oci/components/oci/limits"
 )
 
 const volumesType = "emqx:oci:Volumes"
@@ -152,7 +153,7 @@ func (a *VolumesArgs) validate() error {
 		f.Add("sizesGb", "must hold one size for each of %d nodes, got %d", len(a.Nodes), len(a.SizesGB))
 	}
 	for i, size := range a.SizesGB {
-		f.Range(fmt.Sprintf("sizesGb[%d]", i), size, 50, 32768)
+		f.Range(fmt.Sprintf("sizesGb[%d]", i), size, limits.MinVolumeGB, limits.MaxVolumeGB)
 	}
 	for path, byNode := range map[string]map[int]string{"restore": a.Restore, "adopt": a.Adopt} {
 		for i := range byNode {

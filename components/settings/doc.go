@@ -5,5 +5,6 @@
 //
 // What is known of a setting stands once, at its field: the tags drive the
 // validation, and with the comments make [Schema] and docs/settings.md (package
-// gen). What settings mean together is code (validate.go).
+// gen), by package structconfig, which knows none of them. What settings mean
+// together is code (validate.go).
 package settings

@@ -2,7 +2,6 @@ package settings
 
 import (
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -12,6 +11,8 @@ import (
 	"testing"
 
 	"gotest.tools/v3/assert"
+
+	"github.com/emqx-oci/emqx-oci/internal/structconfig"
 )
 
 var (
@@ -45,7 +46,7 @@ func TestWhatDocsNameCanBeSet(t *testing.T) {
 			continue
 		}
 		for _, m := range settingInText.FindAllStringSubmatch(string(text), -1) {
-			if _, ok := groups()[m[1]]; !ok || elsewhere[m[1]+"."+m[2]] {
+			if group := func(f structconfig.Field) bool { return f.Key == m[1] }; !slices.ContainsFunc(Spec().Fields(), group) || elsewhere[m[1]+"."+m[2]] {
 				continue
 			}
 			paths++
@@ -62,14 +63,9 @@ var elsewhere = map[string]bool{
 	"secrets.json":           true,
 }
 
-func groups() map[string]reflect.Value {
-	s := defaults()
-	return maps.Clone(fields(reflect.ValueOf(&s).Elem()))
-}
-
 // known tells whether a path is a setting, or a group of some.
 func known(path string) bool {
-	return slices.ContainsFunc(allFields(), func(f Field) bool {
+	return slices.ContainsFunc(Spec().Values(), func(f structconfig.Field) bool {
 		return f.Path == path || strings.HasPrefix(f.Path, path+".") || f.Type.Kind() == reflect.Map && strings.HasPrefix(path, f.Path+".")
 	})
 }

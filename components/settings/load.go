@@ -10,16 +10,15 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/agext/levenshtein"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/emqx-oci/emqx-oci/components/fault"
+	"github.com/emqx-oci/emqx-oci/internal/structconfig"
 )
 
 // Project is the namespace of all configuration keys.
 const Project = "emqx-oci"
-
-// MaxNodes is what the proxies have slots for.
-const MaxNodes = 100
 
 // Source is where the settings of a stack come from.
 type Source struct {
@@ -37,8 +36,7 @@ type Source struct {
 	Getenv func(name string) string
 	// Offline means that encrypted values are not at hand: a placeholder stands
 	// for each ([ParseStackFile] and the command line put one), and nothing is
-	// said about what it hides. The lab's secrets, which the lab makes, may be
-	// absent.
+	// said about what it hides. Secrets that come from elsewhere may be absent.
 	Offline bool
 	// Typed means that a secret is one by the type in which a program gives it: none can lie in clear.
 	Typed bool
@@ -51,46 +49,27 @@ func Load(environment string, from Source) (Settings, error) {
 	if from.Getenv == nil {
 		from.Getenv = os.Getenv
 	}
-	from, err := from.withLab()
+	from, err := from.withFile()
 	if err != nil {
 		return Settings{}, err
 	}
 	s := defaults()
 	s.Environment = environment
 	s.Volumes.Protect = s.Production()
-	var f fault.List
-	var hidden []string // groups that are encrypted as a whole
-	groups := fields(reflect.ValueOf(&s).Elem())
+	var f, foreign fault.List
 	if from.Keys == nil {
 		from.Keys = programKeys(from.Getenv)
 	}
-	unknownKeys(&f, from.Keys, groups)
-	for _, group := range slices.Sorted(maps.Keys(groups)) {
-		text, ok := from.Get(Project + ":" + group)
-		if !ok {
-			continue
-		}
-		if from.Offline && text == placeholder {
-			hidden = append(hidden, group)
-			continue
-		}
-		if strings.TrimSpace(text) == "" { // what Pulumi makes of a key without a value
-			text = "null"
-		}
-		raw := json.RawMessage(text)
-		// Pulumi hands a plain string over as it is, everything else as JSON.
-		if groups[group].Kind() == reflect.String && text != "null" {
-			raw, _ = json.Marshal(text)
-		}
-		decode(&f, group, raw, groups[group])
-	}
-	c := checker{List: &f, offline: from.Offline, lab: s.Cloud == "lab"}
-	c.checkFields(&s)
+	unknownKeys(&f, &foreign, from.Keys)
+	given, hidden := from.groups()
+	spec().Decode(&f, given, &s)
+	spec().Validate(&f, &s, structconfig.Validation{Offline: from.Offline, HowToSet: s.howToGet})
 	s.hideEnvironment(from.Offline, from.IsSecret(Project+":broker"))
 	s.derive()
+	c := checker{List: &f}
 	s.validate(c)
 	if !from.Typed {
-		c.checkEncrypted(&s, from.IsSecret)
+		c.checkEncrypted(&s, from)
 	}
 	if s.Nomad.Token == "" {
 		s.Nomad.Token = Secret(from.Getenv("NOMAD_TOKEN"))
@@ -102,7 +81,28 @@ func Load(environment string, from Source) (Settings, error) {
 	if from.Offline {
 		err = s.known(err, hidden)
 	}
-	return s, withKeys(err)
+	return s, together(structconfig.WithPrefix(err, Project+":"), foreign.Err())
+}
+
+// groups are the values of the keys that settings read, as JSON. hidden are those that
+// are encrypted as a whole and not at hand.
+func (from Source) groups() (given map[string]json.RawMessage, hidden []string) {
+	given = map[string]json.RawMessage{}
+	for _, f := range spec().Fields() {
+		text, ok := from.Get(Project + ":" + f.Key)
+		switch {
+		case !ok:
+		case from.Offline && text == placeholder:
+			hidden = append(hidden, f.Key)
+		case strings.TrimSpace(text) == "": // what Pulumi makes of a key without a value
+			given[f.Key] = json.RawMessage("null")
+		case f.Type.Kind() == reflect.String && text != "null": // which Pulumi hands over as it is
+			given[f.Key], _ = json.Marshal(text)
+		default:
+			given[f.Key] = json.RawMessage(text)
+		}
+	}
+	return given, hidden
 }
 
 // known leaves out the faults that are none as far as one can tell without the
@@ -114,8 +114,8 @@ func (s *Settings) known(err error, hidden []string) error {
 	}
 	e.Faults = slices.DeleteFunc(e.Faults, func(x fault.Fault) bool {
 		group, _, _ := strings.Cut(x.Path, ".")
-		made := s.Cloud == "lab" && group == "secrets" && strings.HasPrefix(x.Text, notSet)
-		return made || slices.Contains(hidden, group) || strings.Contains(x.Text, placeholder)
+		elsewhere := s.SecretsFrom != "" && group == "secrets" && structconfig.Absent(x)
+		return elsewhere || slices.Contains(hidden, group) || strings.Contains(x.Text, placeholder)
 	})
 	if len(e.Faults) == 0 {
 		return nil
@@ -135,55 +135,59 @@ func programKeys(getenv func(string) string) []string {
 }
 
 // unknownKeys reports configuration keys that no setting reads: those of this project,
-// and those of one whose name is nearly this one's.
-func unknownKeys(f *fault.List, keys []string, groups map[string]reflect.Value) {
-	known := slices.Sorted(maps.Keys(groups))
+// and as foreign those of one whose name is nearly this one's.
+func unknownKeys(f, foreign *fault.List, keys []string) {
+	var known []string
+	for _, group := range spec().Fields() {
+		known = append(known, group.Key)
+	}
 	for _, key := range keys {
-		namespace, group, _ := strings.Cut(key, ":")
-		switch _, ok := groups[group]; {
-		case namespace != Project:
-			if nearly(key) {
-				f.Add(key, "is not a known setting; did you mean %q?", Project+":"+group)
+		namespace, group, ok := strings.Cut(key, ":")
+		switch {
+		case !ok || namespace != Project:
+			if ok && levenshtein.Distance(namespace, Project, nil) <= 2 {
+				foreign.Add(key, "is not a known setting; did you mean %q?", Project+":"+group)
 			}
-		case ok:
+		case slices.Contains(known, group):
 		default:
 			// "pulumi config set" takes the dots of a path for a part of the key.
 			if first, _, dotted := strings.Cut(group, "."); dotted && slices.Contains(known, first) {
 				f.Add(group, "is one key with a dot in its name, which no setting reads: set it with pulumi config set --path, or write it inside %s:%s", Project, first)
 				continue
 			}
-			f.Add(group, "is not a known setting%s", suggestion(group, known))
+			f.Add(group, "is not a known setting%s", structconfig.DidYouMean(group, known))
 		}
 	}
 }
 
-// nearly tells whether a key is of a namespace whose name is nearly this project's.
-func nearly(key string) bool {
-	namespace, _, ok := strings.Cut(key, ":")
-	return ok && namespace != Project && editDistance(namespace, Project) <= 2
+// together are the faults of several errors in one, nil for none.
+func together(errs ...error) error {
+	var all fault.Error
+	for _, err := range errs {
+		var e *fault.Error
+		if errors.As(err, &e) {
+			all.Faults = append(all.Faults, e.Faults...)
+		}
+	}
+	if len(all.Faults) == 0 {
+		return nil
+	}
+	return &all
 }
 
 // Absent tells whether a fault is that a setting is not there.
-func Absent(f fault.Fault) bool {
-	for _, text := range []string{"must be set, to ", "must hold at least one: ", notSet} {
-		if strings.HasPrefix(f.Text, text) {
-			return true
-		}
-	}
-	return false
-}
+func Absent(f fault.Fault) bool { return structconfig.Absent(f) }
 
-// withKeys turns paths into what a person writes: "emqx-oci:nodes.count".
-func withKeys(err error) error {
-	var e *fault.Error
-	if errors.As(err, &e) {
-		for i := range e.Faults {
-			if path := &e.Faults[i].Path; !nearly(*path) {
-				*path = Project + ":" + *path
-			}
+// howToGet tells where a secret that is missing comes from.
+func (s *Settings) howToGet(path string) string {
+	if s.SecretsFrom != "" {
+		text := "it comes from the file that " + s.SecretsFrom + " names"
+		if s.Cloud != defaults().Cloud { // whose program made it
+			text += fmt.Sprintf(`: eval "$(emqx-oci %s env)"`, s.Cloud)
 		}
+		return text
 	}
-	return err
+	return "set it with: " + howToSet(path)
 }
 
 // howToSet is the command that sets a secret.

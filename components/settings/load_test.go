@@ -15,7 +15,8 @@ import (
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/fault"
-	"github.com/emqx-oci/emqx-oci/components/nomad"
+	"github.com/emqx-oci/emqx-oci/components/oci/limits"
+	"github.com/emqx-oci/emqx-oci/internal/structconfig"
 )
 
 // good is the least that a stack has to say.
@@ -60,7 +61,7 @@ func TestDefaults(t *testing.T) {
 	assert.Equal(t, s.Broker.KillTimeout, 270*time.Second)
 	assert.Equal(t, s.Nomad.Region, "global")
 	assert.Equal(t, s.TLS.Enabled(), false)
-	// Decision 32: connections follow from the broker's memory, the proxies from these.
+	// ADR 0032: connections follow from the broker's memory, the proxies from these.
 	assert.Equal(t, s.Broker.MaxConnections, 90683)
 	assert.Equal(t, s.Proxy.MaxConn, 45341)
 	assert.Equal(t, s.Proxy.MemoryMB, cluster.ProxyMemoryMB(45341))
@@ -79,7 +80,7 @@ func TestConnectionsFollowFromTheBrokersMemory(t *testing.T) {
 	assert.NilError(t, err)
 	assert.Equal(t, s.Broker.MaxConnections, 65536-cluster.BrokerOwnFiles, "no more than files")
 	// What fits for one number of nodes fits for more: a new node restarts nothing.
-	for n := 2; n <= MaxNodes; n++ {
+	for n := 2; n <= cluster.MaxNodes; n++ {
 		assert.Assert(t, cluster.BrokerShare(s.Proxy.MaxConn, n) <= s.Broker.MaxConnections, n)
 	}
 }
@@ -101,6 +102,7 @@ func TestConnectionsThatDoNotFitAreRefused(t *testing.T) {
 		{`{"memoryMb": 512, "maxConnections": 3000}`, `{"maxConn": 2500}`, `3`, "must be at most 2000 for 3 nodes"},
 		{`{"memoryMb": 320, "maxConnections": 120}`, ``, `3`, "emqx-oci:proxy.maxConn: must be at least 100, or 0 for half of what a broker takes (120), got 60"},
 		{`{}`, `{"maxConn": 1000, "maxConnPerSource": 1001}`, `3`, "emqx-oci:proxy.maxConnPerSource: must be at most proxy.maxConn (1000), got 1001"},
+		{`{"memoryMb": 4096, "noFile": 20000, "maxConnections": 20000}`, ``, `3`, "emqx-oci:broker.noFile: must be at least 21024 for broker.maxConnections (20000) and 1024 files of its own, got 20000"},
 	} {
 		groups := good()
 		groups["nodes"] = `{"image": "ocid1.image.oc1..x", "count": ` + tc.nodes + `}`
@@ -113,21 +115,61 @@ func TestConnectionsThatDoNotFitAreRefused(t *testing.T) {
 	}
 }
 
-func TestLimitsAreThoseOfTheComponents(t *testing.T) {
-	assert.Equal(t, MaxNodes, nomad.MaxNodes)
+// What a component would refuse in the middle of a program is a fault of the settings.
+func TestSettingsRefuseWhatComponentsDo(t *testing.T) {
+	for _, tc := range []struct{ group, text, fault string }{
+		{"broker", `{"env": {"EMQX_LICENSE__KEY": "x"}}`, "emqx-oci:broker.env.EMQX_LICENSE__KEY: must not be set: license.key is the stack's own: it is secrets.license"},
+		{"proxy", `{"killTimeout": "11m", "progressDeadline": "1h"}`, "emqx-oci:proxy.killTimeout: must be at most 10m, which is what the nodes' Nomad clients allow, got 11m"},
+		{"proxy", `{"killTimeout": "0s"}`, "emqx-oci:proxy.killTimeout: must be at least 1s, got 0s"},
+		{"tags", `{"emqx-instance": "x"}`, "emqx-oci:tags.emqx-instance: must not be set: the stack finds its own resources by it"},
+	} {
+		groups := good()
+		groups[tc.group] = tc.text
+		_, err := load("prod", groups, "secrets")
+		assert.ErrorContains(t, err, tc.fault)
+	}
+	groups := good()
+	groups["secrets"] = strings.Replace(groups["secrets"], "{", `{"license": "two\nlines", `, 1)
+	_, err := load("prod", groups, "secrets")
+	assert.ErrorContains(t, err, "emqx-oci:secrets.license: must be text of one line without control characters")
+	assert.Assert(t, !strings.Contains(err.Error(), "two"))
 }
 
 // The tags hold numbers that belong to others.
 func TestTagsAgreeWithTheComponents(t *testing.T) {
-	for _, f := range Fields() {
+	for _, f := range Spec().Values() {
 		switch f.Path {
 		case "nodes.count", "volumes.count":
-			assert.Equal(t, f.Range.Most, fmt.Sprint(MaxNodes), f.Path)
+			assert.Equal(t, f.Range.Most, fmt.Sprint(cluster.MaxNodes), f.Path)
 		case "broker.keepAliveMax":
-			assert.Equal(t, f.Range.Most, fmt.Sprint(cluster.MaxIdleTimeout*2/3), f.Path)
+			assert.Equal(t, f.Range.Least, fmt.Sprint(cluster.MinKeepAlive))
+			assert.Equal(t, f.Range.Most, fmt.Sprint(limits.MaxIdleTimeout*2/3), f.Path)
 		case "ports.mqtt", "ports.mqtts", "ports.ws", "ports.wss", "ports.admin",
 			"ports.broker.mqtt", "ports.broker.mqtts", "ports.broker.ws", "ports.broker.wss":
 			assert.Equal(t, f.Range.Least, fmt.Sprint(cluster.LowestPort), f.Path)
+		case "broker.cpu":
+			assert.DeepEqual(t, f.Range, structconfig.Bounds{Least: fmt.Sprint(cluster.MinBrokerCPU), Most: fmt.Sprint(cluster.MaxCPU)})
+		case "proxy.cpu":
+			assert.DeepEqual(t, f.Range, structconfig.Bounds{Least: fmt.Sprint(cluster.MinProxyCPU), Most: fmt.Sprint(cluster.MaxCPU)})
+		case "broker.memoryMb":
+			assert.Equal(t, f.Range.Least, fmt.Sprint(cluster.MinBrokerMB))
+		case "broker.noFile":
+			assert.Equal(t, f.Range.Least, fmt.Sprint(cluster.BrokerOwnFiles))
+		case "broker.killTimeout":
+			assert.Equal(t, f.Number(f.Range.Least), float64(cluster.BrokerStop))
+			assert.Equal(t, f.Number(f.Range.Most), float64(cluster.MaxKillTimeout))
+		case "broker.drain.timeout":
+			assert.Assert(t, f.Number(f.Range.Most)+float64(cluster.BrokerStop) <= float64(cluster.MaxKillTimeout))
+		case "proxy.maxConn", "proxy.maxConnPerSource":
+			assert.Equal(t, f.Range.Most, fmt.Sprint(cluster.MaxMaxConn), f.Path)
+		case "nodes.bootVolumeGb", "volumes.sizeGb", "volumes.sizeGbByNode":
+			assert.DeepEqual(t, f.Range, structconfig.Bounds{Least: fmt.Sprint(limits.MinVolumeGB), Most: fmt.Sprint(limits.MaxVolumeGB)})
+		case "dns.ttl":
+			assert.Equal(t, f.Range.Most, fmt.Sprint(limits.MaxTTL))
+		case "secrets.dashboardPassword", "secrets.apiSecret", "secrets.statsPassword":
+			assert.Equal(t, f.Length.Least, fmt.Sprint(cluster.MinPassword), f.Path)
+		case "secrets.apiKey":
+			assert.Equal(t, f.Length.Least, fmt.Sprint(cluster.MinAPIKey))
 		case "cloud":
 			assert.DeepEqual(t, f.OneOf, []string{"oci", "lab"})
 		}
@@ -138,14 +180,14 @@ func TestTagsAgreeWithTheComponents(t *testing.T) {
 
 // A default that its own rule refuses would be refused in every stack.
 func TestDefaultsKeepTheRules(t *testing.T) {
-	for _, f := range Fields() {
+	var l fault.List
+	Spec().Validate(&l, defaults(), structconfig.Validation{})
+	for _, f := range Spec().Values() {
 		if f.Default != nil {
-			var l fault.List
-			checker{List: &l}.checkValue(&f, reflect.ValueOf(f.Default))
-			assert.NilError(t, l.Err())
+			assert.Assert(t, !l.Has(f.Path), "%s: %v", f.Path, l.Err())
 			assert.Equal(t, f.DefaultText, "", "%s: a default in words is for one that follows from something else", f.Path)
 		}
-		assert.Assert(t, !f.Secret || f.Type == secretType, f.Path)
+		assert.Assert(t, !f.Secret || f.Type == reflect.TypeFor[Secret](), f.Path)
 		assert.Assert(t, !f.Required || f.Secret || f.Format != nil, "%s: nothing tells what is missing", f.Path)
 	}
 }
@@ -211,13 +253,13 @@ func TestOffline(t *testing.T) {
 	from.Offline = true
 	_, err := Load("prod", from)
 	assert.Error(t, err, `emqx-oci:secrets.statsPassword: is not set; set it with: pulumi config set --secret --path 'emqx-oci:secrets.statsPassword'`)
-	g["cloud"] = "lab"
+	g["secretsFrom"] = "EMQX_OCI_LAB_SECRETS"
 	s, err := Load("prod", from)
 	assert.NilError(t, err)
 	assert.Assert(t, s.TLS.Enabled() && s.TLS.Certificate.Hidden())
 	delete(g, "secrets")
 	_, err = Load("prod", from)
-	assert.NilError(t, err, "the lab makes its secrets")
+	assert.NilError(t, err, "they come from elsewhere")
 	from.Offline = false
 	_, err = Load("prod", from)
 	assert.ErrorContains(t, err, "oci.compartment")

@@ -3,6 +3,8 @@ package settings
 import (
 	"regexp"
 	"strings"
+
+	"github.com/agext/levenshtein"
 )
 
 // regions are those that OCI's Go SDK 65.130.0 knows (common/regions.go), each with the
@@ -42,7 +44,7 @@ func nearRegion(text string) string {
 	name := func(region string) string { return strings.TrimRight(region, "-0123456789") }
 	best, distance := "", 3
 	for region := range regions {
-		switch d := editDistance(name(text), name(region)); {
+		switch d := levenshtein.Distance(name(text), name(region), nil); {
 		case d == 0:
 			return ""
 		case d < distance, d == distance && region < best:

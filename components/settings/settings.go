@@ -15,27 +15,23 @@ const ClusterName = "cluster"
 //
 // All that is known of a setting stands here, once: the comment is what the page
 // docs/settings.md and editors show, the tags are what they and the validation
-// share. The tags are:
-//
-//	cfg       the key
-//	unit      of the value, for the reader
-//	range     "1..100", an end may be open; of each value in a list or map
-//	step      the value is a multiple of it
-//	oneof     the allowed values, "a|b"
-//	length    characters, as a range
-//	format    of the text, of each in a list or map; see formats
-//	keys      format of a map's keys
-//	required  "true": has no default, and must be there
-//	secret    "true": must be encrypted in the stack file
-//	default   the default in words, where it follows from something else
-//	why       the reason of the limit; ends its error and the page's text
+// share. structconfig.Describe tells what the tags mean; their formats are in format.go.
 type Settings struct {
 	// Environment is the stack's name: prod, staging, lab.
 	Environment string `cfg:"-"`
 
-	// Where the stack runs. The graph is the same; `lab` makes `emqx-oci` use the
-	// lab's providers, state and secrets.
-	Cloud   string  `cfg:"cloud" oneof:"oci|lab"`
+	// Where the stack runs. The graph is the same. One other than `oci` has a program of
+	// its own, `emqx-oci-lab`, which tells `emqx-oci` of providers, state and secrets.
+	Cloud string `cfg:"cloud" oneof:"oci|lab"`
+	// The part of OCI's latencies that the cloud has, networks and registries included. At
+	// 0, on one machine, no packet is lost either. Estimates and the checks of times count
+	// on it.
+	Latency float64 `cfg:"latency" range:"0..1"`
+	// A variable of the environment that names a file with secrets: a JSON object of
+	// values by their path, `{"emqx-oci:secrets.apiKey": "..."}`. They are for what the
+	// stack file does not set.
+	SecretsFrom string `cfg:"secretsFrom" format:"own-variable"`
+
 	OCI     OCI     `cfg:"oci"`
 	Network Network `cfg:"network"`
 	Nodes   Nodes   `cfg:"nodes"`

@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"maps"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,15 +12,11 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 )
 
-// environmentName is part of the nodes' names, emqx-<name>-<index>, which are
-// labels of DNS.
-var environmentName = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
-
 // validate checks what the tags cannot say: how settings fit together. A setting
 // that has a fault of its own is left alone.
 func (s *Settings) validate(f checker) {
-	if !environmentName.MatchString(s.Environment) || len(s.Environment) > 31 {
-		f.Add("(stack)", "must have a name of lower-case letters and digits with single dashes between, at most 31, got %q", s.Environment)
+	if what := cluster.EnvironmentFault(s.Environment); what != "" {
+		f.Add("(stack)", "%s", what)
 	}
 	s.validateRegion(f)
 	s.validateNodes(f)
@@ -36,7 +31,8 @@ func (s *Settings) validate(f checker) {
 		f.Add("gates.clusterFormed", "must be longer than broker.progressDeadline (%s), or it gives up before Nomad says why, got %s",
 			seconds(s.Broker.ProgressDeadline), seconds(s.Gates.ClusterFormed))
 	}
-	for _, key := range []string{"emqx-cluster", "pool_type", "group-index"} {
+	s.validateSecrets(f)
+	for _, key := range cluster.OwnTags() {
 		if _, ok := s.Tags[key]; ok {
 			f.Add("tags."+key, "must not be set: the stack finds its own resources by it")
 		}
@@ -95,7 +91,7 @@ func (s *Settings) validateVolumes(f checker) {
 		return
 	}
 	if s.Volumes.Count < s.Nodes.Count {
-		f.Add("volumes.count", "must be 0 or nodes.count (%d) to %d, got %d", s.Nodes.Count, MaxNodes, s.Volumes.Count)
+		f.Add("volumes.count", "must be 0 or nodes.count (%d) to %d, got %d", s.Nodes.Count, cluster.MaxNodes, s.Volumes.Count)
 		return
 	}
 	volumeIndexes(f, "volumes.sizeGbByNode.", s.Volumes.SizeGBByNode, s.Volumes.Count)
@@ -118,48 +114,42 @@ func volumeIndexes[V any](f checker, path string, byNode map[string]V, volumes i
 }
 
 func (s *Settings) validateBroker(f checker) {
-	s.Broker.validate(f, "broker", s.Broker.KillTimeout)
-	if least := 130*time.Second + s.Broker.Drain.Timeout; s.Broker.Drain.Rate > 0 && s.Broker.KillTimeout < least &&
-		!f.Has("broker.killTimeout") && !f.hasAbove("broker.drain.timeout") {
-		f.Add("broker.killTimeout", "must be at least 130s above drain.timeout (%s), as EMQX stops after it, got %s",
-			seconds(s.Broker.Drain.Timeout), seconds(s.Broker.KillTimeout))
-	}
+	b := s.Broker
+	f.addFaults("broker.", b.times(b.ShutdownDelay, b.KillTimeout).BrokerFaults(cluster.Drain(b.Drain)))
 	s.validateConnections(f)
 	s.validateEnvironment(f)
 }
 
 func (s *Settings) validateProxy(f checker) {
-	s.Proxy.validate(f, "proxy", s.Proxy.KillTimeout)
-	if least := s.Proxy.ShutdownDelay + 10*time.Second; s.Proxy.KillTimeout < least && !f.Has("proxy.shutdownDelay") {
-		f.Add("proxy.killTimeout", "must be at least 10s above shutdownDelay (%s), got %s",
-			seconds(s.Proxy.ShutdownDelay), seconds(s.Proxy.KillTimeout))
-	}
-	if f.Has("proxy.maxConn") {
-		return
-	}
-	if s.Proxy.MaxConnPerSource > s.Proxy.MaxConn && !f.Has("proxy.maxConnPerSource") {
-		f.Add("proxy.maxConnPerSource", "must be at most proxy.maxConn (%d), got %d", s.Proxy.MaxConn, s.Proxy.MaxConnPerSource)
-	}
-	if need := cluster.ProxyMemoryMB(s.Proxy.MaxConn); s.Proxy.MemoryMB < need && !f.Has("proxy.memoryMb") {
-		f.Add("proxy.memoryMb", "must be at least %d for %d connections of %d kB, got %d",
-			need, s.Proxy.MaxConn, cluster.ProxyConnectionKB, s.Proxy.MemoryMB)
-	}
-	if need := cluster.ProxyFiles(s.Proxy.MaxConn); s.Proxy.NoFile < need && !f.Has("proxy.noFile") {
-		f.Add("proxy.noFile", "must be at least %d for %d connections, got %d", need, s.Proxy.MaxConn, s.Proxy.NoFile)
+	p := s.Proxy
+	f.addFaults("proxy.", p.times(p.ShutdownDelay, p.KillTimeout).ProxyFaults())
+	f.addFaults("proxy.", p.size().Faults())
+}
+
+// addFaults adds those of a group's values that are not wrong by themselves, nor compared
+// with one that is.
+func (c checker) addFaults(group string, found []cluster.Fault) {
+	for _, x := range found {
+		if !c.Has(group+x.Of) && !slices.ContainsFunc(x.With, func(other string) bool { return c.hasAbove(group + other) }) {
+			c.Add(group+x.Of, "%s", x.Text)
+		}
 	}
 }
 
-func (r *Rollout) validate(f checker, group string, kill time.Duration) {
-	if r.HealthyDeadline <= r.MinHealthyTime && !f.Has(group+".minHealthyTime") {
-		f.Add(group+".healthyDeadline", "must be longer than minHealthyTime (%s), got %s",
-			seconds(r.MinHealthyTime), seconds(r.HealthyDeadline))
+// times are a job's as the rules take them.
+func (r Rollout) times(shutdownDelay, killTimeout time.Duration) cluster.Times {
+	return cluster.Times{
+		ShutdownDelay: shutdownDelay, KillTimeout: killTimeout,
+		MinHealthyTime: r.MinHealthyTime, HealthyDeadline: r.HealthyDeadline, ProgressDeadline: r.ProgressDeadline,
 	}
-	if r.ProgressDeadline <= r.HealthyDeadline {
-		f.Add(group+".progressDeadline", "must be longer than healthyDeadline (%s), got %s",
-			seconds(r.HealthyDeadline), seconds(r.ProgressDeadline))
-	} else if r.ProgressDeadline < kill && !f.Has(group+".killTimeout") {
-		f.Add(group+".killTimeout", "must be at most progressDeadline (%s), or Nomad refuses the job, got %s",
-			seconds(r.ProgressDeadline), seconds(kill))
+}
+
+// validateSecrets looks at what no format says.
+func (s *Settings) validateSecrets(f checker) {
+	if key := s.Secrets.License; key != "" && !key.Hidden() && !f.Has("secrets.license") {
+		if what := cluster.LicenseFault(key.Reveal()); what != "" {
+			f.Add("secrets.license", "%s", what)
+		}
 	}
 }
 

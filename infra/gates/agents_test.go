@@ -17,6 +17,7 @@ import (
 	nomad "github.com/hashicorp/nomad/api"
 	"gotest.tools/v3/assert"
 
+	"github.com/emqx-oci/emqx-oci/infra/gates/gateline"
 	"github.com/emqx-oci/emqx-oci/internal/agenttest"
 )
 
@@ -76,6 +77,13 @@ func register(t *testing.T, api *nomad.Client, script string, change ...func(*no
 	}
 	_, _, err := api.Jobs().Register(job, nil)
 	assert.NilError(t, err)
+}
+
+// told makes attempts until they hold, and returns what was told.
+func told(t *testing.T, a attempts) (lines []string, err error) {
+	t.Helper()
+	err = repeat(t.Context(), SystemClock(), a, func(l gateline.Line, _ bool) { lines = append(lines, l.String()) })
+	return lines, err
 }
 
 const jobFile = `
@@ -159,17 +167,25 @@ func TestGatesAgainstANomadAgent(t *testing.T) {
 		assert.NilError(t, wait(t, gate()))
 	})
 	t.Run("a node is drained, and given back", func(t *testing.T) {
-		assert.NilError(t, wait(t, NodeDrained(client, NodeDrainedArgs{
+		args := NodeDrainedArgs{
 			Environment: "lab", Jobs: []string{"emqx-lab", "no-such-job"}, Deadline: time.Minute, Timeout: time.Minute, Interval: 200 * time.Millisecond,
-		})))
+		}
+		lines, err := told(t, NodeDrained(client, args).attempts([]Step{DrainNode(client, args)}))
+		assert.NilError(t, err)
+		assert.Assert(t, strings.HasPrefix(lines[0], "drain emqx-lab-0: begun ("), "%q", lines)
+		assert.Assert(t, strings.HasPrefix(lines[len(lines)-1], "drain of emqx-lab-0: nothing runs there ("), "%q", lines)
 		standing, ids, err := StandingOf(t.Context(), client, "lab", 0)
 		assert.NilError(t, err)
 		assert.Equal(t, standing, Drained)
-		assert.NilError(t, Forget(t.Context(), client, ids), "its agent answers, so it stays")
+		done, err := PurgeEndedNodes(client, ids).Do(t.Context())
+		assert.NilError(t, err)
+		assert.Equal(t, done, "", "its agent answers, so it stays")
 		count, err := JobCount(t.Context(), client, "emqx-lab")
 		assert.NilError(t, err)
 		assert.Equal(t, count, 1)
-		assert.NilError(t, GiveBack(t.Context(), client, "lab", []int{0}))
+		done, err = EndDrains(client, "lab", []int{0}).Do(t.Context())
+		assert.NilError(t, err)
+		assert.Equal(t, done, "emqx-lab-0")
 		assert.NilError(t, wait(t, gate()), "its work comes back")
 	})
 	t.Run("G2 says why a task ends", func(t *testing.T) {

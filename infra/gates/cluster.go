@@ -9,6 +9,8 @@ import (
 
 	nomad "github.com/hashicorp/nomad/api"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 )
 
 // ClusterFormedArgs describe gate G2.
@@ -46,7 +48,7 @@ type ClusterFormedArgs struct {
 // version have come up since, the cluster is whole.
 func ClusterFormed(client NomadClient, args ClusterFormedArgs) Gate {
 	if args.Task == "" {
-		args.Task = brokerTask
+		args.Task = cluster.EMQXTask
 	}
 	jobs := newJobWatch(client, args.Job, len(args.Nodes), args.Text)
 	waits := &waitsWatch{client: client, args: args}

@@ -155,27 +155,48 @@ type fakeNomad struct {
 	nodeReads   atomic.Int32
 	changed     []string // what was done to nodes
 	denied      error
-	stands      JobText // the job that is registered, as text
+	purged      func(id string) error // in the place of what is changed
+	stands      JobText               // the job that is registered, as text
 }
+
+func (f *fakeNomad) Plan(context.Context, JobText) (JobPlan, error) { return JobPlan{}, f.err }
 
 func (f *fakeNomad) Stands(_ context.Context, text JobText) (bool, error) {
 	return text == f.stands, f.denied
 }
 
-func (f *fakeNomad) change(what, id string) error {
+// checking is in the context of a check, with its test.
+type checking struct{}
+
+func (f *fakeNomad) onlyAsks(ctx context.Context, what, id string) {
+	if t, ok := ctx.Value(checking{}).(interface{ Errorf(string, ...any) }); ok {
+		t.Errorf("%s %s: a check only asks", what, id)
+	}
+}
+
+func (f *fakeNomad) change(ctx context.Context, what, id string) error {
+	f.onlyAsks(ctx, what, id)
 	if f.denied == nil {
 		f.changed = append(f.changed, what+" "+id)
 	}
 	return f.denied
 }
 
-func (f *fakeNomad) Drain(_ context.Context, id string, _ time.Duration) error {
-	return f.change("drain", id)
+func (f *fakeNomad) Drain(ctx context.Context, id string, _ time.Duration) error {
+	return f.change(ctx, "drain", id)
 }
 
-func (f *fakeNomad) Undrain(_ context.Context, id string) error { return f.change("undrain", id) }
+func (f *fakeNomad) Undrain(ctx context.Context, id string) error {
+	return f.change(ctx, "undrain", id)
+}
 
-func (f *fakeNomad) Purge(_ context.Context, id string) error { return f.change("purge", id) }
+func (f *fakeNomad) Purge(ctx context.Context, id string) error {
+	if f.purged != nil {
+		f.onlyAsks(ctx, "purge", id)
+		return f.purged(id)
+	}
+	return f.change(ctx, "purge", id)
+}
 
 func (f *fakeNomad) Nodes(context.Context) (out []*nomad.NodeListStub, err error) {
 	for _, n := range f.nodes {
@@ -286,6 +307,10 @@ func TestNodesReadyDoesNotCountInstancesThatHaveEnded(t *testing.T) {
 	for _, n := range f.nodes[:3] {
 		n.Status, n.ModifyIndex = nomad.NodeStatusDown, 9
 	}
+	s, err = once(t, g)
+	assert.NilError(t, err)
+	assert.Assert(t, s.Due, s.Seen)
+	f.nodes = f.nodes[3:] // purged
 	s, err = once(t, g)
 	assert.NilError(t, err)
 	assert.Assert(t, s.Holds, s.Seen)

@@ -68,7 +68,7 @@ func (w *jobWatch) check(ctx context.Context) (Status, []*nomad.AllocationListSt
 func (w *jobWatch) watched(d *nomad.Deployment) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if active(d) {
+	if Active(d) {
 		w.active[d.ID] = true
 	}
 	return w.active[d.ID]
@@ -165,7 +165,7 @@ func (s *jobState) judge() (Status, error) {
 		return Status{Next: fmt.Sprintf("`nomad job status %s` and `nomad alloc logs -stderr`; Nomad deploys this version only "+
 				"once: mend the cause, then change the job, or `nomad job stop %s` and `nomad job start %s`, and update again", id, id, id)},
 			Fatal(fmt.Errorf("the deployment of %s failed: %s%s", what, d.StatusDescription, s.becauseOrState(s.version())))
-	case active(d):
+	case Active(d):
 		return Status{Seen: s.progress(d) + s.because(s.version())}, nil
 	}
 	return Status{Seen: fmt.Sprintf("the deployment of %s is %s: %s", what, d.Status, d.StatusDescription)}, nil
@@ -263,7 +263,8 @@ func (s *jobState) becauseOrState(version uint64) string {
 	return ": " + joinSome(states)
 }
 
-func active(d *nomad.Deployment) bool {
+// Active tells whether a deployment has not ended.
+func Active(d *nomad.Deployment) bool {
 	switch d.Status {
 	case nomad.DeploymentStatusRunning, nomad.DeploymentStatusPaused, nomad.DeploymentStatusPending,
 		nomad.DeploymentStatusBlocked, nomad.DeploymentStatusUnblocking, "initializing":

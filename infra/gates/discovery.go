@@ -14,6 +14,8 @@ import (
 	nomad "github.com/hashicorp/nomad/api"
 	"github.com/miekg/dns"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 )
 
 const (
@@ -168,7 +170,7 @@ func (d *discovery) note(node string, hosts []string, err error) string {
 	}
 	var missing []string
 	for _, n := range d.args.Nodes {
-		if _, host, _ := strings.Cut(n, "@"); !slices.Contains(hosts, host) {
+		if _, host := cluster.NodeOf(n); !slices.Contains(hosts, host) {
 			missing = append(missing, host)
 		}
 	}

@@ -9,13 +9,16 @@
 // [Verify] asks some gates once more at the end of every update, changed or
 // not, so that no update is green over a sick cluster.
 //
-// The five gates:
+// What has to be done before a gate can hold is a [Step], under its own name: the check
+// finds it due, the wait takes it and asks again.
 //
-//	G1 NodesReady     before the EMQX job
-//	G2 ClusterFormed  before the HAProxy job
-//	G3 ProxiesReady   before the listeners
-//	G4 EdgeHealthy    before the DNS record
-//	G5 RoundTrip      at the end
+// The five gates, which a [List] has with what waits for them, in docs/architecture.md:
+//
+//	G1 NodesReady, with the step PurgeDeadNodes
+//	G2 ClusterFormed
+//	G3 ProxiesReady
+//	G4 EdgeHealthy
+//	G5 RoundTrip
 //
 // The package asks the APIs of Nomad, Consul and the cloud, and MQTT; it needs
 // neither SSH nor a route to the nodes. It knows nothing of settings, components

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	nomad "github.com/hashicorp/nomad/api"
+
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 )
 
 // NodeDrainedArgs describe the wait for a node whose instance is about to end.
@@ -23,52 +25,92 @@ type NodeDrainedArgs struct {
 	Timeout, Interval time.Duration
 }
 
-// NodeDrained drains a node and holds when nothing runs there any more: its
-// allocations have stopped in their own way, clients moved first. A drain that is
-// under way, or over, is not begun again; a node that Nomad does not have, or has
-// lost, has nothing to drain.
+// NodeDrained holds when nothing runs on a node any more: its allocations have stopped
+// in their own way, clients moved first. Until its drain has begun, [DrainNode] is due. A
+// node that Nomad does not have, or has lost, has nothing to drain.
 func NodeDrained(client NomadClient, args NodeDrainedArgs) Gate {
-	name := nodeName(NodesReadyArgs{Environment: args.Environment}, args.Index)
-	reader := &nodeReader{client: client, known: map[string]*nomad.Node{}}
+	reader := newNodeReader(client)
 	return Gate{
-		ID: "drain of", Title: name, Timeout: args.Timeout, Interval: args.Interval,
+		ID: "drain of", Title: args.name(), Timeout: args.Timeout, Interval: args.Interval,
 		Next: "`nomad node status -self` there, and the stop of the allocations named; the next update goes on here, `nomad node drain -disable` takes it back",
 		Check: func(ctx context.Context) (Status, error) {
-			live, err := reader.live(ctx, args.Environment, args.Index)
+			nodes, err := reader.undrained(ctx, args)
 			if err != nil {
 				return Status{}, err
 			}
+			var status Status
 			var busy []string
-			for _, n := range live {
-				left, err := drain(ctx, client, args, n)
-				if err != nil {
-					return Status{}, err
+			for _, n := range nodes {
+				switch {
+				case n.begins:
+					busy, status.Due = append(append(busy, n.left...), "its drain has not begun"), true
+				case len(n.left) == 0:
+					busy = append(busy, "Nomad still drains it") // of other jobs
+				default:
+					busy = append(busy, n.left...)
 				}
-				busy = append(busy, left...)
 			}
-			if len(busy) == 0 {
-				return Status{Holds: true, Seen: "nothing runs there"}, nil
+			if status.Seen = joinSome(busy); len(busy) == 0 {
+				status.Holds, status.Seen = true, "nothing runs there"
 			}
-			return Status{Seen: joinSome(busy)}, nil
+			return status, nil
 		},
 	}
 }
 
-// drain drains a node that is not drained yet, and says what still runs there.
-func drain(ctx context.Context, client NomadClient, args NodeDrainedArgs, n *nomad.Node) ([]string, error) {
-	left, err := runningOn(ctx, client, n.ID, args.Jobs)
+// DrainNode is the step that [NodeDrained] needs, with the same arguments: it begins the
+// drain. One that is under way, or over, is not begun again.
+func DrainNode(client NomadClient, args NodeDrainedArgs) Step {
+	reader := newNodeReader(client)
+	return Step{
+		Name: "drain " + args.name(),
+		Do: func(ctx context.Context) (string, error) {
+			nodes, err := reader.undrained(ctx, args)
+			if err != nil {
+				return "", err
+			}
+			done := ""
+			for _, n := range nodes {
+				if !n.begins {
+					continue
+				}
+				if err := client.Drain(ctx, n.ID, args.Deadline); err != nil {
+					return done, err
+				}
+				done = "begun"
+			}
+			return done, nil
+		},
+	}
+}
+
+func (a NodeDrainedArgs) name() string {
+	return cluster.NodeName(a.Environment, a.Index)
+}
+
+// undrainedNode is one that is not drained yet.
+type undrainedNode struct {
+	*nomad.Node
+	left   []string // what still runs there
+	begins bool     // nobody has begun its drain
+}
+
+func (r *nodeReader) undrained(ctx context.Context, args NodeDrainedArgs) (nodes []undrainedNode, err error) {
+	live, err := r.live(ctx, args.Environment, args.Index)
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case n.DrainStrategy == nil && n.SchedulingEligibility == nomad.NodeSchedulingIneligible && len(left) == 0:
-		return nil, nil
-	case n.DrainStrategy == nil:
-		return append(left, "the drain begins"), client.Drain(ctx, n.ID, args.Deadline)
-	case len(left) == 0:
-		return []string{"Nomad still drains it"}, nil // of other jobs
+	for _, n := range live {
+		left, err := runningOn(ctx, r.client, n.ID, args.Jobs)
+		if err != nil {
+			return nil, err
+		}
+		if n.DrainStrategy == nil && n.SchedulingEligibility == nomad.NodeSchedulingIneligible && len(left) == 0 {
+			continue
+		}
+		nodes = append(nodes, undrainedNode{n, left, n.DrainStrategy == nil})
 	}
-	return left, nil
+	return nodes, nil
 }
 
 // live are the entries of a node that Nomad has not lost.
@@ -113,8 +155,7 @@ const (
 
 // StandingOf asks Nomad for a node's standing and for the ids that it has there.
 func StandingOf(ctx context.Context, client NomadClient, environment string, index int) (standing Standing, ids []string, err error) {
-	reader := &nodeReader{client: client, known: map[string]*nomad.Node{}}
-	live, err := reader.live(ctx, environment, index)
+	live, err := newNodeReader(client).live(ctx, environment, index)
 	if err != nil {
 		return Away, nil, err
 	}
@@ -129,18 +170,28 @@ func StandingOf(ctx context.Context, client NomadClient, environment string, ind
 	return standing, ids, nil
 }
 
-// Forget purges nodes whose instance has ended: Nomad itself would take them for
-// ready until it misses their heartbeat. One whose agent still answers stays.
-func Forget(ctx context.Context, client NomadClient, ids []string) error {
-	for _, id := range ids {
-		if !ended(ctx, client, id) {
-			continue
-		}
-		if err := client.Purge(ctx, id); err != nil && !errors.Is(err, ErrNotFound) {
-			return err
-		}
+// PurgeEndedNodes is the step that follows the end of an instance: it purges the nodes of
+// these ids, which Nomad itself would take for ready until it misses their heartbeat. One
+// whose agent still answers stays.
+func PurgeEndedNodes(client NomadClient, ids []string) Step {
+	return Step{
+		Name: "purge ended nodes", Timeout: time.Minute, Next: "whether Nomad answers",
+		Do: func(ctx context.Context) (string, error) {
+			var purged []string
+			for _, id := range ids {
+				if !ended(ctx, client, id) {
+					continue
+				}
+				switch err := client.Purge(ctx, id); {
+				case err == nil:
+					purged = append(purged, shortID(id))
+				case !errors.Is(err, ErrNotFound):
+					return joinSome(purged), err
+				}
+			}
+			return joinSome(purged), nil
+		},
 	}
-	return nil
 }
 
 // aliveTries: the agent of a busy node answers late, and one that went without a word
@@ -156,27 +207,35 @@ func ended(ctx context.Context, client NomadClient, id string) bool {
 	return true
 }
 
-// GiveBack ends the drains that this program began on nodes that are not to be
-// relaunched any more: an update was interrupted, and the next one thinks better
-// of it.
-func GiveBack(ctx context.Context, client NomadClient, environment string, keep []int) error {
-	reader := &nodeReader{client: client, known: map[string]*nomad.Node{}}
-	nodes, err := reader.read(ctx)
-	if err != nil {
-		return err
-	}
-	for _, i := range keep {
-		live, _ := nodesOf(NodesReadyArgs{Environment: environment}, i, nodes)
-		for _, n := range live {
-			ours := n.LastDrain != nil && n.LastDrain.Meta[drainMark] != ""
-			if ours && n.SchedulingEligibility == nomad.NodeSchedulingIneligible {
-				if err := client.Undrain(ctx, n.ID); err != nil {
-					return err
+// EndDrains is the step that ends the drains which this program began on nodes that are
+// not to be relaunched any more, and gives them work again: an update was interrupted,
+// and the next one thinks better of it. Keep are the indexes of such nodes.
+func EndDrains(client NomadClient, environment string, keep []int) Step {
+	reader := newNodeReader(client)
+	return Step{
+		Name: "end drains", Timeout: time.Minute, Next: "whether Nomad answers",
+		Do: func(ctx context.Context) (string, error) {
+			nodes, err := reader.read(ctx)
+			if err != nil {
+				return "", err
+			}
+			var done []string
+			for _, i := range keep {
+				live, _ := nodesOf(NodesReadyArgs{Environment: environment}, i, nodes)
+				for _, n := range live {
+					ours := n.LastDrain != nil && n.LastDrain.Meta[drainMark] != ""
+					if !ours || n.SchedulingEligibility != nomad.NodeSchedulingIneligible {
+						continue
+					}
+					if err := client.Undrain(ctx, n.ID); err != nil {
+						return joinSome(done), err
+					}
+					done = append(done, n.Name)
 				}
 			}
-		}
+			return joinSome(done), nil
+		},
 	}
-	return nil
 }
 
 // JobCount is how many allocations a job has as it stands in Nomad; zero when

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 )
 
 // EdgeArgs describe gate G4.
@@ -13,7 +15,7 @@ type EdgeArgs struct {
 	// Count is the number of backends that must be healthy in all: nodes times
 	// backend sets. Zero means as many as are returned, at least one.
 	Count int
-	// AdminPort is HAProxy's, for the hint where to look next; default 8080.
+	// AdminPort is HAProxy's, for the hint where to look next; default that of [cluster.DefaultPorts].
 	AdminPort int
 	// Timeout and Interval default to [DefaultTimeout] and [DefaultInterval].
 	Timeout, Interval time.Duration
@@ -24,10 +26,10 @@ type EdgeArgs struct {
 // "WARNING", "CRITICAL", "UNKNOWN") by a name that a reader can place, such as
 // "mqtt/emqx-lab-0".
 func EdgeHealthy(health func(context.Context) (map[string]string, error), args EdgeArgs) Gate {
-	port := cmp.Or(args.AdminPort, 8080)
+	port := cmp.Or(args.AdminPort, cluster.DefaultPorts.Admin)
 	return Gate{
 		ID: "G4", Title: "edge healthy", Timeout: args.Timeout, Interval: args.Interval,
-		Next: fmt.Sprintf("whether the nodes' security group admits the balancer on %d, and http://<node>:%d/haproxy_health", port, port),
+		Next: fmt.Sprintf("whether the nodes' security group admits the balancer on %d, and http://<node>:%d%s", port, port, cluster.HealthPath),
 		Check: func(ctx context.Context) (Status, error) {
 			backends, err := health(ctx)
 			if err != nil {

@@ -3,6 +3,8 @@ package gates
 import (
 	"fmt"
 	"strings"
+
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 )
 
 // Member is one that the stack wants, as it is seen now.
@@ -43,7 +45,7 @@ func WhoWaits(members []Member) (what, next string) {
 	if len(waiting) == 0 || len(members) == 1 {
 		return "", ""
 	}
-	inTask := "`nomad alloc exec -task " + brokerTask + " " + alloc + " "
+	inTask := "`nomad alloc exec -task " + cluster.EMQXTask + " " + alloc + " "
 	force := inTask + "emqx_cluster_rescue force-load` on one of them"
 	if len(away) == 0 {
 		return fmt.Sprintf("no member serves: %s wait for one another; after a full stop each waits for the one that stopped last", list(waiting)),
@@ -60,8 +62,6 @@ func WhoWaits(members []Member) (what, next string) {
 			list(waiting), wait, strings.Join(away, " or ")),
 		fmt.Sprintf("only if it never returns, for what it alone knew is lost: %s, then %s", force, strings.Join(leave, ", "))
 }
-
-const brokerTask = "emqx"
 
 // list joins names as a sentence does.
 func list(names []string) string {

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/emqx-oci/emqx-oci/infra/gates/printable"
 )
 
 // What a gate uses where its arguments leave a duration zero.
@@ -25,6 +23,8 @@ type Status struct {
 	Seen string
 	// Next is what to look at when it stays so; empty means the gate's own.
 	Next string
+	// Due says that a step is to be taken before the gate can hold, and can be taken now.
+	Due bool
 }
 
 // Gate is a condition and how long to wait for it.
@@ -38,7 +38,7 @@ type Gate struct {
 	// Interval lies between the end of one check and the start of the next; zero
 	// means [DefaultInterval].
 	Interval time.Duration
-	// Check asks once. An error means that it could not ask, which is retried
+	// Check asks once, and changes nothing: see [Step]. An error means that it could not ask, which is retried
 	// like any "not yet"; wrapped by [Fatal] it ends the wait at once. Check must
 	// end when its context does.
 	Check func(context.Context) (Status, error)
@@ -82,10 +82,12 @@ type fatalError struct{ err error }
 func (e *fatalError) Error() string { return e.err.Error() }
 func (e *fatalError) Unwrap() error { return e.err }
 
-// Error is the end of a wait whose gate did not hold.
+// Error is the end of a wait whose gate did not hold, or of a step that could not be
+// done.
 type Error struct {
-	// Gate is "G2 cluster formed".
+	// Gate is "G2 cluster formed", or the name of the step, when Step is set.
 	Gate string
+	Step bool
 	// Seen is the last thing seen, SeenFor how long it had been just that.
 	Seen    string
 	SeenFor time.Duration
@@ -102,20 +104,24 @@ func (e *Error) Unwrap() error { return e.Err }
 
 func (e *Error) Error() string {
 	var s string
+	doing, not := "waiting for", "did not hold"
+	if e.Step {
+		doing, not = "trying to", "not done"
+	}
 	switch {
 	case IsFatal(e.Err):
-		s = fmt.Sprintf("waiting for %s: failed after %s: %s", e.Gate, round(e.Waited), e.Err)
+		s = fmt.Sprintf("%s %s: failed after %s: %s", doing, e.Gate, round(e.Waited), e.Err)
 	case errors.Is(e.Err, context.DeadlineExceeded):
-		s = fmt.Sprintf("waiting for %s: did not hold within %s; seen for the last %s: %s",
-			e.Gate, round(e.Waited), round(e.SeenFor), e.Seen)
+		s = fmt.Sprintf("%s %s: %s within %s; seen for the last %s: %s",
+			doing, e.Gate, not, round(e.Waited), round(e.SeenFor), e.Seen)
 	default:
-		s = fmt.Sprintf("waiting for %s: stopped after %s (%s); seen for the last %s: %s",
-			e.Gate, round(e.Waited), e.Err, round(e.SeenFor), e.Seen)
+		s = fmt.Sprintf("%s %s: stopped after %s (%s); seen for the last %s: %s",
+			doing, e.Gate, round(e.Waited), e.Err, round(e.SeenFor), e.Seen)
 	}
 	if e.Next != "" && !errors.Is(e.Err, context.Canceled) {
 		s += "; look next at: " + e.Next
 	}
-	return printable.Text(s) // a cloud's or a broker's words are in it
+	return loggable(s) // a cloud's or a broker's words are in it
 }
 
 // round keeps durations readable: tenths below ten seconds, seconds above.

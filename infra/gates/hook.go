@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/emqx-oci/emqx-oci/infra/gates/gateline"
 )
 
 type callerKey struct{}
@@ -26,12 +28,12 @@ func WithContext(ctx *pulumi.Context, caller context.Context) *pulumi.Context {
 // Hook binds a gate to the resources that get the returned option: they are
 // created or updated only once the gate holds. It registers one hook, "<scope>: <gate>",
 // a name that a program may use once; so call it once per gate and share the option; resources
-// that come to the gate at the same time share one wait. In a preview nothing
-// is asked.
-func Hook(ctx *pulumi.Context, scope string, g Gate) (pulumi.ResourceOption, error) {
+// that come to the gate at the same time share one wait. The steps are taken when the
+// gate finds them due. In a preview nothing is asked.
+func Hook(ctx *pulumi.Context, scope string, g Gate, steps ...Step) (pulumi.ResourceOption, error) {
 	var shared sharedWait
 	hook, err := ctx.RegisterResourceHook(scope+": "+g.name(), func(*pulumi.ResourceHookArgs) error {
-		return shared.do(func() error { return waitIn(ctx, g, "") })
+		return shared.do(func() error { return Await(ctx, g, steps...) })
 	}, nil)
 	if err != nil {
 		return nil, fmt.Errorf("registering gate %s: %w", g.name(), err)
@@ -43,21 +45,25 @@ func Hook(ctx *pulumi.Context, scope string, g Gate) (pulumi.ResourceOption, err
 }
 
 // Await waits for a gate in the program itself, for what no hook can hold up: in a
-// hook it would take a worker of the engine from the resource it waits for.
-func Await(ctx *pulumi.Context, g Gate) error { return waitIn(ctx, g, "") }
+// hook it would take a worker of the engine from the resource it waits for. The steps
+// are taken when the gate finds them due.
+func Await(ctx *pulumi.Context, g Gate, steps ...Step) error {
+	return runIn(ctx, g.attempts(steps), false)
+}
 
-// waitIn waits for a gate inside a running program: progress goes to the
-// engine's log, and the wait ends with the program, its caller or its engine.
-func waitIn(ctx *pulumi.Context, g Gate, prefix string) error {
+// runIn makes attempts inside a running program: progress goes to the engine's log,
+// and they end with the program, its caller or its engine.
+func runIn(ctx *pulumi.Context, a attempts, atEnd bool) error {
 	wait, cancel := context.WithCancelCause(ctx.Context())
 	defer cancel(nil)
 	if caller, ok := ctx.Context().Value(callerKey{}).(context.Context); ok {
 		stop := context.AfterFunc(caller, func() { cancel(context.Cause(caller)) })
 		defer stop()
 	}
-	return waitReporting(wait, SystemClock(), g, func(line string, isNew bool) {
+	return repeat(wait, SystemClock(), a, func(line gateline.Line, isNew bool) {
+		line.AtEnd = atEnd
 		// What was said before is shown, but not kept for the list at the end.
-		if err := ctx.Log.Info(prefix+line, &pulumi.LogArgs{Ephemeral: !isNew}); err != nil {
+		if err := ctx.Log.Info(line.String(), &pulumi.LogArgs{Ephemeral: !isNew}); err != nil {
 			cancel(fmt.Errorf("%w: %w", errEngineGone, err))
 		}
 	})

@@ -2,6 +2,7 @@ package gates
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -11,13 +12,14 @@ import (
 
 	nomad "github.com/hashicorp/nomad/api"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 )
 
 // NodesReadyArgs describe gate G1.
 type NodesReadyArgs struct {
 	// Environment is the stack, Count the number of nodes: node i is named
-	// "emqx-<environment>-<i>" and carries the meta pool_type=emqx,
-	// group-index=<i> and emqx_cluster=<environment>.
+	// [cluster.NodeName] and carries the meta [cluster.NodeMeta].
 	Environment string
 	Count       int
 	// Only restricts the gate to these indexes; nil means all of 0..Count-1.
@@ -48,39 +50,27 @@ func (a NodesReadyArgs) indexes() []int {
 // until its heartbeat is missed, and what is placed there meanwhile is lost: hence
 // the question to the agent.
 //
-// A relaunched instance registers anew and leaves a dead entry behind. When the
-// gate holds, Nomad has been made to forget those: for as long as it may come back
-// (disconnect.lost_after in the job) Nomad counts what ran there, and an update of
-// the job would put allocation i onto the node of another index. The living one
-// has volume i, so the dead one does not come back. Nor does that of an index which
-// the stack no longer has.
-//
-// After that it waits until Nomad has settled what runs on a node that came back; see
-// settled.
+// Then no dead entry of a node is left in Nomad, for which [PurgeDeadNodes] is due, and
+// Nomad has settled what runs on a node that came back; see settled.
 func NodesReady(client NomadClient, args NodesReadyArgs) Gate {
-	if args.driver == "" {
-		args.driver = "docker"
-	}
-	reader := &nodeReader{client: client, known: map[string]*nomad.Node{}}
+	look := newNodesLook(client, args)
 	return Gate{
 		ID: "G1", Title: "nodes ready", Timeout: args.Timeout, Interval: args.Interval,
 		Next: "the instance's console, where its boot says what it waits for (docs/runbook.md), or /var/log/emqx-boot.log on it; " +
 			"then its consul and nomad units; `nomad node status`",
 		Check: func(ctx context.Context) (Status, error) {
-			nodes, err := reader.read(ctx)
-			if err != nil {
-				return Status{}, err
-			}
-			status := nodesReady(args, nodes)
-			if !status.Holds {
-				return status, nil
-			}
-			status, err = nodesAnswer(ctx, client, args, nodes)
+			status, dead, err := look.ask(ctx)
 			if err != nil || !status.Holds {
 				return status, err
 			}
-			if err := forgetDead(ctx, client, args, nodes); err != nil || args.Job == "" {
-				return status, err
+			if len(dead) > 0 {
+				return Status{
+					Seen: status.Seen + ", and Nomad still counts what ran on " + joinSome(dead.texts()), Due: true,
+					Next: "the next update purges them; `nomad operator api -X POST /v1/node/<id>/purge` does it now",
+				}, nil
+			}
+			if args.Job == "" {
+				return status, nil
 			}
 			open, err := settled(ctx, client, args.Job, time.Now())
 			if err != nil || len(open) == 0 {
@@ -94,30 +84,104 @@ func NodesReady(client NomadClient, args NodesReadyArgs) Gate {
 	}
 }
 
-// forgetDead purges the dead entries of indexes that have a live one, and those of
-// indexes that are no longer wanted.
-func forgetDead(ctx context.Context, client NomadClient, args NodesReadyArgs, nodes []*nomad.Node) error {
+// PurgeDeadNodes is the step that [NodesReady] needs, with the same arguments.
+//
+// A relaunched instance registers anew and leaves a dead entry behind. For as long as
+// that may come back (disconnect.lost_after in the job) Nomad counts what ran there, and
+// an update of the job would put allocation i onto the node of another index. The living
+// one has volume i, so the dead one does not come back. Nor does that of an index which
+// the stack no longer has. Nothing is purged before all nodes are ready and answer: an
+// entry that lives again by then is none of these.
+func PurgeDeadNodes(client NomadClient, args NodesReadyArgs) Step {
+	look := newNodesLook(client, args)
+	return Step{
+		Name: "purge dead nodes",
+		Do: func(ctx context.Context) (string, error) {
+			_, dead, err := look.ask(ctx)
+			if err != nil {
+				return "", err
+			}
+			var purged deadNodes
+			for _, d := range dead {
+				// The boot script of its successor purges it, too.
+				if err := client.Purge(ctx, d.id); err != nil && !errors.Is(err, ErrNotFound) {
+					return joinSome(purged.texts()), fmt.Errorf("%s: %w", d, err)
+				}
+				purged = append(purged, d)
+			}
+			return joinSome(purged.texts()), nil
+		},
+	}
+}
+
+// nodesLook is what gate and step see of the nodes.
+type nodesLook struct {
+	reader *nodeReader
+	args   NodesReadyArgs
+}
+
+func newNodesLook(client NomadClient, args NodesReadyArgs) *nodesLook {
+	if args.driver == "" {
+		args.driver = "docker"
+	}
+	return &nodesLook{reader: newNodeReader(client), args: args}
+}
+
+// ask says whether each node is ready and answers; once all are, also which entries in
+// Nomad are dead.
+func (l *nodesLook) ask(ctx context.Context) (Status, deadNodes, error) {
+	nodes, err := l.reader.read(ctx)
+	if err != nil {
+		return Status{}, nil, err
+	}
+	status := nodesReady(l.args, nodes)
+	if !status.Holds {
+		return status, nil, nil
+	}
+	status, err = nodesAnswer(ctx, l.reader.client, l.args, nodes)
+	if err != nil || !status.Holds {
+		return status, nil, err
+	}
+	return status, deadOf(l.args, nodes), nil
+}
+
+// deadNode is an entry that Nomad keeps of an instance that is gone.
+type deadNode struct{ id, name, until string }
+
+func (d deadNode) String() string {
+	return fmt.Sprintf("%s, which was %s before %s", shortID(d.id), d.name, d.until)
+}
+
+type deadNodes []deadNode
+
+func (d deadNodes) texts() []string {
+	texts := make([]string, len(d))
+	for i := range d {
+		texts[i] = d[i].String()
+	}
+	return texts
+}
+
+// deadOf finds the dead entries of indexes that have a live one, and those of indexes
+// that are no longer wanted.
+func deadOf(args NodesReadyArgs, nodes []*nomad.Node) (found deadNodes) {
 	for _, i := range args.indexes() {
 		_, dead := nodesOf(args, i, nodes)
 		for _, n := range dead {
-			if err := client.Purge(ctx, n.ID); err != nil {
-				return fmt.Errorf("%s, which was %s before its instance was relaunched: %w", shortID(n.ID), n.Name, err)
-			}
+			found = append(found, deadNode{n.ID, n.Name, "its instance was relaunched"})
 		}
 	}
 	if args.Only != nil {
-		return nil
+		return found
 	}
 	for _, n := range nodes {
-		i, err := strconv.Atoi(n.Meta["group-index"])
-		if err != nil || i < args.Count || !hasIndex(n, args.Environment, i) || !gone(n) {
+		i, err := strconv.Atoi(n.Meta[cluster.MetaIndex])
+		if err != nil || i < args.Count || !cluster.HasMeta(n.Meta, args.Environment, i) || !gone(n) {
 			continue
 		}
-		if err := client.Purge(ctx, n.ID); err != nil {
-			return fmt.Errorf("%s, which was %s before it was removed: %w", shortID(n.ID), n.Name, err)
-		}
+		found = append(found, deadNode{n.ID, n.Name, "it was removed"})
 	}
-	return nil
+	return found
 }
 
 func gone(n *nomad.Node) bool {
@@ -131,6 +195,10 @@ type nodeReader struct {
 	client NomadClient
 	mu     sync.Mutex // a gate may be asked from two places at once
 	known  map[string]*nomad.Node
+}
+
+func newNodeReader(client NomadClient) *nodeReader {
+	return &nodeReader{client: client, known: map[string]*nomad.Node{}}
 }
 
 // readsAtOnce bounds the requests in flight.
@@ -196,7 +264,7 @@ func nodesAnswer(ctx context.Context, client NomadClient, args NodesReadyArgs, n
 				return err
 			}
 			if err != nil {
-				silent[at] = fmt.Sprintf("%s is ready in Nomad, but its agent does not answer (%s)", nodeName(args, i), err)
+				silent[at] = fmt.Sprintf("%s is ready in Nomad, but its agent does not answer (%s)", cluster.NodeName(args.Environment, i), err)
 			}
 			return nil
 		})
@@ -215,14 +283,10 @@ func nodesAnswer(ctx context.Context, client NomadClient, args NodesReadyArgs, n
 	}, nil
 }
 
-func nodeName(args NodesReadyArgs, i int) string {
-	return fmt.Sprintf("emqx-%s-%d", args.Environment, i)
-}
-
 // nodesOf finds what Nomad has of node i: the entries that live, and the dead ones.
 func nodesOf(args NodesReadyArgs, i int, nodes []*nomad.Node) (live, dead []*nomad.Node) {
 	for _, n := range nodes {
-		if n.Name != nodeName(args, i) && !hasIndex(n, args.Environment, i) {
+		if n.Name != cluster.NodeName(args.Environment, i) && !cluster.HasMeta(n.Meta, args.Environment, i) {
 			continue
 		}
 		if gone(n) {
@@ -236,7 +300,7 @@ func nodesOf(args NodesReadyArgs, i int, nodes []*nomad.Node) (live, dead []*nom
 
 // nodeProblem says what node i lacks, or nothing.
 func nodeProblem(args NodesReadyArgs, i int, nodes []*nomad.Node) string {
-	name := nodeName(args, i)
+	name := cluster.NodeName(args.Environment, i)
 	live, dead := nodesOf(args, i, nodes)
 	switch {
 	case len(live) == 0 && len(dead) > 0:
@@ -257,10 +321,6 @@ func nodeProblem(args NodesReadyArgs, i int, nodes []*nomad.Node) string {
 	return ""
 }
 
-func hasIndex(n *nomad.Node, env string, i int) bool {
-	return n.Meta["emqx_cluster"] == env && n.Meta["pool_type"] == "emqx" && n.Meta["group-index"] == strconv.Itoa(i)
-}
-
 func nodeLacks(args NodesReadyArgs, name string, i int, n *nomad.Node) []string {
 	var lacks []string
 	lack := func(format string, a ...any) { lacks = append(lacks, fmt.Sprintf(format, a...)) }
@@ -276,9 +336,9 @@ func nodeLacks(args NodesReadyArgs, name string, i int, n *nomad.Node) []string 
 	case n.SchedulingEligibility != nomad.NodeSchedulingEligible:
 		lack("is not eligible for scheduling (`nomad node eligibility -enable %s`)", shortID(n.ID))
 	}
-	for _, want := range [][2]string{{"pool_type", "emqx"}, {"group-index", strconv.Itoa(i)}, {"emqx_cluster", args.Environment}} {
-		if got := n.Meta[want[0]]; got != want[1] {
-			lack("has meta %s=%q instead of %q", want[0], got, want[1])
+	for _, want := range cluster.NodeMeta(args.Environment, i) {
+		if got := n.Meta[want.Key]; got != want.Value {
+			lack("has meta %s=%q instead of %q", want.Key, got, want.Value)
 		}
 	}
 	switch d := n.Drivers[args.driver]; {
@@ -287,11 +347,11 @@ func nodeLacks(args NodesReadyArgs, name string, i int, n *nomad.Node) []string 
 	case !d.Healthy:
 		lack("has an unhealthy %s driver (%s)", args.driver, oneLine(d.HealthDescription))
 	}
-	if volume := fmt.Sprintf("emqx[%d]", i); n.HostVolumes[volume] == nil {
+	if volume := cluster.HostVolume(i); n.HostVolumes[volume] == nil {
 		lack("lacks host volume %s", volume)
 	}
 	// The boot script tells it where the agent runs already; it tries again by itself.
-	if said := n.Meta["emqx_boot"]; said != "" && len(lacks) > 0 {
+	if said := n.Meta[cluster.MetaBoot]; said != "" && len(lacks) > 0 {
 		lack("and its boot says: %s", oneLine(said))
 	}
 	return lacks

@@ -39,6 +39,10 @@ type NomadClient interface {
 	// Stands says whether the job that is registered is the one of this text: Nomad
 	// would change nothing.
 	Stands(ctx context.Context, text JobText) (bool, error)
+	// Plan has Nomad read and judge a job, and say what would become of its allocations.
+	// Nothing is registered. What Nomad has against the job is no error. The token needs
+	// parse-job, read-job and plan-job, or submit-job in place of the first and the last.
+	Plan(ctx context.Context, text JobText) (JobPlan, error)
 	// Deployments lists the job's deployments, newest or oldest first; none
 	// when Nomad made or kept none.
 	Deployments(ctx context.Context, job string) ([]*nomad.Deployment, error)
@@ -275,23 +279,6 @@ func (c *nomadClient) Job(ctx context.Context, id string) (out *nomad.Job, err e
 		return err
 	})
 	return out, err
-}
-
-// Stands has the servers read the text and plan it: their own comparison knows every
-// default.
-func (c *nomadClient) Stands(ctx context.Context, text JobText) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
-	write := (&nomad.WriteOptions{}).WithContext(ctx)
-	var job nomad.Job
-	if _, err := c.api.Raw().Write("/v1/jobs/parse", &nomad.JobsParseRequest{JobHCL: text.File, Variables: text.Variables}, &job, write); err != nil {
-		return false, c.explain("the text of a job", err)
-	}
-	plan, _, err := c.api.Jobs().PlanOpts(&job, &nomad.PlanOptions{Diff: true}, write)
-	if err != nil {
-		return false, c.explain("the plan of job "+value(job.ID), err)
-	}
-	return plan.Diff != nil && plan.Diff.Type == "None", nil
 }
 
 func (c *nomadClient) Deployments(ctx context.Context, job string) (out []*nomad.Deployment, err error) {

@@ -8,11 +8,13 @@ import (
 	"time"
 
 	consul "github.com/hashicorp/consul/api"
+
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 )
 
 // ProxiesReadyArgs describe gate G3.
 type ProxiesReadyArgs struct {
-	// Service is the Consul service, default "emqx-haproxy"; Environment its tag.
+	// Service is the Consul service, default [cluster.HAProxyService]; Environment its tag.
 	Service, Environment string
 	// Count is the number of nodes that must have a passing instance.
 	Count int
@@ -23,7 +25,7 @@ type ProxiesReadyArgs struct {
 	Nomad NomadClient
 	Job   string
 	Text  JobText
-	// AdminPort is HAProxy's, for the hint where to look next; default 8080.
+	// AdminPort is HAProxy's, for the hint where to look next; default that of [cluster.DefaultPorts].
 	AdminPort int
 	// Timeout and Interval default to [DefaultTimeout] and [DefaultInterval].
 	Timeout, Interval time.Duration
@@ -32,14 +34,12 @@ type ProxiesReadyArgs struct {
 // ProxiesReady is gate G3: Count nodes have an instance of HAProxy that passes
 // its health check, which itself fails when no EMQX backend is up.
 func ProxiesReady(client ConsulClient, args ProxiesReadyArgs) Gate {
-	if args.Service == "" {
-		args.Service = "emqx-haproxy"
-	}
+	args.Service = cmp.Or(args.Service, cluster.HAProxyService)
 	jobs := newJobWatch(args.Nomad, args.Job, args.Count, args.Text)
 	return Gate{
 		ID: "G3", Title: "proxies ready", Timeout: args.Timeout, Interval: args.Interval,
-		Next: fmt.Sprintf("the %s checks in Consul, http://<node>:%d/haproxy_health, and the logs of the haproxy task",
-			args.Service, cmp.Or(args.AdminPort, 8080)),
+		Next: fmt.Sprintf("the %s checks in Consul, http://<node>:%d%s, and the logs of the haproxy task",
+			args.Service, cmp.Or(args.AdminPort, cluster.DefaultPorts.Admin), cluster.HealthPath),
 		Check: func(ctx context.Context) (Status, error) {
 			if args.Nomad != nil && args.Job != "" {
 				deployed, _, err := jobs.check(ctx)

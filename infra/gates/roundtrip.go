@@ -17,6 +17,8 @@ import (
 	"github.com/eclipse/paho.golang/packets"
 	"github.com/eclipse/paho.golang/paho"
 	"golang.org/x/net/proxy"
+
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 )
 
 // RoundTripArgs describe gate G5. Only Name is required.
@@ -57,9 +59,9 @@ func RoundTrip(args RoundTripArgs) Gate {
 		title = "round trip over TLS"
 	}
 	if args.Port == 0 {
-		args.Port = 1883
+		args.Port = cluster.DefaultPorts.MQTT
 		if args.TLS {
-			args.Port = 8883
+			args.Port = cluster.DefaultPorts.MQTTS
 		}
 	}
 	if args.AttemptTimeout <= 0 {

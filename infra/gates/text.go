@@ -34,6 +34,13 @@ func oneLine(s string) string {
 	return s
 }
 
+// loggable is text that others wrote, such as a broker, fit for a terminal and for the
+// engine's log: a message in which the engine finds a command for a colour, "<{%red%}>",
+// loses it, and one that is no command of its own ends the engine.
+func loggable(s string) string {
+	return strings.TrimSpace(strings.ReplaceAll(printable.Text(s), "<{%", "<{ %"))
+}
+
 func shortID(id string) string { return id[:min(8, len(id))] }
 
 // unreachable tells that no answer came from one that says something.

@@ -78,7 +78,7 @@ func (a VerifyArgs) ask(ctx *pulumi.Context) verdict {
 			continue
 		}
 		g.Timeout = min(g.timeout(), settle)
-		if err := waitIn(ctx, g, "verify: "); err != nil {
+		if err := runIn(ctx, g.attempts(nil), true); err != nil {
 			return verdict{err: fmt.Errorf("verifying the cluster after the update: %w", err)}
 		}
 	}

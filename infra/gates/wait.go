@@ -2,10 +2,9 @@ package gates
 
 import (
 	"context"
-	"fmt"
 	"time"
 
-	"github.com/emqx-oci/emqx-oci/infra/gates/printable"
+	"github.com/emqx-oci/emqx-oci/infra/gates/gateline"
 )
 
 // repeatEvery is how often an unchanged status is reported again, so that a
@@ -45,39 +44,40 @@ func (systemClock) Sleep(ctx context.Context, d time.Duration) error {
 // otherwise: at the gate's timeout, when ctx ends, or when a check says
 // [Fatal]. The gate is asked a last time at the timeout itself. report gets one
 // line whenever what is seen changes, and about every ten seconds while it does
-// not; it may be nil.
+// not; it may be nil. Nothing is done but asking: what steps would do stays undone.
 func Wait(ctx context.Context, clock Clock, g Gate, report func(string)) error {
-	if report == nil {
-		return waitReporting(ctx, clock, g, func(string, bool) {})
-	}
-	return waitReporting(ctx, clock, g, func(line string, _ bool) { report(line) })
+	return repeat(ctx, clock, g.attempts(nil), func(l gateline.Line, _ bool) {
+		if report != nil {
+			report(l.String())
+		}
+	})
 }
 
-// waitReporting is [Wait] for a report that also learns whether the line says something
-// new.
-func waitReporting(ctx context.Context, clock Clock, g Gate, report func(line string, isNew bool)) error {
-	w := waiting{gate: g, clock: clock, start: clock.Now(), report: report, next: g.Next}
+// repeat makes attempts until one holds. report also learns whether the line says
+// something new.
+func repeat(ctx context.Context, clock Clock, a attempts, report func(line gateline.Line, isNew bool)) error {
+	w := waiting{attempts: a, clock: clock, start: clock.Now(), report: report, looksNext: a.next}
 	w.seenSince = w.start
 	for {
-		left := g.timeout() - clock.Now().Sub(w.start)
-		status, err := w.check(ctx, left)
+		left := a.timeout - clock.Now().Sub(w.start)
+		status, err := w.try(ctx, left)
 		switch {
 		case ctx.Err() != nil:
-			// The check was cut off: what it says now hides what was seen before.
+			// The attempt was cut off: what it says now hides what was seen before.
 			return w.fail(context.Cause(ctx))
 		case err != nil:
 			w.note(status)
 			return w.fail(err)
 		case status.Holds:
-			report(fmt.Sprintf("%s: %s (%s)", g.name(), status.Seen, round(w.elapsed())), true)
+			w.done(a.name, status.Seen)
 			return nil
 		}
 		w.note(status)
-		left = g.timeout() - w.elapsed()
+		left = a.timeout - w.elapsed()
 		if left <= 0 {
 			return w.fail(context.DeadlineExceeded)
 		}
-		if err := clock.Sleep(ctx, min(g.interval(), left)); err != nil {
+		if err := clock.Sleep(ctx, min(a.interval, left)); err != nil {
 			return w.fail(err)
 		}
 	}
@@ -85,33 +85,44 @@ func waitReporting(ctx context.Context, clock Clock, g Gate, report func(line st
 
 // waiting is what one wait knows.
 type waiting struct {
-	gate       Gate
-	clock      Clock
-	start      time.Time
-	report     func(line string, isNew bool)
-	seen, next string
-	seenSince  time.Time
-	reportedAt time.Time
+	attempts
+	clock           Clock
+	start           time.Time
+	report          func(line gateline.Line, isNew bool)
+	seen, looksNext string
+	seenSince       time.Time
+	reportedAt      time.Time
 }
 
 func (w *waiting) elapsed() time.Duration { return w.clock.Now().Sub(w.start) }
 
-// check asks once; the error it returns is fatal.
-func (w *waiting) check(ctx context.Context, left time.Duration) (Status, error) {
-	limit := max(left, min(lastCheck, w.gate.timeout()))
+// done reports what holds, or what a step has done.
+func (w *waiting) done(name, what string) {
+	if what == "" && w.step {
+		return // nothing was left to do
+	}
+	w.report(gateline.Line{Gate: name, Holds: true, Elapsed: round(w.elapsed()), Seen: what}, true)
+}
+
+// try makes one attempt; the error it returns is fatal.
+func (w *waiting) try(ctx context.Context, left time.Duration) (Status, error) {
+	limit := max(left, min(lastCheck, w.timeout))
 	bounded, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	status, err := w.gate.Check(bounded)
-	// Brokers and clouds say it, and it goes to a terminal.
-	status.Seen, status.Next = printable.Text(status.Seen), printable.Text(status.Next)
+	status, err := w.once(bounded, func(s Step, done string) {
+		if done = loggable(done); done != "" {
+			w.done(s.Name, done)
+		}
+	})
+	status.Seen, status.Next = loggable(status.Seen), loggable(status.Next)
 	switch {
 	case IsFatal(err):
 		return status, err
 	case err != nil && bounded.Err() != nil && w.seen != "":
 		// Running into the end of the wait says less than the answer before it.
-		return Status{Seen: w.seen, Next: w.next}, nil
+		return Status{Seen: w.seen, Next: w.looksNext}, nil
 	case err != nil:
-		return Status{Seen: printable.Text(err.Error()), Next: status.Next}, nil
+		return Status{Seen: loggable(err.Error()), Next: status.Next}, nil
 	}
 	return status, nil
 }
@@ -119,9 +130,9 @@ func (w *waiting) check(ctx context.Context, left time.Duration) (Status, error)
 // note keeps what was seen and reports it when it is new, or was reported long ago.
 func (w *waiting) note(s Status) {
 	now := w.clock.Now()
-	w.next = w.gate.Next
+	w.looksNext = w.next
 	if s.Next != "" {
-		w.next = s.Next
+		w.looksNext = s.Next
 	}
 	isNew := s.Seen != w.seen
 	if isNew {
@@ -131,7 +142,7 @@ func (w *waiting) note(s Status) {
 		return
 	}
 	w.reportedAt = now
-	w.report(fmt.Sprintf("%s: waiting %s of %s: %s", w.gate.name(), round(w.elapsed()), w.gate.timeout(), w.seen), isNew)
+	w.report(gateline.Line{Gate: w.name, Elapsed: round(w.elapsed()), Timeout: w.timeout, Seen: w.seen}, isNew)
 }
 
 func (w *waiting) fail(err error) error {
@@ -141,7 +152,7 @@ func (w *waiting) fail(err error) error {
 		seen = "nothing yet"
 	}
 	return &Error{
-		Gate: w.gate.name(), Seen: seen, SeenFor: now.Sub(w.seenSince), Waited: now.Sub(w.start),
-		Next: w.next, Err: err,
+		Gate: w.name, Step: w.step, Seen: seen, SeenFor: now.Sub(w.seenSince), Waited: now.Sub(w.start),
+		Next: w.looksNext, Err: err,
 	}
 }

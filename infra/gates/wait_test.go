@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"gotest.tools/v3/assert"
+
+	"github.com/emqx-oci/emqx-oci/infra/gates/gateline"
 )
 
 // fakeClock moves only when somebody sleeps.
@@ -74,8 +76,8 @@ func TestWaitReportsAnUnchangedStatusEveryTenSeconds(t *testing.T) {
 	var lines []string
 	var repeated int
 	g := testGate(answers("2/3 nodes"))
-	err := waitReporting(t.Context(), newFakeClock(), g, func(s string, isNew bool) {
-		lines = append(lines, s)
+	err := repeat(t.Context(), newFakeClock(), g.attempts(nil), func(l gateline.Line, isNew bool) {
+		lines = append(lines, l.String())
 		if !isNew {
 			repeated++
 		}

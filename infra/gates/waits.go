@@ -2,11 +2,12 @@ package gates
 
 import (
 	"context"
-	"strings"
 	"sync"
 	"time"
 
 	nomad "github.com/hashicorp/nomad/api"
+
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 )
 
 // waitsEvery is how often members are asked why they do not serve while something else
@@ -60,7 +61,7 @@ func (w *waitsWatch) members(ctx context.Context) ([]Member, error) {
 	var ask []*nomad.AllocationListStub
 	var asked []*Member
 	for i, n := range args.Nodes {
-		host, _, _ := strings.Cut(strings.TrimPrefix(n, "emqx@"), ".")
+		host, _ := cluster.NodeOf(n)
 		members[i] = Member{Node: host, Name: n, Away: "not placed"}
 		m := &members[i]
 		for _, a := range allocs {

@@ -27,8 +27,7 @@ func TestServersThatDoNotAnswer(t *testing.T) {
 			consulAPI, err := gates.NewConsul(gates.ConsulConfig{Address: address})
 			assert.NilError(t, err)
 			c, err := New(Config{
-				Environment: "lab", BrokerJob: "emqx-lab", ProxyJob: "emqx-lab-haproxy", Nomad: nomadAPI, Consul: consulAPI,
-				Nodes:  []Node{{Name: "emqx-lab-0", Member: member(0)}},
+				Environment: "lab", Datacenter: "dc1", Count: 1, Nomad: nomadAPI, Consul: consulAPI,
 				Formed: gates.ClusterFormed(nomadAPI, gates.ClusterFormedArgs{Job: "emqx-lab", Nodes: []string{member(0)}}),
 			})
 			assert.NilError(t, err)

@@ -5,26 +5,19 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/infra/gates"
 )
-
-// Node is one member of the cluster.
-type Node struct {
-	// Name is the node in OCI, Consul and Nomad: "emqx-prod-0".
-	Name string
-	// Member is the name that EMQX gives itself: "emqx@emqx-prod-0.node.dc1.consul".
-	Member string
-}
 
 // Config says what the cluster is and where it is asked. All is required but
 // Clock.
 type Config struct {
 	// Environment is the stack's name, and the tag of its services in Consul.
 	Environment string
-	// BrokerJob and ProxyJob are the ids of the two jobs in Nomad.
-	BrokerJob, ProxyJob string
-	// Nodes are the members that the stack wants, by index.
-	Nodes  []Node
+	// Datacenter is part of the names that EMQX gives its nodes.
+	Datacenter string
+	// Count is how many nodes the stack wants.
+	Count  int
 	Nomad  gates.NomadClient
 	Consul gates.ConsulClient
 	// Formed (G2), Proxies (G3) and RoundTrip (G5) are the stack's conditions, asked
@@ -44,10 +37,14 @@ type Config struct {
 // Cluster is a cluster that can be worked on.
 type Cluster struct {
 	Config
+	// Nodes are those that the stack wants, by index.
+	Nodes []cluster.Node
+	// BrokerJob and ProxyJob are the ids of the two jobs in Nomad.
+	BrokerJob, ProxyJob string
 }
 
-// brokerTask is the task of the EMQX job.
-const brokerTask = "emqx"
+// Member is the name that EMQX gives itself on node i.
+func (c *Cluster) Member(i int) string { return cluster.EMQXName(c.Nodes[i].Name, c.Datacenter) }
 
 // askTimeout bounds a command on one node: `emqx ctl` starts an Erlang machine of its
 // own, 1.1 s of processor time, which takes many seconds on a busy node.
@@ -62,9 +59,8 @@ func New(c Config) (*Cluster, error) {
 		}
 	}
 	fault(c.Environment == "", "the environment")
-	fault(c.BrokerJob == "", "the EMQX job's id")
-	fault(c.ProxyJob == "", "the HAProxy job's id")
-	fault(len(c.Nodes) == 0, "the list of nodes")
+	fault(c.Datacenter == "", "the datacenter")
+	fault(c.Count < 1, "the number of nodes")
 	fault(c.Nomad == nil, "Nomad")
 	fault(c.Consul == nil, "Consul")
 	if len(faults) > 0 {
@@ -73,5 +69,8 @@ func New(c Config) (*Cluster, error) {
 	if c.Clock == nil {
 		c.Clock = gates.SystemClock()
 	}
-	return &Cluster{Config: c}, nil
+	return &Cluster{
+		Config: c, Nodes: cluster.NamedNodes(c.Environment, c.Count),
+		BrokerJob: cluster.EMQXJobID(c.Environment), ProxyJob: cluster.HAProxyJobID(c.Environment),
+	}, nil
 }

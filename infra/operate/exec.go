@@ -9,6 +9,7 @@ import (
 
 	nomad "github.com/hashicorp/nomad/api"
 
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/infra/gates"
 )
 
@@ -70,7 +71,7 @@ func (c *Cluster) Run(ctx context.Context, i int, streams gates.Streams, command
 	if err != nil {
 		return 0, err
 	}
-	exit, err = c.Nomad.Stream(ctx, a.ID, brokerTask, streams, command...)
+	exit, err = c.Nomad.Stream(ctx, a.ID, cluster.EMQXTask, streams, command...)
 	if err != nil {
 		return 0, fmt.Errorf("running %s on %s: %w", command[0], c.Nodes[i].Name, err)
 	}
@@ -94,5 +95,5 @@ func (c *Cluster) Ask(ctx context.Context, i int, command ...string) (gates.Exec
 func (c *Cluster) ask(ctx context.Context, alloc string, command ...string) (gates.ExecResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	return c.Nomad.Exec(ctx, alloc, brokerTask, command...)
+	return c.Nomad.Exec(ctx, alloc, cluster.EMQXTask, command...)
 }

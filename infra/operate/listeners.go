@@ -7,6 +7,7 @@ import (
 
 	nomad "github.com/hashicorp/nomad/api"
 
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/infra/gates"
 )
 
@@ -16,7 +17,7 @@ func (c *Cluster) listeners(ctx context.Context, a *nomad.AllocationListStub) ma
 	if c.ListenersScript == "" || a == nil || a.ClientStatus != nomad.AllocClientStatusRunning {
 		return nil
 	}
-	states, err := gates.AskListeners(ctx, c.Nomad, brokerTask, a.ID, c.ListenersScript)
+	states, err := gates.AskListeners(ctx, c.Nomad, cluster.EMQXTask, a.ID, c.ListenersScript)
 	if err != nil {
 		return nil
 	}
@@ -37,13 +38,13 @@ func (d *diagnosis) closed() {
 			continue
 		}
 		var wrong []string
-		for _, name := range []string{"mqtt", "mqtts", "ws", "wss"} {
-			if state := n.Listeners[name]; state != "" && state != "ok" {
-				wrong = append(wrong, name+" "+state)
+		for _, l := range cluster.Listeners(cluster.DefaultPorts, true) {
+			if state := n.Listeners[l.Name]; state != "" && state != "ok" {
+				wrong = append(wrong, l.Name+" "+state)
 			}
 		}
 		if len(wrong) > 0 {
-			d.add("EMQX on "+n.Name+" does not accept all clients: "+strings.Join(wrong, "; "), gates.NextOfListener(brokerTask, n.Broker.ID))
+			d.add("EMQX on "+n.Name+" does not accept all clients: "+strings.Join(wrong, "; "), gates.NextOfListener(cluster.EMQXTask, n.Broker.ID))
 		}
 	}
 }

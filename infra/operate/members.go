@@ -8,6 +8,7 @@ import (
 
 	nomad "github.com/hashicorp/nomad/api"
 
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/infra/gates"
 	"github.com/emqx-oci/emqx-oci/infra/gates/printable"
 )
@@ -31,11 +32,11 @@ func (c *Cluster) view(ctx context.Context, a *nomad.AllocationListStub) (v view
 		return v
 	}
 	v.asked = true
-	if t := a.TaskStates[brokerTask]; t != nil {
+	if t := a.TaskStates[cluster.EMQXTask]; t != nil {
 		v.started = t.StartedAt
 	}
 	var err error
-	if v.MemberView, err = gates.AskMember(ctx, c.Nomad, brokerTask, a); err != nil {
+	if v.MemberView, err = gates.AskMember(ctx, c.Nomad, cluster.EMQXTask, a); err != nil {
 		v.MemberView = gates.MemberView{Lost: true, Says: err.Error()}
 	}
 	v.noPath = strings.Contains(v.Says, "No path to node") // the servers' words
@@ -52,7 +53,7 @@ func (c *Cluster) members(nodes []NodeStatus) {
 	stopped := func(v view) []string { return v.Stopped }
 	for i := range nodes {
 		n := &nodes[i]
-		name := c.Nodes[i].Member
+		name := c.Member(i)
 		silent := n.seen.Lost || n.Broker.State == "" || n.Broker.State == nomad.AllocClientStatusUnknown
 		switch {
 		case n.seen.Answered, silent && seen(name, running):

@@ -94,10 +94,7 @@ func newWorld(t *testing.T, count int) *world {
 
 func (w *world) cluster() *Cluster {
 	w.t.Helper()
-	c := Config{Environment: "lab", BrokerJob: "emqx-lab", ProxyJob: "emqx-lab-haproxy", Nomad: w, Consul: catalog{w}, Clock: w}
-	for i := range w.allocs {
-		c.Nodes = append(c.Nodes, Node{Name: fmt.Sprintf("emqx-lab-%d", i), Member: member(i)})
-	}
+	c := Config{Environment: "lab", Datacenter: "dc1", Count: len(w.allocs), Nomad: w, Consul: catalog{w}, Clock: w}
 	if w.formed != nil {
 		c.Formed = gates.Gate{Check: func(context.Context) (gates.Status, error) { return w.formed() }}
 	}
@@ -446,6 +443,6 @@ func TestAskGoesToTheMemberOfANode(t *testing.T) {
 
 func TestNewNamesAllThatIsMissing(t *testing.T) {
 	_, err := New(Config{Environment: "lab"})
-	assert.ErrorContains(t, err, "the EMQX job's id is missing")
+	assert.ErrorContains(t, err, "the number of nodes is missing")
 	assert.ErrorContains(t, err, "Consul is missing")
 }

@@ -9,6 +9,7 @@ import (
 	consul "github.com/hashicorp/consul/api"
 	nomad "github.com/hashicorp/nomad/api"
 
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/infra/gates"
 )
 
@@ -123,7 +124,7 @@ func (d *diagnosis) waiting() {
 	members := make([]gates.Member, 0, len(d.status.Nodes))
 	var longest time.Duration
 	for i, n := range d.status.Nodes {
-		m := gates.Member{Node: n.Name, Name: d.Nodes[i].Member, Alloc: n.Broker.ID}
+		m := gates.Member{Node: n.Name, Name: d.Member(i), Alloc: n.Broker.ID}
 		switch {
 		case n.seen.asked && !n.seen.Lost:
 			if m.View = &n.seen.MemberView; !n.seen.Answered {
@@ -229,13 +230,13 @@ func (d *diagnosis) views() {
 	stranger := map[string]bool{}
 	for _, n := range d.status.Nodes {
 		for _, name := range slices.Concat(n.seen.Running, n.seen.Stopped) {
-			if stranger[name] || slices.ContainsFunc(d.Nodes, func(w Node) bool { return w.Member == name }) {
+			if stranger[name] || slices.ContainsFunc(d.Nodes, func(w cluster.Node) bool { return cluster.EMQXName(w.Name, d.Datacenter) == name }) {
 				continue
 			}
 			stranger[name] = true
 			next := "it leaves by itself when its task ends"
 			if slices.Contains(n.seen.Stopped, name) {
-				next = fmt.Sprintf("`nomad alloc exec -task %s %s emqx ctl cluster force-leave %s`", brokerTask, short(n.Broker.ID), name)
+				next = fmt.Sprintf("`nomad alloc exec -task %s %s emqx ctl cluster force-leave %s`", cluster.EMQXTask, short(n.Broker.ID), name)
 			}
 			d.add(name+" is a member that the stack does not want", next)
 		}
@@ -253,7 +254,7 @@ func (d *diagnosis) split() {
 		}
 		var sees []string
 		for j, o := range d.status.Nodes {
-			if o.seen.Answered && (i == j || slices.Contains(n.seen.Running, d.Nodes[j].Member)) {
+			if o.seen.Answered && (i == j || slices.Contains(n.seen.Running, d.Member(j))) {
 				sees = append(sees, o.Name)
 			}
 		}
@@ -275,7 +276,8 @@ func (d *diagnosis) split() {
 		clauses = append(clauses, list(seers[view])+verb+view)
 	}
 	d.add("the cluster is split: "+strings.Join(clauses, "; "),
-		"whether 4370 and 5370 are open between them; once they are, EMQX restarts the smaller side within a minute, and else `nomad alloc restart` of it does")
+		fmt.Sprintf("whether %d and %d are open between them; once they are, EMQX restarts the smaller side within a minute, and else `nomad alloc restart` of it does",
+			cluster.Distribution, cluster.RPC))
 }
 
 func (d *diagnosis) checks() {

@@ -10,6 +10,7 @@ import (
 	consul "github.com/hashicorp/consul/api"
 	nomad "github.com/hashicorp/nomad/api"
 
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/infra/gates"
 )
 
@@ -168,7 +169,7 @@ func (c *Cluster) Status(ctx context.Context, o StatusOptions) Status {
 			})...)
 		},
 		func() { l.proxy = c.job(ctx, c.ProxyJob) },
-		func() { l.checks, l.consulErr = c.Consul.Service(ctx, proxyService, c.Environment) },
+		func() { l.checks, l.consulErr = c.Consul.Service(ctx, cluster.HAProxyService, c.Environment) },
 		func() { l.formed = once(ctx, c.Formed) },
 		func() { l.proxies = once(ctx, c.Proxies) },
 		func() {
@@ -201,9 +202,6 @@ func (c *Cluster) Status(ctx context.Context, o StatusOptions) Status {
 	s.Well = len(s.Problems) == 0
 	return s
 }
-
-// proxyService is HAProxy in Consul.
-const proxyService = "emqx-haproxy"
 
 // together runs functions side by side and waits for all.
 func together(fs ...func()) {

@@ -1,6 +1,7 @@
 package orchestrate
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -107,6 +108,8 @@ func (e *InterruptedError) Error() string {
 	}
 	return e.Operation + " was cancelled: what was finished is recorded; the next up continues from there"
 }
+
+func (*InterruptedError) Unwrap() error { return context.Canceled }
 
 // Fault is one thing that went wrong in the engine.
 type Fault struct {

@@ -35,6 +35,18 @@ func load(env ...string) (config, error) {
 	return loadConfig(append([]string{"EMQX_NODE__NAME=emqx@127.0.0.1", "EMQX_NODE__COOKIE=c"}, env...))
 }
 
+// The entry of listeners.quic.*.enable counts, and not the shorter listeners.quic.*, in whichever order
+// the table is read.
+func TestTheClosestEntryCounts(t *testing.T) {
+	t.Parallel()
+	for range 50 {
+		k, ok := lookupKey([]string{"listeners", "quic", "default", "enable"})
+		assert.Assert(t, ok)
+		_, err := k.check(false)
+		assert.NilError(t, err)
+	}
+}
+
 // As hocon does it (check_env of hocon_tconf 0.44): a typing mistake costs the setting, not
 // the broker.
 func TestAnUnknownVariableIsNoSetting(t *testing.T) {

@@ -8,7 +8,7 @@
 // first after a full stop, which side of a partition restarts, what is on disk under
 // the node name, the REST paths,
 // the Prometheus numbers and the ctl commands that gates and operators read.
-// Where the real program was measured (facts.md 7.1), this one does the same,
+// Where a real EMQX 5.8.9 was measured, this one does the same,
 // including the parts that hurt: a lasting split, a silent wait, a swallowed
 // health check.
 //

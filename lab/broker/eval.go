@@ -15,7 +15,8 @@ import (
 //
 // By moveExpression its move.sh moves clients, with how many at most, how many at once
 // and the pause after those, in milliseconds.
-const moveExpression = `case ets:select(emqx_channel_live, [{ {'$1', '_'}, [], ['$1']}], %d) of {Pids, _} -> lists:foldl(fun(Pid, N) -> Pid ! {disconnect, 16#9C, use_another_server, #{}}, (N + 1) rem %d =:= 0 andalso timer:sleep(%d), N + 1 end, 0, Pids); _ -> 0 end.`
+const moveExpression = `case ets:select(emqx_channel_live, [{ {'$1', '_'}, [], ['$1']}], %d) of {Pids, _} -> ` +
+	`lists:foldl(fun(Pid, N) -> Pid ! {disconnect, 16#9C, use_another_server, #{}}, (N + 1) rem %d =:= 0 andalso timer:sleep(%d), N + 1 end, 0, Pids); _ -> 0 end.`
 
 // By waitExpression its run.sh loads emqx_oci_takeover.erl, with the file twice and how
 // long sessions wait, in milliseconds.

@@ -1,6 +1,12 @@
 package broker
 
-import "strings"
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/agext/levenshtein"
+)
 
 type key struct {
 	check check
@@ -16,19 +22,37 @@ const many = 1<<31 - 1
 // line). A star stands for a name of the user's.
 var knownKeys = buildKeys()
 
-func buildKeys() map[string]key {
-	k := map[string]key{}
-	add := func(used bool, prefix string, keys map[string]check) {
-		for name, c := range keys {
-			k[prefix+name] = key{c, used}
-		}
+// What the stand-in acts on, and what it only checks.
+const on, idle = true, false
+
+// keyTable has a check per path.
+type keyTable map[string]key
+
+func (k keyTable) add(used bool, prefix string, keys map[string]check) {
+	for name, c := range keys {
+		k[prefix+name] = key{c, used}
 	}
-	on, idle := true, false
-	add(on, "node.", map[string]check{
+}
+
+func buildKeys() keyTable {
+	k := keyTable{}
+	k.addNodeKeys()
+	k.addListenerKeys()
+	k.addDashboardKeys()
+	k.addMQTTKeys()
+	k.addLogKeys()
+	k.addAccessKeys()
+	k.addOtherKeys()
+	return k
+}
+
+// addNodeKeys adds node, cluster and rpc: how a member is named, found and reached.
+func (k keyTable) addNodeKeys() {
+	k.add(on, "node.", map[string]check{
 		"name": text, "cookie": text, "data_dir": text, "role": oneOf("core"), "db_role": oneOf("core"),
 		"dist_net_ticktime": duration,
 	})
-	add(idle, "node.", map[string]check{
+	k.add(idle, "node.", map[string]check{
 		"max_ports": integer(1024, 134217727), "process_limit": integer(1024, 134217727),
 		"dist_buffer_size": integer(1, 2097151), "max_ets_tables": integer(1, many), "global_gc_interval": durationOr("disabled"),
 		"crash_dump_file": text, "crash_dump_seconds": duration, "crash_dump_bytes": byteSize, "backtrace_depth": integer(0, many),
@@ -38,20 +62,20 @@ func buildKeys() map[string]key {
 		"channel_cleanup_batch_size": integer(1, many), "cluster_call.retry_interval": duration,
 		"cluster_call.max_history": integer(100, 10240), "cluster_call.cleanup_interval": duration,
 	})
-	add(on, "cluster.", map[string]check{
+	k.add(on, "cluster.", map[string]check{
 		"discovery_strategy": oneOf("manual", "static", "singleton", "dns", "etcd", "k8s"),
 		"dns.name":           text, "dns.record_type": oneOf("a", "aaaa", "srv"), "static.seeds": list, "autoclean": duration, "autoheal": boolean,
 		"proto_dist": oneOf("inet_tcp", "inet6_tcp", "inet_tls", "inet6_tls"),
 	})
-	add(idle, "cluster.", map[string]check{
+	k.add(idle, "cluster.", map[string]check{
 		"name": text, "prevent_overlapping_partitions": boolean, "quic_lb_mode": anything, "links": absent("cluster links"),
 		"etcd.*": anything, "k8s.*": anything,
 	})
-	add(on, "rpc.", map[string]check{
+	k.add(on, "rpc.", map[string]check{
 		"port_discovery": oneOf("manual", "stateless"), "server_port": integer(1, 65535), "tcp_server_port": integer(1, 65535),
 		"listen_address": text, "protocol": oneOf("tcp", "ssl"), "driver": oneOf("tcp", "ssl"), "connect_timeout": duration,
 	})
-	add(idle, "rpc.", map[string]check{
+	k.add(idle, "rpc.", map[string]check{
 		"mode": oneOf("sync", "async"), "async_batch_size": integer(1, many), "client_num": integer(1, 256), "tcp_client_num": integer(1, 256),
 		"ssl_server_port": integer(1, 65535), "certfile": text, "keyfile": text, "cacertfile": text, "send_timeout": duration,
 		"authentication_timeout": duration, "call_receive_timeout": duration, "socket_keepalive_idle": duration,
@@ -59,13 +83,17 @@ func buildKeys() map[string]key {
 		"socket_recbuf": byteSize, "socket_buffer": byteSize, "insecure_fallback": boolean, "ipv6_only": boolean,
 		"ciphers": list, "tls_versions": list,
 	})
+}
+
+// addListenerKeys adds listeners by kind; QUIC is known and absent.
+func (k keyTable) addListenerKeys() {
 	for _, typ := range []string{"tcp", "ssl", "ws", "wss"} {
 		p := "listeners." + typ + ".*."
-		add(on, p, map[string]check{
+		k.add(on, p, map[string]check{
 			"enable": boolean, "enabled": boolean, "bind": bindAddress, "max_connections": intOr("infinity"), "acceptors": integer(1, many),
 			"max_conn_rate": rate, "proxy_protocol": boolean, "proxy_protocol_timeout": duration,
 		})
-		add(idle, p, map[string]check{
+		k.add(idle, p, map[string]check{
 			"mountpoint": text, "zone": text, "enable_authn": anything, "messages_rate": rate, "bytes_rate": rate, "access_rules": list,
 			"tcp_options.active_n": integer(1, many), "tcp_options.backlog": integer(1, many), "tcp_options.send_timeout": duration,
 			"tcp_options.send_timeout_close": boolean, "tcp_options.recbuf": byteSize, "tcp_options.sndbuf": byteSize,
@@ -73,11 +101,11 @@ func buildKeys() map[string]key {
 			"tcp_options.reuseaddr": boolean, "tcp_options.keepalive": text,
 		})
 		if typ == "ssl" || typ == "wss" {
-			add(on, p+"ssl_options.", map[string]check{
+			k.add(on, p+"ssl_options.", map[string]check{
 				"certfile": text, "keyfile": text, "cacertfile": text, "verify": oneOf("verify_peer", "verify_none"),
 				"fail_if_no_peer_cert": boolean, "versions": list, "handshake_timeout": duration,
 			})
-			add(idle, p+"ssl_options.", map[string]check{
+			k.add(idle, p+"ssl_options.", map[string]check{
 				"ciphers": list, "depth": integer(0, many), "password": text, "reuse_sessions": boolean, "secure_renegotiate": boolean,
 				"honor_cipher_order": boolean, "client_renegotiation": boolean, "hibernate_after": duration, "dhfile": text,
 				"gc_after_handshake": boolean, "log_level": text, "enable_crl_check": boolean, "partial_chain": anything,
@@ -85,11 +113,11 @@ func buildKeys() map[string]key {
 			})
 		}
 		if typ == "ws" || typ == "wss" {
-			add(on, p+"websocket.", map[string]check{
+			k.add(on, p+"websocket.", map[string]check{
 				"mqtt_path": text, "fail_if_no_subprotocol": boolean, "supported_subprotocols": list, "proxy_address_header": text,
 				"proxy_port_header": text, "max_frame_size": intOr("infinity"),
 			})
-			add(idle, p+"websocket.", map[string]check{
+			k.add(idle, p+"websocket.", map[string]check{
 				"mqtt_piggyback": oneOf("single", "multiple"), "compress": boolean, "idle_timeout": durationOr("infinity"),
 				"check_origin_enable": boolean, "allow_origin_absence": boolean, "check_origins": list, "deflate_opts.*": anything,
 			})
@@ -99,33 +127,41 @@ func buildKeys() map[string]key {
 		k[p] = key{boolean, idle}
 	}
 	k["listeners.quic.*.bind"] = key{absent("QUIC listener"), idle}
-	add(on, "dashboard.", map[string]check{
+	k["listeners.quic.*"] = key{absent("QUIC listener"), idle}
+}
+
+// addDashboardKeys adds the dashboard and its API keys.
+func (k keyTable) addDashboardKeys() {
+	k.add(on, "dashboard.", map[string]check{
 		"listeners.http.bind": bindAddress, "listeners.http.enable": boolean, "default_username": text, "default_password": text,
 		"token_expired_time": duration,
 	})
-	add(idle, "dashboard.", map[string]check{
+	k.add(idle, "dashboard.", map[string]check{
 		"listeners.http.num_acceptors": integer(1, many), "listeners.http.max_connections": integer(1, many), "listeners.http.backlog": integer(1, many),
 		"listeners.http.send_timeout": duration, "listeners.http.inet6": boolean, "listeners.http.ipv6_v6only": boolean,
 		"listeners.http.proxy_header": boolean, "listeners.https.bind": bindAddress, "cors": boolean, "i18n_lang": oneOf("en", "zh"),
 		"sample_interval": duration, "swagger_support": boolean, "bootstrap_users_file": text, "password_expired_time": duration,
 	})
-	k["listeners.quic.*"] = key{absent("QUIC listener"), idle}
 	k["api_key.bootstrap_file"] = key{text, on}
-	add(on, "retainer.", map[string]check{
+}
+
+// addMQTTKeys adds MQTT itself and what is retained.
+func (k keyTable) addMQTTKeys() {
+	k.add(on, "retainer.", map[string]check{
 		"enable": boolean, "backend.storage_type": oneOf("ram", "disc"), "backend.max_retained_messages": integer(0, many),
 		"max_payload_size": byteSize, "backend.type": oneOf("built_in_database"),
 	})
-	add(idle, "retainer.", map[string]check{
+	k.add(idle, "retainer.", map[string]check{
 		"msg_expiry_interval": duration, "msg_clear_interval": duration, "stop_publish_clear_msg": boolean, "delivery_rate": rate,
 		"deliver_rate": rate, "max_publish_rate": rate, "backend.index_specs": anything, "backend.enable": boolean,
 		"msg_expiry_interval_override": durationOr("disabled"), "allow_never_expire": boolean,
 	})
-	add(on, "mqtt.", map[string]check{
+	k.add(on, "mqtt.", map[string]check{
 		"idle_timeout": durationOr("infinity"), "max_packet_size": byteSize, "session_expiry_interval": duration, "max_inflight": integer(1, 65535),
 		"max_mqueue_len": intOr("infinity"), "server_keepalive": intOr("disabled"), "max_qos_allowed": integer(0, 2),
 		"retain_available": boolean, "wildcard_subscription": boolean, "shared_subscription": boolean, "max_topic_alias": integer(0, 65535),
 	})
-	add(idle, "mqtt.", map[string]check{
+	k.add(idle, "mqtt.", map[string]check{
 		"max_clientid_len": integer(23, 65535), "max_topic_levels": integer(1, 65535), "exclusive_subscription": boolean, "ignore_loop_deliver": boolean,
 		"strict_mode": boolean, "response_information": text, "keepalive_multiplier": anything, "keepalive_check_interval": duration,
 		"retry_interval": durationOr("infinity"), "upgrade_qos": boolean, "await_rel_timeout": duration, "max_awaiting_rel": intOr("infinity"),
@@ -135,6 +171,10 @@ func buildKeys() map[string]key {
 		"shared_subscription_initial_sticky_pick": text, "client_attrs_init": anything, "clientid_override": text,
 		"message_expiry_interval": durationOr("infinity"),
 	})
+}
+
+// addLogKeys adds logs and Prometheus.
+func (k keyTable) addLogKeys() {
 	k["log.console.level"] = key{oneOf("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency", "all"), on}
 	k["log.console_handler.level"] = k["log.console.level"]
 	for _, h := range []string{"console.", "console_handler.", "file.", "file.*.", "file_handlers.*."} {
@@ -148,20 +188,28 @@ func buildKeys() map[string]key {
 			}
 		}
 	}
-	add(idle, "log.throttling.", map[string]check{"time_window": duration, "msgs": list})
-	add(idle, "prometheus.", map[string]check{
+	k.add(idle, "log.throttling.", map[string]check{"time_window": duration, "msgs": list})
+	k.add(idle, "prometheus.", map[string]check{
 		"push_gateway.*": anything, "collectors.*": oneOf("enabled", "disabled"), "enable": boolean,
 	})
 	k["prometheus.enable_basic_auth"] = key{boolean, on}
-	add(on, "authorization.", map[string]check{"no_match": oneOf("allow", "deny"), "sources": sourcesNone})
-	add(idle, "authorization.", map[string]check{
+}
+
+// addAccessKeys adds who may connect and do what.
+func (k keyTable) addAccessKeys() {
+	k.add(on, "authorization.", map[string]check{"no_match": oneOf("allow", "deny"), "sources": sourcesNone})
+	k.add(idle, "authorization.", map[string]check{
 		"deny_action": oneOf("ignore", "disconnect"), "cache.enable": boolean, "cache.max_size": integer(1, 1048576), "cache.ttl": duration,
 		"cache.excludes": list,
 	})
 	k["authentication"] = key{noAuthn, on}
 	k["authentication.*"] = key{absent("authentication"), idle}
+}
+
+// addOtherKeys adds what is checked and has no effect here.
+func (k keyTable) addOtherKeys() {
 	k["license.key"] = key{text, idle}
-	add(idle, "", map[string]check{
+	k.add(idle, "", map[string]check{
 		"broker.enable_session_registry": boolean, "broker.session_locking_strategy": oneOf("local", "leader", "quorum", "all"),
 		"broker.shared_dispatch_ack_enabled": boolean, "broker.session_history_retain": duration, "broker.routing.storage_schema": oneOf("v1", "v2"),
 		"broker.perf.*": anything, "broker.routing.batch_sync.*": anything,
@@ -178,7 +226,6 @@ func buildKeys() map[string]key {
 		"rule_engine.*": absent("rule engine"), "bridges.*": absent("bridge"), "connectors.*": absent("connector"), "gateway.*": absent("gateway"),
 		"exhook.*": absent("exhook"), "plugins.*": absent("plugin"), "psk_authentication.enable": onlyFalse("TLS-PSK"),
 	})
-	return k
 }
 
 // outsideSchema are EMQX_ variables that the entry point and bin/emqx read
@@ -189,12 +236,13 @@ var outsideSchema = map[string]bool{
 }
 
 // lookupKey finds the table's entry for a path, stars included. A final star
-// also covers deeper paths.
+// also covers deeper paths; of several entries the longest counts.
 func lookupKey(path []string) (key, bool) {
 	if k, ok := knownKeys[strings.Join(path, ".")]; ok {
 		return k, true
 	}
-	for pattern, k := range knownKeys {
+	var matching []string
+	for pattern := range knownKeys {
 		parts := strings.Split(pattern, ".")
 		if len(parts) > len(path) || len(parts) < len(path) && parts[len(parts)-1] != "*" {
 			continue
@@ -205,10 +253,16 @@ func lookupKey(path []string) (key, bool) {
 		}
 		// A trailing star must not swallow the typing mistake in listeners.tcp.default.bindd.
 		if match && (len(parts) == len(path) || strings.Count(pattern, "*") == 1 && strings.HasSuffix(pattern, ".*")) {
-			return k, true
+			matching = append(matching, pattern)
 		}
 	}
-	return key{}, false
+	if len(matching) == 0 {
+		return key{}, false
+	}
+	// The closest one: listeners.quic.*.enable before listeners.quic.*.
+	return knownKeys[slices.MaxFunc(matching, func(a, b string) int {
+		return cmp.Or(cmp.Compare(strings.Count(a, "."), strings.Count(b, ".")), cmp.Compare(a, b))
+	})], true
 }
 
 // isPath tells whether the table has something at a path or below it.
@@ -236,7 +290,7 @@ func isPath(path []string) bool {
 func nearestVariable(name string) string {
 	best, bestN := "", 1<<30
 	try := func(candidate string) {
-		n := editDistance(name, candidate)
+		n := levenshtein.Distance(name, candidate, nil)
 		if partsWithin(strings.Split(name, "__"), strings.Split(candidate, "__")) {
 			n = 1 // a level left out, such as SSL_OPTIONS
 		}
@@ -261,23 +315,4 @@ func partsWithin(a, b []string) bool {
 		}
 	}
 	return len(a) == 0
-}
-
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		diag := row[0]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := diag
-			if a[i-1] != b[j-1] {
-				cost = 1 + min(diag, row[j], row[j-1])
-			}
-			diag, row[j] = row[j], cost
-		}
-	}
-	return row[len(b)]
 }

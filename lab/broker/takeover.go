@@ -95,7 +95,7 @@ func (a *app) refuse(cl *mqtt.Client, k *link, why error) {
 //
 // As in EMQX (emqx_session_mem:open) the subscriptions stand here before they go there,
 // but nobody waits until the other nodes know of them, or until what they have sent there
-// has come: that is lost. See docs/decisions/0034.
+// has come: that is lost. See ADR 0034.
 func (a *app) fetch(id string, clean bool) (late []packets.Packet, err error) {
 	peers := a.node.runningPeers()
 	if len(peers) == 0 {

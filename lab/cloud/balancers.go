@@ -119,7 +119,7 @@ func checkChild(s *state, token, id string, in, old Props) error {
 	return nil
 }
 
-// randomName is what the provider puts where a program gave no name (facts.md 7.2).
+// randomName is what the official provider puts where a program gave no name.
 func randomName(r *resource, noun string) {
 	if str(r.In, "name") == "" {
 		r.Name = noun + "-" + randomSuffix(7)

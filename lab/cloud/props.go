@@ -77,7 +77,7 @@ func flag(p Props, key string, fallback bool) bool {
 	switch v := p[key].(type) {
 	case bool:
 		return v
-	case string: // the official provider takes strings for booleans (facts 7.2)
+	case string: // the official provider takes strings for booleans
 		return v == "true"
 	}
 	return fallback

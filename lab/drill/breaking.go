@@ -3,6 +3,7 @@ package drill
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,6 +38,11 @@ func fault(line string) faults.Fault {
 
 // Breaking are the scenarios in which something goes wrong.
 func Breaking() []Scenario {
+	return slices.Concat(breakingNodes(), breakingNetworks(), breakingServices())
+}
+
+// breakingNodes are what befalls a broker, a HAProxy, an instance or a domain.
+func breakingNodes() []Scenario {
 	return []Scenario{
 		{
 			Name: "kill-broker", Does: "SIGKILL to the broker of node 1", Promise: OthersSessions, Runs: 3,
@@ -84,6 +90,12 @@ func Breaking() []Scenario {
 				return nil
 			},
 		},
+	}
+}
+
+// breakingNetworks are nodes that do not reach each other.
+func breakingNetworks() []Scenario {
+	return []Scenario{
 		{
 			Name: "cut-nodes", Does: "nodes 0 and 2 do not reach each other for 20 s", Promise: OneSide, ConnectTimeout: silentPatience,
 			Calm: afterSilence, Limit: 7 * time.Minute, Work: cutOff(fault("cut-nodes 0 2")),
@@ -96,6 +108,12 @@ func Breaking() []Scenario {
 			Name: "split", Does: "node 0 does not reach the others for 3 min: each side calls the other one dead", Promise: OneSide, ConnectTimeout: silentPatience,
 			Limit: 10 * time.Minute, Work: split,
 		},
+	}
+}
+
+// breakingServices are what the nodes lean on: Consul, Nomad, volumes, OCI's API, power.
+func breakingServices() []Scenario {
+	return []Scenario{
 		{
 			Name: "cut-consul", Does: "node 1 does not reach Consul's servers for 20 s", Promise: All,
 			Work: untouchedDuring(fault("cut-consul 1")),

@@ -193,3 +193,10 @@ func TestListeners(t *testing.T) {
 		}
 	}
 }
+
+// TestImporter is the chapter on a Go program in a module of its own by itself.
+func TestImporter(t *testing.T) {
+	b := newBed(t)
+	b.must(t, "lab", "up")
+	importer(t, b)
+}

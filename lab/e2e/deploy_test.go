@@ -104,6 +104,7 @@ func TestLab(t *testing.T) {
 	chapter("a lost volume comes back from its backup", func(t *testing.T) { volumesBack(t, b) })
 	chapter("destroy keeps what the stack keeps, and touches nothing when it must not", func(t *testing.T) { volumesStay(t, b) })
 	chapter("destroy leaves nothing", func(t *testing.T) { destroyed(t, b) })
+	chapter("a Go program in a module of its own deploys a cluster", func(t *testing.T) { importer(t, b) })
 	chapter("volumes and a pool that others made are taken over", func(t *testing.T) { adoption(t, b) })
 	chapter("down removes a lab that is full", func(t *testing.T) { fullDown(t, b) })
 	chapter("lab down leaves nothing", func(t *testing.T) {
@@ -329,7 +330,7 @@ func previewChange(t *testing.T, b *bed) {
 }
 
 // sickCluster stops a broker for good: its node takes no work any more. An update
-// without any change must not call that a success (decision 16).
+// without any change must not call that a success (ADR 0018).
 func sickCluster(t *testing.T, b *bed) {
 	c := nomadClient(t)
 	allocs := running(t, c, emqxJob)
@@ -358,7 +359,7 @@ func sickCluster(t *testing.T, b *bed) {
 }
 
 // newImage changes the broker's image, and watches that never more than one node
-// is away meanwhile (decision 2).
+// is away meanwhile (ADR 0003).
 func newImage(t *testing.T, b *bed) {
 	const image = "emqx/emqx:5.8.8"
 	b.edit(t, "  emqx-oci:broker:\n", "  emqx-oci:broker:\n    image: "+image+"\n")
@@ -456,6 +457,14 @@ func daemonKilled(t *testing.T, b *bed) {
 func destroyed(t *testing.T, b *bed) {
 	b.must(t, "destroy", "lab", "--yes")
 	nothingLeft(t, b)
+	noOutputs(t, b)
+}
+
+// noOutputs asks the state's own file: no resource is left in it.
+func noOutputs(t *testing.T, b *bed) {
+	t.Helper()
+	out := b.must(t, "outputs", "lab", "--json")
+	assert.Equal(t, strings.TrimSpace(out.stdout), "{}", "%s", out)
 }
 
 // nothingLeft looks for what a destroyed stack left in any of its places.
@@ -480,10 +489,6 @@ func nothingLeft(t *testing.T, b *bed) {
 	keys, _, err := c.KV().Keys("emqx/", "", nil)
 	assert.NilError(t, err)
 	assert.Equal(t, len(keys), 0, "%v", keys)
-
-	// The state's own file: no resource is left in it.
-	out := b.must(t, "outputs", "lab", "--json")
-	assert.Equal(t, strings.TrimSpace(out.stdout), "{}", "%s", out)
 }
 
 // fullDown removes a lab with a whole cluster in it, whose Nomad clients were

@@ -278,6 +278,7 @@ func (s *series) whole(t *testing.T) {
 func (s *series) gone(t *testing.T) {
 	t.Helper()
 	nothingLeft(t, s.bed)
+	noOutputs(t, s.bed)
 	s.cloudIsState(t)
 	s.quiet(t)
 }

@@ -138,7 +138,7 @@ func plainPulumi(t *testing.T, b *bed) {
 	b.edit(t, "memoryMb: 512", "memoryMb: 544")
 	changes := p.changes(t)
 	b.edit(t, "memoryMb: 544", "memoryMb: 512")
-	assert.Assert(t, len(changes) == 1 && strings.HasPrefix(changes[0], "update ") && strings.HasSuffix(changes[0], "::emqx"), "%v", changes)
+	assert.Assert(t, len(changes) == 1 && strings.HasPrefix(changes[0], "update ") && strings.HasSuffix(changes[0], "::cluster-emqx"), "%v", changes)
 
 	b.edit(t, "    count: 3\n", "    count: 4\n")
 	changes = p.changes(t)

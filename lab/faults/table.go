@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/agext/levenshtein"
 )
 
 // target is what a fault is done to.
@@ -119,7 +121,7 @@ func find(name string) (Kind, error) {
 	}
 	best, least := "", len(name)/2+2
 	for _, k := range table {
-		if d := distance(name, k.Name); d < least {
+		if d := levenshtein.Distance(name, k.Name, nil); d < least {
 			best, least = k.Name, d
 		}
 	}
@@ -131,27 +133,6 @@ func find(name string) (Kind, error) {
 		names[i] = k.Name
 	}
 	return Kind{}, fmt.Errorf("unknown fault %q: there are %s", name, strings.Join(names, ", "))
-}
-
-// distance is the number of letters to insert, remove or replace.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // Markdown is the table for docs/lab.md.

@@ -69,22 +69,7 @@ func (m *manager) handle(q request) reply {
 func (m *manager) handleUnit(q request, name string) reply {
 	s, err := m.find(name)
 	if err != nil {
-		switch q.Verb {
-		case "is-active":
-			return reply{Out: "inactive\n", Code: codeNotActive}
-		case "is-enabled":
-			return reply{Err: "Failed to get unit file state for " + name + ": No such file or directory\n", Code: 1}
-		case "is-failed":
-			return reply{Out: "inactive\n", Code: 1}
-		}
-		if errors.Is(err, errNoUnit) {
-			code := codeNotLoaded
-			if q.Verb == "status" {
-				code = codeNoUnit
-			}
-			return reply{Err: fmt.Sprintf("Unit %s not found.\n", name), Code: code}
-		}
-		return reply{Err: fmt.Sprintf("Failed to load %s: %v\n", name, err), Code: 1}
+		return withoutUnit(q.Verb, name, err)
 	}
 	job := func(f func(*service) error) reply {
 		if q.NoBlock {
@@ -96,7 +81,7 @@ func (m *manager) handleUnit(q request, name string) reply {
 		}
 		return reply{}
 	}
-	state, result, pid, since := s.get()
+	state, _, _, _ := s.get()
 	switch q.Verb {
 	case "start":
 		return job(m.start)
@@ -145,20 +130,45 @@ func (m *manager) handleUnit(q request, name string) reply {
 		}
 		return reply{Out: state + "\n", Code: 1}
 	case "status":
-		code := 0
-		if state != "active" {
-			code = codeNotActive
-		}
-		out := fmt.Sprintf("%s - %s\n     Active: %s since %s\n", name, s.current().Description, state, since.Format(time.RFC3339))
-		if pid > 0 {
-			out += fmt.Sprintf("   Main PID: %d\n", pid)
-		}
-		if result != "" {
-			out += "       Last: " + result + "\n"
-		}
-		return reply{Out: out + tail(filepath.Join(LogDir, "units", strings.TrimSuffix(name, ".service")+".log"), 10), Code: code}
+		return statusOf(s, name)
 	}
 	return reply{Err: "Unknown command verb " + q.Verb + ": the lab's systemctl does not know it\n", Code: 1}
+}
+
+// withoutUnit is what systemctl says of a unit that is not there, or cannot be read.
+func withoutUnit(verb, name string, err error) reply {
+	switch verb {
+	case "is-active":
+		return reply{Out: "inactive\n", Code: codeNotActive}
+	case "is-enabled":
+		return reply{Err: "Failed to get unit file state for " + name + ": No such file or directory\n", Code: 1}
+	case "is-failed":
+		return reply{Out: "inactive\n", Code: 1}
+	}
+	if errors.Is(err, errNoUnit) {
+		code := codeNotLoaded
+		if verb == "status" {
+			code = codeNoUnit
+		}
+		return reply{Err: fmt.Sprintf("Unit %s not found.\n", name), Code: code}
+	}
+	return reply{Err: fmt.Sprintf("Failed to load %s: %v\n", name, err), Code: 1}
+}
+
+func statusOf(s *service, name string) reply {
+	state, result, pid, since := s.get()
+	code := 0
+	if state != "active" {
+		code = codeNotActive
+	}
+	out := fmt.Sprintf("%s - %s\n     Active: %s since %s\n", name, s.current().Description, state, since.Format(time.RFC3339))
+	if pid > 0 {
+		out += fmt.Sprintf("   Main PID: %d\n", pid)
+	}
+	if result != "" {
+		out += "       Last: " + result + "\n"
+	}
+	return reply{Out: out + tail(filepath.Join(LogDir, "units", strings.TrimSuffix(name, ".service")+".log"), 10), Code: code}
 }
 
 func setEnabled(root, name string, on bool) error {

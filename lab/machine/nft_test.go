@@ -89,13 +89,16 @@ func TestBalancerRules(t *testing.T) {
 		Public: netip.MustParseAddr("198.51.100.1"), Private: netip.MustParseAddr("10.80.0.2"),
 		Ingress: []cloud.Rule{{Protocol: "tcp", CIDRs: prefixes("203.0.113.0/24"), PortMin: 1883, PortMax: 1883}},
 		Listeners: []cloud.Listener{
-			{Port: 1883, PreserveSource: true, IdleTimeout: 900 * time.Second, Backends: []netip.AddrPort{netip.MustParseAddrPort("10.80.1.11:1883"), netip.MustParseAddrPort("10.80.1.10:1883")}, Reset: []netip.AddrPort{netip.MustParseAddrPort("10.80.1.12:1883")}},
+			{Port: 1883, PreserveSource: true, IdleTimeout: 900 * time.Second, Backends: []netip.AddrPort{
+				netip.MustParseAddrPort("10.80.1.11:1883"), netip.MustParseAddrPort("10.80.1.10:1883"),
+			}, Reset: []netip.AddrPort{netip.MustParseAddrPort("10.80.1.12:1883")}},
 			{Port: 8083, IdleTimeout: 900 * time.Second, Backends: []netip.AddrPort{netip.MustParseAddrPort("10.80.1.10:8083")}},
 			{Port: 8084, PreserveSource: true},
 		},
 	}
 	got := balancerRules([]cloud.Balancer{b})
-	assert.Assert(t, strings.Contains(got, "ip daddr 198.51.100.1 tcp dport 1883 ip saddr { 203.0.113.0/24 } dnat to jhash ip saddr . tcp sport . ip daddr . tcp dport mod 2 seed 0x6f6369 map { 0 : 10.80.1.10 . 1883, 1 : 10.80.1.11 . 1883 }\n"), got)
+	assert.Assert(t, strings.Contains(got, "ip daddr 198.51.100.1 tcp dport 1883 ip saddr { 203.0.113.0/24 } dnat to jhash ip saddr . tcp sport . ip daddr . tcp dport mod 2 seed 0x6f6369 "+
+		"map { 0 : 10.80.1.10 . 1883, 1 : 10.80.1.11 . 1883 }\n"), got)
 	// Its security group admits no 8083, and 8084 has no healthy backend.
 	assert.Assert(t, !strings.Contains(got, "dnat to 10.80.1.10:8083"), got)
 	assert.Assert(t, !strings.Contains(got, "8084"), got)

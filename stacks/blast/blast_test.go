@@ -41,7 +41,7 @@ func plan(t testing.TB, name string) []Change {
 
 // lab are the settings of the plans, but with the times of a real deployment.
 func lab() settings.Settings {
-	s := settings.Settings{Environment: "lab", Cloud: "oci"}
+	s := settings.Settings{Environment: "lab", Latency: 1}
 	s.Nodes.Count = 3
 	s.Network.ClientCIDRs = []string{"203.0.113.0/24"}
 	s.Broker.ShutdownDelay, s.Broker.KillTimeout, s.Broker.MinHealthyTime = 15*time.Second, 150*time.Second, 15*time.Second
@@ -201,6 +201,28 @@ func TestJSON(t *testing.T) {
 	text, err := json.MarshalIndent(Assess(plan(t, "combo"), func() settings.Settings { s := lab(); s.Nodes.Count = 4; return s }()), "", "  ")
 	assert.NilError(t, err)
 	golden.Assert(t, string(text)+"\n", "combo.json")
+}
+
+// A cloud with a part of OCI's latencies has a part of the estimate; an instance has to boot all the same.
+func TestEstimatesFollowTheCloudsLatency(t *testing.T) {
+	launch := func(latency float64) (launch, away, pull int) {
+		s := lab()
+		s.Latency = latency
+		a := assessment{s: &s}
+		a.report.Lines = []Line{{}}
+		a.report.Nodes.Added = []string{"emqx-lab-3"}
+		for _, p := range a.estimate().Parts {
+			if strings.HasPrefix(p.What, "launch and boot") {
+				launch = p.Seconds
+			}
+		}
+		return launch, a.away(), a.pull()
+	}
+	for latency, want := range map[float64][3]int{1: {239, 303, 20}, 0.5: {120, 152, 10}, 0: {8, 8, 0}} {
+		l, away, pull := launch(latency)
+		fixed := whole(lab().Broker.ShutdownDelay) + secondsEMQXStop + secondsForm + whole(lab().Broker.MinHealthyTime)
+		assert.DeepEqual(t, [3]int{l, away - fixed - pull, pull}, want)
+	}
 }
 
 // The estimate rests on the table of the lab's cloud, which names the sources.

@@ -24,11 +24,26 @@ type Change struct {
 	Retained bool `json:"retained,omitempty"`
 	// Outside is set for a job that is not registered as the stack registered it.
 	Outside bool `json:"outside,omitempty"`
+	// Outlook is what Nomad says that the change does to a job's allocations; nil where
+	// Nomad was not asked.
+	Outlook *Outlook `json:"outlook,omitempty"`
 	// Diffs are the properties that differ; none for a create or a delete.
 	Diffs []Diff `json:"diffs,omitempty"`
 	// Old and New are the resource's inputs before and after, secrets hidden.
 	Old map[string]any `json:"old,omitempty"`
 	New map[string]any `json:"new,omitempty"`
+}
+
+// Outlook is what becomes of a job's allocations.
+type Outlook struct {
+	// Restarted are the nodes whose allocation ends and runs anew, by name, in the order in
+	// which their turn comes.
+	Restarted []string `json:"restarted,omitempty"`
+	// InPlace, Stopped and Placed count allocations that run on, that end for good, and that
+	// are new.
+	InPlace int `json:"inPlace,omitempty"`
+	Stopped int `json:"stopped,omitempty"`
+	Placed  int `json:"placed,omitempty"`
 }
 
 // Diff is one property that differs.

@@ -2,14 +2,15 @@ package blast
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
 )
 
 // Seconds on the real cloud: those of lab/cloud/latency.go, which names source or
-// assumption of each, and a test compares. On the lab its simulated cloud takes
-// no time, and an instance is there in a few seconds.
+// assumption of each, and a test compares. A cloud may have a part of them
+// (settings.Latency).
 const (
 	secondsVolume   = 11
 	secondsPool     = 15
@@ -21,7 +22,6 @@ const (
 	secondsBalancer = 60
 	secondsChild    = 12
 	secondsRecord   = 4
-	secondsLab      = 8
 )
 
 // Seconds of programs: EMQX's own are measured on one without clients (it may
@@ -34,6 +34,7 @@ const (
 	secondsPull       = 20
 	secondsProxyStart = 3
 	secondsChecks     = 5
+	secondsUnits      = 8 // of an instance: what its boot takes on a cloud without latencies
 )
 
 // waits are what is waited for besides nodes that come, go and restart.
@@ -56,12 +57,6 @@ func (a *assessment) estimate() Estimate {
 		return Estimate{Parts: []Part{}}
 	}
 	n, w := a.report.Nodes, a.waits
-	oci := func(seconds int) int {
-		if a.s.Cloud == "lab" {
-			return 0
-		}
-		return seconds
-	}
 	for _, l := range a.report.Lines {
 		if l.Area == "nodes" { // sets that get and lose their backends came along
 			for _, r := range l.Resources {
@@ -74,13 +69,10 @@ func (a *assessment) estimate() Estimate {
 
 	var cloud []Part
 	if len(n.Added)+len(n.Relaunched)-w.turns > 0 {
-		seconds := oci(secondsVolume + secondsPool + secondsLaunch + secondsBoot + secondsInstall + secondsAttach + secondsAddress)
-		if a.s.Cloud == "lab" {
-			seconds = secondsLab
-		}
+		seconds := a.launch(secondsVolume + secondsPool + secondsLaunch + secondsBoot + secondsInstall + secondsAttach + secondsAddress)
 		cloud = append(cloud, Part{What: "launch and boot of instances, all at once", Seconds: seconds})
 	} else if w.volumes {
-		cloud = append(cloud, Part{What: "volumes", Seconds: oci(secondsVolume)})
+		cloud = append(cloud, Part{What: "volumes", Seconds: a.latency(secondsVolume)})
 	}
 	if w.balancer || w.edge > 0 {
 		seconds := w.edge * secondsChild
@@ -89,7 +81,7 @@ func (a *assessment) estimate() Estimate {
 			seconds += secondsBalancer
 			what = "the balancer with " + strings.TrimSuffix(inTurn(w.edge, "part"), ",")
 		}
-		cloud = append(cloud, Part{What: what, Seconds: oci(seconds)})
+		cloud = append(cloud, Part{What: what, Seconds: a.latency(seconds)})
 	}
 	if len(cloud) == 2 {
 		if cloud[1].Seconds > cloud[0].Seconds {
@@ -103,14 +95,14 @@ func (a *assessment) estimate() Estimate {
 		e.Parts = append(e.Parts, Part{What: inTurn(w.turns, "instance") + " relaunched", Seconds: w.turns * a.away()})
 	}
 	if len(n.Removed) > 0 {
-		e.Parts = append(e.Parts, Part{What: "end of instances", Seconds: oci(secondsEnd + secondsPool)})
+		e.Parts = append(e.Parts, Part{What: "end of instances", Seconds: a.latency(secondsEnd + secondsPool)})
 	}
 	e.Parts = append(e.Parts, a.rolls()...)
 	if w.listeners > 0 {
-		e.Parts = append(e.Parts, Part{What: strings.TrimSuffix(inTurn(w.listeners, "listener"), ","), Seconds: oci(w.listeners * secondsChild)})
+		e.Parts = append(e.Parts, Part{What: strings.TrimSuffix(inTurn(w.listeners, "listener"), ","), Seconds: a.latency(w.listeners * secondsChild)})
 	}
 	if w.record {
-		e.Parts = append(e.Parts, Part{What: "the DNS record", Seconds: oci(secondsRecord)})
+		e.Parts = append(e.Parts, Part{What: "the DNS record", Seconds: a.latency(secondsRecord)})
 	}
 	e.Parts = append(e.Parts, Part{What: "the engine and its checks", Seconds: secondsChecks})
 	e.Parts = slices.DeleteFunc(e.Parts, func(p Part) bool { return p.Seconds == 0 })
@@ -122,13 +114,14 @@ func (a *assessment) estimate() Estimate {
 	return e
 }
 
-// pull is the time of an image; a node of the lab has them all.
-func (a *assessment) pull() int {
-	if a.s.Cloud == "lab" {
-		return 0
-	}
-	return secondsPull
-}
+// latency is what the cloud takes for what takes OCI these seconds.
+func (a *assessment) latency(seconds int) int { return int(math.Round(a.s.Latency * float64(seconds))) }
+
+// launch is what an instance takes: it boots, however quick the cloud.
+func (a *assessment) launch(seconds int) int { return max(secondsUnits, a.latency(seconds)) }
+
+// pull is the time of an image.
+func (a *assessment) pull() int { return a.latency(secondsPull) }
 
 // rolls are the two jobs.
 func (a *assessment) rolls() []Part {

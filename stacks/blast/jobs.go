@@ -4,9 +4,10 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 )
 
 // The names of the two jobs in the program.
@@ -52,7 +53,11 @@ func judge(c *Change, gentle []string) verdict {
 		words := d.words(strings.ReplaceAll(name, "_", " "))
 		switch {
 		case name == "config" || name == "extra_env" || name == "ports" || name == "run" || name == "move" || name == "holds" || name == "takeover" || name == "listeners":
-			words = map[string]string{"config": "HAProxy's configuration", "extra_env": "environment of EMQX", "ports": "ports", "run": "the script that runs it", "move": "the script that moves clients", "holds": "the script that tells who has the volume", "takeover": "the module that lets sessions wait", "listeners": "the script that asks its listeners"}[name]
+			words = map[string]string{
+				"config": "HAProxy's configuration", "extra_env": "environment of EMQX", "ports": "ports", "run": "the script that runs it",
+				"move": "the script that moves clients", "holds": "the script that tells who has the volume",
+				"takeover": "the module that lets sessions wait", "listeners": "the script that asks its listeners",
+			}[name]
 		case name == "secret_env":
 			words = "encrypted environment of EMQX"
 		case d.Path == "jobspec":
@@ -73,6 +78,56 @@ func judge(c *Change, gentle []string) verdict {
 		}
 	}
 	return v
+}
+
+// effect is what an update of a job does, by Nomad's word where it gave one: it compares
+// what both texts come to, with all that is registered.
+func effect(c *Change, gentle []string) verdict {
+	v := judge(c, gentle)
+	if c.Outlook == nil || c.Op != opUpdate || v.moves || len(c.Diffs) == 0 {
+		return v
+	}
+	v.restarts = len(c.Outlook.Restarted) > 0
+	switch {
+	case v.restarts && len(v.why) == 0:
+		v.why, v.quiet = v.quiet, nil
+	case !v.restarts:
+		v.quiet, v.why = append(v.why, v.quiet...), nil
+	}
+	return v
+}
+
+// restarting are the nodes whose allocation an update restarts: all that stay, where Nomad
+// was not asked.
+func (a *assessment) restarting(c *Change) []string {
+	if c.Outlook != nil && c.Op == opUpdate && len(c.Outlook.Restarted) > 0 {
+		return c.Outlook.Restarted
+	}
+	names := make([]string, max(0, min(a.before, a.after)))
+	for i := range names {
+		names[i] = a.nodeName(i)
+	}
+	return names
+}
+
+// takenOver tells whether allocations that run get the new version, and are watched with it.
+func takenOver(c *Change) bool { return c.Outlook == nil || c.Outlook.InPlace > 0 }
+
+// strays are allocations that Nomad starts or stops though their nodes neither come nor go.
+func (a *assessment) strays(c *Change, program string) {
+	if c.Outlook == nil || c.Op != opUpdate {
+		return
+	}
+	l := &a.report.Lines[len(a.report.Lines)-1]
+	starts := max(0, c.Outlook.Placed-len(a.report.Nodes.Added))
+	if starts > 0 {
+		l.Details = append(l.Details, fmt.Sprintf("%s starts on %s where it does not run now.", program, count(starts, "node")))
+	}
+	// One that has failed, or whose node is away, is stopped and placed anew.
+	if n := c.Outlook.Stopped - len(a.report.Nodes.Removed) - starts; n > 0 {
+		l.Severity = maxOf(l.Severity, Interruption)
+		l.Details = append(l.Details, fmt.Sprintf("%s stops on %s that %s.", program, count(n, "node"), pick(n, "stays", "stay")))
+	}
 }
 
 // sameButComments compares job texts as HCL reads them: lines that are only a
@@ -119,10 +174,9 @@ func (a *assessment) outside(c *Change) {
 // emqx is the cluster's job. Its line is always there: "0 nodes restarted" is
 // what a reader looks for.
 func (a *assessment) emqx() {
-	stay := min(a.before, a.after)
 	for _, c := range a.claim(func(c *Change) bool { return isJob(c, emqxJob) }) {
 		about := []*Change{c}
-		v := judge(c, inPlaceEMQX)
+		v := effect(c, inPlaceEMQX)
 		switch {
 		case c.Op == opCreate:
 			a.waits.emqxStarts = true
@@ -132,30 +186,32 @@ func (a *assessment) emqx() {
 			a.add(Line{Severity: Interruption, Area: "emqx", Text: "EMQX stops on all nodes: nobody is served", brief: "EMQX stops"}, about)
 		case c.Op == opReplace || v.moves:
 			a.report.atOnce = true
-			a.restart(stay, v.why, about)
+			a.restart(a.restarting(c), v.why, about)
 		case v.restarts:
-			a.restart(stay, v.why, about)
+			a.restart(a.restarting(c), v.why, about)
 		case len(c.Diffs) == 0:
 			// A job that Nomad lists as dead is registered again, and starts.
 			a.add(Line{Severity: Notice, Area: "emqx", Text: "EMQX's job is registered again: what was stopped starts, what runs stays"}, about)
 		default:
-			a.waits.emqxStarts, a.waits.emqxWatched = a.after > a.before, true
+			a.waits.emqxStarts, a.waits.emqxWatched = a.after > a.before, takenOver(c)
 			text := "0 nodes restarted: of EMQX's job only " + joinAnd(v.quiet) + pick(len(v.quiet), " changes", " change")
-			a.add(Line{Severity: None, Area: "emqx", Text: text, Details: []string{"Nomad takes that over without touching EMQX on nodes that run."}}, about)
+			detail := "Nomad takes that over without touching EMQX on nodes that run."
+			if !takenOver(c) {
+				detail = "To Nomad that is no change of what runs."
+			}
+			a.add(Line{Severity: None, Area: "emqx", Text: text, Details: []string{detail}}, about)
 		}
+		a.strays(c, "EMQX")
 		a.outside(c)
 	}
 }
 
-func (a *assessment) restart(nodes int, why []string, about []*Change) {
-	if nodes <= 0 {
+func (a *assessment) restart(names, why []string, about []*Change) {
+	nodes := len(names)
+	if nodes == 0 {
 		a.report.atOnce = false
 		a.add(Line{Severity: Notice, Area: "emqx", Text: "EMQX's job changes, and no node runs it" + bracket(strings.Join(why, ", "))}, about)
 		return
-	}
-	names := make([]string, nodes)
-	for i := range names {
-		names[i] = a.nodeName(i)
 	}
 	a.report.Nodes.Restarted = names
 	a.waits.pull = slices.ContainsFunc(why, func(w string) bool { return strings.HasPrefix(w, "image ") })
@@ -172,6 +228,8 @@ func (a *assessment) restart(nodes int, why []string, about []*Change) {
 	}
 	l.Text += bracket(strings.Join(why, ", "))
 	switch {
+	case nodes == 1 && a.before > 1:
+		l.Details = append(l.Details, "It is the only node that runs EMQX now: nobody is served until it is back.")
 	case nodes == 1:
 		l.Details = append(l.Details, "It is the only node: nobody is served until it is back.")
 	case a.report.atOnce:
@@ -184,7 +242,7 @@ func (a *assessment) restart(nodes int, why []string, about []*Change) {
 	if !a.report.atOnce {
 		l.Details = append(l.Details, "A node that does not become healthy stops the roll, and Nomad goes back to the version before.")
 	}
-	if slices.Contains(why, theText) {
+	if slices.Contains(why, theText) && about[0].Outlook == nil {
 		l.Details = append(l.Details, textDetail)
 	}
 	if older(about) {
@@ -225,34 +283,27 @@ func fraction(n, of int) string {
 func older(about []*Change) bool {
 	for _, c := range about {
 		if d := c.diff("hcl2.vars.image"); d != nil {
-			was, now := version(d.Old), version(d.New)
-			return was != nil && now != nil && slices.Compare(now, was) < 0
+			was, known := version(d.Old)
+			now, too := version(d.New)
+			return known && too && now.Before(was)
 		}
 	}
 	return false
 }
 
-var versionTag = regexp.MustCompile(`:[ve]?(\d+)\.(\d+)\.(\d+)`)
-
-func version(image any) []int {
-	text, _ := image.(string)
-	m := versionTag.FindStringSubmatch(text)
-	if m == nil {
-		return nil
-	}
-	parts := make([]int, 3)
-	for i := range parts {
-		parts[i], _ = strconv.Atoi(m[i+1])
-	}
-	return parts
+// version is that of an image.
+func version(reference any) (cluster.Version, bool) {
+	text, _ := reference.(string)
+	i, err := cluster.ParseImage(text)
+	v, ok := i.Version()
+	return v, err == nil && ok && v.Patch >= 0
 }
 
 // haproxy is the job in front of EMQX.
 func (a *assessment) haproxy() {
-	stay := min(a.before, a.after)
 	for _, c := range a.claim(func(c *Change) bool { return isJob(c, haproxyJob) }) {
 		about := []*Change{c}
-		v := judge(c, inPlace)
+		v := effect(c, inPlace)
 		switch {
 		case c.Op == opCreate:
 			a.waits.proxiesStart = true
@@ -260,26 +311,24 @@ func (a *assessment) haproxy() {
 		case c.Op == opDelete:
 			a.add(Line{Severity: Interruption, Area: "haproxy", Text: "HAProxy stops on all nodes: nobody is served", brief: "HAProxy stops"}, about)
 		case c.Op == opReplace || v.restarts:
-			a.proxyRestart(stay, v, c.Op == opReplace || v.moves, about)
+			a.proxyRestart(a.restarting(c), v, c.Op == opReplace || v.moves, about)
 		case len(c.Diffs) == 0:
 			a.add(Line{Severity: Notice, Area: "haproxy", Text: "HAProxy's job is registered again: what was stopped starts, what runs stays"}, about)
 		default:
-			a.waits.proxiesStart, a.waits.proxiesWatched = a.after > a.before, true
+			a.waits.proxiesStart, a.waits.proxiesWatched = a.after > a.before, takenOver(c)
 			text := "HAProxy restarts nowhere: of its job only " + joinAnd(v.quiet) + pick(len(v.quiet), " changes", " change")
 			a.add(Line{Severity: None, Area: "haproxy", Text: text}, about)
 		}
+		a.strays(c, "HAProxy")
 		a.outside(c)
 	}
 }
 
-func (a *assessment) proxyRestart(nodes int, v verdict, atOnce bool, about []*Change) {
-	if nodes <= 0 {
+func (a *assessment) proxyRestart(names []string, v verdict, atOnce bool, about []*Change) {
+	nodes := len(names)
+	if nodes == 0 {
 		a.add(Line{Severity: Notice, Area: "haproxy", Text: "HAProxy's job changes, and no node runs it" + bracket(strings.Join(v.why, ", "))}, about)
 		return
-	}
-	names := make([]string, nodes)
-	for i := range names {
-		names[i] = a.nodeName(i)
 	}
 	a.report.Nodes.ProxyRestarted = names
 	p := a.s.Proxy
@@ -295,7 +344,7 @@ func (a *assessment) proxyRestart(nodes int, v verdict, atOnce bool, about []*Ch
 		l.Details = []string{fmt.Sprintf("Each stops taking clients in after %s, and cuts what is left about %s after it was told to stop: about %s of the clients "+
 			"reconnect at each. Their sessions stay in EMQX.", plain(p.ShutdownDelay), plain(p.KillTimeout-5*time.Second), fraction(1, max(nodes, 1)))}
 	}
-	if slices.Contains(v.why, theText) {
+	if slices.Contains(v.why, theText) && about[0].Outlook == nil {
 		l.Details = append(l.Details, textDetail)
 	}
 	l.brief = "HAProxy restarted on " + count(nodes, "node") + how

@@ -217,10 +217,7 @@ func (a *assessment) inTurn(pools []*Change) {
 
 // away is how long a node that is relaunched is not there.
 func (a *assessment) away() int {
-	launch := secondsLab
-	if a.s.Cloud != "lab" {
-		launch = secondsPool + secondsEnd + secondsPool + secondsLaunch + secondsBoot + secondsInstall + secondsAttach + secondsAddress
-	}
+	launch := a.launch(secondsPool + secondsEnd + secondsPool + secondsLaunch + secondsBoot + secondsInstall + secondsAttach + secondsAddress)
 	return whole(a.s.Broker.ShutdownDelay) + secondsEMQXStop + launch + a.pull() + secondsForm + whole(a.s.Broker.MinHealthyTime)
 }
 
@@ -291,7 +288,7 @@ func (a *assessment) addresses() {
 			l.Details = []string{"A node that still runs with its address is out."}
 		case opUpdate:
 			l.Text, l.brief = "The reserved addresses of "+nodes+" are updated"+bracket(differences(changes, nil)), "addresses of "+count(len(changes), "node")+" detached"
-			l.Details = []string{"Any update of a reserved address detaches it from the instance that has it (decision 5): the node is out until its next boot."}
+			l.Details = []string{"Any update of a reserved address detaches it from the instance that has it: the node is out until its next boot."}
 		case opCreate:
 			l = Line{Severity: None, Area: "addresses", Text: "Addresses are reserved for " + nodes}
 		}

@@ -13,8 +13,8 @@ type Box struct {
 	Name string
 	// Contents are its resources, counted by type: "3 InstancePool".
 	Contents []string
-	// Gate stands before the box, if any.
-	Gate string
+	// Gates stand before the box, in the order in which they are asked.
+	Gates []string
 	// After are the boxes it waits for, without those it waits for anyway.
 	After []string
 	// Rank is its row: the number of boxes on the longest way to it; one that
@@ -36,8 +36,10 @@ func Boxes(r *recorder.Recording) []Box {
 			counts[x.Parent] = map[string]int{}
 		}
 		counts[x.Parent][x.Type[strings.LastIndex(x.Type, ":")+1:]]++
-		if len(x.Gates) > 0 {
-			boxes[x.Parent].Gate = x.Gates[0]
+		for _, gate := range x.Gates {
+			if box := boxes[x.Parent]; !slices.Contains(box.Gates, gate) {
+				box.Gates = append(box.Gates, gate)
+			}
 		}
 	}
 	edges := map[string]map[string]bool{}

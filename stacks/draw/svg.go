@@ -19,7 +19,8 @@ const (
 	titleSpace = 46
 	gateWidth  = 124
 	gateHeight = 24
-	gateGap    = 14 // between a gate and the box behind it
+	gateGap    = 14 // between a gate and what is behind it, another gate or the box
+	gateStep   = gateHeight + gateGap
 )
 
 type place struct{ x, y, height int }
@@ -55,7 +56,7 @@ func SVG(w io.Writer, title string, boxes []Box, last string) error {
 	fmt.Fprintf(&b, `<text x="%d" y="28" font-size="15" font-weight="600" fill="#1d2430">%s</text>`+"\n", margin, html.EscapeString(title))
 	for _, box := range boxes {
 		for _, from := range box.After {
-			writeArrow(&b, places[from], places[box.Name], box.Gate != "")
+			writeArrow(&b, places[from], places[box.Name], len(box.Gates))
 		}
 	}
 	for _, box := range boxes {
@@ -63,7 +64,7 @@ func SVG(w io.Writer, title string, boxes []Box, last string) error {
 	}
 	p := places[boxes[len(boxes)-1].Name]
 	middle, bottom := p.x+boxWidth/2, p.y+p.height
-	fmt.Fprintf(&b, `<path d="M%d %dV%d" stroke="#5b6472" fill="none" marker-end="url(#arrow)"/>`+"\n", middle, bottom, bottom+gateGap)
+	writeStep(&b, middle, bottom)
 	writeGate(&b, last, middle-gateWidth/2, bottom+gateGap)
 	b.WriteString("</svg>\n")
 	_, err := io.WriteString(w, b.String())
@@ -85,12 +86,13 @@ func layout(boxes []Box) (places map[string]place, width, height int) {
 	places = map[string]place{}
 	y := titleSpace
 	for r := range ranks {
-		tall := 0
+		tall, gates := 0, 0
+		for _, box := range rows[r] {
+			gates = max(gates, len(box.Gates))
+		}
+		y += gates * gateStep
 		x := margin + (width-wide(rows[r]))/2
 		for _, box := range rows[r] {
-			if box.Gate != "" {
-				y += gateHeight + gateGap
-			}
 			places[box.Name] = place{x, y, boxHeight(box)}
 			tall = max(tall, boxHeight(box))
 			x += boxWidth + columnGap
@@ -108,8 +110,10 @@ func writeBox(b *strings.Builder, box Box, p place) {
 	for i, line := range box.Contents {
 		fmt.Fprintf(b, `<text x="%d" y="%d" fill="#46505f">%s</text>`+"\n", p.x+12, p.y+39+i*lineHeight, html.EscapeString(line))
 	}
-	if box.Gate != "" {
-		writeGate(b, box.Gate, p.x+(boxWidth-gateWidth)/2, p.y-gateGap-gateHeight)
+	for i, gate := range box.Gates {
+		top := p.y - (len(box.Gates)-i)*gateStep
+		writeGate(b, gate, p.x+(boxWidth-gateWidth)/2, top)
+		writeStep(b, p.x+boxWidth/2, top+gateHeight)
 	}
 }
 
@@ -118,15 +122,16 @@ func writeGate(b *strings.Builder, name string, x, y int) {
 	fmt.Fprintf(b, `<text x="%d" y="%d" font-size="11" text-anchor="middle" fill="#6b4a00">%s</text>`+"\n", x+gateWidth/2, y+16, html.EscapeString(name))
 }
 
+// writeStep draws the short arrow from a gate to what is behind it, or to the last gate.
+func writeStep(b *strings.Builder, x, y int) {
+	fmt.Fprintf(b, `<path d="M%d %dV%d" stroke="#5b6472" fill="none" marker-end="url(#arrow)"/>`+"\n", x, y, y+gateGap)
+}
+
 // writeArrow draws from the bottom of one box to the top of another, or of the
-// gate before it.
-func writeArrow(b *strings.Builder, from, to place, gate bool) {
+// first gate before it.
+func writeArrow(b *strings.Builder, from, to place, gates int) {
 	x1, y1 := from.x+boxWidth/2, from.y+from.height
-	x2, y2 := to.x+boxWidth/2, to.y
-	if gate {
-		y2 -= gateHeight + gateGap
-		fmt.Fprintf(b, `<path d="M%d %dV%d" stroke="#5b6472" fill="none" marker-end="url(#arrow)"/>`+"\n", x2, to.y-gateGap, to.y)
-	}
+	x2, y2 := to.x+boxWidth/2, to.y-gates*gateStep
 	// Straight past whatever lies between, the bend just before the end.
 	turn := max(y1, y2-rowGap)
 	middle := (turn + y2) / 2

@@ -13,7 +13,8 @@ import (
 )
 
 // Answering makes the Nomad and the Consul of a configuration answer, until stop
-// is called: a preview of the whole program asks both for their leader.
+// is called: a preview of the whole program asks both for their leader, and Nomad for its
+// opinion of the jobs, against which it has nothing.
 func Answering(config map[string]string) (stop func(), err error) {
 	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -27,6 +28,10 @@ func Answering(config map[string]string) (stop func(), err error) {
 				_, _ = fmt.Fprint(w, `"10.0.2.10:4647"`)
 			case strings.HasPrefix(r.URL.Path, "/v1/namespace/"):
 				_ = json.NewEncoder(w).Encode(map[string]string{"Name": strings.TrimPrefix(r.URL.Path, "/v1/namespace/")})
+			case r.URL.Path == "/v1/jobs/parse":
+				_, _ = fmt.Fprint(w, `{"ID": "job"}`)
+			case r.URL.Path == "/v1/validate/job", r.URL.Path == "/v1/job/job/plan":
+				_, _ = fmt.Fprint(w, `{}`)
 			default:
 				http.NotFound(w, r)
 			}

@@ -1,7 +1,6 @@
 package preflight
 
 import (
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,8 +11,6 @@ import (
 )
 
 var (
-	brokerImage = regexp.MustCompile(`(?:^|/)(emqx|emqx-enterprise|emqx-ee):v?e?5\.8\.`)
-
 	// lone are variables of the image's start script (bin/emqx), which are no paths.
 	lone = []string{
 		"EMQX_DEFAULT_LOG_HANDLER", "EMQX_WAIT_FOR_START", "EMQX_WAIT_FOR_STOP", "EMQX_LOG_DIR", "EMQX_CONSOLE_FLAVOR", "EMQX_SSL_DIST_OPTFILE",
@@ -38,11 +35,11 @@ var (
 // edition: what open-source 5.8 does not have. The licence that a cluster of
 // 5.9 or newer needs is a rule of the settings.
 func edition(s settings.Settings, _ time.Time, r *report) {
-	m := brokerImage.FindStringSubmatch(s.Broker.Image)
-	if m == nil {
+	name, line, ok := lineOf(s.Broker.Image)
+	if !ok || line != "5.8" || !slices.Contains([]string{"emqx", "emqx-enterprise", "emqx-ee"}, name) {
 		return // an image of another name or version: nothing is known of it
 	}
-	if m[1] != "emqx" {
+	if name != "emqx" {
 		if s.Secrets.License == "" {
 			r.warnf(setting("secrets.license"), "should be set for %q: its built-in trial licence admits 25 connections", s.Broker.Image)
 		}

@@ -7,10 +7,6 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 )
 
-// connectionTLSKB is a connection whose TLS HAProxy ends itself: 8,000 to a GB
-// (introduction, "System sizing").
-const connectionTLSKB = 125
-
 func proxyMemory(in *input, r *report) {
 	if in.proxy == nil {
 		return
@@ -20,15 +16,15 @@ func proxyMemory(in *input, r *report) {
 		r.errorf(path(in.haproxy.resource, "hcl2.vars.config")+": maxconn", "must be a number: HAProxy would take it from its limit of files")
 		return
 	}
-	each := cluster.ProxyConnectionKB
+	each, memory := cluster.ProxyConnectionKB, cluster.ProxyMemoryMB
 	for _, s := range in.proxy.sections {
 		for _, line := range s.lines {
 			if line[0] == "bind" && strings.Contains(strings.Join(line, " "), " ssl") {
-				each = connectionTLSKB
+				each, memory = cluster.ProxyConnectionTLSKB, cluster.ProxyMemoryTLSMB
 			}
 		}
 	}
-	need := cluster.ProxyOwnMB + (maxconn*each+1023)/1024
+	need := memory(maxconn - cluster.ProxyHeadroom)
 	if got := in.haproxy.task.one("resources").number("memory"); got < need {
 		r.errorf(setting("proxy.memoryMb"), "must be at least %d for %d connections of %d kB, got %d", need, maxconn, each, got)
 	}
@@ -43,7 +39,7 @@ func brokerMemory(in *input, r *report) {
 	memory, tls := in.emqx.task.one("resources").number("memory"), in.settings.TLS.Enabled()
 	most := cluster.BrokerConnections(memory, tls) + cluster.BrokerSpare
 	for _, l := range in.listeners() {
-		name := "EMQX_LISTENERS__" + strings.ToUpper(l) + "__DEFAULT__MAX_CONNECTIONS"
+		name := "EMQX_LISTENERS__" + strings.ToUpper(l.EMQX) + "__DEFAULT__MAX_CONNECTIONS"
 		got := in.emqx.env[name]
 		if n, err := strconv.Atoi(got); err != nil || n > most {
 			r.errorf(in.emqx.path("env."+name), "must be at most %d, what broker.memoryMb (%d) holds, got %q: EMQX takes clients until the kernel kills it", most, memory, got)
@@ -51,12 +47,9 @@ func brokerMemory(in *input, r *report) {
 	}
 }
 
-// listeners are EMQX's own names of those that the job opens.
-func (in *input) listeners() []string {
-	if in.settings.TLS.Enabled() {
-		return []string{"tcp", "ssl", "ws", "wss"}
-	}
-	return []string{"tcp", "ws"}
+// listeners are those that the job opens.
+func (in *input) listeners() []cluster.Listener {
+	return cluster.Listeners(in.settings.Ports.Cluster(), in.settings.TLS.Enabled())
 }
 
 // sourcePorts: HAProxy reaches a broker's listener from one address, with one
@@ -121,8 +114,11 @@ func files(in *input, r *report) {
 		return
 	}
 	maxconn, _ := strconv.Atoi(in.proxy.section("global").value("maxconn"))
-	if got, ok := nofile(in.haproxy); ok && got < 2*maxconn {
-		r.errorf(setting("proxy.noFile"), "must be at least %d, two for each of %d connections, got %d", 2*maxconn, maxconn, got)
+	if got, ok := nofile(in.haproxy); ok {
+		if need := cluster.ProxyFiles(maxconn - cluster.ProxyHeadroom); got < need {
+			r.errorf(setting("proxy.noFile"), "must be at least %d, two for each of %d connections and %d of its own, got %d",
+				need, maxconn, cluster.ProxyOwnFiles, got)
+		}
 	}
 	nodes := len(in.kind(poolType))
 	got, ok := nofile(in.emqx)
@@ -131,11 +127,7 @@ func files(in *input, r *report) {
 	}
 	// The proxies spread what they let in over the brokers; with one away, over
 	// the others.
-	whole := maxconn + cluster.BrokerOwnFiles
-	degraded := whole
-	if nodes > 1 {
-		degraded = maxconn*nodes/(nodes-1) + cluster.BrokerOwnFiles
-	}
+	whole, degraded := cluster.BrokerFiles(maxconn), cluster.BrokerFiles(cluster.BrokerShare(maxconn, nodes))
 	switch {
 	case got < whole:
 		r.errorf(setting("broker.noFile"), "must be at least %d for its share of %d connections of each HAProxy, got %d", whole, maxconn, got)

@@ -72,7 +72,7 @@ var Checks = []Check{
 	{
 		Name: "source-ports", Severity: Error, graph: sourcePorts,
 		Reason:  "A HAProxy has about 63,000 connections to one listener of a broker: then its source ports are used up, and clients are refused.",
-		Example: `emqx-oci:proxy.maxConn: must be at most 190485: a HAProxy has 63495 source ports to a listener of each of 3 brokers, got 300000`,
+		Example: `emqx-oci:proxy.maxConn: must be at most 190479: a HAProxy has 63493 source ports to a listener of each of 3 brokers, got 300000`,
 		Remedy:  "Add nodes, or lower `proxy.maxConn` or `broker.maxConnections`.",
 	},
 	{
@@ -173,9 +173,10 @@ var Checks = []Check{
 	},
 	{
 		Name: "quotas", Severity: Error, graph: quotas,
-		Reason:  "OCI refuses the resource that is one too many when the others exist already; [all that is counted](#what-is-counted).",
-		Example: `emqx-oci:network.clientCidrs: must need at most 120 rules of security group cluster-groups-nodes, with the ranges of serverCidrs and dashboardCidrs, got 126: put ranges side by side into one, or let clients come by fewer ways; each range takes a rule for each listener`,
-		Remedy:  "Put client ranges together (203.0.113.0/25 and 203.0.113.128/25 are 203.0.113.0/24), or shorten the named value.",
+		Reason: "OCI refuses the resource that is one too many when the others exist already; [all that is counted](#what-is-counted).",
+		Example: `emqx-oci:network.clientCidrs: must need at most 120 rules of security group cluster-groups-nodes, with the ranges of serverCidrs and ` +
+			`dashboardCidrs, got 126: put ranges side by side into one, or let clients come by fewer ways; each range takes a rule for each listener`,
+		Remedy: "Put client ranges together (203.0.113.0/25 and 203.0.113.128/25 are 203.0.113.0/24), or shorten the named value.",
 	},
 	{
 		Name: "region", Severity: Warning, settings: region,
@@ -192,7 +193,7 @@ var Checks = []Check{
 	{
 		Name: GraphCheck, Severity: Error,
 		Reason:  "Components refuse arguments that they cannot make resources of, each with its reason.",
-		Example: `(graph): creating EMQX job "cluster-emqx": image: must have a tag other than latest, got "emqx/emqx:latest"`,
+		Example: `(graph): creating EMQX job "cluster-emqx": image: must name a version, such as emqx/emqx:5.8.9, got "emqx/emqx:latest"`,
 		Remedy:  "Change the named value; where no setting gives it, it is a fault of the program: report it.",
 	},
 }

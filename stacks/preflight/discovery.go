@@ -6,7 +6,7 @@ import (
 )
 
 // truncates is the one setting of Consul's agent by which EMQX, who asks without EDNS,
-// learns of more than three members (decision 30).
+// learns of more than three members (ADR 0030).
 var truncates = regexp.MustCompile(`\bdns_config: *\{[^}]*\benable_truncate: *true\b`)
 
 // wholeAnswer is what a list of 32 nodes fits into, in bytes.

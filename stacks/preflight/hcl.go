@@ -2,6 +2,8 @@ package preflight
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
@@ -100,8 +102,8 @@ func locals(body *hclsyntax.Body, ctx *hcl.EvalContext) error {
 		ctx.Variables["local"] = cty.ObjectVal(done)
 		before := len(open)
 		var last hcl.Diagnostics
-		for name, expr := range open {
-			value, diags := expr.Value(ctx)
+		for _, name := range slices.Sorted(maps.Keys(open)) { // of several faults always the same
+			value, diags := open[name].Value(ctx)
 			if diags.HasErrors() {
 				last = diags
 				continue
@@ -119,8 +121,8 @@ func locals(body *hclsyntax.Body, ctx *hcl.EvalContext) error {
 
 func evaluateBlock(b *hclsyntax.Block, body *hclsyntax.Body, ctx *hcl.EvalContext) (block, error) {
 	out := block{kind: b.Type, labels: b.Labels, attrs: map[string]cty.Value{}}
-	for name, a := range body.Attributes {
-		value, diags := a.Expr.Value(ctx)
+	for _, name := range slices.Sorted(maps.Keys(body.Attributes)) {
+		value, diags := body.Attributes[name].Expr.Value(ctx)
 		if diags.HasErrors() {
 			return out, diags
 		}

@@ -6,9 +6,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-)
 
-const consulSuffix = ".service.consul"
+	"github.com/emqx-oci/emqx-oci/components/cluster"
+)
 
 var trailingDigits = regexp.MustCompile(`[0-9]$`)
 
@@ -55,7 +55,7 @@ func (in *input) members(host, lookup string, r *report) {
 	at := in.emqx.path("env.EMQX_CLUSTER__DNS__NAME")
 	service, tag, ok := lookedUp(lookup)
 	if !ok {
-		r.errorf(at, "must be <tag>.<service>%s, got %q", consulSuffix, lookup)
+		r.errorf(at, "must be <tag>.<service>%s, got %q", cluster.ServiceDomain, lookup)
 		return
 	}
 	var targets []string
@@ -92,12 +92,12 @@ func (in *input) nodes(host string, r *report) {
 		if b.text == "" {
 			continue
 		}
-		node := "emqx-" + b.vars["EMQX_ENV"] + "-" + b.vars["EMQX_INDEX"]
+		node := cluster.Name(b.vars["EMQX_ENV"]) + "-" + b.vars["EMQX_INDEX"]
 		at := path(b.config, "instanceDetails.launchDetails.metadata.user_data")
 		if display := text(property(b.config, "displayName")); display != node {
 			r.errorf(path(b.config, "displayName"), "must be %q, as the boot script calls the node, got %q", node, display)
 		}
-		if dc := b.vars["DATACENTER"]; !strings.HasSuffix(host, ".node."+dc+".consul") {
+		if dc := b.vars["DATACENTER"]; !strings.HasSuffix(host, cluster.Host("", dc)) {
 			r.errorf(at, "must join the datacenter of the node names (%s), got %q", host, dc)
 		}
 	}
@@ -115,7 +115,7 @@ func serviceTags(in *input, r *report) {
 		at := path(in.haproxy.resource, "hcl2.vars.config") + ": backend " + backend
 		service, tag, ok := lookedUp(lookup)
 		if !ok || !strings.HasPrefix(lookup, "_") {
-			r.errorf(at, "must ask for _<service>._<tag>%s: HAProxy asks for SRV records only by such a name, got %q", consulSuffix, lookup)
+			r.errorf(at, "must ask for _<service>._<tag>%s: HAProxy asks for SRV records only by such a name, got %q", cluster.ServiceDomain, lookup)
 			continue
 		}
 		found, tagged := false, false
@@ -144,7 +144,7 @@ func serviceTags(in *input, r *report) {
 // lookedUp takes a name of Consul's DNS apart: "<tag>.<service>.service.consul",
 // or RFC 2782's "_<service>._<tag>.service.consul".
 func lookedUp(name string) (service, tag string, ok bool) {
-	rest, ok := strings.CutSuffix(name, consulSuffix)
+	rest, ok := strings.CutSuffix(name, cluster.ServiceDomain)
 	if !ok || rest == "" {
 		return "", "", false
 	}

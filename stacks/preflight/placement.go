@@ -7,6 +7,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
+	"github.com/emqx-oci/emqx-oci/components/oci/limits"
 	"github.com/emqx-oci/emqx-oci/components/recorder"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 )
@@ -15,7 +16,7 @@ import (
 func domains(in *input, r *report) {
 	of := func(x recorder.Resource, name string) (index, domain string) {
 		tag, _ := property(x, "freeformTags").V.(resource.PropertyMap)
-		return text(open(tag["group-index"])), text(property(x, name))
+		return text(open(tag[cluster.TagIndex])), text(property(x, name))
 	}
 	volumes, nodes := map[string]string{}, map[string]int{}
 	for _, v := range in.kind(volumeType) {
@@ -72,7 +73,7 @@ func subnetSize(s settings.Settings, _ time.Time, r *report) {
 		return // not given; a bad one is a fault of the settings
 	}
 	nodes := s.Nodes.Count
-	need, usable := cluster.AddressesNeeded(nodes), cluster.AddressesUsable(p)
+	need, usable := limits.AddressesNeeded(nodes), limits.AddressesUsable(p)
 	if need > usable {
 		r.errorf(setting("network.privateSubnetCidr"), "must have %d addresses for %d nodes (one for each instance, one reserved for each node, one spare), got %d in %s",
 			need, nodes, usable, p)

@@ -7,13 +7,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/recorder"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
 func portCollision(s settings.Settings, _ time.Time, r *report) {
-	for name, what := range s.Ports.Cluster().Faults() {
-		r.errorf(setting("ports."+name), "%s", what)
+	for _, x := range s.Ports.Cluster().Faults() {
+		r.errorf(setting("ports."+x.Of), "%s", x.Text)
 	}
 }
 
@@ -69,12 +70,12 @@ func (in *input) proxyToBroker(r *report, admitted func(port int) bool) {
 	for _, line := range in.proxy.section("defaults").lines {
 		sends = sends || line[0] == "default-server" && (slices.Contains(line, "send-proxy-v2") || slices.Contains(line, "send-proxy"))
 	}
-	for kind, label := range map[string]string{"TCP": "mqtt", "SSL": "mqtts", "WS": "ws", "WSS": "wss"} {
-		port, offered := in.emqx.ports()[label]
+	for _, l := range cluster.Listeners(in.settings.Ports.Cluster(), true) {
+		port, offered := in.emqx.ports()[l.Name]
 		if !offered {
 			continue
 		}
-		prefix := "EMQX_LISTENERS__" + kind + "__DEFAULT__"
+		prefix := "EMQX_LISTENERS__" + strings.ToUpper(l.EMQX) + "__DEFAULT__"
 		if got, want := in.emqx.env[prefix+"BIND"], fmt.Sprintf("0.0.0.0:%d", port); strings.Trim(got, `"`) != want {
 			r.errorf(in.emqx.path("env."+prefix+"BIND"), "must be %s, the same on every node and where HAProxy looks for it, got %s", want, got)
 		} else if !admitted(port) {

@@ -3,6 +3,7 @@ package preflight
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -87,9 +88,14 @@ func Run(s settings.Settings, record func() ([]recorder.Resource, error), now ti
 
 // veiled takes the values of encrypted variables out of what is said about them.
 func veiled(findings []Finding, secrets map[string]settings.Secret) []Finding {
+	// The longest first: what is left of one that has another one inside would still be told.
+	names := slices.SortedFunc(maps.Keys(secrets), func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(secrets[b]), len(secrets[a])), strings.Compare(a, b))
+	})
 	for i := range findings {
 		f := &findings[i]
-		for name, value := range secrets {
+		for _, name := range names {
+			value := secrets[name]
 			if value != "" && strings.Contains(f.Path+f.Message, name) {
 				f.Message = strings.ReplaceAll(f.Message, value.Reveal(), value.String())
 				// What EMQX reads of it, and what an object holds, is as secret as the whole.

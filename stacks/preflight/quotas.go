@@ -5,8 +5,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/emqx-oci/emqx-oci/components/cluster"
+	"github.com/emqx-oci/emqx-oci/components/oci/limits"
 	"github.com/emqx-oci/emqx-oci/components/recorder"
-	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
 // Quota is a limit on how much of something there may be, which nobody enforces before
@@ -37,16 +38,16 @@ var Quotas = []Quota{
 	{"security groups of a VNIC, and of the balancer", fmt.Sprint(maxGroups), "OCI, \"Network Security Groups\"", "quotas"},
 	{"characters of a variable of EMQX with its name", fmt.Sprint(maxVariableText), "Linux, execve(2), MAX_ARG_STRLEN", "quotas"},
 	{"freeform tags of a resource, the stack's three with them", "10, of 100 and 256 characters", "OCI, \"Tagging overview\"", "oci-values"},
-	{"metadata of an instance, encoded", fmt.Sprint(maxMetadata) + " bytes", "OCI's API, LaunchInstanceDetails.metadata", "oci-values"},
+	{"metadata of an instance, encoded", fmt.Sprint(limits.MaxMetadata) + " bytes", "OCI's API, LaunchInstanceDetails.metadata", "oci-values"},
 	{"characters of a display name, and of a rule's description", "255", "OCI's API", "oci-values"},
-	{"size of a volume", "50 to 32768 GB", "OCI's API, CreateVolumeDetails", "oci-values"},
+	{"size of a volume", fmt.Sprintf("%d to %d GB", limits.MinVolumeGB, limits.MaxVolumeGB), "OCI's API, CreateVolumeDetails", "oci-values"},
 	{"memory of a flexible shape", "1 to 64 GB for each OCPU", "OCI, \"Flexible shapes\"", "oci-values"},
-	{"time to live of a DNS record", "604800 s", "OCI's API, RecordDetails", "oci-values"},
+	{"time to live of a DNS record", fmt.Sprint(limits.MaxTTL) + " s", "OCI's API, RecordDetails", "oci-values"},
 	{"addresses of the nodes' subnet", "two for each node, one spare; OCI keeps three", "OCI, \"Allowed VCN Size and Address Ranges\"", "subnet-size"},
 	{"a Nomad variable, names and values", fmt.Sprint(maxVariable) + " bytes", "nomad/structs/variables.go, maxVariableSize", "agent-values"},
 	{"a value in Consul's KV", fmt.Sprint(512*1024) + " bytes", "Consul, \"KV store endpoint\"", "agent-values"},
 	{"kill timeout of a task", "max_kill_timeout of the nodes' Nomad, 10m", "the boot script", "settings"},
-	{"nodes", fmt.Sprint(settings.MaxNodes), "server slots of HAProxy's configuration", "settings"},
+	{"nodes", fmt.Sprint(cluster.MaxNodes), "server slots of HAProxy's configuration", "settings"},
 	{"cores, memory, block storage, instance pools and configurations, balancers of the tenancy", "as the tenancy has been given", "OCI, \"Service Limits\"; `oci limits value list`", ""},
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 
+	"github.com/emqx-oci/emqx-oci/components/oci/limits"
 	"github.com/emqx-oci/emqx-oci/components/recorder"
 )
 
@@ -179,9 +180,7 @@ func address(v resource.PropertyValue) string {
 	return fmt.Sprintf("must be an IPv4 address, got %s", show(v))
 }
 
-// tagKey: printable ASCII without dots and spaces (OCI's documents, "Tagging
-// overview", "Free-form tags").
-var tagKey = regexp.MustCompile(`^[!-\-/-~]{1,100}$`)
+var tagKey = regexp.MustCompile(limits.TagPattern)
 
 // tags are OCI's limits of free-form tags: 10 on a resource, keys of 100 and
 // values of 256 characters ("Service limits", "Tagging limits").

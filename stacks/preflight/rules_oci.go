@@ -8,13 +8,9 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 
-	"github.com/emqx-oci/emqx-oci/components/cluster"
+	"github.com/emqx-oci/emqx-oci/components/oci/limits"
 	"github.com/emqx-oci/emqx-oci/components/recorder"
 )
-
-// maxMetadata is OCI's bound on all metadata of an instance together, encoded
-// (API, LaunchInstanceDetails.metadata: "must be less than 32,000 bytes").
-const maxMetadata = 32000
 
 var (
 	// listenerName: API of the network load balancer, CreateListenerDetails.name
@@ -40,7 +36,7 @@ var ociRules = map[string]rules{
 		required: []string{"compartmentId", "availabilityDomain"},
 		each: []rule{
 			inCompartment, displayName, freeformTags,
-			{"sizeInGbs", between(50, 32768)},
+			{"sizeInGbs", between(limits.MinVolumeGB, limits.MaxVolumeGB)},
 			{"vpusPerGb", inTens(0, 120)},
 			{"sourceDetails.type", oneOf("volume", "volumeBackup", "volumeBackupDelta", "blockVolumeReplica")},
 			{"sourceDetails.id", ocid("volume", "volumebackup", "blockvolumereplica")},
@@ -90,7 +86,7 @@ var ociRules = map[string]rules{
 			{"instanceDetails.launchDetails.shape", length(1, 255)},
 			{"instanceDetails.launchDetails.sourceDetails.sourceType", oneOf("image", "bootVolume")},
 			{"instanceDetails.launchDetails.sourceDetails.imageId", ocid("image")},
-			{"instanceDetails.launchDetails.sourceDetails.bootVolumeSizeInGbs", between(50, 32768)},
+			{"instanceDetails.launchDetails.sourceDetails.bootVolumeSizeInGbs", between(limits.MinVolumeGB, limits.MaxVolumeGB)},
 			{"instanceDetails.launchDetails.sourceDetails.bootVolumeVpusPerGb", inTens(10, 120)},
 			{"instanceDetails.launchDetails.createVnicDetails.subnetId", ocid("subnet")},
 		},
@@ -165,7 +161,7 @@ var ociRules = map[string]rules{
 		},
 	},
 	// CreateListenerDetails. Its tcpIdleTimeout has no documented upper limit;
-	// see cluster.MaxIdleTimeout.
+	// see limits.MaxIdleTimeout.
 	listenerType: {
 		required: []string{"networkLoadBalancerId", "name", "defaultBackendSetName", "port", "protocol"},
 		each: []rule{
@@ -173,7 +169,7 @@ var ociRules = map[string]rules{
 			{"protocol", oneOf("TCP", "UDP", "TCP_AND_UDP", "ANY", "L3IP")},
 			{"port", between(0, 65535)},
 			{"ipVersion", oneOf("IPV4", "IPV6")},
-			{"tcpIdleTimeout", between(1, cluster.MaxIdleTimeout)},
+			{"tcpIdleTimeout", between(1, limits.MaxIdleTimeout)},
 		},
 		whole: func(r recorder.Resource, wrong func(string, string, ...any)) {
 			if p := text(property(r, "protocol")); (p == "TCP" || p == "UDP" || p == "TCP_AND_UDP") && number(property(r, "port")) == 0 {
@@ -189,7 +185,7 @@ var ociRules = map[string]rules{
 			{"domain", like(hostName, "a full domain name")},
 			{"rtype", oneOf("A", "AAAA", "CNAME", "TXT", "SRV")},
 			{"items.[].rtype", oneOf("A", "AAAA", "CNAME", "TXT", "SRV")},
-			{"items.[].ttl", between(1, 604800)},
+			{"items.[].ttl", between(1, limits.MaxTTL)},
 		},
 		whole: record,
 	},
@@ -270,8 +266,8 @@ func launch(r recorder.Resource, wrong func(string, string, ...any)) {
 		for key, value := range metadata.ObjectValue() {
 			size += len(key) + len(text(open(value)))
 		}
-		if size > maxMetadata {
-			wrong(details+"metadata", "must be at most %d bytes, encoded, got %d", maxMetadata, size)
+		if size > limits.MaxMetadata {
+			wrong(details+"metadata", "must be at most %d bytes, encoded, got %d", limits.MaxMetadata, size)
 		}
 	}
 }

@@ -10,9 +10,6 @@ import (
 )
 
 const (
-	// brokerStop is how long EMQX may take to stop (bin/emqx, EMQX_WAIT_FOR_STOP:
-	// 120 s), and 10 s for the container.
-	brokerStop = 130 * time.Second
 	// clientMaxKill is the max_kill_timeout of a Nomad client that is told no
 	// other (Nomad's documents, "client block").
 	clientMaxKill = 30 * time.Second
@@ -47,8 +44,8 @@ func killTimeout(in *input, r *report) {
 			r.errorf(at, "must be a duration such as 150s, got %q", j.task.text("kill_timeout"))
 		case kill > most:
 			r.errorf(at, "must be at most %s, the max_kill_timeout of the nodes' Nomad clients, got %s", most, kill)
-		case j == in.emqx && kill < brokerStop+in.drainTime():
-			r.errorf(at, "must be at least %s: EMQX takes up to 120 s to stop, and moves clients for %s before, got %s", brokerStop+in.drainTime(), in.drainTime(), kill)
+		case j == in.emqx && kill < cluster.BrokerStop+in.drainTime():
+			r.errorf(at, "must be at least %s: EMQX takes up to 120 s to stop, and moves clients for %s before, got %s", cluster.BrokerStop+in.drainTime(), in.drainTime(), kill)
 		}
 	}
 	if in.proxy == nil {
@@ -86,7 +83,7 @@ func (in *input) drain(grace time.Duration, r *report) {
 			break
 		}
 	}
-	if in.emqx == nil || in.settings.Cloud == "lab" { // where no answer is lost
+	if in.emqx == nil || in.settings.Latency == 0 { // where no answer is lost
 		return
 	}
 	delay, ok := duration(in.emqx.group, "shutdown_delay")
@@ -170,8 +167,8 @@ func (in *input) brokerKeepAlive(most int, r *report) {
 }
 
 func gateTimes(s settings.Settings, _ time.Time, r *report) {
-	if s.Cloud != "lab" && s.Gates.NodesReady < launchTime {
-		r.warnf(setting("gates.nodesReady"), "should be at least %s, what OCI and the boot script may take for an instance, got %s", launchTime, s.Gates.NodesReady)
+	if takes := time.Duration(s.Latency * float64(launchTime)); s.Gates.NodesReady < takes {
+		r.warnf(setting("gates.nodesReady"), "should be at least %s, what OCI and the boot script may take for an instance, got %s", takes, s.Gates.NodesReady)
 	}
 	notice := time.Duration(s.Edge.HealthRetries)*s.Edge.HealthInterval + s.Edge.HealthTimeout
 	if s.Gates.EdgeHealthy < notice {

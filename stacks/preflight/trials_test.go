@@ -77,7 +77,9 @@ var trials = map[string][]trial{
 			`error Job cluster-emqx.jobspec: env.EMQX_LISTENERS__TCP__DEFAULT__PROXY_PROTOCOL: must be false, as HAProxy's default-server says, got "true"`,
 			`error Job cluster-emqx.jobspec: env.EMQX_LISTENERS__WS__DEFAULT__PROXY_PROTOCOL: must be false, as HAProxy's default-server says, got "true"`,
 		}},
-		{name: "a listener bound elsewhere", settings: env("EMQX_LISTENERS__TCP__DEFAULT__BIND", `"0.0.0.0:1883"`), want: []string{
+		{name: "a listener bound elsewhere", graph: func(g graph) {
+			g.edit("emqx", "${var.ports[l.port]}", `${name == "tcp" ? 1883 : var.ports[l.port]}`)
+		}, want: []string{
 			`error Job cluster-emqx.jobspec: env.EMQX_LISTENERS__TCP__DEFAULT__BIND: must be 0.0.0.0:21883, the same on every node and where HAProxy looks for it, got "0.0.0.0:1883"`,
 		}},
 	},
@@ -291,7 +293,8 @@ var trials = map[string][]trial{
 		{name: "as it is, in staging", stack: "staging"},
 		{name: "an old proxy", stack: "staging", settings: func(s *settings.Settings) { s.Proxy.Image = "haproxy:2.8.3" }, want: []string{"example"}},
 		{name: "a new broker", stack: "staging", settings: func(s *settings.Settings) { s.Broker.Image = "registry.example.com/emqx/emqx-enterprise:6.3.0" }, want: []string{
-			`warning emqx-oci:broker.image: should be of a line that was tried, 5.8, got "registry.example.com/emqx/emqx-enterprise:6.3.0": 6.3 for one asks for a login at its metrics, which status and rebalance read without, and counts ports otherwise`,
+			`warning emqx-oci:broker.image: should be of a line that was tried, 5.8, got "registry.example.com/emqx/emqx-enterprise:6.3.0": ` +
+				`6.3 for one asks for a login at its metrics, which status and rebalance read without, and counts ports otherwise`,
 		}},
 		{name: "an image of one's own", stack: "staging", settings: func(s *settings.Settings) { s.Broker.Image = "registry.example.com/broker:7.0.0" }},
 		{name: "the end of 5.8, in production", want: []string{
@@ -329,12 +332,12 @@ var trials = map[string][]trial{
 		{name: "as it is", stack: "staging"},
 		{name: "too many", stack: "staging", settings: maxConn(300000), want: []string{"example"}},
 		{name: "too many for two", stack: "staging", settings: maxConn(150000), want: []string{
-			"warning emqx-oci:proxy.maxConn: should be at most 126990, so that the source ports last while one broker is away, got 150000",
+			"warning emqx-oci:proxy.maxConn: should be at most 126986, so that the source ports last while one broker is away, got 150000",
 		}},
 		{name: "never reached", stack: "staging", settings: func(s *settings.Settings) {
 			s.Broker.MaxConnections, s.Broker.NoFile, s.Broker.MemoryMB = 300000, 1048576, 20480
 		}, want: []string{
-			"warning emqx-oci:broker.maxConnections: should be at most 190485: 3 HAProxies with 63495 source ports each cannot bring more to a listener, got 300000",
+			"warning emqx-oci:broker.maxConnections: should be at most 190479: 3 HAProxies with 63493 source ports each cannot bring more to a listener, got 300000",
 		}},
 	},
 	"files": {
@@ -343,8 +346,8 @@ var trials = map[string][]trial{
 		{name: "EMQX with one away", graph: func(g graph) { g.edit("emqx", "${var.nofile}:${var.nofile}", "120000:120000") }, want: []string{
 			"warning emqx-oci:broker.noFile: should be at least 151324, for the connections of the HAProxies while one broker is away, got 120000",
 		}},
-		{name: "HAProxy", graph: func(g graph) { g.edit("haproxy", "${var.nofile}:${var.nofile}", "100000:100000") }, want: []string{
-			"error emqx-oci:proxy.noFile: must be at least 200400, two for each of 100200 connections, got 100000",
+		{name: "HAProxy", graph: func(g graph) { g.edit("haproxy", "${var.nofile}:${var.nofile}", "200911:200911") }, want: []string{
+			"error emqx-oci:proxy.noFile: must be at least 200912, two for each of 100200 connections and 512 of its own, got 200911",
 		}},
 		{name: "Docker", graph: func(g graph) { g.edit("emqx", "${var.nofile}:${var.nofile}", "2000000:2000000") }, want: []string{
 			"error Job cluster-emqx.jobspec: task.config.ulimit.nofile: must be at most 1048576, the limit of the nodes' Docker, got 2000000",
@@ -561,7 +564,10 @@ func ociTrials() []trial {
 			s.Volumes.SizeGBByNode = map[string]int{"1": 300}
 			s.Network.DashboardCIDRs = []string{"10.99.0.0/16"}
 		}},
-		{name: "example", graph: func(g graph) { g.set("NetworkSecurityGroupSecurityRule", "protocol", "TCP") }, want: []string{"example", "error NetworkSecurityGroupSecurityRule cluster-groups-balancer-in-tcp-1883-from-0.0.0.0-0.tcpOptions: must not be set for protocol \"TCP\", only for \"6\""}},
+		{name: "example", graph: func(g graph) { g.set("NetworkSecurityGroupSecurityRule", "protocol", "TCP") }, want: []string{
+			"example",
+			"error NetworkSecurityGroupSecurityRule cluster-groups-balancer-in-tcp-1883-from-0.0.0.0-0.tcpOptions: must not be set for protocol \"TCP\", only for \"6\"",
+		}},
 	}
 	for _, x := range ociValues {
 		want := []string{}

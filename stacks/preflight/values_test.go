@@ -32,8 +32,12 @@ var ociValues = []struct {
 	{"InstanceConfiguration", launchDetails + "shapeConfig.ocpus", 0.5, []string{"InstanceConfiguration cluster-pools-0-config." + launchDetails + "shapeConfig.ocpus: must be at least 1 for shape VM.Standard.E5.Flex, got 0.5"}},
 	{"InstanceConfiguration", launchDetails + "sourceDetails.bootVolumeSizeInGbs", "40", []string{`InstanceConfiguration cluster-pools-0-config.` + launchDetails + `sourceDetails.bootVolumeSizeInGbs: must be 50 to 32768, got "40"`}},
 	{"InstanceConfiguration", launchDetails + "sourceDetails.bootVolumeVpusPerGb", "0", []string{`InstanceConfiguration cluster-pools-0-config.` + launchDetails + `sourceDetails.bootVolumeVpusPerGb: must be 10 to 120 in steps of 10, got "0"`}},
-	{"InstanceConfiguration", launchDetails + "sourceDetails.imageId", "Oracle-Linux-9", []string{`InstanceConfiguration cluster-pools-0-config.` + launchDetails + `sourceDetails.imageId: must be an OCID that begins with ocid1.image., got "Oracle-Linux-9"`}},
-	{"InstanceConfiguration", launchDetails + "metadata", map[string]any{"user_data": strings.Repeat("A", 32001)}, []string{"InstanceConfiguration cluster-pools-0-config." + launchDetails + "metadata: must be at most 32000 bytes, encoded, got 32010"}},
+	{"InstanceConfiguration", launchDetails + "sourceDetails.imageId", "Oracle-Linux-9", []string{
+		`InstanceConfiguration cluster-pools-0-config.` + launchDetails + `sourceDetails.imageId: must be an OCID that begins with ocid1.image., got "Oracle-Linux-9"`,
+	}},
+	{"InstanceConfiguration", launchDetails + "metadata", map[string]any{"user_data": strings.Repeat("A", 32001)}, []string{
+		"InstanceConfiguration cluster-pools-0-config." + launchDetails + "metadata: must be at most 32000 bytes, encoded, got 32010",
+	}},
 	{"InstanceConfiguration", "instanceDetails.instanceType", "vm", []string{`InstanceConfiguration cluster-pools-0-config.instanceDetails.instanceType: must be compute or instance_options, got "vm"`}},
 	{"NetworkSecurityGroup", "vcnId", "main", []string{`NetworkSecurityGroup cluster-groups-balancer.vcnId: must be an OCID that begins with ocid1.vcn., got "main"`}},
 	{ruleKind, "direction", "INBOUND", []string{ruleName + `.direction: must be INGRESS or EGRESS, got "INBOUND"`}},

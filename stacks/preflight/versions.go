@@ -1,11 +1,11 @@
 package preflight
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
@@ -16,8 +16,6 @@ var Tried = struct{ Broker, Proxy []string }{Broker: []string{"5.8"}, Proxy: []s
 
 // BrokerEnd is when EMQX 5.8 got its last fix as open source.
 const BrokerEnd = "2026-02-27"
-
-var imageVersion = regexp.MustCompile(`^(?:.*/)?([^/:@]+):v?e?([0-9]+\.[0-9]+)(\.[0-9]+)?`)
 
 // versions warns of images whose line was not tried, and in production of EMQX 5.8's end. An image of
 // one's own may hold anything under any tag: of that nothing is known.
@@ -41,14 +39,15 @@ func versions(s settings.Settings, _ time.Time, r *report) {
 
 // lineOf splits an image into its name and the line of its version.
 func lineOf(image string) (name, line string, ok bool) {
-	m := imageVersion.FindStringSubmatch(image)
-	if m == nil {
+	i, err := cluster.ParseImage(image)
+	v, known := i.Version()
+	if err != nil || !known {
 		return "", "", false
 	}
-	return m[1], m[2], true
+	return i.Name, v.Line(), true
 }
 
-// region warns of one that came after this version, or never.
+// region warns of one of OCI's that came after this version, or never.
 func region(s settings.Settings, _ time.Time, r *report) {
 	if s.Cloud == "oci" && s.OCI.Region != "" && !settings.KnownRegion(s.OCI.Region) {
 		r.warnf(setting("oci.region"), "should be a region that this version knows, got %s: if OCI has opened it since, go on", s.OCI.Region)

@@ -99,7 +99,7 @@ func (a *app) takeBackup(ctx context.Context, cluster Backups, stack, out string
 func absent(path string) error {
 	switch _, err := os.Lstat(path); {
 	case err == nil:
-		return usage{fmt.Errorf("--out: %s exists; a backup replaces nothing", path)}
+		return usage(fmt.Errorf("--out: %s exists; a backup replaces nothing", path))
 	case errors.Is(err, os.ErrNotExist):
 		return nil
 	default:

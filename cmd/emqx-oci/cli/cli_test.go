@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -20,27 +19,26 @@ import (
 	"gotest.tools/v3/golden"
 
 	"github.com/emqx-oci/emqx-oci/cmd/emqx-oci/cli"
+	"github.com/emqx-oci/emqx-oci/cmd/internal/beside"
 	"github.com/emqx-oci/emqx-oci/components/guards"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
-	"github.com/emqx-oci/emqx-oci/lab/faults"
-	workload "github.com/emqx-oci/emqx-oci/lab/load"
 )
 
-// fake plays the engine and the lab, and writes down what it was asked.
+// fake plays the engine and the program of a cloud, and writes down what it was asked.
 type fake struct {
 	opts    orchestrate.Options
 	calls   []string
 	plan    map[string]int
 	fail    map[string]error
-	stopped bool // the lab
-	hang    bool // operations last until they are cancelled
+	asked   []string // of the program of a cloud
+	stopped bool     // the lab
+	hang    bool     // operations last until they are cancelled
 	began   chan struct{}
 
 	events  []progress.Event   // of a preview
 	refused []guards.Violation // by the program's guards
-	lost    uint64             // of a workload
 	held    []orchestrate.Resource
 	guards  *guards.Collector
 
@@ -117,66 +115,39 @@ func (f *fake) Config(context.Context) (orchestrate.Config, error) {
 	return orchestrate.NewConfig("emqx-oci", nil, nil), f.fail["config"]
 }
 
-type fakeLab struct{ f *fake }
-
-func (l fakeLab) Up(_ context.Context, o cli.LabUpOptions) error {
-	l.f.calls = append(l.f.calls, strings.TrimSpace(fmt.Sprintf("lab up %g %s", o.Latency, strings.Join(o.Images, " "))))
-	o.Log("building")
-	return l.f.fail["lab up"]
+// fakeExtension plays the program of a cloud.
+type fakeExtension struct {
+	f    *fake
+	name string
 }
 
-func (l fakeLab) Prepare(context.Context, string) error {
-	l.f.calls = append(l.f.calls, "prepare")
-	return nil
+func (f *fake) extension(name string) cli.Extension {
+	if name != "lab" {
+		return nil
+	}
+	return fakeExtension{f, name}
 }
 
-func (l fakeLab) Down(context.Context) error {
-	l.f.calls = append(l.f.calls, "lab down")
-	return nil
+func (e fakeExtension) Become(args ...string) error {
+	e.f.calls = append(e.f.calls, strings.Join(append([]string{"become emqx-oci-" + e.name}, args...), " "))
+	return e.f.fail["become"]
 }
 
-func (l fakeLab) Status(_ context.Context, w io.Writer, asJSON bool) error {
-	_, err := fmt.Fprintln(w, "status", asJSON)
-	return err
-}
-
-func (l fakeLab) Exec(_ context.Context, where string, argv []string, _ cli.Stdio) (int, error) {
-	l.f.calls = append(l.f.calls, where+": "+strings.Join(argv, " "))
-	return 7, nil
-}
-func (l fakeLab) Daemon(context.Context) error { l.f.calls = append(l.f.calls, "daemon"); return nil }
-func (l fakeLab) Env() (map[string]string, error) {
-	return map[string]string{"PULUMI_BACKEND_URL": "file:///it's here"}, nil
-}
-
-func (l fakeLab) Secrets() (map[string]string, error) {
-	return map[string]string{"emqx-oci:secrets.apiKey": "k"}, nil
-}
-func (l fakeLab) Running() bool           { return !l.f.stopped }
-func (l fakeLab) Faults() faults.Injector { return fakeFaults(l) }
-func (l fakeLab) CAFile() string          { return "testdata/ca.pem" }
-
-// fakeFaults writes down what it was asked to break.
-type fakeFaults struct{ f *fake }
-
-func (l fakeFaults) Do(_ context.Context, f faults.Fault) error {
-	l.f.calls = append(l.f.calls, "fault "+f.String()+" for "+f.For.String())
-	return l.f.fail["fault"]
-}
-
-func (l fakeFaults) Undo(_ context.Context, f faults.Fault) error {
-	l.f.calls = append(l.f.calls, "undo "+f.String())
-	return nil
-}
-
-func (l fakeFaults) Clear(context.Context) error {
-	l.f.calls = append(l.f.calls, "clear faults")
-	return nil
-}
-
-func (l fakeFaults) Active(context.Context) ([]faults.Active, error) {
-	since := time.Date(2026, 1, 2, 3, 4, 5, 0, time.Local)
-	return []faults.Active{{Fault: faults.Fault{Name: "cut-nodes", Target: []string{"0", "2"}}, Since: since}}, nil
+func (e fakeExtension) Output(_ context.Context, args ...string) ([]byte, error) {
+	e.f.asked = append(e.f.asked, e.name+": "+strings.Join(args, " "))
+	switch {
+	case args[0] == "attach" && e.f.stopped:
+		return nil, errors.New(`the lab is not running: start it with "emqx-oci lab up"`)
+	case args[0] == "attach":
+		return []byte(`{"env": {"PULUMI_BACKEND_URL": "file:///it's here", "EMQX_OCI_STAGE_DIR": "/stage of the lab"},
+			"secrets": {"emqx-oci:secrets.apiKey": "k"}}`), nil
+	case args[0] == "prepare":
+		e.f.calls = append(e.f.calls, "prepare")
+		return nil, e.f.fail["prepare"]
+	default:
+		e.f.calls = append(e.f.calls, strings.Join(args, " "))
+		return []byte("--lab-dir\tfolder of the lab\n--latency\twait as the real cloud makes one wait\n--latency-scale\n:4\n"), nil
+	}
 }
 
 var times = regexp.MustCompile(`"time":"[^"]*"`)
@@ -208,17 +179,7 @@ func run(t *testing.T, f *fake, c call, sigs chan os.Signal) (out, errs string, 
 		Command: strings.ReplaceAll(c.command, "DIR", dir), Signals: sigs, Version: "1.2.3",
 		Guards:    f.guards,
 		NewEngine: func(o orchestrate.Options) (cli.Engine, error) { f.opts = o; return f, nil },
-		Lab:       func(string) cli.Lab { return fakeLab{f} },
-		Load: func(ctx context.Context, o workload.Options) (workload.Report, error) {
-			f.calls = append(f.calls, fmt.Sprintf("load %v by %d from %v", o.Endpoints, o.Publishers, o.Sources))
-			if o.NodeOf != nil {
-				<-ctx.Done()
-				nodes, err := o.NodeOf(ctx)
-				f.calls = append(f.calls, fmt.Sprint(nodes, err))
-			}
-			o.OnEvent(workload.Event{AtSeconds: 1, SentRate: 150, ReceivedRate: 149.6, Connected: 39, Reconnecting: 1})
-			return workload.Report{QoS: 1, Lost: f.lost, Endpoints: o.Endpoints}, f.fail["load"]
-		},
+		Extension: f.extension,
 	}, strings.Fields(strings.ReplaceAll(c.args, "DIR", dir)))
 	clean := func(s string) string {
 		return times.ReplaceAllString(strings.ReplaceAll(s, dir, "DIR"), `"time":"TIME"`)
@@ -228,6 +189,8 @@ func run(t *testing.T, f *fake, c call, sigs chan os.Signal) (out, errs string, 
 
 func TestCases(t *testing.T) {
 	changes := map[string]int{"create": 2, "same": 1}
+	upFailed := &orchestrate.FailedError{Operation: "up", Faults: []orchestrate.Fault{{Resource: "nomad:Job emqx-lab", Message: "2/3 nodes"}}}
+	destroyFailed := &orchestrate.FailedError{Operation: "destroy", Faults: []orchestrate.Fault{{Message: "409"}}}
 	locked := &orchestrate.LockedError{Stack: "lab", Locks: []orchestrate.Lock{{User: "ann", Host: "box", PID: 7, Since: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}}}
 	dumb := map[string]string{"TERM": "dumb"}
 	volume, job := "oci:Core/volume:Volume", "nomad:index/job:Job"
@@ -291,7 +254,7 @@ func TestCases(t *testing.T) {
 		"preview finds drift":          {call: call{args: "preview prod --refresh --expect-no-changes"}, fake: fake{plan: driftCounts, events: drifted}, calls: "preview"},
 		"preview finds drift as json":  {call: call{args: "preview prod --refresh --expect-no-changes --json"}, fake: fake{plan: driftCounts, events: drifted}, calls: "preview"},
 		"preview finds no drift":       {call: call{args: "preview prod --refresh --expect-no-changes"}, fake: fake{plan: map[string]int{"same": 60}, events: drift[2:]}, calls: "preview"},
-		"up fails":                     {call: call{args: "up -y"}, fake: fake{fail: map[string]error{"up": &orchestrate.FailedError{Operation: "up", Faults: []orchestrate.Fault{{Resource: "nomad:Job emqx-lab", Message: "2/3 nodes"}}}}}, calls: "prepare up"},
+		"up fails":                     {call: call{args: "up -y"}, fake: fake{fail: map[string]error{"up": upFailed}}, calls: "prepare up"},
 		"up is refused":                {call: call{args: "up -y"}, fake: fake{fail: map[string]error{"up": locked}}, calls: "prepare up"},
 		"bad configuration":            {call: call{args: "up -y"}, fake: fake{fail: map[string]error{"up": &orchestrate.ConfigError{Stack: "lab", Err: errors.New("a: one\nb: two")}}}, calls: "prepare up"},
 		"unknown stack as json":        {call: call{args: "preview prd --json"}},
@@ -304,7 +267,7 @@ func TestCases(t *testing.T) {
 		"destroy refused as json":      {call: call{args: "destroy prod -y --json"}, fake: fake{held: held("protected")}},
 		"destroy keeps volumes":        {call: call{args: "destroy prod -y"}, fake: fake{held: held("retained"), plan: map[string]int{"delete": 2}}, calls: "destroy"},
 		"destroy keeps, as json":       {call: call{args: "destroy prod -y --json"}, fake: fake{held: held("retained"), plan: map[string]int{"delete": 2}}, calls: "destroy"},
-		"destroy fails and keeps":      {call: call{args: "destroy prod -y"}, fake: fake{held: held("retained")[1:], fail: map[string]error{"destroy": &orchestrate.FailedError{Operation: "destroy", Faults: []orchestrate.Fault{{Message: "409"}}}}}, calls: "destroy"},
+		"destroy fails and keeps":      {call: call{args: "destroy prod -y"}, fake: fake{held: held("retained")[1:], fail: map[string]error{"destroy": destroyFailed}}, calls: "destroy"},
 		"destroy of a locked stack":    {call: call{args: "destroy prod -y"}, fake: fake{held: held("retained"), fail: map[string]error{"destroy": locked}}, calls: "destroy"},
 		"destroy of an unread state":   {call: call{args: "destroy prod -y"}, fake: fake{fail: map[string]error{"resources": errors.New("reading the stack's state: access denied")}}},
 		"destroy of nothing":           {call: call{args: "destroy -y"}, fake: fake{fail: map[string]error{"resources": &orchestrate.NotCreatedError{Stack: "lab"}}}},
@@ -314,49 +277,12 @@ func TestCases(t *testing.T) {
 		"outputs with secrets":         {call: call{args: "outputs --show-secrets"}},
 		"outputs of nothing":           {call: call{args: "outputs"}, fake: fake{fail: map[string]error{"outputs": &orchestrate.NotCreatedError{Stack: "lab"}}}},
 		"cancel":                       {call: call{args: "cancel prod"}, calls: "cancel"},
-		"lab":                          {call: call{args: "lab"}},
-		"lab up":                       {call: call{args: "lab up"}, calls: "lab up 0"},
-		"lab up, with images":          {call: call{args: "lab up --image emqx,5.tar --image /b.tar.gz"}, calls: "lab up 0 emqx,5.tar /b.tar.gz"},
-		"lab up, slow":                 {call: call{args: "lab up --latency oci --latency-scale 0.1"}, calls: "lab up 0.1"},
-		"lab up, wrong latency":        {call: call{args: "lab up --latency aws"}},
-		"lab up fails":                 {call: call{args: "lab up"}, fake: fake{fail: map[string]error{"lab up": errors.New("building the lab: needs root")}}, calls: "lab up 0"},
-		"lab down":                     {call: call{args: "lab down"}, fake: fake{stopped: true}, calls: "lab down"},
-		"lab status":                   {call: call{args: "lab status --json"}},
-		"lab status of none":           {call: call{args: "lab status"}, fake: fake{stopped: true}},
-		"lab exec":                     {call: call{args: "lab exec -- mosquitto_pub -h mqtt.lab.test --json"}, calls: "internet: mosquitto_pub -h mqtt.lab.test --json"},
-		"lab exec elsewhere":           {call: call{args: "lab exec --in emqx-lab-0 nomad node status -v"}, calls: "emqx-lab-0: nomad node status -v"},
-		"lab exec of nothing":          {call: call{args: "lab exec"}},
-		"lab fault":                    {call: call{args: "lab fault cut-nodes 0 2 --for 30s"}, calls: "fault cut-nodes 0 2 for 30s"},
-		"lab fault undone":             {call: call{args: "lab fault isolate 1 --undo"}, calls: "undo isolate 1"},
-		"lab fault unknown":            {call: call{args: "lab fault kil-broker 1"}},
-		"lab fault with bad targets":   {call: call{args: "lab fault cut-nodes 1 1 --rate 2"}},
-		"lab fault fails":              {call: call{args: "lab fault kill-broker 7"}, fake: fake{fail: map[string]error{"fault": errors.New("kill-broker: no node 7: there are [0 (emqx-lab-0)]")}}, calls: "fault kill-broker 7 for 0s"},
-		"lab fault list":               {call: call{args: "lab fault --list"}},
-		"lab fault clear":              {call: call{args: "lab fault --clear"}, calls: "clear faults"},
-		"lab fault of nothing":         {call: call{args: "lab fault"}},
-		"lab fault while down":         {call: call{args: "lab fault kill-broker 1"}, fake: fake{stopped: true}},
-		"lab load": {
-			call: call{args: "lab load --publishers 3 --subscribers 2 --rate 0.5 --sources 203.0.113.11-12 --protocols mqtts,wss --json"},
-			calls: "internet: /usr/local/bin/emqx-oci lab load --here --leash --endpoints wss://mqtt.lab.test:8084/mqtt --ca testdata/ca.pem " +
-				"--publishers=3 --subscribers=2 --rate=0.5 --sources=203.0.113.11-12 --json=true",
-		},
-		"lab load of a stack that is not there": {
-			call: call{args: "lab load --protocols mqtt,ws"}, fake: fake{fail: map[string]error{"outputs": errors.New("no stack")}},
-			calls: "internet: /usr/local/bin/emqx-oci lab load --here --leash --endpoints mqtt://mqtt.lab.test:1883,ws://mqtt.lab.test:8083/mqtt --ca testdata/ca.pem",
-		},
-		"lab load with wrong flags": {call: call{args: "lab load --publishers -1 --qos 3 --keep-alive 10ms --sources 203.0.113.9-2 --ca missing.pem"}},
-		"lab load by no protocol":   {call: call{args: "lab load --protocols mqtt,amqp"}},
-		"lab load while down":       {call: call{args: "lab load"}, fake: fake{stopped: true}},
-		"lab load here":             {call: call{args: "lab load --here --endpoints mqtt://h,ws://h --sources 10.0.0.1,10.0.0.8-9"}, calls: "load [mqtt://h ws://h] by 30 from [10.0.0.1 10.0.0.8 10.0.0.9]"},
-		"lab load on a leash": {
-			call:  call{args: "lab load --here --leash --endpoints mqtt://h", stdin: "{\"load-x-pub-0\":\"emqx@a\"}\n"},
-			calls: "load [mqtt://h] by 30 from [] map[load-x-pub-0:emqx@a] <nil>",
-		},
-		"lab load that loses":        {call: call{args: "lab load --here --endpoints mqtt://h --json"}, fake: fake{lost: 3}, calls: "load [mqtt://h] by 30 from []"},
-		"lab load that cannot begin": {call: call{args: "lab load --here --endpoints mqtt://h"}, fake: fake{fail: map[string]error{"load": errors.New("0 of 40 connected")}}, calls: "load [mqtt://h] by 30 from []"},
-		"lab env":                    {call: call{args: "lab env"}},
-		"lab bogus":                  {call: call{args: "lab bogus"}},
-		"lab daemon":                 {call: call{args: "lab daemon"}, calls: "daemon"},
+		"lab":                          {call: call{args: "lab"}, calls: "become emqx-oci-lab"},
+		"lab with flags":               {call: call{args: "-C /none lab exec --in emqx-lab-0 -- ls --json"}, calls: "become emqx-oci-lab -C /none exec --in emqx-lab-0 -- ls --json"},
+		"lab asked for help":           {call: call{args: "lab up --help"}, calls: "become emqx-oci-lab up --help"},
+		"help of lab":                  {call: call{args: "help lab up"}, calls: "become emqx-oci-lab up --help"},
+		"lab without its program":      {call: call{args: "lab up"}, fake: fake{fail: map[string]error{"become": &beside.MissingError{Name: "emqx-oci-lab", Folder: "/usr/local/bin"}}}, calls: "become emqx-oci-lab up"},
+		"lab that is completed":        {call: call{args: "__complete lab up --la"}, calls: "__complete up --la"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := c.fake
@@ -370,14 +296,34 @@ func TestCases(t *testing.T) {
 
 func TestTheLabsStackGetsItsEnvironmentAndSecrets(t *testing.T) {
 	var f fake
-	_, _, exit := run(t, &f, call{args: "preview"}, nil)
+	_, _, exit := run(t, &f, call{args: "up -y --lab-dir /the/lab"}, nil)
 	assert.Equal(t, exit, 0)
 	assert.Equal(t, f.opts.Env["PULUMI_BACKEND_URL"], "file:///it's here")
 	assert.Equal(t, f.opts.ExtraSecrets["emqx-oci:secrets.apiKey"], "k")
+	assert.Equal(t, f.opts.StageDir, "/stage of the lab")
+	assert.DeepEqual(t, f.asked, []string{"lab: attach --lab-dir /the/lab", "lab: prepare lab --project " + f.opts.ProjectDir + " --lab-dir /the/lab"})
 	f = fake{}
-	_, _, exit = run(t, &f, call{args: "preview prod"}, nil)
+	_, _, exit = run(t, &f, call{args: "up -y --stage-dir /mine"}, nil)
 	assert.Equal(t, exit, 0)
-	assert.Equal(t, len(f.opts.Env)+len(f.opts.ExtraSecrets), 0)
+	assert.Equal(t, f.opts.StageDir, "/mine")
+	odd := t.TempDir()
+	for name, text := range map[string]string{"Pulumi.yaml": "name: emqx-oci\n", "Pulumi.odd.yaml": "config:\n  emqx-oci:cloud: labb\n"} {
+		assert.NilError(t, os.WriteFile(filepath.Join(odd, name), []byte(text), 0o600))
+	}
+	for _, stack := range []string{"prod", "odd -C " + odd} { // what is no cloud at all is for the settings to tell
+		f = fake{}
+		_, _, exit = run(t, &f, call{args: "preview " + stack}, nil)
+		assert.Equal(t, exit, 0)
+		assert.Equal(t, len(f.opts.Env)+len(f.opts.ExtraSecrets)+len(f.asked), 0)
+	}
+}
+
+func TestACloudThatIsNotReadyIsNotDeployedOn(t *testing.T) {
+	f := fake{fail: map[string]error{"prepare": errors.New("adding images to the lab: no space left on device")}}
+	_, errs, exit := run(t, &f, call{args: "up -y"}, nil)
+	assert.Equal(t, exit, 1)
+	assert.Equal(t, errs, "error: adding images to the lab: no space left on device\n")
+	assert.DeepEqual(t, f.calls, []string{"prepare"})
 }
 
 func TestSignals(t *testing.T) {
@@ -419,7 +365,7 @@ func TestSecondSignalKills(t *testing.T) {
 	exit := cli.Run(cli.Options{
 		Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out, Getenv: func(string) string { return "" }, Dir: dir, Signals: sigs,
 		NewEngine: func(o orchestrate.Options) (cli.Engine, error) { f.opts = o; return f2, nil },
-		Lab:       func(string) cli.Lab { return fakeLab{&f} },
+		Extension: f.extension,
 	}, []string{"up", "prod", "-y"})
 	assert.Equal(t, exit, 130)
 }

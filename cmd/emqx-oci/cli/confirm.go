@@ -39,8 +39,5 @@ func (a *app) declined() error {
 
 // say changes who tells about a signal, and gives the one before.
 func (a *app) say(announce func(string)) (before func(string)) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	before, a.announce = a.announce, announce
-	return before
+	return a.console.Announce(announce)
 }

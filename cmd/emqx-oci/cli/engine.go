@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"os"
 
@@ -10,15 +9,12 @@ import (
 	"github.com/emqx-oci/emqx-oci/stacks/preflight"
 )
 
-// errLabDown is for a verb that needs the lab.
-var errLabDown = errors.New(`the lab is not running: start it with "emqx-oci lab up"`)
-
 // target is a stack, ready to be worked on.
 type target struct {
 	Engine
 	stack string
-	// lab is set for the stack that lives on this machine.
-	lab   bool
+	// cloud is the name of one that stands in for OCI; "" is OCI.
+	cloud string
 	close func()
 }
 
@@ -57,21 +53,16 @@ func (a *app) engine(stack string, op progress.Operation, change []func(*orchest
 	if a.Resume != nil {
 		o.Resume = func(held []orchestrate.Held) error { return a.Resume(stack, config, held) }
 	}
-	if cloud == "lab" {
-		t.lab = true
-		l := a.Lab(a.labDir)
-		if !l.Running() {
-			return nil, errLabDown
+	if a.Extension != nil && a.Extension(cloud) != nil {
+		t.cloud = cloud
+		with, err := a.attach(cloud)
+		if err != nil {
+			return nil, err
 		}
-		if o.Env, err = l.Env(); err != nil {
-			return nil, fmt.Errorf("asking the lab for its environment: %w", err)
-		}
+		o.Env, o.ExtraSecrets = with.Env, with.Secrets
 		if o.StageDir == "" {
-			// What the engine keeps there is encrypted for this lab, and goes with it.
+			// What the engine keeps there is encrypted for this cloud, and goes with it.
 			o.StageDir = o.Env["EMQX_OCI_STAGE_DIR"]
-		}
-		if o.ExtraSecrets, err = l.Secrets(); err != nil {
-			return nil, fmt.Errorf("asking the lab for its secrets: %w", err)
 		}
 	}
 	if op != quiet {

@@ -6,7 +6,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -23,7 +24,6 @@ import (
 	"github.com/emqx-oci/emqx-oci/infra/gates"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/enginetest"
-	"github.com/emqx-oci/emqx-oci/lab/faults"
 )
 
 // worldVar holds the folder of a test's world; this test binary is then the command line over it.
@@ -47,35 +47,26 @@ func command(dir string) int {
 		Getenv: os.Getenv, Dir: filepath.Join(dir, "project"), Signals: sigs, Version: "test",
 		Program: enginetest.Program(filepath.Join(dir, "spec.json")), Bind: gates.WithContext,
 		NewEngine: func(o orchestrate.Options) (cli.Engine, error) { return orchestrate.New(o) },
-		Lab:       func(string) cli.Lab { return worldLab(dir) },
+		Extension: func(name string) cli.Extension {
+			if name != "lab" {
+				return nil
+			}
+			return worldCloud(dir)
+		},
 	}, os.Args[1:])
 }
 
-// worldLab is a lab that only has an environment.
-type worldLab string
+// worldCloud is the program of a cloud that only has an environment.
+type worldCloud string
 
-func (l worldLab) Env() (map[string]string, error) {
-	var env map[string]string
-	b, err := os.ReadFile(filepath.Join(string(l), "env.json"))
-	if err == nil {
-		err = json.Unmarshal(b, &env)
+func (worldCloud) Become(...string) error { return errors.New("not here") }
+
+func (w worldCloud) Output(_ context.Context, args ...string) ([]byte, error) {
+	if args[0] != "attach" {
+		return nil, nil
 	}
-	return env, err
-}
-
-func (worldLab) Secrets() (map[string]string, error) {
-	return map[string]string{"emqx-oci:secrets.token": "s3cr3t#value"}, nil
-}
-func (worldLab) Running() bool                                 { return true }
-func (worldLab) CAFile() string                                { return "" }
-func (worldLab) Faults() faults.Injector                       { return nil }
-func (worldLab) Prepare(context.Context, string) error         { return nil }
-func (worldLab) Up(context.Context, cli.LabUpOptions) error    { return nil }
-func (worldLab) Down(context.Context) error                    { return nil }
-func (worldLab) Status(context.Context, io.Writer, bool) error { return nil }
-func (worldLab) Daemon(context.Context) error                  { return nil }
-func (worldLab) Exec(context.Context, string, []string, cli.Stdio) (int, error) {
-	return 0, nil
+	text, err := os.ReadFile(filepath.Join(string(w), "env.json"))
+	return fmt.Appendf(nil, `{"env": %s, "secrets": {"emqx-oci:secrets.token": "s3cr3t#value"}}`, text), err
 }
 
 type world struct {

@@ -30,7 +30,7 @@ overwrites a file, and leaves nothing behind when it fails. Nothing is deployed.
 Every question has a flag; with all of them given nothing is asked.`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return usage{fmt.Errorf("name the new stack: \"%s prod\"", c.CommandPath())}
+				return usage(fmt.Errorf("name the new stack: \"%s prod\"", c.CommandPath()))
 			}
 			return nil
 		},
@@ -60,7 +60,7 @@ func (a *app) makeStack(ctx context.Context, stack, provider string, stated map[
 		return err
 	}
 	if said := faultsAt(a.Validate(stack, orchestrate.NewConfig(namespace, nil, nil)), "(stack)"); len(said) > 0 {
-		return usage{errors.New("the stack " + strings.Join(said, "; "))}
+		return usage(errors.New("the stack " + strings.Join(said, "; ")))
 	}
 	i, err := a.NewInitializer(ctx, orchestrate.InitOptions{
 		ProjectDir: dir, Stack: stack, Owner: a.owner, SecretsProvider: provider, PulumiCommand: a.Getenv("EMQX_OCI_PULUMI"), Kill: a.kill,
@@ -111,7 +111,7 @@ func (a *app) collect(ctx context.Context, stack string, stated map[string]strin
 		}
 	}
 	if len(wrong) > 0 {
-		return nil, usage{fmt.Errorf("init %s:\n  %s", stack, strings.Join(wrong, "\n  "))}
+		return nil, usage(fmt.Errorf("init %s:\n  %s", stack, strings.Join(wrong, "\n  ")))
 	}
 	if !ask {
 		return known, nil

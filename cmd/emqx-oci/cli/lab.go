@@ -1,159 +1,51 @@
 package cli
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
-	"maps"
+	"context"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 )
 
+// lab is a program of its own, which this process becomes.
 func (a *app) lab() *cobra.Command {
-	c := &cobra.Command{
-		Use:   "lab",
-		Short: "A cloud on this machine, for the stack \"lab\"",
-		Long: `lab builds a cloud in network namespaces of this machine: simulated Oracle Cloud, real Nomad, Consul,
-Docker and HAProxy. It needs Linux and root.`,
-		Args: func(c *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usage{fmt.Errorf("unknown command %q: see \"%s --help\"", args[0], c.CommandPath())}
-			}
-			return nil
-		},
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	c.AddCommand(a.labFault(), a.labLoad())
-	c.AddCommand(a.labUp(), a.labDown(), a.labStatus(), a.labExec(), a.labEnv(), a.labDaemon())
-	return c
-}
-
-func (a *app) labUp() *cobra.Command {
-	latency, scale := "none", 1.0
-	var archives []string
-	c := &cobra.Command{
-		Use:   "up",
-		Short: "Build the lab, or what is missing of it",
-		Long: `up builds the lab, or what is missing of it. Images that no registry hands over can be given as files of
-"docker save", such as a real EMQX; they need the names that the lab's stack asks for.`,
-		Example: "  emqx-oci lab up\n  emqx-oci lab up --image emqx-5.8.9.tar --image haproxy-3.2.25.tar.gz",
-		Args:    noArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			o := LabUpOptions{Images: archives, Log: func(line string) { _, _ = fmt.Fprintln(a.Stdout, line) }}
-			o.Project, _ = a.projectDir()
-			switch latency {
-			case "none":
-			case "oci":
-				if scale <= 0 || scale > 1 {
-					return usage{fmt.Errorf("--latency-scale: must be above 0 and at most 1, got %g", scale)}
-				}
-				o.Latency = scale
-			default:
-				return usage{fmt.Errorf("--latency: must be none or oci, got %q", latency)}
-			}
-			if err := a.Lab(a.labDir).Up(c.Context(), o); err != nil {
-				return err
-			}
-			_, _ = fmt.Fprintf(a.Stdout, "the lab is ready; next: %s up %s\n", a.command(), defaultStack)
-			return nil
-		},
-	}
-	c.Flags().StringArrayVar(&archives, "image", nil, "`file` of docker save with an image that the stack asks for, packed by gzip or not; may come more than once")
-	c.Flags().StringVar(&latency, "latency", latency, "wait as the real cloud makes one wait: none or oci")
-	c.Flags().Float64Var(&scale, "latency-scale", scale, "part of the real cloud's latencies")
-	return c
-}
-
-func (a *app) labDown() *cobra.Command {
 	return &cobra.Command{
-		Use:   "down",
-		Short: "Take the lab away, with everything in it",
-		Args:  noArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return a.Lab(a.labDir).Down(c.Context()) },
+		Use:                "lab",
+		Short:              "A cloud on this machine, for the stack \"lab\"",
+		DisableFlagParsing: true,
+		RunE:               func(_ *cobra.Command, args []string) error { return a.Extension("lab").Become(args...) },
+		ValidArgsFunction:  a.completeLab,
 	}
 }
 
-func (a *app) labStatus() *cobra.Command {
-	return &cobra.Command{
-		Use:   "status",
-		Short: "Show the lab's instances, volumes, balancer and records",
-		Args:  noArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			l := a.Lab(a.labDir)
-			if !l.Running() {
-				return errLabDown
-			}
-			return l.Status(c.Context(), a.Stdout, a.asJSON)
-		},
+// helpOfLab turns "help lab up" into "lab up --help", which the lab's program answers.
+func helpOfLab(args []string) []string {
+	if len(args) > 1 && args[0] == "help" && args[1] == "lab" {
+		return append(slices.Clone(args[1:]), "--help")
 	}
+	return args
 }
 
-func (a *app) labExec() *cobra.Command {
-	where := "internet"
-	c := &cobra.Command{
-		Use:     "exec [--in place] -- command [argument...]",
-		Short:   "Run a command in the lab, by default as a client on its internet",
-		Example: "  emqx-oci lab exec -- mosquitto_pub -h mqtt.lab.test -t hello -m world\n  emqx-oci lab exec --in emqx-lab-0 -- nomad node status",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return usage{errors.New("no command: emqx-oci lab exec -- mosquitto_pub -h mqtt.lab.test -t hello -m world")}
-			}
-			return nil
-		},
-		RunE: func(c *cobra.Command, args []string) error {
-			l := a.Lab(a.labDir)
-			if !l.Running() {
-				return errLabDown
-			}
-			exit, err := l.Exec(c.Context(), where, args, Stdio{In: a.Stdin, Out: a.screen, Err: a.screenErr, Terminal: a.StdinTerminal && a.StdoutTerminal})
-			if err != nil {
-				return err
-			}
-			if exit != 0 {
-				return code(exit)
-			}
-			return nil
-		},
+// completeLab asks the lab's program, which ends its answer with what the shell is to do. The flags of all commands are known
+// here already.
+func (a *app) completeLab(c *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	call := append(append([]string{cobra.ShellCompRequestCmd}, args...), toComplete)
+	text, err := a.Extension("lab").Output(context.Background(), call...)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
 	}
-	c.Flags().StringVar(&where, "in", where, "internet, foreign, servers, or an instance's name")
-	c.Flags().SetInterspersed(false)
-	return c
-}
-
-func (a *app) labEnv() *cobra.Command {
-	return &cobra.Command{
-		Use:     "env",
-		Short:   "Print the environment that lets plain pulumi work on the lab",
-		Example: `  eval "$(emqx-oci lab env)"`,
-		Args:    noArgs,
-		RunE: func(*cobra.Command, []string) error {
-			l := a.Lab(a.labDir)
-			if !l.Running() {
-				return errLabDown
-			}
-			env, err := l.Env()
-			if err != nil {
-				return err
-			}
-			if a.asJSON {
-				return json.NewEncoder(a.Stdout).Encode(env)
-			}
-			for _, k := range slices.Sorted(maps.Keys(env)) {
-				_, _ = fmt.Fprintf(a.Stdout, "export %s='%s'\n", k, strings.ReplaceAll(env[k], "'", `'\''`))
-			}
-			return nil
-		},
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	last := len(lines) - 1
+	directive, err := strconv.Atoi(strings.TrimPrefix(lines[last], ":"))
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
 	}
-}
-
-func (a *app) labDaemon() *cobra.Command {
-	return &cobra.Command{
-		Use:    "daemon",
-		Short:  "Be the lab's own process",
-		Hidden: true,
-		Args:   noArgs,
-		RunE:   func(c *cobra.Command, _ []string) error { return a.Lab(a.labDir).Daemon(c.Context()) },
-	}
+	answers := slices.DeleteFunc(lines[:last], func(line string) bool {
+		word, _, _ := strings.Cut(line, "\t")
+		name, isFlag := strings.CutPrefix(word, "--")
+		return isFlag && c.Root().PersistentFlags().Lookup(name) != nil
+	})
+	return answers, cobra.ShellCompDirective(directive)
 }

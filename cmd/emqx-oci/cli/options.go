@@ -11,8 +11,6 @@ import (
 	"github.com/emqx-oci/emqx-oci/infra/operate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
-	"github.com/emqx-oci/emqx-oci/lab/faults"
-	"github.com/emqx-oci/emqx-oci/lab/load"
 	"github.com/emqx-oci/emqx-oci/stacks/blast"
 	"github.com/emqx-oci/emqx-oci/stacks/preflight"
 )
@@ -59,10 +57,8 @@ type Options struct {
 	NewEngine func(orchestrate.Options) (Engine, error)
 	// NewInitializer makes what makes a new stack.
 	NewInitializer func(context.Context, orchestrate.InitOptions) (Initializer, error)
-	// Lab gives the local cloud in a folder ("" is the default one).
-	Lab func(dir string) Lab
-	// Load runs a workload: load.Run.
-	Load func(context.Context, load.Options) (load.Report, error)
+	// Extension is the program emqx-oci-<name> beside this one, nil for names that no program has: "oci".
+	Extension func(name string) Extension
 }
 
 // Engine performs operations on one stack. orchestrate.Runner is one.
@@ -92,47 +88,4 @@ type Cluster interface {
 // Initializer makes a stack with its file. orchestrate.Initializer is one.
 type Initializer interface {
 	Write(ctx context.Context, text []byte, secrets map[string]string) (file string, err error)
-}
-
-// Lab is the local cloud.
-type Lab interface {
-	// Up builds the lab, or continues building it.
-	Up(context.Context, LabUpOptions) error
-	// Prepare gives a running lab the images that the project's lab stack names now.
-	Prepare(ctx context.Context, project string) error
-	// Down takes everything of it away.
-	Down(context.Context) error
-	Status(ctx context.Context, w io.Writer, asJSON bool) error
-	// Exec runs a command in a place of the lab: "internet", "foreign", "servers", or an instance's name.
-	Exec(ctx context.Context, where string, argv []string, io Stdio) (exit int, err error)
-	// Daemon is the lab's own process; Up starts it.
-	Daemon(context.Context) error
-	// Env is the engine's environment for the lab's stack.
-	Env() (map[string]string, error)
-	// Secrets are configuration that the lab made for its stack, by path: "emqx-oci:secrets.erlangCookie".
-	Secrets() (map[string]string, error)
-	Running() bool
-	// Faults breaks the running lab.
-	Faults() faults.Injector
-	// CAFile is the certificate of the authority behind the lab's brokers.
-	CAFile() string
-}
-
-// LabUpOptions are the choices for a new lab.
-type LabUpOptions struct {
-	// Latency is the part of the real cloud's latencies that the lab waits: 0 is none, 1 all.
-	Latency float64
-	// Project is the folder of the project, "" when there is none: its lab stack says which images are wanted.
-	Project string
-	// Images are files of `docker save` with images that the stack wants: no registry is asked for those.
-	Images []string
-	// Log gets the progress, a line at a time.
-	Log func(string)
-}
-
-// Stdio is what a command run in the lab reads and writes.
-type Stdio struct {
-	In       io.Reader
-	Out, Err io.Writer
-	Terminal bool
 }

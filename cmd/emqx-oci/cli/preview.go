@@ -21,7 +21,7 @@ past the stack, and ends with exit code 4.`,
 		Args: oneStack,
 		RunE: func(c *cobra.Command, args []string) error {
 			if page == "-" && a.asJSON {
-				return usage{errors.New("--json and --markdown - both write to stdout: give --markdown a file")}
+				return usage(errors.New("--json and --markdown - both write to stdout: give --markdown a file"))
 			}
 			report, reporting := a.reporter(a.stackOf(args), page)
 			t, err := a.open(progress.Preview, a.stackOf(args), reporting, func(o *orchestrate.Options) {

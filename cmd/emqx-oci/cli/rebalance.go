@@ -25,7 +25,7 @@ Ctrl-C ends it behind what is under way, some 5 seconds; what was moved stays mo
 		Args: oneStack,
 		RunE: func(c *cobra.Command, args []string) error {
 			if o.Rate < 0 || o.Tolerance < 0 {
-				return usage{errors.New("--rate and --tolerance: must be 0 or more")}
+				return usage(errors.New("--rate and --tolerance: must be 0 or more"))
 			}
 			stack := a.stackOf(args)
 			if !dry {

@@ -97,7 +97,7 @@ func TestReport(t *testing.T) {
 				Stdin: strings.NewReader(c.stdin), Stdout: &stdout, Stderr: &stderr, StdinTerminal: c.stdin != "", StdoutTerminal: c.stdin != "",
 				Size: func() (int, int) { return 80, 24 }, Getenv: func(k string) string { return map[string]string{"TERM": "dumb"}[k] }, Dir: dir,
 				NewEngine: func(o orchestrate.Options) (cli.Engine, error) { p.opts = o; return p, nil },
-				Lab:       func(string) cli.Lab { return fakeLab{p.fake} },
+				Extension: p.fake.extension,
 				Assess: func(stack string, _ orchestrate.Config, plan []progress.Event) (blast.Report, error) {
 					assert.Equal(t, len(plan), 1)
 					return blast.Report{

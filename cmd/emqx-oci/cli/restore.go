@@ -27,7 +27,7 @@ else stays. It refuses a cluster that is not whole, and ends when all members ha
 retained messages. Clients stay connected.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
-				return usage{errors.New("restore needs a stack and a file: see \"emqx-oci restore --help\"")}
+				return usage(errors.New("restore needs a stack and a file: see \"emqx-oci restore --help\""))
 			}
 			return nil
 		},

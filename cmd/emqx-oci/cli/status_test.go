@@ -90,7 +90,7 @@ func operated(t *testing.T, c *fakeCluster, args string, width int, stdin string
 		NewEngine: func(o orchestrate.Options) (cli.Engine, error) { f.opts = o; return f, nil },
 		Operate:   func(string, orchestrate.Config) (cli.Cluster, error) { return c, nil },
 		Edge:      func(*pulumi.Context) (map[string]string, error) { return c.backends, c.edgeErr },
-		Lab:       func(string) cli.Lab { return fakeLab{f} },
+		Extension: f.extension,
 	}, strings.Fields(args))
 	return stdout.String() + stderr.String(), exit
 }

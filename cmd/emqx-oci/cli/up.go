@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -24,7 +23,7 @@ func (a *app) up() *cobra.Command {
 				return err
 			}
 			if page != "" && (yes || page == "-") {
-				return usage{fmt.Errorf("--markdown takes a file, and the preview that --yes leaves out: run \"emqx-oci preview %s --markdown %s\"", stack, page)}
+				return usage(fmt.Errorf("--markdown takes a file, and the preview that --yes leaves out: run \"emqx-oci preview %s --markdown %s\"", stack, page))
 			}
 			report, reporting := a.reporter(stack, page)
 			t, err := a.open(progress.Up, stack, reporting)
@@ -52,10 +51,8 @@ func (a *app) up() *cobra.Command {
 					_, _ = fmt.Fprintln(a.Stdout, "nothing to change; checking the cluster")
 				}
 			}
-			if t.lab {
-				if err := a.prepareLab(c.Context()); err != nil {
-					return err
-				}
+			if err := a.prepare(c.Context(), t); err != nil {
+				return err
 			}
 			res, err := t.Up(c.Context())
 			if err != nil {
@@ -78,9 +75,9 @@ func (a *app) mustAsk(yes bool, command string) error {
 		return nil
 	}
 	if a.asJSON {
-		return usage{fmt.Errorf("--json asks no questions: run \"emqx-oci %s --json --yes\"", command)}
+		return usage(fmt.Errorf("--json asks no questions: run \"emqx-oci %s --json --yes\"", command))
 	}
-	return usage{errors.New("nobody to ask, for this is no terminal: run \"emqx-oci " + command + " --yes\"")}
+	return usage(errors.New("nobody to ask, for this is no terminal: run \"emqx-oci " + command + " --yes\""))
 }
 
 // farewell prints where the cluster is and what to try.
@@ -102,8 +99,8 @@ func (a *app) farewell(t *target, out map[string]any) {
 		return
 	}
 	prefix, self := "", a.command()
-	if t.lab {
-		prefix = self + " lab exec -- "
+	if t.cloud != "" {
+		prefix = self + " " + t.cloud + " exec -- "
 	}
 	if a.project != "" {
 		self += " -C " + a.project
@@ -114,14 +111,4 @@ try
   %[1]smosquitto_pub -h %[2]s -t hello -m world
   %[3]s outputs %[4]s
 `, prefix, name, self, t.stack)
-}
-
-// prepareLab does for the lab what a registry does: it has the images that the
-// project names now.
-func (a *app) prepareLab(ctx context.Context) error {
-	dir, err := a.projectDir()
-	if err != nil {
-		return err
-	}
-	return a.Lab(a.labDir).Prepare(ctx, dir)
 }

@@ -5,13 +5,15 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/emqx-oci/emqx-oci/cmd/internal/console"
 )
 
 func (a *app) version() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  noArgs,
+		Args:  console.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if a.asJSON {
 				return json.NewEncoder(a.Stdout).Encode(map[string]string{"version": a.Version})

@@ -8,10 +8,14 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/emqx-oci/emqx-oci/components/settings"
+	"github.com/emqx-oci/emqx-oci/internal/structconfig"
+	"github.com/emqx-oci/emqx-oci/internal/structconfig/reference"
 )
 
 // stackOnly are settings that say something of a stack, not of a cluster.
-var stackOnly = []string{"cloud"}
+var stackOnly = []string{"cloud", "latency", "secretsFrom"}
 
 const environmentText = "Part of every name that the cluster has in OCI, Nomad, Consul and EMQX, and never to be changed. " +
 	"Default: the name of the stack."
@@ -22,7 +26,7 @@ var maybeSecret = []string{"broker.env"}
 // args are the typed arguments of the component: the settings, as a program gives them. What has no default is
 // required; all else may be left out, and has the default of the setting. Secrets are inputs, the rest is plain, since
 // it decides what the graph consists of.
-func args(top *group) ([]byte, error) {
+func args(r *reference.Reference, comments reference.Comments) ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteString("// Code generated from components/settings/settings.go by make settings. DO NOT EDIT.\n\n" +
 		"package components\n\nimport \"github.com/pulumi/pulumi/sdk/v3/go/pulumi\"\n\n")
@@ -32,38 +36,37 @@ func args(top *group) ([]byte, error) {
 	comment(&b, "\t", environmentText)
 	b.WriteString("\tEnvironment *string `pulumi:\"environment,optional\"`\n\n")
 	done := map[string]bool{}
-	var groups []*item
-	for i := range top.items {
-		it := &top.items[i]
-		if slices.Contains(stackOnly, it.Path) {
-			continue
+	var groups []structconfig.Field
+	fields := func(all []structconfig.Field) error {
+		for _, f := range all {
+			if slices.Contains(stackOnly, f.Path) {
+				continue
+			}
+			if err := argument(&b, r, f); err != nil {
+				return err
+			}
+			if f.IsGroup() {
+				groups = append(groups, f)
+			}
 		}
-		if err := argument(&b, it); err != nil {
-			return nil, err
-		}
-		if it.group != nil {
-			groups = append(groups, it)
-		}
+		return nil
+	}
+	if err := fields(r.Fields()); err != nil {
+		return nil, err
 	}
 	b.WriteString("}\n")
 	for len(groups) > 0 {
-		it := groups[0]
+		f := groups[0]
 		groups = groups[1:]
-		if done[it.goType()] {
+		if done[goType(f)] {
 			continue
 		}
-		done[it.goType()] = true
+		done[goType(f)] = true
 		b.WriteString("\n")
-		comment(&b, "", it.goType()+": "+it.typeText())
-		fmt.Fprintf(&b, "type %s struct {\n", it.goType())
-		for i := range it.group.items {
-			inner := &it.group.items[i]
-			if err := argument(&b, inner); err != nil {
-				return nil, err
-			}
-			if inner.group != nil {
-				groups = append(groups, inner)
-			}
+		comment(&b, "", goType(f)+": "+comments[f.Type.Name()])
+		fmt.Fprintf(&b, "type %s struct {\n", goType(f))
+		if err := fields(f.Fields); err != nil {
+			return nil, err
 		}
 		b.WriteString("}\n")
 	}
@@ -71,64 +74,58 @@ func args(top *group) ([]byte, error) {
 }
 
 // goType is the name of a group's type: that of its settings' type, with Args.
-func (it *item) goType() string { return it.group.typ.Name() + "Args" }
+func goType(group structconfig.Field) string { return group.Type.Name() + "Args" }
 
-// typeText says what a group is wherever it is used.
-func (it *item) typeText() string {
-	if it.doc != "" {
-		return it.doc
-	}
-	return it.text
-}
-
-// required tells whether a group holds what must be given.
-func (g *group) required() bool {
-	return slices.ContainsFunc(g.items, func(it item) bool { return it.Required || it.group != nil && it.group.required() })
+// required tells whether a field must be given, or is a group that holds such.
+func required(f structconfig.Field) bool {
+	return f.Required || slices.ContainsFunc(f.Fields, required)
 }
 
 // argumentText says of an argument what it is, what it may be, and what it is when it is left out.
-func argumentText(it *item) string {
-	if it.group != nil {
-		return it.text
+func argumentText(r *reference.Reference, f structconfig.Field) string {
+	text := r.Text(f)
+	if f.IsGroup() {
+		return text
 	}
-	text := it.text + fmt.Sprintf(" (%s; default: %s)", value(it), defaultText(it))
-	return strings.ReplaceAll(strings.Replace(text, "; default: required", "; required", 1), "; default: none", "")
+	switch def := reference.DefaultText(&f); def {
+	case "none":
+		return text + fmt.Sprintf(" (%s)", reference.Allowed(&f))
+	case "required":
+		return text + fmt.Sprintf(" (%s; required)", reference.Allowed(&f))
+	default:
+		return text + fmt.Sprintf(" (%s; default: %s)", reference.Allowed(&f), def)
+	}
 }
 
-func argument(b *bytes.Buffer, it *item) error {
-	key := it.Path[strings.LastIndex(it.Path, ".")+1:]
-	name := it.Name
+func argument(b *bytes.Buffer, r *reference.Reference, f structconfig.Field) error {
 	var typ string
-	optional := !it.Required
 	switch {
-	case it.group != nil:
-		name, typ, optional = it.field, it.goType(), !it.group.required()
-		if optional {
+	case f.IsGroup():
+		if typ = goType(f); !required(f) {
 			typ = "*" + typ
 		}
-	case slices.Contains(maybeSecret, it.Path):
+	case slices.Contains(maybeSecret, f.Path):
 		typ = "pulumi.StringMapInput"
-	case it.Type.Kind() == reflect.String && it.Type.Name() == "Secret":
+	case f.Type == reflect.TypeFor[settings.Secret]():
 		typ = "pulumi.StringInput"
 	default:
 		var err error
-		if typ, err = plainType(it.Type); err != nil {
-			return fmt.Errorf("generating the argument %s: %w", it.Path, err)
+		if typ, err = plainType(f.Type); err != nil {
+			return fmt.Errorf("generating the argument %s: %w", f.Path, err)
 		}
-		if optional && it.Type.Kind() != reflect.Slice && it.Type.Kind() != reflect.Map {
+		if !f.Required && f.Type.Kind() != reflect.Slice && f.Type.Kind() != reflect.Map {
 			typ = "*" + typ
 		}
 	}
-	comment(b, "\t", argumentText(it))
-	tag := key
-	if optional {
+	comment(b, "\t", argumentText(r, f))
+	tag, extra := f.Key, ""
+	if !required(f) {
 		tag += ",optional"
 	}
-	extra := ""
-	if strings.HasPrefix(typ, "pulumi.StringInput") {
+	if typ == "pulumi.StringInput" {
 		extra = ` provider:"secret"`
 	}
-	fmt.Fprintf(b, "\t%s %s `pulumi:\"%s\"%s`\n", name, typ, tag, extra)
+	fmt.Fprintf(b, "\t%s %s `pulumi:\"%s\"%s`\n", f.Name, typ, tag, extra)
 	return nil
 }
 

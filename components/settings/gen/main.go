@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/emqx-oci/emqx-oci/components/settings"
+	"github.com/emqx-oci/emqx-oci/internal/structconfig/reference"
 )
 
 func main() {
@@ -33,28 +36,28 @@ func write(root string) error {
 // generate reads the comments below root, the tree's root, and returns each
 // generated file by its path there.
 func generate(root string) (map[string][]byte, error) {
-	c, err := readComments(filepath.Join(root, "components", "settings", "settings.go"))
+	comments, err := reference.ReadComments(filepath.Join(root, "components", "settings", "settings.go"))
 	if err != nil {
 		return nil, err
 	}
-	all, err := describe(c)
+	r, err := reference.New(settings.Spec(), comments, secure(""))
 	if err != nil {
 		return nil, err
 	}
-	schema, err := schema(all)
+	schema, err := stackFile(r)
 	if err != nil {
 		return nil, err
 	}
-	args, err := args(all)
+	args, err := args(r, comments)
 	if err != nil {
 		return nil, err
 	}
-	pkg, err := packageSchema(all, filepath.Join(root, "components", "cluster.go"))
+	pkg, err := packageSchema(r, comments, filepath.Join(root, "components", "cluster.go"))
 	if err != nil {
 		return nil, err
 	}
 	return map[string][]byte{
-		"components/settings/schema.json": schema, "docs/settings.md": page(all), "components/args_cluster.go": args,
-		"provider/schema.json": pkg,
+		"components/settings/schema.json": schema, "components/args_cluster.go": args, "provider/schema.json": pkg,
+		"docs/settings.md": append([]byte(intro), r.Page("Of the stack itself")...),
 	}, nil
 }

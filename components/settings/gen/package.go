@@ -8,8 +8,11 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
+
+	"github.com/emqx-oci/emqx-oci/components/settings"
+	"github.com/emqx-oci/emqx-oci/internal/structconfig"
+	"github.com/emqx-oci/emqx-oci/internal/structconfig/reference"
 )
 
 // typePrefix begins the token of a type of the package.
@@ -17,13 +20,13 @@ const typePrefix = "emqx:index:"
 
 // packageSchema is the Pulumi schema of the package emqx: the component as other languages see it. Its arguments are
 // those of [args], its outputs those of the Go type in the source file.
-func packageSchema(top *group, source string) ([]byte, error) {
+func packageSchema(r *reference.Reference, comments reference.Comments, source string) ([]byte, error) {
 	about, outputs, err := readOutputs(source)
 	if err != nil {
 		return nil, err
 	}
-	types := object{}
-	inputs, required, err := properties(top, types)
+	p := publisher{r, comments, object{}}
+	inputs, required, err := p.properties(r.Fields())
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +44,7 @@ func packageSchema(top *group, source string) ([]byte, error) {
 		"repository":  "https://github.com/emqx-oci/emqx-oci", "license": "Apache-2.0",
 		"language": object{"nodejs": exact, "python": exact, "go": exact, "csharp": exact},
 		"config":   object{}, "provider": object{},
-		"types": types,
+		"types": p.types,
 		"resources": object{typePrefix + "Cluster": object{
 			"isComponent": true, "description": about,
 			"inputProperties": inputs, "requiredInputs": required,
@@ -50,53 +53,59 @@ func packageSchema(top *group, source string) ([]byte, error) {
 	})
 }
 
-// properties are a group's, and the names of those that must be given. The types of groups in it go to types.
-func properties(g *group, types object) (of object, required []string, err error) {
+// publisher makes properties of settings, and collects the types of groups.
+type publisher struct {
+	*reference.Reference
+	comments reference.Comments
+	types    object
+}
+
+// properties are a group's, and the names of those that must be given.
+func (p publisher) properties(fields []structconfig.Field) (of object, must []string, err error) {
 	of = object{}
-	for i := range g.items {
-		it := &g.items[i]
-		if slices.Contains(stackOnly, it.Path) {
+	for _, f := range fields {
+		if slices.Contains(stackOnly, f.Path) {
 			continue
 		}
-		key := it.Path[strings.LastIndex(it.Path, ".")+1:]
-		p, must, err := propertyOf(it, types)
+		property, err := p.property(f)
 		if err != nil {
 			return nil, nil, err
 		}
-		if must {
-			required = append(required, key)
+		if required(f) {
+			must = append(must, f.Key)
 		}
-		p["description"] = argumentText(it)
-		of[key] = p
+		property["description"] = argumentText(p.Reference, f)
+		of[f.Key] = property
 	}
-	return of, required, nil
+	return of, must, nil
 }
 
-func propertyOf(it *item, types object) (p object, required bool, err error) {
+func (p publisher) property(f structconfig.Field) (object, error) {
 	switch {
-	case it.group != nil:
-		name := typePrefix + it.group.typ.Name() // SDKs add Args
-		if types[name] == nil {
-			of, required, err := properties(it.group, types)
+	case f.IsGroup():
+		name := typePrefix + f.Type.Name() // SDKs add Args
+		if p.types[name] == nil {
+			of, must, err := p.properties(f.Fields)
 			if err != nil {
-				return nil, false, err
+				return nil, err
 			}
-			types[name] = object{"type": "object", "description": it.typeText(), "properties": of}
-			if len(required) > 0 {
-				types[name].(object)["required"] = required
+			typ := object{"type": "object", "description": p.comments[f.Type.Name()], "properties": of}
+			if len(must) > 0 {
+				typ["required"] = must
 			}
+			p.types[name] = typ
 		}
-		return object{"$ref": "#/types/" + name}, it.group.required(), nil
-	case slices.Contains(maybeSecret, it.Path):
-		return object{"type": "object", "additionalProperties": object{"type": "string"}}, it.Required, nil
-	case it.Type.Name() == "Secret":
-		return object{"type": "string", "secret": true}, it.Required, nil
+		return object{"$ref": "#/types/" + name}, nil
+	case slices.Contains(maybeSecret, f.Path):
+		return object{"type": "object", "additionalProperties": object{"type": "string"}}, nil
+	case f.Type == reflect.TypeFor[settings.Secret]():
+		return object{"type": "string", "secret": true}, nil
 	}
-	p, err = plainProperty(it.Type)
+	plain, err := plainProperty(f.Type)
 	if err != nil {
-		return nil, false, fmt.Errorf("publishing the argument %s: %w", it.Path, err)
+		return nil, fmt.Errorf("publishing the argument %s: %w", f.Path, err)
 	}
-	return p, it.Required, nil
+	return plain, nil
 }
 
 // plainProperty is one that no output may be given for.
@@ -126,7 +135,7 @@ var outputTypes = map[string]object{
 
 // readOutputs reads the comment and the fields of the component's type, which is called Cluster.
 func readOutputs(source string) (about string, outputs object, err error) {
-	texts, err := readComments(source)
+	texts, err := reference.ReadComments(source)
 	if err != nil {
 		return "", nil, err
 	}

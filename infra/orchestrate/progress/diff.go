@@ -14,6 +14,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/sergi/go-diff/diffmatchpatch"
 )
 
 // context is how many unchanged lines stand around a changed one.
@@ -283,70 +284,17 @@ func firstLine(s string) string {
 
 // lineDiff gives the lines of both texts, marked "+ ", "- " and "  ", far unchanged ones left out as "...".
 func lineDiff(before, after string) []string {
-	a := strings.Split(strings.TrimRight(before, "\n"), "\n")
-	b := strings.Split(strings.TrimRight(after, "\n"), "\n")
-	// Equal heads and tails first: job texts differ in a few places, and the table below is quadratic.
-	head := 0
-	for head < len(a) && head < len(b) && a[head] == b[head] {
-		head++
-	}
-	tail := 0
-	for tail < len(a)-head && tail < len(b)-head && a[len(a)-1-tail] == b[len(b)-1-tail] {
-		tail++
-	}
+	d := diffmatchpatch.New()
+	d.DiffTimeout = 0 // or the same texts would differ in another way on a slow machine
+	a, b, lines := d.DiffLinesToRunes(strings.TrimRight(before, "\n")+"\n", strings.TrimRight(after, "\n")+"\n")
+	marks := map[diffmatchpatch.Operation]string{diffmatchpatch.DiffDelete: "- ", diffmatchpatch.DiffInsert: "+ ", diffmatchpatch.DiffEqual: "  "}
 	var all []string
-	for _, l := range a[:head] {
-		all = append(all, "  "+l)
-	}
-	all = append(all, middle(a[head:len(a)-tail], b[head:len(b)-tail])...)
-	for _, l := range a[len(a)-tail:] {
-		all = append(all, "  "+l)
+	for _, part := range d.DiffCharsToLines(d.DiffMainRunes(a, b, false), lines) {
+		for l := range strings.Lines(part.Text) {
+			all = append(all, marks[part.Type]+strings.TrimSuffix(l, "\n"))
+		}
 	}
 	return hunks(all)
-}
-
-// middle is the longest common subsequence, by table.
-func middle(a, b []string) []string {
-	if len(a)*len(b) > 4_000_000 {
-		out := make([]string, 0, len(a)+len(b))
-		for _, l := range a {
-			out = append(out, "- "+l)
-		}
-		for _, l := range b {
-			out = append(out, "+ "+l)
-		}
-		return out
-	}
-	best := make([][]int, len(a)+1)
-	for i := range best {
-		best[i] = make([]int, len(b)+1)
-	}
-	for i := len(a) - 1; i >= 0; i-- {
-		for j := len(b) - 1; j >= 0; j-- {
-			if a[i] == b[j] {
-				best[i][j] = best[i+1][j+1] + 1
-			} else {
-				best[i][j] = max(best[i+1][j], best[i][j+1])
-			}
-		}
-	}
-	var out []string
-	i, j := 0, 0
-	for i < len(a) || j < len(b) {
-		switch {
-		case i < len(a) && j < len(b) && a[i] == b[j]:
-			out = append(out, "  "+a[i])
-			i++
-			j++
-		case i < len(a) && (j == len(b) || best[i+1][j] >= best[i][j+1]):
-			out = append(out, "- "+a[i])
-			i++
-		default:
-			out = append(out, "+ "+b[j])
-			j++
-		}
-	}
-	return out
 }
 
 // hunks leaves out what is far from a change.

@@ -77,21 +77,32 @@ func TestUnchangedFieldsAreNoChange(t *testing.T) {
 	assert.Equal(t, len(got), 1)
 }
 
-// apply gives the text before and the text after that a full difference stands for.
-func TestMiddleIsADifference(t *testing.T) {
-	for _, c := range [][2]string{{"", "a"}, {"a b c d", "b d e"}, {"a a a b", "a b a a"}, {"x", "x"}, {"a b c", ""}} {
-		a, b := strings.Fields(c[0]), strings.Fields(c[1])
+// The difference stands for both texts, and says no more than what differs.
+func TestLineDiffIsADifference(t *testing.T) {
+	for _, c := range []struct {
+		before, after string
+		changed       int
+	}{{"", "a", 2}, {"a b c d", "b d e", 3}, {"a a a b", "a b a a", 2}, {"x", "x", 0}, {"a b c", "", 4}, {"a b c", "a x c", 2}} {
 		var before, after []string
-		for _, l := range middle(a, b) {
+		changed := 0
+		for _, l := range lineDiff(strings.ReplaceAll(c.before, " ", "\n"), strings.ReplaceAll(c.after, " ", "\n")) {
+			if l == "  ..." { // nothing differs
+				before, after = strings.Fields(c.before), strings.Fields(c.after)
+				break
+			}
 			if l[0] != '+' {
 				before = append(before, l[2:])
 			}
 			if l[0] != '-' {
 				after = append(after, l[2:])
 			}
+			if l[0] != ' ' {
+				changed++
+			}
 		}
-		assert.Equal(t, strings.Join(before, " "), c[0])
-		assert.Equal(t, strings.Join(after, " "), c[1])
+		assert.Equal(t, strings.Join(before, " "), c.before)
+		assert.Equal(t, strings.Join(after, " "), c.after)
+		assert.Equal(t, changed, c.changed, "%q to %q", c.before, c.after)
 	}
 }
 

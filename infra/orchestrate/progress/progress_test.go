@@ -14,6 +14,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"gotest.tools/v3/assert"
 	"gotest.tools/v3/golden"
+
+	"github.com/emqx-oci/emqx-oci/infra/gates/gateline"
 )
 
 var midnight = time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
@@ -99,6 +101,34 @@ func TestTheCheckAtTheEndSaysWhatIsMissing(t *testing.T) {
 		assert.Equal(t, len(got), 1)
 		assert.Equal(t, got[0].Message, want)
 	}
+}
+
+// What a gate says comes through the engine's log as it was said, whatever others put
+// into it.
+func TestWhatAGateSaysIsShownAsItWasSaid(t *testing.T) {
+	r := NewReader(Up)
+	for _, seen := range []string{
+		"2/3 nodes: b is stopped", "ends (4s)", "waiting 1s of 2s: x", "G2 cluster formed: 3/3 (1s)", "two\nlines: é 節点", strings.Repeat("long ", 20000) + "end",
+	} {
+		for _, holds := range []bool{false, true} {
+			l := gateline.Line{Gate: "G1 nodes ready", Holds: holds, Elapsed: time.Second, Timeout: time.Minute, Seen: seen}
+			want, status := seen, Status("")
+			if holds {
+				want, status = seen+" (1s)", Done
+			}
+			got := r.Read(apitype.EngineEvent{DiagnosticEvent: &apitype.DiagnosticEvent{Message: "<{%reset%}>" + l.String() + "<{%reset%}>\n", Severity: "info"}})
+			assert.Equal(t, len(got), 1)
+			assert.Equal(t, got[0].Kind, KindGate)
+			assert.Equal(t, got[0].Gate, l.Gate)
+			assert.Equal(t, got[0].Message, want)
+			assert.Equal(t, got[0].Status, status)
+		}
+	}
+	// A step, and whatever else looks like it, is a message.
+	step := gateline.Line{Gate: "purge dead nodes", Holds: true, Seen: "3f1c77a0"}.String()
+	got := r.Read(apitype.EngineEvent{DiagnosticEvent: &apitype.DiagnosticEvent{Message: step, Severity: "info"}})
+	assert.Equal(t, got[0].Kind, KindMessage)
+	assert.Equal(t, got[0].Message, "purge dead nodes: 3f1c77a0 (0s)")
 }
 
 func TestProgramRepeatingItsResourcesReasonIsNoSecondFault(t *testing.T) {

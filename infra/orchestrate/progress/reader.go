@@ -7,13 +7,11 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/diag/colors"
+
+	"github.com/emqx-oci/emqx-oci/infra/gates/gateline"
 )
 
 var (
-	gateLine = regexp.MustCompile(`^(G\d+[^:\n]*): (?s)(.*)$`)
-	waiting  = regexp.MustCompile(`^waiting \S+ of \S+: `)
-	// The same gates, asked at the end of an update. They stay messages: what they say is the update's result.
-	verifyLine = regexp.MustCompile(`^verify: (G\d+[^:\n]*): (?s)(.*)$`)
 	// What the engine and gRPC put around the reason that a hook or a provider gave.
 	wrapping = []*regexp.Regexp{
 		regexp.MustCompile(`before hook "[^"]*" failed: `),
@@ -204,17 +202,24 @@ func (r *Reader) diagnostic(d *apitype.DiagnosticEvent) []Event {
 		}
 		return all
 	}
-	if m := gateLine.FindStringSubmatch(text); m != nil && ev.Severity == "info" {
-		ev.Kind, ev.Severity, ev.Gate = KindGate, "", m[1]
-		ev.Message = waiting.ReplaceAllString(m[2], "")
-		if ev.Message == m[2] {
-			ev.Status = Done
-		}
-	}
-	if m := verifyLine.FindStringSubmatch(text); m != nil && ev.Severity == "info" && waiting.MatchString(m[2]) {
-		ev.Message = "verify: " + m[1] + ": not yet: " + waiting.ReplaceAllString(m[2], "")
+	if l, ok := gateline.Parse(text); ok && ev.Severity == "info" {
+		tell(&ev, l)
 	}
 	return []Event{r.at(ev)}
+}
+
+// tell makes an event of what is told of a gate. One that is asked at the end of an update stays a message: what it
+// says is the update's result.
+func tell(ev *Event, l gateline.Line) {
+	switch {
+	case !l.AtEnd:
+		ev.Kind, ev.Severity, ev.Gate, ev.Message = KindGate, "", l.Gate, l.Found()
+		if l.Holds {
+			ev.Status = Done
+		}
+	case !l.Holds:
+		ev.Message = "verify: " + l.Gate + ": not yet: " + l.Seen
+	}
 }
 
 // fault keeps a reason once. The program repeats the reasons of its resources, and the engine those of the program.

@@ -8,5 +8,5 @@ import (
 )
 
 func TestTableMatchesTheOfficialSchema(t *testing.T) {
-	official.Compare(t, "../../..", "nomad-2.6.1.json", table.MustParse(rows))
+	official.Compare(t, "nomad-2.6.1", table.MustParse(rows))
 }

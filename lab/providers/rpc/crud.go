@@ -11,34 +11,55 @@ import (
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/emptypb"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/emqx-oci/emqx-oci/lab/providers/table"
 )
 
-func (s *server) Diff(ctx context.Context, req *pulumirpc.DiffRequest) (*pulumirpc.DiffResponse, error) {
-	r, err := s.resource(req.GetUrn(), req.GetType())
-	if err != nil {
-		return nil, err
+// call is one call about a resource, as the engine makes it.
+type call struct {
+	ctx    context.Context // ends with the caller, the engine's cancellation, or the timeout
+	end    context.CancelFunc
+	r      *table.Resource
+	client Client
+	props  []resource.PropertyMap // in the order in which they were given
+}
+
+// open reads what a call is about: its resource, its properties, and the session's client, which
+// has timeout seconds, 0 for no limit. Whoever opens a call ends it.
+func (s *server) open(ctx context.Context, req interface {
+	GetUrn() string
+	GetType() string
+}, timeout float64, props ...*structpb.Struct) (call, error) {
+	var c call
+	var err error
+	if c.r, err = s.resource(req.GetUrn(), req.GetType()); err != nil {
+		return c, err
 	}
-	olds, err := unmarshal(req.GetOldInputs())
-	if err != nil {
-		return nil, err
-	}
-	state, err := unmarshal(req.GetOlds())
-	if err != nil {
-		return nil, err
-	}
-	news, err := unmarshal(req.GetNews())
-	if err != nil {
-		return nil, err
+	for _, p := range props {
+		m, err := unmarshal(p)
+		if err != nil {
+			return c, err
+		}
+		c.props = append(c.props, m)
 	}
 	sess, client, err := s.client(ctx)
 	if err != nil {
+		return c, err
+	}
+	c.client = client
+	c.ctx, c.end = sess.work(ctx, timeout)
+	return c, nil
+}
+
+func (s *server) Diff(ctx context.Context, req *pulumirpc.DiffRequest) (*pulumirpc.DiffResponse, error) {
+	c, err := s.open(ctx, req, 0, req.GetOldInputs(), req.GetOlds(), req.GetNews())
+	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := sess.work(ctx, 0)
-	defer cancel()
-	d, _, err := diff(ctx, client, r, req.GetId(), olds, state, news, req.GetIgnoreChanges())
+	defer c.end()
+	olds, state, news := c.props[0], c.props[1], c.props[2]
+	d, _, err := diff(c.ctx, c.client, c.r, req.GetId(), olds, state, news, req.GetIgnoreChanges())
 	if err != nil {
 		return nil, err
 	}
@@ -87,20 +108,13 @@ func diffResponse(d table.Diff) *pulumirpc.DiffResponse {
 }
 
 func (s *server) Create(rpc context.Context, req *pulumirpc.CreateRequest) (*pulumirpc.CreateResponse, error) {
-	r, err := s.resource(req.GetUrn(), req.GetType())
+	c, err := s.open(rpc, req, req.GetTimeout(), req.GetProperties())
 	if err != nil {
 		return nil, err
 	}
-	news, err := unmarshal(req.GetProperties())
-	if err != nil {
-		return nil, err
-	}
-	sess, client, err := s.client(rpc)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := sess.work(rpc, req.GetTimeout())
-	defer cancel()
+	defer c.end()
+	news := c.props[0]
+	ctx, client, r := c.ctx, c.client, c.r
 
 	var known Props
 	if planner, ok := client.(Planner); ok {
@@ -144,28 +158,13 @@ func failed(ctx context.Context, timeout float64, r *table.Resource, verb, urn, 
 }
 
 func (s *server) Update(rpc context.Context, req *pulumirpc.UpdateRequest) (*pulumirpc.UpdateResponse, error) {
-	r, err := s.resource(req.GetUrn(), req.GetType())
+	c, err := s.open(rpc, req, req.GetTimeout(), req.GetOldInputs(), req.GetOlds(), req.GetNews())
 	if err != nil {
 		return nil, err
 	}
-	olds, err := unmarshal(req.GetOldInputs())
-	if err != nil {
-		return nil, err
-	}
-	state, err := unmarshal(req.GetOlds())
-	if err != nil {
-		return nil, err
-	}
-	news, err := unmarshal(req.GetNews())
-	if err != nil {
-		return nil, err
-	}
-	sess, client, err := s.client(rpc)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := sess.work(rpc, req.GetTimeout())
-	defer cancel()
+	defer c.end()
+	olds, state, news := c.props[0], c.props[1], c.props[2]
+	ctx, client, r := c.ctx, c.client, c.r
 	_, known, err := diff(ctx, client, r, req.GetId(), olds, state, news, req.GetIgnoreChanges())
 	if err != nil {
 		return nil, err
@@ -220,24 +219,13 @@ func preview(r *table.Resource, state, news resource.PropertyMap, known Props) r
 }
 
 func (s *server) Read(rpc context.Context, req *pulumirpc.ReadRequest) (*pulumirpc.ReadResponse, error) {
-	r, err := s.resource(req.GetUrn(), req.GetType())
+	c, err := s.open(rpc, req, req.GetTimeout(), req.GetProperties(), req.GetInputs())
 	if err != nil {
 		return nil, err
 	}
-	state, err := unmarshal(req.GetProperties())
-	if err != nil {
-		return nil, err
-	}
-	inputs, err := unmarshal(req.GetInputs())
-	if err != nil {
-		return nil, err
-	}
-	sess, client, err := s.client(rpc)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := sess.work(rpc, req.GetTimeout())
-	defer cancel()
+	defer c.end()
+	state, inputs := c.props[0], c.props[1]
+	ctx, client, r := c.ctx, c.client, c.r
 	out, err := client.Read(ctx, r, req.GetId(), table.Values(state))
 	if errors.Is(err, ErrGone) {
 		return &pulumirpc.ReadResponse{}, nil
@@ -289,20 +277,13 @@ func keptInputs(r *table.Resource, state resource.PropertyMap) Props {
 }
 
 func (s *server) Delete(rpc context.Context, req *pulumirpc.DeleteRequest) (*emptypb.Empty, error) {
-	r, err := s.resource(req.GetUrn(), req.GetType())
+	c, err := s.open(rpc, req, req.GetTimeout(), req.GetProperties())
 	if err != nil {
 		return nil, err
 	}
-	state, err := unmarshal(req.GetProperties())
-	if err != nil {
-		return nil, err
-	}
-	sess, client, err := s.client(rpc)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := sess.work(rpc, req.GetTimeout())
-	defer cancel()
+	defer c.end()
+	state := c.props[0]
+	ctx, client, r := c.ctx, c.client, c.r
 	if err := client.Delete(ctx, r, req.GetId(), table.Values(state)); err != nil && !errors.Is(err, ErrGone) {
 		return nil, failed(ctx, req.GetTimeout(), r, "deleting", req.GetUrn(), "", err, nil, nil)
 	}

@@ -3,6 +3,8 @@ package table
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -50,8 +52,8 @@ func Parse(text string) (*Schema, error) {
 			return nil, fmt.Errorf("reading line %d of a table: %w", i+1, err)
 		}
 	}
-	for name, o := range s.Objects {
-		if len(o.Props) == 0 {
+	for _, name := range slices.Sorted(maps.Keys(s.Objects)) {
+		if len(s.Objects[name].Props) == 0 {
 			return nil, fmt.Errorf("reading a table: object %s is used but has no properties", name)
 		}
 	}

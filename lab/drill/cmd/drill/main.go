@@ -53,7 +53,7 @@ func parse(args []string) (o options, err error) {
 	f.StringVar(&o.reports, "reports", "", "folder for the clients' whole report of each run")
 	f.Func("image", "archive of `docker save` with a real EMQX, as both images that the roll changes between (may be given again)",
 		func(path string) error { o.images = append(o.images, path); return nil })
-	f.StringVar(&o.bin, "bin", "bin", "folder with emqx-oci, lab-guest and emqx")
+	f.StringVar(&o.bin, "bin", "bin", "folder with emqx-oci, emqx-oci-lab, lab-guest and emqx")
 	f.StringVar(&o.tools, "tools", ".tools/bin", "folder with nomad, consul and pulumi")
 	f.StringVar(&o.folder, "dir", "", "folder of the lab (default: a new one)")
 	f.StringVar(&o.name, "name", "drill", "name of the lab")

@@ -1,80 +1,33 @@
-// Package official compares a table with the official provider's schema file,
-// where such a file is at hand: it is not part of the tree.
+// Package official compares a table of the lab with what the official provider's
+// schema says.
 package official
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"sort"
 	"strings"
 	"testing"
 
+	"github.com/emqx-oci/emqx-oci/internal/pluginschema"
 	"github.com/emqx-oci/emqx-oci/lab/providers/table"
 )
 
-type property struct {
-	Type                 string    `json:"type"`
-	Ref                  string    `json:"$ref"`
-	Items                *property `json:"items"`
-	AdditionalProperties *property `json:"additionalProperties"`
-	Secret               bool      `json:"secret"`
-	WillReplaceOnChanges bool      `json:"willReplaceOnChanges"`
-}
-
-type object struct {
-	Properties map[string]property `json:"properties"`
-	Required   []string            `json:"required"`
-}
-
-type schema struct {
-	Provider struct {
-		InputProperties map[string]property `json:"inputProperties"`
-	} `json:"provider"`
-	Resources map[string]struct {
-		InputProperties map[string]property `json:"inputProperties"`
-		RequiredInputs  []string            `json:"requiredInputs"`
-		Properties      map[string]property `json:"properties"`
-	} `json:"resources"`
-	Functions map[string]struct {
-		Inputs  object `json:"inputs"`
-		Outputs object `json:"outputs"`
-	} `json:"functions"`
-	Types map[string]object `json:"types"`
-}
-
-// Compare checks that the table says what the official schema in file says about
-// every resource and function that it has: the same names and types, required
-// inputs, secrets, and replacement where the schema notes it. The folder with the
-// files is EMQX_OCI_SCHEMAS, by default ../shared/schemas beside the repository;
-// without it nothing is compared.
-func Compare(t *testing.T, root, file string, s *table.Schema) {
+// Compare checks that the table says what the official schema (its name and version,
+// such as "nomad-2.6.1") says about every resource and function that the table has:
+// the same names and types, required inputs, secrets, and replacement where the
+// schema notes it.
+func Compare(t *testing.T, schema string, s *table.Schema) {
 	t.Helper()
-	dir := os.Getenv("EMQX_OCI_SCHEMAS")
-	if dir == "" {
-		dir = filepath.Join(root, "..", "shared", "schemas")
-	}
-	raw, err := os.ReadFile(filepath.Join(dir, file))
-	if errors.Is(err, fs.ErrNotExist) {
-		t.Logf("no official schema %s at hand: nothing is compared", file)
-		return
-	}
-	var o schema
-	if err == nil {
-		err = json.Unmarshal(raw, &o)
-	}
+	o, err := pluginschema.Official(schema)
 	if err != nil {
-		t.Fatalf("reading the official schema: %v", err)
+		t.Fatal(err)
 	}
 	for _, fault := range faults(s, o) {
 		t.Error(fault)
 	}
 }
 
-func faults(s *table.Schema, o schema) []string {
+func faults(s *table.Schema, o pluginschema.Schema) []string {
 	c := comparer{types: o.Types, seen: map[string]bool{}}
 	c.fields("config", &s.Config, o.Provider.InputProperties, nil)
 	for token, r := range s.Resources {
@@ -102,7 +55,7 @@ func faults(s *table.Schema, o schema) []string {
 }
 
 type comparer struct {
-	types  map[string]object
+	types  map[string]pluginschema.Object
 	seen   map[string]bool
 	faults []string
 	loose  bool
@@ -112,7 +65,7 @@ func (c *comparer) fault(format string, args ...any) {
 	c.faults = append(c.faults, fmt.Sprintf(format, args...))
 }
 
-func (c *comparer) fields(path string, f *table.Fields, want map[string]property, required []string) {
+func (c *comparer) fields(path string, f *table.Fields, want map[string]pluginschema.Property, required []string) {
 	for _, p := range f.Props {
 		w, ok := want[p.Name]
 		if !ok {
@@ -143,7 +96,7 @@ func (c *comparer) fields(path string, f *table.Fields, want map[string]property
 	}
 }
 
-func (c *comparer) outputs(path string, r *table.Resource, want map[string]property) {
+func (c *comparer) outputs(path string, r *table.Resource, want map[string]pluginschema.Property) {
 	for name, w := range want {
 		p, ok := r.Out.Get(name)
 		if !ok {
@@ -161,7 +114,7 @@ func (c *comparer) outputs(path string, r *table.Resource, want map[string]prope
 	}
 }
 
-func (c *comparer) same(path string, have table.Type, want property) {
+func (c *comparer) same(path string, have table.Type, want pluginschema.Property) {
 	switch {
 	case have.Kind == table.Any:
 	case want.Ref != "":

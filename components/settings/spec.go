@@ -1,0 +1,41 @@
+package settings
+
+import (
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/emqx-oci/emqx-oci/components/fault"
+	"github.com/emqx-oci/emqx-oci/internal/structconfig"
+)
+
+// Spec is what the tags of [Settings] say, with the defaults.
+func Spec() *structconfig.Spec { return spec() }
+
+var spec = sync.OnceValue(func() *structconfig.Spec {
+	return structconfig.Describe(defaults(), structconfig.Options{Format: format, Placeholder: placeholder})
+})
+
+// checker collects what is wrong with how settings fit together.
+type checker struct{ *fault.List }
+
+// hasAbove tells whether a path, or a group that holds it, has a fault.
+func (c checker) hasAbove(path string) bool { return structconfig.HasAbove(c.List, path) }
+
+// checkEncrypted refuses secrets that lie in the stack file in clear. Pulumi
+// tells a program only whether a group holds any encrypted value; offline a
+// placeholder stands for each, so what is none is in clear.
+func (c checker) checkEncrypted(s *Settings, from Source) {
+	for _, f := range spec().Values() {
+		text := f.Text(s)
+		if !f.Secret || text == "" {
+			continue
+		}
+		group, _, _ := strings.Cut(f.Path, ".")
+		if !from.IsSecret(Project+":"+group) || from.Offline && text != placeholder {
+			c.Add(f.Path, "must not be kept in clear; set it with: %s", howToSet(f.Path))
+		}
+	}
+}
+
+func seconds(d time.Duration) string { return structconfig.FormatDuration(d) }

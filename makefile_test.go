@@ -1,0 +1,121 @@
+package emqxoci_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"gotest.tools/v3/assert"
+)
+
+// makeWith runs make on this tree's Makefile with a PATH that has these scripts, and nothing
+// else but what the distribution has, and gives what it prints.
+func makeWith(t *testing.T, scripts map[string]string, args ...string) (string, error) {
+	t.Helper()
+	dir := t.TempDir()
+	for name, script := range scripts {
+		assert.NilError(t, os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+script), 0o700))
+	}
+	cmd := exec.CommandContext(t.Context(), "make", args...)
+	cmd.Env = append(os.Environ(), "PATH="+dir+":/usr/bin:/bin", "MAKEFLAGS=")
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// nomad, consul and pulumi come out of their vendors' archives, and are built where that fails.
+func TestToolsAreTakenOrBuilt(t *testing.T) {
+	for _, program := range []string{"nomad", "consul", "pulumi"} {
+		for _, taken := range []bool{true, false} {
+			tools := t.TempDir()
+			target := filepath.Join(tools, program)
+			out, err := makeWith(t, map[string]string{program: "echo v0.0.0", "go": fmt.Sprintf(`
+				echo "asked for go $1"
+				case "$*" in
+				  "run ./tools/prebuilt -to %s %s="[0-9]*) %t && echo taken > %s ;;
+				  "build "*"-o %s "*) echo built > %s ;;
+				  *) echo "go $*: not expected"; exit 1 ;;
+				esac`, tools, program, taken, target, target, target)}, "TOOLS="+tools, target)
+			assert.NilError(t, err, out)
+			text, err := os.ReadFile(target)
+			assert.NilError(t, err)
+			assert.Equal(t, strings.TrimSpace(string(text)), map[bool]string{true: "taken", false: "built"}[taken], out)
+			assert.Equal(t, strings.Contains(out, "building "+program), !taken, out)
+		}
+		tools := t.TempDir()
+		out, err := makeWith(t, map[string]string{program: "echo v0.0.0", "go": "exit 1"}, "TOOLS="+tools, filepath.Join(tools, program))
+		assert.Assert(t, err != nil, "neither taken nor built: %s", out)
+	}
+}
+
+// One on PATH of the right version is taken as it is, however much it has to say after that line.
+func TestToolsOnPathAreUsed(t *testing.T) {
+	text, err := os.ReadFile("Makefile")
+	assert.NilError(t, err)
+	pinned := regexp.MustCompile(`(?m)^CONSUL_VERSION := (\S+)$`).FindSubmatch(text)
+	assert.Assert(t, pinned != nil)
+	for said, used := range map[string]bool{
+		"echo Consul v" + string(pinned[1]) + "; seq 100000":  true,
+		"echo Consul v" + string(pinned[1]) + "1; seq 100000": false,
+		"exit 1": false,
+	} {
+		tools := t.TempDir()
+		out, err := makeWith(t, map[string]string{"consul": said, "go": "echo asked to build; exit 1"}, "TOOLS="+tools, filepath.Join(tools, "consul"))
+		assert.Equal(t, err == nil, used, out)
+		assert.Equal(t, strings.Contains(out, "asked to build"), !used, out)
+	}
+}
+
+func TestBuildTellsTheVersion(t *testing.T) {
+	for described, want := range map[string]string{
+		"echo v0.1.0":                " -X github.com/emqx-oci/emqx-oci/cmd/internal/console.version=v0.1.0' ",
+		"echo 'fatal' >&2; exit 128": " -X github.com/emqx-oci/emqx-oci/cmd/internal/console.version=' ", // no repository
+	} {
+		out, err := makeWith(t, map[string]string{"git": described}, "-n", "build")
+		assert.NilError(t, err, out)
+		line := ""
+		for each := range strings.Lines(out) {
+			if strings.Contains(each, "./cmd/emqx-oci") {
+				line = each
+			}
+		}
+		assert.Assert(t, strings.Contains(line, want), out)
+	}
+}
+
+func TestTidyIsCheckedInEveryModule(t *testing.T) {
+	// It cannot be tidied: tests of its dependencies import what is no more.
+	want := slices.DeleteFunc(modules(t), func(m string) bool { return m == "tools/nomad" })
+	asked := filepath.Join(t.TempDir(), "asked")
+	out, err := makeWith(t, map[string]string{"go": fmt.Sprintf(`
+		echo "${PWD#%s/} $*" >> %s
+		case "$PWD" in */tools/lint) exit 1 ;; esac`, root(t), asked)}, "tidy-check")
+	assert.ErrorContains(t, err, "exit status 2", out)
+	assert.Assert(t, strings.Contains(out, "tools/lint/go.mod or its go.sum is not tidy: run make tidy"), out)
+	assert.Equal(t, strings.Count(out, "is not tidy"), 1, out)
+	text, err := os.ReadFile(asked)
+	assert.NilError(t, err)
+	var got []string
+	for line := range strings.Lines(string(text)) {
+		module, command, _ := strings.Cut(strings.TrimSpace(line), " ")
+		assert.Equal(t, command, "mod tidy -diff")
+		got = append(got, map[bool]string{true: ".", false: module}[module == root(t)])
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	assert.DeepEqual(t, got, want)
+	lint, err := makeWith(t, map[string]string{"go": "", "golangci-lint": ""}, "-n", "lint")
+	assert.NilError(t, err, lint)
+	assert.Assert(t, strings.Contains(lint, "mod tidy -diff"), "make lint does not check it: %s", lint)
+}
+
+func root(t *testing.T) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	assert.NilError(t, err)
+	return dir
+}
