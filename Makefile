@@ -79,6 +79,11 @@ prebuilt-sums: ## look up the sums of the vendors' release archives, which must 
 	go run ./tools/prebuilt -update tools/prebuilt/SHA256SUMS \
 	  nomad=$(NOMAD_VERSION) consul=$(CONSUL_VERSION) pulumi=$(PULUMI_VERSION)
 
+# Pulumi's archive has it beside pulumi.
+$(TOOLS)/pulumi-language-yaml: tools/pulumi/go.mod
+	@echo "building pulumi-language-yaml"
+	@cd tools/pulumi && go build -trimpath -ldflags '-s -w' -o $@ github.com/pulumi/pulumi-yaml/cmd/pulumi-language-yaml
+
 $(TOOLS)/golangci-lint: tools/lint/go.mod
 	@echo "building golangci-lint (some minutes, once)"
 	@cd tools/lint && go build -trimpath -ldflags '-s -w' -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
@@ -88,12 +93,13 @@ VERSION = $(shell git describe --tags --match 'v[0-9]*' --always --dirty 2>/dev/
 
 # Without -trimpath, as the tests: OCI's SDK is compiled once for both.
 .PHONY: build
-build: ## build bin/emqx-oci, the lab beside it, and what the lab puts into its instances
+build: ## build bin/emqx-oci, the lab beside it, the provider of the component, and what the lab puts into its instances
 	@mkdir -p $(BIN)
 	go build -ldflags '-s -w' -o $(BIN)/lab-guest ./lab/guest/cmd/lab-guest
 	go build -ldflags '-s -w' -o $(BIN)/emqx ./lab/broker/cmd/emqx
 	go build -ldflags '-s -w -X github.com/emqx-oci/emqx-oci/cmd/internal/console.version=$(VERSION)' -o $(BIN)/emqx-oci-lab ./cmd/emqx-oci-lab
 	go build -ldflags '-s -w -X github.com/emqx-oci/emqx-oci/cmd/internal/console.version=$(VERSION)' -o $(BIN)/emqx-oci ./cmd/emqx-oci
+	go build -ldflags '-s -w' -o $(BIN)/pulumi-resource-emqx ./provider
 
 .PHONY: setup
 setup: packages tools build
@@ -115,7 +121,7 @@ unit: ## the tests that need no root and no network
 # Most wait more than they work, and each has its own ports; the whole lab wants the machine to itself.
 e2e: export EMQX_OCI_BIN := $(BIN)
 e2e: export EMQX_OCI_TOOLS := $(TOOLS)
-e2e: ## the tests that need root: real Nomad, Consul, Docker, HAProxy on the lab
+e2e: $(TOOLS)/pulumi-language-yaml ## the tests that need root: real Nomad, Consul, Docker, HAProxy on the lab
 	failed=0; \
 	go test -tags lab -p 3 -timeout 30m $$(go list ./... | grep -v /lab/e2e$$) || failed=1; \
 	go test -tags lab -timeout 55m ./lab/e2e || failed=1; \
@@ -194,7 +200,7 @@ checks: ## generate docs/checks.md from the table of checks
 	go test ./stacks/preflight -run '^TestPage$$' -update
 
 .PHONY: settings
-settings: ## generate docs/settings.md and the schema of stack files from the settings
+settings: ## generate docs/settings.md, the component's arguments, and the schemas of stack files and of the component's package
 	go run ./components/settings/gen
 
 .PHONY: graph

@@ -88,6 +88,7 @@ func TestRoomsKnowOnlyWhatTheyMay(t *testing.T) {
 		"stacks/preflight":      {"components/settings", "components/cluster", "components/fault", "components/hocon", "components/oci/limits", "components/recorder"},
 		"stacks":                {"stacks", "components"},
 		"infra":                 {"stacks"},
+		"provider":              {"components", "infra/gates"},
 		"internal/ocicli":       {},
 		"internal/pluginschema": {"internal/pluginschema"},
 		"cmd/internal":          {"infra/gates"}, // for printable text

@@ -59,7 +59,10 @@ func TestReleaseHoldsWhatIsBuilt(t *testing.T) {
 		assert.DeepEqual(t, b.Flags, []string{"-trimpath", "-buildvcs=false"})
 		assert.DeepEqual(t, b.GOARCH, []string{"amd64", "arm64"})
 		systems := []string{"linux"}
-		if b.Binary == "emqx-oci" {
+		if b.Binary == "pulumi-resource-emqx" { // its version is its schema's
+			assert.DeepEqual(t, b.LDFlags, []string{"-s -w -X main.version={{ .Version }}"})
+		}
+		if b.Binary == "emqx-oci" || b.Binary == "pulumi-resource-emqx" {
 			systems = append(systems, "darwin")
 		}
 		if strings.HasPrefix(b.Binary, "emqx-oci") { // a person asks it for its version

@@ -5,6 +5,6 @@
 //
 // It is a test tool and nothing else: it builds a program, runs it as the Go SDK
 // expects to be run, and answers the questions that `preview`, `up`, `refresh`,
-// `destroy` and `about` ask. It makes no new projects, converts no programs and
-// generates no SDKs. People deploy with the host that ships with Pulumi.
+// `destroy` and `about` ask. It also runs a plugin from its source. It makes no
+// new projects, converts no programs and generates no SDKs. People deploy with the host that ships with Pulumi.
 package langhost

@@ -12,11 +12,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
@@ -132,6 +135,44 @@ func (h *host) Run(ctx context.Context, r *pulumirpc.RunRequest) (*pulumirpc.Run
 		return &pulumirpc.RunResponse{Error: fmt.Sprintf("running the program: %v", err)}, nil
 	}
 }
+
+// InstallDependencies has nothing to do: go build fetches what it needs.
+func (*host) InstallDependencies(*pulumirpc.InstallDependenciesRequest, grpc.ServerStreamingServer[pulumirpc.InstallDependenciesResponse]) error {
+	return nil
+}
+
+// RunPlugin builds a plugin whose source is in a folder, with a PulumiPlugin.yaml, and runs it until the engine is done with it.
+func (h *host) RunPlugin(r *pulumirpc.RunPluginRequest, stream grpc.ServerStreamingServer[pulumirpc.RunPluginResponse]) error {
+	program, err := h.program(stream.Context(), r.GetInfo())
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(stream.Context(), program, r.GetArgs()...) //nolint:gosec // as above
+	cmd.Dir, cmd.Env = r.GetPwd(), r.GetEnv()
+	var sending sync.Mutex
+	send := func(answer *pulumirpc.RunPluginResponse) error {
+		sending.Lock()
+		defer sending.Unlock()
+		return stream.Send(answer)
+	}
+	cmd.Stdout = printed(func(b []byte) error {
+		return send(&pulumirpc.RunPluginResponse{Output: &pulumirpc.RunPluginResponse_Stdout{Stdout: b}})
+	})
+	cmd.Stderr = printed(func(b []byte) error {
+		return send(&pulumirpc.RunPluginResponse{Output: &pulumirpc.RunPluginResponse_Stderr{Stderr: b}})
+	})
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		return fmt.Errorf("running the plugin %s: %w", r.GetName(), err)
+	}
+	return send(&pulumirpc.RunPluginResponse{Output: &pulumirpc.RunPluginResponse_Exitcode{Exitcode: int32(cmd.ProcessState.ExitCode())}}) //nolint:gosec // an exit code
+}
+
+// printed is a function that takes what a program prints.
+type printed func([]byte) error
+
+func (p printed) Write(b []byte) (int, error) { return len(b), p(slices.Clone(b)) }
 
 // program is the one that Pulumi.yaml names as built already, or else the one
 // that its source makes.

@@ -59,13 +59,7 @@ func (p *plain) pulumiIn(t *testing.T, dir string, args ...string) result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
-	args = append(args, "--stack", "lab", "--non-interactive")
-	cmd := exec.CommandContext(ctx, filepath.Join(p.tools, "pulumi"), args...)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "PATH="+p.path, "PULUMI_SKIP_UPDATE_CHECK=true", "NO_COLOR=1")
-	for k, v := range p.env {
-		cmd.Env = append(cmd.Env, k+"="+v)
-	}
+	cmd := p.command(ctx, dir, args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	start := time.Now()
@@ -77,6 +71,17 @@ func (p *plain) pulumiIn(t *testing.T, dir string, args ...string) result {
 	r := result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String(), time.Since(start)}
 	t.Logf("pulumi %s: exit %d after %s", args[0], r.code, r.took.Round(100*time.Millisecond))
 	return r
+}
+
+func (p *plain) command(ctx context.Context, dir string, args ...string) *exec.Cmd {
+	args = append(args, "--stack", "lab", "--non-interactive")
+	cmd := exec.CommandContext(ctx, filepath.Join(p.tools, "pulumi"), args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "PATH="+p.path, "PULUMI_SKIP_UPDATE_CHECK=true", "NO_COLOR=1")
+	for k, v := range p.env {
+		cmd.Env = append(cmd.Env, k+"="+v)
+	}
+	return cmd
 }
 
 // changes are what a plain preview would do, as "<op> <urn>", without components:

@@ -17,6 +17,9 @@ import (
 // stackOnly are settings that say something of a stack, not of a cluster.
 var stackOnly = []string{"cloud", "latency", "secretsFrom"}
 
+const environmentText = "Part of every name that the cluster has in OCI, Nomad, Consul and EMQX, and never to be changed. " +
+	"Default: the name of the stack."
+
 // maybeSecret are maps whose values may each be a secret.
 var maybeSecret = []string{"broker.env"}
 
@@ -30,7 +33,7 @@ func args(r *reference.Reference, comments reference.Comments) ([]byte, error) {
 	comment(&b, "", "ClusterArgs are what a cluster is given, in the groups of the settings (docs/settings.md). A field that is left out has "+
 		"the setting's default. Durations are texts such as \"90s\" or \"10m\".")
 	b.WriteString("type ClusterArgs struct {\n")
-	comment(&b, "\t", "Part of every name that the cluster has in OCI, Nomad, Consul and EMQX, and never to be changed. Default: the name of the stack.")
+	comment(&b, "\t", environmentText)
 	b.WriteString("\tEnvironment *string `pulumi:\"environment,optional\"`\n\n")
 	done := map[string]bool{}
 	var groups []structconfig.Field
@@ -78,8 +81,23 @@ func required(f structconfig.Field) bool {
 	return f.Required || slices.ContainsFunc(f.Fields, required)
 }
 
-func argument(b *bytes.Buffer, r *reference.Reference, f structconfig.Field) error {
+// argumentText says of an argument what it is, what it may be, and what it is when it is left out.
+func argumentText(r *reference.Reference, f structconfig.Field) string {
 	text := r.Text(f)
+	if f.IsGroup() {
+		return text
+	}
+	switch def := reference.DefaultText(&f); def {
+	case "none":
+		return text + fmt.Sprintf(" (%s)", reference.Allowed(&f))
+	case "required":
+		return text + fmt.Sprintf(" (%s; required)", reference.Allowed(&f))
+	default:
+		return text + fmt.Sprintf(" (%s; default: %s)", reference.Allowed(&f), def)
+	}
+}
+
+func argument(b *bytes.Buffer, r *reference.Reference, f structconfig.Field) error {
 	var typ string
 	switch {
 	case f.IsGroup():
@@ -99,17 +117,7 @@ func argument(b *bytes.Buffer, r *reference.Reference, f structconfig.Field) err
 			typ = "*" + typ
 		}
 	}
-	if !f.IsGroup() {
-		switch def := reference.DefaultText(&f); def {
-		case "none":
-			text += fmt.Sprintf(" (%s)", reference.Allowed(&f))
-		case "required":
-			text += fmt.Sprintf(" (%s; required)", reference.Allowed(&f))
-		default:
-			text += fmt.Sprintf(" (%s; default: %s)", reference.Allowed(&f), def)
-		}
-	}
-	comment(b, "\t", text)
+	comment(b, "\t", argumentText(r, f))
 	tag, extra := f.Key, ""
 	if !required(f) {
 		tag += ",optional"

@@ -16,7 +16,7 @@ const root = "../../.."
 func TestTheTreeHoldsWhatIsGenerated(t *testing.T) {
 	files, err := generate(root)
 	assert.NilError(t, err)
-	assert.Equal(t, len(files), 3)
+	assert.Equal(t, len(files), 4)
 	for name, want := range files {
 		got, err := os.ReadFile(filepath.Join(root, name))
 		assert.NilError(t, err)

@@ -52,8 +52,12 @@ func generate(root string) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	pkg, err := packageSchema(r, comments, filepath.Join(root, "components", "cluster.go"))
+	if err != nil {
+		return nil, err
+	}
 	return map[string][]byte{
-		"components/settings/schema.json": schema, "components/args_cluster.go": args,
+		"components/settings/schema.json": schema, "components/args_cluster.go": args, "provider/schema.json": pkg,
 		"docs/settings.md": append([]byte(intro), r.Page("Of the stack itself")...),
 	}, nil
 }
