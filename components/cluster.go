@@ -70,7 +70,7 @@ func DeclareCluster(ctx *pulumi.Context, name string, s settings.Settings, opts 
 }
 
 func (c *Cluster) declare(ctx *pulumi.Context, name string, s settings.Settings) error {
-	in, err := newProviders(ctx, name, s, pulumi.Parent(c))
+	in, err := newProviders(ctx, name, s)
 	if err != nil {
 		return err
 	}

@@ -17,15 +17,17 @@ import (
 )
 
 // providers are explicit, so that a resource never lands in what the
-// environment of the person at the keyboard happens to point at.
+// environment of the person at the keyboard happens to point at. They are not in the
+// component: `pulumi import` makes providers first, and one in a component that is not
+// there yet fails it.
 type providers struct {
 	oci *ocisdk.Provider
 	// all hands the three of them to a component and its children.
 	all pulumi.ResourceOption
 }
 
-func newProviders(ctx *pulumi.Context, name string, s settings.Settings, opts ...pulumi.ResourceOption) (providers, error) {
-	o, err := ocisdk.NewProvider(ctx, ProviderName(name, "oci"), &ocisdk.ProviderArgs{Region: pulumi.String(s.OCI.Region)}, opts...)
+func newProviders(ctx *pulumi.Context, name string, s settings.Settings) (providers, error) {
+	o, err := ocisdk.NewProvider(ctx, ProviderName(name, "oci"), &ocisdk.ProviderArgs{Region: pulumi.String(s.OCI.Region)})
 	if err != nil {
 		return providers{}, fmt.Errorf("configuring the oci provider: %w", err)
 	}
@@ -37,7 +39,7 @@ func newProviders(ctx *pulumi.Context, name string, s settings.Settings, opts ..
 	n, err := nomadsdk.NewProvider(ctx, ProviderName(name, "nomad"), &nomadsdk.ProviderArgs{
 		Address: of.input("address"), Region: of.input("region"), SecretId: of.input("secretId"),
 		CaPem: of.input("caPem"), CertPem: of.input("certPem"), KeyPem: of.input("keyPem"),
-	}, opts...)
+	})
 	if err != nil {
 		return providers{}, fmt.Errorf("configuring the nomad provider: %w", err)
 	}
@@ -45,7 +47,7 @@ func newProviders(ctx *pulumi.Context, name string, s settings.Settings, opts ..
 	c, err := consulsdk.NewProvider(ctx, ProviderName(name, "consul"), &consulsdk.ProviderArgs{
 		Address: of.input("address"), Scheme: of.input("scheme"), Datacenter: of.input("datacenter"), Token: of.input("token"),
 		CaPem: of.input("caPem"), CertPem: of.input("certPem"), KeyPem: of.input("keyPem"),
-	}, opts...)
+	})
 	if err != nil {
 		return providers{}, fmt.Errorf("configuring the consul provider: %w", err)
 	}

@@ -200,3 +200,10 @@ func TestImporter(t *testing.T) {
 	b.must(t, "lab", "up")
 	importer(t, b)
 }
+
+// TestAdoption is the chapter on volumes and a pool of somebody else's by itself.
+func TestAdoption(t *testing.T) {
+	b := newBed(t)
+	b.must(t, "lab", "up")
+	adoption(t, b)
+}

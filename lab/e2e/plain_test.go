@@ -189,7 +189,7 @@ func adoption(t *testing.T, b *bed) {
 	}
 	list := []entry{
 		{Type: "emqx:index:Cluster", Name: "cluster", Component: true},
-		{Type: "pulumi:providers:oci", Name: "cluster-oci", Parent: "cluster", Inputs: map[string]string{"region": "lab-1"}},
+		{Type: "pulumi:providers:oci", Name: "cluster-oci", Inputs: map[string]string{"region": "lab-1"}},
 		{Type: "emqx:oci:Volumes", Name: "cluster-volumes", Parent: "cluster", Component: true},
 		{Type: "emqx:oci:InstancePools", Name: "cluster-pools", Parent: "cluster", Component: true},
 		{Type: "oci:Core/instancePool:InstancePool", Name: "cluster-pools-0", ID: old.pool, Parent: "cluster-pools", Provider: "cluster-oci"},

@@ -29,7 +29,7 @@ func TestNomadRestartsWhatIsAssumed(t *testing.T) {
 	client, err := api.NewClient(&api.Config{Address: address})
 	assert.NilError(t, err)
 	broker, err := nomad.EMQXVars{
-		Environment: "lab", Datacenter: "dc1", NodeCount: 1, Image: "emqx/emqx:5.8.9", CPU: 50, MemoryMB: 600, MaxConnections: 100, KeepAliveMax: 600, NoFile: 4096,
+		Environment: "lab", Datacenter: "dc1", NodeCount: 1, Image: "emqx/emqx:5.8.9", CPU: 100, MemoryMB: 600, MaxConnections: 100, KeepAliveMax: 600, NoFile: 4096,
 		DrainRate: 10, DrainTimeout: 10 * time.Second, TLS: true,
 	}.HCL2()
 	assert.NilError(t, err)
