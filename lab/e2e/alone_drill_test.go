@@ -205,5 +205,7 @@ func TestImporter(t *testing.T) {
 func TestAdoption(t *testing.T) {
 	b := newBed(t)
 	b.must(t, "lab", "up")
+	r := newPlain(t, b).pulumiIn(t, b.project, "stack", "init", "--no-select")
+	assert.Equal(t, r.code, 0, "%s", r)
 	adoption(t, b)
 }
