@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -130,30 +129,26 @@ func goEnv(t *testing.T, key string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// moduleFiles are the files that git has of this module, or would take: what a tag would publish.
+// moduleFiles are the files of this module: all of the tree but what is hidden or built, and other modules.
 func moduleFiles(t *testing.T, root string) []zip.File {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "git", "ls-files", "--cached", "--others", "--exclude-standard")
-	cmd.Dir = root
-	out, err := cmd.Output()
-	assert.NilError(t, err)
-	names := strings.Fields(string(out))
-	var nested []string
-	for _, name := range names {
-		if dir, found := strings.CutSuffix(name, "/go.mod"); found {
-			nested = append(nested, dir+"/")
-		}
-	}
 	var files []zip.File
-	for _, name := range names {
-		f := treeFile{root, name}
-		if info, err := f.Lstat(); err != nil || !info.Mode().IsRegular() {
-			continue // deleted, or a link
+	assert.NilError(t, filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		name, _ := filepath.Rel(root, path)
+		switch {
+		case err != nil || name == ".":
+			return err
+		case d.IsDir():
+			_, other := os.Lstat(filepath.Join(path, "go.mod"))
+			if strings.HasPrefix(d.Name(), ".") || name == "bin" || other == nil {
+				return filepath.SkipDir
+			}
+		case d.Type().IsRegular():
+			files = append(files, treeFile{root, filepath.ToSlash(name)})
 		}
-		if !slices.ContainsFunc(nested, func(dir string) bool { return strings.HasPrefix(name, dir) }) {
-			files = append(files, f)
-		}
-	}
+		return nil
+	}))
+	assert.Assert(t, len(files) > 500, "the test must see the tree, not %d files", len(files))
 	return files
 }
 
