@@ -133,7 +133,7 @@ func (p *JobPlan) warn(text string) {
 }
 
 // count is a number of allocations, which no job has more of than an int can say.
-func count(n uint64) int { return int(min(n, math.MaxInt32)) }
+func count(n uint64) int { return int(min(n, math.MaxInt32)) } //nolint:gosec // it fits by then
 
 func groupPlans(plan *nomad.JobPlanResponse) map[string]GroupPlan {
 	groups := map[string]GroupPlan{}

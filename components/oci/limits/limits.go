@@ -11,8 +11,10 @@ const (
 	// value is a cautious one.
 	MaxIdleTimeout = 1800
 
-	// MinVolumeGB and MaxVolumeGB bound data and boot volumes (API, CreateVolumeDetails).
-	MinVolumeGB, MaxVolumeGB = 50, 32768
+	// MinVolumeGB is the least size of a data or boot volume (API, CreateVolumeDetails).
+	MinVolumeGB = 50
+	// MaxVolumeGB is the most.
+	MaxVolumeGB = 32768
 
 	// MaxMetadata is the bound on all metadata of an instance together, encoded, in bytes
 	// (API, LaunchInstanceDetails.metadata: "must be less than 32,000 bytes").
