@@ -268,9 +268,11 @@ func lostInstances(t *testing.T, b *bed) {
 	})
 	now := b.instance(t, 2)
 	assert.Assert(t, now.ID != was[2].ID && now.State == "PROVISIONING", "%+v", now)
-	// Nomad has given up looking for another place by now.
+	// Nomad has given up looking for another place by now. Its servers were away just before: a leader that takes
+	// over gives each client five minutes for its next heartbeat (failover_heartbeat_ttl), and this one may have
+	// had no time for one.
 	c := nomadClient(t)
-	eventually(t, time.Minute, "Nomad misses node 2", func() error {
+	eventually(t, 6*time.Minute, "Nomad misses node 2", func() error {
 		for _, a := range running(t, c, emqxJob) {
 			if a.NodeName == "emqx-lab-2" {
 				return errors.New(a.ClientStatus)
