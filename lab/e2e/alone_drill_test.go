@@ -209,3 +209,11 @@ func TestAdoption(t *testing.T) {
 	assert.Equal(t, r.code, 0, "%s", r)
 	adoption(t, b)
 }
+
+// TestDown is the end of the story by itself.
+func TestDown(t *testing.T) {
+	b := newBed(t)
+	b.must(t, "lab", "up")
+	fullDown(t, b)
+	emptyDown(t, b)
+}
