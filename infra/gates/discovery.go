@@ -205,7 +205,7 @@ func (d *discovery) ask(ctx context.Context, alloc string) ([]string, error) {
 		return nil, unheard{fmt.Errorf("no answer within %s s", lookupTime)}
 	}
 	if result.Exit != 0 {
-		return nil, fmt.Errorf("exit code %d: %s", result.Exit, oneLine(result.Stderr))
+		return nil, fmt.Errorf("exit code %d: %s", result.Exit, OneLine(result.Stderr))
 	}
 	return targets(result.Stdout)
 }

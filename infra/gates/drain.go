@@ -184,7 +184,7 @@ func PurgeEndedNodes(client NomadClient, ids []string) Step {
 				}
 				switch err := client.Purge(ctx, id); {
 				case err == nil:
-					purged = append(purged, shortID(id))
+					purged = append(purged, ShortID(id))
 				case !errors.Is(err, ErrNotFound):
 					return joinSome(purged), err
 				}

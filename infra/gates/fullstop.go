@@ -33,7 +33,7 @@ func WhoWaits(members []Member) (what, next string) {
 		switch {
 		case m.waits():
 			if waiting = append(waiting, m.Node); alloc == "" {
-				alloc = shortID(m.Alloc)
+				alloc = ShortID(m.Alloc)
 			}
 		case m.View != nil:
 			return "", ""
@@ -48,7 +48,7 @@ func WhoWaits(members []Member) (what, next string) {
 	inTask := "`nomad alloc exec -task " + cluster.EMQXTask + " " + alloc + " "
 	force := inTask + "emqx_cluster_rescue force-load` on one of them"
 	if len(away) == 0 {
-		return fmt.Sprintf("no member serves: %s wait for one another; after a full stop each waits for the one that stopped last", list(waiting)),
+		return fmt.Sprintf("no member serves: %s wait for one another; after a full stop each waits for the one that stopped last", JoinNames(waiting)),
 			"if it stays so: " + force
 	}
 	for _, n := range names {
@@ -59,14 +59,6 @@ func WhoWaits(members []Member) (what, next string) {
 		wait = "waits"
 	}
 	return fmt.Sprintf("no member serves: %s %s for the one that stopped last, which can only be %s: bring it back, and all serve by themselves",
-			list(waiting), wait, strings.Join(away, " or ")),
+			JoinNames(waiting), wait, strings.Join(away, " or ")),
 		fmt.Sprintf("only if it never returns, for what it alone knew is lost: %s, then %s", force, strings.Join(leave, ", "))
-}
-
-// list joins names as a sentence does.
-func list(names []string) string {
-	if n := len(names); n > 1 {
-		return strings.Join(names[:n-1], ", ") + " and " + names[n-1]
-	}
-	return strings.Join(names, "")
 }

@@ -47,15 +47,15 @@ func AskListeners(ctx context.Context, client NomadClient, task, alloc, script s
 		}
 		state := ListenerState{Name: name}
 		if why, late := strings.CutPrefix(rest, "late: "); late {
-			state.Late = oneLine(why)
+			state.Late = OneLine(why)
 		} else if rest != "ok" {
-			state.Wrong = oneLine(rest)
+			state.Wrong = OneLine(rest)
 		}
 		found = append(found, state)
 	}
 	// 1: one is late. 2: one does not stand.
 	if len(found) == 0 || r.Exit < 0 || r.Exit > 2 {
-		return nil, fmt.Errorf("the script ends with exit code %d: %s", r.Exit, oneLine(r.Stderr+" "+r.Stdout))
+		return nil, fmt.Errorf("the script ends with exit code %d: %s", r.Exit, OneLine(r.Stderr+" "+r.Stdout))
 	}
 	slices.SortFunc(found, func(a, b ListenerState) int { return strings.Compare(a.Name, b.Name) })
 	return found, nil

@@ -102,7 +102,7 @@ func (v *MemberView) askCtl(ctx context.Context, client NomadClient, task, alloc
 	case err != nil:
 		v.Lost, v.Says = true, err.Error()
 	case result.Exit != 0:
-		v.Says = fmt.Sprintf("%s, and %s ends with exit code %d: %s", v.Says, command, result.Exit, oneLine(result.Stderr+" "+result.Stdout))
+		v.Says = fmt.Sprintf("%s, and %s ends with exit code %d: %s", v.Says, command, result.Exit, OneLine(result.Stderr+" "+result.Stdout))
 	default:
 		v.readStatus(result.Stdout)
 	}

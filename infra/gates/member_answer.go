@@ -80,10 +80,10 @@ func httpJSON(text string, into any) error {
 	case err != nil:
 		return fmt.Errorf("reading its API's answer: %w", err)
 	case status != http.StatusOK:
-		return fmt.Errorf("its API answers %d %s: %s", status, http.StatusText(status), oneLine(string(body)))
+		return fmt.Errorf("its API answers %d %s: %s", status, http.StatusText(status), OneLine(string(body)))
 	}
 	if err := json.Unmarshal(body, into); err != nil {
-		return fmt.Errorf("its API's answer is no JSON (%w): %s", err, oneLine(string(body)))
+		return fmt.Errorf("its API's answer is no JSON (%w): %s", err, OneLine(string(body)))
 	}
 	return nil
 }
@@ -149,7 +149,7 @@ func (v *MemberView) readStatus(output string) {
 	}
 	start := max(strings.Index(output, "{"), 0)
 	if err := json.NewDecoder(strings.NewReader(output[start:])).Decode(&status); err != nil {
-		v.Says = fmt.Sprintf("EMQX's cluster status is no JSON (%s): %s", err, oneLine(output))
+		v.Says = fmt.Sprintf("EMQX's cluster status is no JSON (%s): %s", err, OneLine(output))
 		return
 	}
 	v.Answered, v.Says, v.Running, v.Stopped = true, "", status.Running, status.Stopped

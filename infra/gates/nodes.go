@@ -149,7 +149,7 @@ func (l *nodesLook) ask(ctx context.Context) (Status, deadNodes, error) {
 type deadNode struct{ id, name, until string }
 
 func (d deadNode) String() string {
-	return fmt.Sprintf("%s, which was %s before %s", shortID(d.id), d.name, d.until)
+	return fmt.Sprintf("%s, which was %s before %s", ShortID(d.id), d.name, d.until)
 }
 
 type deadNodes []deadNode
@@ -310,7 +310,7 @@ func nodeProblem(args NodesReadyArgs, i int, nodes []*nomad.Node) string {
 	case len(live) > 1:
 		var ids []string
 		for _, n := range live {
-			ids = append(ids, fmt.Sprintf("%s (%s)", shortID(n.ID), n.Name))
+			ids = append(ids, fmt.Sprintf("%s (%s)", ShortID(n.ID), n.Name))
 		}
 		slices.Sort(ids)
 		return fmt.Sprintf("%s has %d live nodes in Nomad: %s", name, len(live), strings.Join(ids, ", "))
@@ -334,7 +334,7 @@ func nodeLacks(args NodesReadyArgs, name string, i int, n *nomad.Node) []string 
 	case n.Drain:
 		lack("is draining")
 	case n.SchedulingEligibility != nomad.NodeSchedulingEligible:
-		lack("is not eligible for scheduling (`nomad node eligibility -enable %s`)", shortID(n.ID))
+		lack("is not eligible for scheduling (`nomad node eligibility -enable %s`)", ShortID(n.ID))
 	}
 	for _, want := range cluster.NodeMeta(args.Environment, i) {
 		if got := n.Meta[want.Key]; got != want.Value {
@@ -345,14 +345,14 @@ func nodeLacks(args NodesReadyArgs, name string, i int, n *nomad.Node) []string 
 	case d == nil || !d.Detected:
 		lack("has no %s driver", args.driver)
 	case !d.Healthy:
-		lack("has an unhealthy %s driver (%s)", args.driver, oneLine(d.HealthDescription))
+		lack("has an unhealthy %s driver (%s)", args.driver, OneLine(d.HealthDescription))
 	}
 	if volume := cluster.HostVolume(i); n.HostVolumes[volume] == nil {
 		lack("lacks host volume %s", volume)
 	}
 	// The boot script tells it where the agent runs already; it tries again by itself.
 	if said := n.Meta[cluster.MetaBoot]; said != "" && len(lacks) > 0 {
-		lack("and its boot says: %s", oneLine(said))
+		lack("and its boot says: %s", OneLine(said))
 	}
 	return lacks
 }

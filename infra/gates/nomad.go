@@ -226,8 +226,8 @@ func (c *nomadClient) change(ctx context.Context, what, command string, f func(c
 const drainMark = "emqx-oci"
 
 func (c *nomadClient) Drain(ctx context.Context, id string, deadline time.Duration) error {
-	command := fmt.Sprintf("nomad node drain -enable -deadline %s %s", deadline, shortID(id))
-	return c.change(ctx, "draining node "+shortID(id), command, func(ctx context.Context) error {
+	command := fmt.Sprintf("nomad node drain -enable -deadline %s %s", deadline, ShortID(id))
+	return c.change(ctx, "draining node "+ShortID(id), command, func(ctx context.Context) error {
 		_, err := c.api.Nodes().UpdateDrainOpts(id, &nomad.DrainOptions{
 			DrainSpec: &nomad.DrainSpec{Deadline: deadline}, Meta: map[string]string{drainMark: "relaunch"},
 		}, (&nomad.WriteOptions{}).WithContext(ctx))
@@ -236,7 +236,7 @@ func (c *nomadClient) Drain(ctx context.Context, id string, deadline time.Durati
 }
 
 func (c *nomadClient) Undrain(ctx context.Context, id string) error {
-	return c.change(ctx, "ending the drain of node "+shortID(id), "nomad node drain -disable "+shortID(id), func(ctx context.Context) error {
+	return c.change(ctx, "ending the drain of node "+ShortID(id), "nomad node drain -disable "+ShortID(id), func(ctx context.Context) error {
 		_, err := c.api.Nodes().UpdateDrainOpts(id, &nomad.DrainOptions{MarkEligible: true}, (&nomad.WriteOptions{}).WithContext(ctx))
 		return err
 	})
@@ -244,7 +244,7 @@ func (c *nomadClient) Undrain(ctx context.Context, id string) error {
 
 func (c *nomadClient) Purge(ctx context.Context, id string) error {
 	command := fmt.Sprintf("nomad operator api -X POST /v1/node/%s/purge", id)
-	return c.change(ctx, "forgetting dead node "+shortID(id), command, func(ctx context.Context) error {
+	return c.change(ctx, "forgetting dead node "+ShortID(id), command, func(ctx context.Context) error {
 		_, _, err := c.api.Nodes().Purge(id, (&nomad.QueryOptions{}).WithContext(ctx))
 		return err
 	})
@@ -266,7 +266,7 @@ func (c *nomadClient) Alive(ctx context.Context, id string) error {
 	if ctx.Err() != nil && err != nil {
 		return fmt.Errorf("nothing heard within %s", min(aliveTimeout, c.timeout))
 	}
-	err = c.explain("statistics of node "+shortID(id), err)
+	err = c.explain("statistics of node "+ShortID(id), err)
 	if errors.Is(err, ErrNotFound) { // "No path to node"
 		return errNoPath
 	}

@@ -55,7 +55,7 @@ func (c *nomadClient) parse(ctx context.Context, text JobText) (job *nomad.Job, 
 		(&nomad.WriteOptions{}).WithContext(ctx))
 	var answer nomad.UnexpectedResponseError
 	if errors.As(err, &answer) && answer.StatusCode() == http.StatusBadRequest {
-		return nil, oneLine(answer.Body()), nil
+		return nil, OneLine(answer.Body()), nil
 	}
 	return job, "", c.explain("the text of a job", err)
 }
@@ -101,10 +101,10 @@ func (c *nomadClient) Plan(ctx context.Context, text JobText) (JobPlan, error) {
 	}
 	p.warn(valid.Warnings)
 	for _, e := range valid.ValidationErrors {
-		p.Errors = append(p.Errors, oneLine(e))
+		p.Errors = append(p.Errors, OneLine(e))
 	}
 	if len(p.Errors) == 0 && valid.Error != "" {
-		p.Errors = []string{oneLine(valid.Error)}
+		p.Errors = []string{OneLine(valid.Error)}
 	}
 	if len(p.Errors) > 0 {
 		return p, nil
@@ -126,7 +126,7 @@ func (p *JobPlan) warn(text string) {
 		items = items[1:]
 	}
 	for _, item := range items {
-		if item = oneLine(item); item != "" && !slices.Contains(p.Warnings, item) {
+		if item = OneLine(item); item != "" && !slices.Contains(p.Warnings, item) {
 			p.Warnings = append(p.Warnings, item)
 		}
 	}

@@ -90,7 +90,7 @@ func proxiesReady(args ProxiesReadyArgs, entries []*consul.ServiceEntry) Status 
 
 // checkProblem is one check that does not pass. One that was not made yet has no output.
 func checkProblem(node string, c *consul.HealthCheck) string {
-	said := oneLine(c.Output)
+	said := OneLine(c.Output)
 	if said == "" {
 		said = "no result yet"
 	}

@@ -31,7 +31,7 @@ func allocReason(a *nomad.AllocationListStub) string {
 		}
 	}
 	if len(parts) == 0 && a.ClientStatus == nomad.AllocClientStatusFailed {
-		parts = append(parts, oneLine(a.ClientDescription))
+		parts = append(parts, OneLine(a.ClientDescription))
 	}
 	if a.ClientStatus == nomad.AllocClientStatusLost || a.ClientStatus == nomad.AllocClientStatusUnknown {
 		parts = append(parts, fmt.Sprintf("its node is gone (%s)", a.ClientStatus))
@@ -39,12 +39,12 @@ func allocReason(a *nomad.AllocationListStub) string {
 	if len(parts) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s (%s on %s): %s", a.Name, shortID(a.ID), a.NodeName, strings.Join(parts, ", "))
+	return fmt.Sprintf("%s (%s on %s): %s", a.Name, ShortID(a.ID), a.NodeName, strings.Join(parts, ", "))
 }
 
 // allocState is what an allocation was doing last, where nothing failed.
 func allocState(a *nomad.AllocationListStub) string {
-	s := fmt.Sprintf("%s (%s on %s) is %s", a.Name, shortID(a.ID), a.NodeName, a.ClientStatus)
+	s := fmt.Sprintf("%s (%s on %s) is %s", a.Name, ShortID(a.ID), a.NodeName, a.ClientStatus)
 	for _, name := range slices.Sorted(maps.Keys(a.TaskStates)) {
 		if t := a.TaskStates[name]; t != nil && len(t.Events) > 0 {
 			s += fmt.Sprintf(", task %s: %s", name, eventText(t.Events[len(t.Events)-1]))
@@ -135,7 +135,7 @@ func eventText(e *nomad.TaskEvent) string {
 	if message == "" {
 		return e.Type
 	}
-	return fmt.Sprintf("%s: %s", e.Type, oneLine(message))
+	return fmt.Sprintf("%s: %s", e.Type, OneLine(message))
 }
 
 // placementReasons says why the scheduler could not place allocations of the

@@ -81,7 +81,7 @@ func RoundTrip(args RoundTripArgs) Gate {
 			case IsFatal(err):
 				return Status{}, err
 			case err != nil:
-				return Status{Seen: oneLine(err.Error()), Next: args.nextOf(said)}, nil
+				return Status{Seen: OneLine(err.Error()), Next: args.nextOf(said)}, nil
 			}
 			return Status{Holds: true, Seen: "a message came back through " + args.address()}, nil
 		},

@@ -128,7 +128,7 @@ func twice(allocs []*nomad.AllocationListStub) []string {
 		running := 0
 		for _, a := range all {
 			versions = append(versions, a.JobVersion)
-			ids = append(ids, fmt.Sprintf("%s (%s, meant to %s)", shortID(a.ID), a.ClientStatus, a.DesiredStatus))
+			ids = append(ids, fmt.Sprintf("%s (%s, meant to %s)", ShortID(a.ID), a.ClientStatus, a.DesiredStatus))
 			if a.ClientStatus == nomad.AllocClientStatusRunning {
 				running++
 			}

@@ -25,8 +25,8 @@ func joinSome(problems []string) string {
 	return fmt.Sprintf("%s; and %d more", strings.Join(problems[:maxListed], "; "), len(problems)-maxListed)
 }
 
-// oneLine makes another program's output fit into a line of ours.
-func oneLine(s string) string {
+// OneLine makes another program's output fit into a line of ours: printable, and of at most 300 characters and dots.
+func OneLine(s string) string {
 	s = printable.Text(strings.Join(strings.Fields(s), " "))
 	if r := []rune(s); len(r) > maxOutput {
 		return string(r[:maxOutput]) + "..."
@@ -41,7 +41,8 @@ func loggable(s string) string {
 	return strings.TrimSpace(strings.ReplaceAll(printable.Text(s), "<{%", "<{ %"))
 }
 
-func shortID(id string) string { return id[:min(8, len(id))] }
+// ShortID is as much of an id as Nomad itself shows, its first 8 characters.
+func ShortID(id string) string { return id[:min(8, len(id))] }
 
 // unreachable tells that no answer came from one that says something.
 func unreachable(err error) bool {
@@ -59,4 +60,12 @@ func rootCause(err error) error {
 		return u.Err
 	}
 	return err
+}
+
+// JoinNames joins names as a sentence does: "a, b and c".
+func JoinNames(names []string) string {
+	if n := len(names); n > 1 {
+		return strings.Join(names[:n-1], ", ") + " and " + names[n-1]
+	}
+	return strings.Join(names, "")
 }

@@ -90,7 +90,7 @@ func (c *Cluster) backup(ctx context.Context, out File, o *BackupOptions) (Backu
 	}
 	f := strings.Fields(r.Stdout)
 	if r.Exit != 0 || len(f) != 3 {
-		return Backup{}, fmt.Errorf("EMQX exported nothing: %s", oneLine(lastLines(said, 3)))
+		return Backup{}, fmt.Errorf("EMQX exported nothing: %s", gates.OneLine(lastLines(said, 3)))
 	}
 	size, err := strconv.ParseInt(f[1], 10, 64)
 	if err != nil {
@@ -199,7 +199,7 @@ func (c *Cluster) restore(ctx context.Context, file RestoreFile, o *BackupOption
 	for line := range strings.Lines(said) {
 		o.Report(r.Node + ": " + strings.TrimSpace(line))
 	}
-	switch last := oneLine(lastLines(said, 1)); {
+	switch last := gates.OneLine(lastLines(said, 1)); {
 	case strings.Contains(said, "Data has been imported, but some errors occurred"):
 		return r, errors.New("EMQX imported a part: what it says above names what it did not take")
 	case !strings.Contains(said, "Data has been imported successfully"):
@@ -239,7 +239,7 @@ func (c *Cluster) send(ctx context.Context, o *BackupOptions, file RestoreFile, 
 	const whole = `cd "$1" && { [ -f "$2" ] || { cat part.* >whole && mv whole "$2" && rm part.*; }; }; sha256sum "$2" | cut -d ' ' -f 1`
 	r, err := c.Ask(ctx, o.Node, "/bin/sh", "-c", whole, "whole", dir, b.Name)
 	if err == nil && strings.TrimSpace(r.Stdout) != b.SHA256 {
-		err = fmt.Errorf("its SHA-256 there is %q, not %s %s", strings.TrimSpace(r.Stdout), b.SHA256, oneLine(r.Stderr))
+		err = fmt.Errorf("its SHA-256 there is %q, not %s %s", strings.TrimSpace(r.Stdout), b.SHA256, gates.OneLine(r.Stderr))
 	}
 	if err != nil {
 		return fmt.Errorf("copying the backup to %s: %w", c.Nodes[o.Node].Name, err)
@@ -259,7 +259,7 @@ func (c *Cluster) sendPart(ctx context.Context, i int, text, sum string, command
 			return nil
 		}
 		if err == nil {
-			err = fmt.Errorf("a part arrived as something else: exit code %d, SHA-256 %q %s", exit, strings.TrimSpace(out.String()), oneLine(said.String()))
+			err = fmt.Errorf("a part arrived as something else: exit code %d, SHA-256 %q %s", exit, strings.TrimSpace(out.String()), gates.OneLine(said.String()))
 		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -309,7 +309,7 @@ func (c *Cluster) work(ctx context.Context, i int, dir, script string, args ...s
 	}
 	r, err := c.Ask(ctx, i, "/bin/sh", "-c", `cat "$1/said"; [ -f "$1/done" ]`, "said", dir)
 	if err == nil && r.Exit != 0 {
-		err = fmt.Errorf("the work on %s broke off: exit code %d: %s", c.Nodes[i].Name, exit, oneLine(text.String()+" "+r.Stdout+" "+r.Stderr))
+		err = fmt.Errorf("the work on %s broke off: exit code %d: %s", c.Nodes[i].Name, exit, gates.OneLine(text.String()+" "+r.Stdout+" "+r.Stderr))
 	}
 	return r.Stdout, err
 }
@@ -338,7 +338,7 @@ func (c *Cluster) retained(ctx context.Context) (map[string]int, error) {
 			counts[i], err = strconv.Atoi(strings.TrimSpace(number))
 		}
 		if err == nil && !ok {
-			err = fmt.Errorf("counting retained messages on %s: %s", c.Nodes[i].Name, oneLine(r.Stdout+" "+r.Stderr))
+			err = fmt.Errorf("counting retained messages on %s: %s", c.Nodes[i].Name, gates.OneLine(r.Stdout+" "+r.Stderr))
 		}
 		errs[i] = err
 	})...)

@@ -9,6 +9,8 @@ import (
 
 	consul "github.com/hashicorp/consul/api"
 	nomad "github.com/hashicorp/nomad/api"
+
+	"github.com/emqx-oci/emqx-oci/infra/gates"
 )
 
 // BalancerStatus is what the cloud's balancer thinks of its backends.
@@ -81,7 +83,7 @@ type sickBackends struct {
 }
 
 func (s sickBackends) String() string {
-	return fmt.Sprintf("%s is %s for %s", s.node, s.health, list(s.listeners))
+	return fmt.Sprintf("%s is %s for %s", s.node, s.health, gates.JoinNames(s.listeners))
 }
 
 func (b BalancerStatus) sick() (found []sickBackends) {
@@ -108,7 +110,7 @@ func (d *diagnosis) balancer() {
 	for _, s := range d.status.Balancer.sick() {
 		i := slices.IndexFunc(d.status.Nodes, func(n NodeStatus) bool { return n.Name == s.node })
 		if i >= 0 && d.status.Nodes[i].Check == consul.HealthPassing && d.status.Nodes[i].Nomad == nomad.NodeStatusReady {
-			d.add("the balancer sends no new clients to "+s.node+", whose HAProxy is well: "+s.health+" for "+list(s.listeners),
+			d.add("the balancer sends no new clients to "+s.node+", whose HAProxy is well: "+s.health+" for "+gates.JoinNames(s.listeners),
 				"whether the node's security group admits the balancer to the health page; after a repair it takes some checks")
 		}
 	}

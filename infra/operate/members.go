@@ -10,7 +10,6 @@ import (
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/infra/gates"
-	"github.com/emqx-oci/emqx-oci/infra/gates/printable"
 )
 
 // view is the cluster as one member sees it.
@@ -68,16 +67,4 @@ func (c *Cluster) members(nodes []NodeStatus) {
 			n.Member = "waiting"
 		}
 	}
-}
-
-// maxOutput bounds the text taken over from another program.
-const maxOutput = 300
-
-// oneLine makes another program's output fit into a line of ours.
-func oneLine(s string) string {
-	s = printable.Text(strings.Join(strings.Fields(s), " "))
-	if r := []rune(s); len(r) > maxOutput {
-		return string(r[:maxOutput]) + "..."
-	}
-	return s
 }

@@ -66,7 +66,7 @@ func (d *diagnosis) servers() {
 
 func (d *diagnosis) nodes() {
 	for _, n := range d.status.Nodes {
-		id := short(n.ID)
+		id := gates.ShortID(n.ID)
 		switch n.Nomad {
 		case "", nomad.NodeStatusReady:
 			continue
@@ -96,7 +96,7 @@ func (d *diagnosis) each(on, node, is, next string) {
 		p := &d.found[i]
 		if p.on == on && p.is == is && p.Next == next {
 			p.nodes = append(p.nodes, node)
-			p.What = on + list(p.nodes) + " are " + is
+			p.What = on + gates.JoinNames(p.nodes) + " are " + is
 			return
 		}
 	}
@@ -156,7 +156,7 @@ func (d *diagnosis) waiting() {
 // silent tells of one member that did not answer. What is not known has no cure: to
 // restart a broker that is only busy would cost its clients their sessions.
 func (d *diagnosis) silent(n NodeStatus) {
-	logs := fmt.Sprintf("`nomad alloc logs %s`", short(n.Broker.ID))
+	logs := fmt.Sprintf("`nomad alloc logs %s`", gates.ShortID(n.Broker.ID))
 	switch {
 	case n.seen.Late && n.Member == "stopped":
 		d.add(fmt.Sprintf("EMQX on %s: %s, and others call it stopped", n.Name, n.seen.Says),
@@ -195,7 +195,7 @@ func (d *diagnosis) tasks() {
 		if n.Nomad != nomad.NodeStatusReady || d.status.Broker.State != "running" && d.status.Broker.State != "pending" {
 			continue
 		}
-		look := fmt.Sprintf("`nomad alloc status %s`, `nomad alloc logs %s`", short(n.Broker.ID), short(n.Broker.ID))
+		look := fmt.Sprintf("`nomad alloc status %s`, `nomad alloc logs %s`", gates.ShortID(n.Broker.ID), gates.ShortID(n.Broker.ID))
 		switch n.Broker.State {
 		case "":
 		case nomad.AllocClientStatusRunning:
@@ -236,7 +236,7 @@ func (d *diagnosis) views() {
 			stranger[name] = true
 			next := "it leaves by itself when its task ends"
 			if slices.Contains(n.seen.Stopped, name) {
-				next = fmt.Sprintf("`nomad alloc exec -task %s %s emqx ctl cluster force-leave %s`", cluster.EMQXTask, short(n.Broker.ID), name)
+				next = fmt.Sprintf("`nomad alloc exec -task %s %s emqx ctl cluster force-leave %s`", cluster.EMQXTask, gates.ShortID(n.Broker.ID), name)
 			}
 			d.add(name+" is a member that the stack does not want", next)
 		}
@@ -258,7 +258,7 @@ func (d *diagnosis) split() {
 				sees = append(sees, o.Name)
 			}
 		}
-		view := list(sees)
+		view := gates.JoinNames(sees)
 		if seers[view] == nil {
 			views = append(views, view)
 		}
@@ -273,7 +273,7 @@ func (d *diagnosis) split() {
 		if len(seers[view]) > 1 {
 			verb = " see "
 		}
-		clauses = append(clauses, list(seers[view])+verb+view)
+		clauses = append(clauses, gates.JoinNames(seers[view])+verb+view)
 	}
 	d.add("the cluster is split: "+strings.Join(clauses, "; "),
 		fmt.Sprintf("whether %d and %d are open between them; once they are, EMQX restarts the smaller side within a minute, and else `nomad alloc restart` of it does",
@@ -305,7 +305,7 @@ func (d *diagnosis) checks() {
 			continue
 		}
 		if n.Proxy.ID != "" {
-			next = fmt.Sprintf("`nomad alloc logs %s`; %s", short(n.Proxy.ID), next)
+			next = fmt.Sprintf("`nomad alloc logs %s`; %s", gates.ShortID(n.Proxy.ID), next)
 		}
 		d.each("HAProxy on ", n.Name, is, next)
 	}
@@ -324,16 +324,6 @@ func whyNotHealthy(output string) string {
 		return "a node that is busy answers late"
 	}
 	return "whether HAProxy runs there"
-}
-
-func short(id string) string { return id[:min(8, len(id))] }
-
-// list joins names as a sentence does.
-func list(names []string) string {
-	if n := len(names); n > 1 {
-		return strings.Join(names[:n-1], ", ") + " and " + names[n-1]
-	}
-	return strings.Join(names, "")
 }
 
 // Age is how long ago something was, in its two largest units at most.

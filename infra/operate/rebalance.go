@@ -296,7 +296,7 @@ func (c *Cluster) move(ctx context.Context, kill <-chan struct{}, i, count, rate
 	case err != nil:
 		return max(moved, 0), err
 	case exit != 0:
-		return max(moved, 0), fmt.Errorf("moving clients of %s: exit code %d: %s", c.Nodes[i].Name, exit, oneLine(said.String()))
+		return max(moved, 0), fmt.Errorf("moving clients of %s: exit code %d: %s", c.Nodes[i].Name, exit, gates.OneLine(said.String()))
 	case moved < 0:
 		moved = count // the output was lost on its way; it ended well
 	}

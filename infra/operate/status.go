@@ -282,7 +282,7 @@ func (c *Cluster) node(i int, l *look, v view) NodeStatus {
 		n.Check = e.Checks.AggregatedStatus()
 		for _, check := range e.Checks {
 			if check.Status != consul.HealthPassing {
-				n.CheckSays = oneLine(check.Output)
+				n.CheckSays = gates.OneLine(check.Output)
 			}
 		}
 	}
@@ -348,7 +348,7 @@ func allocation(l jobLook, i int, node string) Allocation {
 			e := t.Events[n-1]
 			out.Event = e.Type
 			if e.DisplayMessage != "" {
-				out.Event += ": " + oneLine(e.DisplayMessage)
+				out.Event += ": " + gates.OneLine(e.DisplayMessage)
 			}
 			if cause := gates.TaskReason(t); cause != "" {
 				out.Event = cause
