@@ -197,7 +197,7 @@ sdk-check: # generating again must give what stands in the tree
 
 .PHONY: checks
 checks: ## generate docs/checks.md from the table of checks
-	go test ./stacks/preflight -run '^TestPage$$' -update
+	go test ./components/preflight -run '^TestPage$$' -update
 
 .PHONY: settings
 settings: ## generate docs/settings.md, the component's arguments, and the schemas of stack files and of the component's package

@@ -13,7 +13,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/guards"
 	"github.com/emqx-oci/emqx-oci/components/recorder"
 	"github.com/emqx-oci/emqx-oci/components/settings"
-	"github.com/emqx-oci/emqx-oci/stacks/preflight"
+	"github.com/emqx-oci/emqx-oci/components/preflight"
 )
 
 // Preflight checks a stack before anything is registered, without a cloud:

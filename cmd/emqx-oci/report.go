@@ -9,10 +9,10 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
-	"github.com/emqx-oci/emqx-oci/stacks/blast"
+	"github.com/emqx-oci/emqx-oci/components/blast"
 )
 
-// assess says what a plan means for the cluster, in the words of stacks/blast, which knows no engine.
+// assess says what a plan means for the cluster, in the words of components/blast, which knows no engine.
 func assess(stack string, c orchestrate.Config, plan []progress.Event) (blast.Report, error) {
 	s, err := settings.Load(stack, source(c))
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/stacks"
-	"github.com/emqx-oci/emqx-oci/stacks/preflight"
+	"github.com/emqx-oci/emqx-oci/components/preflight"
 )
 
 // validate checks a stack's settings, keys that nobody reads included.

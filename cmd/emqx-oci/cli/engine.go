@@ -6,7 +6,7 @@ import (
 
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
-	"github.com/emqx-oci/emqx-oci/stacks/preflight"
+	"github.com/emqx-oci/emqx-oci/components/preflight"
 )
 
 // target is a stack, ready to be worked on.

@@ -11,8 +11,8 @@ import (
 	"github.com/emqx-oci/emqx-oci/infra/operate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
-	"github.com/emqx-oci/emqx-oci/stacks/blast"
-	"github.com/emqx-oci/emqx-oci/stacks/preflight"
+	"github.com/emqx-oci/emqx-oci/components/blast"
+	"github.com/emqx-oci/emqx-oci/components/preflight"
 )
 
 // Options are everything that the command line takes from outside.

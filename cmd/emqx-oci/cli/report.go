@@ -11,7 +11,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/guards"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
-	"github.com/emqx-oci/emqx-oci/stacks/blast"
+	"github.com/emqx-oci/emqx-oci/components/blast"
 )
 
 // reporter says at the end of a preview what its plan means: to the terminal, as an object among those of --json, and as

@@ -16,7 +16,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/guards"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
-	"github.com/emqx-oci/emqx-oci/stacks/blast"
+	"github.com/emqx-oci/emqx-oci/components/blast"
 )
 
 // planner is an engine whose preview has a plan.

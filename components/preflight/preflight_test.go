@@ -19,7 +19,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/stacks"
 	"github.com/emqx-oci/emqx-oci/stacks/example"
-	"github.com/emqx-oci/emqx-oci/stacks/preflight"
+	"github.com/emqx-oci/emqx-oci/components/preflight"
 )
 
 // trial is a stack of the tree with something changed, in its settings or in
