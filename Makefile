@@ -156,7 +156,7 @@ lint: $(TOOLS)/golangci-lint tidy-check ## run the linters
 	golangci-lint run ./...
 	golangci-lint run --build-tags lab,bench,drill ./...
 	# The boot script is whole only with its header: a test checks that one.
-	find . -name '*.sh' -not -path './.tools/*' -not -path './components/oci/files/*' -print0 | xargs -0 -r shellcheck
+	find . -name '*.sh' -not -path './.tools/*' -not -path './components/hosts/ocihosts/files/*' -print0 | xargs -0 -r shellcheck
 
 .PHONY: race
 race: PACKAGES += erlang-base gcc libc6-dev

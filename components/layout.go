@@ -27,9 +27,9 @@ type layout struct{ pulumi.ResourceState }
 //
 // What it returns is to be called with the volumes once they are registered.
 func guard(
-	ctx *pulumi.Context, name string, s settings.Settings, places []cluster.Node, opts ...pulumi.ResourceOption,
+	ctx *pulumi.Context, name string, s settings.Settings, words guards.Words, nodes []cluster.Node, opts ...pulumi.ResourceOption,
 ) (recordLayout func(volumes []pulumi.Resource) error, err error) {
-	next := guards.LayoutOf(s, places)
+	next := guards.LayoutOf(s, words.Scope, nodes)
 	static := guards.Static(s)
 	var asked atomic.Bool
 	hook, err := ctx.RegisterResourceHook(name+": guards", func(args *pulumi.ResourceHookArgs) error {
@@ -39,7 +39,7 @@ func guard(
 		if s.Secrets.ErlangCookie == settings.StandInCookie { // a preview in which nobody knows it yet
 			wanted = cookie
 		}
-		found := guards.Compare(old, next, cookie, wanted, s.Guards)
+		found := guards.Compare(old, next, cookie, wanted, s.Guards, words)
 		return guards.Judge(ctx, s.Guards, append(found, static...))
 	}, &pulumi.ResourceHookOptions{OnDryRun: true})
 	if err != nil {

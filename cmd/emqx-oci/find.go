@@ -4,6 +4,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/emqx-oci/emqx-oci/components"
+	"github.com/emqx-oci/emqx-oci/components/kinds"
 	"github.com/emqx-oci/emqx-oci/components/oci"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
@@ -60,9 +61,11 @@ func resume(stack string, c orchestrate.Config, held []orchestrate.Held) error {
 	if err != nil {
 		return err
 	}
-	var names []string
+	var volumes []string
 	for _, h := range held {
-		names = append(names, h.Name)
+		if v, _, ok := kinds.DataVolume(h.Type, h.Inputs); ok {
+			volumes = append(volumes, v.Name)
+		}
 	}
-	return stacks.Resume(stack, s.Nodes.Count, names)
+	return stacks.Resume(stack, s.Nodes.Count, volumes)
 }

@@ -130,7 +130,7 @@ func Find(ctx *pulumi.Context, lost Lost, opts ...pulumi.InvokeOption) ([]string
 }
 
 func (s search) fits(lost Lost, item map[string]any) bool {
-	if state, _ := item["state"].(string); ending(state) {
+	if state, _ := item["state"].(string); Terminating(state) {
 		return false
 	}
 	for _, name := range s.same {
@@ -194,16 +194,16 @@ func Fates(ctx *pulumi.Context, held []Held, opts ...pulumi.InvokeOption) (map[s
 		switch state, listed := asked[q][h.ID]; {
 		case !listed, strings.EqualFold(state, "TERMINATED"), strings.EqualFold(state, "DELETED"):
 			fates[h.ID] = Gone
-		case ending(state):
+		case Terminating(state):
 			fates[h.ID] = Ending
 		}
 	}
 	return fates, nil
 }
 
-// ending tells whether a resource in this state is on its way out: OCI lists it for a
+// Terminating tells whether a resource in this state is on its way out: OCI lists it for a
 // while after its end. Provider and API write states in different cases.
-func ending(state string) bool {
+func Terminating(state string) bool {
 	switch strings.ToUpper(state) {
 	case "TERMINATING", "TERMINATED", "DELETING", "DELETED":
 		return true

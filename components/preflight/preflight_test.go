@@ -15,11 +15,11 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"gotest.tools/v3/assert"
 
+	"github.com/emqx-oci/emqx-oci/components/preflight"
 	"github.com/emqx-oci/emqx-oci/components/recorder"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/stacks"
 	"github.com/emqx-oci/emqx-oci/stacks/example"
-	"github.com/emqx-oci/emqx-oci/components/preflight"
 )
 
 // trial is a stack of the tree with something changed, in its settings or in

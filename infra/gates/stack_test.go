@@ -99,7 +99,7 @@ func (w *world) gates() []Gate {
 	var output string
 	g3 := w.with(ProxiesReady(serviceFunc(func(string, string) ([]*consul.ServiceEntry, error) {
 		return []*consul.ServiceEntry{proxyEntry("emqx-lab-0", map[bool]string{true: "passing", false: "critical"}[output == ""], output)}, nil
-	}), ProxiesReadyArgs{Environment: "lab", Count: 1, Timeout: w.slow, Interval: interval}),
+	}), ProxiesReadyArgs{Service: "emqx-haproxy", Environment: "lab", Count: 1, Timeout: w.slow, Interval: interval}),
 		func() { output = "503 no backend" }, func() { output = "" })
 	backends := map[string]string{}
 	g4 := w.with(EdgeHealthy(func(context.Context) (map[string]string, error) { return backends, nil }, EdgeArgs{Timeout: w.slow, Interval: interval}),

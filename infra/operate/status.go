@@ -10,7 +10,6 @@ import (
 	consul "github.com/hashicorp/consul/api"
 	nomad "github.com/hashicorp/nomad/api"
 
-	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/infra/gates"
 )
 
@@ -26,6 +25,8 @@ type Status struct {
 	Nodes    []NodeStatus `json:"nodes"`
 	Broker   JobStatus    `json:"broker"`
 	Proxy    JobStatus    `json:"proxy"`
+	// ProxyTitle is what people call a proxy.
+	ProxyTitle string `json:"-"`
 	// RoundTrip is what became of a message through the public name; empty when
 	// none was sent.
 	RoundTrip string `json:"roundTrip,omitempty"`
@@ -168,8 +169,8 @@ func (c *Cluster) Status(ctx context.Context, o StatusOptions) Status {
 				together(func() { views[i] = c.view(ctx, a) }, func() { listeners[i] = c.listeners(ctx, a) })
 			})...)
 		},
-		func() { l.proxy = c.job(ctx, c.ProxyJob) },
-		func() { l.checks, l.consulErr = c.Consul.Service(ctx, cluster.HAProxyService, c.Environment) },
+		func() { l.proxy = c.job(ctx, c.Config.Proxy.Job) },
+		func() { l.checks, l.consulErr = c.Consul.Service(ctx, c.Config.Proxy.Service, c.Environment) },
 		func() { l.formed = once(ctx, c.Formed) },
 		func() { l.proxies = once(ctx, c.Proxies) },
 		func() {
@@ -190,8 +191,8 @@ func (c *Cluster) Status(ctx context.Context, o StatusOptions) Status {
 			}
 		},
 	)
-	s := Status{Stack: c.Environment, Time: c.Clock.Now(), RoundTrip: l.trip.seen, Balancer: balancer, LastUpdate: update}
-	s.Broker, s.Proxy = jobStatus(c.BrokerJob, l.broker), jobStatus(c.ProxyJob, l.proxy)
+	s := Status{Stack: c.Environment, ProxyTitle: c.Config.Proxy.Title, Time: c.Clock.Now(), RoundTrip: l.trip.seen, Balancer: balancer, LastUpdate: update}
+	s.Broker, s.Proxy = jobStatus(c.BrokerJob, l.broker), jobStatus(c.Config.Proxy.Job, l.proxy)
 	s.Nodes = make([]NodeStatus, len(c.Nodes))
 	for i := range c.Nodes {
 		s.Nodes[i] = c.node(i, &l, views[i])

@@ -1,4 +1,4 @@
-package oci
+package ocihosts
 
 import (
 	"crypto/sha256"
@@ -10,6 +10,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
+	"github.com/emqx-oci/emqx-oci/components/oci"
 )
 
 // spec is what an instance is and cannot become while it runs, as its pool's tag
@@ -70,7 +71,7 @@ func (a *InstancePoolsArgs) find(ctx *pulumi.Context, opts ...pulumi.InvokeOptio
 		if err != nil || spec == "" || p.FreeformTags[cluster.TagCluster] != a.Environment {
 			continue
 		}
-		live := !ending(p.State)
+		live := !oci.Terminating(p.State)
 		if live || !found[index].live {
 			found[index] = foundPool{spec: spec, live: live}
 		}

@@ -1,4 +1,4 @@
-package oci
+package nlb
 
 import (
 	"fmt"
@@ -24,10 +24,12 @@ type Backend struct {
 	TargetID pulumi.StringInput
 }
 
-// HealthCheck is how the balancer asks HAProxy. Zero fields take OCI's own
+// HealthCheck is how the balancer asks a node's proxy. Zero fields take OCI's own
 // defaults, but for the port.
 type HealthCheck struct {
-	// Port of HAProxy's health page; default 8080.
+	// Path of the proxy's health page, which answers 200. It has no default.
+	Path string
+	// Port of the health page; default 8080.
 	Port int
 	// IntervalSeconds between checks, 1 to 1800; default 10.
 	IntervalSeconds int
@@ -56,7 +58,7 @@ type LoadBalancerArgs struct {
 
 	// Defaulted.
 
-	// Health is the check of every backend set: HTTP on HAProxy's admin port.
+	// Health is the check of every backend set: HTTP on the proxies' admin port.
 	Health HealthCheck
 
 	// Optional.
@@ -76,13 +78,14 @@ type LoadBalancerArgs struct {
 // (ADR 0040): one change of the balancer for all nodes, and none that forgets
 // them.
 //
-//	balancer, err := oci.NewLoadBalancer(ctx, "balancer", &oci.LoadBalancerArgs{
+//	balancer, err := oci.NewLoadBalancer(ctx, "balancer", &nlb.LoadBalancerArgs{
 //		Environment:     "prod",
 //		CompartmentID:   "ocid1.compartment.oc1..example",
 //		SubnetID:        "ocid1.subnet.oc1.eu-frankfurt-1.example",
 //		SecurityGroupID: groups.BalancerID,
 //		Listeners:       cluster.Listeners(cluster.DefaultPorts, true),
-//		Backends:        []oci.Backend{{Name: "emqx-prod-0", Address: addresses.IP(0)}},
+//		Health:          nlb.HealthCheck{Path: "/health"},
+//		Backends:        []nlb.Backend{{Name: "emqx-prod-0", Address: addresses.IP(0)}},
 //	})
 type LoadBalancer struct {
 	pulumi.ResourceState
@@ -153,7 +156,7 @@ func (b *LoadBalancer) addSets(ctx *pulumi.Context, name string, a *LoadBalancer
 			HealthChecker: networkloadbalancer.NetworkLoadBalancersBackendSetsUnifiedHealthCheckerArgs{
 				Protocol:         pulumi.String("HTTP"),
 				Port:             pulumi.Int(a.Health.Port),
-				UrlPath:          pulumi.String(cluster.HealthPath),
+				UrlPath:          pulumi.String(a.Health.Path),
 				ReturnCode:       pulumi.Int(200),
 				IntervalInMillis: pulumi.Int(a.Health.IntervalSeconds * 1000),
 				TimeoutInMillis:  pulumi.Int(a.Health.TimeoutSeconds * 1000),
@@ -262,6 +265,7 @@ func (a *LoadBalancerArgs) validate() error {
 			f.Add(fmt.Sprintf("backends[%d].address", i), "must be set, or targetId, and not both")
 		}
 	}
+	f.Require("health.path", a.Health.Path)
 	f.Range("health.port", a.Health.Port, 1, 65535)
 	f.Range("health.intervalSeconds", a.Health.IntervalSeconds, 1, 1800)
 	f.Range("health.timeoutSeconds", a.Health.TimeoutSeconds, 1, min(600, max(a.Health.IntervalSeconds, 1)))

@@ -1,6 +1,6 @@
 //go:build lab
 
-package oci
+package ocihosts
 
 import (
 	"bytes"
@@ -391,7 +391,7 @@ func free() fakeCloud { return fakeCloud{Instances: map[string]string{me: "RUNNI
 
 func TestBootOnAnEmptyVolume(t *testing.T) {
 	image := volume(t)
-	args := bootArgs()
+	args := testBootArgs()
 	out := session(t, free(), args, image, `
 boot
 inside 'echo precious >/mnt/bv/emqx-1/data; stat -c "owner %u:%g" /mnt/bv/emqx-1; readlink /opt/nomad/data/emqx-1'
@@ -459,7 +459,7 @@ func TestBootTakesOverFromADeadInstance(t *testing.T) {
 		Instances:    map[string]string{me: "RUNNING", other: "RUNNING"},
 		VolumeHolder: other, AddressVNIC: "ocid1.vnic.other", TerminateAfter: 9,
 	}
-	out := session(t, c, bootArgs(), image, `
+	out := session(t, c, testBootArgs(), image, `
 boot
 inside 'jq -c "{VolumeHolder,AddressVNIC}" /boot-test/cloud.json; umount /mnt/bv/emqx-1'
 `)
@@ -478,7 +478,7 @@ func TestBootNeverTakesAVolumeFromALivingInstance(t *testing.T) {
 		Instances:    map[string]string{me: "RUNNING", other: "RUNNING"},
 		VolumeHolder: other, AddressVNIC: "ocid1.vnic.other",
 	}
-	args := bootArgs()
+	args := testBootArgs()
 	args.ClaimTimeout = 6 * time.Second
 	out := session(t, c, args, volume(t), `
 boot
@@ -496,7 +496,7 @@ inside 'jq -c "{VolumeHolder,AddressVNIC}" /boot-test/cloud.json; ls /var/lib/em
 // An instance that may not ask about instances gets the answer of a forgotten one.
 func TestBootWithoutPolicyTakesNothing(t *testing.T) {
 	c := fakeCloud{Instances: map[string]string{}, VolumeHolder: other}
-	args := bootArgs()
+	args := testBootArgs()
 	args.ClaimTimeout = 3 * time.Second
 	out := session(t, c, args, volume(t), `boot; inside 'jq -c .VolumeHolder /boot-test/cloud.json'`)
 	has(t, out, "boot ended with 1", `"ocid1.instance.other"`)
@@ -524,7 +524,7 @@ func TestBootNeverFormatsData(t *testing.T) {
 			image := volume(t, tc.fill...)
 			before, err := os.ReadFile(image)
 			assert.NilError(t, err)
-			args := bootArgs()
+			args := testBootArgs()
 			args.ClaimTimeout = 3 * time.Second
 			out := session(t, free(), args, image, `boot; inside 'umount /mnt/bv/emqx-1 2>/dev/null || true'`)
 			hasNot(t, out, "making a file system")
@@ -543,7 +543,7 @@ func TestBootNeverFormatsData(t *testing.T) {
 func TestBootGrowsTheFileSystem(t *testing.T) {
 	image := volume(t, "mkfs.ext4", "-q", "-L", "emqx-1", "-F")
 	assert.NilError(t, os.Truncate(image, 128<<20))
-	out := session(t, free(), bootArgs(), image, `boot; inside 'df -m --output=size /mnt/bv/emqx-1; umount /mnt/bv/emqx-1'`)
+	out := session(t, free(), testBootArgs(), image, `boot; inside 'df -m --output=size /mnt/bv/emqx-1; umount /mnt/bv/emqx-1'`)
 	has(t, out, "boot ended with 0")
 	var mb int
 	lines := strings.Fields(out[strings.LastIndex(out, "1M-blocks"):])
@@ -553,7 +553,7 @@ func TestBootGrowsTheFileSystem(t *testing.T) {
 }
 
 func TestBootStartsAgainWhatIsDown(t *testing.T) {
-	out := session(t, free(), bootArgs(), volume(t), `
+	out := session(t, free(), testBootArgs(), volume(t), `
 boot >/dev/null
 ip addr del 10.80.1.11/24 dev ens3
 inside 'umount /mnt/bv/emqx-1; rm /run/units/*'
@@ -569,7 +569,7 @@ inside 'umount /mnt/bv/emqx-1'
 // An instance that ends: what Nomad leaves running goes in the order in which Nomad
 // itself would stop it, before anything else does.
 func TestBootEndsTheTasksOfAnInstance(t *testing.T) {
-	out := session(t, free(), bootArgs(), volume(t), `
+	out := session(t, free(), testBootArgs(), volume(t), `
 boot >/dev/null
 inside 'cat /etc/systemd/system/emqx-drain.service; cat /boot-test/systemctl'
 fake docker <<'END'
@@ -607,7 +607,7 @@ inside 'cat /boot-test/docker; tail -n 2 /var/log/emqx-boot.log; umount /mnt/bv/
 // A first boot without the right to anything, say: user data is run once, so the unit that
 // it leaves behind has to come through when that is mended.
 func TestBootThatFailsIsTriedAgain(t *testing.T) {
-	args := bootArgs()
+	args := testBootArgs()
 	args.ClaimTimeout = time.Second
 	out := session(t, free(), args, volume(t), `
 fake sleep <<'END'
@@ -631,7 +631,7 @@ inside 'grep -c "trying again" /var/log/emqx-boot.log; grep -xE "[0-9]{2,}" /boo
 // Servers that are not there yet, or that no rule lets the node reach: the boot says whom
 // Consul looks for, and comes through once they answer.
 func TestBootWaitsForConsulsServers(t *testing.T) {
-	out := session(t, free(), bootArgs(), volume(t), `
+	out := session(t, free(), testBootArgs(), volume(t), `
 fake curl <<'END'
 #!/bin/bash
 if [[ $* == *status/leader* && -e /boot-test/leaderless ]]; then echo '""'; exit; fi
@@ -657,7 +657,7 @@ inside 'umount /mnt/bv/emqx-1'
 
 // The registries' login comes from the vault, at every run, and is nobody's but root's.
 func TestBootFetchesTheRegistriesLogin(t *testing.T) {
-	args := bootArgs()
+	args := testBootArgs()
 	args.RegistryAuth = bootSecret
 	c := free()
 	c.Secret = `{"auths":{"fra.ocir.io":{"auth":"cGVvcGxlOnNlY3JldA=="}}}`
@@ -689,7 +689,7 @@ inside 'umount /mnt/bv/emqx-1'
 
 // What the command refuses by itself it says on standard output, which the script reads.
 func TestBootSaysWhatOCISaysOfItsArguments(t *testing.T) {
-	args := bootArgs()
+	args := testBootArgs()
 	args.ClaimTimeout = time.Second
 	out := session(t, free(), args, volume(t), `
 sed -i 's/--lifecycle-state AVAILABLE/--lifecycle-state ATTACHED/' "$R/usr/local/sbin/emqx-boot"
@@ -700,7 +700,7 @@ boot
 
 // networkd and NetworkManager take foreign addresses off.
 func TestBootKeepsTheAddress(t *testing.T) {
-	out := session(t, free(), bootArgs(), volume(t), `
+	out := session(t, free(), testBootArgs(), volume(t), `
 touch "$R/run/units/systemd-networkd"
 mkdir -p "$R/run/systemd/network"
 echo '[Match]' >"$R/run/systemd/network/10-netplan-ens3.network"
@@ -749,7 +749,7 @@ inside 'umount /mnt/bv/emqx-1'
 }
 
 func TestBootTakesTheRoomOfTheBootVolume(t *testing.T) {
-	out := session(t, free(), bootArgs(), volume(t), `
+	out := session(t, free(), testBootArgs(), volume(t), `
 mkdir -p "$R/usr/libexec"
 printf '#!/bin/sh\necho "oci-growfs $*"\nexit 1\n' >"$R/usr/libexec/oci-growfs"
 chmod 755 "$R/usr/libexec/oci-growfs"

@@ -1,7 +1,6 @@
-package oci
+package ocihosts
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,34 +11,22 @@ import (
 	"gotest.tools/v3/assert"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
-	"github.com/emqx-oci/emqx-oci/components/fault"
 	"github.com/emqx-oci/emqx-oci/components/recorder"
+	"github.com/emqx-oci/emqx-oci/components/recorder/recordertest"
 )
 
 var boot = BootArgs{Environment: "test", ConsulServers: []string{"10.0.2.10"}, NomadServers: []string{"10.0.2.10:4647"}}
 
 func testNodes(t *testing.T, count int) []cluster.Node {
 	t.Helper()
-	nodes, err := cluster.Nodes("test", count, []string{"AD-1", "AD-2"})
+	nodes, err := Place("test", count, []string{"AD-1", "AD-2"})
 	assert.NilError(t, err)
 	return nodes
 }
 
-// build runs a program that makes one component, for real and as a preview
-// with unknown ids; both must register the same resources.
 func build(t *testing.T, program pulumi.RunFunc) *recorder.Recording {
 	t.Helper()
-	up := recordOnce(t, program, false)
-	preview := recordOnce(t, program, true)
-	assert.DeepEqual(t, outline(preview), outline(up))
-	return up
-}
-
-func recordOnce(t *testing.T, program pulumi.RunFunc, preview bool) *recorder.Recording {
-	t.Helper()
-	r, err := recorder.Run(program, recorder.Options{Preview: preview, Outputs: cloudOutputs, Call: pools()})
-	assert.NilError(t, err)
-	return r
+	return recordertest.Build(t, program, recorder.Options{Outputs: cloudOutputs, Call: pools()})
 }
 
 // pools answers the question for the pools that there are.
@@ -58,36 +45,10 @@ func pools(there ...map[string]any) func(string, resource.PropertyMap) (map[stri
 
 // cloudOutputs are what OCI adds to what it was given.
 func cloudOutputs(r recorder.Resource) map[string]any {
-	switch {
-	case strings.HasSuffix(r.Type, ":PrivateIp"):
+	if strings.HasSuffix(r.Type, ":PrivateIp") {
 		return map[string]any{"ipAddress": "10.0.1.9"}
-	case strings.HasSuffix(r.Type, ":NetworkLoadBalancer"):
-		return map[string]any{"ipAddresses": []any{map[string]any{"ipAddress": "198.51.100.1", "isPublic": true}}}
 	}
 	return nil
-}
-
-func outline(r *recorder.Recording) []string {
-	var lines []string
-	for _, x := range r.Resources {
-		lines = append(lines, fmt.Sprintf("%s %s under %q after %v", x.Type, x.Name, x.Parent, x.DependsOn))
-	}
-	slices.Sort(lines)
-	return lines
-}
-
-// refuses checks that bad args end with every fault and register nothing.
-func refuses(t *testing.T, program pulumi.RunFunc, faults ...string) {
-	t.Helper()
-	r, err := recorder.Run(program, recorder.Options{})
-	var list *fault.Error
-	assert.Assert(t, errors.As(err, &list), "got %v", err)
-	var got []string
-	for _, f := range list.Faults {
-		got = append(got, f.Path)
-	}
-	assert.DeepEqual(t, got, faults)
-	assert.Equal(t, len(r.Resources), 0, "registered although the args are bad")
 }
 
 func TestVolumes(t *testing.T) {
@@ -155,18 +116,18 @@ func TestVolumes(t *testing.T) {
 		return err
 	})
 	assert.Assert(t, !r.Kind("Volume")[0].Retain && r.Kind("Volume")[1].Retain, "what is taken over is not deleted by a slip of the pen")
-	refuses(t, func(ctx *pulumi.Context) error {
+	recordertest.Refuses(t, func(ctx *pulumi.Context) error {
 		_, err := NewVolumes(ctx, "volumes", &VolumesArgs{
 			Environment: "test", CompartmentID: "c", Nodes: testNodes(t, 1), Restore: map[int]string{1: "backup"}, Adopt: map[int]string{-1: "kept"},
 		})
 		return err
 	}, "adopt", "restore")
 
-	refuses(t, func(ctx *pulumi.Context) error {
+	recordertest.Refuses(t, func(ctx *pulumi.Context) error {
 		_, err := NewVolumes(ctx, "volumes", &VolumesArgs{SizesGB: []int{10}})
 		return err
 	}, "compartmentId", "environment", "nodes", "sizesGb", "sizesGb[0]")
-	refuses(t, func(ctx *pulumi.Context) error {
+	recordertest.Refuses(t, func(ctx *pulumi.Context) error {
 		_, err := NewVolumes(ctx, "volumes", nil)
 		return err
 	}, "compartmentId", "environment", "nodes")
@@ -186,10 +147,10 @@ func TestAddresses(t *testing.T) {
 		assert.Assert(t, !ip.Inputs.HasValue("vnicId"), "the boot script claims it")
 		assert.DeepEqual(t, ip.IgnoreChanges, updatable)
 	}
-	refuses(t, func(ctx *pulumi.Context) error {
+	recordertest.Refuses(t, func(ctx *pulumi.Context) error {
 		_, err := NewAddresses(ctx, "addresses", &AddressesArgs{Nodes: []cluster.Node{{Index: 1, Name: "x"}}})
 		return err
-	}, "environment", "nodes[0].availabilityDomain", "nodes[0].index", "subnetId")
+	}, "environment", "nodes[0].index", "nodes[0].zone", "subnetId")
 }
 
 func TestInstancePools(t *testing.T) {
@@ -218,7 +179,7 @@ func TestInstancePools(t *testing.T) {
 		})
 		assert.Assert(t, launch["instanceOptions"].ObjectValue()["areLegacyImdsEndpointsDisabled"].BoolValue())
 		placed := pool.Inputs["placementConfigurations"].ArrayValue()[0].ObjectValue()
-		assert.Equal(t, placed["faultDomains"].ArrayValue()[0].StringValue(), fmt.Sprintf("FAULT-DOMAIN-%d", testNodes(t, 2)[i].FaultDomain))
+		assert.Equal(t, placed["faultDomains"].ArrayValue()[0].StringValue(), fmt.Sprintf("FAULT-DOMAIN-%d", faultDomain(i, 2)))
 		vnic := launch["createVnicDetails"].ObjectValue()
 		assert.Equal(t, vnic["assignPublicIp"].BoolValue(), false)
 		assert.Equal(t, vnic["nsgIds"].ArrayValue()[0].StringValue(), "group")
@@ -242,7 +203,7 @@ func TestInstancePools(t *testing.T) {
 		assert.Assert(t, scripts[launch["metadata"].ObjectValue()["user_data"].StringValue()])
 	}
 
-	refuses(t, func(ctx *pulumi.Context) error {
+	recordertest.Refuses(t, func(ctx *pulumi.Context) error {
 		_, err := NewInstancePools(ctx, "pools", &InstancePoolsArgs{
 			Nodes: testNodes(t, 2), Boot: boot, BootVolumeGB: 20, BootVolumeVPUsPerGB: 15, Needs: make([][]pulumi.Resource, 1),
 		})
@@ -312,7 +273,7 @@ func TestSecurityGroupsArePortTable(t *testing.T) {
 	for _, port := range []string{"1883", "8083", "8080"} {
 		assert.Assert(t, !strings.Contains(strings.Join(got, "\n"), " "+port+"-"), "%s is open", port)
 	}
-	refuses(t, func(ctx *pulumi.Context) error {
+	recordertest.Refuses(t, func(ctx *pulumi.Context) error {
 		_, err := NewSecurityGroups(ctx, "groups", &SecurityGroupsArgs{
 			Environment: "test", CompartmentID: "c", VCNID: "v", Listeners: cluster.Listeners(cluster.DefaultPorts, true),
 			ClientCIDRs: []string{"10.0.0.1/8", "x", "10.0.0.0/8", "10.0.0.0/8"}, DashboardCIDRs: []string{"vpn"}, AdminPort: 80800,

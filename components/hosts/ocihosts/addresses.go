@@ -1,4 +1,4 @@
-package oci
+package ocihosts
 
 import (
 	"fmt"
@@ -43,7 +43,7 @@ type AddressesArgs struct {
 // balancer and the other nodes expect it. Later changes of name or tags are
 // ignored on purpose; subnet changes replace.
 //
-//	addresses, err := oci.NewAddresses(ctx, "addresses", &oci.AddressesArgs{
+//	addresses, err := oci.NewAddresses(ctx, "addresses", &ocihosts.AddressesArgs{
 //		Environment: "prod",
 //		SubnetID:    "ocid1.subnet.oc1.eu-frankfurt-1.example",
 //		Nodes:       nodes,

@@ -1,4 +1,4 @@
-package components
+package ocihosts
 
 import (
 	"errors"
@@ -8,7 +8,10 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"gotest.tools/v3/assert"
 
+	"github.com/emqx-oci/emqx-oci/components/fault"
+	"github.com/emqx-oci/emqx-oci/components/oci"
 	"github.com/emqx-oci/emqx-oci/components/recorder"
+	"github.com/emqx-oci/emqx-oci/components/seams"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
@@ -22,12 +25,13 @@ func TestBackupPolicyByNameAndByOCID(t *testing.T) {
 		_, err = recorder.Run(func(ctx *pulumi.Context) error {
 			s := settings.Settings{Environment: "test"}
 			s.Volumes.BackupPolicy = given
-			in, err := newProviders(ctx, "emqx", s)
+			provider, err := oci.Provider.New(ctx, "oci", s)
 			if err != nil {
 				return err
 			}
-			found, err = findBackupPolicy(ctx, s, in)
-			return err
+			var f fault.List
+			found = findBackupPolicy(ctx, seams.Given{Settings: s, Providers: map[string]pulumi.ProviderResource{oci.Package: provider}}, &f)
+			return f.Err()
 		}, recorder.Options{Preview: true, Call: func(token string, args resource.PropertyMap) (map[string]any, error) {
 			asked++
 			assert.Equal(t, token, "oci:Core/getVolumeBackupPolicies:getVolumeBackupPolicies")

@@ -1,4 +1,4 @@
-package oci
+package nlb
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
+	"github.com/emqx-oci/emqx-oci/components/oci"
 )
 
 // BackendHealth returns a question to OCI: the state of every backend of the
@@ -41,14 +42,14 @@ func (b *LoadBalancer) BackendHealth(
 	}
 }
 
-// EdgeHealth asks for the state of every backend of a stack's balancer, as
+// edgeHealth asks for the state of every backend of a stack's balancer, as
 // [LoadBalancer.BackendHealth] does, of one that this program does not manage. No
 // balancer is an error.
-func EdgeHealth(
+func edgeHealth(
 	ctx *pulumi.Context, compartment, environment string, sets, nodes []string, opts ...pulumi.InvokeOption,
 ) (map[string]string, error) {
 	name := cluster.Name(environment)
-	found, err := Find(ctx, Lost{
+	found, err := oci.Find(ctx, oci.Lost{
 		Type:   "oci:NetworkLoadBalancer/networkLoadBalancer:NetworkLoadBalancer",
 		Inputs: map[string]any{"compartmentId": compartment, "displayName": name},
 	}, opts...)

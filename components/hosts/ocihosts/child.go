@@ -1,4 +1,4 @@
-package oci
+package ocihosts
 
 import (
 	"fmt"
@@ -26,7 +26,7 @@ func requireNodes(f *fault.List, nodes []cluster.Node) {
 	for i, n := range nodes {
 		path := fmt.Sprintf("nodes[%d]", i)
 		f.Require(path+".name", n.Name)
-		f.Require(path+".availabilityDomain", n.AvailabilityDomain)
+		f.Require(path+".zone", n.Zone)
 		if n.Index != i {
 			f.Add(path+".index", "must be %d, got %d", i, n.Index)
 		}

@@ -1,4 +1,4 @@
-package oci
+package nlb
 
 import (
 	"context"
@@ -15,15 +15,31 @@ import (
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/recorder"
+	"github.com/emqx-oci/emqx-oci/components/recorder/recordertest"
 )
 
 // setKind is the provider's backend set with its backends inside.
 const setKind = "NetworkLoadBalancersBackendSetsUnified"
 
+// build records a program that makes one component: see [recordertest.Build].
+func build(t *testing.T, program pulumi.RunFunc) *recorder.Recording {
+	t.Helper()
+	return recordertest.Build(t, program, recorder.Options{Outputs: cloudOutputs})
+}
+
+// cloudOutputs are what OCI adds to what it was given.
+func cloudOutputs(r recorder.Resource) map[string]any {
+	if strings.HasSuffix(r.Type, ":NetworkLoadBalancer") {
+		return map[string]any{"ipAddresses": []any{map[string]any{"ipAddress": "198.51.100.1", "isPublic": true}}}
+	}
+	return nil
+}
+
 func newTestBalancer(ctx *pulumi.Context) (*LoadBalancer, error) {
 	return NewLoadBalancer(ctx, "balancer", &LoadBalancerArgs{
 		Environment: "test", CompartmentID: "c", SubnetID: "s", SecurityGroupID: pulumi.String("group"),
 		Listeners: cluster.Listeners(cluster.DefaultPorts, true),
+		Health:    HealthCheck{Path: "/health"},
 		Backends: []Backend{
 			{Name: "emqx-test-0", Address: pulumi.String("10.0.1.10")}, {Name: "emqx-test-1", Address: pulumi.String("10.0.1.11")},
 		},
@@ -74,7 +90,7 @@ func TestLoadBalancer(t *testing.T) {
 		assert.Equal(t, l.Inputs["tcpIdleTimeout"].NumberValue(), 900.0)
 		assert.Equal(t, l.Parent, "listeners")
 	}
-	refuses(t, func(ctx *pulumi.Context) error {
+	recordertest.Refuses(t, func(ctx *pulumi.Context) error {
 		_, err := NewLoadBalancer(ctx, "balancer", &LoadBalancerArgs{
 			Backends: []Backend{{}}, Health: HealthCheck{Port: 70000, IntervalSeconds: 2, TimeoutSeconds: 3, Retries: 11},
 		})
@@ -253,30 +269,4 @@ func TestBackendHealthEndsWithItsContext(t *testing.T) {
 		return nil
 	}, recorder.Options{Preview: true})
 	assert.NilError(t, err)
-}
-
-func TestDNSRecord(t *testing.T) {
-	r := build(t, func(ctx *pulumi.Context) error {
-		_, err := NewDNSRecord(ctx, "dns", &DNSRecordArgs{Zone: "example.com", Name: "mqtt.example.com", Address: pulumi.String("198.51.100.1")})
-		return err
-	})
-	record, ok := r.Find("Rrset", "dns")
-	assert.Assert(t, ok)
-	assert.Equal(t, fmt.Sprint(record.Inputs["items"].ArrayValue()[0].ObjectValue().Mappable()),
-		"map[domain:mqtt.example.com rdata:198.51.100.1 rtype:A ttl:60]")
-	assert.Equal(t, record.Inputs["zoneNameOrId"].StringValue(), "example.com")
-	assert.Assert(t, !record.Inputs.HasValue("scope") && !record.Inputs.HasValue("viewId"))
-	r = build(t, func(ctx *pulumi.Context) error {
-		_, err := NewDNSRecord(ctx, "dns", &DNSRecordArgs{
-			Zone: "example.com", Name: "mqtt.example.com", Address: pulumi.String("10.0.0.1"), ViewID: "ocid1.dnsview.oc1..example",
-		})
-		return err
-	})
-	record, _ = r.Find("Rrset", "dns")
-	assert.Equal(t, record.Inputs["scope"].StringValue(), "PRIVATE")
-	assert.Equal(t, record.Inputs["viewId"].StringValue(), "ocid1.dnsview.oc1..example")
-	refuses(t, func(ctx *pulumi.Context) error {
-		_, err := NewDNSRecord(ctx, "dns", &DNSRecordArgs{Zone: "example.com", Name: "mqtt.example.org", TTLSeconds: 604801})
-		return err
-	}, "address", "name", "ttlSeconds")
 }

@@ -1,4 +1,4 @@
-package oci
+package nlb
 
 import (
 	"fmt"
@@ -35,7 +35,7 @@ type ListenersArgs struct {
 // Listeners open a balancer to clients. They are a component of their own
 // because they wait until the proxies are ready, and the balancer does not.
 //
-//	listeners, err := oci.NewListeners(ctx, "listeners", &oci.ListenersArgs{
+//	listeners, err := oci.NewListeners(ctx, "listeners", &nlb.ListenersArgs{
 //		Balancer:           balancer,
 //		Listeners:          cluster.Listeners(cluster.DefaultPorts, true),
 //		IdleTimeoutSeconds: cluster.IdleTimeout(600),

@@ -1,4 +1,4 @@
-package oci
+package ocidns
 
 import (
 	"fmt"
@@ -41,7 +41,7 @@ type DNSRecordArgs struct {
 
 // DNSRecord is the A record that clients resolve, in a public zone or in a view's.
 //
-//	record, err := oci.NewDNSRecord(ctx, "dns", &oci.DNSRecordArgs{
+//	record, err := oci.NewDNSRecord(ctx, "dns", &ocidns.DNSRecordArgs{
 //		Zone:         "example.com",
 //		Name:         "mqtt.example.com",
 //		Address:      balancer.Address,

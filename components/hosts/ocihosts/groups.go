@@ -1,4 +1,4 @@
-package oci
+package ocihosts
 
 import (
 	"cmp"
@@ -62,7 +62,7 @@ type SecurityGroupsArgs struct {
 //
 // Example:
 //
-//	groups, err := oci.NewSecurityGroups(ctx, "groups", &oci.SecurityGroupsArgs{
+//	groups, err := oci.NewSecurityGroups(ctx, "groups", &ocihosts.SecurityGroupsArgs{
 //		Environment:   "prod",
 //		CompartmentID: "ocid1.compartment.oc1..example",
 //		VCNID:         "ocid1.vcn.oc1.eu-frankfurt-1.example",

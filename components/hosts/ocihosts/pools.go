@@ -1,4 +1,4 @@
-package oci
+package ocihosts
 
 import (
 	"fmt"
@@ -31,7 +31,7 @@ type InstancePoolsArgs struct {
 	Shape string
 	// SecurityGroupID is the OCID of the nodes' network security group.
 	SecurityGroupID pulumi.StringInput
-	// Nodes get one pool each, in their availability domain.
+	// Nodes get one pool each, in their availability domain ([Place]).
 	Nodes []cluster.Node
 	// Boot is what the boot script is told; Index is set for each node. It may
 	// hold only what is known at plan time, or every preview would show all
@@ -52,6 +52,9 @@ type InstancePoolsArgs struct {
 
 	// Optional.
 
+	// Domains is the number of availability domains that the nodes are spread over, from which their fault domains
+	// follow; 0 leaves those to OCI.
+	Domains int
 	// InTurn is given the nodes whose instance has to become another one, none as
 	// a rule, and calls launch for each when it is that node's turn; launch
 	// returns when the new instance runs. Nil launches all of them at once, as a
@@ -79,7 +82,7 @@ type InstancePoolsArgs struct {
 // instance ends and another is launched, one node at a time
 // ([InstancePoolsArgs].InTurn).
 //
-//	pools, err := oci.NewInstancePools(ctx, "pools", &oci.InstancePoolsArgs{
+//	pools, err := ocihosts.NewInstancePools(ctx, "pools", &ocihosts.InstancePoolsArgs{
 //		Environment:     "prod",
 //		CompartmentID:   "ocid1.compartment.oc1..example",
 //		SubnetID:        "ocid1.subnet.oc1.eu-frankfurt-1.example",
@@ -87,7 +90,7 @@ type InstancePoolsArgs struct {
 //		Shape:           "VM.Standard.E5.Flex",
 //		SecurityGroupID: groups.NodesID,
 //		Nodes:           nodes,
-//		Boot:            oci.BootArgs{Environment: "prod", ConsulServers: servers, NomadServers: servers},
+//		Boot:            ocihosts.BootArgs{Environment: "prod", ConsulServers: servers, NomadServers: servers},
 //		Needs:           [][]pulumi.Resource{{volumes.Each[0], addresses.Each[0]}},
 //	})
 type InstancePools struct {
@@ -190,11 +193,11 @@ func (a *InstancePoolsArgs) newPool(
 		metadata["ssh_authorized_keys"] = pulumi.String(a.SSHKey)
 	}
 	placement := core.InstancePoolPlacementConfigurationArgs{
-		AvailabilityDomain: pulumi.String(n.AvailabilityDomain),
+		AvailabilityDomain: pulumi.String(n.Zone),
 		PrimarySubnetId:    pulumi.String(a.SubnetID),
 	}
-	if n.FaultDomain > 0 {
-		placement.FaultDomains = pulumi.StringArray{pulumi.String(fmt.Sprintf("FAULT-DOMAIN-%d", n.FaultDomain))}
+	if d := faultDomain(n.Index, a.Domains); d > 0 {
+		placement.FaultDomains = pulumi.StringArray{pulumi.String(fmt.Sprintf("FAULT-DOMAIN-%d", d))}
 	}
 	config, err := core.NewInstanceConfiguration(ctx, name+"-config", &core.InstanceConfigurationArgs{
 		CompartmentId: pulumi.String(a.CompartmentID),

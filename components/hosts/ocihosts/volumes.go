@@ -1,4 +1,4 @@
-package oci
+package ocihosts
 
 import (
 	"fmt"
@@ -60,10 +60,10 @@ type VolumesArgs struct {
 // script, which finds its own by tag, so that a relaunched instance takes its
 // volume back without an update of the stack.
 //
-//	volumes, err := oci.NewVolumes(ctx, "volumes", &oci.VolumesArgs{
+//	volumes, err := oci.NewVolumes(ctx, "volumes", &ocihosts.VolumesArgs{
 //		Environment:   "prod",
 //		CompartmentID: "ocid1.compartment.oc1..example",
-//		Nodes:         nodes, // from cluster.Nodes
+//		Nodes:         nodes, // from [Place]
 //	})
 type Volumes struct {
 	pulumi.ResourceState
@@ -96,7 +96,7 @@ func NewVolumes(ctx *pulumi.Context, name string, args *VolumesArgs, opts ...pul
 	for i, n := range a.Nodes {
 		args := &core.VolumeArgs{
 			CompartmentId:      pulumi.String(a.CompartmentID),
-			AvailabilityDomain: pulumi.String(n.AvailabilityDomain),
+			AvailabilityDomain: pulumi.String(n.Zone),
 			DisplayName:        pulumi.String(n.Name),
 			SizeInGbs:          pulumi.String(strconv.Itoa(a.SizesGB[i])),
 			VpusPerGb:          pulumi.String(strconv.Itoa(*a.VPUsPerGB)),

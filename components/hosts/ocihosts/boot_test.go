@@ -1,4 +1,4 @@
-package oci
+package ocihosts
 
 import (
 	"compress/gzip"
@@ -22,7 +22,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/internal/ocicli"
 )
 
-func bootArgs() BootArgs {
+func testBootArgs() BootArgs {
 	return BootArgs{
 		Environment: "lab", Index: 1,
 		ConsulServers: []string{"10.80.2.10"}, NomadServers: []string{"10.80.2.10:4647"},
@@ -39,7 +39,7 @@ func script(t *testing.T, args BootArgs) string {
 }
 
 func TestBootScriptFitsIntoUserData(t *testing.T) {
-	args := bootArgs()
+	args := testBootArgs()
 	for range 7 {
 		args.ConsulServers = append(args.ConsulServers, "consul-server-with-a-long-name.private.vcn.oraclevcn.com")
 		args.NomadServers = append(args.NomadServers, "nomad-server-with-a-long-name.private.vcn.oraclevcn.com:4647")
@@ -60,9 +60,9 @@ func TestBootScriptFitsIntoUserData(t *testing.T) {
 
 func TestBootScriptPassesShellcheck(t *testing.T) {
 	shellcheck := agenttest.Tool(t, "shellcheck")
-	rendered := script(t, bootArgs())
+	rendered := script(t, testBootArgs())
 	source := filepath.Join(t.TempDir(), "source.sh")
-	text, err := BootScript(bootArgs())
+	text, err := BootScript(testBootArgs())
 	assert.NilError(t, err)
 	header, _, ok := strings.Cut(text, "\nset -Eeuo pipefail\n")
 	assert.Assert(t, ok)
@@ -103,7 +103,7 @@ func TestBootScriptCallsOCIAsItIs(t *testing.T) {
 }
 
 func TestBootScriptIsValidBash(t *testing.T) {
-	out, err := exec.Command(agenttest.Tool(t, "bash"), "-n", script(t, bootArgs())).CombinedOutput()
+	out, err := exec.Command(agenttest.Tool(t, "bash"), "-n", script(t, testBootArgs())).CombinedOutput()
 	assert.NilError(t, err, string(out))
 }
 
@@ -120,7 +120,7 @@ func TestShellQuote(t *testing.T) {
 }
 
 func TestBootScriptSettings(t *testing.T) {
-	args := bootArgs()
+	args := testBootArgs()
 	args.MaxKillTimeout = 150 * time.Second
 	args.ConsulServers = []string{"10.0.0.1", "consul.example.com"}
 	text, err := BootScript(args)

@@ -1,0 +1,119 @@
+// Package kinds is the table of all implementations of the seams, and the only place that names them.
+package kinds
+
+import (
+	"maps"
+
+	"github.com/emqx-oci/emqx-oci/components/edge/nlb"
+	"github.com/emqx-oci/emqx-oci/components/hosts/ocihosts"
+	"github.com/emqx-oci/emqx-oci/components/names/ocidns"
+	"github.com/emqx-oci/emqx-oci/components/preflight"
+	"github.com/emqx-oci/emqx-oci/components/proxy/haproxy"
+	"github.com/emqx-oci/emqx-oci/components/seams"
+	"github.com/emqx-oci/emqx-oci/components/settings"
+)
+
+// The implementations, by what the stack file says. Where it offers no choice there is one, by "".
+var (
+	// `cloud`: the lab is Oracle Cloud, simulated.
+	hosts = map[string]seams.Hosts{
+		"oci": ocihosts.Hosts{},
+		"lab": ocihosts.Hosts{},
+	}
+	// `edge.kind`
+	edges = map[string]seams.Edge{
+		"network": nlb.Edge{},
+	}
+	proxies = map[string]seams.Proxy{
+		"": haproxy.Proxy{},
+	}
+	names = map[string]seams.Names{
+		"": ocidns.Names{},
+	}
+)
+
+// Kinds are the implementations that one cluster is made of.
+type Kinds struct {
+	Hosts seams.Hosts
+	Edge  seams.Edge
+	Proxy seams.Proxy
+	Names seams.Names
+}
+
+// Of are those that checked settings ask for.
+func Of(s settings.Settings) Kinds {
+	return Kinds{Hosts: hosts[s.Cloud], Edge: edges[s.Edge.Kind], Proxy: proxies[""], Names: names[""]}
+}
+
+// all are the four.
+func (k Kinds) all() []seams.Kind { return []seams.Kind{k.Hosts, k.Edge, k.Proxy, k.Names} }
+
+// StandIn makes the settings ones that can be recorded without a cloud: see [seams.Kind].
+func (k Kinds) StandIn(s *settings.Settings) seams.Answers {
+	answers := seams.Answers{}
+	for _, kind := range k.all() {
+		maps.Copy(answers, kind.StandIn(s))
+	}
+	return answers
+}
+
+// every kind of the table.
+func every() []seams.Kind {
+	var all []seams.Kind
+	for _, k := range hosts {
+		all = append(all, k)
+	}
+	for _, k := range edges {
+		all = append(all, k)
+	}
+	for _, k := range proxies {
+		all = append(all, k)
+	}
+	for _, k := range names {
+		all = append(all, k)
+	}
+	return all
+}
+
+// Phase is the part of a deployment that a resource of that type belongs to, whatever the cluster is made of; "" for a
+// type that no kind registers.
+func Phase(typ string) string {
+	for _, k := range every() {
+		if phase := k.Phase(typ); phase != "" {
+			return phase
+		}
+	}
+	return ""
+}
+
+// DataVolume is the volume with a node's data that a resource of a state is, if it is one, and what its cloud is called.
+func DataVolume(typ string, inputs map[string]any) (v seams.DataVolume, cloud string, ok bool) {
+	for _, k := range hosts {
+		if v, ok = k.DataVolume(typ, inputs); ok {
+			return v, k.Guarded(settings.Settings{}).Cloud, true
+		}
+	}
+	return v, "", false
+}
+
+// Providers are those that they register their resources with, each once, in the order of the seams.
+func (k Kinds) Providers() []*seams.Provider {
+	var found []*seams.Provider
+	seen := map[string]bool{}
+	for _, kind := range k.all() {
+		if p := kind.Provider(); p != nil && !seen[p.Package] {
+			seen[p.Package] = true
+			found = append(found, p)
+		}
+	}
+	return found
+}
+
+// Checks are the common ones and those of all four.
+func (k Kinds) Checks() []preflight.Check {
+	all := preflight.Checks
+	for _, kind := range k.all() {
+		all = append(all, kind.Checks()...)
+	}
+	return all
+}
