@@ -10,6 +10,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/consul"
 	"github.com/emqx-oci/emqx-oci/components/nomad"
 	"github.com/emqx-oci/emqx-oci/components/oci"
+	"github.com/emqx-oci/emqx-oci/components/proxy/haproxy"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
@@ -150,9 +151,14 @@ func secretsArgs(s settings.Settings) *nomad.SecretsArgs {
 		Environment: s.Environment,
 		Namespace:   s.Nomad.Namespace,
 		EMQX:        emqx,
-		HAProxy: map[string]string{
-			nomad.ItemStatsUser:     "stats",
-			nomad.ItemStatsPassword: s.Secrets.StatsPassword.Reveal(),
+		Proxy: &nomad.JobSecrets{
+			JobID: cluster.HAProxyJobID(s.Environment),
+			Name:  "haproxy",
+			Items: map[string]string{
+				haproxy.ItemStatsUser:     "stats",
+				haproxy.ItemStatsPassword: s.Secrets.StatsPassword.Reveal(),
+			},
+			Check: haproxy.CheckSecrets,
 		},
 		TLS:     s.TLS.Enabled(),
 		License: s.Secrets.License != "",
@@ -204,9 +210,9 @@ func emqxArgs(s settings.Settings, opts ...pulumi.ResourceOption) *nomad.EMQXArg
 	}
 }
 
-func haproxyArgs(s settings.Settings, opts ...pulumi.ResourceOption) *nomad.HAProxyArgs {
-	return &nomad.HAProxyArgs{
-		HAProxyVars: nomad.HAProxyVars{
+func haproxyArgs(s settings.Settings, opts ...pulumi.ResourceOption) *haproxy.Args {
+	return &haproxy.Args{
+		Vars: haproxy.Vars{
 			Environment:  s.Environment,
 			Datacenter:   s.Nomad.Datacenter,
 			Region:       s.Nomad.Region,

@@ -11,6 +11,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/consul"
 	"github.com/emqx-oci/emqx-oci/components/nomad"
 	"github.com/emqx-oci/emqx-oci/components/oci"
+	"github.com/emqx-oci/emqx-oci/components/proxy/haproxy"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
@@ -154,7 +155,7 @@ func (c *Cluster) declare(ctx *pulumi.Context, name string, s settings.Settings)
 	if err != nil {
 		return err
 	}
-	proxies, err := nomad.NewHAProxy(ctx, name+"-haproxy", haproxyArgs(s,
+	proxies, err := haproxy.New(ctx, name+"-haproxy", haproxyArgs(s,
 		gate.before[beforeHAProxy], after(broker.Each, secrets.Each)), child)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/nomad"
 	"github.com/emqx-oci/emqx-oci/components/oci"
+	"github.com/emqx-oci/emqx-oci/components/proxy/haproxy"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/gates"
 )
@@ -177,7 +178,7 @@ func wantedJobs(s settings.Settings) jobTexts {
 		discovery: cluster.ServiceName(s.Environment, cluster.MembersService),
 
 		emqx:    jobText(nomad.EMQXJob, emqxArgs(s).EMQXVars),
-		haproxy: jobText(nomad.HAProxyJob, haproxyArgs(s).HAProxyVars),
+		haproxy: jobText(haproxy.Job, haproxyArgs(s).Vars),
 	}
 }
 
