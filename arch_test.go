@@ -76,6 +76,7 @@ func TestRoomsKnowOnlyWhatTheyMay(t *testing.T) {
 		"components/recorder":   {},
 		"components/consul":     {"components/cluster", "components/fault"},
 		"components/nomad":      {"components/cluster", "components/fault"},
+		"components/proxy":      {"components/nomad", "components/cluster", "components/fault"},
 		"components/oci":        {"components/cluster", "components/fault", "components/oci/limits"},
 		"components/oci/limits": {},
 		"components/settings":   {"components/settings", "components/cluster", "components/fault", "components/oci/limits", "internal/structconfig"},

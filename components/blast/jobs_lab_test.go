@@ -14,6 +14,7 @@ import (
 	"gotest.tools/v3/assert"
 
 	"github.com/emqx-oci/emqx-oci/components/nomad"
+	"github.com/emqx-oci/emqx-oci/components/proxy/haproxy"
 	"github.com/emqx-oci/emqx-oci/internal/agenttest"
 )
 
@@ -33,7 +34,7 @@ func TestNomadRestartsWhatIsAssumed(t *testing.T) {
 		DrainRate: 10, DrainTimeout: 10 * time.Second, TLS: true,
 	}.HCL2()
 	assert.NilError(t, err)
-	proxy, err := nomad.HAProxyVars{
+	proxy, err := haproxy.Vars{
 		Environment: "lab", Datacenter: "dc1", NodeCount: 1, Image: "haproxy:3.2.25", CPU: 50, MaxConn: 100, NoFile: 4096, KeepAliveMax: 600, TLS: true,
 	}.HCL2()
 	assert.NilError(t, err)
@@ -41,7 +42,7 @@ func TestNomadRestartsWhatIsAssumed(t *testing.T) {
 		name, file string
 		vars       map[string]string
 		gentle     []string
-	}{{emqxJob, nomad.EMQXJob, broker, inPlaceEMQX}, {haproxyJob, nomad.HAProxyJob, proxy, inPlace}} {
+	}{{emqxJob, nomad.EMQXJob, broker, inPlaceEMQX}, {haproxyJob, haproxy.Job, proxy, inPlace}} {
 		t.Run(c.name, func(t *testing.T) {
 			whole, err := client.Jobs().ParseHCLOpts(&api.JobsParseRequest{JobHCL: c.file, Variables: nomad.VariablesFile(c.vars)})
 			assert.NilError(t, err)

@@ -152,15 +152,6 @@ func (p Ports) Faults() []Fault {
 	return found
 }
 
-// HealthPath is what the balancer asks HAProxy: it fails when no broker runs, as far
-// as this HAProxy can see, and when it stops. A protocol that no broker accepts is no
-// reason: the balancer would cut the clients of the others, too.
-const HealthPath = "/haproxy_health"
-
-// ReadyPath is what Consul asks HAProxy: it fails, and says why, when a protocol of
-// the stack has no broker that accepts it.
-const ReadyPath = "/haproxy_ready"
-
 // MinKeepAlive is the least that the largest keep-alive of a stack may be, in seconds.
 const MinKeepAlive = 10
 

@@ -7,7 +7,6 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/edge/nlb"
 	"github.com/emqx-oci/emqx-oci/components/hosts/ocihosts"
 	"github.com/emqx-oci/emqx-oci/components/names/ocidns"
-	"github.com/emqx-oci/emqx-oci/components/preflight"
 	"github.com/emqx-oci/emqx-oci/components/proxy/haproxy"
 	"github.com/emqx-oci/emqx-oci/components/seams"
 	"github.com/emqx-oci/emqx-oci/components/settings"
@@ -107,13 +106,4 @@ func (k Kinds) Providers() []*seams.Provider {
 		}
 	}
 	return found
-}
-
-// Checks are the common ones and those of all four.
-func (k Kinds) Checks() []preflight.Check {
-	all := preflight.Checks
-	for _, kind := range k.all() {
-		all = append(all, kind.Checks()...)
-	}
-	return all
 }

@@ -139,7 +139,7 @@ type Proxy interface {
 	JobID(environment string) string
 	// Service is its name in Consul's catalog.
 	Service() string
-	// HealthPath is the page on its admin port that answers 200 while it can pass on clients of each protocol.
+	// HealthPath is the page on its admin port that answers 200 while it can pass clients on.
 	HealthPath() string
 	// Job is its job as these settings have it registered. Variables with a fault are an error.
 	Job(s settings.Settings) (file string, variables map[string]string, err error)

@@ -63,4 +63,3 @@ func (b Broker) Times() cluster.Times { return b.times(b.ShutdownDelay, b.KillTi
 
 // Times are the proxies' job's.
 func (p Proxy) Times() cluster.Times { return p.times(p.ShutdownDelay, p.KillTimeout) }
-

@@ -21,7 +21,8 @@ var _ seams.Proxy = Proxy{}
 const (
 	// Service is the proxies' name in Consul's catalog, with the environment as its tag. Its check is what gate G3 waits for.
 	Service = "emqx-haproxy"
-	// HealthPath is what the balancer asks: it fails when no broker runs, as far as this HAProxy knows.
+	// HealthPath is what the balancer asks: it fails when no broker runs, as far as this HAProxy can see, and when it
+	// stops. A protocol that no broker accepts is no reason: the balancer would cut the clients of the others, too.
 	HealthPath = "/haproxy_health"
 	// ReadyPath is what Consul asks: it fails, and says why, when a protocol of the stack has no broker that accepts it.
 	ReadyPath = "/haproxy_ready"

@@ -1,4 +1,4 @@
-package nomad
+package haproxy
 
 import (
 	"fmt"
@@ -16,6 +16,7 @@ import (
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/internal/agenttest"
+	"github.com/emqx-oci/emqx-oci/internal/jobtest"
 )
 
 type item struct{ Value string }
@@ -33,7 +34,7 @@ func renderHAProxy(t *testing.T, env map[string]string, secrets map[string]item)
 		},
 		"regexMatch": regexp.MatchString,
 		"replaceAll": func(from, to, s string) string { return strings.ReplaceAll(s, from, to) },
-	}).Parse(HAProxyConfig)
+	}).Parse(Config)
 	assert.NilError(t, err)
 	var b strings.Builder
 	assert.NilError(t, tmpl.Execute(&b, secrets))
@@ -42,10 +43,10 @@ func renderHAProxy(t *testing.T, env map[string]string, secrets map[string]item)
 
 func haproxyEnv(t *testing.T, tls bool) map[string]string {
 	t.Helper()
-	v := haproxyVars()
+	v := testVars()
 	v.TLS = tls
-	env := haproxyJob(t, v).TaskGroups[0].Tasks[0].Env
-	env["NOMAD_JOB_ID"], env["NOMAD_TASK_DIR"] = cluster.HAProxyJobID("lab"), t.TempDir()
+	env := testJob(t, v).TaskGroups[0].Tasks[0].Env
+	env["NOMAD_JOB_ID"], env["NOMAD_TASK_DIR"] = JobID("lab"), t.TempDir()
 	for port, number := range map[string]string{"mqtt": "1883", "mqtts": "8883", "ws": "8083", "wss": "8084", "admin": "8080"} {
 		env["NOMAD_ADDR_"+port] = "127.0.0.1:" + number
 	}
@@ -62,7 +63,7 @@ func checkHAProxy(t *testing.T, config string) (string, error) {
 }
 
 func TestHAProxyAcceptsTheConfiguration(t *testing.T) {
-	eachTLS(t, func(t *testing.T, tls bool) {
+	jobtest.EachTLS(t, func(t *testing.T, tls bool) {
 		config := renderHAProxy(t, haproxyEnv(t, tls), map[string]item{
 			ItemStatsUser: {"admin"}, ItemStatsPassword: {`p w'd"#$\${X}%[x]`},
 		})

@@ -1,6 +1,6 @@
 //go:build lab
 
-package nomad
+package haproxy
 
 import (
 	"fmt"
@@ -16,6 +16,8 @@ import (
 
 	"golang.org/x/sys/unix"
 	"gotest.tools/v3/assert"
+
+	"github.com/emqx-oci/emqx-oci/internal/jobtest"
 )
 
 // A host that dies says nothing. HAProxy ends its sessions after 5 s, so that their
@@ -23,7 +25,7 @@ import (
 // keep-alive, and those that had sent something, by tcp-ut. The kernel alone would
 // repeat unanswered data for a quarter of an hour, and sends no probes meanwhile.
 func TestADeadHostEndsItsSessions(t *testing.T) {
-	if !inNamespace(t) {
+	if !jobtest.InNamespace(t) {
 		return
 	}
 	l := &proxyLab{t: t, subnet: "10.99.0.", dir: t.TempDir(), named: map[int]bool{0: true, 1: true}, sick: map[int]bool{}, off: map[int]bool{}}
@@ -36,7 +38,7 @@ func TestADeadHostEndsItsSessions(t *testing.T) {
 	l.serveNames()
 	l.serveBroker(1)
 	l.write(l.config())
-	assert.NilError(t, os.WriteFile(l.dir+"/run.sh", []byte(HAProxyRun), 0o600))
+	assert.NilError(t, os.WriteFile(l.dir+"/run.sh", []byte(Run), 0o600))
 	l.owned(l.dir + "/run.sh")
 	l.owned(l.dir)
 	l.owned(filepath.Dir(l.dir))

@@ -1,4 +1,4 @@
-package nomad
+package haproxy
 
 import (
 	"bufio"
@@ -79,7 +79,7 @@ func newProxyLabWith(t *testing.T, brokers int, vars map[string]string, env ...s
 		l.serveBroker(i)
 	}
 	l.write(l.config())
-	assert.NilError(t, os.WriteFile(l.dir+"/run.sh", []byte(HAProxyRun), 0o600))
+	assert.NilError(t, os.WriteFile(l.dir+"/run.sh", []byte(Run), 0o600))
 	l.owned(l.dir + "/run.sh")
 	l.owned(l.dir)
 	l.owned(filepath.Dir(l.dir)) // which is closed to others
