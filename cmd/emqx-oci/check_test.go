@@ -8,8 +8,8 @@ import (
 
 	"gotest.tools/v3/assert"
 
-	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/components/preflight"
+	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 )
 
 // checkFile checks the production stack of the tree with encrypted secrets and its text changed.

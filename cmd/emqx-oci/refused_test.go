@@ -9,11 +9,11 @@ import (
 
 	"gotest.tools/v3/assert"
 
+	"github.com/emqx-oci/emqx-oci/components/preflight"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/internal/registrations"
 	"github.com/emqx-oci/emqx-oci/stacks/example"
-	"github.com/emqx-oci/emqx-oci/components/preflight"
 )
 
 // What the command line refuses plain pulumi refuses, in the same words, before

@@ -6,10 +6,10 @@ import (
 	"time"
 
 	"github.com/emqx-oci/emqx-oci/components"
+	"github.com/emqx-oci/emqx-oci/components/blast"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
-	"github.com/emqx-oci/emqx-oci/components/blast"
 )
 
 // assess says what a plan means for the cluster, in the words of components/blast, which knows no engine.

@@ -8,10 +8,10 @@ import (
 	"github.com/emqx-oci/emqx-oci/cmd/emqx-oci/cli"
 	"github.com/emqx-oci/emqx-oci/components"
 	"github.com/emqx-oci/emqx-oci/components/fault"
+	"github.com/emqx-oci/emqx-oci/components/preflight"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/stacks"
-	"github.com/emqx-oci/emqx-oci/components/preflight"
 )
 
 // validate checks a stack's settings, keys that nobody reads included.

@@ -6,8 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/components/preflight"
+	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 )
 
 // SettingsCheck is the name under which findings of the settings' own rules stand among those of the checks.

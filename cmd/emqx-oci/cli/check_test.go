@@ -10,9 +10,9 @@ import (
 
 	"github.com/emqx-oci/emqx-oci/cmd/emqx-oci/cli"
 	"github.com/emqx-oci/emqx-oci/components/guards"
+	"github.com/emqx-oci/emqx-oci/components/preflight"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
-	"github.com/emqx-oci/emqx-oci/components/preflight"
 )
 
 // checkWith runs the command line in a project with a stack "prod", whose checks find what is given.

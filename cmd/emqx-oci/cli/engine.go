@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/emqx-oci/emqx-oci/components/preflight"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
-	"github.com/emqx-oci/emqx-oci/components/preflight"
 )
 
 // target is a stack, ready to be worked on.

@@ -7,12 +7,12 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/emqx-oci/emqx-oci/components/blast"
 	"github.com/emqx-oci/emqx-oci/components/guards"
+	"github.com/emqx-oci/emqx-oci/components/preflight"
 	"github.com/emqx-oci/emqx-oci/infra/operate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
-	"github.com/emqx-oci/emqx-oci/components/blast"
-	"github.com/emqx-oci/emqx-oci/components/preflight"
 )
 
 // Options are everything that the command line takes from outside.

@@ -8,10 +8,10 @@ import (
 	"os"
 	"time"
 
+	"github.com/emqx-oci/emqx-oci/components/blast"
 	"github.com/emqx-oci/emqx-oci/components/guards"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
-	"github.com/emqx-oci/emqx-oci/components/blast"
 )
 
 // reporter says at the end of a preview what its plan means: to the terminal, as an object among those of --json, and as

@@ -13,10 +13,10 @@ import (
 	"gotest.tools/v3/assert"
 
 	"github.com/emqx-oci/emqx-oci/cmd/emqx-oci/cli"
+	"github.com/emqx-oci/emqx-oci/components/blast"
 	"github.com/emqx-oci/emqx-oci/components/guards"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
-	"github.com/emqx-oci/emqx-oci/components/blast"
 )
 
 // planner is an engine whose preview has a plan.
