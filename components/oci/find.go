@@ -8,18 +8,16 @@ import (
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/emqx-oci/emqx-oci/components/interrupted"
 )
 
-// Lost is a resource of which nobody knows whether it was created: the engine died
-// before it heard the answer.
-type Lost struct {
-	// Type is the resource's token.
-	Type string
-	// Inputs are those that it was, or would have been, created with.
-	Inputs map[string]any
-	// Since is when the creation began at the earliest; zero is unknown.
-	Since time.Time
-}
+// What an interrupted run may have left behind, as whoever runs the engine knows it.
+type (
+	Lost = interrupted.Lost
+	Held = interrupted.Held
+	Fate = interrupted.Fate
+)
 
 // clockSkew is how far OCI's clock may be behind this machine's.
 const clockSkew = 5 * time.Minute
@@ -148,22 +146,10 @@ func (s search) fits(lost Lost, item map[string]any) bool {
 	return !known || lost.Since.IsZero() || made.After(lost.Since.Add(-clockSkew))
 }
 
-// Held is a resource that a stack has.
-type Held struct {
-	Type, ID string
-	// Inputs are those that it was created with.
-	Inputs map[string]any
-}
-
-// Fate is what became of a resource that was to be deleted.
-type Fate int
-
+// What [Fates] tells.
 const (
-	// Ending is on its way out: its deletion was accepted, and takes its time. The
-	// provider calls it there as long as OCI shows it.
-	Ending Fate = iota + 1
-	// Gone does not exist.
-	Gone
+	Ending = interrupted.Ending
+	Gone   = interrupted.Gone
 )
 
 // Fates asks OCI what became of resources whose deletion takes time, and tells it by
