@@ -36,7 +36,7 @@ var pins = []struct {
 		"Consul", "components/cluster/names.go", `DefaultConsulVersion += "(1\.22\.[0-9]+)"`, "1.22", "2027-10-01",
 		"HashiCorp's support policy: two years from a line's release, 2025-10", "",
 	},
-	{"Docker", "components/oci/boot.go", `DockerVersion, "([0-9.]+)"`, "29", "", "moby, BRANCHES-AND-TAGS.md: maintained until the next line", ""},
+	{"Docker", "components/hosts/ocihosts/boot.go", `DockerVersion, "([0-9.]+)"`, "29", "", "moby, BRANCHES-AND-TAGS.md: maintained until the next line", ""},
 	{"Go", "go.mod", `toolchain go([0-9.]+)`, "1.26", "2027-02-01", "go.dev, release policy: until the second line after it, 2027-02", ""},
 	{"Pulumi", "tools/pulumi/go.mod", `github.com/pulumi/pulumi/pkg/v3 v([0-9.]+)`, "3", "", "Pulumi supports the newest 3.x", ""},
 }

@@ -72,7 +72,7 @@ func newGates(
 		sized.Nodes.Count = count
 		return conditions{
 			Settings: sized, jobs: jobs, nomadAPI: nomadAPI, consulAPI: consulAPI, proxy: k.Proxy,
-			edgeHealthy: edge.Healthy(ctx, nodes[:min(count, len(nodes))]),
+			edgeHealthy: edge.Healthy(ctx, nodes[:min(count, len(nodes))]), edgeHint: k.Edge.Hint(s),
 		}
 	}
 	c := of(len(nodes), wantedJobs(s, k.Proxy))
@@ -92,8 +92,9 @@ type conditions struct {
 	nomadAPI  gates.NomadClient
 	consulAPI gates.ConsulClient
 	proxy     seams.Proxy
-	// edgeHealthy is G4, which the edge makes: it is asked through the engine.
+	// edgeHealthy is G4, which the edge makes: it is asked through the engine. edgeHint is for G5.
 	edgeHealthy gates.Gate
+	edgeHint    string
 }
 
 func (c conditions) nodesReadyArgs() gates.NodesReadyArgs {
@@ -126,7 +127,7 @@ func (c conditions) proxiesReady() gates.Gate {
 
 func (c conditions) roundTrip() gates.Gate {
 	return gates.RoundTrip(gates.RoundTripArgs{
-		Name: c.DNS.Name, Port: c.Ports.MQTT, Proxy: c.Gates.Proxy, Timeout: c.Gates.RoundTrip, Edge: onTheWay(c.Settings),
+		Name: c.DNS.Name, Port: c.Ports.MQTT, Proxy: c.Gates.Proxy, Timeout: c.Gates.RoundTrip, Edge: c.edgeHint,
 	})
 }
 
@@ -141,16 +142,6 @@ func (c conditions) servers() []gates.Server {
 		{Setting: "emqx-oci:nomad.address", Leader: c.nomadAPI.Leader, Part: "emqx-oci:nomad.namespace", Has: c.nomadAPI.Namespace},
 		{Setting: "emqx-oci:consul.address", Leader: c.consulAPI.Leader},
 	}
-}
-
-// onTheWay is what may keep a client from a broker though every gate before G5 holds.
-func onTheWay(s settings.Settings) string {
-	other := map[string]string{"address": "privateIp", "privateIp": "address"}[s.Edge.Backend]
-	text := "emqx-oci:edge.backend, which is " + s.Edge.Backend + ": where G4 holds and no client gets through, try " + other
-	if !s.Edge.Public && s.Gates.Proxy == "" {
-		text = "whether this machine is inside the network, as emqx-oci:edge.public is false, or set emqx-oci:gates.proxy; " + text
-	}
-	return text
 }
 
 // jobTexts are both jobs as somebody wants them, and the name that has to answer all

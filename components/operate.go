@@ -15,8 +15,9 @@ func Operate(s settings.Settings) (*operate.Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	proxy := kinds.Of(s).Proxy
-	c := conditions{Settings: s, jobs: wantedJobs(s, proxy), nomadAPI: nomadAPI, consulAPI: consulAPI, proxy: proxy}
+	k := kinds.Of(s)
+	proxy := k.Proxy
+	c := conditions{Settings: s, jobs: wantedJobs(s, proxy), nomadAPI: nomadAPI, consulAPI: consulAPI, proxy: proxy, edgeHint: k.Edge.Hint(s)}
 	return operate.New(operate.Config{
 		Formed: c.clusterFormed(), Proxies: c.proxiesReady(), RoundTrip: c.roundTrip(), Verification: lastGates(gateList(c), c.rolling()),
 		ListenersScript: nomad.EMQXListeners,

@@ -4,8 +4,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/emqx-oci/emqx-oci/components"
+	"github.com/emqx-oci/emqx-oci/components/interrupted"
 	"github.com/emqx-oci/emqx-oci/components/kinds"
-	"github.com/emqx-oci/emqx-oci/components/oci"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/stacks"
@@ -33,30 +33,16 @@ func providers(stack string, c orchestrate.Config) (orchestrate.Providers, error
 }
 
 // find tells the stack what an interrupted run was creating.
-func find(ctx *pulumi.Context, pending []orchestrate.Pending) (map[string][]string, error) {
-	lost := make(map[string]oci.Lost, len(pending))
+func find(ctx *pulumi.Context, pending []interrupted.Lost) (map[string][]string, error) {
+	lost := make(map[string]interrupted.Lost, len(pending))
 	for _, p := range pending {
-		lost[p.URN] = oci.Lost{Type: p.Type, Inputs: p.Inputs, Since: p.Since}
+		lost[p.URN] = p
 	}
 	return stacks.Find(ctx, lost)
 }
 
-// fates tells what became of what an interrupted run may have been deleting.
-func fates(ctx *pulumi.Context, held []orchestrate.Held) (map[string]orchestrate.Fate, error) {
-	all := make([]oci.Held, 0, len(held))
-	for _, h := range held {
-		all = append(all, oci.Held{Type: h.Type, ID: h.ID, Inputs: h.Inputs})
-	}
-	found, err := stacks.Fates(ctx, all)
-	out := map[string]orchestrate.Fate{}
-	for id, f := range found {
-		out[id] = map[oci.Fate]orchestrate.Fate{oci.Ending: orchestrate.Ending, oci.Gone: orchestrate.Gone}[f]
-	}
-	return out, err
-}
-
 // resume says whether an update can follow a destroy that did not end.
-func resume(stack string, c orchestrate.Config, held []orchestrate.Held) error {
+func resume(stack string, c orchestrate.Config, held []interrupted.Held) error {
 	s, err := settings.Load(stack, source(c))
 	if err != nil {
 		return err

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"time"
+
+	"github.com/emqx-oci/emqx-oci/components/fault"
 )
 
 // Times are how patiently Nomad rolls a job.
@@ -92,19 +94,19 @@ func (t Times) Or(other Times) Times {
 func (t Times) BrokerFaults(d Drain) []Fault {
 	found := t.faults()
 	if d.Rate > 0 && d.Timeout < time.Second {
-		found = append(found, Fault{Of: "drain.timeout", Text: fmt.Sprintf("must be at least 1s, got %s", Duration(d.Timeout))})
+		found = append(found, Fault{Of: "drain.timeout", Text: fmt.Sprintf("must be at least 1s, got %s", fault.Duration(d.Timeout))})
 	}
 	switch least := BrokerStop + d.Time(); {
 	case t.KillTimeout >= least:
 	case d.Time() == 0:
 		found = append(found, Fault{
-			Of: "killTimeout", Text: fmt.Sprintf("must be at least %s, as EMQX takes up to 120 s to stop, got %s", seconds(BrokerStop), Duration(t.KillTimeout)),
+			Of: "killTimeout", Text: fmt.Sprintf("must be at least %s, as EMQX takes up to 120 s to stop, got %s", seconds(BrokerStop), fault.Duration(t.KillTimeout)),
 		})
 	default:
 		found = append(found, Fault{
 			Of: "killTimeout", With: []string{"drain.timeout"},
 			Text: fmt.Sprintf("must be at least %s above drain.timeout (%s), as EMQX stops after it, got %s",
-				seconds(BrokerStop), Duration(d.Timeout), Duration(t.KillTimeout)),
+				seconds(BrokerStop), fault.Duration(d.Timeout), fault.Duration(t.KillTimeout)),
 		})
 	}
 	return found
@@ -116,7 +118,7 @@ func (t Times) ProxyFaults() []Fault {
 	if t.KillTimeout < t.ShutdownDelay+ProxyStop {
 		found = append(found, Fault{
 			Of: "killTimeout", With: []string{"shutdownDelay"},
-			Text: fmt.Sprintf("must be at least %s above shutdownDelay (%s), got %s", seconds(ProxyStop), Duration(t.ShutdownDelay), Duration(t.KillTimeout)),
+			Text: fmt.Sprintf("must be at least %s above shutdownDelay (%s), got %s", seconds(ProxyStop), fault.Duration(t.ShutdownDelay), fault.Duration(t.KillTimeout)),
 		})
 	}
 	return found
@@ -131,30 +133,30 @@ func (t Times) faults() []Fault {
 		d  time.Duration
 	}{{"shutdownDelay", t.ShutdownDelay}, {"killTimeout", t.KillTimeout}, {"minHealthyTime", t.MinHealthyTime}} {
 		if x.d < time.Second {
-			found = append(found, Fault{Of: x.of, Text: fmt.Sprintf("must be at least 1s, got %s", Duration(x.d))})
+			found = append(found, Fault{Of: x.of, Text: fmt.Sprintf("must be at least 1s, got %s", fault.Duration(x.d))})
 		}
 	}
 	if t.HealthyDeadline <= t.MinHealthyTime {
 		found = append(found, Fault{
 			Of: "healthyDeadline", With: []string{"minHealthyTime"},
-			Text: fmt.Sprintf("must be longer than minHealthyTime (%s), got %s", Duration(t.MinHealthyTime), Duration(t.HealthyDeadline)),
+			Text: fmt.Sprintf("must be longer than minHealthyTime (%s), got %s", fault.Duration(t.MinHealthyTime), fault.Duration(t.HealthyDeadline)),
 		})
 	}
 	switch {
 	case t.ProgressDeadline <= t.HealthyDeadline:
 		found = append(found, Fault{
 			Of:   "progressDeadline",
-			Text: fmt.Sprintf("must be longer than healthyDeadline (%s), got %s", Duration(t.HealthyDeadline), Duration(t.ProgressDeadline)),
+			Text: fmt.Sprintf("must be longer than healthyDeadline (%s), got %s", fault.Duration(t.HealthyDeadline), fault.Duration(t.ProgressDeadline)),
 		})
 	case t.KillTimeout > MaxKillTimeout:
 		found = append(found, Fault{
 			Of:   "killTimeout",
-			Text: fmt.Sprintf("must be at most %s, which is what the nodes' Nomad clients allow, got %s", Duration(MaxKillTimeout), Duration(t.KillTimeout)),
+			Text: fmt.Sprintf("must be at most %s, which is what the nodes' Nomad clients allow, got %s", fault.Duration(MaxKillTimeout), fault.Duration(t.KillTimeout)),
 		})
 	case t.ProgressDeadline < t.KillTimeout:
 		found = append(found, Fault{
 			Of:   "killTimeout",
-			Text: fmt.Sprintf("must be at most progressDeadline (%s), or Nomad refuses the job, got %s", Duration(t.ProgressDeadline), Duration(t.KillTimeout)),
+			Text: fmt.Sprintf("must be at most progressDeadline (%s), or Nomad refuses the job, got %s", fault.Duration(t.ProgressDeadline), fault.Duration(t.KillTimeout)),
 		})
 	}
 	return found

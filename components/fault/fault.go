@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Fault is one thing that is wrong: where, and what is allowed instead.
@@ -79,4 +80,16 @@ func (l *List) Merge(path string, err error) {
 	for _, f := range e.Faults {
 		l.faults = append(l.faults, Fault{Path: path + "." + f.Path, Text: f.Text})
 	}
+}
+
+// Duration prints a duration in a fault the way a person writes it: "5m", "4m30s".
+func Duration(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"gotest.tools/v3/assert"
 )
@@ -20,4 +21,21 @@ func TestListReportsEveryFaultByPath(t *testing.T) {
 	err := fmt.Errorf("wrapped: %w", l.Err())
 	assert.Error(t, err, "wrapped: image: must be set\nnodes.count: must be 1 to 32, got 0\nother: broken\nsecrets.cookie: must be set")
 	assert.Assert(t, l.Has("image") && !l.Has("nodes.fine"))
+}
+
+func TestDurationsReadAsAPersonWritesThem(t *testing.T) {
+	for _, c := range []struct {
+		d    time.Duration
+		want string
+	}{
+		{0, "0s"},
+		{90 * time.Second, "1m30s"},
+		{5 * time.Minute, "5m"},
+		{time.Hour, "1h"},
+		{time.Hour + 30*time.Minute, "1h30m"},
+		{time.Hour + time.Second, "1h0m1s"},
+		{10 * time.Minute, "10m"},
+	} {
+		assert.Equal(t, Duration(c.d), c.want)
+	}
 }

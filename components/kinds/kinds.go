@@ -3,6 +3,7 @@ package kinds
 
 import (
 	"maps"
+	"strings"
 
 	"github.com/emqx-oci/emqx-oci/components/edge/nlb"
 	"github.com/emqx-oci/emqx-oci/components/hosts/ocihosts"
@@ -14,10 +15,9 @@ import (
 
 // The implementations, by what the stack file says. Where it offers no choice there is one, by "".
 var (
-	// `cloud`: the lab is Oracle Cloud, simulated.
+	// `cloud`
 	hosts = map[string]seams.Hosts{
 		"oci": ocihosts.Hosts{},
-		"lab": ocihosts.Hosts{},
 	}
 	// `edge.kind`
 	edges = map[string]seams.Edge{
@@ -39,9 +39,22 @@ type Kinds struct {
 	Names seams.Names
 }
 
-// Of are those that checked settings ask for.
+// Of are those that settings ask for. A value that is not in the table is of a stack that runs elsewhere on a cloud that
+// is like the default's, or one that settings refuse: then a look at the rest of the stack file is still worth something.
 func Of(s settings.Settings) Kinds {
-	return Kinds{Hosts: hosts[s.Cloud], Edge: edges[s.Edge.Kind], Proxy: proxies[""], Names: names[""]}
+	return Kinds{
+		Hosts: chosen(hosts, s.Cloud, "oci"),
+		Edge:  chosen(edges, s.Edge.Kind, "network"),
+		Proxy: proxies[""],
+		Names: names[""],
+	}
+}
+
+func chosen[K any](table map[string]K, value, usual string) K {
+	if kind, ok := table[value]; ok {
+		return kind
+	}
+	return table[usual]
 }
 
 // all are the four.
@@ -93,6 +106,17 @@ func DataVolume(typ string, inputs map[string]any) (v seams.DataVolume, cloud st
 		}
 	}
 	return v, "", false
+}
+
+// ProviderOf is the one that a resource of this type is of; nil for the agents' and for strangers.
+func (k Kinds) ProviderOf(typ string) *seams.Provider {
+	pkg, _, _ := strings.Cut(typ, ":")
+	for _, p := range k.Providers() {
+		if p.Package == pkg {
+			return p
+		}
+	}
+	return nil
 }
 
 // Providers are those that they register their resources with, each once, in the order of the seams.

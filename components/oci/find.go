@@ -8,18 +8,9 @@ import (
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
-)
 
-// Lost is a resource of which nobody knows whether it was created: the engine died
-// before it heard the answer.
-type Lost struct {
-	// Type is the resource's token.
-	Type string
-	// Inputs are those that it was, or would have been, created with.
-	Inputs map[string]any
-	// Since is when the creation began at the earliest; zero is unknown.
-	Since time.Time
-}
+	"github.com/emqx-oci/emqx-oci/components/interrupted"
+)
 
 // clockSkew is how far OCI's clock may be behind this machine's.
 const clockSkew = 5 * time.Minute
@@ -101,7 +92,7 @@ var searches = map[string]search{
 // Find asks OCI for resources that may be the lost one: of its name and its tags, not
 // on their way out, and not older than its creation. It gives their ids; of a type
 // whose creation can be repeated it gives none.
-func Find(ctx *pulumi.Context, lost Lost, opts ...pulumi.InvokeOption) ([]string, error) {
+func Find(ctx *pulumi.Context, lost interrupted.Lost, opts ...pulumi.InvokeOption) ([]string, error) {
 	s, ok := searches[lost.Type]
 	if !ok {
 		return nil, nil
@@ -129,7 +120,7 @@ func Find(ctx *pulumi.Context, lost Lost, opts ...pulumi.InvokeOption) ([]string
 	return ids, nil
 }
 
-func (s search) fits(lost Lost, item map[string]any) bool {
+func (s search) fits(lost interrupted.Lost, item map[string]any) bool {
 	if state, _ := item["state"].(string); Terminating(state) {
 		return false
 	}
@@ -148,30 +139,12 @@ func (s search) fits(lost Lost, item map[string]any) bool {
 	return !known || lost.Since.IsZero() || made.After(lost.Since.Add(-clockSkew))
 }
 
-// Held is a resource that a stack has.
-type Held struct {
-	Type, ID string
-	// Inputs are those that it was created with.
-	Inputs map[string]any
-}
-
-// Fate is what became of a resource that was to be deleted.
-type Fate int
-
-const (
-	// Ending is on its way out: its deletion was accepted, and takes its time. The
-	// provider calls it there as long as OCI shows it.
-	Ending Fate = iota + 1
-	// Gone does not exist.
-	Gone
-)
-
 // Fates asks OCI what became of resources whose deletion takes time, and tells it by
 // their ids. Those that are there, and all others, are left out.
-func Fates(ctx *pulumi.Context, held []Held, opts ...pulumi.InvokeOption) (map[string]Fate, error) {
+func Fates(ctx *pulumi.Context, held []interrupted.Held, opts ...pulumi.InvokeOption) (map[string]interrupted.Fate, error) {
 	type question struct{ list, compartment string }
 	asked := map[question]map[string]string{}
-	fates := map[string]Fate{}
+	fates := map[string]interrupted.Fate{}
 	for _, h := range held {
 		s, ok := searches[h.Type]
 		if !ok || !s.lingers {
@@ -193,9 +166,9 @@ func Fates(ctx *pulumi.Context, held []Held, opts ...pulumi.InvokeOption) (map[s
 		}
 		switch state, listed := asked[q][h.ID]; {
 		case !listed, strings.EqualFold(state, "TERMINATED"), strings.EqualFold(state, "DELETED"):
-			fates[h.ID] = Gone
+			fates[h.ID] = interrupted.Gone
 		case Terminating(state):
-			fates[h.ID] = Ending
+			fates[h.ID] = interrupted.Ending
 		}
 	}
 	return fates, nil

@@ -8,6 +8,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/fault"
 	"github.com/emqx-oci/emqx-oci/components/guards"
+	"github.com/emqx-oci/emqx-oci/components/interrupted"
 	"github.com/emqx-oci/emqx-oci/components/nomad"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/gates"
@@ -36,6 +37,11 @@ type Provider struct {
 	Package string
 	// New registers it under the name given.
 	New func(ctx *pulumi.Context, name string, s settings.Settings) (pulumi.ProviderResource, error)
+	// Find gives the ids of what may be a resource that an interrupted run was creating: of its name and tags, and not on
+	// its way out. Of a type whose creation can be repeated it gives none.
+	Find func(ctx *pulumi.Context, lost interrupted.Lost, opts ...pulumi.InvokeOption) ([]string, error)
+	// Fates tells by their ids what became of resources that were to be deleted. Those that are there are left out.
+	Fates func(ctx *pulumi.Context, held []interrupted.Held, opts ...pulumi.InvokeOption) (map[string]interrupted.Fate, error)
 }
 
 // Kind is what all implementations have in common.
@@ -113,6 +119,8 @@ type Edge interface {
 	Kind
 	// Find looks up what the stack is given for it, in a network of that id; see [Hosts].
 	Find(ctx *pulumi.Context, in Given, network string, f *fault.List) (Front, error)
+	// Hint is what may keep clients from the proxies though the edge is healthy, for whoever looks next; "" for nothing.
+	Hint(s settings.Settings) string
 	// Health asks how the edge of a cluster that this program does not manage sees the nodes, by "<listener>/<node>": OK,
 	// or a word of its own.
 	Health(ctx *pulumi.Context, in Given, nodes []string) (map[string]string, error)

@@ -3,7 +3,6 @@ package settings
 import (
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/emqx-oci/emqx-oci/components/fault"
 	"github.com/emqx-oci/emqx-oci/internal/structconfig"
@@ -37,5 +36,3 @@ func (c checker) checkEncrypted(s *Settings, from Source) {
 		}
 	}
 }
-
-func seconds(d time.Duration) string { return structconfig.FormatDuration(d) }

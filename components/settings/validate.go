@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
+	"github.com/emqx-oci/emqx-oci/components/fault"
 )
 
 // validate checks what the tags cannot say: how settings fit together. A setting
@@ -29,7 +30,7 @@ func (s *Settings) validate(f checker) {
 	s.validateServers(f)
 	if s.Gates.ClusterFormed <= s.Broker.ProgressDeadline && !f.Has("gates.clusterFormed") {
 		f.Add("gates.clusterFormed", "must be longer than broker.progressDeadline (%s), or it gives up before Nomad says why, got %s",
-			seconds(s.Broker.ProgressDeadline), seconds(s.Gates.ClusterFormed))
+			fault.Duration(s.Broker.ProgressDeadline), fault.Duration(s.Gates.ClusterFormed))
 	}
 	s.validateSecrets(f)
 	for _, key := range cluster.OwnTags() {
@@ -156,7 +157,7 @@ func (s *Settings) validateSecrets(f checker) {
 func (s *Settings) validateEdge(f checker) {
 	if s.Edge.HealthTimeout > s.Edge.HealthInterval && !f.Has("edge.healthInterval") && !f.Has("edge.healthTimeout") {
 		f.Add("edge.healthTimeout", "must be at most the interval (%s), got %s",
-			seconds(s.Edge.HealthInterval), seconds(s.Edge.HealthTimeout))
+			fault.Duration(s.Edge.HealthInterval), fault.Duration(s.Edge.HealthTimeout))
 	}
 	if !strings.HasSuffix(s.DNS.Name, "."+s.DNS.Zone) && !f.hasAbove("dns.zone") && !f.Has("dns.name") {
 		f.Add("dns.name", "must be a full name inside zone %q, got %q", s.DNS.Zone, s.DNS.Name)

@@ -20,6 +20,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"gotest.tools/v3/assert"
 
+	"github.com/emqx-oci/emqx-oci/components/interrupted"
 	"github.com/emqx-oci/emqx-oci/infra/gates"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/enginetest"
@@ -310,7 +311,7 @@ func TestEverythingKilledInTheMiddleThenNextUpContinues(t *testing.T) {
 
 	// b exists, and nobody wrote that down.
 	_, err := w.runner(func(o *orchestrate.Options) {
-		o.Find = func(_ *pulumi.Context, lost []orchestrate.Pending) (map[string][]string, error) {
+		o.Find = func(_ *pulumi.Context, lost []interrupted.Lost) (map[string][]string, error) {
 			assert.Equal(t, len(lost), 1)
 			assert.Assert(t, !lost[0].Since.IsZero() && lost[0].Since.After(before), "%s", lost[0].Since)
 			return map[string][]string{lost[0].URN: {w.cloud.ID("a"), w.cloud.ID(lost[0].Name)}}, nil // a is known
@@ -364,17 +365,17 @@ func TestAnInterruptedRunMakesTheNextOneLookFirst(t *testing.T) {
 			// The cloud goes on with b, takes its time, and shows it as if it stayed.
 			looks, resumed := 0, 0
 			waits := func(o *orchestrate.Options) {
-				o.Fates = func(_ *pulumi.Context, held []orchestrate.Held) (map[string]orchestrate.Fate, error) {
+				o.Fates = func(_ *pulumi.Context, held []interrupted.Held) (map[string]interrupted.Fate, error) {
 					looks++
-					fates := map[string]orchestrate.Fate{}
+					fates := map[string]interrupted.Fate{}
 					for _, h := range held {
 						assert.Check(t, h.Inputs["name"] == h.Name, "%+v", h)
 						switch {
 						case h.Name != "b":
 						case looks < 3:
-							fates[h.ID] = orchestrate.Ending
+							fates[h.ID] = interrupted.Ending
 						default:
-							fates[h.ID] = orchestrate.Gone
+							fates[h.ID] = interrupted.Gone
 						}
 					}
 					if looks == 3 {
@@ -382,9 +383,9 @@ func TestAnInterruptedRunMakesTheNextOneLookFirst(t *testing.T) {
 					}
 					return fates, nil
 				}
-				o.Resume = func(held []orchestrate.Held) error {
+				o.Resume = func(held []interrupted.Held) error {
 					resumed++
-					assert.Check(t, !slices.ContainsFunc(held, func(h orchestrate.Held) bool { return h.Name == "b" }))
+					assert.Check(t, !slices.ContainsFunc(held, func(h interrupted.Held) bool { return h.Name == "b" }))
 					if resumed == 1 {
 						return errors.New("finish it")
 					}

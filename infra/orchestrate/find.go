@@ -11,16 +11,18 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optpreview"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/emqx-oci/emqx-oci/components/interrupted"
 )
 
 // finder asks the clouds for all resources whose creation was interrupted, and returns what tells the id of each: "" for
 // one that does not exist. It is nil when there is no way to ask, or nothing to ask for.
-func (r *Runner) finder(ctx context.Context, s *session, d *deployment) (func(context.Context, Pending) (string, error), error) {
-	var lost []Pending
+func (r *Runner) finder(ctx context.Context, s *session, d *deployment) (func(context.Context, interrupted.Lost) (string, error), error) {
+	var lost []interrupted.Lost
 	for _, o := range d.pending {
-		if o.Operation == creating {
+		if o.kind == creating {
 			o.Since = r.stage.interruptedSince()
-			lost = append(lost, o.Pending)
+			lost = append(lost, o.Lost)
 		}
 	}
 	if r.opts.Find == nil || len(lost) == 0 {
@@ -35,7 +37,7 @@ func (r *Runner) finder(ctx context.Context, s *session, d *deployment) (func(co
 	if err != nil {
 		return nil, err
 	}
-	return func(_ context.Context, p Pending) (string, error) { return d.pick(found[p.URN]) }, nil
+	return func(_ context.Context, p interrupted.Lost) (string, error) { return d.pick(found[p.URN]) }, nil
 }
 
 // inquire asks the clouds before an operation, and says what for when that fails.
@@ -59,13 +61,6 @@ func (r *Runner) inquire(ctx context.Context, s *session, what string, program p
 	return nil
 }
 
-// Held is a resource that the state has.
-type Held struct {
-	URN, Type, Name, ID string
-	// Inputs are the resource's inputs as the state holds them; secrets are encrypted.
-	Inputs map[string]any
-}
-
 const (
 	// endingTime is how long a cloud may take to delete something: as long as providers wait for it by default.
 	endingTime = 20 * time.Minute
@@ -73,29 +68,17 @@ const (
 	endingTick = time.Second
 )
 
-// Fate is what became of a resource that was to be deleted.
-type Fate int
-
-const (
-	// There is as it was.
-	There Fate = iota
-	// Ending is on its way out.
-	Ending
-	// Gone does not exist any more.
-	Gone
-)
-
 // awaitDeletions waits until what an interrupted run was deleting is gone, and returns what is left. Until then the clouds
 // show it as if it stayed: a refresh would keep it, what it still uses could not be deleted, and an update would build upon
 // it.
-func (r *Runner) awaitDeletions(ctx context.Context, s *session, d *deployment) ([]Held, error) {
+func (r *Runner) awaitDeletions(ctx context.Context, s *session, d *deployment) ([]interrupted.Held, error) {
 	held := d.held()
 	if r.opts.Fates == nil || len(held) == 0 {
 		return held, nil
 	}
 	const what = "asking what an earlier run was deleting"
 	for begin, told := time.Now(), false; ; told = true {
-		var fates map[string]Fate
+		var fates map[string]interrupted.Fate
 		err := r.inquire(ctx, s, what, func(p *pulumi.Context) (err error) {
 			fates, err = r.opts.Fates(p, held)
 			return err
@@ -105,13 +88,13 @@ func (r *Runner) awaitDeletions(ctx context.Context, s *session, d *deployment) 
 		}
 		var ending []string
 		for _, h := range held {
-			if fates[h.ID] == Ending {
+			if fates[h.ID] == interrupted.Ending {
 				ending = append(ending, h.Type+" "+h.Name)
 			}
 		}
 		switch {
 		case len(ending) == 0:
-			return slices.DeleteFunc(held, func(h Held) bool { return fates[h.ID] == Gone }), nil
+			return slices.DeleteFunc(held, func(h interrupted.Held) bool { return fates[h.ID] == interrupted.Gone }), nil
 		case time.Since(begin) > endingTime:
 			return nil, fmt.Errorf("%s: %s still on the way out after %s; look at it in the cloud's console", what, strings.Join(ending, ", "), endingTime)
 		case !told:
@@ -126,10 +109,10 @@ func (r *Runner) awaitDeletions(ctx context.Context, s *session, d *deployment) 
 }
 
 // held are the resources of providers, with what they were made of.
-func (d *deployment) held() []Held {
-	var all []Held
+func (d *deployment) held() []interrupted.Held {
+	var all []interrupted.Held
 	for _, r := range d.resources {
-		h := Held{URN: r.text("urn"), Type: r.text("type"), ID: r.text("id")}
+		h := interrupted.Held{URN: r.text("urn"), Type: r.text("type"), ID: r.text("id")}
 		if h.ID == "" || strings.HasPrefix(h.Type, "pulumi:") {
 			continue
 		}

@@ -85,10 +85,11 @@ func (r *Runner) verbose() []io.Writer {
 	return []io.Writer{r.opts.Verbose}
 }
 
-type deed func(s *session, ev chan<- events.EngineEvent, refresh bool) (auto.OutputMap, error)
+// engineCall has the engine do one operation, and gives what the stack has for outputs then.
+type engineCall func(s *session, ev chan<- events.EngineEvent, refresh bool) (auto.OutputMap, error)
 
 // operate does what all operations have in common.
-func (r *Runner) operate(ctx context.Context, name progress.Operation, create bool, do deed) (Result, error) {
+func (r *Runner) operate(ctx context.Context, name progress.Operation, create bool, do engineCall) (Result, error) {
 	start := time.Now()
 	r.opts.View.Begin(name, r.opts.Stack)
 	res, err := r.attempt(ctx, name, create, do)
@@ -107,7 +108,7 @@ func (r *Runner) operate(ctx context.Context, name progress.Operation, create bo
 	return res, err
 }
 
-func (r *Runner) attempt(ctx context.Context, name progress.Operation, create bool, do deed) (Result, error) {
+func (r *Runner) attempt(ctx context.Context, name progress.Operation, create bool, do engineCall) (Result, error) {
 	s, err := r.open(ctx, create)
 	if err != nil {
 		return Result{}, err
@@ -149,41 +150,10 @@ func (r *Runner) attempt(ctx context.Context, name progress.Operation, create bo
 }
 
 // once runs the engine once and reads its events.
-func (r *Runner) once(ctx context.Context, name progress.Operation, s *session, refresh bool, do deed) (Result, error) {
+func (r *Runner) once(ctx context.Context, name progress.Operation, s *session, refresh bool, do engineCall) (Result, error) {
 	ev := make(chan events.EngineEvent)
-	reader, start := progress.NewReader(name), time.Now()
-	var plan, drift []progress.Event
-	stop, done := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			select {
-			case e, ok := <-ev:
-				if !ok {
-					return
-				}
-				if e.Error != nil {
-					continue // a line that is no event, or the engine's sudden end, which its exit tells
-				}
-				r.record(time.Since(start), e.EngineEvent)
-				seen := reader.Read(e.EngineEvent)
-				if len(seen) > 0 {
-					r.opts.View.Events(seen)
-				}
-				for _, event := range seen {
-					switch event.Kind {
-					case progress.KindPlan:
-						plan = append(plan, event)
-					case progress.KindDrift:
-						drift = append(drift, event)
-					default: // for the view alone
-					}
-				}
-			case <-stop:
-				return
-			}
-		}
-	}()
+	reader := progress.NewReader(name)
+	lastOf := r.follow(reader, ev)
 	before, destroyed := r.stage.refreshRequired(), r.stage.destroyed()
 	if name != progress.Preview {
 		// Until it ends well: an interrupted deletion may be done although the engine could not see that, and a job
@@ -194,36 +164,85 @@ func (r *Runner) once(ctx context.Context, name progress.Operation, s *session, 
 		r.stage.destroying(true)
 	}
 	out, err := do(s, ev, refresh)
-	// An engine that never connected leaves the channel open, one that did has closed it by now.
-	select {
-	case <-done:
-	case <-time.After(drainPoll):
-		close(stop)
-		<-done
-	}
+	plan, drift := lastOf()
 	res := Result{Changes: reader.Changes(), Plan: plan, Drift: drift, Outputs: outputs(out)}
-	if err == nil && name != progress.Preview { // a preview takes no lock
-		r.stage.prune()
-		r.stage.requireRefresh(false)
-		if name != progress.Refresh {
-			r.stage.destroying(false)
-		}
-	}
 	if err == nil {
+		if name != progress.Preview { // a preview takes no lock
+			r.stage.prune()
+			r.stage.requireRefresh(false)
+			if name != progress.Refresh {
+				r.stage.destroying(false)
+			}
+		}
 		return res, nil
 	}
-	if ctx.Err() != nil {
-		return res, &InterruptedError{Operation: string(name), Killed: closed(r.opts.Kill)}
+	err = r.failure(ctx, name, reader, err)
+	var locked *LockedError
+	if errors.As(err, &locked) && !before && name != progress.Preview {
+		r.stage.requireRefresh(false) // nothing began
+		r.stage.destroying(destroyed)
 	}
-	if closed(r.opts.Kill) {
-		return res, &InterruptedError{Operation: string(name), Killed: true}
+	return res, err
+}
+
+// follow shows and records the engine's events as they come. The function that it returns, to be called once the engine
+// has ended, waits for the last of them and gives those that tell what changes, and what changed outside the stack.
+func (r *Runner) follow(reader *progress.Reader, ev <-chan events.EngineEvent) (lastOf func() (plan, drift []progress.Event)) {
+	start := time.Now()
+	var plan, drift []progress.Event
+	stop, done := make(chan struct{}), make(chan struct{})
+	read := func(e events.EngineEvent) {
+		if e.Error != nil {
+			return // a line that is no event, or the engine's sudden end, which its exit tells
+		}
+		r.record(time.Since(start), e.EngineEvent)
+		seen := reader.Read(e.EngineEvent)
+		if len(seen) > 0 {
+			r.opts.View.Events(seen)
+		}
+		for _, event := range seen {
+			switch event.Kind {
+			case progress.KindPlan:
+				plan = append(plan, event)
+			case progress.KindDrift:
+				drift = append(drift, event)
+			default: // for the view alone
+			}
+		}
+	}
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case e, ok := <-ev:
+				if !ok {
+					return
+				}
+				read(e)
+			case <-stop:
+				return
+			}
+		}
+	}()
+	return func() (_, _ []progress.Event) {
+		// An engine that never connected leaves the channel open, one that did has closed it by now.
+		select {
+		case <-done:
+		case <-time.After(drainPoll):
+			close(stop)
+			<-done
+		}
+		return plan, drift
+	}
+}
+
+// failure says why the engine failed: it was cut off, the stack is locked, or what it said itself.
+func (r *Runner) failure(ctx context.Context, name progress.Operation, reader *progress.Reader, err error) error {
+	if ctx.Err() != nil || closed(r.opts.Kill) {
+		return &InterruptedError{Operation: string(name), Killed: closed(r.opts.Kill)}
 	}
 	if held, ok := locks(err.Error()); ok {
-		if !before && name != progress.Preview {
-			r.stage.requireRefresh(false) // nothing began
-			r.stage.destroying(destroyed)
-		}
-		return res, &LockedError{Stack: r.opts.Stack, Locks: held}
+		return &LockedError{Stack: r.opts.Stack, Locks: held}
 	}
 	failed := &FailedError{Operation: string(name), Log: r.stage.lastLog()}
 	for _, f := range reader.Faults() {
@@ -236,7 +255,7 @@ func (r *Runner) once(ctx context.Context, name progress.Operation, s *session, 
 			failed.Faults = []Fault{{Message: said}}
 		}
 	}
-	return res, failed
+	return failed
 }
 
 // contend deals with a stack that is locked. again asks for another try.

@@ -14,6 +14,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/emqx-oci/emqx-oci/components/interrupted"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
 )
 
@@ -45,13 +46,13 @@ type Options struct {
 	Providers func(Config) (Providers, error)
 	// Find is a program that creates nothing and asks the clouds for resources that an interrupted run may have created.
 	// It gives, by URN, the ids of what each may be. What is not found, or without Find, is created again. Optional.
-	Find func(ctx *pulumi.Context, lost []Pending) (map[string][]string, error)
+	Find func(ctx *pulumi.Context, lost []interrupted.Lost) (map[string][]string, error)
 	// Fates is a program that creates nothing and asks the clouds what became of resources that were to be deleted. It
 	// tells it by their ids; those that are there it leaves out. After a run that was interrupted an operation waits until
 	// nothing is on its way out. Optional.
-	Fates func(ctx *pulumi.Context, held []Held) (map[string]Fate, error)
+	Fates func(ctx *pulumi.Context, held []interrupted.Held) (map[string]interrupted.Fate, error)
 	// Resume is asked before an update that follows a destroy which did not end, with what that has left. Optional.
-	Resume func(held []Held) error
+	Resume func(held []interrupted.Held) error
 	// View is told what happens. Optional.
 	View progress.View
 	// Verbose, when set, gets everything that the engine prints.

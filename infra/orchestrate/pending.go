@@ -7,24 +7,13 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"time"
 
+	"github.com/emqx-oci/emqx-oci/components/interrupted"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
 )
 
-// Pending is an operation that was under way when an earlier run was killed: nobody knows how it ended.
-type Pending struct {
-	// Operation is "creating", "updating", "deleting", "reading" or "importing".
-	Operation string
-	URN       string
-	Type      string
-	Name      string
-	// Inputs are the resource's inputs as the state holds them; secrets are encrypted.
-	Inputs map[string]any
-	// Since is when the run that was killed began, at the latest; zero is unknown.
-	Since time.Time
-}
-
+// creating is the operation of which nobody knows how it ended when the run that was at it was killed; of "updating",
+// "deleting", "reading" and "importing" the clouds tell.
 const creating = "creating"
 
 // deployment is the part of an exported state that is looked at here. Everything else is handed back as it came.
@@ -47,7 +36,8 @@ func (r rawResource) text(key string) string {
 type operation struct {
 	raw      map[string]json.RawMessage
 	resource rawResource
-	Pending
+	kind     string // [creating], say
+	interrupted.Lost
 }
 
 func readDeployment(b []byte) (*deployment, error) {
@@ -75,7 +65,7 @@ func readDeployment(b []byte) (*deployment, error) {
 			Type   string         `json:"type"`
 			Inputs map[string]any `json:"inputs"`
 		}
-		if err := json.Unmarshal(raw["type"], &o.Operation); err != nil {
+		if err := json.Unmarshal(raw["type"], &o.kind); err != nil {
 			return nil, err
 		}
 		if err := json.Unmarshal(raw["resource"], &res); err != nil {
@@ -113,17 +103,17 @@ type resolution struct {
 	// protected are the resources that must not be deleted.
 	protected []Protected
 	// left is what is there after an operation that was interrupted.
-	left []Held
+	left []interrupted.Held
 }
 
 // resolve decides each interrupted operation. The engine itself would carry a pending create along for ever, and create
 // the resource once more beside the one that may exist. An update or a deletion needs no decision: the resource is in
 // the state, so reading it tells the truth.
-func (d *deployment) resolve(ctx context.Context, adopt func(context.Context, Pending) (string, error), note func(string)) (resolution, error) {
+func (d *deployment) resolve(ctx context.Context, adopt func(context.Context, interrupted.Lost) (string, error), note func(string)) (resolution, error) {
 	var s resolution
 	var kept []map[string]json.RawMessage
 	for _, o := range d.pending {
-		if o.Operation != creating {
+		if o.kind != creating {
 			s.refresh = true
 			kept = append(kept, o.raw)
 			continue
@@ -132,7 +122,7 @@ func (d *deployment) resolve(ctx context.Context, adopt func(context.Context, Pe
 		id := ""
 		if adopt != nil {
 			var err error
-			if id, err = adopt(ctx, o.Pending); err != nil {
+			if id, err = adopt(ctx, o.Lost); err != nil {
 				return s, fmt.Errorf("looking for %s %s, which an interrupted run was creating: %w", o.Type, o.Name, err)
 			}
 		}

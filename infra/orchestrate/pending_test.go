@@ -7,9 +7,11 @@ import (
 	"testing"
 
 	"gotest.tools/v3/assert"
+
+	"github.com/emqx-oci/emqx-oci/components/interrupted"
 )
 
-const interrupted = `{
+const halfDone = `{
  "secrets_providers": {"type": "passphrase", "state": {"salt": "v1:x"}},
  "resources": [
   {"urn": "urn:pulumi:lab::p::pulumi:pulumi:Stack::p-lab", "type": "pulumi:pulumi:Stack"},
@@ -22,7 +24,7 @@ const interrupted = `{
  ]
 }`
 
-func resolveText(t *testing.T, text string, adopt func(context.Context, Pending) (string, error)) (resolution, map[string]json.RawMessage, []string, error) {
+func resolveText(t *testing.T, text string, adopt func(context.Context, interrupted.Lost) (string, error)) (resolution, map[string]json.RawMessage, []string, error) {
 	t.Helper()
 	d, err := readDeployment([]byte(text))
 	assert.NilError(t, err)
@@ -32,7 +34,7 @@ func resolveText(t *testing.T, text string, adopt func(context.Context, Pending)
 }
 
 func TestInterruptedCreatesAreForgottenWithoutAWayToLook(t *testing.T) {
-	s, raw, notes, err := resolveText(t, interrupted, nil)
+	s, raw, notes, err := resolveText(t, halfDone, nil)
 	assert.NilError(t, err)
 	assert.Assert(t, s.refresh && s.changed, "%+v", s)
 	assert.DeepEqual(t, notes, []string{
@@ -47,7 +49,7 @@ func TestInterruptedCreatesAreForgottenWithoutAWayToLook(t *testing.T) {
 }
 
 func TestInterruptedCreatesThatExistAreTakenOver(t *testing.T) {
-	s, raw, notes, err := resolveText(t, interrupted, func(_ context.Context, p Pending) (string, error) {
+	s, raw, notes, err := resolveText(t, halfDone, func(_ context.Context, p interrupted.Lost) (string, error) {
 		assert.Equal(t, p.Type, "t:m:T")
 		return "id-of-" + p.Inputs["name"].(string), nil
 	})
@@ -75,7 +77,7 @@ func TestAStateWithoutInterruptionIsNotTouched(t *testing.T) {
 }
 
 func TestFailingToLookStopsTheUpdate(t *testing.T) {
-	_, _, _, err := resolveText(t, interrupted, func(context.Context, Pending) (string, error) { return "", errors.New("no answer") })
+	_, _, _, err := resolveText(t, halfDone, func(context.Context, interrupted.Lost) (string, error) { return "", errors.New("no answer") })
 	assert.Error(t, err, "looking for t:m:T new, which an interrupted run was creating: no answer")
 }
 

@@ -4,8 +4,9 @@ import (
 	"fmt"
 	"reflect"
 	"strconv"
-	"strings"
 	"time"
+
+	"github.com/emqx-oci/emqx-oci/components/fault"
 )
 
 // Field is what is known of one field: a value, or a group of fields. [Describe]
@@ -103,7 +104,7 @@ func (f *Field) DefaultString() string {
 	case nil:
 		return ""
 	case time.Duration:
-		return FormatDuration(v)
+		return fault.Duration(v)
 	default:
 		return fmt.Sprint(v)
 	}
@@ -174,16 +175,4 @@ func (f *Field) because() string {
 		return ""
 	}
 	return ": " + f.Why
-}
-
-// FormatDuration prints a duration the way a person writes it: "90s", "5m".
-func FormatDuration(d time.Duration) string {
-	text := d.String()
-	if strings.HasSuffix(text, "m0s") {
-		text = strings.TrimSuffix(text, "0s")
-	}
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
-	}
-	return text
 }

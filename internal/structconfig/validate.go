@@ -235,7 +235,7 @@ func (c validator) number(f *Field, path string, v reflect.Value) {
 	var got string
 	switch {
 	case v.Type() == durationType:
-		n, got = float64(v.Int()), FormatDuration(time.Duration(v.Int()))
+		n, got = float64(v.Int()), fault.Duration(time.Duration(v.Int()))
 	case v.CanInt():
 		n, got = float64(v.Int()), strconv.FormatInt(v.Int(), 10)
 	case v.CanFloat():

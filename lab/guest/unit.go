@@ -180,6 +180,14 @@ func (u *Unit) set(section, key, value string) error {
 		return nil
 	}
 	var err error
+	if list := u.commands(key); list != nil {
+		*list, err = appendCommand(*list, value)
+		return err
+	}
+	if span := u.span(key); span != nil {
+		*span, err = parseSpan(value)
+		return err
+	}
 	switch key {
 	case "Description":
 		u.Description = value
@@ -191,27 +199,8 @@ func (u *Unit) set(section, key, value string) error {
 		"DefaultDependencies", "ConditionFileNotEmpty", "ConditionPathExists", "AssertPathExists":
 	case "StartLimitBurst":
 		u.LimitBurst, err = strconv.Atoi(value)
-	case "StartLimitIntervalSec", "StartLimitInterval":
-		u.LimitWindow, err = parseSpan(value)
 	case "Type":
-		switch value {
-		case "simple", "exec", "notify", "oneshot":
-			u.Type = value
-		case "idle":
-			u.Type = "simple"
-		default:
-			err = fmt.Errorf("%q is not supported in the lab; use simple, exec, notify or oneshot", value)
-		}
-	case "ExecStart":
-		u.Start, err = appendCommand(u.Start, value)
-	case "ExecStartPre":
-		u.StartPre, err = appendCommand(u.StartPre, value)
-	case "ExecStartPost":
-		u.StartPost, err = appendCommand(u.StartPost, value)
-	case "ExecReload":
-		u.Reload, err = appendCommand(u.Reload, value)
-	case "ExecStop":
-		u.Stop, err = appendCommand(u.Stop, value)
+		err = u.setType(value)
 	case "Environment":
 		if value == "" {
 			u.Environment = nil
@@ -237,20 +226,7 @@ func (u *Unit) set(section, key, value string) error {
 	case "LimitNOFILE":
 		u.NoFile, err = parseLimit(value)
 	case "Restart":
-		switch value {
-		case "no", "always", "on-failure":
-			u.Restart = value
-		case "on-abnormal", "on-abort", "on-watchdog", "on-success":
-			err = fmt.Errorf("%q is not supported in the lab; use no, on-failure or always", value)
-		default:
-			err = fmt.Errorf("unknown value %q", value)
-		}
-	case "RestartSec":
-		u.RestartWait, err = parseSpan(value)
-	case "TimeoutStopSec":
-		u.StopTimeout, err = parseSpan(value)
-	case "TimeoutStartSec":
-		u.StartWait, err = parseSpan(value)
+		err = u.setRestart(value)
 	case "KillMode":
 		switch value {
 		case "process", "mixed", "control-group":
@@ -272,6 +248,62 @@ func (u *Unit) set(section, key, value string) error {
 		u.Ignored = append(u.Ignored, key+" (unknown)")
 	}
 	return err
+}
+
+// commands is the list that an Exec directive adds to; nil for any other directive.
+func (u *Unit) commands(key string) *[]Command {
+	switch key {
+	case "ExecStart":
+		return &u.Start
+	case "ExecStartPre":
+		return &u.StartPre
+	case "ExecStartPost":
+		return &u.StartPost
+	case "ExecReload":
+		return &u.Reload
+	case "ExecStop":
+		return &u.Stop
+	}
+	return nil
+}
+
+// span is the time span that a directive sets; nil for any other directive.
+func (u *Unit) span(key string) *time.Duration {
+	switch key {
+	case "RestartSec":
+		return &u.RestartWait
+	case "TimeoutStartSec":
+		return &u.StartWait
+	case "TimeoutStopSec":
+		return &u.StopTimeout
+	case "StartLimitIntervalSec", "StartLimitInterval":
+		return &u.LimitWindow
+	}
+	return nil
+}
+
+func (u *Unit) setType(value string) error {
+	switch value {
+	case "simple", "exec", "notify", "oneshot":
+		u.Type = value
+	case "idle":
+		u.Type = "simple"
+	default:
+		return fmt.Errorf("%q is not supported in the lab; use simple, exec, notify or oneshot", value)
+	}
+	return nil
+}
+
+func (u *Unit) setRestart(value string) error {
+	switch value {
+	case "no", "always", "on-failure":
+		u.Restart = value
+	case "on-abnormal", "on-abort", "on-watchdog", "on-success":
+		return fmt.Errorf("%q is not supported in the lab; use no, on-failure or always", value)
+	default:
+		return fmt.Errorf("unknown value %q", value)
+	}
+	return nil
 }
 
 func appendCommand(list []Command, value string) ([]Command, error) {

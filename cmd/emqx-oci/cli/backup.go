@@ -75,7 +75,7 @@ func (a *app) takeBackup(ctx context.Context, cluster Backups, stack, out string
 		}
 	}()
 	b, err := cluster.Backup(ctx, f, operate.BackupOptions{Node: node, Report: a.progressLine})
-	if err := interrupted(ctx, "backing up", err); err != nil {
+	if err := orInterrupted(ctx, "backing up", err); err != nil {
 		return err
 	}
 	if out == "" {
@@ -114,8 +114,8 @@ func (a *app) progressLine(line string) {
 	}
 }
 
-// interrupted gives an end by a signal its own code.
-func interrupted(ctx context.Context, operation string, err error) error {
+// orInterrupted gives an end by a signal its own code.
+func orInterrupted(ctx context.Context, operation string, err error) error {
 	if err != nil && ctx.Err() != nil {
 		return stopped(operation + " was stopped")
 	}

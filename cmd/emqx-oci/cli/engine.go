@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/emqx-oci/emqx-oci/components/interrupted"
 	"github.com/emqx-oci/emqx-oci/components/kinds"
 	"github.com/emqx-oci/emqx-oci/components/preflight"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
@@ -52,7 +53,7 @@ func (a *app) engine(stack string, op progress.Operation, change []func(*orchest
 		o.Providers = func(c orchestrate.Config) (orchestrate.Providers, error) { return a.Providers(stack, c) }
 	}
 	if a.Resume != nil {
-		o.Resume = func(held []orchestrate.Held) error { return a.Resume(stack, config, held) }
+		o.Resume = func(held []interrupted.Held) error { return a.Resume(stack, config, held) }
 	}
 	if a.Extension != nil && a.Extension(cloud) != nil {
 		t.cloud = cloud

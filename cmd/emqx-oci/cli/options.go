@@ -9,6 +9,7 @@ import (
 
 	"github.com/emqx-oci/emqx-oci/components/blast"
 	"github.com/emqx-oci/emqx-oci/components/guards"
+	"github.com/emqx-oci/emqx-oci/components/interrupted"
 	"github.com/emqx-oci/emqx-oci/components/preflight"
 	"github.com/emqx-oci/emqx-oci/infra/operate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
@@ -38,10 +39,10 @@ type Options struct {
 	Validate func(stack string, c orchestrate.Config) error
 	// Providers as well.
 	Providers func(stack string, c orchestrate.Config) (orchestrate.Providers, error)
-	Find      func(*pulumi.Context, []orchestrate.Pending) (map[string][]string, error)
-	Fates     func(*pulumi.Context, []orchestrate.Held) (map[string]orchestrate.Fate, error)
+	Find      func(*pulumi.Context, []interrupted.Lost) (map[string][]string, error)
+	Fates     func(*pulumi.Context, []interrupted.Held) (map[string]interrupted.Fate, error)
 	// Resume says whether an update can follow a destroy that did not end, and left these.
-	Resume func(stack string, c orchestrate.Config, held []orchestrate.Held) error
+	Resume func(stack string, c orchestrate.Config, held []interrupted.Held) error
 	// Check tells what is wrong with a stack, as far as that can be told without a cloud. A value that is encrypted may be
 	// a placeholder.
 	Check func(stack string, c orchestrate.Config) []preflight.Finding

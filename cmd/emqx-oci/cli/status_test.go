@@ -101,7 +101,8 @@ func sick() operate.Status {
 	ago := func(d time.Duration) time.Time { return now.Add(-d) }
 	n := func(n int) *int { return &n }
 	return operate.Status{
-		Stack: "lab", Time: now, RoundTrip: "a message came back through mqtt.lab.test:1883",
+		ProxyTitle: "HAProxy",
+		Stack:      "lab", Time: now, RoundTrip: "a message came back through mqtt.lab.test:1883",
 		Problems: []operate.Problem{
 			{What: "emqx-lab-1 is down in Nomad", Next: "whether the instance runs: the pool replaces one that has ended, and the node comes back by itself"},
 			{What: "job emqx-lab is being deployed: version 4 is running: 1 of 3 healthy"},
@@ -127,7 +128,7 @@ func sick() operate.Status {
 }
 
 func TestClusterVerbs(t *testing.T) {
-	unknown := operate.Status{
+	unknown := operate.Status{ProxyTitle: "HAProxy",
 		Stack: "lab", Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Nodes: []operate.NodeStatus{{Name: "emqx-lab-0", Member: "unknown"}},
 		Problems: []operate.Problem{{What: "cannot reach Nomad at http://x: connection refused"}}, Broker: operate.JobStatus{ID: "emqx-lab"}, Proxy: operate.JobStatus{ID: "emqx-lab-haproxy"},
 	}

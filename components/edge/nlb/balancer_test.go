@@ -68,7 +68,7 @@ func TestLoadBalancer(t *testing.T) {
 			assert.Equal(t, set.Inputs[resource.PropertyKey(on)].BoolValue(), true, on)
 		}
 		assert.DeepEqual(t, set.Inputs["healthChecker"].ObjectValue().Mappable(), map[string]any{
-			"protocol": "HTTP", "port": 8080.0, "urlPath": "/haproxy_health", "returnCode": 200.0,
+			"protocol": "HTTP", "port": 8080.0, "urlPath": "/health", "returnCode": 200.0,
 			"intervalInMillis": 10000.0, "timeoutInMillis": 3000.0, "retries": 3.0,
 		})
 		name := set.Inputs["name"].StringValue()
@@ -95,7 +95,7 @@ func TestLoadBalancer(t *testing.T) {
 			Backends: []Backend{{}}, Health: HealthCheck{Port: 70000, IntervalSeconds: 2, TimeoutSeconds: 3, Retries: 11},
 		})
 		return err
-	}, "backends[0].address", "backends[0].name", "compartmentId", "environment", "health.port", "health.retries", "health.timeoutSeconds",
+	}, "backends[0].address", "backends[0].name", "compartmentId", "environment", "health.path", "health.port", "health.retries", "health.timeoutSeconds",
 		"listeners", "securityGroupId", "subnetId")
 }
 

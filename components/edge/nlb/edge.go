@@ -40,6 +40,16 @@ func (Edge) StandIn(s *settings.Settings) seams.Answers {
 	return seams.Answers{"oci:Core/getSubnet:getSubnet": oci.AnySubnet(s.Network.VCN)}
 }
 
+// Hint names the settings by which a balancer that is healthy may lead nowhere.
+func (Edge) Hint(s settings.Settings) string {
+	other := map[string]string{"address": "privateIp", "privateIp": "address"}[s.Edge.Backend]
+	text := "emqx-oci:edge.backend, which is " + s.Edge.Backend + ": where G4 holds and no client gets through, try " + other
+	if !s.Edge.Public && s.Gates.Proxy == "" {
+		text = "whether this machine is inside the network, as emqx-oci:edge.public is false, or set emqx-oci:gates.proxy; " + text
+	}
+	return text
+}
+
 // front is the balancer of one cluster.
 type front struct {
 	seams.Given

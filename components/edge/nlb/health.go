@@ -9,6 +9,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
+	"github.com/emqx-oci/emqx-oci/components/interrupted"
 	"github.com/emqx-oci/emqx-oci/components/oci"
 )
 
@@ -49,7 +50,7 @@ func edgeHealth(
 	ctx *pulumi.Context, compartment, environment string, sets, nodes []string, opts ...pulumi.InvokeOption,
 ) (map[string]string, error) {
 	name := cluster.Name(environment)
-	found, err := oci.Find(ctx, oci.Lost{
+	found, err := oci.Find(ctx, interrupted.Lost{
 		Type:   "oci:NetworkLoadBalancer/networkLoadBalancer:NetworkLoadBalancer",
 		Inputs: map[string]any{"compartmentId": compartment, "displayName": name},
 	}, opts...)

@@ -158,7 +158,7 @@ func TestInstancePools(t *testing.T) {
 		return &InstancePoolsArgs{
 			Environment: "test", CompartmentID: "c", SubnetID: "s", ImageID: "i", Shape: "VM.Standard.E5.Flex",
 			SecurityGroupID: pulumi.String("group"), Nodes: testNodes(t, 2), Boot: boot, SSHKey: "ssh-ed25519 AAAA",
-			BootVolumeVPUsPerGB: 20,
+			BootVolumeVPUsPerGB: 20, Domains: 2,
 		}
 	}
 	r := build(t, func(ctx *pulumi.Context) error {

@@ -24,7 +24,6 @@ import (
 	"gotest.tools/v3/assert"
 	"gotest.tools/v3/assert/cmp"
 
-	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/internal/agenttest"
 	"github.com/emqx-oci/emqx-oci/internal/jobtest"
 )
