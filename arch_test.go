@@ -82,7 +82,7 @@ func TestRoomsKnowOnlyWhatTheyMay(t *testing.T) {
 		},
 		// Kinds know what all of them are given, and nobody of the others.
 		"components/hosts":                 kindsMay("components/oci"),
-		"components/edge":                  kindsMay("components/oci"),
+		"components/edge":                  kindsMay("components/oci", "components/interrupted"),
 		"components/names":                 kindsMay("components/oci"),
 		"components/proxy":                 kindsMay(),
 		"components/internal/toyhosts":     kindsMay(),

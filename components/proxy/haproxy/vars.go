@@ -10,6 +10,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/fault"
 	"github.com/emqx-oci/emqx-oci/components/nomad"
+	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
 // Vars are the variables of [Job]: all known when a stack is
@@ -66,7 +67,7 @@ func (v Vars) HCL2() (map[string]string, error) {
 	nomad.CheckCommon(&f, v.Environment, v.Datacenter, v.NodeCount, v.KeepAliveMax)
 	f.Range("cpu", v.CPU, cluster.MinProxyCPU, cluster.MaxCPU)
 	if !cluster.Pinned(v.Image) {
-		f.Add("image", "must be an image with its version, such as %s, got %q", cluster.DefaultProxyImage, v.Image)
+		f.Add("image", "must be an image with its version, such as %s, got %q", settings.DefaultProxyImage, v.Image)
 	}
 	nomad.AddFaults(&f, "", v.ProxyFaults())
 	nomad.AddFaults(&f, "ports.", v.Ports.Faults())
