@@ -6,10 +6,14 @@ import (
 	"time"
 
 	"github.com/emqx-oci/emqx-oci/components"
+	"github.com/emqx-oci/emqx-oci/components/blast"
+	"github.com/emqx-oci/emqx-oci/components/edge/nlb"
+	"github.com/emqx-oci/emqx-oci/components/hosts/ocihosts"
+	"github.com/emqx-oci/emqx-oci/components/names/ocidns"
+	"github.com/emqx-oci/emqx-oci/components/proxy/haproxy"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
-	"github.com/emqx-oci/emqx-oci/components/blast"
 )
 
 // assess says what a plan means for the cluster, in the words of components/blast, which knows no engine.
@@ -44,7 +48,8 @@ func assess(stack string, c orchestrate.Config, plan []progress.Event) (blast.Re
 			changes[i].Diffs = append(changes[i].Diffs, blast.Diff(d))
 		}
 	}
-	return blast.Assess(changes, s), nil
+	kinds := blast.Kinds{Hosts: ocihosts.Words(), Edge: nlb.Words(), Proxy: haproxy.Words(), Names: ocidns.Words()}
+	return blast.Assess(changes, s, kinds), nil
 }
 
 // outlooksOf asks Nomad what becomes of jobs that the plan changes, if there are any.

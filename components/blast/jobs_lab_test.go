@@ -1,6 +1,6 @@
 //go:build lab
 
-package blast
+package blast_test
 
 import (
 	"fmt"
@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/nomad/api"
 	"gotest.tools/v3/assert"
 
+	"github.com/emqx-oci/emqx-oci/components/blast"
 	"github.com/emqx-oci/emqx-oci/components/nomad"
 	"github.com/emqx-oci/emqx-oci/internal/agenttest"
 )
@@ -40,8 +41,7 @@ func TestNomadRestartsWhatIsAssumed(t *testing.T) {
 	for _, c := range []struct {
 		name, file string
 		vars       map[string]string
-		gentle     []string
-	}{{emqxJob, nomad.EMQXJob, broker, inPlaceEMQX}, {haproxyJob, nomad.HAProxyJob, proxy, inPlace}} {
+	}{{emqxJob, nomad.EMQXJob, broker}, {haproxyJob, nomad.HAProxyJob, proxy}} {
 		t.Run(c.name, func(t *testing.T) {
 			whole, err := client.Jobs().ParseHCLOpts(&api.JobsParseRequest{JobHCL: c.file, Variables: nomad.VariablesFile(c.vars)})
 			assert.NilError(t, err)
@@ -63,10 +63,14 @@ func TestNomadRestartsWhatIsAssumed(t *testing.T) {
 				assert.NilError(t, err, name)
 				assert.Assert(t, plan.Diff.Type == "Edited", "%s changes nothing", name)
 				u := plan.Annotations.DesiredTGUpdates[c.name]
-				assumed := judge(&Change{Op: opUpdate, Diffs: []Diff{{Path: "hcl2.vars." + name, Kind: "update", Old: c.vars[name], New: other}}}, c.gentle)
+				r := blast.Assess([]blast.Change{{
+					Op: blast.Update, Type: "nomad:index/job:Job", Name: c.name,
+					Diffs: []blast.Diff{{Path: "hcl2.vars." + name, Kind: "update", Old: c.vars[name], New: other}},
+				}}, lab(), kinds)
+				assumed := len(r.Nodes.Restarted)+len(r.Nodes.ProxyRestarted) > 0
 				restarts := u.DestructiveUpdate+u.Ignore > 0
 				assert.Check(t, restarts != (u.InPlaceUpdate > 0), "%s: %+v", name, u)
-				assert.Check(t, assumed.restarts == restarts, "%s from %.40q to %.40q: assumed to restart: %t, Nomad: %+v", name, c.vars[name], other, assumed.restarts, u)
+				assert.Check(t, assumed == restarts, "%s from %.40q to %.40q: assumed to restart: %t, Nomad: %+v", name, c.vars[name], other, assumed, u)
 				asked++
 			}
 			assert.Assert(t, asked > 10)
