@@ -5,6 +5,7 @@ import (
 	"maps"
 	"strings"
 
+	"github.com/emqx-oci/emqx-oci/components/blast"
 	"github.com/emqx-oci/emqx-oci/components/edge/nlb"
 	"github.com/emqx-oci/emqx-oci/components/hosts/ocihosts"
 	"github.com/emqx-oci/emqx-oci/components/names/ocidns"
@@ -59,6 +60,11 @@ func chosen[K any](table map[string]K, value, usual string) K {
 
 // all are the four.
 func (k Kinds) all() []seams.Kind { return []seams.Kind{k.Hosts, k.Edge, k.Proxy, k.Names} }
+
+// Words are in what a plan is told.
+func (k Kinds) Words() blast.Kinds {
+	return blast.Kinds{Hosts: k.Hosts.Words(), Edge: k.Edge.Words(), Proxy: k.Proxy.Words(), Names: k.Names.Words()}
+}
 
 // StandIn makes the settings ones that can be recorded without a cloud: see [seams.Kind].
 func (k Kinds) StandIn(s *settings.Settings) seams.Answers {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/emqx-oci/emqx-oci/components/blast"
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/fault"
 	"github.com/emqx-oci/emqx-oci/components/guards"
@@ -62,6 +63,8 @@ type Answers map[string]func() map[string]any
 // Hosts answers which nodes there are.
 type Hosts interface {
 	Kind
+	// Words tell what a plan does to its resources.
+	Words() blast.HostWords
 	// Guarded are the words in which a guard speaks of it.
 	Guarded(s settings.Settings) guards.Words
 	// DataVolume is the volume with a node's data that a resource of the state is, if it is one.
@@ -117,6 +120,8 @@ type Launched struct {
 // Edge answers who stands in front.
 type Edge interface {
 	Kind
+	// Words tell what a plan does to its resources.
+	Words() blast.EdgeWords
 	// Find looks up what the stack is given for it, in a network of that id; see [Hosts].
 	Find(ctx *pulumi.Context, in Given, network string, f *fault.List) (Front, error)
 	// Hint is what may keep clients from the proxies though the edge is healthy, for whoever looks next; "" for nothing.
@@ -141,6 +146,8 @@ type Front interface {
 // Proxy answers what is between the edge and the brokers: one on every node.
 type Proxy interface {
 	Kind
+	// Words tell what a plan does to its resources.
+	Words() blast.ProxyWords
 	// Title is what people call it.
 	Title() string
 	// JobID is the id of its Nomad job.
@@ -180,6 +187,8 @@ type Proxies struct {
 // Names answers who tells clients the public name's address.
 type Names interface {
 	Kind
+	// Words tell what a plan does to its resources.
+	Words() blast.NameWords
 	// Declare registers the name. Gates are options of the record itself. The name is known once the record exists.
 	Declare(ctx *pulumi.Context, in Given, address pulumi.StringOutput, gates []pulumi.ResourceOption, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error)
 }
