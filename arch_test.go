@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -69,6 +70,7 @@ func sources(t *testing.T) []sourceFile {
 // Data flows one way: settings -> stacks -> components -> outputs. Each room
 // names the rooms that it may know; what it does not name is forbidden.
 func TestRoomsKnowOnlyWhatTheyMay(t *testing.T) {
+	implementation := []string{"components/preflight", "components/recorder", "components/settings", "components/cluster", "components/fault", "components/oci/limits"}
 	may := map[string][]string{
 		"components/fault":      {},
 		"components/hocon":      {},
@@ -86,7 +88,11 @@ func TestRoomsKnowOnlyWhatTheyMay(t *testing.T) {
 		"infra/operate":         {"infra/operate", "infra/gates", "components/cluster"},
 		"infra/orchestrate":     {"infra/orchestrate", "infra/gates", "components/cluster"},
 		"components/blast":      {"components/settings", "components/cluster"},
-		"components/preflight":  {"components/settings", "components/cluster", "components/fault", "components/hocon", "components/oci/limits", "components/recorder"},
+		"components/preflight":  {"components/settings", "components/cluster", "components/fault", "components/hocon", "components/recorder"},
+		"components/hosts":      implementation,
+		"components/edge":       implementation,
+		"components/proxy":      implementation,
+		"components/names":      implementation,
 		"stacks":                {"stacks", "components"},
 		"infra":                 {"stacks"},
 		"provider":              {"components", "infra/gates"},
@@ -119,6 +125,46 @@ func TestRoomsKnowOnlyWhatTheyMay(t *testing.T) {
 			}
 			assert.Assert(t, (sourceFile{dir: other}).in(allowed...), "%s imports %s: %s may know only %v", f.path, other, room, allowed)
 		}
+	}
+}
+
+// implementations are the words of those who do something that another one could do as well.
+var implementations = regexp.MustCompile(`\boci\b|ocid|ha ?proxy|\bnlb\b|instance pool|network load balancer|rrset|backend set`)
+
+// camel is where a word begins inside a name.
+var camel = regexp.MustCompile(`([a-z0-9])([A-Z])|([A-Z])([A-Z][a-z])`)
+
+// spaced are the words of a text or a name.
+func spaced(text string) string { return strings.ToLower(camel.ReplaceAllString(text, "$1$3 $2$4")) }
+
+// What a check knows of an implementation stands in the folder of that: a second one is a folder more.
+func TestCommonChecksNameNoImplementation(t *testing.T) {
+	seen := 0
+	for _, f := range sources(t) {
+		if !f.in("components/preflight") {
+			continue
+		}
+		ast.Inspect(f.syntax, func(n ast.Node) bool {
+			text := ""
+			switch n := n.(type) {
+			case *ast.ImportSpec:
+				return false // the rooms' own test
+			case *ast.Ident:
+				text = n.Name
+			case *ast.BasicLit:
+				text = strings.ReplaceAll(n.Value, "emqx-oci", "") // this program
+			default:
+				return true
+			}
+			seen++
+			named := implementations.FindString(spaced(text))
+			assert.Check(t, named == "", "%s names %q in %q", f.path, named, text)
+			return true
+		})
+	}
+	assert.Assert(t, seen > 1000, "the test must see the code: %d words", seen)
+	for _, text := range []string{"poolOCI", "OCIRegion", "instancePoolType", "`an OCID`", "NetworkLoadBalancersBackendSetsUnified", "readHAProxy"} {
+		assert.Check(t, implementations.MatchString(spaced(text)), text)
 	}
 }
 

@@ -10,16 +10,25 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/emqx-oci/emqx-oci/components"
+	"github.com/emqx-oci/emqx-oci/components/edge/nlb"
 	"github.com/emqx-oci/emqx-oci/components/guards"
+	"github.com/emqx-oci/emqx-oci/components/hosts/ocihosts"
+	"github.com/emqx-oci/emqx-oci/components/names/ocidns"
+	"github.com/emqx-oci/emqx-oci/components/preflight"
+	"github.com/emqx-oci/emqx-oci/components/proxy/haproxy"
 	"github.com/emqx-oci/emqx-oci/components/recorder"
 	"github.com/emqx-oci/emqx-oci/components/settings"
-	"github.com/emqx-oci/emqx-oci/components/preflight"
 )
+
+// Checks are all that is checked before an update, in the order of the page.
+func Checks() []preflight.Check {
+	return preflight.Join(preflight.Checks, ocihosts.Checks(), nlb.Checks(), haproxy.Checks(), ocidns.Checks())
+}
 
 // Preflight checks a stack before anything is registered, without a cloud:
 // [preflight.Run] on what these settings make.
 func Preflight(s settings.Settings) []preflight.Finding {
-	return preflight.Run(s, func() ([]recorder.Resource, error) { return Record(s) }, time.Now())
+	return preflight.Run(Checks(), s, func() ([]recorder.Resource, error) { return Record(s) }, time.Now())
 }
 
 // preflightFirst ends a program with all errors at once, and logs the warnings.

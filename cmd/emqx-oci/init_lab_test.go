@@ -40,7 +40,7 @@ func TestInitWithPulumi(t *testing.T) {
 	initProd := func() (out string, exit int) {
 		var b bytes.Buffer
 		exit = cli.Run(cli.Options{
-			Stdin: strings.NewReader(""), Stdout: &b, Stderr: &b, Getenv: os.Getenv, Dir: project, Validate: validate, Check: check,
+			Stdin: strings.NewReader(""), Stdout: &b, Stderr: &b, Getenv: os.Getenv, Dir: project, Validate: validate, Check: check, Checks: stacks.Checks(),
 			NewInitializer: func(ctx context.Context, o orchestrate.InitOptions) (cli.Initializer, error) {
 				return orchestrate.NewInitializer(ctx, o)
 			},

@@ -8,11 +8,12 @@ import (
 	"gotest.tools/v3/golden"
 
 	"github.com/emqx-oci/emqx-oci/components/preflight"
+	"github.com/emqx-oci/emqx-oci/stacks"
 )
 
 // `make checks` writes the page.
 func TestPage(t *testing.T) {
 	page, err := filepath.Abs("../../docs/checks.md")
 	assert.NilError(t, err)
-	golden.Assert(t, preflight.Page(), page)
+	golden.Assert(t, preflight.Page(stacks.Checks()), page)
 }
