@@ -98,7 +98,7 @@ func TestRoomsKnowOnlyWhatTheyMay(t *testing.T) {
 		"infra/operate":         {"infra/operate", "infra/gates", "components/cluster"},
 		"infra/orchestrate":     {"infra/orchestrate", "infra/gates", "components/cluster", "components/interrupted"},
 		"components/blast":      {"components/blast", "components/settings", "components/cluster"},
-		"components/preflight":  {"components/settings", "components/cluster", "components/fault", "components/hocon", "components/oci/limits", "components/recorder"},
+		"components/preflight":  {"components/settings", "components/cluster", "components/fault", "components/hocon", "components/recorder"},
 		"stacks":                {"stacks", "components"},
 		"infra":                 {"stacks"},
 		"provider":              {"components", "infra/gates"},

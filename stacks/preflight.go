@@ -18,7 +18,7 @@ import (
 // Preflight checks a stack before anything is registered, without a cloud:
 // [preflight.Run] on what these settings make.
 func Preflight(s settings.Settings) []preflight.Finding {
-	return preflight.Run(s, func() ([]recorder.Resource, error) { return Record(s) }, time.Now())
+	return preflight.Run(kinds.Of(s).Checks(), s, func() ([]recorder.Resource, error) { return Record(s) }, time.Now())
 }
 
 // preflightFirst ends a program with all errors at once, and logs the warnings.

@@ -3,12 +3,14 @@ package kinds
 
 import (
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/emqx-oci/emqx-oci/components/blast"
 	"github.com/emqx-oci/emqx-oci/components/edge/nlb"
 	"github.com/emqx-oci/emqx-oci/components/hosts/ocihosts"
 	"github.com/emqx-oci/emqx-oci/components/names/ocidns"
+	"github.com/emqx-oci/emqx-oci/components/preflight"
 	"github.com/emqx-oci/emqx-oci/components/proxy/haproxy"
 	"github.com/emqx-oci/emqx-oci/components/seams"
 	"github.com/emqx-oci/emqx-oci/components/settings"
@@ -75,22 +77,31 @@ func (k Kinds) StandIn(s *settings.Settings) seams.Answers {
 	return answers
 }
 
-// every kind of the table.
+// every kind of the table, in the order of the seams.
 func every() []seams.Kind {
+	return slices.Concat(sorted(hosts), sorted(edges), sorted(proxies), sorted(names))
+}
+
+func sorted[K seams.Kind](table map[string]K) []seams.Kind {
 	var all []seams.Kind
-	for _, k := range hosts {
-		all = append(all, k)
-	}
-	for _, k := range edges {
-		all = append(all, k)
-	}
-	for _, k := range proxies {
-		all = append(all, k)
-	}
-	for _, k := range names {
-		all = append(all, k)
+	for _, name := range slices.Sorted(maps.Keys(table)) {
+		all = append(all, table[name])
 	}
 	return all
+}
+
+// Checks are the common ones and those of every kind, in the order of the page.
+func Checks() []preflight.Check { return join(every()) }
+
+// Checks are the common ones and those of the four.
+func (k Kinds) Checks() []preflight.Check { return join(k.all()) }
+
+func join(all []seams.Kind) []preflight.Check {
+	lists := [][]preflight.Check{preflight.Checks}
+	for _, kind := range all {
+		lists = append(lists, kind.Checks())
+	}
+	return preflight.Join(lists...)
 }
 
 // Phase is the part of a deployment that a resource of that type belongs to, whatever the cluster is made of; "" for a

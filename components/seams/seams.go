@@ -11,6 +11,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/guards"
 	"github.com/emqx-oci/emqx-oci/components/interrupted"
 	"github.com/emqx-oci/emqx-oci/components/nomad"
+	"github.com/emqx-oci/emqx-oci/components/preflight"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/gates"
 )
@@ -49,6 +50,8 @@ type Provider struct {
 type Kind interface {
 	// Provider is nil for one that needs none.
 	Provider() *Provider
+	// Checks are those of what it registers, and of the settings that it alone reads.
+	Checks() []preflight.Check
 	// Phase is the part of a deployment that a resource of that type belongs to, in a word or two; "" for a type that it
 	// never registers.
 	Phase(typ string) string

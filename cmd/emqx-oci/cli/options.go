@@ -46,6 +46,8 @@ type Options struct {
 	// Check tells what is wrong with a stack, as far as that can be told without a cloud. A value that is encrypted may be
 	// a placeholder.
 	Check func(stack string, c orchestrate.Config) []preflight.Finding
+	// Checks are those that Check performs.
+	Checks []preflight.Check
 	// Guards is what Bind gives the program for its guards to report to.
 	Guards *guards.Collector
 	// Assess says what a plan means for the cluster.

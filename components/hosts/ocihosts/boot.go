@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/netip"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -81,28 +80,13 @@ type BootArgs struct {
 // reservedPorts are the fixed ports of a node, in the kernel's own notation:
 // outgoing connections must not take them.
 func reservedPorts(p cluster.Ports) string {
-	ranges := [][2]int{{cluster.BrokerMin, cluster.BrokerMax}}
-	for _, n := range p.Named() {
-		ranges = append(ranges, [2]int{n.Port, n.Port})
-	}
-	for _, r := range cluster.OccupiedPorts() {
-		ranges = append(ranges, [2]int{r.Min, r.Max})
-	}
-	slices.SortFunc(ranges, func(a, b [2]int) int { return a[0] - b[0] })
-	var merged [][2]int
-	for _, r := range ranges {
-		if last := len(merged) - 1; last >= 0 && r[0] <= merged[last][1]+1 {
-			merged[last][1] = max(merged[last][1], r[1])
-			continue
+	var words []string
+	for _, r := range cluster.ReservedPorts(p) {
+		word := strconv.Itoa(r.Min)
+		if r.Max != r.Min {
+			word += "-" + strconv.Itoa(r.Max)
 		}
-		merged = append(merged, r)
-	}
-	words := make([]string, len(merged))
-	for i, r := range merged {
-		words[i] = strconv.Itoa(r[0])
-		if r[1] != r[0] {
-			words[i] += "-" + strconv.Itoa(r[1])
-		}
+		words = append(words, word)
 	}
 	return strings.Join(words, ",")
 }

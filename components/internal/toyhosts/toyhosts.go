@@ -102,7 +102,9 @@ func (c *fleet) Launch(ctx *pulumi.Context, turns seams.Turns, opts ...pulumi.Re
 	launch := func(n cluster.Node) error {
 		host := &pulumi.CustomResourceState{}
 		l.Each[n.Index] = host
-		return ctx.RegisterResource(HostType, fmt.Sprintf("%s-hosts-%d", c.Name, n.Index), pulumi.Map{"name": pulumi.String(n.Name)}, host,
+		return ctx.RegisterResource(HostType, fmt.Sprintf("%s-hosts-%d", c.Name, n.Index), pulumi.Map{
+			"name": pulumi.String(n.Name), "hall": pulumi.String("north"), "color": pulumi.String("grey"), "units": pulumi.Int(42),
+		}, host,
 			append(opts, pulumi.DependsOn([]pulumi.Resource{c.disks[n.Index]}))...)
 	}
 	for _, n := range c.Nodes()[:c.Settings.Nodes.Count] {

@@ -13,6 +13,10 @@ import (
 // together (nomad/structs/variables.go, maxVariableSize).
 const maxVariable = 64 * 1024
 
+// maxValue is the most that one of Consul's keys may hold (Consul's documents, "KV store
+// endpoint").
+const maxValue = 512 * 1024
+
 var (
 	// variablePath: nomad/structs/variables.go, validVariablePath.
 	variablePath = regexp.MustCompile(`^[a-zA-Z0-9\-_~/]{1,128}$`)
@@ -20,25 +24,25 @@ var (
 	// catalog, and no lookup finds them (Consul's documents, "Services", name).
 	dnsLabel   = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
 	dnsTag     = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$`)
-	consulName = like(dnsLabel, "a DNS label: at most 63 letters, digits and dashes")
+	consulName = Like(dnsLabel, "a DNS label: at most 63 letters, digits and dashes")
 )
 
 // agentRules are what Nomad's and Consul's servers accept, and Consul's DNS can
 // answer for.
-var agentRules = map[string]rules{
+var agentRules = map[string]Rules{
 	// What is in the text has checks of its own.
-	jobType: {required: []string{"jobspec"}},
+	"nomad:index/job:Job": {Required: []string{"jobspec"}},
 	"nomad:index/variable:Variable": {
-		required: []string{"path", "items"},
-		each: []rule{
-			{"path", like(variablePath, "1 to 128 letters, digits and -_~/")},
+		Required: []string{"path", "items"},
+		Each: []Rule{
+			{"path", Like(variablePath, "1 to 128 letters, digits and -_~/")},
 			{"items", func(v resource.PropertyValue) string {
 				if !v.IsObject() || len(v.ObjectValue()) == 0 {
 					return "must hold at least one item"
 				}
 				size := 0
 				for key, value := range v.ObjectValue() {
-					size += len(key) + len(text(open(value)))
+					size += len(key) + len(Text(Open(value)))
 				}
 				if size > maxVariable {
 					return fmt.Sprintf("must be at most %d bytes together, got %d: is there more than the certificate's own chain in it?", maxVariable, size)
@@ -48,36 +52,35 @@ var agentRules = map[string]rules{
 		},
 	},
 	"consul:index/node:Node": {
-		required: []string{"name", "address"},
-		each:     []rule{{"name", consulName}},
+		Required: []string{"name", "address"},
+		Each:     []Rule{{"name", consulName}},
 	},
-	memberType: {
-		required: []string{"name", "node"},
-		each: []rule{
+	"consul:index/service:Service": {
+		Required: []string{"name", "node"},
+		Each: []Rule{
 			{"name", consulName},
-			{"port", portNumber},
-			{"address", length(1, 253)},
-			{"tags.[]", like(dnsTag, "a DNS label: at most 63 letters, digits, dashes and underscores")},
+			{"port", PortNumber},
+			{"address", Length(1, 253)},
+			{"tags.[]", Like(dnsTag, "a DNS label: at most 63 letters, digits, dashes and underscores")},
 		},
 	},
 	"consul:index/keys:Keys": {
-		each: []rule{
-			{"keys.[].path", like(regexp.MustCompile(`^[^/].*`), "a path that does not begin with /")},
-			// Consul's documents, "KV store endpoint": 512 KB a value.
-			{"keys.[].value", length(0, 512*1024)},
+		Each: []Rule{
+			{"keys.[].path", Like(regexp.MustCompile(`^[^/].*`), "a path that does not begin with /")},
+			{"keys.[].value", Length(0, maxValue)},
 		},
-		whole: func(r recorder.Resource, wrong func(string, string, ...any)) {
+		Whole: func(r recorder.Resource, wrong Wrong) {
 			seen := map[string]bool{}
-			keys := property(r, "keys")
+			keys := Property(r, "keys")
 			if !keys.IsArray() {
 				return
 			}
 			for i, key := range keys.ArrayValue() {
-				key = open(key)
+				key = Open(key)
 				if !key.IsObject() {
 					continue
 				}
-				name := text(open(key.ObjectValue()["path"]))
+				name := Text(Open(key.ObjectValue()["path"]))
 				if seen[name] {
 					wrong(fmt.Sprintf("keys[%d].path", i), "must not be written twice, got %q", name)
 				}
@@ -86,15 +89,6 @@ var agentRules = map[string]rules{
 		},
 	},
 	// The providers themselves: their settings are checked where they are read.
-	"pulumi:providers:oci":    {},
 	"pulumi:providers:nomad":  {},
 	"pulumi:providers:consul": {},
-}
-
-// Known tells whether there are rules for a type of resource. A type without
-// any would slip through every check.
-func Known(token string) bool {
-	_, oci := ociRules[token]
-	_, agent := agentRules[token]
-	return oci || agent
 }

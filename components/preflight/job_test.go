@@ -27,9 +27,9 @@ type job struct {
 
 func readJob(source string, r recorder.Resource) (*job, error) {
 	vars := map[string]string{}
-	if given := property(r, "hcl2.vars"); given.IsObject() {
+	if given := Property(r, "hcl2.vars"); given.IsObject() {
 		for name, value := range given.ObjectValue() {
-			vars[string(name)] = text(open(value))
+			vars[string(name)] = Text(Open(value))
 		}
 	}
 	root, err := evaluate(source, vars)
@@ -77,7 +77,7 @@ func (j *job) inside() {
 }
 
 // path names a part of the job for a person: Job emqx: group.update.
-func (j *job) path(part string) string { return path(j.resource, "jobspec") + ": " + part }
+func (j *job) path(part string) string { return Path(j.resource, "jobspec") + ": " + part }
 
 // ports are the job's fixed ports by their label; 0 for one that Nomad chooses.
 func (j *job) ports() map[string]int {
