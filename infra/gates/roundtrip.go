@@ -67,7 +67,7 @@ func RoundTrip(args RoundTripArgs) Gate {
 	if args.AttemptTimeout <= 0 {
 		args.AttemptTimeout = 10 * time.Second
 	}
-	next := fmt.Sprintf("whether %s resolves to the balancer's address, the health of its backends, and the HAProxy logs", args.Name)
+	next := fmt.Sprintf("whether %s resolves to the balancer's address, the health of its backends, and the proxies' logs", args.Name)
 	if args.Edge != "" {
 		next += "; " + args.Edge
 	}
