@@ -85,7 +85,7 @@ type jobState struct {
 	stands      bool // what is registered is what is asked for, whoever registered it
 }
 
-func (s *jobState) version() uint64 { return value(s.job.Version) }
+func (s *jobState) version() uint64 { return Deref(s.job.Version) }
 
 // deployment is the newest one of the current version; nil when Nomad made none
 // or has forgotten it. One of an older version, however it ended, says nothing
@@ -97,7 +97,7 @@ func (s *jobState) deployment() *nomad.Deployment {
 func (s *jobState) newest(match func(*nomad.Deployment) bool) *nomad.Deployment {
 	var found *nomad.Deployment
 	for _, d := range s.deployments {
-		if d.JobCreateIndex != value(s.job.CreateIndex) || !match(d) {
+		if d.JobCreateIndex != Deref(s.job.CreateIndex) || !match(d) {
 			continue
 		}
 		if found == nil || d.CreateIndex > found.CreateIndex {
@@ -134,8 +134,8 @@ func (s *jobState) current() []*nomad.AllocationListStub {
 }
 
 func (s *jobState) judge() (Status, error) {
-	id := value(s.job.ID)
-	if value(s.job.Stop) {
+	id := Deref(s.job.ID)
+	if Deref(s.job.Stop) {
 		return Status{
 			Seen: fmt.Sprintf("job %s is stopped", id),
 			// An update starts it only when it looks at Nomad first, and when Nomad
@@ -252,7 +252,7 @@ func (s *jobState) becauseOrState(version uint64) string {
 	}
 	var states []string
 	for _, a := range s.allocs {
-		if a.JobVersion == version && (a.DeploymentStatus == nil || !value(a.DeploymentStatus.Healthy)) {
+		if a.JobVersion == version && (a.DeploymentStatus == nil || !Deref(a.DeploymentStatus.Healthy)) {
 			states = append(states, allocState(a))
 		}
 	}
@@ -297,12 +297,4 @@ func tasksRun(a *nomad.AllocationListStub) bool {
 		}
 	}
 	return len(a.TaskStates) > 0
-}
-
-func value[T any](p *T) T {
-	if p == nil {
-		var zero T
-		return zero
-	}
-	return *p
 }

@@ -247,12 +247,12 @@ func JobCount(ctx context.Context, client NomadClient, id string) (int, error) {
 		return 0, nil
 	case err != nil:
 		return 0, err
-	case value(job.Stop):
+	case Deref(job.Stop):
 		return 0, nil
 	}
 	count := 0
 	for _, g := range job.TaskGroups {
-		count += value(g.Count)
+		count += Deref(g.Count)
 	}
 	return count, nil
 }

@@ -176,7 +176,7 @@ func deadOf(args NodesReadyArgs, nodes []*nomad.Node) (found deadNodes) {
 	}
 	for _, n := range nodes {
 		i, err := strconv.Atoi(n.Meta[cluster.MetaIndex])
-		if err != nil || i < args.Count || !cluster.HasMeta(n.Meta, args.Environment, i) || !gone(n) {
+		if err != nil || i < args.Count || !cluster.HasMeta(n.Meta, args.Environment, i) || !NodeLost(n.Status) {
 			continue
 		}
 		found = append(found, deadNode{n.ID, n.Name, "it was removed"})
@@ -184,8 +184,9 @@ func deadOf(args NodesReadyArgs, nodes []*nomad.Node) (found deadNodes) {
 	return found
 }
 
-func gone(n *nomad.Node) bool {
-	return n.Status == nomad.NodeStatusDown || n.Status == nomad.NodeStatusDisconnected
+// NodeLost tells whether a node's status is that of one which Nomad has lost: it missed its heartbeats.
+func NodeLost(status string) bool {
+	return status == nomad.NodeStatusDown || status == nomad.NodeStatusDisconnected
 }
 
 // nodeReader reads nodes whole. The list lacks meta and volumes, so each node
@@ -289,7 +290,7 @@ func nodesOf(args NodesReadyArgs, i int, nodes []*nomad.Node) (live, dead []*nom
 		if n.Name != cluster.NodeName(args.Environment, i) && !cluster.HasMeta(n.Meta, args.Environment, i) {
 			continue
 		}
-		if gone(n) {
+		if NodeLost(n.Status) {
 			dead = append(dead, n)
 		} else {
 			live = append(live, n)

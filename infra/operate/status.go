@@ -261,7 +261,7 @@ func (c *Cluster) node(i int, l *look, v view) NodeStatus {
 	var best *nomad.NodeListStub
 	for _, stub := range l.nodes {
 		// A relaunched instance registers anew, and leaves the old entry for a while.
-		if stub.Name == n.Name && (best == nil || gone(best) && !gone(stub) || gone(best) == gone(stub) && stub.ModifyIndex > best.ModifyIndex) {
+		if stub.Name == n.Name && (best == nil || supersedes(stub, best)) {
 			best = stub
 		}
 	}
@@ -293,12 +293,15 @@ func (c *Cluster) node(i int, l *look, v view) NodeStatus {
 	return n
 }
 
+// supersedes tells which of two entries of a node counts: the one that Nomad has not lost, of two such the one that
+// changed later.
+func supersedes(n, other *nomad.NodeListStub) bool {
+	lost, otherLost := gates.NodeLost(n.Status), gates.NodeLost(other.Status)
+	return otherLost && !lost || otherLost == lost && n.ModifyIndex > other.ModifyIndex
+}
+
 // silent is a node that has gone before it missed its heartbeat.
 const silent = "silent"
-
-func gone(n *nomad.NodeListStub) bool {
-	return n.Status == nomad.NodeStatusDown || n.Status == nomad.NodeStatusDisconnected
-}
 
 func nodeState(n *nomad.NodeListStub) string {
 	switch {
@@ -334,7 +337,7 @@ func allocation(l jobLook, i int, node string) Allocation {
 		return Allocation{State: "none"}
 	}
 	out := Allocation{ID: a.ID, State: a.ClientStatus, Version: a.JobVersion}
-	if a.ClientStatus == nomad.AllocClientStatusRunning && a.DesiredStatus != nomad.AllocDesiredStatusRun {
+	if gates.Stopping(a) {
 		out.State = stopping
 	}
 	for _, t := range a.TaskStates {
@@ -367,11 +370,11 @@ func jobStatus(id string, l jobLook) JobStatus {
 		return s
 	}
 	j := l.job
-	s.State, s.Version = value(j.Status), value(j.Version)
-	if value(j.Stop) {
+	s.State, s.Version = gates.Deref(j.Status), gates.Deref(j.Version)
+	if gates.Deref(j.Stop) {
 		s.State = "stopped"
 	}
-	if at := value(j.SubmitTime); at > 0 {
+	if at := gates.Deref(j.SubmitTime); at > 0 {
 		s.Changed = time.Unix(0, at)
 	}
 	for _, g := range j.TaskGroups {
@@ -383,7 +386,7 @@ func jobStatus(id string, l jobLook) JobStatus {
 	}
 	var d *nomad.Deployment
 	for _, candidate := range l.deployments {
-		if candidate.JobCreateIndex == value(j.CreateIndex) && candidate.JobVersion == s.Version && (d == nil || candidate.CreateIndex > d.CreateIndex) {
+		if candidate.JobCreateIndex == gates.Deref(j.CreateIndex) && candidate.JobVersion == s.Version && (d == nil || candidate.CreateIndex > d.CreateIndex) {
 			d = candidate
 		}
 	}
@@ -400,12 +403,4 @@ func jobStatus(id string, l jobLook) JobStatus {
 		s.Deployment = fmt.Sprintf("running: %d of %d healthy", healthy, wanted)
 	}
 	return s
-}
-
-func value[T any](p *T) T {
-	if p == nil {
-		var zero T
-		return zero
-	}
-	return *p
 }
