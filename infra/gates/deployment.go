@@ -27,7 +27,7 @@ func newJobWatch(client NomadClient, job string, count int, text JobText) *jobWa
 	return &jobWatch{client: client, job: job, count: count, text: text, active: map[string]bool{}}
 }
 
-// check reads the job and judges it. With a status that holds come the running
+// check reads the job and says how it stands. With a status that holds come the running
 // allocations of the current version.
 func (w *jobWatch) check(ctx context.Context) (Status, []*nomad.AllocationListStub, error) {
 	var s jobState
@@ -57,7 +57,7 @@ func (w *jobWatch) check(ctx context.Context) (Status, []*nomad.AllocationListSt
 			return Status{}, nil, err
 		}
 	}
-	status, err := s.judge()
+	status, err := s.status()
 	if err != nil || !status.Holds {
 		return status, nil, err
 	}
@@ -126,14 +126,15 @@ func (s *jobState) reverted() *nomad.Deployment {
 func (s *jobState) current() []*nomad.AllocationListStub {
 	var out []*nomad.AllocationListStub
 	for _, a := range s.allocs {
-		if a.JobVersion == s.version() && live(a) {
+		if a.JobVersion == s.version() && meantToRun(a) {
 			out = append(out, a)
 		}
 	}
 	return out
 }
 
-func (s *jobState) judge() (Status, error) {
+// status says whether the job runs as it is registered, and why not. The error is a fatal one: no waiting mends it.
+func (s *jobState) status() (Status, error) {
 	id := Deref(s.job.ID)
 	if Deref(s.job.Stop) {
 		return Status{
@@ -225,10 +226,10 @@ func (s *jobState) because(version uint64) string {
 		if a.JobVersion != version {
 			continue
 		}
-		if live(a) {
+		if meantToRun(a) {
 			alive++
 		}
-		if a.NextAllocation != "" && !live(a) {
+		if a.NextAllocation != "" && !meantToRun(a) {
 			continue // its replacement speaks for it
 		}
 		if r := allocReason(a); r != "" {
@@ -273,7 +274,8 @@ func Active(d *nomad.Deployment) bool {
 	return false
 }
 
-func live(a *nomad.AllocationListStub) bool {
+// meantToRun tells whether an allocation is to run and has not ended, as far as Nomad knows.
+func meantToRun(a *nomad.AllocationListStub) bool {
 	if a.DesiredStatus != nomad.AllocDesiredStatusRun {
 		return false
 	}

@@ -51,7 +51,7 @@ func (a NodesReadyArgs) indexes() []int {
 // the question to the agent.
 //
 // Then no dead entry of a node is left in Nomad, for which [PurgeDeadNodes] is due, and
-// Nomad has settled what runs on a node that came back; see settled.
+// Nomad has settled what runs on a node that came back; see undecided.
 func NodesReady(client NomadClient, args NodesReadyArgs) Gate {
 	look := newNodesLook(client, args)
 	return Gate{
@@ -72,7 +72,7 @@ func NodesReady(client NomadClient, args NodesReadyArgs) Gate {
 			if args.Job == "" {
 				return status, nil
 			}
-			open, err := settled(ctx, client, args.Job, time.Now())
+			open, err := undecided(ctx, client, args.Job, time.Now())
 			if err != nil || len(open) == 0 {
 				return status, err
 			}

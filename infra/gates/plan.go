@@ -194,7 +194,7 @@ func Runners(ctx context.Context, client NomadClient, job string) ([]string, err
 	}
 	nodes := map[int]string{}
 	for _, a := range allocs {
-		if lives(a) && a.DesiredStatus == nomad.AllocDesiredStatusRun {
+		if pendingOrRunning(a) && a.DesiredStatus == nomad.AllocDesiredStatusRun {
 			_, number, _ := strings.Cut(a.Name[strings.LastIndexByte(a.Name, '.')+1:], "[")
 			i, err := strconv.Atoi(strings.TrimSuffix(number, "]"))
 			if err != nil {

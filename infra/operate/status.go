@@ -128,8 +128,8 @@ type look struct {
 	broker, proxy       jobLook
 	checks              []*consul.ServiceEntry
 	nomadErr, consulErr error
-	formed, proxies     verdict
-	trip                verdict
+	formed, proxies     gateAnswer
+	trip                gateAnswer
 }
 
 type jobLook struct {
@@ -139,8 +139,8 @@ type jobLook struct {
 	err         error
 }
 
-// verdict is a gate's answer.
-type verdict struct {
+// gateAnswer is a gate's answer.
+type gateAnswer struct {
 	asked, holds bool
 	seen, next   string
 }
@@ -170,11 +170,11 @@ func (c *Cluster) Status(ctx context.Context, o StatusOptions) Status {
 		},
 		func() { l.proxy = c.job(ctx, c.ProxyJob) },
 		func() { l.checks, l.consulErr = c.Consul.Service(ctx, cluster.HAProxyService, c.Environment) },
-		func() { l.formed = once(ctx, c.Formed) },
-		func() { l.proxies = once(ctx, c.Proxies) },
+		func() { l.formed = askGate(ctx, c.Formed) },
+		func() { l.proxies = askGate(ctx, c.Proxies) },
 		func() {
 			if o.Probe {
-				l.trip = once(ctx, c.RoundTrip)
+				l.trip = askGate(ctx, c.RoundTrip)
 			}
 		},
 		func() {
@@ -236,13 +236,13 @@ func (c *Cluster) job(ctx context.Context, id string) (l jobLook) {
 	return l
 }
 
-// once asks a gate a single time.
-func once(ctx context.Context, g gates.Gate) verdict {
+// askGate asks a gate a single time.
+func askGate(ctx context.Context, g gates.Gate) gateAnswer {
 	if g.Check == nil {
-		return verdict{}
+		return gateAnswer{}
 	}
 	status, err := g.Check(ctx)
-	v := verdict{asked: true, holds: status.Holds && err == nil, seen: status.Seen, next: g.Next}
+	v := gateAnswer{asked: true, holds: status.Holds && err == nil, seen: status.Seen, next: g.Next}
 	if status.Next != "" {
 		v.next = status.Next
 	}
