@@ -151,12 +151,20 @@ tidy-check: # fails when tidy would change something
 	@failed=0; for m in $$($(modules)); do \
 	  (cd $$m && go mod tidy -diff) || { echo "$$m/go.mod or its go.sum is not tidy: run make tidy" >&2; failed=1; }; done; exit $$failed
 
+# What a release holds compiles for its other machines, too: of several programs go build links none. What is for one kind
+# of processor alone shows on Linux, what is for one system alone on one processor.
+.PHONY: cross-check
+cross-check: # fails when a program of a release does not compile for a machine that it is released for
+	GOOS=linux GOARCH=arm64 go build ./cmd/emqx-oci ./cmd/emqx-oci-lab ./provider ./lab/guest/cmd/lab-guest ./lab/broker/cmd/emqx
+	GOOS=darwin GOARCH=arm64 go build ./cmd/emqx-oci ./provider
+
 .PHONY: lint
-lint: $(TOOLS)/golangci-lint tidy-check ## run the linters
+lint: $(TOOLS)/golangci-lint $(TOOLS)/goreleaser tidy-check cross-check ## run the linters
 	golangci-lint run ./...
 	golangci-lint run --build-tags lab,bench,drill ./...
 	# The boot script is whole only with its header: a test checks that one.
 	find . -name '*.sh' -not -path './.tools/*' -not -path './components/hosts/ocihosts/files/*' -print0 | xargs -0 -r shellcheck
+	goreleaser check
 
 .PHONY: race
 race: PACKAGES += erlang-base gcc libc6-dev

@@ -90,6 +90,26 @@ func TestReleaseHoldsWhatIsBuilt(t *testing.T) {
 	assert.Assert(t, regexp.MustCompile(`(?m)^var version string$`).Match(source), "console.version is what -X sets")
 }
 
+// The linters' target compiles each program for each system that it is released for, and for a processor that make build
+// does not.
+func TestLintCompilesWhatIsReleased(t *testing.T) {
+	var config goreleaser
+	readYAML(t, ".goreleaser.yaml", &config)
+	tools := t.TempDir()
+	for _, name := range []string{"golangci-lint", "goreleaser"} {
+		assert.NilError(t, os.WriteFile(filepath.Join(tools, name), []byte("#!/bin/sh\necho "+name+` "$@"`), 0o700))
+	}
+	out, err := makeWith(t, map[string]string{"go": `echo "$GOOS/$GOARCH $*"`, "find": "exit 0"}, "TOOLS="+tools, "lint")
+	assert.NilError(t, err, out)
+	for _, b := range config.Builds {
+		for _, system := range b.GOOS {
+			assert.Check(t, regexp.MustCompile(`(?m)^`+system+`/arm64 build (\S+ )*`+regexp.QuoteMeta(b.Main)+`( |$)`).MatchString(out),
+				"%s is not compiled for %s: %s", b.Main, system, out)
+		}
+	}
+	assert.Assert(t, strings.Contains(out, "\ngoreleaser check\n"), out)
+}
+
 // Only a tag makes a release, from the source alone, and only that job may write here.
 func TestReleasesAreMadeOfTags(t *testing.T) {
 	w := workflows(t)["release.yml"]

@@ -52,7 +52,7 @@ func ClusterFormed(client NomadClient, args ClusterFormedArgs) Gate {
 	}
 	jobs := newJobWatch(client, args.Job, len(args.Nodes), args.Text)
 	waits := &waitsWatch{client: client, args: args}
-	return wholeDiscovery(client, args, Gate{
+	return withDiscovery(client, args, Gate{
 		ID: "G2", Title: "cluster formed", Timeout: args.Timeout, Interval: args.Interval,
 		Next: fmt.Sprintf("`nomad job status %s`, and `nomad alloc logs` of the allocation named", args.Job),
 		Check: func(ctx context.Context) (Status, error) {

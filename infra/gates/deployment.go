@@ -27,7 +27,7 @@ func newJobWatch(client NomadClient, job string, count int, text JobText) *jobWa
 	return &jobWatch{client: client, job: job, count: count, text: text, active: map[string]bool{}}
 }
 
-// check reads the job and judges it. With a status that holds come the running
+// check reads the job and says how it stands. With a status that holds come the running
 // allocations of the current version.
 func (w *jobWatch) check(ctx context.Context) (Status, []*nomad.AllocationListStub, error) {
 	var s jobState
@@ -57,7 +57,7 @@ func (w *jobWatch) check(ctx context.Context) (Status, []*nomad.AllocationListSt
 			return Status{}, nil, err
 		}
 	}
-	status, err := s.judge()
+	status, err := s.status()
 	if err != nil || !status.Holds {
 		return status, nil, err
 	}
@@ -85,7 +85,7 @@ type jobState struct {
 	stands      bool // what is registered is what is asked for, whoever registered it
 }
 
-func (s *jobState) version() uint64 { return value(s.job.Version) }
+func (s *jobState) version() uint64 { return Deref(s.job.Version) }
 
 // deployment is the newest one of the current version; nil when Nomad made none
 // or has forgotten it. One of an older version, however it ended, says nothing
@@ -97,7 +97,7 @@ func (s *jobState) deployment() *nomad.Deployment {
 func (s *jobState) newest(match func(*nomad.Deployment) bool) *nomad.Deployment {
 	var found *nomad.Deployment
 	for _, d := range s.deployments {
-		if d.JobCreateIndex != value(s.job.CreateIndex) || !match(d) {
+		if d.JobCreateIndex != Deref(s.job.CreateIndex) || !match(d) {
 			continue
 		}
 		if found == nil || d.CreateIndex > found.CreateIndex {
@@ -126,16 +126,17 @@ func (s *jobState) reverted() *nomad.Deployment {
 func (s *jobState) current() []*nomad.AllocationListStub {
 	var out []*nomad.AllocationListStub
 	for _, a := range s.allocs {
-		if a.JobVersion == s.version() && live(a) {
+		if a.JobVersion == s.version() && meantToRun(a) {
 			out = append(out, a)
 		}
 	}
 	return out
 }
 
-func (s *jobState) judge() (Status, error) {
-	id := value(s.job.ID)
-	if value(s.job.Stop) {
+// status says whether the job runs as it is registered, and why not. The error is a fatal one: no waiting mends it.
+func (s *jobState) status() (Status, error) {
+	id := Deref(s.job.ID)
+	if Deref(s.job.Stop) {
 		return Status{
 			Seen: fmt.Sprintf("job %s is stopped", id),
 			// An update starts it only when it looks at Nomad first, and when Nomad
@@ -225,10 +226,10 @@ func (s *jobState) because(version uint64) string {
 		if a.JobVersion != version {
 			continue
 		}
-		if live(a) {
+		if meantToRun(a) {
 			alive++
 		}
-		if a.NextAllocation != "" && !live(a) {
+		if a.NextAllocation != "" && !meantToRun(a) {
 			continue // its replacement speaks for it
 		}
 		if r := allocReason(a); r != "" {
@@ -252,7 +253,7 @@ func (s *jobState) becauseOrState(version uint64) string {
 	}
 	var states []string
 	for _, a := range s.allocs {
-		if a.JobVersion == version && (a.DeploymentStatus == nil || !value(a.DeploymentStatus.Healthy)) {
+		if a.JobVersion == version && (a.DeploymentStatus == nil || !Deref(a.DeploymentStatus.Healthy)) {
 			states = append(states, allocState(a))
 		}
 	}
@@ -273,7 +274,8 @@ func Active(d *nomad.Deployment) bool {
 	return false
 }
 
-func live(a *nomad.AllocationListStub) bool {
+// meantToRun tells whether an allocation is to run and has not ended, as far as Nomad knows.
+func meantToRun(a *nomad.AllocationListStub) bool {
 	if a.DesiredStatus != nomad.AllocDesiredStatusRun {
 		return false
 	}
@@ -297,12 +299,4 @@ func tasksRun(a *nomad.AllocationListStub) bool {
 		}
 	}
 	return len(a.TaskStates) > 0
-}
-
-func value[T any](p *T) T {
-	if p == nil {
-		var zero T
-		return zero
-	}
-	return *p
 }

@@ -65,42 +65,42 @@ type discovery struct {
 
 	mu    sync.Mutex
 	asked time.Time
-	last  lacks
+	last  incompleteAnswers
 	// said is what each node's answer lacked, and how much: three of five are others at
 	// each question, which is no news.
-	said map[string]lacking
+	said map[string]shortfall
 }
 
-// lacks are the members' answers that are not whole, in words.
-type lacks struct {
+// incompleteAnswers are the members' answers that are not whole, in words.
+type incompleteAnswers struct {
 	texts []string
 	// known: one of them came, and lacks something. The others nobody knows.
 	known bool
 }
 
-// unheard is why nobody knows what a member's name servers answer.
-type unheard struct{ error }
+// noAnswer is why nobody knows what a member's name servers answer.
+type noAnswer struct{ error }
 
-type lacking struct {
+type shortfall struct {
 	count int
 	text  string
 }
 
-// wholeDiscovery adds to gate G2 that every member hears of all others: a cluster may
+// withDiscovery adds to gate G2 that every member hears of all others: a cluster may
 // have formed by luck, and the next member that comes does not. While it is not formed,
 // what discovery lacks is said beside what is seen.
-func wholeDiscovery(client NomadClient, args ClusterFormedArgs, g Gate) Gate {
+func withDiscovery(client NomadClient, args ClusterFormedArgs, g Gate) Gate {
 	if args.Discovery == "" {
 		return g
 	}
-	d := &discovery{client: client, args: args, said: map[string]lacking{}}
+	d := &discovery{client: client, args: args, said: map[string]shortfall{}}
 	formed := g.Check
 	g.Check = func(ctx context.Context) (Status, error) {
 		status, err := formed(ctx)
 		if err != nil {
 			return status, err
 		}
-		found, err := d.lacks(ctx, status.Holds)
+		found, err := d.incomplete(ctx, status.Holds)
 		switch {
 		case err != nil && status.Holds || IsFatal(err):
 			return Status{}, err
@@ -119,9 +119,9 @@ func wholeDiscovery(client NomadClient, args ClusterFormedArgs, g Gate) Gate {
 	return g
 }
 
-// lacks asks every member that runs, and says whose answer is not whole. Unless it is
+// incomplete asks every member that runs, and says whose answer is not whole. Unless it is
 // to be asked now, what was heard a moment ago stands.
-func (d *discovery) lacks(ctx context.Context, now bool) (lacks, error) {
+func (d *discovery) incomplete(ctx context.Context, now bool) (incompleteAnswers, error) {
 	d.mu.Lock()
 	last, fresh := d.last, time.Since(d.asked) < discoveryEvery
 	d.mu.Unlock()
@@ -130,10 +130,10 @@ func (d *discovery) lacks(ctx context.Context, now bool) (lacks, error) {
 	}
 	allocs, err := d.client.Allocations(ctx, d.args.Job)
 	if err != nil {
-		return lacks{}, err
+		return incompleteAnswers{}, err
 	}
 	allocs = slices.DeleteFunc(slices.Clone(allocs), func(a *nomad.AllocationListStub) bool {
-		return !live(a) || a.ClientStatus != nomad.AllocClientStatusRunning || !tasksRun(a)
+		return !meantToRun(a) || a.ClientStatus != nomad.AllocClientStatusRunning || !tasksRun(a)
 	})
 	slices.SortFunc(allocs, func(a, b *nomad.AllocationListStub) int { return strings.Compare(a.Name, b.Name) })
 	texts, known := make([]string, len(allocs)), make([]bool, len(allocs))
@@ -146,14 +146,14 @@ func (d *discovery) lacks(ctx context.Context, now bool) (lacks, error) {
 				return err
 			}
 			texts[i] = d.note(a.NodeName, hosts, err)
-			known[i] = texts[i] != "" && !errors.As(err, &unheard{})
+			known[i] = texts[i] != "" && !errors.As(err, &noAnswer{})
 			return nil
 		})
 	}
 	if err := errors.Join(all.Wait(), ctx.Err()); err != nil {
-		return lacks{}, err
+		return incompleteAnswers{}, err
 	}
-	found := lacks{slices.DeleteFunc(texts, func(s string) bool { return s == "" }), slices.Contains(known, true)}
+	found := incompleteAnswers{slices.DeleteFunc(texts, func(s string) bool { return s == "" }), slices.Contains(known, true)}
 	d.mu.Lock()
 	d.asked, d.last = time.Now(), found
 	d.mu.Unlock()
@@ -162,7 +162,7 @@ func (d *discovery) lacks(ctx context.Context, now bool) (lacks, error) {
 
 // note puts into words what an answer lacks; empty when it is whole.
 func (d *discovery) note(node string, hosts []string, err error) string {
-	if errors.As(err, &unheard{}) {
+	if errors.As(err, &noAnswer{}) {
 		return fmt.Sprintf("whether %s hears of the members is not known: %s", node, err)
 	}
 	if err != nil {
@@ -181,7 +181,7 @@ func (d *discovery) note(node string, hosts []string, err error) string {
 		return ""
 	}
 	if d.said[node].count != len(missing) {
-		d.said[node] = lacking{len(missing), fmt.Sprintf("%s answers %d of %d members on %s, not %s",
+		d.said[node] = shortfall{len(missing), fmt.Sprintf("%s answers %d of %d members on %s, not %s",
 			d.args.Discovery, len(d.args.Nodes)-len(missing), len(d.args.Nodes), node, joinSome(missing))}
 	}
 	return d.said[node].text
@@ -199,10 +199,10 @@ func (d *discovery) ask(ctx context.Context, alloc string) ([]string, error) {
 		return nil, err
 	}
 	if err != nil {
-		return nil, unheard{err}
+		return nil, noAnswer{err}
 	}
 	if result.Exit == timeoutExit {
-		return nil, unheard{fmt.Errorf("no answer within %s s", lookupTime)}
+		return nil, noAnswer{fmt.Errorf("no answer within %s s", lookupTime)}
 	}
 	if result.Exit != 0 {
 		return nil, fmt.Errorf("exit code %d: %s", result.Exit, OneLine(result.Stderr))

@@ -131,7 +131,7 @@ func runningOn(ctx context.Context, client NomadClient, node string, jobs []stri
 			return nil, err
 		}
 		for _, a := range allocs {
-			if a.NodeID == node && (a.ClientStatus == nomad.AllocClientStatusRunning || a.ClientStatus == nomad.AllocClientStatusPending) {
+			if a.NodeID == node && pendingOrRunning(a) {
 				running = append(running, allocState(a))
 			}
 		}
@@ -179,7 +179,7 @@ func PurgeEndedNodes(client NomadClient, ids []string) Step {
 		Do: func(ctx context.Context) (string, error) {
 			var purged []string
 			for _, id := range ids {
-				if !ended(ctx, client, id) {
+				if !agentSilent(ctx, client, id) {
 					continue
 				}
 				switch err := client.Purge(ctx, id); {
@@ -198,7 +198,8 @@ func PurgeEndedNodes(client NomadClient, ids []string) Step {
 // never; to forget a node that lives would take its work from it.
 const aliveTries = 3
 
-func ended(ctx context.Context, client NomadClient, id string) bool {
+// agentSilent tells whether the agent of a node answers no more.
+func agentSilent(ctx context.Context, client NomadClient, id string) bool {
 	for range aliveTries {
 		if err := client.Alive(ctx, id); err == nil || errors.Is(err, errNoPath) {
 			return err != nil
@@ -247,12 +248,12 @@ func JobCount(ctx context.Context, client NomadClient, id string) (int, error) {
 		return 0, nil
 	case err != nil:
 		return 0, err
-	case value(job.Stop):
+	case Deref(job.Stop):
 		return 0, nil
 	}
 	count := 0
 	for _, g := range job.TaskGroups {
-		count += value(g.Count)
+		count += Deref(g.Count)
 	}
 	return count, nil
 }

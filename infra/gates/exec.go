@@ -26,7 +26,7 @@ func (c *nomadClient) Exec(ctx context.Context, alloc, task string, command ...s
 		ctx, cancel = context.WithTimeout(ctx, c.timeout)
 		defer cancel()
 	}
-	r, err := answer(func(s Streams, wrapped ...string) error {
+	r, err := runToEnd(func(s Streams, wrapped ...string) error {
 		_, err := c.Stream(ctx, alloc, task, s, wrapped...)
 		return err
 	}, command)
@@ -48,8 +48,8 @@ const wholeScript = `"$@" </dev/null; code=$?; printf '\n%s %d\n' "$0" "$code"; 
 // endMark stands before the exit code.
 const endMark = "end-of-output"
 
-// answer runs a command in a way to stream it, and returns all of its output.
-func answer(stream func(s Streams, wrapped ...string) error, command []string) (ExecResult, error) {
+// runToEnd runs a command in a way to stream it, and returns all of its output.
+func runToEnd(stream func(s Streams, wrapped ...string) error, command []string) (ExecResult, error) {
 	stdin, end := io.Pipe()
 	defer func() { _ = end.Close() }()
 	var marks atomic.Int32
@@ -112,7 +112,7 @@ func cutMark(out []byte) (text []byte, exit int, ok bool) {
 
 // Stream is part of [NomadClient].
 func (c *nomadClient) Stream(ctx context.Context, alloc, task string, s Streams, command ...string) (int, error) {
-	return begun(func(s Streams, wrapped ...string) (int, error) {
+	return streamConfirmed(func(s Streams, wrapped ...string) (int, error) {
 		exit, err := c.session(ctx, alloc, task, s, wrapped...)
 		return exit, c.explain("output of "+command[0], err)
 	}, s, command)
@@ -126,13 +126,13 @@ const beginLine = "begin\n"
 // beginTries: of sessions on a busy machine about one in a hundred does not begin.
 const beginTries = 8
 
-// begun runs a command in a session that is known to be there. Nomad's docker driver
+// streamConfirmed runs a command in a session that is known to be there. Nomad's docker driver
 // asks Docker whether the command still runs as soon as it has asked it to start it; a
 // command that was not yet started has ended, with code 0, as far as Nomad knows
 // (ExecTaskStreaming of Nomad 1.11.2). It starts a moment later, with nobody to hear it.
 // So it waits for a word that only a session that heard it gives, and a session that
 // heard nothing is begun anew.
-func begun(session func(s Streams, wrapped ...string) (int, error), s Streams, command []string) (int, error) {
+func streamConfirmed(session func(s Streams, wrapped ...string) (int, error), s Streams, command []string) (int, error) {
 	if s.In == nil {
 		s.In = bytes.NewReader(nil)
 	}

@@ -47,22 +47,22 @@ func TestExecReturnsAllThatACommandSays(t *testing.T) {
 		"reads its input": {[]string{"cat"}, ExecResult{}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, err := answer(inShell, c.command)
+			r, err := runToEnd(inShell, c.command)
 			assert.NilError(t, err)
 			assert.Assert(t, r == c.want, "%d %q %q", r.Exit, r.Stdout[:min(80, len(r.Stdout))], r.Stderr)
 		})
 	}
-	r, err := answer(inShell, []string{"no-such-program"})
+	r, err := runToEnd(inShell, []string{"no-such-program"})
 	assert.NilError(t, err)
 	assert.Equal(t, r.Exit, 127)
 }
 
 // A command that is killed has said something; nobody may take it for all.
 func TestExecTellsThatOutputWasLost(t *testing.T) {
-	r, err := answer(inShell, []string{"sh", "-c", "echo begin; kill -9 $PPID"})
+	r, err := runToEnd(inShell, []string{"sh", "-c", "echo begin; kill -9 $PPID"})
 	assert.ErrorIs(t, err, ErrOutputLost)
 	assert.Equal(t, r.Stdout, "begin\n")
-	_, err = answer(func(Streams, ...string) error { return errors.New("connection refused") }, []string{"true"})
+	_, err = runToEnd(func(Streams, ...string) error { return errors.New("connection refused") }, []string{"true"})
 	assert.Error(t, err, "connection refused")
 }
 
@@ -75,7 +75,7 @@ func TestExecHoldsTheCommandUntilItsOutputIsHere(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			ended := make(chan struct{})
-			_, err := answer(func(s Streams, wrapped ...string) error {
+			_, err := runToEnd(func(s Streams, wrapped ...string) error {
 				late(&s)
 				go func() {
 					defer close(ended)
@@ -111,7 +111,7 @@ func TestACommandBeginsInASessionThatIsThere(t *testing.T) {
 		assert.NilError(t, os.RemoveAll(ran))
 		sessions := 0
 		var out, said bytes.Buffer
-		exit, err := begun(func(s Streams, wrapped ...string) (int, error) {
+		exit, err := streamConfirmed(func(s Streams, wrapped ...string) (int, error) {
 			if sessions++; sessions <= c.deaf {
 				return deaf(s, wrapped...)
 			}
@@ -129,7 +129,7 @@ func TestACommandBeginsInASessionThatIsThere(t *testing.T) {
 		assert.Equal(t, said.String(), "err\n")
 	}
 	var out bytes.Buffer
-	exit, err := begun(func(s Streams, _ ...string) (int, error) {
+	exit, err := streamConfirmed(func(s Streams, _ ...string) (int, error) {
 		_, _ = io.WriteString(s.Out, "no /bin/sh here")
 		return 127, nil
 	}, Streams{Out: &out}, command)
@@ -141,7 +141,7 @@ func TestACommandBeginsInASessionThatIsThere(t *testing.T) {
 		err  error
 	}{{126, nil}, {0, errors.New("no such allocation")}} {
 		sessions := 0
-		exit, err := begun(func(Streams, ...string) (int, error) { sessions++; return c.exit, c.err }, Streams{}, []string{"true"})
+		exit, err := streamConfirmed(func(Streams, ...string) (int, error) { sessions++; return c.exit, c.err }, Streams{}, []string{"true"})
 		assert.Equal(t, sessions, 1)
 		assert.Equal(t, exit, c.exit)
 		assert.ErrorIs(t, err, c.err)

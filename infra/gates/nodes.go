@@ -51,7 +51,7 @@ func (a NodesReadyArgs) indexes() []int {
 // the question to the agent.
 //
 // Then no dead entry of a node is left in Nomad, for which [PurgeDeadNodes] is due, and
-// Nomad has settled what runs on a node that came back; see settled.
+// Nomad has settled what runs on a node that came back; see undecided.
 func NodesReady(client NomadClient, args NodesReadyArgs) Gate {
 	look := newNodesLook(client, args)
 	return Gate{
@@ -72,7 +72,7 @@ func NodesReady(client NomadClient, args NodesReadyArgs) Gate {
 			if args.Job == "" {
 				return status, nil
 			}
-			open, err := settled(ctx, client, args.Job, time.Now())
+			open, err := undecided(ctx, client, args.Job, time.Now())
 			if err != nil || len(open) == 0 {
 				return status, err
 			}
@@ -176,7 +176,7 @@ func deadOf(args NodesReadyArgs, nodes []*nomad.Node) (found deadNodes) {
 	}
 	for _, n := range nodes {
 		i, err := strconv.Atoi(n.Meta[cluster.MetaIndex])
-		if err != nil || i < args.Count || !cluster.HasMeta(n.Meta, args.Environment, i) || !gone(n) {
+		if err != nil || i < args.Count || !cluster.HasMeta(n.Meta, args.Environment, i) || !NodeLost(n.Status) {
 			continue
 		}
 		found = append(found, deadNode{n.ID, n.Name, "it was removed"})
@@ -184,8 +184,9 @@ func deadOf(args NodesReadyArgs, nodes []*nomad.Node) (found deadNodes) {
 	return found
 }
 
-func gone(n *nomad.Node) bool {
-	return n.Status == nomad.NodeStatusDown || n.Status == nomad.NodeStatusDisconnected
+// NodeLost tells whether a node's status is that of one which Nomad has lost: it missed its heartbeats.
+func NodeLost(status string) bool {
+	return status == nomad.NodeStatusDown || status == nomad.NodeStatusDisconnected
 }
 
 // nodeReader reads nodes whole. The list lacks meta and volumes, so each node
@@ -289,7 +290,7 @@ func nodesOf(args NodesReadyArgs, i int, nodes []*nomad.Node) (live, dead []*nom
 		if n.Name != cluster.NodeName(args.Environment, i) && !cluster.HasMeta(n.Meta, args.Environment, i) {
 			continue
 		}
-		if gone(n) {
+		if NodeLost(n.Status) {
 			dead = append(dead, n)
 		} else {
 			live = append(live, n)

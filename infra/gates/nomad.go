@@ -125,6 +125,15 @@ func NewNomad(c NomadConfig) (NomadClient, error) {
 	return &nomadClient{api: api, address: c.Address, namespace: cmp.Or(c.Namespace, nomad.DefaultNamespace), timeout: c.Timeout}, nil
 }
 
+// Deref is what a field of Nomad's that may be absent holds: the zero value when it is.
+func Deref[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}
+
 type nomadClient struct {
 	api                *nomad.Client
 	address, namespace string

@@ -64,14 +64,14 @@ func (c *nomadClient) plan(ctx context.Context, job *nomad.Job) (*nomad.JobPlanR
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	plan, _, err := c.api.Jobs().PlanOpts(job, &nomad.PlanOptions{Diff: true}, (&nomad.WriteOptions{}).WithContext(ctx))
-	return plan, c.explain("the plan of job "+value(job.ID), err)
+	return plan, c.explain("the plan of job "+Deref(job.ID), err)
 }
 
 func (c *nomadClient) validate(ctx context.Context, job *nomad.Job) (*nomad.JobValidateResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	found, _, err := c.api.Jobs().Validate(job, (&nomad.WriteOptions{}).WithContext(ctx))
-	return found, c.explain("the validation of job "+value(job.ID), err)
+	return found, c.explain("the validation of job "+Deref(job.ID), err)
 }
 
 func (c *nomadClient) Stands(ctx context.Context, text JobText) (bool, error) {
@@ -94,7 +94,7 @@ func (c *nomadClient) Plan(ctx context.Context, text JobText) (JobPlan, error) {
 	if err != nil || fault != "" {
 		return JobPlan{Errors: slices.DeleteFunc([]string{fault}, func(s string) bool { return s == "" })}, err
 	}
-	p := JobPlan{ID: value(job.ID)}
+	p := JobPlan{ID: Deref(job.ID)}
 	valid, err := c.validate(ctx, job)
 	if err != nil {
 		return p, err
@@ -194,7 +194,7 @@ func Runners(ctx context.Context, client NomadClient, job string) ([]string, err
 	}
 	nodes := map[int]string{}
 	for _, a := range allocs {
-		if lives(a) && a.DesiredStatus == nomad.AllocDesiredStatusRun {
+		if pendingOrRunning(a) && a.DesiredStatus == nomad.AllocDesiredStatusRun {
 			_, number, _ := strings.Cut(a.Name[strings.LastIndexByte(a.Name, '.')+1:], "[")
 			i, err := strconv.Atoi(strings.TrimSuffix(number, "]"))
 			if err != nil {

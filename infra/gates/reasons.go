@@ -143,7 +143,7 @@ func eventText(e *nomad.TaskEvent) string {
 func placementReasons(job *nomad.Job, evals []*nomad.Evaluation) []string {
 	var newest *nomad.Evaluation
 	for _, e := range evals {
-		if e.JobModifyIndex < value(job.JobModifyIndex) {
+		if e.JobModifyIndex < Deref(job.JobModifyIndex) {
 			continue // of an older version
 		}
 		if newest == nil || e.CreateIndex > newest.CreateIndex {

@@ -66,7 +66,7 @@ func (w *waitsWatch) members(ctx context.Context) ([]Member, error) {
 		m := &members[i]
 		for _, a := range allocs {
 			switch {
-			case a.NodeName != host || !live(a) || m.Alloc != "":
+			case a.NodeName != host || !meantToRun(a) || m.Alloc != "":
 			case a.ClientStatus == nomad.AllocClientStatusUnknown:
 				m.Away = "its node is gone"
 			case a.ClientStatus != nomad.AllocClientStatusRunning || !tasksRun(a):

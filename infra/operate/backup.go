@@ -168,7 +168,7 @@ func (c *Cluster) restore(ctx context.Context, file RestoreFile, o *BackupOption
 	if err != nil {
 		return r, err
 	}
-	if formed := once(ctx, c.Formed); formed.asked && !formed.holds {
+	if formed := askGate(ctx, c.Formed); formed.asked && !formed.holds {
 		return r, fmt.Errorf("the cluster is not whole: %s", formed.seen)
 	}
 	if err := c.choose(ctx, o); err != nil {
@@ -205,7 +205,7 @@ func (c *Cluster) restore(ctx context.Context, file RestoreFile, o *BackupOption
 	case !strings.Contains(said, "Data has been imported successfully"):
 		return r, fmt.Errorf("EMQX imported nothing: %s", last)
 	}
-	if formed := once(ctx, c.Formed); formed.asked && !formed.holds {
+	if formed := askGate(ctx, c.Formed); formed.asked && !formed.holds {
 		return r, fmt.Errorf("it is imported, and the cluster is not whole any more: %s", formed.seen)
 	}
 	r.After, err = c.agreed(ctx)

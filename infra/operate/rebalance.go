@@ -112,7 +112,7 @@ const askedAgain = 3
 // clients counts those of each node, of a cluster that is whole.
 func (c *Cluster) clients(ctx context.Context) ([]int, error) {
 	for tries := 1; ; tries++ {
-		views, formed, err := c.count(ctx)
+		views, formed, err := c.askMembers(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -125,12 +125,12 @@ func (c *Cluster) clients(ctx context.Context) ([]int, error) {
 		if formed.asked && !formed.holds {
 			return nil, fmt.Errorf("the cluster is not whole: %s", formed.seen)
 		}
-		return c.counted(views)
+		return c.clientCounts(views)
 	}
 }
 
-// count asks every member once, for its clients and for the gate.
-func (c *Cluster) count(ctx context.Context) (views []view, formed verdict, err error) {
+// askMembers asks every member once, for its clients and for the gate.
+func (c *Cluster) askMembers(ctx context.Context) (views []view, formed gateAnswer, err error) {
 	ctx = gates.AskingOnce(ctx)
 	allocs, err := c.Nomad.Allocations(ctx, c.BrokerJob)
 	if err != nil {
@@ -138,14 +138,14 @@ func (c *Cluster) count(ctx context.Context) (views []view, formed verdict, err 
 	}
 	views = make([]view, len(c.Nodes))
 	together(append(eachNode(len(c.Nodes), func(i int) { views[i] = c.view(ctx, newest(allocs, i)) }),
-		func() { formed = once(ctx, c.Formed) })...)
+		func() { formed = askGate(ctx, c.Formed) })...)
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
 	return views, formed, err
 }
 
-func (c *Cluster) counted(views []view) ([]int, error) {
+func (c *Cluster) clientCounts(views []view) ([]int, error) {
 	var faults []error
 	clients := make([]int, len(views))
 	for i, v := range views {
@@ -185,7 +185,7 @@ func (c *Cluster) Rebalance(ctx context.Context, p Plan, o RebalanceOptions) (Ro
 		if err := c.pass(ctx, p, o, &last); err != nil {
 			return last, fmt.Errorf("rebalancing: stopped after %d moves: %w", last.Moved, err)
 		}
-		clients, err := c.settled(ctx, p.Clients)
+		clients, err := c.countReturned(ctx, p.Clients)
 		if err != nil {
 			return last, fmt.Errorf("rebalancing: stopped after %d moves: %w", last.Moved, err)
 		}
@@ -314,9 +314,9 @@ func lastNumber(out string) int {
 	return found
 }
 
-// settled counts the clients once those that were moved are back: when as many as
+// countReturned counts the clients once those that were moved are back: when as many as
 // before are connected, or when no more have come for a while.
-func (c *Cluster) settled(ctx context.Context, before int) ([]int, error) {
+func (c *Cluster) countReturned(ctx context.Context, before int) ([]int, error) {
 	most := -1
 	for {
 		clients, err := c.clients(ctx)

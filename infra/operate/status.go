@@ -129,8 +129,8 @@ type look struct {
 	broker, proxy       jobLook
 	checks              []*consul.ServiceEntry
 	nomadErr, consulErr error
-	formed, proxies     verdict
-	trip                verdict
+	formed, proxies     gateAnswer
+	trip                gateAnswer
 }
 
 type jobLook struct {
@@ -140,8 +140,8 @@ type jobLook struct {
 	err         error
 }
 
-// verdict is a gate's answer.
-type verdict struct {
+// gateAnswer is a gate's answer.
+type gateAnswer struct {
 	asked, holds bool
 	seen, next   string
 }
@@ -171,11 +171,11 @@ func (c *Cluster) Status(ctx context.Context, o StatusOptions) Status {
 		},
 		func() { l.proxy = c.job(ctx, c.Config.Proxy.Job) },
 		func() { l.checks, l.consulErr = c.Consul.Service(ctx, c.Config.Proxy.Service, c.Environment) },
-		func() { l.formed = once(ctx, c.Formed) },
-		func() { l.proxies = once(ctx, c.Proxies) },
+		func() { l.formed = askGate(ctx, c.Formed) },
+		func() { l.proxies = askGate(ctx, c.Proxies) },
 		func() {
 			if o.Probe {
-				l.trip = once(ctx, c.RoundTrip)
+				l.trip = askGate(ctx, c.RoundTrip)
 			}
 		},
 		func() {
@@ -237,13 +237,13 @@ func (c *Cluster) job(ctx context.Context, id string) (l jobLook) {
 	return l
 }
 
-// once asks a gate a single time.
-func once(ctx context.Context, g gates.Gate) verdict {
+// askGate asks a gate a single time.
+func askGate(ctx context.Context, g gates.Gate) gateAnswer {
 	if g.Check == nil {
-		return verdict{}
+		return gateAnswer{}
 	}
 	status, err := g.Check(ctx)
-	v := verdict{asked: true, holds: status.Holds && err == nil, seen: status.Seen, next: g.Next}
+	v := gateAnswer{asked: true, holds: status.Holds && err == nil, seen: status.Seen, next: g.Next}
 	if status.Next != "" {
 		v.next = status.Next
 	}
@@ -262,7 +262,7 @@ func (c *Cluster) node(i int, l *look, v view) NodeStatus {
 	var best *nomad.NodeListStub
 	for _, stub := range l.nodes {
 		// A relaunched instance registers anew, and leaves the old entry for a while.
-		if stub.Name == n.Name && (best == nil || gone(best) && !gone(stub) || gone(best) == gone(stub) && stub.ModifyIndex > best.ModifyIndex) {
+		if stub.Name == n.Name && (best == nil || supersedes(stub, best)) {
 			best = stub
 		}
 	}
@@ -294,12 +294,15 @@ func (c *Cluster) node(i int, l *look, v view) NodeStatus {
 	return n
 }
 
+// supersedes tells which of two entries of a node counts: the one that Nomad has not lost, of two such the one that
+// changed later.
+func supersedes(n, other *nomad.NodeListStub) bool {
+	lost, otherLost := gates.NodeLost(n.Status), gates.NodeLost(other.Status)
+	return otherLost && !lost || otherLost == lost && n.ModifyIndex > other.ModifyIndex
+}
+
 // silent is a node that has gone before it missed its heartbeat.
 const silent = "silent"
-
-func gone(n *nomad.NodeListStub) bool {
-	return n.Status == nomad.NodeStatusDown || n.Status == nomad.NodeStatusDisconnected
-}
 
 func nodeState(n *nomad.NodeListStub) string {
 	switch {
@@ -335,7 +338,7 @@ func allocation(l jobLook, i int, node string) Allocation {
 		return Allocation{State: "none"}
 	}
 	out := Allocation{ID: a.ID, State: a.ClientStatus, Version: a.JobVersion}
-	if a.ClientStatus == nomad.AllocClientStatusRunning && a.DesiredStatus != nomad.AllocDesiredStatusRun {
+	if gates.Stopping(a) {
 		out.State = stopping
 	}
 	for _, t := range a.TaskStates {
@@ -368,11 +371,11 @@ func jobStatus(id string, l jobLook) JobStatus {
 		return s
 	}
 	j := l.job
-	s.State, s.Version = value(j.Status), value(j.Version)
-	if value(j.Stop) {
+	s.State, s.Version = gates.Deref(j.Status), gates.Deref(j.Version)
+	if gates.Deref(j.Stop) {
 		s.State = "stopped"
 	}
-	if at := value(j.SubmitTime); at > 0 {
+	if at := gates.Deref(j.SubmitTime); at > 0 {
 		s.Changed = time.Unix(0, at)
 	}
 	for _, g := range j.TaskGroups {
@@ -384,7 +387,7 @@ func jobStatus(id string, l jobLook) JobStatus {
 	}
 	var d *nomad.Deployment
 	for _, candidate := range l.deployments {
-		if candidate.JobCreateIndex == value(j.CreateIndex) && candidate.JobVersion == s.Version && (d == nil || candidate.CreateIndex > d.CreateIndex) {
+		if candidate.JobCreateIndex == gates.Deref(j.CreateIndex) && candidate.JobVersion == s.Version && (d == nil || candidate.CreateIndex > d.CreateIndex) {
 			d = candidate
 		}
 	}
@@ -401,12 +404,4 @@ func jobStatus(id string, l jobLook) JobStatus {
 		s.Deployment = fmt.Sprintf("running: %d of %d healthy", healthy, wanted)
 	}
 	return s
-}
-
-func value[T any](p *T) T {
-	if p == nil {
-		var zero T
-		return zero
-	}
-	return *p
 }

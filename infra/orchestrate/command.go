@@ -144,7 +144,7 @@ func (c *cli) Run(ctx context.Context, dir string, stdin io.Reader, extraOut, ex
 	cmd.Dir, cmd.Stdin = dir, stdin
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Env = append(cmd.Env, "PULUMI_AUTOMATION_API=true", "PULUMI_SKIP_UPDATE_CHECK=true", runMarker+"="+c.stage.id())
-	cmd.Env = append(cmd.Env, untorn(cmd.Env)...)
+	cmd.Env = append(cmd.Env, skipMetadata(cmd.Env)...)
 	ownGroup(cmd)
 	long := isLong(args) && ctx.Value(question{}) == nil
 	var out, errs output
@@ -188,10 +188,10 @@ func (c *cli) Run(ctx context.Context, dir string, stdin io.Reader, extraOut, ex
 	return out.String(), errs.String(), code, err
 }
 
-// untorn makes a state that is kept in a folder survive a kill. Beside the state, which is replaced as a whole, the engine
+// skipMetadata makes a state that is kept in a folder survive a kill. Beside the state, which is replaced as a whole, the engine
 // keeps a file of attributes that it truncates and then writes; cut off in between, the stack cannot be opened any more
 // ("failed to load checkpoint: EOF"). Nobody needs that file.
-func untorn(env []string) []string {
+func skipMetadata(env []string) []string {
 	const key = "PULUMI_BACKEND_URL="
 	at := -1
 	for i, v := range env {

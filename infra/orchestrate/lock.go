@@ -39,14 +39,14 @@ func locks(text string) (found []Lock, ok bool) {
 type claim int
 
 const (
-	foreign  claim = iota // somebody else's, or one we know nothing of
-	stale                 // all of killed runs of our own
-	draining              // of a killed run of our own, whose engine still finishes its last operation
+	foreign   claim = iota // somebody else's, or one we know nothing of
+	stale                  // all of killed runs of our own
+	finishing              // of a killed run of our own, whose engine still finishes its last operation
 )
 
-// judge compares the locks with the processes that this stage recorded. Only those: a pid on its own says little, for
+// claimOf compares the locks with the processes that this stage recorded. Only those: a pid on its own says little, for
 // hosts share names and pids are given away again.
-func judge(held []Lock, own map[int]run) claim {
+func claimOf(held []Lock, own map[int]run) claim {
 	host, _ := os.Hostname()
 	verdict := stale
 	if len(held) == 0 {
@@ -59,7 +59,7 @@ func judge(held []Lock, own map[int]run) claim {
 			return foreign
 		case !r.alive():
 		case r.orphaned():
-			verdict = draining
+			verdict = finishing
 		default:
 			return foreign
 		}

@@ -21,8 +21,8 @@ import (
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
 )
 
-// drainPoll is how often a killed run's engine is looked at while it finishes.
-const drainPoll = 200 * time.Millisecond
+// finishPoll is how often a killed run's engine is looked at while it finishes.
+const finishPoll = 200 * time.Millisecond
 
 // Preview shows what up would do. Nothing is touched.
 func (r *Runner) Preview(ctx context.Context) (Result, error) {
@@ -95,8 +95,8 @@ func (r *Runner) operate(ctx context.Context, name progress.Operation, create bo
 	res, err := r.attempt(ctx, name, create, do)
 	res.Operation, res.Stack, res.Duration = string(name), r.opts.Stack, time.Since(start)
 	end := progress.End{Operation: name, Stack: r.opts.Stack, Changes: res.Changes, Elapsed: res.Duration, Finished: err == nil}
-	if r.opts.Judge != nil {
-		err = r.opts.Judge(res, err)
+	if r.opts.FinalError != nil {
+		err = r.opts.FinalError(res, err)
 	}
 	end.Err = err
 	if len(res.Outputs) > 0 {
@@ -118,7 +118,7 @@ func (r *Runner) attempt(ctx context.Context, name progress.Operation, create bo
 		if name != progress.Preview {
 			found, err := r.resolvePending(ctx, name, s)
 			if err != nil {
-				if again, err := r.contend(ctx, s, err); again {
+				if again, err := r.resolveLock(ctx, s, err); again {
 					continue
 				} else if err != nil {
 					if ctx.Err() != nil {
@@ -128,7 +128,7 @@ func (r *Runner) attempt(ctx context.Context, name progress.Operation, create bo
 				}
 			}
 			refresh = found.refresh
-			if name == progress.Up && r.stage.destroyed() && r.opts.Resume != nil {
+			if name == progress.Up && r.stage.destroyBegun() && r.opts.Resume != nil {
 				if err := r.opts.Resume(found.left); err != nil {
 					return Result{}, err
 				}
@@ -142,7 +142,7 @@ func (r *Runner) attempt(ctx context.Context, name progress.Operation, create bo
 		if err == nil {
 			return res, nil
 		}
-		again, err := r.contend(ctx, s, err)
+		again, err := r.resolveLock(ctx, s, err)
 		if !again {
 			return res, err
 		}
@@ -154,14 +154,14 @@ func (r *Runner) once(ctx context.Context, name progress.Operation, s *session, 
 	ev := make(chan events.EngineEvent)
 	reader := progress.NewReader(name)
 	lastOf := r.follow(reader, ev)
-	before, destroyed := r.stage.refreshRequired(), r.stage.destroyed()
+	before, begun := r.stage.refreshRequired(), r.stage.destroyBegun()
 	if name != progress.Preview {
 		// Until it ends well: an interrupted deletion may be done although the engine could not see that, and a job
 		// that did not get healthy is one that Nomad takes back.
 		r.stage.requireRefresh(true)
 	}
 	if name == progress.Destroy {
-		r.stage.destroying(true)
+		r.stage.noteDestroy(true)
 	}
 	out, err := do(s, ev, refresh)
 	plan, drift := lastOf()
@@ -171,7 +171,7 @@ func (r *Runner) once(ctx context.Context, name progress.Operation, s *session, 
 			r.stage.prune()
 			r.stage.requireRefresh(false)
 			if name != progress.Refresh {
-				r.stage.destroying(false)
+				r.stage.noteDestroy(false)
 			}
 		}
 		return res, nil
@@ -180,7 +180,7 @@ func (r *Runner) once(ctx context.Context, name progress.Operation, s *session, 
 	var locked *LockedError
 	if errors.As(err, &locked) && !before && name != progress.Preview {
 		r.stage.requireRefresh(false) // nothing began
-		r.stage.destroying(destroyed)
+		r.stage.noteDestroy(begun)
 	}
 	return res, err
 }
@@ -228,7 +228,7 @@ func (r *Runner) follow(reader *progress.Reader, ev <-chan events.EngineEvent) (
 		// An engine that never connected leaves the channel open, one that did has closed it by now.
 		select {
 		case <-done:
-		case <-time.After(drainPoll):
+		case <-time.After(finishPoll):
 			close(stop)
 			<-done
 		}
@@ -258,8 +258,8 @@ func (r *Runner) failure(ctx context.Context, name progress.Operation, reader *p
 	return failed
 }
 
-// contend deals with a stack that is locked. again asks for another try.
-func (r *Runner) contend(ctx context.Context, s *session, err error) (again bool, _ error) {
+// resolveLock deals with a stack that is locked. again asks for another try.
+func (r *Runner) resolveLock(ctx context.Context, s *session, err error) (again bool, _ error) {
 	var locked *LockedError
 	if !errors.As(err, &locked) {
 		held, ok := locks(err.Error())
@@ -268,7 +268,7 @@ func (r *Runner) contend(ctx context.Context, s *session, err error) (again bool
 		}
 		locked = &LockedError{Stack: r.opts.Stack, Locks: held}
 	}
-	switch judge(locked.Locks, r.stage.runs()) {
+	switch claimOf(locked.Locks, r.stage.runs()) {
 	case stale:
 		r.note("an earlier run was killed and left the stack locked: taking its lock away")
 		r.stage.sweep()
@@ -276,14 +276,14 @@ func (r *Runner) contend(ctx context.Context, s *session, err error) (again bool
 			return false, err
 		}
 		return true, nil
-	case draining:
+	case finishing:
 		r.note("an earlier run was killed, and its engine is finishing the operation under way: waiting for it")
 		r.stage.askOrphans()
-		for judge(locked.Locks, r.stage.runs()) == draining {
+		for claimOf(locked.Locks, r.stage.runs()) == finishing {
 			select {
 			case <-ctx.Done():
 				return false, &InterruptedError{Operation: "waiting for an earlier run"}
-			case <-time.After(drainPoll):
+			case <-time.After(finishPoll):
 			}
 		}
 		return true, nil

@@ -66,9 +66,9 @@ type Options struct {
 	Parallel int
 	// Refresh makes a preview read the clouds first. What they say counts for the plan, and is not written down.
 	Refresh bool
-	// Judge, when set, has the last word on how an operation ended, before the view is told: what it returns stands in
+	// FinalError, when set, has the last word on how an operation ended, before the view is told: what it returns stands in
 	// err's place.
-	Judge func(res Result, err error) error
+	FinalError func(res Result, err error) error
 }
 
 // qualified is the stack as the backend knows it.

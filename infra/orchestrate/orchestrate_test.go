@@ -225,7 +225,7 @@ func TestAnEngineThatASignalEndedIsRemembered(t *testing.T) {
 		assert.NilError(t, err)
 		host, err := os.Hostname()
 		assert.NilError(t, err)
-		assert.Equal(t, judge([]Lock{{Host: host, PID: pid}}, c.stage.runs()), want, "%q", script)
+		assert.Equal(t, claimOf([]Lock{{Host: host, PID: pid}}, c.stage.runs()), want, "%q", script)
 	}
 }
 
@@ -297,14 +297,14 @@ func TestLocks(t *testing.T) {
 	}{
 		"not ours":              {nil, foreign},
 		"ours, at work":         {map[int]run{live.PID: live}, foreign},
-		"ours, orphaned":        {map[int]run{live.PID: orphan}, draining},
+		"ours, orphaned":        {map[int]run{live.PID: orphan}, finishing},
 		"ours, and the pid not": {map[int]run{live.PID: reused}, stale},
 	} {
-		t.Run(name, func(t *testing.T) { assert.Equal(t, judge(held, c.own), c.want) })
+		t.Run(name, func(t *testing.T) { assert.Equal(t, claimOf(held, c.own), c.want) })
 	}
 	held[0].Host = "elsewhere"
-	assert.Equal(t, judge(held, map[int]run{live.PID: reused}), foreign)
-	assert.Equal(t, judge(nil, nil), foreign)
+	assert.Equal(t, claimOf(held, map[int]run{live.PID: reused}), foreign)
+	assert.Equal(t, claimOf(nil, nil), foreign)
 }
 
 func TestErrorsAreOneMessage(t *testing.T) {

@@ -188,7 +188,7 @@ func (r *Runner) resolvePending(ctx context.Context, name progress.Operation, s 
 	}
 	var notes []string
 	note := func(n string) { notes = append(notes, n) }
-	refreshFirst := r.stage.refreshRequired() || r.stage.destroyed()
+	refreshFirst := r.stage.refreshRequired() || r.stage.destroyBegun()
 	// An update gives its providers the configuration's inputs by itself, unless it refreshes first.
 	asks := name != progress.Up || refreshFirst || len(d.pending) > 0
 	moved, err := r.renewProviders(ctx, s, d, asks, note)

@@ -64,14 +64,14 @@ type coded struct{ error }
 
 func (coded) ExitCode() int { return 7 }
 
-func TestJudgeHasTheLastWord(t *testing.T) {
+func TestFinalErrorHasTheLastWord(t *testing.T) {
 	w := newWorld(t)
 	w.set(abc())
 	var out strings.Builder
 	var judged orchestrate.Result
 	res, err := w.runner(func(o *orchestrate.Options) {
 		o.View = progress.NewJSON(&out)
-		o.Judge = func(res orchestrate.Result, err error) error {
+		o.FinalError = func(res orchestrate.Result, err error) error {
 			assert.NilError(t, err)
 			judged = res
 			return coded{errors.New("not like this")}

@@ -32,8 +32,8 @@ func descendants(pid int) []int {
 	return all
 }
 
-// marked lists the processes whose environment carries the marker of a run in this stage.
-func marked(id string) []int {
+// stageProcesses lists the processes whose environment carries the marker of a run in this stage.
+func stageProcesses(id string) []int {
 	want := []byte(runMarker + "=" + id)
 	var found []int
 	for _, p := range processes() {

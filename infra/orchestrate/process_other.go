@@ -12,7 +12,7 @@ func ownGroup(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: t
 
 func descendants(int) []int { return nil }
 
-func marked(string) []int { return nil }
+func stageProcesses(string) []int { return nil }
 
 func parent(int) int { return 0 }
 

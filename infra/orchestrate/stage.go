@@ -104,10 +104,10 @@ func (s *stage) requireRefresh(refresh bool) { s.mark("refresh-first", refresh) 
 
 func (s *stage) refreshRequired() bool { return s.marked("refresh-first") }
 
-// destroying notes that a destroy has begun, and that it, or an update since, has come to its end.
-func (s *stage) destroying(begun bool) { s.mark("destroy-begun", begun) }
+// noteDestroy notes that a destroy has begun, and that it, or an update since, has come to its end.
+func (s *stage) noteDestroy(begun bool) { s.mark("destroy-begun", begun) }
 
-func (s *stage) destroyed() bool { return s.marked("destroy-begun") }
+func (s *stage) destroyBegun() bool { return s.marked("destroy-begun") }
 
 // mark keeps a fact for later runs in an empty file, and marked reads it.
 func (s *stage) mark(name string, set bool) {
@@ -189,7 +189,7 @@ func (s *stage) runs() map[int]run {
 func (s *stage) sweep() {
 	runs := s.runs()
 	own := map[int]bool{}
-	for _, p := range marked(s.id()) {
+	for _, p := range stageProcesses(s.id()) {
 		own[p] = true
 	}
 	for p := range own {

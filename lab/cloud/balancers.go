@@ -50,7 +50,7 @@ var balancerKind = kind{
 		r.Public = public.String()
 		return nil
 	},
-	gone: func(s *state, r *resource) {
+	onDelete: func(s *state, r *resource) {
 		for id, o := range s.Resources {
 			if str(o.In, "networkLoadBalancerId") == r.ID {
 				delete(s.Resources, id)
@@ -161,7 +161,7 @@ var backendSetKind = kind{
 		}
 		return nil
 	},
-	gone: func(s *state, r *resource) {
+	onDelete: func(s *state, r *resource) {
 		for _, b := range s.backends(parentOf(r), childName(r)) {
 			delete(s.Resources, b.ID)
 		}

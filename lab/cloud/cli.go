@@ -56,7 +56,7 @@ func (c *Cloud) CLI(ctx context.Context, caller string, args []string) (stdout, 
 	if r := call.Option("region"); r != "" && r != Region {
 		return nil, fmt.Appendf(nil, "ERROR: the lab has only region %s, not %s\n", Region, r), 1
 	}
-	if _, ok := c.settled(ctx, caller); !ok {
+	if _, ok := c.awaitLaunch(ctx, caller); !ok {
 		return nil, []byte("ERROR: Failed to retrieve certificates from the instance metadata service: this is no running instance\n"), 1
 	}
 	var a *answer

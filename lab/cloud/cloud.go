@@ -226,7 +226,7 @@ func (c *Cloud) create(ctx context.Context, token string, in Props) (*Work, erro
 	if !made {
 		return w, nil
 	}
-	return w, c.perform(ctx, w, func(ctx context.Context) error { return c.settle(ctx, k, op.id, wait) })
+	return w, c.perform(ctx, w, func(ctx context.Context) error { return c.finishChange(ctx, k, op.id, wait) })
 }
 
 // own hands a resource to the caller that has asked for it.
@@ -325,9 +325,9 @@ func (c *Cloud) duration(k kind, token string, op Op) time.Duration {
 	return wait
 }
 
-// settle waits, makes the recorded resource real and publishes what follows from
+// finishChange waits, makes the recorded resource real and publishes what follows from
 // it for firewalls, balancers and the zone.
-func (c *Cloud) settle(ctx context.Context, k kind, id string, wait time.Duration) error {
+func (c *Cloud) finishChange(ctx context.Context, k kind, id string, wait time.Duration) error {
 	if err := c.clock.Sleep(ctx, wait); err != nil {
 		return fmt.Errorf("waiting for %s %s: %w", k.noun, id, err)
 	}
@@ -379,8 +379,8 @@ func (c *Cloud) claimed(id string) {
 func (c *Cloud) view(token, id string) (Props, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if gone, ok := c.s.Gone[id]; ok && gone.Token == token {
-		return clone(gone.View), nil
+	if e, ok := c.s.Ended[id]; ok && e.Token == token {
+		return clone(e.View), nil
 	}
 	r, ok := c.s.Resources[id]
 	if !ok || r.Token != token {
@@ -505,7 +505,7 @@ func (c *Cloud) update(ctx context.Context, token, id string, in Props) (*Work, 
 	}
 	w := &Work{id, c, op, fmt.Sprintf("updating %s %s", k.noun, id)}
 	return w, c.perform(ctx, w, func(ctx context.Context) error {
-		return c.settle(ctx, k, id, c.duration(k, token, OpUpdate))
+		return c.finishChange(ctx, k, id, c.duration(k, token, OpUpdate))
 	})
 }
 
@@ -598,8 +598,8 @@ func (c *Cloud) finishDelete(ctx context.Context, k kind, id string) error {
 			return nil
 		}
 		s.keepEnd(k, r, c.clock.Now().UTC())
-		if k.gone != nil {
-			k.gone(s, r)
+		if k.onDelete != nil {
+			k.onDelete(s, r)
 		}
 		delete(s.Resources, id)
 		return nil

@@ -2,7 +2,8 @@ package cloud
 
 import (
 	"encoding/base64"
-	"sort"
+	"maps"
+	"slices"
 )
 
 // maxMetadata is OCI's limit for all metadata of an instance together, in bytes.
@@ -101,7 +102,7 @@ func checkLaunch(s *state, launch Props) error {
 		return err
 	}
 	total := 0
-	for _, key := range sortedKeys(sub(launch, "metadata")) {
+	for _, key := range slices.Sorted(maps.Keys(sub(launch, "metadata"))) {
 		value, ok := sub(launch, "metadata")[key].(string)
 		if !ok {
 			return invalid("metadata.%s must be a string", key)
@@ -117,13 +118,4 @@ func checkLaunch(s *state, launch Props) error {
 		return invalid("metadata must not be larger than %d bytes in all, got %d", maxMetadata, total)
 	}
 	return nil
-}
-
-func sortedKeys(m Props) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	sort.Strings(keys)
-	return keys
 }

@@ -30,7 +30,7 @@ var groupKind = kind{
 		}
 		return nil
 	},
-	gone: func(s *state, r *resource) {
+	onDelete: func(s *state, r *resource) {
 		for id, o := range s.Resources {
 			if o.Token != typeRule {
 				continue

@@ -130,10 +130,10 @@ func (c *Cloud) end(ctx context.Context, id string) error {
 // should the machine wait for the guest in turn.
 const maxHold = 10 * time.Second
 
-// settled waits until an instance's launch is complete, its rules in place and
+// awaitLaunch waits until an instance's launch is complete, its rules in place and
 // its boot time over, as all of that is true in OCI when a guest's first program
 // asks for anything. It returns a copy of the instance.
-func (c *Cloud) settled(ctx context.Context, id string) (instance, bool) {
+func (c *Cloud) awaitLaunch(ctx context.Context, id string) (instance, bool) {
 	for deadline := time.Now().Add(maxHold); ; {
 		var i instance
 		admitted := false

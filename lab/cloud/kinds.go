@@ -52,8 +52,8 @@ type kind struct {
 	held func(s *state, r *resource) error
 	// dismantle undoes realize; idempotent.
 	dismantle func(ctx context.Context, c *Cloud, id string) error
-	// gone takes away what goes with it.
-	gone func(s *state, r *resource)
+	// onDelete takes away what goes with it.
+	onDelete func(s *state, r *resource)
 	// balancer names the load balancer that is UPDATING meanwhile.
 	balancer func(r *resource) string
 	// view is the resource's full properties.

@@ -66,8 +66,8 @@ func (l listFunction) items(c *Cloud, args Props) ([]Props, error) {
 			items = append(items, item)
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(c.s.Gone)) {
-		if g := c.s.Gone[id]; g.Token == l.of && wanted(g.View) {
+	for _, id := range slices.Sorted(maps.Keys(c.s.Ended)) {
+		if g := c.s.Ended[id]; g.Token == l.of && wanted(g.View) {
 			items = append(items, g.View)
 		}
 	}

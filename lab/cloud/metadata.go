@@ -15,7 +15,7 @@ import (
 // waits until the instance's launch is complete and, with latencies on, its boot time is
 // over.
 func (c *Cloud) Metadata(instanceID, path string) (body []byte, contentType string, ok bool) {
-	i, ok := c.settled(context.Background(), instanceID)
+	i, ok := c.awaitLaunch(context.Background(), instanceID)
 	if !ok {
 		return nil, "", false
 	}

@@ -43,13 +43,13 @@ type state struct {
 	Resources   map[string]*resource
 	Instances   map[string]*instance
 	Attachments map[string]*attachment
-	Backups     map[string]*backup `json:",omitempty"`
-	Gone        map[string]*gone   `json:",omitempty"`
+	Backups     map[string]*backup        `json:",omitempty"`
+	Ended       map[string]*endedResource `json:",omitempty"`
 }
 
-// gone is a resource that has ended. OCI shows and lists one that has a lifecycle state
+// endedResource is a resource that has ended. OCI shows and lists one that has a lifecycle state
 // for a while, so programs have to look at that.
-type gone struct {
+type endedResource struct {
 	Token string
 	View  Props
 	Ended time.Time
@@ -60,14 +60,14 @@ const shownAfterEnd = time.Hour
 
 // keepEnd remembers a resource that is about to be removed.
 func (s *state) keepEnd(k kind, r *resource, now time.Time) {
-	for id, g := range s.Gone {
+	for id, g := range s.Ended {
 		if now.Sub(g.Ended) > shownAfterEnd {
-			delete(s.Gone, id)
+			delete(s.Ended, id)
 		}
 	}
 	if view := k.view(s, r); str(view, "state") != "" {
 		view["state"] = k.spelled(terminated)
-		s.Gone[r.ID] = &gone{Token: r.Token, View: clone(view), Ended: now}
+		s.Ended[r.ID] = &endedResource{Token: r.Token, View: clone(view), Ended: now}
 	}
 }
 
@@ -139,7 +139,7 @@ func newState() *state {
 	return &state{
 		Version: stateVersion, Resources: map[string]*resource{},
 		Instances: map[string]*instance{}, Attachments: map[string]*attachment{}, Backups: map[string]*backup{},
-		Gone: map[string]*gone{},
+		Ended: map[string]*endedResource{},
 	}
 }
 

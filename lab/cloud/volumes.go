@@ -71,7 +71,7 @@ var volumeKind = kind{
 		return nil
 	},
 	dismantle: func(ctx context.Context, c *Cloud, id string) error { return c.machine.DeleteVolume(ctx, id) },
-	gone: func(s *state, r *resource) {
+	onDelete: func(s *state, r *resource) {
 		for id, a := range s.Attachments {
 			if a.Volume == r.ID {
 				delete(s.Attachments, id)

@@ -16,6 +16,7 @@ import (
 
 	nomad "github.com/hashicorp/nomad/api"
 
+	"github.com/emqx-oci/emqx-oci/infra/gates"
 	"github.com/emqx-oci/emqx-oci/lab"
 )
 
@@ -177,13 +178,4 @@ func (b *Bed) nomad() (*nomad.Client, error) {
 func nodeName(node int) string { return fmt.Sprintf("emqx-%s-%d", stack, node) }
 
 // pause waits, or ends with its context.
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-t.C:
-		return nil
-	}
-}
+var pause = gates.SystemClock().Sleep

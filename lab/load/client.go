@@ -96,7 +96,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 func (c *client) connect(ctx context.Context) bool {
 	attempt, cancel := context.WithTimeout(ctx, c.run.ConnectTimeout)
 	defer cancel()
-	w, err := dial(attempt, c.run.settled, c.endpoint, c.source)
+	w, err := dial(attempt, c.run.resolved, c.endpoint, c.source)
 	if err != nil {
 		c.run.fault(ctx, err)
 		return false
@@ -110,7 +110,7 @@ func (c *client) connect(ctx context.Context) bool {
 		return false
 	}
 	if len(c.topics) == 0 {
-		c.back(w)
+		c.connected(w)
 	}
 	done := make(chan struct{})
 	defer close(done)
@@ -123,7 +123,7 @@ func (c *client) connect(ctx context.Context) bool {
 // and each attempt gives one of those back that the last ready connection left: UNSUBACK tells whether it existed. No
 // two attempts ask for the same one, as the first may have taken it away without hearing so.
 func (c *client) open(ctx context.Context, w *wire) (asked bool, err error) {
-	if err := w.open(ctx, c.run.settled, c.name); err != nil {
+	if err := w.open(ctx, c.run.resolved, c.name); err != nil {
 		return false, err
 	}
 	if !w.present {
@@ -159,8 +159,8 @@ func (c *client) probe() string {
 // one: what was missed is no loss then, but of a session that died.
 const probes = 8
 
-// settle takes the probes of this connection for those to ask for, and gives the rest of the earlier ones back.
-func (c *client) settle(w *wire) {
+// replaceProbes takes the probes of this connection for those to ask for, and gives the rest of the earlier ones back.
+func (c *client) replaceProbes(w *wire) {
 	if len(c.probes) > 0 {
 		_ = w.unsubscribe(unsubscribeID, c.probes...) // a connection that fails is noticed by its reader
 	}
@@ -174,7 +174,7 @@ func (c *client) read(ctx context.Context, w *wire, asked bool) bool {
 		p, err := w.receive()
 		if err != nil {
 			if ready {
-				c.gone(ctx, w, err)
+				c.disconnected(ctx, w, err)
 			}
 			c.run.fault(ctx, err)
 			return ready
@@ -188,8 +188,8 @@ func (c *client) read(ctx context.Context, w *wire, asked bool) bool {
 			}
 			if !asked {
 				ready = true
-				c.settle(w)
-				c.back(w)
+				c.replaceProbes(w)
+				c.connected(w)
 			}
 		case *packets.Unsuback:
 			if content.PacketID != probeID {
@@ -199,8 +199,8 @@ func (c *client) read(ctx context.Context, w *wire, asked bool) bool {
 				c.lostSession()
 			}
 			ready = true
-			c.settle(w)
-			c.back(w)
+			c.replaceProbes(w)
+			c.connected(w)
 		case *packets.Pingresp:
 			w.pinged.Store(0)
 		case *packets.Disconnect:
@@ -222,8 +222,8 @@ func (c *client) lostSession() {
 	c.role.fresh()
 }
 
-// back notes that the client is connected, with its subscriptions.
-func (c *client) back(w *wire) {
+// connected notes that the client is connected, with its subscriptions.
+func (c *client) connected(w *wire) {
 	w.established()
 	now := c.run.now()
 	c.mu.Lock()
@@ -245,8 +245,8 @@ func (c *client) back(w *wire) {
 	c.role.opened(w)
 }
 
-// gone notes that the connection ended.
-func (c *client) gone(ctx context.Context, w *wire, err error) {
+// disconnected notes that the connection ended.
+func (c *client) disconnected(ctx context.Context, w *wire, err error) {
 	c.role.closed()
 	if ctx.Err() != nil {
 		return

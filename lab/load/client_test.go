@@ -22,7 +22,7 @@ func TestATimeWithoutSessionBeginsWithTheLastSignOfTheBroker(t *testing.T) {
 			c := &client{run: r, role: idle{}, once: true, ready: true}
 			w := &wire{}
 			w.lastIn.Store(r.start.Add(10 * time.Second).UnixNano())
-			c.gone(t.Context(), w, &brokenError{kind: "lost: closed"})
+			c.disconnected(t.Context(), w, &brokenError{kind: "lost: closed"})
 			assert.Assert(t, c.lostAt > 59*time.Second, "the client was connected until now")
 			if !present {
 				c.lostSession()
@@ -30,7 +30,7 @@ func TestATimeWithoutSessionBeginsWithTheLastSignOfTheBroker(t *testing.T) {
 			near, far := net.Pipe()
 			defer near.Close()
 			defer far.Close()
-			c.back(&wire{conn: near})
+			c.connected(&wire{conn: near})
 			_, windows := c.state()
 			assert.Equal(t, len(windows), map[bool]int{false: 1, true: 0}[present])
 			if !present {

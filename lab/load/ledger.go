@@ -73,7 +73,7 @@ func (r *row) acknowledge(n uint64, at time.Duration, unrouted bool) {
 	if b := r.blocks[n/blockSize]; b != nil {
 		b.acked[n%blockSize] = uint32(at.Milliseconds() + 1)
 	}
-	r.settle(n)
+	r.countDown(n)
 }
 
 // refuse notes that the broker did not take the message.
@@ -99,11 +99,12 @@ func (r *row) receive(reader int, n uint64) (first, known bool) {
 	if any && n < highest {
 		s.unordered++
 	}
-	r.settle(n)
+	r.countDown(n)
 	return true, true
 }
 
-func (r *row) settle(n uint64) {
+// countDown notes that one thing less is awaited of a message, and forgets its block with the last one.
+func (r *row) countDown(n uint64) {
 	b := r.blocks[n/blockSize]
 	if b == nil {
 		return

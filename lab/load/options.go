@@ -146,9 +146,9 @@ func (o Options) Validate() error {
 }
 
 // resolve fills in the defaults and reads the endpoints.
-func (o Options) resolve() (settled, error) {
+func (o Options) resolve() (resolved, error) {
 	o = o.withDefaults()
-	s := settled{Options: o}
+	s := resolved{Options: o}
 	var faults []string
 	add := func(name, format string, args ...any) {
 		faults = append(faults, name+": "+fmt.Sprintf(format, args...))
@@ -212,8 +212,8 @@ func (o Options) resolve() (settled, error) {
 	return s, nil
 }
 
-// settled are options that are complete and right.
-type settled struct {
+// resolved are options that are complete and right.
+type resolved struct {
 	Options
 	endpoints []endpoint
 }
@@ -251,7 +251,7 @@ func parseEndpoint(text string) (endpoint, error) {
 	return e, nil
 }
 
-func (s settled) tls(e endpoint) *tls.Config {
+func (s resolved) tls(e endpoint) *tls.Config {
 	name := s.ServerName
 	if name == "" {
 		name = e.host

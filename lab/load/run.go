@@ -26,7 +26,7 @@ const (
 
 // run is one workload.
 type run struct {
-	settled
+	resolved
 	id    string
 	start time.Time
 
@@ -81,7 +81,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	for _, s := range r.subscribers {
 		s.end(ended)
 	}
-	r.settle(life)
+	r.drain(life)
 	blind()
 	watchers.Wait()
 	report := r.report(began, ended)
@@ -89,13 +89,13 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	return report, nil
 }
 
-func newRun(s settled) *run {
+func newRun(s resolved) *run {
 	if s.Seed == 0 {
 		s.Seed = rand.Uint64() >> 12 // what every reader of JSON can keep
 	}
 	random := func(client int) *rand.Rand { return rand.New(rand.NewPCG(s.Seed, uint64(client))) }
 	r := &run{
-		settled: s, id: fmt.Sprintf("%08x", uint32(s.Seed^s.Seed>>32)), start: time.Now(), errors: map[string]int{},
+		resolved: s, id: fmt.Sprintf("%08x", uint32(s.Seed^s.Seed>>32)), start: time.Now(), errors: map[string]int{},
 	}
 	topic := func(publisher int) string { return fmt.Sprintf("emqx-oci/load/%s/%d", r.id, publisher) }
 	client := func(kind string, i, turn int) *client {
@@ -177,9 +177,9 @@ func (r *run) reasons() string {
 	return ": " + strings.Join(all, ", ")
 }
 
-// settle waits until nothing is under way any more: all clients are back, every message is acknowledged, and what was
+// drain waits until nothing is under way any more: all clients are back, every message is acknowledged, and what was
 // promised has come or will never come.
-func (r *run) settle(ctx context.Context) {
+func (r *run) drain(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, r.Settle)
 	defer cancel()
 	received, quiet := uint64(0), time.Now()

@@ -37,7 +37,7 @@ type wire struct {
 }
 
 // dial opens the stream of bytes: TCP, TLS, WebSocket, or both.
-func dial(ctx context.Context, s settled, e endpoint, source netip.Addr) (*wire, error) {
+func dial(ctx context.Context, s resolved, e endpoint, source netip.Addr) (*wire, error) {
 	conn, err := s.Dial(ctx, "tcp", e.address, source)
 	if err != nil {
 		return nil, failure("dial", err)
@@ -159,7 +159,7 @@ func (w *wire) fail(cause error) {
 }
 
 // open sends CONNECT and reads CONNACK. The deadline stays until established.
-func (w *wire) open(ctx context.Context, s settled, id string) error {
+func (w *wire) open(ctx context.Context, s resolved, id string) error {
 	deadline, _ := ctx.Deadline()
 	_ = w.conn.SetReadDeadline(deadline)
 	expiry := uint32(s.SessionExpiry / time.Second)

@@ -73,7 +73,7 @@ func (f *fake) do(ctx context.Context, op progress.Operation) (orchestrate.Resul
 		res.Outputs, _ = f.Outputs(ctx)
 	}
 	end := progress.End{Operation: op, Stack: f.opts.Stack, Changes: f.plan, Cancelled: f.hang, Finished: err == nil}
-	end.Err = f.opts.Judge(res, err)
+	end.Err = f.opts.FinalError(res, err)
 	f.opts.View.End(end)
 	return res, end.Err
 }

@@ -53,19 +53,12 @@ func loss(stack string, held []orchestrate.Resource, kept []keptVolume) string {
 	case volumes == 0:
 		return fmt.Sprintf("This takes away everything of stack %s.", stack)
 	case lost == 0:
-		return fmt.Sprintf("This takes away everything of stack %s but its %s, which stay in %s with their data.", stack, some(volumes, "volume"), kept[0].cloud)
+		return fmt.Sprintf("This takes away everything of stack %s but its %s, which stay in %s with their data.", stack, count(volumes, "volume"), kept[0].cloud)
 	case len(kept) == 0:
-		return fmt.Sprintf("This takes away everything of stack %s, its %s and the data on them included.", stack, some(volumes, "volume"))
+		return fmt.Sprintf("This takes away everything of stack %s, its %s and the data on them included.", stack, count(volumes, "volume"))
 	default:
-		return fmt.Sprintf("This takes away everything of stack %s, %d of its %s and the data on them included.", stack, lost, some(volumes, "volume"))
+		return fmt.Sprintf("This takes away everything of stack %s, %d of its %s and the data on them included.", stack, lost, count(volumes, "volume"))
 	}
-}
-
-func some(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // keeper tells at the end of a destroy what it leaves in the cloud: the state forgets it.

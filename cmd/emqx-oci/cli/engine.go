@@ -69,7 +69,7 @@ func (a *app) engine(stack string, op progress.Operation, change []func(*orchest
 	}
 	if op != quiet {
 		o.View = a.view()
-		o.Judge = a.judge(o.View)
+		o.FinalError = a.guardsError(o.View)
 	}
 	for _, c := range change {
 		c(&o)

@@ -98,7 +98,7 @@ func (a *app) collect(ctx context.Context, stack string, stated map[string]strin
 			text, ok = q.preset, true
 		}
 		if ok {
-			known[q.path] = q.value(text)
+			known[q.path] = q.parse(text)
 		}
 	}
 	for _, q := range questions {
@@ -161,7 +161,7 @@ func (a *app) interview(ctx context.Context, stack string, known answers) error 
 			if text = strings.TrimSpace(text); text == "" {
 				text = q.preset
 			}
-			known[q.path] = q.value(text)
+			known[q.path] = q.parse(text)
 			said := a.check(stack, q, known)
 			if len(said) == 0 {
 				break

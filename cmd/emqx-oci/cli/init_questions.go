@@ -63,9 +63,9 @@ func (q question) prompt() string {
 // answers are what was said, by the path of the setting.
 type answers map[string]any
 
-// value turns what was typed into the setting's value. What is not of its kind goes on as text: the settings' own check
+// parse turns what was typed into the setting's value. What is not of its kind goes on as text: the settings' own check
 // says what is wrong with it.
-func (q question) value(text string) any {
+func (q question) parse(text string) any {
 	if q.list {
 		items := []string{}
 		for item := range strings.SplitSeq(text, ",") {

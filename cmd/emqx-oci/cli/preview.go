@@ -27,7 +27,7 @@ past the stack, and ends with exit code 4.`,
 			t, err := a.open(progress.Preview, a.stackOf(args), reporting, func(o *orchestrate.Options) {
 				o.Refresh = refresh
 				if expectNone {
-					o.Judge = expectNoChanges(o.Judge)
+					o.FinalError = expectNoChanges(o.FinalError)
 				}
 			})
 			if err != nil {

@@ -177,7 +177,7 @@ func (c Change) lines(p palette) []string {
 		if c.Kind == "delete" {
 			sign, v, color = "-", c.Old, red
 		}
-		out := []string{p.paint(color, sign+" "+c.Path+": "+firstLine(value(v))) + note}
+		out := []string{p.paint(color, sign+" "+c.Path+": "+firstLine(valueText(v))) + note}
 		if text, ok := text(v); ok {
 			out = []string{p.paint(color, sign+" "+c.Path+":") + note}
 			for _, l := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
@@ -190,10 +190,10 @@ func (c Change) lines(p palette) []string {
 	newText, newIs := text(c.New)
 	if oldIs || newIs {
 		if !oldIs {
-			oldText = value(c.Old)
+			oldText = valueText(c.Old)
 		}
 		if !newIs {
-			newText = value(c.New)
+			newText = valueText(c.New)
 		}
 		out := []string{p.paint(yellow, "~ "+c.Path+":") + note}
 		for _, l := range lineDiff(oldText, newText) {
@@ -209,7 +209,7 @@ func (c Change) lines(p palette) []string {
 		}
 		return out
 	}
-	old, now := value(c.Old), value(c.New)
+	old, now := valueText(c.Old), valueText(c.New)
 	if old == now && old == hidden {
 		return []string{p.paint(yellow, "~ "+c.Path+": "+hidden+" changes") + note}
 	}
@@ -244,8 +244,8 @@ func text(v any) (string, bool) {
 	return string(b), true
 }
 
-// value renders a value on one line.
-func value(v any) string {
+// valueText renders a value on one line.
+func valueText(v any) string {
 	switch v := v.(type) {
 	case nil:
 		return "(none)"
@@ -261,13 +261,13 @@ func value(v any) string {
 	case []any:
 		parts := make([]string, len(v))
 		for i := range v {
-			parts[i] = value(v[i])
+			parts[i] = valueText(v[i])
 		}
 		return "[" + strings.Join(parts, ", ") + "]"
 	case map[string]any:
 		parts := make([]string, 0, len(v))
 		for _, k := range slices.Sorted(maps.Keys(v)) {
-			parts = append(parts, k+": "+value(v[k]))
+			parts = append(parts, k+": "+valueText(v[k]))
 		}
 		return "{" + strings.Join(parts, ", ") + "}"
 	}

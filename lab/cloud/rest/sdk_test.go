@@ -506,7 +506,7 @@ func (d sdkDoor) create(token string, in m) (string, m, error) {
 	k := sdkKinds[token]
 	id, answer, err := k.create(d.t.Context(), d.s, in)
 	if err == nil {
-		err = d.settle(token, id, answer)
+		err = d.awaitState(token, id, answer)
 	}
 	if err != nil {
 		return "", nil, said(err)
@@ -537,7 +537,7 @@ func (d sdkDoor) read(token, id string) (m, error) {
 func (d sdkDoor) update(token, id string, in m) (m, error) {
 	answer, err := sdkKinds[token].update(d.t.Context(), d.s, id, in)
 	if err == nil {
-		err = d.settle(token, id, answer)
+		err = d.awaitState(token, id, answer)
 	}
 	if err != nil {
 		return nil, said(err)
@@ -548,7 +548,7 @@ func (d sdkDoor) update(token, id string, in m) (m, error) {
 func (d sdkDoor) remove(token, id string) error {
 	answer, err := sdkKinds[token].remove(d.t.Context(), d.s, id)
 	if err == nil {
-		err = d.settle(token, id, answer)
+		err = d.awaitState(token, id, answer)
 	}
 	return said(err)
 }
@@ -565,9 +565,9 @@ func (d sdkDoor) ask(function string, args m) ([]m, error) {
 	return []m{properties(answer)}, nil
 }
 
-// settle waits for the end of a change as the official provider does: for the work
+// awaitState waits for the end of a change as the official provider does: for the work
 // request that an answer names, or else for a state that lasts.
-func (d sdkDoor) settle(token, id string, answer any) error {
+func (d sdkDoor) awaitState(token, id string, answer any) error {
 	ctx := d.t.Context()
 	work := workOf(answer)
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {

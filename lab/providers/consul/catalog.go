@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/emqx-oci/emqx-oci/lab/providers/rpc"
+	"github.com/emqx-oci/emqx-oci/lab/providers/table"
 )
 
 // node is an external node: an entry in the catalog that no agent maintains.
@@ -49,7 +50,7 @@ func (n node) read(ctx context.Context, _ string, state rpc.Props) (rpc.Props, e
 	}
 	delete(now.Node.Meta, "consul-version") // Consul's own
 	return rpc.Props{
-		"name": now.Node.Node, "address": now.Node.Address, "datacenter": dc, "meta": anyMap(now.Node.Meta),
+		"name": now.Node.Node, "address": now.Node.Address, "datacenter": dc, "meta": table.StringMap(now.Node.Meta),
 	}, nil
 }
 
@@ -160,13 +161,13 @@ func (s service) read(ctx context.Context, id string, state rpc.Props) (rpc.Prop
 		if err != nil {
 			return nil, fmt.Errorf("failed to fetch health-checks: %w", err)
 		}
-		meta := anyMap(now.ServiceMeta)
+		meta := table.StringMap(now.ServiceMeta)
 		if _, given := textMap(state["meta"])[sourceKey]; !given {
 			delete(meta, sourceKey)
 		}
 		return rpc.Props{
 			"serviceId": now.ServiceID, "name": now.ServiceName, "node": now.Node, "datacenter": now.Datacenter,
-			"address": now.ServiceAddress, "port": float64(now.ServicePort), "tags": anyList(now.ServiceTags),
+			"address": now.ServiceAddress, "port": float64(now.ServicePort), "tags": table.StringList(now.ServiceTags),
 			"meta": meta, "enableTagOverride": now.ServiceEnableTagOverride,
 			"checks": checkProps(checks, now.Node, now.ServiceID),
 		}, nil

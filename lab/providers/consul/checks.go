@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/emqx-oci/emqx-oci/lab/providers/rpc"
+	"github.com/emqx-oci/emqx-oci/lab/providers/table"
 )
 
 // healthChecks of a service. Nobody runs the checks of an external node unless
@@ -69,7 +70,7 @@ func checkProps(all api.HealthChecks, node, service string) []any {
 		}
 		sort.Strings(names)
 		for _, name := range names {
-			headers = append(headers, map[string]any{"name": name, "values": anyList(c.Definition.Header[name])})
+			headers = append(headers, map[string]any{"name": name, "values": table.StringList(c.Definition.Header[name])})
 		}
 		out = append(out, map[string]any{
 			"checkId": c.CheckID, "name": c.Name, "notes": c.Notes, "status": c.Status,

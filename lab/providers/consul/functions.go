@@ -45,7 +45,7 @@ func (c *client) getNodes(q *api.QueryOptions) (rpc.Props, error) {
 	for _, n := range all {
 		ids, names = append(ids, n.ID), append(names, n.Node)
 		nodes = append(nodes, map[string]any{
-			"id": n.ID, "name": n.Node, "address": n.Address, "meta": anyMap(n.Meta), "taggedAddresses": anyMap(n.TaggedAddresses),
+			"id": n.ID, "name": n.Node, "address": n.Address, "meta": table.StringMap(n.Meta), "taggedAddresses": table.StringMap(n.TaggedAddresses),
 		})
 	}
 	return rpc.Props{"id": "catalog-nodes-" + q.Datacenter, "datacenter": q.Datacenter, "nodeIds": ids, "nodeNames": names, "nodes": nodes}, nil
@@ -61,9 +61,9 @@ func (c *client) getService(q *api.QueryOptions, args rpc.Props) (rpc.Props, err
 	for _, s := range all {
 		services = append(services, map[string]any{
 			"id": s.ServiceID, "name": s.ServiceName, "address": s.ServiceAddress, "port": strconv.Itoa(s.ServicePort),
-			"tags": anyList(s.ServiceTags), "meta": anyMap(s.ServiceMeta),
-			"nodeId": s.ID, "nodeName": s.Node, "nodeAddress": s.Address, "nodeMeta": anyMap(s.NodeMeta),
-			"taggedAddresses":   anyMap(s.TaggedAddresses),
+			"tags": table.StringList(s.ServiceTags), "meta": table.StringMap(s.ServiceMeta),
+			"nodeId": s.ID, "nodeName": s.Node, "nodeAddress": s.Address, "nodeMeta": table.StringMap(s.NodeMeta),
+			"taggedAddresses":   table.StringMap(s.TaggedAddresses),
 			"enableTagOverride": strconv.FormatBool(s.ServiceEnableTagOverride),
 			"createIndex":       strconv.FormatUint(s.CreateIndex, 10), "modifyIndex": strconv.FormatUint(s.ModifyIndex, 10),
 		})
@@ -85,17 +85,17 @@ func (c *client) getServiceHealth(q *api.QueryOptions, args rpc.Props) (rpc.Prop
 		for _, h := range e.Checks {
 			checks = append(checks, map[string]any{
 				"id": h.CheckID, "name": h.Name, "node": h.Node, "notes": h.Notes, "output": h.Output, "status": h.Status,
-				"serviceId": h.ServiceID, "serviceName": h.ServiceName, "serviceTags": anyList(h.ServiceTags),
+				"serviceId": h.ServiceID, "serviceName": h.ServiceName, "serviceTags": table.StringList(h.ServiceTags),
 			})
 		}
 		results = append(results, map[string]any{
 			"nodes": []any{map[string]any{
 				"id": e.Node.ID, "name": e.Node.Node, "address": e.Node.Address, "datacenter": e.Node.Datacenter,
-				"meta": anyMap(e.Node.Meta), "taggedAddresses": anyMap(e.Node.TaggedAddresses),
+				"meta": table.StringMap(e.Node.Meta), "taggedAddresses": table.StringMap(e.Node.TaggedAddresses),
 			}},
 			"services": []any{map[string]any{
 				"id": e.Service.ID, "name": e.Service.Service, "address": e.Service.Address,
-				"port": float64(e.Service.Port), "tags": anyList(e.Service.Tags), "meta": anyMap(e.Service.Meta),
+				"port": float64(e.Service.Port), "tags": table.StringList(e.Service.Tags), "meta": table.StringMap(e.Service.Meta),
 			}},
 			"checks": checks,
 		})

@@ -3,6 +3,8 @@ package nomad
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/hashicorp/nomad/api"
 
@@ -22,15 +24,15 @@ func (c *client) Invoke(ctx context.Context, f *table.Resource, args rpc.Props) 
 			return nil, fmt.Errorf("error checking for job: %w", err)
 		}
 		out := jobProps(job)
-		out["id"] = value(job.ID)
-		out["jobModifyIndex"] = float64(value(job.JobModifyIndex))
+		out["id"] = deref(job.ID)
+		out["jobModifyIndex"] = float64(deref(job.JobModifyIndex))
 		return out, nil
 	case "nomad:index/getVariable:getVariable":
 		v, _, err := c.api.Variables().Read(text(args["path"]), c.query(ctx, namespaceOf(args)))
 		if err != nil {
 			return nil, fmt.Errorf("error getting information about %s: %w", text(args["path"]), err)
 		}
-		return rpc.Props{"id": v.Path + "@" + v.Namespace, "path": v.Path, "namespace": v.Namespace, "items": stringMap(v.Items)}, nil
+		return rpc.Props{"id": v.Path + "@" + v.Namespace, "path": v.Path, "namespace": v.Namespace, "items": table.StringMap(v.Items)}, nil
 	}
 	return nil, fmt.Errorf("the lab's nomad provider has no function %s", f.Token)
 }
@@ -55,15 +57,15 @@ func (c *client) getNodes(ctx context.Context, args rpc.Props) (rpc.Props, error
 	out := []any{}
 	for _, n := range nodes {
 		drivers := []any{}
-		for _, name := range sorted(n.Drivers) {
+		for _, name := range slices.Sorted(maps.Keys(n.Drivers)) {
 			d := n.Drivers[name]
-			drivers = append(drivers, map[string]any{"name": name, "detected": d.Detected, "healthy": d.Healthy, "attributes": stringMap(d.Attributes)})
+			drivers = append(drivers, map[string]any{"name": name, "detected": d.Detected, "healthy": d.Healthy, "attributes": table.StringMap(d.Attributes)})
 		}
 		out = append(out, map[string]any{
 			"id": n.ID, "name": n.Name, "address": n.Address, "datacenter": n.Datacenter,
 			"nodeClass": n.NodeClass, "nodePool": n.NodePool, "version": n.Version, "drain": n.Drain,
 			"schedulingEligibility": n.SchedulingEligibility, "status": n.Status,
-			"statusDescription": n.StatusDescription, "attributes": stringMap(n.Attributes), "drivers": drivers,
+			"statusDescription": n.StatusDescription, "attributes": table.StringMap(n.Attributes), "drivers": drivers,
 		})
 	}
 	return rpc.Props{"id": "nodes", "nodes": out}, nil

@@ -40,18 +40,7 @@ func newRetrying(b Backend, pace float64) retrying {
 	if pace <= 0 {
 		pace = usualHaste
 	}
-	return retrying{b, pace, sleep, time.Now}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
+	return retrying{b, pace, cloud.Sleep, time.Now}
 }
 
 // patience is how long the official provider repeats a call that ends with err; 0 is not

@@ -3,6 +3,8 @@ package oci
 import (
 	"context"
 	"time"
+
+	"github.com/emqx-oci/emqx-oci/lab/cloud"
 )
 
 // waiting is how the official provider hears that a change is made.
@@ -43,7 +45,7 @@ type poller struct {
 	now   func() time.Time
 }
 
-func newPoller(pace float64) poller { return poller{pace, sleep, time.Now} }
+func newPoller(pace float64) poller { return poller{pace, cloud.Sleep, time.Now} }
 
 // until runs call, which returns when the change is made, and returns at the first look
 // after that. A failure is said at once: most are the call's own answer.

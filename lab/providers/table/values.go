@@ -7,7 +7,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 )
 
-// Plain takes secrets and resolved outputs off a value.
+// Plain takes secrets and resolved outputs off a value. The product's guards have the same for the state that they
+// read: neither knows the other.
 func Plain(v resource.PropertyValue) resource.PropertyValue {
 	for {
 		switch {
@@ -153,6 +154,24 @@ func (f *Fields) WithDefaults(m map[string]any) map[string]any {
 		if _, ok := out[p.Name]; !ok && p.Default != nil {
 			out[p.Name] = p.Default
 		}
+	}
+	return out
+}
+
+// StringList is a list of texts as a JSON value, never nil.
+func StringList(in []string) []any {
+	out := make([]any, len(in))
+	for i, s := range in {
+		out[i] = s
+	}
+	return out
+}
+
+// StringMap is a map of texts as a JSON value, never nil.
+func StringMap(in map[string]string) map[string]any {
+	out := make(map[string]any, len(in))
+	for k, v := range in {
+		out[k] = v
 	}
 	return out
 }

@@ -11,12 +11,12 @@ import (
 	nomad "github.com/hashicorp/nomad/api"
 )
 
-// settled says what of a job Nomad has not decided yet, which is nothing in most cases.
+// undecided says what of a job Nomad has not decided yet, which is nothing in most cases.
 // A node that comes back after its heartbeats were missed has its allocation reconnected
 // or replaced, and Nomad may place the new one beside the old one, with no predecessor
 // to wait for (1.11.2). A roll that begins meanwhile takes the node for a healthy one and
 // goes on with the next: two are away.
-func settled(ctx context.Context, client NomadClient, job string, now time.Time) ([]string, error) {
+func undecided(ctx context.Context, client NomadClient, job string, now time.Time) ([]string, error) {
 	allocs, err := client.Allocations(ctx, job)
 	if errors.Is(err, ErrNotFound) {
 		return nil, nil
@@ -69,14 +69,14 @@ const (
 func starting(allocs []*nomad.AllocationListStub, now time.Time) []string {
 	versions := map[uint64]bool{}
 	for _, a := range allocs {
-		if lives(a) {
+		if pendingOrRunning(a) {
 			versions[a.JobVersion] = true
 		}
 	}
 	rolls := len(versions) > 1
 	var found []string
 	for _, a := range allocs {
-		if a.DesiredStatus != nomad.AllocDesiredStatusRun || !lives(a) {
+		if a.DesiredStatus != nomad.AllocDesiredStatusRun || !pendingOrRunning(a) {
 			continue
 		}
 		for _, task := range a.TaskStates {
@@ -97,7 +97,8 @@ func starting(allocs []*nomad.AllocationListStub, now time.Time) []string {
 	return found
 }
 
-func lives(a *nomad.AllocationListStub) bool {
+// pendingOrRunning is by the account of the node's agent, whatever Nomad means the allocation to do.
+func pendingOrRunning(a *nomad.AllocationListStub) bool {
 	return a.ClientStatus == nomad.AllocClientStatusRunning || a.ClientStatus == nomad.AllocClientStatusPending
 }
 
@@ -117,7 +118,7 @@ func lastEvents(task *nomad.TaskState) map[string]time.Time {
 func twice(allocs []*nomad.AllocationListStub) []string {
 	living := map[string][]*nomad.AllocationListStub{}
 	for _, a := range allocs {
-		if lives(a) {
+		if pendingOrRunning(a) {
 			living[a.Name] = append(living[a.Name], a)
 		}
 	}

@@ -15,9 +15,9 @@ import (
 // exitDrift is for changes where none were expected.
 const exitDrift = 4
 
-// judge fails a preview for what its guards collected, after its whole plan was shown, and gives an update that they
+// guardsError fails a preview for what its guards collected, after its whole plan was shown, and gives an update that they
 // refused their own words and exit code.
-func (a *app) judge(view progress.View) func(orchestrate.Result, error) error {
+func (a *app) guardsError(view progress.View) func(orchestrate.Result, error) error {
 	return func(res orchestrate.Result, err error) error {
 		var failed *orchestrate.FailedError
 		if a.Guards == nil || err != nil && !errors.As(err, &failed) {
@@ -48,11 +48,11 @@ func (a *app) judge(view progress.View) func(orchestrate.Result, error) error {
 	}
 }
 
-// expectNoChanges fails a preview that has anything to change, unless it failed already.
-func expectNoChanges(judge func(orchestrate.Result, error) error) func(orchestrate.Result, error) error {
+// expectNoChanges fails a preview that has anything to change, unless it failed already, or before has it fail.
+func expectNoChanges(before func(orchestrate.Result, error) error) func(orchestrate.Result, error) error {
 	return func(res orchestrate.Result, err error) error {
-		if judge != nil {
-			err = judge(res, err)
+		if before != nil {
+			err = before(res, err)
 		}
 		if err == nil && res.Changed() {
 			err = &changedError{res}
