@@ -385,12 +385,7 @@ func jobStatus(id string, l jobLook) JobStatus {
 			}
 		}
 	}
-	var d *nomad.Deployment
-	for _, candidate := range l.deployments {
-		if candidate.JobCreateIndex == gates.Deref(j.CreateIndex) && candidate.JobVersion == s.Version && (d == nil || candidate.CreateIndex > d.CreateIndex) {
-			d = candidate
-		}
-	}
+	d := gates.DeploymentOf(j, l.deployments)
 	if d == nil {
 		return s
 	}

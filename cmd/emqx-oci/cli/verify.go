@@ -22,7 +22,7 @@ code 0 when all hold, 1 with the reason when one does not.`,
 			if err != nil {
 				return err
 			}
-			a.say(func(string) {}) // nothing is under way that a signal would have to wait for
+			a.announceSignals(func(string) {}) // nothing is under way that a signal would have to wait for
 			begin := time.Now()
 			err = cluster.Verify(c.Context(), func(line string) {
 				if !a.asJSON {
