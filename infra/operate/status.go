@@ -169,8 +169,8 @@ func (c *Cluster) Status(ctx context.Context, o StatusOptions) Status {
 				together(func() { views[i] = c.view(ctx, a) }, func() { listeners[i] = c.listeners(ctx, a) })
 			})...)
 		},
-		func() { l.proxy = c.job(ctx, c.Config.Proxy.Job) },
-		func() { l.checks, l.consulErr = c.Consul.Service(ctx, c.Config.Proxy.Service, c.Environment) },
+		func() { l.proxy = c.job(ctx, c.Proxy.Job) },
+		func() { l.checks, l.consulErr = c.Consul.Service(ctx, c.Proxy.Service, c.Environment) },
 		func() { l.formed = askGate(ctx, c.Formed) },
 		func() { l.proxies = askGate(ctx, c.Proxies) },
 		func() {
@@ -191,8 +191,8 @@ func (c *Cluster) Status(ctx context.Context, o StatusOptions) Status {
 			}
 		},
 	)
-	s := Status{Stack: c.Environment, ProxyTitle: c.Config.Proxy.Title, Time: c.Clock.Now(), RoundTrip: l.trip.seen, Balancer: balancer, LastUpdate: update}
-	s.Broker, s.Proxy = jobStatus(c.BrokerJob, l.broker), jobStatus(c.Config.Proxy.Job, l.proxy)
+	s := Status{Stack: c.Environment, ProxyTitle: c.Proxy.Title, Time: c.Clock.Now(), RoundTrip: l.trip.seen, Balancer: balancer, LastUpdate: update}
+	s.Broker, s.Proxy = jobStatus(c.BrokerJob, l.broker), jobStatus(c.Proxy.Job, l.proxy)
 	s.Nodes = make([]NodeStatus, len(c.Nodes))
 	for i := range c.Nodes {
 		s.Nodes[i] = c.node(i, &l, views[i])
