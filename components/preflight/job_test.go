@@ -3,14 +3,11 @@ package preflight
 import (
 	"errors"
 	"maps"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 
-	"github.com/emqx-oci/emqx-oci/components/hocon"
 	"github.com/emqx-oci/emqx-oci/components/recorder"
 )
 
