@@ -132,11 +132,14 @@ func (c conditions) edgeHealthy() gates.Gate {
 	})
 }
 
-func (c conditions) roundTrip() gates.Gate {
-	return gates.RoundTrip(gates.RoundTripArgs{
-		Name: c.DNS.Name, Port: c.Ports.MQTT, Proxy: c.Gates.Proxy, Timeout: c.Gates.RoundTrip, Edge: onTheWay(c.Settings),
-	})
+func (c conditions) roundTripArgs() gates.RoundTripArgs {
+	return gates.RoundTripArgs{
+		Name: c.DNS.Name, Listeners: cluster.Listeners(c.Ports.Cluster(), c.TLS.Enabled()), Proxy: c.Gates.Proxy,
+		CACert: c.TLS.CA.Reveal(), Certificate: c.TLS.Certificate.Reveal(), Timeout: c.Gates.RoundTrip, Edge: onTheWay(c.Settings),
+	}
 }
+
+func (c conditions) roundTrip() gates.Gate { return gates.RoundTrip(c.roundTripArgs()) }
 
 // rolling tells whether Nomad is still deploying.
 func (c conditions) rolling() func(context.Context) bool {

@@ -16,7 +16,7 @@ func Operate(s settings.Settings) (*operate.Cluster, error) {
 	}
 	c := conditions{Settings: s, jobs: wantedJobs(s), nomadAPI: nomadAPI, consulAPI: consulAPI}
 	return operate.New(operate.Config{
-		Formed: c.clusterFormed(), Proxies: c.proxiesReady(), RoundTrip: c.roundTrip(), Verification: lastGates(gateList(c), c.rolling()),
+		Formed: c.clusterFormed(), Proxies: c.proxiesReady(), RoundTrip: c.roundTripArgs(), Verification: lastGates(gateList(c), c.rolling()),
 		ListenersScript: nomad.EMQXListeners,
 		DrainRate:       s.Broker.Drain.Rate,
 		Environment:     s.Environment, Datacenter: s.Consul.Datacenter, Count: s.Nodes.Count,

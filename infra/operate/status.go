@@ -173,8 +173,8 @@ func (c *Cluster) Status(ctx context.Context, o StatusOptions) Status {
 		func() { l.formed = once(ctx, c.Formed) },
 		func() { l.proxies = once(ctx, c.Proxies) },
 		func() {
-			if o.Probe {
-				l.trip = once(ctx, c.RoundTrip)
+			if o.Probe && len(c.RoundTrip.Listeners) > 0 {
+				l.trip = once(ctx, gates.RoundTrip(c.RoundTrip))
 			}
 		},
 		func() {

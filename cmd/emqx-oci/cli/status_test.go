@@ -101,7 +101,7 @@ func sick() operate.Status {
 	ago := func(d time.Duration) time.Time { return now.Add(-d) }
 	n := func(n int) *int { return &n }
 	return operate.Status{
-		Stack: "lab", Time: now, RoundTrip: "a message came back through mqtt.lab.test:1883",
+		Stack: "lab", Time: now, RoundTrip: "a message came back through mqtt.lab.test by mqtt, mqtts, ws and wss",
 		Problems: []operate.Problem{
 			{What: "emqx-lab-1 is down in Nomad", Next: "whether the instance runs: the pool replaces one that has ended, and the node comes back by itself"},
 			{What: "job emqx-lab is being deployed: version 4 is running: 1 of 3 healthy"},
