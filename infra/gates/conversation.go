@@ -29,7 +29,6 @@ type trip struct {
 	// heard: something has answered, be it to TLS or to WebSocket alone.
 	heard bool
 	said  conversation
-	lost  chan error
 }
 
 // run is nil when the message came back. Session and topic are the run's own; what is
@@ -42,23 +41,29 @@ func (t *trip) run(ctx context.Context) *setback {
 	defer func() { _ = conn.Close() }()
 	id := randomID()
 	got := make(chan struct{}, 1)
-	t.lost = make(chan error, 1)
+	// paho's calls outlive a connection that is lost, as a session might: they end with this,
+	// whose cause is why.
+	live, end := context.WithCancelCause(ctx)
+	defer end(nil)
 	client := paho.NewClient(paho.ClientConfig{
 		// Only a plain TCP connection takes packets of several writers by itself.
 		Conn: packets.NewThreadSafeConn(conn),
 		OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(p paho.PublishReceived) (bool, error) {
 			if string(p.Packet.Payload) == id {
-				notify(got, struct{}{})
+				select {
+				case got <- struct{}{}:
+				default: // a second time, as QoS 1 allows
+				}
 			}
 			return true, nil
 		}},
-		OnClientError: func(err error) { notify(t.lost, err) },
+		OnClientError: func(err error) { end(err) },
 		OnServerDisconnect: func(d *paho.Disconnect) {
 			text := ""
 			if d.Properties != nil {
 				text = d.Properties.ReasonString
 			}
-			notify(t.lost, error(&disconnectedError{d.ReasonCode, text}))
+			end(&disconnectedError{d.ReasonCode, text})
 		},
 		PacketTimeout: t.AttemptTimeout,
 	})
@@ -66,19 +71,20 @@ func (t *trip) run(ctx context.Context) *setback {
 		return s
 	}
 	defer func() { _ = client.Disconnect(&paho.Disconnect{}) }()
-	if s := t.subscribe(ctx, client, gateTopics+id); s != nil {
+	if s := t.subscribe(live, client, gateTopics+id); s != nil {
 		return s
 	}
-	if s := t.publish(ctx, client, gateTopics+id, id); s != nil {
+	if s := t.publish(live, client, gateTopics+id, id); s != nil {
 		return s
 	}
 	select {
 	case <-got:
 		return nil
-	case err := <-t.lost:
-		return t.ended(ctx, "the message", err)
-	case <-ctx.Done():
-		return t.notDelivered()
+	case <-live.Done():
+		if ctx.Err() != nil {
+			return t.notDelivered()
+		}
+		return t.ended(live, "message")
 	}
 }
 
@@ -90,7 +96,7 @@ func (t *trip) connect(ctx context.Context, client *paho.Client, id string) *set
 	}
 	ack, err := client.Connect(ctx, connect)
 	if ack == nil {
-		return t.unheard(ctx, "CONNACK", err)
+		return t.unheard("CONNACK", err)
 	}
 	var own string
 	limited := false
@@ -103,17 +109,17 @@ func (t *trip) connect(ctx context.Context, client *paho.Client, id string) *set
 	case ack.ReasonCode >= refusal:
 		return t.refused("CONNACK", ack.ReasonCode, own)
 	case err != nil:
-		return t.unheard(ctx, "CONNACK", err)
+		return t.unheard("CONNACK", err)
 	case limited:
 		return t.withoutQoS()
 	}
 	return nil
 }
 
-func (t *trip) subscribe(ctx context.Context, client *paho.Client, topic string) *setback {
-	ack, err := client.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: topic, QoS: 1}}})
+func (t *trip) subscribe(live context.Context, client *paho.Client, topic string) *setback {
+	ack, err := client.Subscribe(live, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: topic, QoS: 1}}})
 	if ack == nil || len(ack.Reasons) != 1 {
-		return t.away(ctx, "SUBACK", err)
+		return t.away(live, "SUBACK", err)
 	}
 	own := ""
 	if ack.Properties != nil {
@@ -126,10 +132,10 @@ func (t *trip) subscribe(ctx context.Context, client *paho.Client, topic string)
 	return nil
 }
 
-func (t *trip) publish(ctx context.Context, client *paho.Client, topic, id string) *setback {
-	ack, err := client.Publish(ctx, &paho.Publish{Topic: topic, QoS: 1, Payload: []byte(id)})
+func (t *trip) publish(live context.Context, client *paho.Client, topic, id string) *setback {
+	ack, err := client.Publish(live, &paho.Publish{Topic: topic, QoS: 1, Payload: []byte(id)})
 	if ack == nil {
-		return t.away(ctx, "PUBACK", err)
+		return t.away(live, "PUBACK", err)
 	}
 	own := ""
 	if ack.Properties != nil {
@@ -142,28 +148,28 @@ func (t *trip) publish(ctx context.Context, client *paho.Client, topic, id strin
 	return nil
 }
 
-// away is why no answer to a packet came. paho's call ends before it is told what ended
-// the connection.
-func (t *trip) away(ctx context.Context, want string, err error) *setback {
+// away is why no answer to a packet came. Who fails to write may have been told why before,
+// which the other end of the connection is about to say.
+func (t *trip) away(live context.Context, want string, err error) *setback {
 	soon := time.NewTimer(time.Second)
 	defer soon.Stop()
 	select {
-	case cause := <-t.lost:
-		err = cause
-	case <-ctx.Done():
+	case <-live.Done():
+		return t.ended(live, want)
 	case <-soon.C:
+		return t.unheard(want, err)
 	}
-	return t.ended(ctx, want, err)
 }
 
 // ended takes the broker's last word, if the end of a connection has one.
-func (t *trip) ended(ctx context.Context, want string, err error) *setback {
+func (t *trip) ended(live context.Context, want string) *setback {
+	cause := context.Cause(live)
 	var last *disconnectedError
-	if errors.As(err, &last) {
+	if errors.As(cause, &last) {
 		t.said.add("DISCONNECT", last.code, last.own)
 		return t.refused("DISCONNECT", last.code, last.own)
 	}
-	return t.unheard(ctx, want, err)
+	return t.unheard(want, cause)
 }
 
 // conversation is what a broker said, packet by packet: "CONNACK 0x87 (not authorized)".
@@ -208,13 +214,6 @@ func reason(code byte, own string) string {
 		text += ", " + own
 	}
 	return text
-}
-
-func notify[T any](to chan<- T, what T) {
-	select {
-	case to <- what:
-	default:
-	}
 }
 
 func randomID() string {

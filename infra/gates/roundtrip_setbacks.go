@@ -65,7 +65,7 @@ func (t *trip) unconnected(ctx context.Context, err error) *setback {
 }
 
 // insecure is a TLS handshake that failed.
-func (t *trip) insecure(ctx context.Context, err error) *setback {
+func (t *trip) insecure(err error) *setback {
 	var dates x509.CertificateInvalidError
 	var name x509.HostnameError
 	var authority x509.UnknownAuthorityError
@@ -89,7 +89,7 @@ func (t *trip) insecure(ctx context.Context, err error) *setback {
 	case errors.As(err, &record):
 		return &setback{"no TLS is spoken there", "what listens on these ports (`emqx ctl listeners` on the nodes)"}
 	}
-	return t.broken(ctx, "TLS handshake", err, setback{
+	return t.broken("TLS handshake", err, setback{
 		"the TLS handshake fails: " + plain(err), "EMQX's logs, and its versions and ciphers of TLS; the gate speaks TLS 1.2 and 1.3",
 	})
 }
@@ -130,10 +130,10 @@ func namesOf(c *x509.Certificate) string {
 }
 
 // notUpgraded is an answer that is no WebSocket, or none.
-func (t *trip) notUpgraded(ctx context.Context, response *http.Response, err error) *setback {
+func (t *trip) notUpgraded(response *http.Response, err error) *setback {
 	switch {
 	case response == nil:
-		return t.broken(ctx, "HTTP answer", err, setback{"no HTTP is spoken there: " + plain(err), t.upgrades()})
+		return t.broken("HTTP answer", err, setback{"no HTTP is spoken there: " + plain(err), t.upgrades()})
 	case response.StatusCode == http.StatusSwitchingProtocols:
 		return &setback{"the WebSocket handshake is not complete: " + plain(err), t.upgrades()}
 	}
@@ -150,10 +150,10 @@ func (t *trip) upgrades() string {
 
 // broken is the end of a connection, or of patience, while something was wanted:
 // "TLS handshake", "CONNACK". Another error is what the caller says.
-func (t *trip) broken(ctx context.Context, want string, err error, other setback) *setback {
+func (t *trip) broken(want string, err error, other setback) *setback {
 	var alert *net.OpError
 	switch {
-	case ctx.Err() != nil || isTimeout(err):
+	case isTimeout(err):
 		if !t.heard {
 			return &setback{
 				fmt.Sprintf("the connection is accepted, and nothing answers within %s", t.patience),
@@ -178,8 +178,8 @@ func (t *trip) broken(ctx context.Context, want string, err error, other setback
 }
 
 // unheard is broken while a packet was wanted.
-func (t *trip) unheard(ctx context.Context, packet string, err error) *setback {
-	return t.broken(ctx, packet, err, setback{fmt.Sprintf("no %s of MQTT 5: %s", packet, plain(err)), t.after("what listens there, and EMQX's logs")})
+func (t *trip) unheard(packet string, err error) *setback {
+	return t.broken(packet, err, setback{fmt.Sprintf("no %s of MQTT 5: %s", packet, plain(err)), t.after("what listens there, and EMQX's logs")})
 }
 
 // refused is a reason code that says no.
@@ -247,7 +247,7 @@ func (t *trip) onTheWay(next string) string {
 
 func isTimeout(err error) bool {
 	var timed net.Error
-	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.ETIMEDOUT) ||
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.ETIMEDOUT) ||
 		errors.As(err, &timed) && timed.Timeout()
 }
 

@@ -371,7 +371,10 @@ func TestRoundTripTellsItsProxyApart(t *testing.T) {
 		<-t.Context().Done()
 		return nil, t.Context().Err()
 	}))
-	noProxy := fmt.Sprintf("127.0.0.1:%d", serveHTTP(t, nil, http.NotFound))
+	noProxy := fmt.Sprintf("127.0.0.1:%d", accept(t, nil, func(c net.Conn) {
+		_, _ = c.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
+		_, _ = io.Copy(io.Discard, c)
+	}))
 	closed := fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	dead := freePort(t)
 	for _, c := range []struct {

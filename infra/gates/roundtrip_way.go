@@ -108,7 +108,7 @@ func (t *trip) layers(ctx context.Context, conn net.Conn) (net.Conn, *setback) {
 		secured := tls.Client(conn, &tls.Config{ServerName: t.Name, RootCAs: t.way.roots, MinVersion: tls.VersionTLS12})
 		if err := secured.HandshakeContext(ctx); err != nil {
 			_ = conn.Close()
-			return nil, t.insecure(ctx, err)
+			return nil, t.insecure(err)
 		}
 		t.heard, conn = true, secured
 	}
@@ -139,8 +139,10 @@ func (t *trip) upgrade(ctx context.Context, conn net.Conn) (net.Conn, *setback) 
 		_ = response.Body.Close()
 	}
 	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, t.notUpgraded(nil, ctx.Err())
 	case err != nil:
-		return nil, t.notUpgraded(ctx, response, err)
+		return nil, t.notUpgraded(response, err)
 	case ws.Subprotocol() != subprotocol:
 		return nil, t.otherSubprotocol(ws.Subprotocol())
 	}
