@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"syscall"
 	"time"
@@ -37,6 +36,8 @@ func (t *trip) unconnected(ctx context.Context, err error) *setback {
 		return &setback{fmt.Sprintf("%s does not resolve: no such host", t.Name), record}
 	case errors.As(err, &dns) && t.way.proxy == "":
 		return &setback{fmt.Sprintf("%s does not resolve: %s", t.Name, plain(err)), "the resolvers of this machine (/etc/resolv.conf)"}
+	case t.way.proxy == "" && isClosed(err): // reset as soon as it was there
+		return t.closedAtOnce()
 	case t.way.proxy == "":
 		return &setback{"nothing accepts a connection: " + plain(err), accept}
 	case errors.As(errors.Unwrap(err), &op) && op.Op == "dial": // the proxy itself
@@ -167,14 +168,18 @@ func (t *trip) broken(want string, err error, other setback) *setback {
 			"EMQX's logs: its versions and ciphers of TLS, and whether it wants certificates of clients; the gate speaks TLS 1.2 and 1.3 and has none",
 		}
 	case isClosed(err) && !t.heard:
-		return &setback{
-			"the connection is accepted and closed before any answer",
-			t.onTheWay("HAProxy's logs: it closes at once what it has no broker for (`/haproxy_ready` says so) or no place (proxy.maxConn); then EMQX's"),
-		}
+		return t.closedAtOnce()
 	case isClosed(err):
 		return &setback{"the connection is closed instead of " + want, t.after("EMQX's logs, which say why it closed the connection")}
 	}
 	return &other
+}
+
+func (t *trip) closedAtOnce() *setback {
+	return &setback{
+		"the connection is accepted and closed before any answer",
+		t.onTheWay("HAProxy's logs: it closes at once what it has no broker for (`/haproxy_ready` says so) or no place (proxy.maxConn); then EMQX's"),
+	}
 }
 
 // unheard is broken while a packet was wanted.
@@ -247,7 +252,7 @@ func (t *trip) onTheWay(next string) string {
 
 func isTimeout(err error) bool {
 	var timed net.Error
-	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.ETIMEDOUT) ||
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, syscall.ETIMEDOUT) ||
 		errors.As(err, &timed) && timed.Timeout()
 }
 
