@@ -174,8 +174,8 @@ func (c *Cluster) Status(ctx context.Context, o StatusOptions) Status {
 		func() { l.formed = askGate(ctx, c.Formed) },
 		func() { l.proxies = askGate(ctx, c.Proxies) },
 		func() {
-			if o.Probe {
-				l.trip = askGate(ctx, c.RoundTrip)
+			if o.Probe && len(c.RoundTrip.Listeners) > 0 {
+				l.trip = askGate(ctx, gates.RoundTrip(c.RoundTrip))
 			}
 		},
 		func() {
