@@ -28,6 +28,9 @@ type link struct {
 	filterID uint16           // of the SUBSCRIBE or UNSUBSCRIBE under way
 	unstored []packets.Packet // sent, and forgotten by the server too early
 	refused  bool
+	who      *principal
+	denial   *packets.Code // why CONNACK refuses
+	denied   []bool        // filters of the SUBSCRIBE under way that are not authorized
 }
 
 func newLink(c net.Conn) *link {
