@@ -45,6 +45,11 @@ func (a *access) has(id string) bool {
 	return slices.ContainsFunc(a.chain, func(one authenticator) bool { return one.id == id })
 }
 
+// hasSource tells whether an enabled source of a type is there.
+func (a *access) hasSource(typ string) bool {
+	return slices.ContainsFunc(a.rules.sources, func(s aclSource) bool { return s.typ == typ && s.enabled })
+}
+
 // sources are those of the authorization as they are written.
 func (a *access) sources() any {
 	m, _ := a.raw[rootAuthz].(map[string]any)
@@ -150,7 +155,11 @@ func (n *node) loadClusterConf() error {
 	for _, root := range accessRoots {
 		var stored any
 		has := n.data.lookup(confTable, root, &stored)
-		v, written := tree[root]
+		v, err := readOwnRules(tree[root], n.cfg.places())
+		if err != nil {
+			return err
+		}
+		_, written := tree[root]
 		if has == written && reflect.DeepEqual(stored, v) {
 			continue
 		}
@@ -201,6 +210,13 @@ func (n *node) saveClusterConf() error {
 	if _, err := os.Stat(path); err != nil && len(tree) == 0 {
 		return nil
 	}
+	var err error
+	if tree[rootAuthz], err = writeOwnRules(tree[rootAuthz], n.cfg.places()); err != nil {
+		return err
+	}
+	if tree[rootAuthz] == nil {
+		delete(tree, rootAuthz)
+	}
 	text, err := hoconOf(tree)
 	if err != nil {
 		return err
@@ -231,7 +247,7 @@ func (n *node) startAccess() error {
 // authenticator is created: it reads its file of users.
 func (n *node) useAccess(a *access) {
 	if old := n.accessNow.Swap(a); old != nil && !reflect.DeepEqual(old.sources(), a.sources()) {
-		n.drained.Store(time.Now().UnixNano())
+		n.drainCache()
 	}
 	for _, one := range a.chain {
 		if b, ok := one.provider.(*builtin); ok {
@@ -239,6 +255,9 @@ func (n *node) useAccess(a *access) {
 		}
 	}
 }
+
+// drainCache makes all decisions void that are in caches.
+func (n *node) drainCache() { n.drained.Store(time.Now().UnixNano()) }
 
 // changeAccess writes a root on all members, as emqx_conf:update with override_to cluster.
 // Connected clients stay, whatever it says of them.
@@ -249,18 +268,24 @@ func (n *node) changeAccess(root string, v any) error {
 	for r, old := range n.access().raw {
 		raw[r] = old
 	}
+	v = rulesFirst(v)
 	raw[root] = v
 	a, err := newAccess(raw, n.cfg.places())
 	if err != nil {
 		return err
 	}
-	had := n.access().has(builtinID)
+	had, hadRules := n.access().has(builtinID), n.access().hasSource(databaseSource)
 	n.useAccess(a)
 	if err := n.writeRows(confTable, map[string]any{root: v}); err != nil {
 		return err
 	}
 	if had && !a.has(builtinID) { // emqx_authn_mnesia:destroy
 		if err := n.clearTable(usersTable); err != nil {
+			return err
+		}
+	}
+	if hadRules && !a.hasSource(databaseSource) { // emqx_authz_mnesia:destroy
+		if err := n.clearTable(rulesTable); err != nil {
 			return err
 		}
 	}

@@ -1,24 +1,13 @@
 package broker
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 )
-
-// defaultRules are those of EMQX's own acl.conf.
-const defaultRules = `{allow, {username, {re, "^dashboard$"}}, subscribe, ["$SYS/#"]}.
-{allow, {ipaddr, "127.0.0.1"}, all, ["$SYS/#", "#"]}.
-{deny, all, subscribe, ["$SYS/#", {eq, "#"}, {eq, "+/#"}]}.
-{allow, all}.
-`
 
 // authorization is the root of that name, checked.
 type authorization struct {
@@ -43,13 +32,6 @@ type aclSource struct {
 	raw      map[string]any
 	maxRules int
 	decide   func(n *node, who *principal, do action, topic string) *bool // nil: no word on it
-}
-
-// places are the directories that settings may name.
-type places struct{ etc, data string }
-
-func (p places) expand(path string) string {
-	return strings.NewReplacer("${EMQX_ETC_DIR}", p.etc, "${EMQX_DATA_DIR}", p.data).Replace(path)
 }
 
 // authorizationOf reads the root authorization.
@@ -104,7 +86,7 @@ func readSource(path string, v any, in places) (aclSource, error) {
 			return s, fmt.Errorf("%s: %w", path, err)
 		}
 		s.decide = func(_ *node, who *principal, do action, topic string) *bool { return matched(rules, who, do, topic) }
-	case "built_in_database":
+	case databaseSource:
 		s.maxRules = f.integer("max_rules", 100, 1, many)
 		s.decide = decideByDatabase
 	case "":
@@ -115,23 +97,7 @@ func readSource(path string, v any, in places) (aclSource, error) {
 	return s, f.done()
 }
 
-// readFileSource takes rules as they come by the API, or those of a file, of which the
-// image's own is known here.
-func readFileSource(f *fields, in places) ([]rule, error) {
-	text, given := f.value("rules").(string)
-	path := in.expand(f.text("path", ""))
-	if !given {
-		b, err := os.ReadFile(path)
-		switch {
-		case errors.Is(err, fs.ErrNotExist) && path == filepath.Join(in.etc, "acl.conf"):
-			b = []byte(defaultRules)
-		case err != nil:
-			return nil, fmt.Errorf("failed_to_read_acl_file: %w", err)
-		}
-		text = string(b)
-	}
-	return fileRules(text)
-}
+const databaseSource = "built_in_database"
 
 // storedRules are a record of emqx_acl.
 type storedRules struct {
@@ -359,17 +325,4 @@ func rawRetain(v any) (*bool, error) {
 		return &off, nil
 	}
 	return nil, fmt.Errorf("invalid_retain %v", v)
-}
-
-// ruleMaps are rules as they came in JSON.
-func ruleMaps(v any) ([]map[string]any, error) {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return nil, err
-	}
-	var out []map[string]any
-	if err := json.Unmarshal(b, &out); err != nil {
-		return nil, errors.New("want a list of rules")
-	}
-	return out, nil
 }

@@ -264,10 +264,16 @@ func (r *records) snapshot() *clusterData {
 func (r *records) merge(d *clusterData) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.mergeLocked(d) {
-		return
+	rows := d != nil && r.tables.merge(d.Tables)
+	var err error
+	switch rest := r.mergeLocked(d); {
+	case rest:
+		err = r.flushLocked()
+	case rows: // a change by the API has no need to write all else
+		r.tables.sweep()
+		err = r.disk.save(tablesFile, r.tables)
 	}
-	if err := r.flushLocked(); err != nil {
+	if err != nil {
 		r.log.Error(err.Error())
 	}
 }
