@@ -14,7 +14,7 @@ func (h *api) accessRoutes() map[string]http.HandlerFunc {
 		"GET /api/v5/configs": h.getConfigs,
 		"PUT /api/v5/configs": h.putConfigs,
 	}
-	for _, some := range []map[string]http.HandlerFunc{h.authnRoutes(), h.aclRoutes()} {
+	for _, some := range []map[string]http.HandlerFunc{h.authnRoutes(), h.aclRoutes(), h.bannedRoutes()} {
 		for pattern, f := range some {
 			all[pattern] = f
 		}
