@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,8 +42,16 @@ func newAccess(raw map[string]any, in places) (*access, error) {
 	return a, errors.Join(authn, authz)
 }
 
-func (a *access) has(id string) bool {
-	return slices.ContainsFunc(a.chain, func(one authenticator) bool { return one.id == id })
+// find is nil when there is no such authenticator, or no configuration yet.
+func (a *access) find(id string) *authenticator {
+	if a == nil {
+		return nil
+	}
+	at := slices.IndexFunc(a.chain, func(one authenticator) bool { return one.id == id })
+	if at < 0 {
+		return nil
+	}
+	return &a.chain[at]
 }
 
 // hasSource tells whether an enabled source of a type is there.
@@ -243,16 +252,35 @@ func (n *node) startAccess() error {
 	return nil
 }
 
-// useAccess takes a checked configuration over and does what EMQX does when an
-// authenticator is created: it reads its file of users.
+// useAccess takes a checked configuration over. Authenticators that are as they were go on;
+// the others are created.
 func (n *node) useAccess(a *access) {
-	if old := n.accessNow.Swap(a); old != nil && !reflect.DeepEqual(old.sources(), a.sources()) {
-		n.drainCache()
-	}
-	for _, one := range a.chain {
-		if b, ok := one.provider.(*builtin); ok {
-			b.bootstrap(n)
+	old := n.accessNow.Load()
+	var kept []string
+	for i := range a.chain {
+		one := &a.chain[i]
+		if was := old.find(one.id); was != nil && reflect.DeepEqual(was.raw, one.raw) {
+			one.provider, one.stop = was.provider, was.stop
+			kept = append(kept, one.id)
+			continue
 		}
+		if s, ok := one.provider.(starter); ok {
+			ctx, stop := context.WithCancel(n.ctx)
+			one.stop = stop
+			s.start(ctx, n)
+		}
+	}
+	n.accessNow.Store(a)
+	if old == nil {
+		return
+	}
+	for _, was := range old.chain {
+		if was.stop != nil && !slices.Contains(kept, was.id) {
+			was.stop()
+		}
+	}
+	if !reflect.DeepEqual(old.sources(), a.sources()) {
+		n.drainCache()
 	}
 }
 
@@ -274,12 +302,12 @@ func (n *node) changeAccess(root string, v any) error {
 	if err != nil {
 		return err
 	}
-	had, hadRules := n.access().has(builtinID), n.access().hasSource(databaseSource)
+	had, hadRules := n.access().find(builtinID) != nil, n.access().hasSource(databaseSource)
 	n.useAccess(a)
 	if err := n.writeRows(confTable, map[string]any{root: v}); err != nil {
 		return err
 	}
-	if had && !a.has(builtinID) { // emqx_authn_mnesia:destroy
+	if had && a.find(builtinID) == nil { // emqx_authn_mnesia:destroy
 		if err := n.clearTable(usersTable); err != nil {
 			return err
 		}

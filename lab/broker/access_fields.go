@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -18,6 +19,9 @@ func plain(v any) any {
 		if err != nil {
 			return x.text
 		}
+		return n
+	case json.Number:
+		n, _ := x.Float64() // a number of JSON
 		return n
 	case []any:
 		out := make([]any, len(x))

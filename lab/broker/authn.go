@@ -1,10 +1,12 @@
 package broker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
@@ -66,12 +68,18 @@ type provider interface {
 	authenticate(n *node, who *principal) verdict
 }
 
+// starter is a provider that does something when it is created.
+type starter interface {
+	start(ctx context.Context, n *node)
+}
+
 // authenticator is an element of the chain.
 type authenticator struct {
 	id       string // mechanism, or mechanism:backend
 	enabled  bool
 	raw      map[string]any
 	provider provider
+	stop     context.CancelFunc
 }
 
 // authenticatorID is authenticator_id of emqx_authn_config: one of a kind is in the chain.
@@ -119,10 +127,14 @@ func readAuthenticator(path string, v any) (authenticator, error) {
 	switch a.id {
 	case builtinID:
 		a.provider, err = readBuiltin(f)
+	case jwtID:
+		a.provider, err = readTokens(f)
+	case httpID:
+		a.provider, err = readWebhook(f)
 	case "":
 		err = fmt.Errorf("%s: want a mechanism and, for password_based, a backend", path)
 	default:
-		err = fmt.Errorf("%s: the stand-in has no authentication by %s; want %s", path, a.id, builtinID)
+		err = fmt.Errorf("%s: the stand-in has no authentication by %s; want %s", path, a.id, strings.Join([]string{builtinID, jwtID, httpID}, ", "))
 	}
 	return a, err
 }
@@ -165,6 +177,17 @@ func (h *hook) OnConnectAuthenticate(cl *mqtt.Client, _ packets.Packet) bool {
 	}
 	h.app.node.log.Warn("authentication_failure", "clientid", cl.ID, "peername", cl.Net.Remote, "reason", k.denial.Reason)
 	return false
+}
+
+// endWhenExpired ends a connection when its credential's time is over, also one that could
+// have connected in another way (emqx_channel:schedule_connection_expire).
+func (a *app) endWhenExpired(k *link) {
+	if k.who == nil || k.who.expireAt.IsZero() {
+		return
+	}
+	k.expiry = time.AfterFunc(time.Until(k.who.expireAt), func() {
+		_ = a.server.DisconnectClient(k.client, packets.ErrNotAuthorized)
+	})
 }
 
 // badCredentials3 is CONNACK's code of MQTT 3.1.1 that the server has no name for.

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -75,10 +76,10 @@ func (b *builtin) newUser(id, password string, superuser bool) (user, error) {
 
 const defaultBootstrap = "${EMQX_ETC_DIR}/auth-built-in-db-bootstrap.csv"
 
-// bootstrap adds the users of the file that are not there yet; one that is there stays as
+// start adds the users of the file that are not there yet; one that is there stays as
 // it is (boostrap_user_from_file: override is false). A file that cannot be read, or is
 // wrong, is only warned of.
-func (b *builtin) bootstrap(n *node) {
+func (b *builtin) start(_ context.Context, n *node) {
 	if b.bootstrapFile == "" {
 		return
 	}

@@ -58,6 +58,7 @@ func (h *hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 	h.app.connectedAt.Store(cl, time.Now())
 	if k := linkOf(cl); k != nil {
 		k.flowing()
+		h.app.endWhenExpired(k)
 	}
 	h.app.node.tellSession("here", cl.ID)
 	h.app.routesChanged()

@@ -19,6 +19,11 @@ var placeholderRE = regexp.MustCompile(`\$\{(\$|[A-Za-z_.]+)\}`)
 // render fills in a template; false when the client has no value for a placeholder, which
 // is nothing then. ${$} is a dollar sign.
 func (who *principal) render(template string, allowed []string) (string, bool) {
+	return who.renderEach(template, allowed, func(s string) string { return s })
+}
+
+// renderEach fills values in as escape makes them.
+func (who *principal) renderEach(template string, allowed []string, escape func(string) string) (string, bool) {
 	whole := true
 	text := placeholderRE.ReplaceAllStringFunc(template, func(p string) string {
 		name := p[2 : len(p)-1]
@@ -33,7 +38,7 @@ func (who *principal) render(template string, allowed []string) (string, bool) {
 			whole = false
 			return ""
 		}
-		return *v
+		return escape(*v)
 	})
 	return text, whole
 }
