@@ -28,12 +28,6 @@ type principal struct {
 	cache     decisions
 }
 
-// certificate is what is known of a client's certificate.
-type certificate struct {
-	cn, dn string
-	der    []byte // nil behind a proxy that ended TLS
-}
-
 func principalOf(cl *mqtt.Client, pk packets.Packet) *principal {
 	who := &principal{clientID: cl.ID, enhanced: cl.Properties.ProtocolVersion == 5 && pk.Properties.AuthenticationMethod != ""}
 	if pk.Connect.UsernameFlag {
@@ -167,9 +161,14 @@ func (h *hook) OnConnectAuthenticate(cl *mqtt.Client, _ packets.Packet) bool {
 	if k == nil || k.who == nil {
 		return true
 	}
-	if h.app.node.banned(k.who) {
+	switch {
+	case k.denial != nil:
+	case h.app.node.banned(k.who):
 		k.denial = &packets.ErrBanned
-	} else {
+	case k.authn == "false":
+	case k.authn == "quick_deny_anonymous" && (k.who.username == nil || *k.who.username == ""):
+		k.denial = &packets.ErrNotAuthorized
+	default:
 		k.denial = h.app.node.authenticate(k.who)
 	}
 	if k.denial == nil {
@@ -200,8 +199,11 @@ func denyConnack(pk packets.Packet, why packets.Code, version byte) packets.Pack
 	pk.Properties.ReasonString = ""
 	if version < 5 {
 		pk.ReasonCode = packets.Err3NotAuthorized.Code
-		if why.Code == packets.ErrBadUsernameOrPassword.Code {
+		switch why.Code {
+		case packets.ErrBadUsernameOrPassword.Code:
 			pk.ReasonCode = badCredentials3
+		case packets.ErrClientIdentifierNotValid.Code:
+			pk.ReasonCode = packets.Err3ClientIdentifierNotValid.Code
 		}
 	}
 	return pk
