@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -62,9 +61,9 @@ type provider interface {
 	authenticate(n *node, who *principal) verdict
 }
 
-// starter is a provider that does something when it is created.
+// starter is a provider that does something when it is created, until it is stopped.
 type starter interface {
-	start(ctx context.Context, n *node)
+	start(n *node) (stop func())
 }
 
 // authenticator is an element of the chain.
@@ -73,7 +72,7 @@ type authenticator struct {
 	enabled  bool
 	raw      map[string]any
 	provider provider
-	stop     context.CancelFunc
+	stop     func()
 }
 
 // authenticatorID is authenticator_id of emqx_authn_config: one of a kind is in the chain.
