@@ -177,6 +177,20 @@ func list(v any) (any, error) {
 	return out, nil
 }
 
+// oneOrFlag reads true, false, or the word, as text.
+func oneOrFlag(word string) check {
+	return func(v any) (any, error) {
+		if v == word {
+			return word, nil
+		}
+		b, err := boolean(v)
+		if err != nil {
+			return nil, fmt.Errorf("want true, false or %s", word)
+		}
+		return strconv.FormatBool(b.(bool)), nil
+	}
+}
+
 func anything(v any) (any, error) { return v, nil }
 
 // absent marks keys of EMQX that the stand-in must not pretend to honour.
@@ -186,18 +200,12 @@ func absent(what string) check {
 	}
 }
 
-func sourcesNone(v any) (any, error) {
-	if l, ok := v.([]any); ok && len(l) == 0 {
-		return true, nil
+// asGiven checks a value and keeps it as it was written.
+func asGiven(c check) check {
+	return func(v any) (any, error) {
+		_, err := c(v)
+		return v, err
 	}
-	return nil, fmt.Errorf("the stand-in knows the default rules or none: want []")
-}
-
-func noAuthn(v any) (any, error) {
-	if l, ok := v.([]any); ok && len(l) == 0 {
-		return true, nil
-	}
-	return absent("authentication")(v)
 }
 
 func onlyFalse(what string) check {

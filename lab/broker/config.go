@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -37,9 +38,10 @@ type config struct {
 	keyFile   string
 	retain    retainConfig
 	mqtt      mqttConfig
-	denyAll   bool // no sources and no_match = deny
-	noACL     bool
-	statsAuth bool // credentials needed for prometheus/stats
+	etcDir    string
+	layers    accessLayers
+	access    *access // what they make at the start
+	statsAuth bool    // credentials needed for prometheus/stats
 	logLevel  string
 	idle      []string // keys accepted without effect
 	unknown   []string // variables that name no setting
@@ -69,6 +71,9 @@ type mqttConfig struct {
 	wildcard        bool
 	shared          bool
 	topicAlias      int
+
+	certUsername, certClientID string // what of a certificate is the name; disabled
+	nameIsClientID             bool   // use_username_as_clientid
 }
 
 // nodeName is emqx@host; the short name's trailing digits move the ports.
@@ -206,11 +211,11 @@ func loadConfig(env []string) (config, error) {
 		keyFile:    get(s, "", "api_key.bootstrap_file"),
 		statsAuth:  get(s, false, "prometheus.enable_basic_auth"),
 		logLevel:   get(s, "warning", "log.console.level", "log.console_handler.level"),
-		noACL:      get(s, false, "authorization.sources"),
+		etcDir:     cmp.Or(plain["EMQX_ETC_DIR"], "/opt/emqx/etc"),
 		idle:       idle,
 		unknown:    unknown,
 	}
-	c.denyAll = c.noACL && get(s, "allow", "authorization.no_match") == "deny"
+	fault(c.readAccess(s))
 	if v := plain["EMQX_NODE_COOKIE"]; v != "" && s["node.cookie"] == nil {
 		c.cookie = v
 	}
@@ -250,7 +255,8 @@ func loadConfig(env []string) (config, error) {
 		maxQueue: get(s, 1000, "mqtt.max_mqueue_len"), serverKeepalive: get(s, -1, "mqtt.server_keepalive"),
 		maxQoS: get(s, 2, "mqtt.max_qos_allowed"), retain: get(s, true, "mqtt.retain_available"),
 		wildcard: get(s, true, "mqtt.wildcard_subscription"), shared: get(s, true, "mqtt.shared_subscription"),
-		topicAlias: get(s, 65535, "mqtt.max_topic_alias"),
+		topicAlias: get(s, 65535, "mqtt.max_topic_alias"), certUsername: get(s, "disabled", "mqtt.peer_cert_as_username"),
+		certClientID: get(s, "disabled", "mqtt.peer_cert_as_clientid"), nameIsClientID: get(s, false, "mqtt.use_username_as_clientid"),
 	}
 	return c, errors.Join(faults...)
 }
