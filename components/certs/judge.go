@@ -79,8 +79,8 @@ func (j *judge) dates(c *x509.Certificate) {
 		j.errorf("must be valid, got one (%q) that ended on %s", name(c), day(c.NotAfter))
 	case j.now.Before(c.NotBefore):
 		j.errorf("must be valid, got one (%q) that begins on %s", name(c), day(c.NotBefore))
-	case EndsSoon(c, j.now):
-		j.warnf("should be renewed%s: the one in use (%q) ends on %s, %s", urgency(c, j.now), name(c), day(c.NotAfter), left(c, j.now))
+	case EndsSoon(c.NotAfter, j.now):
+		j.warnf("should be renewed%s: the one in use (%q) %s", urgency(c.NotAfter, j.now), name(c), Expiry(c.NotAfter, j.now))
 	}
 }
 

@@ -59,15 +59,15 @@ func TestDates(t *testing.T) {
 		f := newFamily(t, ends(days))
 		assert.Equal(t, judged([]issuer{f.leaf, f.middle}, today), want, "%d days", days)
 		c := f.leaf.Certificate
-		assert.Equal(t, certs.DaysLeft(c, today), days)
-		assert.Equal(t, certs.EndsSoon(c, today), days < 30)
+		assert.Equal(t, certs.DaysLeft(c.NotAfter, today), days)
+		assert.Equal(t, certs.EndsSoon(c.NotAfter, today), days < 30)
 		assert.Equal(t, certs.FirstToEnd([]*x509.Certificate{f.root.Certificate, c, f.middle.Certificate}), c)
 	}
 	f := newFamily(t)
 	assert.Equal(t, judged([]issuer{f.leaf, f.middle}, today.AddDate(0, -2, 0)), `error: must be valid, got one ("mqtt.example.com") that begins on 2026-10-01
 error: must be valid, got one ("middle") that begins on 2026-10-01`)
-	assert.Equal(t, certs.Expiry(f.leaf.Certificate, today), "ends on 2027-11-01, in 365 days")
-	assert.Equal(t, certs.Expiry(f.leaf.Certificate, today.AddDate(2, 0, 0)), "ended on 2027-11-01")
+	assert.Equal(t, certs.Expiry(f.leaf.NotAfter, today), "ends on 2027-11-01, in 365 days")
+	assert.Equal(t, certs.Expiry(f.leaf.NotAfter, today.AddDate(2, 0, 0)), "ended on 2027-11-01")
 	assert.Assert(t, certs.FirstToEnd(nil) == nil)
 
 	// What keeps clients out may stand above the server's own.

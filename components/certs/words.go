@@ -17,12 +17,12 @@ import (
 // later than 30 days before, so one that is nearer to its end has been forgotten.
 const RenewBefore = 30 * 24 * time.Hour
 
-// EndsSoon tells whether a certificate should be replaced by now.
-func EndsSoon(c *x509.Certificate, now time.Time) bool { return now.Add(RenewBefore).After(c.NotAfter) }
+// EndsSoon tells whether a certificate that ends then should be replaced by now.
+func EndsSoon(ends, now time.Time) bool { return now.Add(RenewBefore).After(ends) }
 
 // DaysLeft are the whole days until a certificate ends, below 0 when it has.
-func DaysLeft(c *x509.Certificate, now time.Time) int {
-	d := c.NotAfter.Sub(now)
+func DaysLeft(ends, now time.Time) int {
+	d := ends.Sub(now)
 	if d < 0 {
 		d -= 24*time.Hour - 1
 	}
@@ -30,11 +30,11 @@ func DaysLeft(c *x509.Certificate, now time.Time) int {
 }
 
 // Expiry says when a certificate ends, or has: "ends on 2027-01-30, in 61 days".
-func Expiry(c *x509.Certificate, now time.Time) string {
-	if now.After(c.NotAfter) {
-		return "ended on " + day(c.NotAfter)
+func Expiry(ends, now time.Time) string {
+	if now.After(ends) {
+		return "ended on " + day(ends)
 	}
-	return "ends on " + day(c.NotAfter) + ", " + left(c, now)
+	return "ends on " + day(ends) + ", " + left(ends, now)
 }
 
 // FirstToEnd is the certificate that ends before all others, nil of none.
@@ -45,8 +45,8 @@ func FirstToEnd(all []*x509.Certificate) *x509.Certificate {
 	return slices.MinFunc(all, func(a, b *x509.Certificate) int { return a.NotAfter.Compare(b.NotAfter) })
 }
 
-func left(c *x509.Certificate, now time.Time) string {
-	switch n := DaysLeft(c, now); n {
+func left(ends, now time.Time) string {
+	switch n := DaysLeft(ends, now); n {
 	case 0:
 		return "within a day"
 	case 1:
@@ -56,8 +56,8 @@ func left(c *x509.Certificate, now time.Time) string {
 	}
 }
 
-func urgency(c *x509.Certificate, now time.Time) string {
-	switch n := DaysLeft(c, now); {
+func urgency(ends, now time.Time) string {
+	switch n := DaysLeft(ends, now); {
 	case n < 7:
 		return " at once"
 	case n < 14:
