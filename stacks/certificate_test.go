@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/plugin"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"gotest.tools/v3/assert"
 
@@ -41,7 +42,11 @@ func TestLineEndsOfACertificateChangeNothing(t *testing.T) {
 	inputs := func(all []recorder.Resource) map[string]string {
 		texts := map[string]string{}
 		for _, r := range all {
-			texts[r.Type+" "+r.Name] = r.Inputs.String()
+			properties, err := plugin.MarshalProperties(r.Inputs, plugin.MarshalOptions{KeepSecrets: true, KeepUnknowns: true, KeepResources: true})
+			assert.NilError(t, err)
+			body, err := json.Marshal(properties.AsMap())
+			assert.NilError(t, err)
+			texts[r.Type+" "+r.Name] = string(body)
 		}
 		return texts
 	}
