@@ -132,7 +132,7 @@ func (j *judge) use(c *x509.Certificate) {
 
 // authority looks at who issued another one (RFC 5280, 4.2.1.9 and 4.2.1.3); of the first version nothing tells it.
 func (j *judge) authority(c *x509.Certificate) {
-	if c.Version == 3 && !(c.BasicConstraintsValid && c.IsCA) || c.KeyUsage != 0 && c.KeyUsage&x509.KeyUsageCertSign == 0 {
+	if c.Version == 3 && (!c.BasicConstraintsValid || !c.IsCA) || c.KeyUsage != 0 && c.KeyUsage&x509.KeyUsageCertSign == 0 {
 		j.errorf("must hold authorities alone behind the server's certificate, got one (%q) that is none (basicConstraints, keyUsage)", name(c))
 	}
 }

@@ -168,8 +168,10 @@ func badTexts(t testing.TB) []badText {
 		{"a damaged line", strings.Replace(certPEM(f.leaf), "MII", "M!I", 1), "its block 1 is no base64: the text is damaged", holdsNoKey},
 		{"an empty block", block("CERTIFICATE", nil), "its block 1 is no base64: the text is damaged", holdsNoKey},
 		{"no certificate", block("CERTIFICATE", f.leaf.Raw[:100]), "its block 1 cannot be read: x509: malformed certificate", holdsNoKey},
-		{"everything at once", block("CERTIFICATE", []byte{1}) + certPEM(f.leaf) + key + block("CERTIFICATE REQUEST", request) + "-----BEGIN CERTIFICATE-----",
-			"its block 1 cannot be read: x509: malformed certificate; " + holdsKey + "; " + request1 + "; its block 5 does not end: the text is cut off", ""},
+		{
+			"everything at once", block("CERTIFICATE", []byte{1}) + certPEM(f.leaf) + key + block("CERTIFICATE REQUEST", request) + "-----BEGIN CERTIFICATE-----",
+			"its block 1 cannot be read: x509: malformed certificate; " + holdsKey + "; " + request1 + "; its block 5 does not end: the text is cut off", "",
+		},
 
 		{"encrypted", block("ENCRYPTED PRIVATE KEY", []byte{48, 1}), holdsKey, encrypted},
 		{"encrypted, the old way", "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,0A1B\n\nAAAA\n-----END RSA PRIVATE KEY-----\n", holdsKey, encrypted},

@@ -83,23 +83,43 @@ func TestCertificates(t *testing.T) {
 		{"another key", "tls", map[string]any{"certificate": certificate, "privateKey": otherKey}, "emqx-oci:tls.certificate: must be a PEM certificate that fits the key: that of \"mqtt.example.com\" is another ECDSA P-256 key"},
 		{"another name", "tls", map[string]any{"certificate": other, "privateKey": otherKey}, "emqx-oci:tls.certificate: must be valid for dns.name: it is for mqtt.example.org, not mqtt.example.com"},
 		{
-			"another name and key", "tls", map[string]any{"certificate": other, "privateKey": key},
+			"another name and key", "tls",
+			map[string]any{"certificate": other, "privateKey": key},
 			"emqx-oci:tls.certificate: must be a PEM certificate that fits the key: that of \"mqtt.example.org\" is another ECDSA P-256 key\n" +
 				"emqx-oci:tls.certificate: must be valid for dns.name: it is for mqtt.example.org, not mqtt.example.com",
 		},
 		{
-			"damaged", "tls", map[string]any{"certificate": "-----BEGIN CERTIFICATE-----", "privateKey": block("PRIVATE KEY", []byte("no key"))},
+			"damaged", "tls",
+			map[string]any{"certificate": "-----BEGIN CERTIFICATE-----", "privateKey": block("PRIVATE KEY", []byte("no key"))},
 			"emqx-oci:tls.certificate: must be PEM certificates: its block 1 does not end: the text is cut off\n" +
 				"emqx-oci:tls.privateKey: must be a private key in PEM: it cannot be read: it is damaged, or of another kind: RSA and ECDSA keys are taken",
 		},
-		{"swapped", "tls", map[string]any{"certificate": key, "privateKey": certificate}, "emqx-oci:tls.certificate: must be PEM certificates: it holds a private key, which belongs into privateKey\nemqx-oci:tls.privateKey: must be a private key in PEM: it holds a certificate and no key"},
+		{
+			"swapped", "tls",
+			map[string]any{"certificate": key, "privateKey": certificate},
+			"emqx-oci:tls.certificate: must be PEM certificates: it holds a private key, which belongs into privateKey\n" +
+				"emqx-oci:tls.privateKey: must be a private key in PEM: it holds a certificate and no key",
+		},
 		{"key among certificates", "tls", map[string]any{"certificate": certificate + key, "privateKey": key}, "emqx-oci:tls.certificate: must be PEM certificates: it holds a private key, which belongs into privateKey"},
-		{"encrypted", "tls", map[string]any{"certificate": certificate, "privateKey": block("ENCRYPTED PRIVATE KEY", []byte{48})}, "emqx-oci:tls.privateKey: must be a private key in PEM: it is encrypted, and nobody is there to give its passphrase: decrypt it with openssl pkey -in FILE -out key.pem"},
+		{
+			"encrypted", "tls",
+			map[string]any{"certificate": certificate, "privateKey": block("ENCRYPTED PRIVATE KEY", []byte{48})},
+			"emqx-oci:tls.privateKey: must be a private key in PEM: it is encrypted, and nobody is there to give its passphrase: decrypt it with openssl pkey -in FILE -out key.pem",
+		},
 		// In clear, where an error shows what it refuses.
-		{"key of a client in its certificate's place", "nomad", map[string]any{"ca": key, "certificate": key[:100], "privateKey": key}, "emqx-oci:nomad.tls.ca: must be PEM certificates: it holds a private key, which belongs into privateKey\nemqx-oci:nomad.tls.certificate: must be PEM certificates: it holds a private key, which belongs into privateKey"},
+		{
+			"key of a client in its certificate's place", "nomad",
+			map[string]any{"ca": key, "certificate": key[:100], "privateKey": key},
+			"emqx-oci:nomad.tls.ca: must be PEM certificates: it holds a private key, which belongs into privateKey\n" +
+				"emqx-oci:nomad.tls.certificate: must be PEM certificates: it holds a private key, which belongs into privateKey",
+		},
 		{"a piece of a client's key", "nomad", map[string]any{"ca": key[40:100]}, "emqx-oci:nomad.tls.ca: must be PEM certificates: it is no PEM: there is no line -----BEGIN ...-----"},
 		{"client", "nomad", map[string]any{"ca": certificate, "certificate": other, "privateKey": otherKey}, ""},
-		{"client with another key", "nomad", map[string]any{"certificate": other, "privateKey": key}, "emqx-oci:nomad.tls.certificate: must be a PEM certificate that fits the key: that of \"mqtt.example.org\" is another ECDSA P-256 key"},
+		{
+			"client with another key", "nomad",
+			map[string]any{"certificate": other, "privateKey": key},
+			"emqx-oci:nomad.tls.certificate: must be a PEM certificate that fits the key: that of \"mqtt.example.org\" is another ECDSA P-256 key",
+		},
 		{"client without a key", "nomad", map[string]any{"certificate": other}, "emqx-oci:nomad.tls.privateKey: must be set with the certificate; set it with: ..."},
 	} {
 		t.Run(c.name, func(t *testing.T) {
