@@ -171,6 +171,15 @@ race: PACKAGES += erlang-base gcc libc6-dev
 race: setup ## all tests but the end-to-end suite under the race detector, which needs a C compiler
 	CGO_ENABLED=1 go test -race -tags lab -p 1 -timeout 30m $$(go list ./... | grep -v /lab/e2e$$)
 
+# How long each is fuzzed, and how long an input that is new may be made smaller.
+FUZZTIME ?= 5m
+
+.PHONY: fuzz
+fuzz: ## fuzz each reader of what comes from outside, for FUZZTIME each
+	@grep -rE --include='*_test.go' --exclude-dir='.*' '^func Fuzz[A-Za-z0-9]+\(' * | sed -E 's/^(.*)\/[^/]+:func (Fuzz[A-Za-z0-9]+)\(.*/\1 \2/' | sort | \
+	while read -r dir name; do echo "$$dir: $$name"; \
+	  go test ./$$dir -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s </dev/null || exit 1; done
+
 .PHONY: verify
 verify: test race lint ## what has to be green before a change is merged
 

@@ -1,7 +1,9 @@
 package emqxoci_test
 
 import (
+	"cmp"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -111,6 +113,37 @@ func TestTidyIsCheckedInEveryModule(t *testing.T) {
 	lint, err := makeWith(t, map[string]string{"go": "", "golangci-lint": ""}, "-n", "lint")
 	assert.NilError(t, err, lint)
 	assert.Assert(t, strings.Contains(lint, "mod tidy -diff"), "make lint does not check it: %s", lint)
+}
+
+// Every reader that has a fuzz target is fuzzed, and one that fails ends it.
+func TestEveryReaderIsFuzzed(t *testing.T) {
+	want := map[string]bool{}
+	declared := regexp.MustCompile(`(?m)^func (Fuzz\w+)\(`)
+	assert.NilError(t, filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() && strings.HasPrefix(d.Name(), ".") && path != "." {
+			return cmp.Or(err, filepath.SkipDir)
+		}
+		if strings.HasSuffix(path, "_test.go") {
+			text, err := os.ReadFile(path)
+			assert.NilError(t, err)
+			for _, name := range declared.FindAllSubmatch(text, -1) {
+				want[fmt.Sprintf("test ./%s -run ^$ -fuzz ^%s$ -fuzztime 7s -fuzzminimizetime 5s", filepath.Dir(path), name[1])] = true
+			}
+		}
+		return nil
+	}))
+	assert.Assert(t, len(want) > 5)
+	out, err := makeWith(t, map[string]string{"go": `echo "$*"`}, "fuzz", "FUZZTIME=7s")
+	assert.NilError(t, err, out)
+	got := map[string]bool{}
+	for line := range strings.Lines(out) {
+		if strings.HasPrefix(line, "test ") {
+			got[strings.TrimSpace(line)] = true
+		}
+	}
+	assert.DeepEqual(t, got, want)
+	out, err = makeWith(t, map[string]string{"go": `case "$*" in *FuzzPEM*) exit 1 ;; esac`}, "fuzz")
+	assert.ErrorContains(t, err, "exit status 2", out)
 }
 
 func root(t *testing.T) string {

@@ -1,6 +1,9 @@
 package components
 
 import (
+	"crypto/x509"
+
+	"github.com/emqx-oci/emqx-oci/components/certs"
 	"github.com/emqx-oci/emqx-oci/components/kinds"
 	"github.com/emqx-oci/emqx-oci/components/nomad"
 	"github.com/emqx-oci/emqx-oci/components/settings"
@@ -23,9 +26,19 @@ func Operate(s settings.Settings) (*operate.Cluster, error) {
 		ListenersScript: nomad.EMQXListeners,
 		Proxy:           operate.ProxyConfig{Title: proxy.Title(), Job: proxy.JobID(s.Environment), Service: proxy.Service()},
 		DrainRate:       s.Broker.Drain.Rate,
+		Certificate:     ownCertificate(s),
 		Environment:     s.Environment, Datacenter: s.Consul.Datacenter, Count: s.Nodes.Count,
 		Nomad: nomadAPI, Consul: consulAPI,
 	})
+}
+
+// ownCertificate is the one of the stack's chain that ends first; nil where it has none, or it is hidden.
+func ownCertificate(s settings.Settings) *x509.Certificate {
+	all, err := certs.ReadCertificates(s.TLS.Certificate.Reveal())
+	if err != nil {
+		return nil
+	}
+	return certs.FirstToEnd(all)
 }
 
 // agents are clients of the two APIs, as the settings say.

@@ -1,10 +1,18 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"gotest.tools/v3/assert"
 
@@ -22,7 +30,9 @@ func checkFile(t *testing.T, change ...string) []preflight.Finding {
 	for _, name := range []string{"erlangCookie", "dashboardPassword", "apiKey", "apiSecret", "statsPassword"} {
 		changed += "    " + name + ":\n      secure: AAABAJ8xk1\n"
 	}
-	changed += "  emqx-oci:tls:\n    certificate: {secure: AAABAJ8xk1}\n    privateKey: {secure: AAABAJ8xk1}\n"
+	if !strings.Contains(changed, "  emqx-oci:tls:\n") {
+		changed += "  emqx-oci:tls:\n    certificate: {secure: AAABAJ8xk1}\n    privateKey: {secure: AAABAJ8xk1}\n"
+	}
 	dir := t.TempDir()
 	for name, text := range map[string]string{"Pulumi.yaml": "name: emqx-oci\nruntime: go\n", "Pulumi.prod.yaml": changed} {
 		assert.NilError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
@@ -59,6 +69,27 @@ func TestCheckTellsEverythingOnce(t *testing.T) {
 	for _, g := range got {
 		assert.Assert(t, !strings.Contains(g, "(graph)"), "a graph of wrong settings only repeats them: %q", got)
 	}
+}
+
+// A certificate that lies in clear is looked at whole: that it is for another name does not hide that it has ended.
+func TestCheckTellsAllOfACertificate(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	assert.NilError(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"mqtt.example.org"}, NotAfter: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	assert.NilError(t, err)
+	text := strings.ReplaceAll(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), "\n", "\n      ")
+	var got []string
+	for _, f := range checkFile(t, "config:\n", "config:\n  emqx-oci:tls:\n    certificate: |\n      "+text+"\n    privateKey: {secure: AAABAJ8xk1}\n") {
+		if strings.HasPrefix(f.Path, "emqx-oci:tls.") {
+			got = append(got, f.String())
+		}
+	}
+	slices.Sort(got)
+	assert.DeepEqual(t, got, []string{
+		`emqx-oci:tls.certificate: must be valid for dns.name: it is for mqtt.example.org, not mqtt.example.com (check settings)`,
+		`emqx-oci:tls.certificate: must be valid, got one ("mqtt.example.org") that ended on 2026-01-02 (check certificate)`,
+	})
 }
 
 // What may stand in environments of Pulumi ESC is not missing: check cannot read them, and says so once.

@@ -71,7 +71,8 @@ func check(stack string, c orchestrate.Config) []preflight.Finding {
 		}
 	}
 	for _, f := range stacks.Preflight(s) {
-		if !faulty[f.Path] && (len(faulty) == 0 || f.Check != preflight.GraphCheck) {
+		// A certificate for another name may have ended, too.
+		if (!faulty[f.Path] || f.Check == preflight.CertificateCheck) && (len(faulty) == 0 || f.Check != preflight.GraphCheck) {
 			findings = append(findings, f)
 		}
 	}

@@ -40,3 +40,40 @@ func certificateOf(days int) func(*settings.Settings) {
 		s.TLS.PrivateKey = "key"
 	}
 }
+
+// served has a chain of that day, with what a call changes on the leaf, and its authority; it is as settings are loaded.
+func served(ca bool, change func(leaf *x509.Certificate)) func(*settings.Settings) {
+	return func(s *settings.Settings) {
+		issue := func(template, parent *x509.Certificate, key, by *ecdsa.PrivateKey) (*x509.Certificate, string) {
+			template.SerialNumber, template.NotBefore, template.BasicConstraintsValid = big.NewInt(1), judged.AddDate(0, 0, -30), true
+			if template.NotAfter.IsZero() {
+				template.NotAfter = judged.AddDate(1, 0, 0)
+			}
+			der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), by)
+			if err != nil {
+				panic(err)
+			}
+			c, err := x509.ParseCertificate(der)
+			if err != nil {
+				panic(err)
+			}
+			return c, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+		}
+		keys := make([]*ecdsa.PrivateKey, 2)
+		for i := range keys {
+			var err error
+			if keys[i], err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+				panic(err)
+			}
+		}
+		authority := &x509.Certificate{Subject: pkix.Name{CommonName: "example CA"}, IsCA: true, NotAfter: judged.AddDate(0, 0, 20)}
+		root, caPEM := issue(authority, authority, keys[0], keys[0])
+		leaf := &x509.Certificate{Subject: pkix.Name{CommonName: "mqtt.example.com"}, DNSNames: []string{"mqtt.example.com"}}
+		change(leaf)
+		_, leafPEM := issue(leaf, root, keys[1], keys[0])
+		s.TLS.Certificate, s.TLS.PrivateKey = settings.Secret(leafPEM), "[secret]"
+		if ca {
+			s.TLS.CA = settings.Secret(caPEM)
+		}
+	}
+}

@@ -1,15 +1,15 @@
 package preflight
 
 import (
-	"crypto/x509"
-	"encoding/pem"
 	"time"
 
+	"github.com/emqx-oci/emqx-oci/components/certs"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
-// renewal is how long before its end a certificate should be replaced.
-const renewal = 30 * 24 * time.Hour
+// CertificateCheck is the check of what clients and EMQX have against a certificate that the settings could read: it finds
+// what the settings' own rules do not look for.
+const CertificateCheck = "certificate"
 
 func clearText(s settings.Settings, _ time.Time, r *Report) {
 	if s.Production() && !s.TLS.Enabled() {
@@ -17,26 +17,30 @@ func clearText(s settings.Settings, _ time.Time, r *Report) {
 	}
 }
 
-// certificate looks at the dates of the whole chain, when it can be read.
+// certificate tells what keeps clients out. What cannot be read is hidden, or a fault of the settings.
 func certificate(s settings.Settings, now time.Time, r *Report) {
-	at := Setting("tls.certificate")
-	rest := []byte(s.TLS.Certificate.Reveal())
-	for {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			return
+	all, err := certs.ReadCertificates(s.TLS.Certificate.Reveal())
+	if err != nil {
+		return
+	}
+	server := certs.Server{Certificates: all}
+	if s.TLS.CA != "" {
+		if server.Authorities, err = certs.ReadCertificates(s.TLS.CA.Reveal()); err != nil {
+			server.UnknownAuthorities = true
 		}
-		c, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			continue // a fault of the settings
+	}
+	if key := s.TLS.PrivateKey; key != "" && !key.Hidden() {
+		_, err = certs.ReadKey(key.Reveal())
+		server.KeyIsRefused = err != nil
+	}
+	for _, f := range server.Judge(now) {
+		at, severity := Setting("tls.certificate"), Error
+		if f.OfAuthority {
+			at = Setting("tls.ca")
 		}
-		switch name := c.Subject.CommonName; {
-		case now.After(c.NotAfter):
-			r.Errorf(at, "must be valid, got one (%q) that ended on %s", name, c.NotAfter.UTC().Format(time.DateOnly))
-		case now.Before(c.NotBefore):
-			r.Errorf(at, "must be valid, got one (%q) that begins on %s", name, c.NotBefore.UTC().Format(time.DateOnly))
-		case now.Add(renewal).After(c.NotAfter):
-			r.Warnf(at, "should be renewed: the one in use (%q) ends on %s", name, c.NotAfter.UTC().Format(time.DateOnly))
+		if f.Warning {
+			severity = Warning
 		}
+		r.add(severity, at, "%s", f.Text)
 	}
 }

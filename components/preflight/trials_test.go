@@ -1,6 +1,7 @@
 package preflight_test
 
 import (
+	"crypto/x509"
 	"fmt"
 	"strings"
 	"time"
@@ -460,8 +461,25 @@ var trials = map[string][]trial{
 		{name: "hidden", settings: func(s *settings.Settings) { s.TLS.Certificate, s.TLS.PrivateKey = "[secret]", "[secret]" }},
 		{name: "ended", settings: certificateOf(-1), now: judged, want: []string{"example"}},
 		{name: "ends soon", settings: certificateOf(20), now: judged, want: []string{
-			`warning emqx-oci:tls.certificate: should be renewed: the one in use ("mqtt.example.com") ends on 2026-11-21`,
+			`warning emqx-oci:tls.certificate: should be renewed: the one in use ("mqtt.example.com") ends on 2026-11-21, in 20 days`,
 		}},
+		{name: "ends this week", settings: certificateOf(3), now: judged, want: []string{
+			`warning emqx-oci:tls.certificate: should be renewed at once: the one in use ("mqtt.example.com") ends on 2026-11-04, in 3 days`,
+		}},
+		{name: "an authority that ends soon", settings: served(true, func(*x509.Certificate) {}), now: judged, want: []string{
+			`warning emqx-oci:tls.ca: should be renewed: the one in use ("example CA") ends on 2026-11-21, in 20 days`,
+		}},
+		{name: "no authority, no chain, for clients", settings: served(false, func(leaf *x509.Certificate) {
+			leaf.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+		}), now: judged, want: []string{
+			`error emqx-oci:tls.certificate: must be for servers (extendedKeyUsage serverAuth), got one ("mqtt.example.com") for clientAuth alone`,
+			`error emqx-oci:tls.certificate: must be complete, or clients cannot verify it: append the issuer of "mqtt.example.com", "example CA", or set tls.ca to it, where clients trust it themselves`,
+		}},
+		{name: "a hidden authority", settings: func(s *settings.Settings) {
+			served(true, func(*x509.Certificate) {})(s)
+			s.TLS.CA = "[secret]"
+		}, now: judged},
+		{name: "no PEM", settings: func(s *settings.Settings) { s.TLS.Certificate, s.TLS.PrivateKey = "/etc/ssl/mqtt.pem", "[secret]" }},
 		{name: "not yet", settings: certificateOf(90), now: judged.AddDate(-1, 0, 0), want: []string{
 			`error emqx-oci:tls.certificate: must be valid, got one ("mqtt.example.com") that begins on 2026-10-02`,
 		}},

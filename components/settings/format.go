@@ -1,14 +1,13 @@
 package settings
 
 import (
-	"crypto/x509"
-	"encoding/pem"
-	"fmt"
+	"errors"
 	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
 
+	"github.com/emqx-oci/emqx-oci/components/certs"
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/oci/limits"
 	"github.com/emqx-oci/emqx-oci/internal/structconfig"
@@ -39,12 +38,12 @@ var formats = map[string]structconfig.Format{
 	"url":        {Short: "URL", Want: "a URL such as https://10.0.2.10:4646", Pattern: `^https?://[^/\s]+`, Check: isURL},
 	"version":    {Short: "version", Want: "a version such as 1.11.2", Pattern: `^[0-9]+\.[0-9]+\.[0-9]+$`},
 
-	"certificates":  {Short: "PEM", Want: "PEM certificates", Pattern: `-----BEGIN CERTIFICATE-----`, Check: isCertificates},
+	"certificates":  ofPEM("PEM certificates", `-----BEGIN CERTIFICATE-----`, readCertificates),
 	"emqx-variable": {Short: "EMQX_...", Want: "a variable of EMQX, EMQX_ and capital letters, with _ or __ between words", Pattern: cluster.VariablePattern},
 	"host-port":     {Short: "host:port", Want: "host:port, such as 10.0.2.10:4647", Pattern: `^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:[0-9]{1,5}$`, Check: func(s string) bool { _, p, _ := strings.Cut(s, ":"); return isPort(p) }},
 	"own-variable":  {Short: "EMQX_OCI_...", Want: "a variable of this program's, such as EMQX_OCI_SECRETS", Pattern: `^EMQX_OCI_[A-Z0-9_]+$`},
 	"printable":     {Short: "printable ASCII", Want: "printable ASCII without spaces", Pattern: cluster.PasswordPattern},
-	"private-key":   {Short: "PEM", Want: "a private key in PEM", Pattern: `-----BEGIN [A-Z ]*PRIVATE KEY-----`, Check: isPrivateKey},
+	"private-key":   ofPEM("a private key in PEM", `-----BEGIN [A-Z ]*PRIVATE KEY-----`, readKey),
 	"socks":         {Short: "socks5h://host:port", Want: "socks5h://host:port", Pattern: `^socks5h://([^@/\s]+@)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:[0-9]{1,5}$`, Check: isURL},
 }
 
@@ -86,34 +85,30 @@ func isPort(text string) bool {
 	return err == nil && n >= 1 && n <= 65535
 }
 
-func isCertificates(text string) bool {
-	_, err := parseCertificates(text)
-	return err == nil
+// ofPEM is a format that certs reads; the pattern is what a schema can see of it.
+func ofPEM(want, pattern string, read func(text string) error) structconfig.Format {
+	return structconfig.Format{
+		Short: "PEM", Want: want, Pattern: pattern,
+		Check: func(text string) bool { return read(text) == nil },
+		Diagnose: func(text string) string {
+			if err := read(text); err != nil && !errors.Is(err, certs.ErrNothing) {
+				return err.Error()
+			}
+			return ""
+		},
+	}
 }
 
-func parseCertificates(text string) ([]*x509.Certificate, error) {
-	var all []*x509.Certificate
-	for rest := []byte(text); ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
-		if block.Type != "CERTIFICATE" {
-			return nil, fmt.Errorf("parsing certificates: found a %s among them", block.Type)
-		}
-		c, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, fmt.Errorf("parsing certificates: %w", err)
-		}
-		all = append(all, c)
-	}
-	if len(all) == 0 {
-		return nil, fmt.Errorf("parsing certificates: found none")
-	}
-	return all, nil
+func readCertificates(text string) error {
+	_, err := certs.ReadCertificates(text)
+	return err
 }
 
-func isPrivateKey(text string) bool {
-	block, _ := pem.Decode([]byte(text))
-	return block != nil && strings.HasSuffix(block.Type, "PRIVATE KEY")
+// readKey leaves a key that is damaged to validateKeys.
+func readKey(text string) error {
+	_, err := certs.ReadKey(text)
+	if errors.Is(err, certs.ErrUnreadableKey) {
+		return nil
+	}
+	return err
 }

@@ -71,6 +71,8 @@ func Load(environment string, from Source) (Settings, error) {
 	if !from.Typed {
 		c.checkEncrypted(&s, from)
 	}
+	s.validateKeys(c)
+	s.normalizePEM()
 	if s.Nomad.Token == "" {
 		s.Nomad.Token = Secret(from.Getenv("NOMAD_TOKEN"))
 	}

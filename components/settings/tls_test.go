@@ -25,8 +25,49 @@ func pair(t *testing.T, name string) (certificate, key string) {
 	assert.NilError(t, err)
 	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
 	assert.NilError(t, err)
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
-		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}))
+	return block("CERTIFICATE", der), block("PRIVATE KEY", keyDER)
+}
+
+func block(label string, der []byte) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: label, Bytes: der}))
+}
+
+// However the lines of a file end, and whatever stands around them: EMQX and the agents are told the same.
+func TestPEMIsNormal(t *testing.T) {
+	certificate, key := pair(t, "mqtt.example.com")
+	ca, _ := pair(t, "ca.example.com")
+	read := func(paste func(string) string) Settings {
+		g := good()
+		client := map[string]any{"ca": paste(ca), "certificate": paste(certificate), "privateKey": paste(key)}
+		for group, value := range map[string]any{
+			"tls":    client,
+			"nomad":  map[string]any{"address": "https://10.0.2.10:4646", "servers": []string{"10.0.2.10:4647"}, "tls": client},
+			"consul": map[string]any{"address": "https://10.0.2.10:8501", "servers": []string{"10.0.2.10"}, "tls": client},
+		} {
+			body, err := json.Marshal(value)
+			assert.NilError(t, err)
+			g[group] = string(body)
+		}
+		s, err := load("prod", g, "secrets", "tls", "nomad", "consul")
+		assert.NilError(t, err)
+		return s
+	}
+	want := read(func(s string) string { return s })
+	assert.Equal(t, want.TLS.Certificate.Reveal(), certificate)
+	assert.Equal(t, want.TLS.PrivateKey.Reveal(), key)
+	assert.Equal(t, want.TLS.CA.Reveal(), ca)
+	assert.DeepEqual(t, want.Nomad.TLS, ClientTLS{CA: ca, Certificate: certificate, PrivateKey: Secret(key)})
+	for name, paste := range map[string]func(string) string{
+		"CRLF":     func(s string) string { return strings.ReplaceAll(s, "\n", "\r\n") },
+		"comments": func(s string) string { return "# mine\n" + s + "# end\n" },
+		"a mark":   func(s string) string { return "\ufeff  " + s },
+	} {
+		got := read(paste)
+		assert.DeepEqual(t, got.TLS, want.TLS)
+		assert.DeepEqual(t, got.Nomad, want.Nomad)
+		assert.DeepEqual(t, got.Consul, want.Consul)
+		assert.Equal(t, got.TLS.PrivateKey.Reveal(), key, name)
+	}
 }
 
 func TestCertificates(t *testing.T) {
@@ -39,13 +80,47 @@ func TestCertificates(t *testing.T) {
 		want  string
 	}{
 		{"fits", "tls", map[string]any{"certificate": certificate, "privateKey": key, "ca": other + certificate}, ""},
-		{"another key", "tls", map[string]any{"certificate": certificate, "privateKey": otherKey}, "emqx-oci:tls.certificate: must be a PEM certificate that fits the key: "},
-		{"another name", "tls", map[string]any{"certificate": other, "privateKey": otherKey}, "emqx-oci:tls.certificate: must be valid for dns.name: "},
-		{"swapped", "tls", map[string]any{"certificate": key, "privateKey": certificate}, "emqx-oci:tls.certificate: must be PEM certificates\nemqx-oci:tls.privateKey: must be a private key in PEM"},
-		{"key among certificates", "tls", map[string]any{"certificate": certificate + key, "privateKey": key}, "emqx-oci:tls.certificate: must be PEM certificates"},
+		{"another key", "tls", map[string]any{"certificate": certificate, "privateKey": otherKey}, "emqx-oci:tls.certificate: must be a PEM certificate that fits the key: that of \"mqtt.example.com\" is another ECDSA P-256 key"},
+		{"another name", "tls", map[string]any{"certificate": other, "privateKey": otherKey}, "emqx-oci:tls.certificate: must be valid for dns.name: it is for mqtt.example.org, not mqtt.example.com"},
+		{
+			"another name and key", "tls",
+			map[string]any{"certificate": other, "privateKey": key},
+			"emqx-oci:tls.certificate: must be a PEM certificate that fits the key: that of \"mqtt.example.org\" is another ECDSA P-256 key\n" +
+				"emqx-oci:tls.certificate: must be valid for dns.name: it is for mqtt.example.org, not mqtt.example.com",
+		},
+		{
+			"damaged", "tls",
+			map[string]any{"certificate": "-----BEGIN CERTIFICATE-----", "privateKey": block("PRIVATE KEY", []byte("no key"))},
+			"emqx-oci:tls.certificate: must be PEM certificates: its block 1 does not end: the text is cut off\n" +
+				"emqx-oci:tls.privateKey: must be a private key in PEM: it cannot be read: it is damaged, or of another kind: RSA and ECDSA keys are taken",
+		},
+		{
+			"swapped", "tls",
+			map[string]any{"certificate": key, "privateKey": certificate},
+			"emqx-oci:tls.certificate: must be PEM certificates: it holds a private key, which belongs into privateKey\n" +
+				"emqx-oci:tls.privateKey: must be a private key in PEM: it holds a certificate and no key",
+		},
+		{"key among certificates", "tls", map[string]any{"certificate": certificate + key, "privateKey": key}, "emqx-oci:tls.certificate: must be PEM certificates: it holds a private key, which belongs into privateKey"},
+		{
+			"encrypted", "tls",
+			map[string]any{"certificate": certificate, "privateKey": block("ENCRYPTED PRIVATE KEY", []byte{48})},
+			"emqx-oci:tls.privateKey: must be a private key in PEM: it is encrypted, and nobody is there to give its passphrase: decrypt it with openssl pkey -in FILE -out key.pem",
+		},
+		// In clear, where an error shows what it refuses.
+		{
+			"key of a client in its certificate's place", "nomad",
+			map[string]any{"ca": key, "certificate": key[:100], "privateKey": key},
+			"emqx-oci:nomad.tls.ca: must be PEM certificates: it holds a private key, which belongs into privateKey\n" +
+				"emqx-oci:nomad.tls.certificate: must be PEM certificates: it holds a private key, which belongs into privateKey",
+		},
+		{"a piece of a client's key", "nomad", map[string]any{"ca": key[40:100]}, "emqx-oci:nomad.tls.ca: must be PEM certificates: it is no PEM: there is no line -----BEGIN ...-----"},
 		{"client", "nomad", map[string]any{"ca": certificate, "certificate": other, "privateKey": otherKey}, ""},
-		{"client with another key", "nomad", map[string]any{"certificate": other, "privateKey": key}, "emqx-oci:nomad.tls.certificate: must be a PEM certificate that fits the key: "},
-		{"client without a key", "nomad", map[string]any{"certificate": other}, "emqx-oci:nomad.tls.privateKey: must be set with the certificate; set it with: "},
+		{
+			"client with another key", "nomad",
+			map[string]any{"certificate": other, "privateKey": key},
+			"emqx-oci:nomad.tls.certificate: must be a PEM certificate that fits the key: that of \"mqtt.example.org\" is another ECDSA P-256 key",
+		},
+		{"client without a key", "nomad", map[string]any{"certificate": other}, "emqx-oci:nomad.tls.privateKey: must be set with the certificate; set it with: ..."},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := good()
@@ -61,8 +136,15 @@ func TestCertificates(t *testing.T) {
 				assert.NilError(t, err)
 				return
 			}
-			assert.ErrorContains(t, err, c.want)
-			assert.Assert(t, !strings.Contains(err.Error(), "BEGIN"), "an error shows a key")
+			want, more := strings.CutSuffix(c.want, "...")
+			if more {
+				assert.ErrorContains(t, err, want)
+			} else {
+				assert.Error(t, err, want)
+			}
+			for line := range strings.Lines(key) {
+				assert.Assert(t, !strings.Contains(err.Error(), line[:16]) || strings.HasPrefix(line, "---"), "an error shows a key: %v", err)
+			}
 		})
 	}
 }

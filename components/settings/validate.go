@@ -1,7 +1,8 @@
 package settings
 
 import (
-	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"maps"
 	"net/url"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/emqx-oci/emqx-oci/components/certs"
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/fault"
 )
@@ -168,18 +170,19 @@ func (s *Settings) validateTLS(f checker) {
 	if s.TLS.CA != "" && s.TLS.Certificate == "" && s.TLS.PrivateKey == "" {
 		f.Add("tls.ca", "must not be set without a certificate and its key")
 	}
-	pair := s.validatePair(f, "tls", s.TLS.Certificate, s.TLS.PrivateKey, true)
-	if pair == nil {
+	all := s.validatePair(f, "tls", s.TLS.Certificate, s.TLS.PrivateKey, true)
+	if len(all) == 0 || f.hasAbove("dns.name") {
 		return
 	}
-	if err := pair.Leaf.VerifyHostname(s.DNS.Name); err != nil && !f.hasAbove("dns.name") {
-		f.Add("tls.certificate", "must be valid for dns.name: %v", err)
+	if what := certs.NameFault(all[0], s.DNS.Name); what != "" {
+		f.Add("tls.certificate", "must be valid for dns.name: %s", what)
 	}
 }
 
 // validatePair checks that a certificate and its key are both there, or none,
-// and belong together. It returns nil where that cannot be told.
-func (*Settings) validatePair(f checker, group string, certificate, key Secret, secret bool) *tls.Certificate {
+// and belong together. It returns the certificates as they are sent, none where
+// they cannot be read.
+func (*Settings) validatePair(f checker, group string, certificate, key Secret, secret bool) []*x509.Certificate {
 	set := func(path string) string {
 		if !secret {
 			return ""
@@ -191,20 +194,43 @@ func (*Settings) validatePair(f checker, group string, certificate, key Secret, 
 		return nil
 	case certificate == "":
 		f.Add(group+".certificate", "must be set with the key%s", set(group+".certificate"))
-		return nil
 	case key == "":
 		f.Add(group+".privateKey", "must be set with the certificate; set it with: %s", howToSet(group+".privateKey"))
-		return nil
-	case f.hasAbove(group + ".certificate"), f.hasAbove(group + ".privateKey"),
-		certificate.Hidden(), key.Hidden():
-		return nil
 	}
-	pair, err := tls.X509KeyPair([]byte(certificate), []byte(key))
-	if err != nil {
-		f.Add(group+".certificate", "must be a PEM certificate that fits the key: %v", err)
-		return nil
+	// What cannot be read is hidden, or has a fault of its own.
+	all, _ := certs.ReadCertificates(certificate.Reveal())
+	public, err := certs.ReadKey(key.Reveal())
+	if err != nil || len(all) == 0 {
+		return certs.Ordered(all, nil)
 	}
-	return &pair
+	if what := certs.KeyFault(all, public); what != "" {
+		f.Add(group+".certificate", "must be a PEM certificate that fits the key: %s", what)
+	}
+	return certs.Ordered(all, public)
+}
+
+// validateKeys refuses keys that cannot be read. One that lies in clear has to be another one anyway.
+func (s *Settings) validateKeys(f checker) {
+	for group, key := range map[string]Secret{"tls": s.TLS.PrivateKey, "nomad.tls": s.Nomad.TLS.PrivateKey, "consul.tls": s.Consul.TLS.PrivateKey} {
+		if _, err := certs.ReadKey(key.Reveal()); errors.Is(err, certs.ErrUnreadableKey) && !f.hasAbove(group+".privateKey") {
+			f.Add(group+".privateKey", "must be a private key in PEM: %v", err)
+		}
+	}
+}
+
+// normalizePEM writes certificates and keys as every program reads them, whatever stands between and
+// around them: the same certificate is the same text.
+func (s *Settings) normalizePEM() {
+	chain := func(certificate, key Secret) Secret {
+		return Secret(certs.NormalizeChain(certificate.Reveal(), key.Reveal()))
+	}
+	normalizeKey := func(key Secret) Secret { return Secret(certs.NormalizeKey(key.Reveal())) }
+	t := &s.TLS
+	t.Certificate, t.CA, t.PrivateKey = chain(t.Certificate, t.PrivateKey), Secret(certs.NormalizeCertificates(t.CA.Reveal())), normalizeKey(t.PrivateKey)
+	for _, t := range []*ClientTLS{&s.Nomad.TLS, &s.Consul.TLS} {
+		t.Certificate = chain(Secret(t.Certificate), t.PrivateKey).Reveal()
+		t.CA, t.PrivateKey = certs.NormalizeCertificates(t.CA), normalizeKey(t.PrivateKey)
+	}
 }
 
 func (s *Settings) validateServers(f checker) {

@@ -1,6 +1,7 @@
 package operate
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"time"
@@ -10,7 +11,7 @@ import (
 )
 
 // Config says what the cluster is and where it is asked. All is required but
-// Clock.
+// Certificate and Clock.
 type Config struct {
 	// Environment is the stack's name, and the tag of its services in Consul.
 	Environment string
@@ -35,6 +36,8 @@ type Config struct {
 	Proxy ProxyConfig
 	// DrainRate is the stack's own pace of moving clients, per second; 0 is none.
 	DrainRate int
+	// Certificate is the one of the stack's chain that ends first; nil where the stack has none, or it cannot be read here.
+	Certificate *x509.Certificate
 	// Clock is for tests; default the system's.
 	Clock gates.Clock
 }

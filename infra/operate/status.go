@@ -30,6 +30,8 @@ type Status struct {
 	// RoundTrip is what became of a message through the public name; empty when
 	// none was sent.
 	RoundTrip string `json:"roundTrip,omitempty"`
+	// Certificate is that of the settings; nil where the stack has none, or it cannot be read here.
+	Certificate *CertificateStatus `json:"certificate,omitempty"`
 	// Balancer and LastUpdate are as fresh as who was asked for them; nil is not asked.
 	// That they are not known is told in them, and makes a cluster no worse.
 	Balancer   *BalancerStatus `json:"balancer,omitempty"`
@@ -192,6 +194,7 @@ func (c *Cluster) Status(ctx context.Context, o StatusOptions) Status {
 		},
 	)
 	s := Status{Stack: c.Environment, ProxyTitle: c.Proxy.Title, Time: c.Clock.Now(), RoundTrip: l.trip.seen, Balancer: balancer, LastUpdate: update}
+	s.Certificate = c.certificate(s.Time)
 	s.Broker, s.Proxy = jobStatus(c.BrokerJob, l.broker), jobStatus(c.Proxy.Job, l.proxy)
 	s.Nodes = make([]NodeStatus, len(c.Nodes))
 	for i := range c.Nodes {

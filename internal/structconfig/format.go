@@ -18,6 +18,9 @@ type Format struct {
 	// Suggest is what somebody may have meant, empty for nothing in particular; nil
 	// suggests nothing.
 	Suggest func(text string) string
+	// Diagnose says what a refused text is instead, in place of the text itself, which may
+	// be long or no error's to show; empty, or nil, shows the text.
+	Diagnose func(text string) string
 	// Name allows another way to say it beside: a name; nil for none.
 	Name *Name
 
@@ -52,6 +55,13 @@ func (f *Format) suggestion(text string) string {
 		return ""
 	}
 	return f.Suggest(text)
+}
+
+func (f *Format) diagnosis(text string) string {
+	if f.Diagnose == nil {
+		return ""
+	}
+	return f.Diagnose(text)
 }
 
 // Secret is implemented by types of text that no error shows.

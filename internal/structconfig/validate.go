@@ -217,6 +217,9 @@ func (c validator) text(f *Field, path string, v reflect.Value) {
 		if meant := f.Format.suggestion(text); meant != "" && got != "" {
 			got += fmt.Sprintf("; did you mean %q?", meant)
 		}
+		if what := f.Format.diagnosis(text); what != "" {
+			got = ": " + what
+		}
 		c.Add(path, "must be %s%s%s", f.Format.Want, got, f.because())
 	}
 }

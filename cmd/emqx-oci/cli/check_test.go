@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"gotest.tools/v3/assert"
 
 	"github.com/emqx-oci/emqx-oci/cmd/emqx-oci/cli"
+	"github.com/emqx-oci/emqx-oci/components/fault"
 	"github.com/emqx-oci/emqx-oci/components/guards"
 	"github.com/emqx-oci/emqx-oci/components/kinds"
 	"github.com/emqx-oci/emqx-oci/components/preflight"
@@ -18,6 +20,12 @@ import (
 
 // checkWith runs the command line in a project with a stack "prod", whose checks find what is given.
 func checkWith(t *testing.T, findings []preflight.Finding, args ...string) (out, errs string, exit int) {
+	t.Helper()
+	return checkFaulty(t, nil, findings, args...)
+}
+
+// checkFaulty does so with settings that are refused with an error.
+func checkFaulty(t *testing.T, refused error, findings []preflight.Finding, args ...string) (out, errs string, exit int) {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range map[string]string{
@@ -35,8 +43,9 @@ func checkWith(t *testing.T, findings []preflight.Finding, args ...string) (out,
 			assert.Equal(t, cloud, "oci")
 			return findings
 		},
-		Checks: kinds.Checks(),
-		Guards: f.guards,
+		Checks:   kinds.Checks(),
+		Validate: func(string, orchestrate.Config) error { return refused },
+		Guards:   f.guards,
 		// An engine that does nothing but look at the configuration.
 		NewEngine: func(o orchestrate.Options) (cli.Engine, error) {
 			f.opts = o
@@ -100,6 +109,25 @@ func TestCheckList(t *testing.T) {
 	out, _, exit = checkWith(t, nil, "check", "--list", "--json")
 	assert.Equal(t, exit, 0)
 	assert.Equal(t, out[:len(`[{"name":"port-collision","severity":"error","reason":"`)], `[{"name":"port-collision","severity":"error","reason":"`)
+}
+
+// Who is refused for the settings hears in the same run what the checks have against the rest.
+func TestPreviewTellsFaultsAndFindingsAtOnce(t *testing.T) {
+	refused := &fault.Error{Faults: []fault.Fault{{Path: "emqx-oci:dns.name", Text: "must be set"}}}
+	told := preflight.Finding{Check: cli.SettingsCheck, Severity: preflight.Error, Path: "emqx-oci:dns.name", Message: "must be set"}
+	const alone = "error: configuration of stack \"prod\": emqx-oci:dns.name: must be set\n"
+	for _, args := range [][]string{{"preview", "prod"}, {"up", "prod", "--yes"}} {
+		_, errs, exit := checkFaulty(t, refused, []preflight.Finding{told, wrong, odd}, args...)
+		assert.Equal(t, exit, 2, args)
+		assert.Equal(t, errs, "error: configuration of stack \"prod\":\n  emqx-oci:dns.name: must be set\n  emqx-oci:ports.ws: must be free, got 22 (check port-collision)\n")
+		_, errs, _ = checkFaulty(t, refused, []preflight.Finding{told, odd}, args...)
+		assert.Equal(t, errs, alone)
+		// Nothing could be read, so that nothing can be checked.
+		_, errs, _ = checkFaulty(t, errors.New("no such file"), []preflight.Finding{wrong}, args...)
+		assert.Equal(t, errs, "error: configuration of stack \"prod\": no such file\n")
+	}
+	_, errs, _ := checkFaulty(t, refused, []preflight.Finding{told, wrong}, "destroy", "prod", "--yes")
+	assert.Equal(t, errs, alone)
 }
 
 // What is about to be deployed has to pass; what is taken away does not.

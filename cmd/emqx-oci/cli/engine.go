@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 
+	"github.com/emqx-oci/emqx-oci/components/fault"
 	"github.com/emqx-oci/emqx-oci/components/interrupted"
 	"github.com/emqx-oci/emqx-oci/components/kinds"
 	"github.com/emqx-oci/emqx-oci/components/preflight"
@@ -97,15 +100,24 @@ func (a *app) engine(stack string, op progress.Operation, change []func(*orchest
 // validate looks at a stack's configuration before the engine starts. What is about to be deployed has to pass the checks,
 // too; the program itself makes them again, for it may be run by others.
 func (a *app) validate(op progress.Operation, stack string, c orchestrate.Config) error {
+	var err error
 	if a.Validate != nil {
-		if err := a.Validate(stack, c); err != nil {
-			return err
-		}
+		err = a.Validate(stack, c)
 	}
-	if a.Check == nil || op != progress.Preview && op != progress.Up {
-		return nil
+	var faults *fault.Error
+	if a.Check == nil || op != progress.Preview && op != progress.Up || err != nil && !errors.As(err, &faults) {
+		return err
 	}
-	return preflight.Err(a.Check(stack, c))
+	found := a.Check(stack, c)
+	if err == nil {
+		return preflight.Err(found)
+	}
+	// Its faults are among the findings.
+	found = slices.DeleteFunc(found, func(f preflight.Finding) bool { return f.Check == SettingsCheck })
+	if more := preflight.Err(found); more != nil {
+		return errors.Join(err, more)
+	}
+	return err
 }
 
 // view picks how progress is shown.

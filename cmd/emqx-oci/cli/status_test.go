@@ -143,10 +143,13 @@ func TestClusterVerbs(t *testing.T) {
 		Stack:      "lab", Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Nodes: []operate.NodeStatus{{Name: "emqx-lab-0", Member: "unknown"}},
 		Problems: []operate.Problem{{What: "cannot reach Nomad at http://x: connection refused"}}, Broker: operate.JobStatus{ID: "emqx-lab"}, Proxy: operate.JobStatus{ID: "emqx-lab-haproxy"},
 	}
+	ending := sick()
+	ending.Certificate = &operate.CertificateStatus{Name: "mqtt.lab.test", Ends: ending.Time.AddDate(0, 0, 6), DaysLeft: 6}
 	half := map[string]string{"mqtt/emqx-lab-0": "OK", "mqtt/emqx-lab-1": "CRITICAL", "ws/emqx-lab-0": "OK", "ws/emqx-lab-1": "CRITICAL"}
 	failed := &orchestrate.Update{Kind: "update", Result: "failed", Started: sick().Time.Add(-10 * time.Minute), Ended: sick().Time.Add(-4 * time.Minute)}
 	away := errors.New("connection refused")
 	well := sick()
+	well.Certificate = &operate.CertificateStatus{Name: "mqtt.lab.test", Ends: well.Time.AddDate(0, 0, 61), DaysLeft: 61}
 	well.Well, well.Problems = true, []operate.Problem{}
 	crowded := operate.Plan{Clients: 90, Target: 45, Nodes: []operate.Load{{Name: "emqx-lab-0", Clients: 90, Move: 45}, {Name: "emqx-lab-1"}}}
 	even := operate.Plan{Clients: 90, Target: 45, Nodes: []operate.Load{{Name: "emqx-lab-0", Clients: 45}, {Name: "emqx-lab-1", Clients: 45}}}
@@ -161,7 +164,7 @@ func TestClusterVerbs(t *testing.T) {
 		"status in a pipe":       {args: "status", cluster: fakeCluster{status: sick()}, exit: 1, calls: "status false"},
 		"status, wide":           {args: "status", width: 120, cluster: fakeCluster{status: sick(), backends: half, update: failed}, exit: 1, calls: "status false"},
 		"status, narrow":         {args: "status", width: 60, cluster: fakeCluster{status: sick()}, exit: 1, calls: "status false"},
-		"status as json":         {args: "status --json --probe", cluster: fakeCluster{status: sick(), backends: half, update: failed}, exit: 1, calls: "status true"},
+		"status as json":         {args: "status --json --probe", cluster: fakeCluster{status: ending, backends: half, update: failed}, exit: 1, calls: "status true"},
 		"status of what is well": {args: "status", cluster: fakeCluster{status: well}, calls: "status false"},
 		"status of a stack that was never made": {
 			args: "status", cluster: fakeCluster{status: well, updateErr: &orchestrate.NotCreatedError{Stack: "lab"}, edgeErr: &orchestrate.NotCreatedError{Stack: "lab"}}, calls: "status false",

@@ -66,6 +66,9 @@ func writeStatus(w io.Writer, s operate.Status, width int, color bool) {
 	for _, j := range []operate.JobStatus{s.Broker, s.Proxy} {
 		wrap(w, width, "", "  ", jobLine(j, s.Time))
 	}
+	if c := s.Certificate; c != nil {
+		wrap(w, width, "", "  ", "certificate: "+c.Summary(s.Time))
+	}
 	if b := s.Balancer; b != nil {
 		line := "balancer: " + b.Summary()
 		if age := s.Time.Sub(b.Asked); b.Error == "" && age >= 5*time.Second {

@@ -1,0 +1,49 @@
+package operate
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"math/big"
+	"testing"
+	"time"
+
+	"gotest.tools/v3/assert"
+)
+
+func certificateThatEnds(t *testing.T, at time.Time) *x509.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	assert.NilError(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"mqtt.example.com"}, NotBefore: at.AddDate(-1, 0, 0), NotAfter: at}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	assert.NilError(t, err)
+	c, err := x509.ParseCertificate(der)
+	assert.NilError(t, err)
+	return c
+}
+
+func TestACertificateThatEndsSoonIsAProblem(t *testing.T) {
+	w := newWorld(t, 3)
+	w.now = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	assert.Assert(t, w.cluster().Status(t.Context(), StatusOptions{}).Certificate == nil)
+	for days, want := range map[int]string{
+		61: `"mqtt.example.com" ends on 2027-01-01, in 61 days`,
+		30: `"mqtt.example.com" ends on 2026-12-01, in 30 days`,
+		29: `"mqtt.example.com" ends on 2026-11-30, in 29 days`,
+		-1: `"mqtt.example.com" ended on 2026-10-31`,
+	} {
+		c := w.cluster()
+		c.Certificate = certificateThatEnds(t, w.now.AddDate(0, 0, days))
+		s := c.Status(t.Context(), StatusOptions{})
+		assert.Equal(t, s.Certificate.Summary(s.Time), want)
+		assert.Equal(t, s.Certificate.DaysLeft, days)
+		assert.Equal(t, s.Certificate.Ends, w.now.AddDate(0, 0, days))
+		assert.Equal(t, s.Well, days >= 30)
+		if days < 30 {
+			assert.DeepEqual(t, s.Problems[0].What, "certificate "+want)
+			assert.Equal(t, s.Problems[0].Next, "renew it, set tls.certificate and tls.privateKey, and run `emqx-oci up lab`: no client is cut off")
+		}
+	}
+}
