@@ -12,10 +12,12 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/interrupted"
 )
 
-// What an interrupted run may have left behind, as whoever runs the engine knows it.
 type (
+	// Lost is a resource of which nobody knows whether it was created.
 	Lost = interrupted.Lost
+	// Held is a resource that a stack has.
 	Held = interrupted.Held
+	// Fate is what became of one that was to be deleted.
 	Fate = interrupted.Fate
 )
 
