@@ -163,7 +163,7 @@ lint: $(TOOLS)/golangci-lint $(TOOLS)/goreleaser tidy-check cross-check ## run t
 	golangci-lint run ./...
 	golangci-lint run --build-tags lab,bench,drill ./...
 	# The boot script is whole only with its header: a test checks that one.
-	find . -name '*.sh' -not -path './.tools/*' -not -path './components/oci/files/*' -print0 | xargs -0 -r shellcheck
+	find . -name '*.sh' -not -path './.tools/*' -not -path './components/hosts/ocihosts/files/*' -print0 | xargs -0 -r shellcheck
 	goreleaser check
 
 .PHONY: race

@@ -70,23 +70,35 @@ func sources(t *testing.T) []sourceFile {
 // names the rooms that it may know; what it does not name is forbidden.
 func TestRoomsKnowOnlyWhatTheyMay(t *testing.T) {
 	may := map[string][]string{
-		"components/fault":      {},
-		"components/hocon":      {},
-		"components/cluster":    {"components/fault"},
-		"components/recorder":   {},
-		"components/consul":     {"components/cluster", "components/fault"},
-		"components/nomad":      {"components/cluster", "components/fault"},
-		"components/oci":        {"components/cluster", "components/fault", "components/interrupted", "components/oci/limits"},
-		"components/oci/limits": {},
-		"components/settings":   {"components/settings", "components/cluster", "components/fault", "components/oci/limits", "internal/structconfig"},
-		"components/guards":     {"components/settings", "components/cluster", "components/fault"},
+		"components/fault":    {},
+		"components/hocon":    {},
+		"components/cluster":  {"components/fault"},
+		"components/recorder": {},
+		"components/consul":   {"components/cluster", "components/fault"},
+		"components/nomad":    {"components/cluster", "components/fault"},
+		"components/seams": {
+			"components/blast", "components/cluster", "components/fault", "components/guards", "components/interrupted", "components/nomad",
+			"components/preflight", "components/settings", "infra/gates",
+		},
+		// Kinds know what all of them are given, and nobody of the others.
+		"components/hosts":                 kindsMay("components/oci"),
+		"components/edge":                  kindsMay("components/oci", "components/interrupted"),
+		"components/names":                 kindsMay("components/oci"),
+		"components/proxy":                 kindsMay(),
+		"components/internal/toyhosts":     kindsMay(),
+		"components/kinds":                 {"components"},
+		"components/oci":                   {"components/cluster", "components/fault", "components/interrupted", "components/oci/limits", "components/seams", "components/settings"},
+		"components/recorder/recordertest": {"components/recorder", "components/fault"},
+		"components/oci/limits":            {},
+		"components/settings":              {"components/settings", "components/cluster", "components/fault", "components/oci/limits", "internal/structconfig"},
+		"components/guards":                {"components/settings", "components/cluster", "components/fault"},
 		// The whole: the graph with its gates.
 		"components":            {"components", "infra/gates", "infra/operate"},
 		"infra/gates":           {"infra/gates", "components/cluster"},
 		"infra/operate":         {"infra/operate", "infra/gates", "components/cluster"},
 		"infra/orchestrate":     {"infra/orchestrate", "infra/gates", "components/cluster", "components/interrupted"},
-		"components/blast":      {"components/settings", "components/cluster"},
-		"components/preflight":  {"components/settings", "components/cluster", "components/fault", "components/hocon", "components/oci/limits", "components/recorder"},
+		"components/blast":      {"components/blast", "components/settings", "components/cluster"},
+		"components/preflight":  {"components/settings", "components/cluster", "components/fault", "components/hocon", "components/recorder"},
 		"stacks":                {"stacks", "components"},
 		"infra":                 {"stacks"},
 		"provider":              {"components", "infra/gates"},
@@ -123,6 +135,12 @@ func TestRoomsKnowOnlyWhatTheyMay(t *testing.T) {
 			assert.Assert(t, (sourceFile{dir: other}).in(allowed...), "%s imports %s: %s may know only %v", f.path, other, room, allowed)
 		}
 	}
+}
+
+// kindsMay is what an implementation of a seam may know.
+func kindsMay(besides ...string) []string {
+	return append(besides, "components/blast", "components/cluster", "components/fault", "components/guards", "components/nomad", "components/oci/limits",
+		"components/preflight", "components/recorder", "components/seams", "components/settings", "infra/gates")
 }
 
 // Everybody stands on the ground floor, and so on what it stands on: it holds data and

@@ -23,7 +23,7 @@ require (
 	github.com/oracle/oci-go-sdk/v65 v65.130.0 // the names and types of the lab's REST API, and who drives it in tests
 	github.com/pires/go-proxyproto v0.8.1 // the stand-in broker's listeners behind HAProxy
 	github.com/pulumi/pulumi-consul/sdk/v3 v3.11.3 // resources of components/consul
-	github.com/pulumi/pulumi-oci/sdk/v3 v3.16.0 // resources of components/oci
+	github.com/pulumi/pulumi-oci/sdk/v3 v3.16.0 // resources of what lives in OCI: components/hosts/ocihosts, edge/nlb, names/ocidns
 	github.com/pulumi/pulumi/sdk/v3 v3.276.0 // the program, the Automation API, the protocol of providers
 	github.com/rhysd/actionlint v1.7.8 // the tests hold the workflows against what GitHub accepts
 	github.com/santhosh-tekuri/jsonschema/v5 v5.3.1 // the tests hold the schema of stack files against them

@@ -27,7 +27,7 @@ var pins = []struct {
 		"EMQX", "components/cluster/image.go", `emqx/emqx:([0-9.]+)`, "5.8", "2026-02-27",
 		"EMQX's documents, \"Product support periods\"", "the last line of which anybody may run a cluster (ADR 0037)",
 	},
-	{"HAProxy", "components/cluster/image.go", `haproxy:([0-9.]+)`, "3.2", "2030-04-01", "haproxy.org, table of branches: LTS to 2030", ""},
+	{"HAProxy", "components/settings/defaults.go", `haproxy:([0-9.]+)`, "3.2", "2030-04-01", "haproxy.org, table of branches: LTS to 2030", ""},
 	{
 		"Nomad", "components/cluster/names.go", `DefaultNomadVersion += "(1\.11\.[0-9]+)"`, "1.11", "2027-11-01",
 		"HashiCorp's support policy: two years from a line's release, 2025-11", "",
@@ -36,7 +36,7 @@ var pins = []struct {
 		"Consul", "components/cluster/names.go", `DefaultConsulVersion += "(1\.22\.[0-9]+)"`, "1.22", "2027-10-01",
 		"HashiCorp's support policy: two years from a line's release, 2025-10", "",
 	},
-	{"Docker", "components/oci/boot.go", `DockerVersion, "([0-9.]+)"`, "29", "", "moby, BRANCHES-AND-TAGS.md: maintained until the next line", ""},
+	{"Docker", "components/hosts/ocihosts/boot.go", `DockerVersion, "([0-9.]+)"`, "29", "", "moby, BRANCHES-AND-TAGS.md: maintained until the next line", ""},
 	{"Go", "go.mod", `toolchain go([0-9.]+)`, "1.26", "2027-02-01", "go.dev, release policy: until the second line after it, 2027-02", ""},
 	{"Pulumi", "tools/pulumi/go.mod", `github.com/pulumi/pulumi/pkg/v3 v([0-9.]+)`, "3", "", "Pulumi supports the newest 3.x", ""},
 }

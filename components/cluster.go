@@ -4,13 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/consul"
+	"github.com/emqx-oci/emqx-oci/components/fault"
+	"github.com/emqx-oci/emqx-oci/components/guards"
+	"github.com/emqx-oci/emqx-oci/components/kinds"
 	"github.com/emqx-oci/emqx-oci/components/nomad"
-	"github.com/emqx-oci/emqx-oci/components/oci"
+	"github.com/emqx-oci/emqx-oci/components/seams"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
@@ -35,29 +39,35 @@ type Cluster struct {
 	DashboardAddress pulumi.StringOutput `pulumi:"dashboardAddress"`
 	// Verified says which gates held at the end of the update, or which did not and why.
 	Verified pulumi.StringOutput `pulumi:"verified"`
+
+	// typed is set for a cluster of typed args, whose names have no project.
+	typed bool
 }
 
 // DeclareCluster registers a cluster with everything that it stands on, of settings that are checked
 // ([settings.Load]). [NewCluster] takes typed args instead.
 //
-//	security groups ─┐
-//	volumes ─────────┼─> instance pools ─[G1]─> EMQX job ─[G2]─> HAProxy job ─[G3]─> listeners ─[G4]─> DNS record ─[G5]
-//	addresses ───────┘                            ↑                 ↑                    ↑
-//	load balancer with its backend sets ──────────┼─────────────────┼────────────────────┘
-//	secrets, members and entries ─────────────────┴─────────────────┘
+//	firewall ──┐
+//	volumes ───┼─> hosts ─[G1]─> EMQX job ─[G2]─> proxies' job ─[G3]─> edge opens ─[G4]─> public name ─[G5]
+//	addresses ─┘                    ↑                 ↑                     ↑
+//	edge, closed ───────────────────┼─────────────────┼─────────────────────┘
+//	secrets, members and entries ───┴─────────────────┘
 //
-// A gate is a hook on the resource behind it: the resource is not touched
-// before the condition holds. Everything on the left is created at once; the
-// slow load balancer is ready when the proxies are, but open to nobody.
+// Hosts, edge, proxies and name are of the kinds that the settings ask for ([kinds.Of]). A gate is a hook on the
+// resource behind it: the resource is not touched before the condition holds. Everything on the left is created at
+// once; an edge that is slow to make is ready when the proxies are, but open to nobody.
 //
 // What only the cloud knows is asked before anything but the cluster itself and its providers
 // is registered; a fault in it is a [*fault.Error].
 func DeclareCluster(ctx *pulumi.Context, name string, s settings.Settings, opts ...pulumi.ResourceOption) (*Cluster, error) {
-	c := &Cluster{}
+	return declareCluster(ctx, name, s, &Cluster{}, opts...)
+}
+
+func declareCluster(ctx *pulumi.Context, name string, s settings.Settings, c *Cluster, opts ...pulumi.ResourceOption) (*Cluster, error) {
 	if err := ctx.RegisterComponentResource(ClusterType, name, c, opts...); err != nil {
 		return nil, fmt.Errorf("registering the cluster: %w", err)
 	}
-	if err := c.declare(ctx, name, s); err != nil {
+	if err := c.declare(ctx, name, s, kinds.Of(s)); err != nil {
 		return nil, err
 	}
 	if err := ctx.RegisterResourceOutputs(c, pulumi.Map{
@@ -69,73 +79,60 @@ func DeclareCluster(ctx *pulumi.Context, name string, s settings.Settings, opts 
 	return c, nil
 }
 
-func (c *Cluster) declare(ctx *pulumi.Context, name string, s settings.Settings) error {
-	in, err := newProviders(ctx, name, s)
+// declare registers what is in the cluster, made of these kinds.
+func (c *Cluster) declare(ctx *pulumi.Context, name string, s settings.Settings, k kinds.Kinds) error {
+	listeners := cluster.Listeners(s.Ports.Cluster(), s.TLS.Enabled())
+	in := seams.Given{Name: name, Settings: s, Listeners: listeners, HealthPath: k.Proxy.HealthPath()}
+	every, err := newProviders(ctx, &in, k)
 	if err != nil {
 		return err
 	}
-	existing, err := findCompartment(ctx, s, in)
+	hosts, edge, err := find(ctx, in, k)
 	if err != nil {
 		return err
 	}
-	if s.Network, err = findNetwork(ctx, s, in); err != nil {
-		return err
-	}
-	if s.Volumes.BackupPolicy, err = findBackupPolicy(ctx, s, in); err != nil {
-		return err
-	}
-	places, err := assignDomains(ctx, s, in)
-	if err != nil {
-		return err
-	}
-	jobs, err := newJobPlanner(ctx, s)
+	jobs, err := newJobPlanner(ctx, s, k)
 	if err != nil {
 		return err
 	}
 	if err := jobs.beforeUpdate(ctx); err != nil {
 		return err
 	}
-	child := pulumi.Composite(pulumi.Parent(c), in.all)
-	recordLayout, err := guard(ctx, name, s, places, pulumi.Parent(c))
+	child := pulumi.Composite(pulumi.Parent(c), every)
+	say := func(found []guards.Violation) []guards.Violation { return found }
+	if c.typed {
+		say = guards.ByArgument
+	}
+	recordLayout, err := guard(ctx, name, s, say, k.Hosts.Guarded(s), hosts.Nodes(), pulumi.Parent(c))
 	if err != nil {
 		return err
 	}
-	nodes := places[:s.Nodes.Count]
-	listeners := cluster.Listeners(s.Ports.Cluster(), s.TLS.Enabled())
+	nodes := hosts.Nodes()[:s.Nodes.Count]
 
-	// Phase 1, all beside each other: network, storage, addresses, balancer.
-	groups, err := oci.NewSecurityGroups(ctx, name+"-groups", groupsArgs(s, listeners), child)
+	// Phase 1, all beside each other: what hosts need, hosts, edge.
+	prepared, err := hosts.Prepare(ctx, child)
 	if err != nil {
 		return err
 	}
-	volumes, err := oci.NewVolumes(ctx, VolumesName(name), volumesArgs(s, places), child)
+	if err := recordLayout(prepared.Volumes); err != nil {
+		return err
+	}
+	if err := edge.Declare(ctx, nodes, prepared, child); err != nil {
+		return err
+	}
+	gate, err := newGates(ctx, name, s, k, nodes, edge)
 	if err != nil {
 		return err
 	}
-	if err := recordLayout(volumes.Each); err != nil {
-		return err
-	}
-	addresses, err := oci.NewAddresses(ctx, name+"-addresses", addressesArgs(s, nodes), child)
-	if err != nil {
-		return err
-	}
-	balancer, err := oci.NewLoadBalancer(ctx, name+"-balancer", balancerArgs(s, nodes, listeners, groups, addresses), child)
-	if err != nil {
-		return err
-	}
-	gate, err := newGates(ctx, name, s, nodes, balancer, in)
-	if err != nil {
-		return err
-	}
-	// Where instances become other ones, the program stays here until the last of
+	// Where hosts become other ones, the program stays here until the last of
 	// them is back: no hook could wait for it (ADR 0022).
-	pools, err := oci.NewInstancePools(ctx, name+"-pools", poolsArgs(s, nodes, groups, volumes, addresses, existing, gate.inTurn), child)
+	launched, err := hosts.Launch(ctx, gate.inTurn, child)
 	if err != nil {
 		return err
 	}
 
 	// What the jobs find when they start.
-	secrets, err := nomad.NewSecrets(ctx, name+"-secrets", secretsArgs(s), child)
+	secrets, err := nomad.NewSecrets(ctx, name+"-secrets", secretsArgs(s, k.Proxy), child)
 	if err != nil {
 		return err
 	}
@@ -150,45 +147,53 @@ func (c *Cluster) declare(ctx *pulumi.Context, name string, s settings.Settings)
 
 	// Phases 2 to 4, one behind the other, a gate before each.
 	broker, err := nomad.NewEMQX(ctx, name+"-emqx", emqxArgs(s,
-		gate.before[beforeEMQX], after(pools.Each, secrets.Each, members.Each, entries.Each)), child)
+		gate.before[beforeEMQX], after(launched.Each, secrets.Each, members.Each, entries.Each)), child)
 	if err != nil {
 		return err
 	}
-	proxies, err := nomad.NewHAProxy(ctx, name+"-haproxy", haproxyArgs(s,
-		gate.before[beforeHAProxy], after(broker.Each, secrets.Each)), child)
+	proxies, err := k.Proxy.Declare(ctx, in, gate.then(beforeProxies, broker.Each, secrets.Each), child)
 	if err != nil {
 		return err
 	}
-	open, err := oci.NewListeners(ctx, name+"-listeners", listenersArgs(s, balancer, listeners,
-		gate.before[beforeListeners], after(proxies.Each)), child)
+	open, err := edge.Open(ctx, gate.then(beforeEdge, proxies.Each), child)
 	if err != nil {
 		return err
 	}
-	record, err := oci.NewDNSRecord(ctx, name+"-dns", recordArgs(s, balancer,
-		gate.before[beforeRecord], after(open.Each)), child)
+	public, err := k.Names.Declare(ctx, in, edge.Address(), gate.then(beforeName, open), child)
 	if err != nil {
 		return err
 	}
 
 	// Changed or not, an update ends by asking again: a sick cluster is never
 	// reported as a success (ADR 0018).
-	c.Verified, err = gate.verify(ctx, pulumi.Parent(c), broker.ModifyIndex, proxies.ModifyIndex, record.Name)
-	if err := errors.Join(err, jobs.afterPreview(ctx, pools.Relaunched)); err != nil {
+	c.Verified, err = gate.verify(ctx, pulumi.Parent(c), broker.ModifyIndex, proxies.ModifyIndex, public)
+	if err := errors.Join(err, jobs.afterPreview(ctx, launched.Relaunched)); err != nil {
 		return err
 	}
 	c.Endpoints = pulumi.ToStringMap(endpoints(s, listeners)).ToStringMapOutput()
-	c.DNSName, c.BalancerAddress = record.Name, balancer.Address
+	c.DNSName, c.BalancerAddress = public, edge.Address()
 	c.NodeNames = pulumi.ToStringArray(cluster.Names(nodes)).ToStringArrayOutput()
 	c.JobNames = pulumi.ToStringMap(map[string]string{
-		"emqx": cluster.EMQXJobID(s.Environment), "haproxy": cluster.HAProxyJobID(s.Environment),
+		"emqx": cluster.EMQXJobID(s.Environment), strings.ToLower(k.Proxy.Title()): k.Proxy.JobID(s.Environment),
 	}).ToStringMapOutput()
 	// Inside the network only: the dashboard is not opened to the internet.
 	c.DashboardAddress = pulumi.Sprintf("http://%s:%d", cluster.ServiceName(s.Environment, cluster.DashboardService), cluster.Dashboard)
 	return nil
 }
 
-// VolumesName is what the names of a cluster's volumes begin with, "-<index>" behind it.
-func VolumesName(clusterName string) string { return clusterName + "-volumes" }
+// find looks up what the stack is given for its hosts and its edge. All that is wrong with it is one [*fault.Error].
+func find(ctx *pulumi.Context, in seams.Given, k kinds.Kinds) (seams.Fleet, seams.Front, error) {
+	var f fault.List
+	hosts, err := k.Hosts.Find(ctx, in, &f)
+	if err != nil {
+		return nil, nil, err
+	}
+	if hosts == nil {
+		return nil, nil, f.Err()
+	}
+	edge, err := k.Edge.Find(ctx, in, hosts.Network(), &f)
+	return hosts, edge, errors.Join(err, f.Err())
+}
 
 // EntriesName is the name of a cluster's record in Consul.
 func EntriesName(clusterName string) string { return clusterName + "-entries" }

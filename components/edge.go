@@ -4,24 +4,18 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
-	"github.com/emqx-oci/emqx-oci/components/oci"
+	"github.com/emqx-oci/emqx-oci/components/kinds"
+	"github.com/emqx-oci/emqx-oci/components/seams"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
-// EdgeHealth asks the cluster's cloud how the balancer sees its backends, by "<listener>/<node>": OK, WARNING,
-// CRITICAL, UNKNOWN. It registers nothing but providers.
+// EdgeHealth asks the cluster's edge how it sees the nodes, by "<listener>/<node>": OK, or a word of its own. It
+// registers nothing but providers.
 func EdgeHealth(ctx *pulumi.Context, name string, s settings.Settings) (map[string]string, error) {
-	in, err := newProviders(ctx, name, s)
-	if err != nil {
+	k := kinds.Of(s)
+	in := seams.Given{Name: name, Settings: s, Listeners: cluster.Listeners(s.Ports.Cluster(), s.TLS.Enabled())}
+	if _, err := newProviders(ctx, &in, k); err != nil {
 		return nil, err
 	}
-	var sets []string
-	for _, l := range cluster.Listeners(s.Ports.Cluster(), s.TLS.Enabled()) {
-		sets = append(sets, l.Name)
-	}
-	nodes := make([]string, s.Nodes.Count)
-	for i := range nodes {
-		nodes[i] = cluster.NodeName(s.Environment, i)
-	}
-	return oci.EdgeHealth(ctx, s.OCI.Compartment, s.Environment, sets, nodes, pulumi.Provider(in.oci))
+	return k.Edge.Health(ctx, in, cluster.Names(cluster.NamedNodes(s.Environment, s.Nodes.Count)))
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"gotest.tools/v3/assert"
 
+	"github.com/emqx-oci/emqx-oci/components/proxy/haproxy"
 	"github.com/emqx-oci/emqx-oci/components/recorder"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/gates"
@@ -33,7 +34,7 @@ func TestTheListOfGatesIsTheTableOfTheDocuments(t *testing.T) {
 		}
 	}
 	want := []string{"gate | before"}
-	for _, e := range gateList(conditions{}) {
+	for _, e := range openGates(settings.Settings{}, haproxy.Proxy{}) {
 		name := e.Gate.ID + " " + e.Gate.Title
 		for _, s := range e.Steps {
 			want = append(want, "step: "+s.Name+" | "+name)
@@ -58,9 +59,9 @@ func TestEveryGateOfTheListStandsBeforeWhatItSays(t *testing.T) {
 	}, opts)
 	assert.NilError(t, err)
 	resources := map[string]string{
-		beforeEMQX: "Job emqx-emqx", beforeHAProxy: "Job emqx-haproxy", beforeListeners: "Listener emqx-listeners-mqtt", beforeRecord: "Rrset emqx-dns",
+		beforeEMQX: "Job emqx-emqx", beforeProxies: "Job emqx-haproxy", beforeEdge: "Listener emqx-listeners-mqtt", beforeName: "Rrset emqx-dns",
 	}
-	for _, e := range gateList(conditions{}) {
+	for _, e := range openGates(settings.Settings{}, haproxy.Proxy{}) {
 		assert.Assert(t, len(e.Before) > 0, e.Gate.ID)
 		for _, b := range e.Before {
 			if b == gates.TheEnd {
@@ -117,7 +118,8 @@ func TestNoCheckOfTheListChangesAnything(t *testing.T) {
 	s.Nodes.Count, s.DNS.Name, s.Ports.MQTT = 3, "127.0.0.1", 1 // nobody listens there
 	due := ""
 	for _, e := range gateList(conditions{
-		Settings: s, nomadAPI: n, consulAPI: noServices{}, edge: func(context.Context) (map[string]string, error) { return nil, nil },
+		Settings: s, nomadAPI: n, consulAPI: noServices{}, proxy: haproxy.Proxy{},
+		edgeHealthy: gates.EdgeHealthy(func(context.Context) (map[string]string, error) { return nil, nil }, gates.EdgeArgs{}),
 	}) {
 		status, err := e.Gate.Check(t.Context())
 		assert.NilError(t, err, e.Gate.ID)

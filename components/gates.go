@@ -7,18 +7,19 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
+	"github.com/emqx-oci/emqx-oci/components/kinds"
 	"github.com/emqx-oci/emqx-oci/components/nomad"
-	"github.com/emqx-oci/emqx-oci/components/oci"
+	"github.com/emqx-oci/emqx-oci/components/seams"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/gates"
 )
 
 // What waits for gates, in the words of docs/architecture.md.
 const (
-	beforeEMQX      = "EMQX job"
-	beforeHAProxy   = "HAProxy job"
-	beforeListeners = "listeners"
-	beforeRecord    = "DNS record"
+	beforeEMQX    = "EMQX job"
+	beforeProxies = "proxies' job"
+	beforeEdge    = "edge opens"
+	beforeName    = "public name"
 )
 
 // gateList are all gates, and what waits for them: docs/architecture.md has the same table.
@@ -26,10 +27,10 @@ const (
 func gateList(c conditions) gates.List {
 	settle := c.Gates.Settle
 	return gates.List{
-		{Gate: c.nodesReady(), Before: []string{beforeEMQX, beforeHAProxy}, Steps: []gates.Step{c.purgeDeadNodes()}},
-		{Gate: c.clusterFormed(), Before: []string{beforeHAProxy, gates.TheEnd}, Settle: settle},
-		{Gate: c.proxiesReady(), Before: []string{beforeListeners, gates.TheEnd}, Settle: settle},
-		{Gate: c.edgeHealthy(), Before: []string{beforeRecord}},
+		{Gate: c.nodesReady(), Before: []string{beforeEMQX, beforeProxies}, Steps: []gates.Step{c.purgeDeadNodes()}},
+		{Gate: c.clusterFormed(), Before: []string{beforeProxies, gates.TheEnd}, Settle: settle},
+		{Gate: c.proxiesReady(), Before: []string{beforeEdge, gates.TheEnd}, Settle: settle},
+		{Gate: c.edgeHealthy, Before: []string{beforeName}},
 		// A name that did not resolve may be cached for a while: this one keeps its own timeout.
 		{Gate: c.roundTrip(), Before: []string{gates.TheEnd}},
 	}
@@ -41,8 +42,13 @@ type gateSet struct {
 	// before are the gates of what waits for them: beforeEMQX and so on.
 	before map[string]pulumi.ResourceOption
 	verify func(ctx *pulumi.Context, parent pulumi.ResourceOption, after ...pulumi.Output) (pulumi.StringOutput, error)
-	// inTurn says when it is an instance's turn to be relaunched; nil: at once.
-	inTurn func(nodes []cluster.Node, launch func(cluster.Node) error) error
+	// inTurn says when it is a host's turn to be relaunched; nil: at once.
+	inTurn seams.Turns
+}
+
+// then are the options of what waits for gates, and for resources.
+func (g gateSet) then(before string, resources ...[]pulumi.Resource) []pulumi.ResourceOption {
+	return []pulumi.ResourceOption{g.before[before], after(resources...)}
 }
 
 type withoutGates struct{}
@@ -52,10 +58,10 @@ type withoutGates struct{}
 func WithoutGates(ctx *pulumi.Context) *pulumi.Context { return ctx.WithValue(withoutGates{}, true) }
 
 func newGates(
-	ctx *pulumi.Context, name string, s settings.Settings, nodes []cluster.Node, balancer *oci.LoadBalancer, in providers,
+	ctx *pulumi.Context, name string, s settings.Settings, k kinds.Kinds, nodes []cluster.Node, edge seams.Front,
 ) (gateSet, error) {
 	if ctx.Value(withoutGates{}) != nil {
-		return bindGates(ctx, name, openGates(s), func(context.Context) bool { return false })
+		return bindGates(ctx, name, openGates(s, k.Proxy), func(context.Context) bool { return false })
 	}
 	nomadAPI, consulAPI, err := agents(s)
 	if err != nil {
@@ -64,16 +70,15 @@ func newGates(
 	of := func(count int, jobs jobTexts) conditions {
 		sized := s
 		sized.Nodes.Count = count
-		edge := cluster.Names(nodes[:min(count, len(nodes))])
 		return conditions{
-			Settings: sized, jobs: jobs, nomadAPI: nomadAPI, consulAPI: consulAPI, behindEdge: len(edge),
-			edge: balancer.BackendHealth(ctx, edge, pulumi.Provider(in.oci)),
+			Settings: sized, jobs: jobs, nomadAPI: nomadAPI, consulAPI: consulAPI, proxy: k.Proxy,
+			edgeHealthy: edge.Healthy(ctx, nodes[:min(count, len(nodes))]), edgeHint: k.Edge.Hint(s),
 		}
 	}
-	c := of(len(nodes), wantedJobs(s))
+	c := of(len(nodes), wantedJobs(s, k.Proxy))
 	set, err := bindGates(ctx, name, gateList(c), c.rolling(), c.servers()...)
 	// Relaunches come before the jobs are registered: what stands has to be whole.
-	turns := newRelauncher(s, nomadAPI, func(count int) gates.List { return gateList(of(count, asTheyStand())) })
+	turns := newRelauncher(s, k.Proxy, nomadAPI, func(count int) gates.List { return gateList(of(count, asTheyStand())) })
 	set.inTurn = func(later []cluster.Node, launch func(cluster.Node) error) error {
 		return turns.inTurn(ctx, nodes, later, launch)
 	}
@@ -86,10 +91,10 @@ type conditions struct {
 	jobs      jobTexts
 	nomadAPI  gates.NomadClient
 	consulAPI gates.ConsulClient
-	// edge asks for the balancer's backends, of so many nodes; it is asked through the
-	// engine.
-	edge       func(context.Context) (map[string]string, error)
-	behindEdge int
+	proxy     seams.Proxy
+	// edgeHealthy is G4, which the edge makes: it is asked through the engine. edgeHint is for G5.
+	edgeHealthy gates.Gate
+	edgeHint    string
 }
 
 func (c conditions) nodesReadyArgs() gates.NodesReadyArgs {
@@ -117,30 +122,21 @@ func (c conditions) clusterFormed() gates.Gate {
 }
 
 func (c conditions) proxiesReady() gates.Gate {
-	return gates.ProxiesReady(c.consulAPI, gates.ProxiesReadyArgs{
-		Environment: c.Environment, Count: c.Nodes.Count, Timeout: c.Gates.ProxiesReady,
-		AdminPort: c.Ports.Admin,
-		Nomad:     c.nomadAPI, Job: cluster.HAProxyJobID(c.Environment),
-		Text: c.jobs.haproxy,
-	})
+	return c.proxy.Ready(c.Settings, seams.ProxyReadyArgs{Nomad: c.nomadAPI, Consul: c.consulAPI, Text: c.jobs.proxies})
 }
 
-func (c conditions) edgeHealthy() gates.Gate {
-	return gates.EdgeHealthy(c.edge, gates.EdgeArgs{
-		Count:   c.behindEdge * len(cluster.Listeners(c.Ports.Cluster(), c.TLS.Enabled())),
-		Timeout: c.Gates.EdgeHealthy, AdminPort: c.Ports.Admin,
-	})
+func (c conditions) roundTripArgs() gates.RoundTripArgs {
+	return gates.RoundTripArgs{
+		Name: c.DNS.Name, Listeners: cluster.Listeners(c.Ports.Cluster(), c.TLS.Enabled()), Proxy: c.Gates.Proxy,
+		CACert: c.TLS.CA.Reveal(), Certificate: c.TLS.Certificate.Reveal(), Timeout: c.Gates.RoundTrip, Edge: c.edgeHint,
+	}
 }
 
-func (c conditions) roundTrip() gates.Gate {
-	return gates.RoundTrip(gates.RoundTripArgs{
-		Name: c.DNS.Name, Port: c.Ports.MQTT, Proxy: c.Gates.Proxy, Timeout: c.Gates.RoundTrip, Edge: onTheWay(c.Settings),
-	})
-}
+func (c conditions) roundTrip() gates.Gate { return gates.RoundTrip(c.roundTripArgs()) }
 
 // rolling tells whether Nomad is still deploying.
 func (c conditions) rolling() func(context.Context) bool {
-	return deploying(c.nomadAPI, cluster.EMQXJobID(c.Environment), cluster.HAProxyJobID(c.Environment))
+	return deploying(c.nomadAPI, cluster.EMQXJobID(c.Environment), c.proxy.JobID(c.Environment))
 }
 
 // servers are what a preview must reach.
@@ -151,20 +147,10 @@ func (c conditions) servers() []gates.Server {
 	}
 }
 
-// onTheWay is what may keep a client from a broker though every gate before G5 holds.
-func onTheWay(s settings.Settings) string {
-	other := map[string]string{"address": "privateIp", "privateIp": "address"}[s.Edge.Backend]
-	text := "emqx-oci:edge.backend, which is " + s.Edge.Backend + ": where G4 holds and no client gets through, try " + other
-	if !s.Edge.Public && s.Gates.Proxy == "" {
-		text = "whether this machine is inside the network, as emqx-oci:edge.public is false, or set emqx-oci:gates.proxy; " + text
-	}
-	return text
-}
-
 // jobTexts are both jobs as somebody wants them, and the name that has to answer all
 // members.
 type jobTexts struct {
-	emqx, haproxy gates.JobText
+	emqx, proxies gates.JobText
 	discovery     string
 }
 
@@ -172,33 +158,27 @@ type jobTexts struct {
 // lacks may be what the relaunch is to bring.
 func asTheyStand() jobTexts { return jobTexts{} }
 
-func wantedJobs(s settings.Settings) jobTexts {
+func wantedJobs(s settings.Settings, proxy seams.Proxy) jobTexts {
+	emqx, err := emqxArgs(s).HCL2()
 	return jobTexts{
 		discovery: cluster.ServiceName(s.Environment, cluster.MembersService),
-
-		emqx:    jobText(nomad.EMQXJob, emqxArgs(s).EMQXVars),
-		haproxy: jobText(nomad.HAProxyJob, haproxyArgs(s).HAProxyVars),
+		emqx:      jobText(nomad.EMQXJob, emqx, err),
+		proxies:   jobText(proxy.Job(s)),
 	}
-}
-
-// jobVars are the variables of a job file.
-type jobVars interface {
-	HCL2() (map[string]string, error)
 }
 
 // jobText is a job as this stack registers it. Variables with a fault are no job;
 // whoever registers it says so.
-func jobText(file string, vars jobVars) gates.JobText {
-	values, err := vars.HCL2()
+func jobText(file string, variables map[string]string, err error) gates.JobText {
 	if err != nil {
 		return gates.JobText{}
 	}
-	return gates.JobText{File: file, Variables: nomad.VariablesFile(values)}
+	return gates.JobText{File: file, Variables: nomad.VariablesFile(variables)}
 }
 
 // openGates are the same gates, but they hold at once.
-func openGates(s settings.Settings) gates.List {
-	list := gateList(conditions{Settings: s})
+func openGates(s settings.Settings, proxy seams.Proxy) gates.List {
+	list := gateList(conditions{Settings: s, proxy: proxy, edgeHealthy: gates.EdgeHealthy(nil, gates.EdgeArgs{})})
 	for i := range list {
 		list[i].Gate.Check = func(context.Context) (gates.Status, error) { return gates.Status{Holds: true}, nil }
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"gotest.tools/v3/assert"
 
-	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/guards"
+	"github.com/emqx-oci/emqx-oci/components/hosts/ocihosts"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/enginetest"
@@ -62,11 +62,11 @@ func newGuarded(t *testing.T, count int) *guarded {
 func (g *guarded) count(n int) { g.s.Nodes.Count, g.s.Volumes.Count = n, n }
 
 func (g *guarded) program(ctx *pulumi.Context) error {
-	places, err := cluster.Nodes(g.s.Environment, g.s.Volumes.Count, g.domains)
+	places, err := ocihosts.Place(g.s.Environment, g.s.Volumes.Count, g.domains)
 	if err != nil {
 		return err
 	}
-	settle, err := guard(ctx, "emqx", g.s, places)
+	settle, err := guard(ctx, "emqx", g.s, func(found []guards.Violation) []guards.Violation { return found }, ocihosts.Hosts{}.Guarded(g.s), places)
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (g *guarded) program(ctx *pulumi.Context) error {
 	var volumes []pulumi.Resource
 	for _, p := range places {
 		v, err := enginetest.NewThing(ctx, p.Name, pulumi.Map{
-			"name": pulumi.String(p.Name), "zone": pulumi.String(p.AvailabilityDomain),
+			"name": pulumi.String(p.Name), "zone": pulumi.String(p.Zone),
 		}, pulumi.RetainOnDelete(g.s.Volumes.Retain))
 		if err != nil {
 			return err

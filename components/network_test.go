@@ -10,7 +10,9 @@ import (
 	"gotest.tools/v3/assert"
 
 	"github.com/emqx-oci/emqx-oci/components/fault"
+	"github.com/emqx-oci/emqx-oci/components/kinds"
 	"github.com/emqx-oci/emqx-oci/components/recorder"
+	"github.com/emqx-oci/emqx-oci/components/seams"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
@@ -44,6 +46,8 @@ func tenancy(token string, args resource.PropertyMap) (map[string]any, error) {
 		"ipv4cidrBlocks": []any{"10.1.0.0/31", "10.1.2.0/31"}, "prohibitPublicIpOnVnic": true,
 	}
 	switch token {
+	case "oci:Core/getInstancePools:getInstancePools":
+		return map[string]any{"instancePools": []any{}}, nil
 	case "oci:Core/getVcns:getVcns":
 		return map[string]any{"virtualNetworks": named(
 			map[string]any{"displayName": "iot", "id": "ocid1.vcn.oc1..iot"},
@@ -62,20 +66,21 @@ func tenancy(token string, args resource.PropertyMap) (map[string]any, error) {
 	return nil, errors.New("404-NotAuthorizedOrNotFound")
 }
 
-// find is what a program of n nodes makes of a network.
-func find(t *testing.T, n int, given settings.Network) (found settings.Network, err error) {
+// findFor is what a program of n nodes makes of a network.
+func findFor(t *testing.T, n int, given settings.Network, public bool) error {
 	t.Helper()
-	s := settings.Settings{Environment: "test", OCI: settings.OCI{Compartment: "ocid1.compartment.oc1..c"}, Network: given}
-	s.Nodes.Count = n
-	_, err = recorder.Run(func(ctx *pulumi.Context) error {
-		in, err := newProviders(ctx, "emqx", s)
-		if err != nil {
+	s := settings.Settings{Environment: "test", Cloud: "oci", OCI: settings.OCI{Compartment: "ocid1.compartment.oc1..c", AvailabilityDomains: []string{"AD-1"}}, Network: given}
+	s.Nodes.Count, s.Edge.Kind, s.Edge.Public = n, "network", public
+	_, err := recorder.Run(func(ctx *pulumi.Context) error {
+		k := kinds.Of(s)
+		in := seams.Given{Name: "emqx", Settings: s}
+		if _, err := newProviders(ctx, &in, k); err != nil {
 			return err
 		}
-		found, err = findNetwork(ctx, s, in)
+		_, _, err := find(ctx, in, k)
 		return err
 	}, recorder.Options{Call: tenancy, Preview: true})
-	return found, err
+	return err
 }
 
 func TestNetworkByNameAndByOCID(t *testing.T) {
@@ -84,12 +89,10 @@ func TestNetworkByNameAndByOCID(t *testing.T) {
 		{VCN: "ocid1.vcn.oc1..iot", PublicSubnet: "public", PrivateSubnet: "ocid1.subnet.oc1..private"},
 		{VCN: "iot", PublicSubnet: "ocid1.subnet.oc1..public", PrivateSubnet: "private", PrivateSubnetCIDR: "10.0.1.0/28"},
 	} {
-		found, err := find(t, 3, given)
-		assert.NilError(t, err)
-		assert.Equal(t, found.VCN, "ocid1.vcn.oc1..iot")
-		assert.Equal(t, found.PublicSubnet, "ocid1.subnet.oc1..public")
-		assert.Equal(t, found.PrivateSubnet, "ocid1.subnet.oc1..private")
+		assert.NilError(t, findFor(t, 3, given, true))
 	}
+	// A balancer without a public address is at home in a private subnet.
+	assert.NilError(t, findFor(t, 3, settings.Network{VCN: "iot", PublicSubnet: "private", PrivateSubnet: "private"}, false))
 }
 
 func TestNetworkThatDoesNotFit(t *testing.T) {
@@ -123,7 +126,7 @@ func TestNetworkThatDoesNotFit(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := find(t, c.nodes, c.given)
+			err := findFor(t, c.nodes, c.given, true)
 			var faults *fault.Error
 			assert.Assert(t, errors.As(err, &faults), "got %v", err)
 			var got []string
@@ -133,13 +136,13 @@ func TestNetworkThatDoesNotFit(t *testing.T) {
 			assert.DeepEqual(t, got, c.says)
 		})
 	}
-	_, err := find(t, 6, settings.Network{VCN: "iot", PublicSubnet: "public", PrivateSubnet: "private"})
+	err := findFor(t, 6, settings.Network{VCN: "iot", PublicSubnet: "public", PrivateSubnet: "private"}, true)
 	assert.NilError(t, err)
 }
 
 // One wrong compartment is one fault, before anything is registered.
 func TestACompartmentThatIsNotThere(t *testing.T) {
-	s := settings.Settings{Environment: "test", OCI: settings.OCI{Region: "eu-frankfurt-1", Compartment: "ocid1.compartment.oc1..typo"}}
+	s := settings.Settings{Environment: "test", Cloud: "oci", Edge: settings.Edge{Kind: "network"}, OCI: settings.OCI{Region: "eu-frankfurt-1", Compartment: "ocid1.compartment.oc1..typo"}}
 	for answer, want := range map[string]string{
 		"404-NotAuthorizedOrNotFound, Authorization failed or requested resource not found": `emqx-oci:oci.compartment: must be a compartment of eu-frankfurt-1 in which the deployer may list instance pools, got "ocid1.compartment.oc1..typo": `,
 		"can not create client, bad configuration":                                          `asking OCI for the instance pools of compartment "ocid1.compartment.oc1..typo": `,

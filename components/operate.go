@@ -1,6 +1,7 @@
 package components
 
 import (
+	"github.com/emqx-oci/emqx-oci/components/kinds"
 	"github.com/emqx-oci/emqx-oci/components/nomad"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/gates"
@@ -14,10 +15,13 @@ func Operate(s settings.Settings) (*operate.Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := conditions{Settings: s, jobs: wantedJobs(s), nomadAPI: nomadAPI, consulAPI: consulAPI}
+	k := kinds.Of(s)
+	proxy := k.Proxy
+	c := conditions{Settings: s, jobs: wantedJobs(s, proxy), nomadAPI: nomadAPI, consulAPI: consulAPI, proxy: proxy, edgeHint: k.Edge.Hint(s)}
 	return operate.New(operate.Config{
-		Formed: c.clusterFormed(), Proxies: c.proxiesReady(), RoundTrip: c.roundTrip(), Verification: lastGates(gateList(c), c.rolling()),
+		Formed: c.clusterFormed(), Proxies: c.proxiesReady(), RoundTrip: c.roundTripArgs(), Verification: lastGates(gateList(c), c.rolling()),
 		ListenersScript: nomad.EMQXListeners,
+		Proxy:           operate.ProxyConfig{Title: proxy.Title(), Job: proxy.JobID(s.Environment), Service: proxy.Service()},
 		DrainRate:       s.Broker.Drain.Rate,
 		Environment:     s.Environment, Datacenter: s.Consul.Datacenter, Count: s.Nodes.Count,
 		Nomad: nomadAPI, Consul: consulAPI,

@@ -12,6 +12,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
+	"github.com/emqx-oci/emqx-oci/components/kinds"
+	"github.com/emqx-oci/emqx-oci/components/seams"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/gates"
 )
@@ -31,19 +33,19 @@ type plannedJob struct {
 	text gates.JobText
 }
 
-func newJobPlanner(ctx *pulumi.Context, s settings.Settings) (jobPlanner, error) {
+func newJobPlanner(ctx *pulumi.Context, s settings.Settings, k kinds.Kinds) (jobPlanner, error) {
 	if ctx.Value(withoutGates{}) != nil {
 		return jobPlanner{}, nil
 	}
 	nomadAPI, _, err := agents(s)
-	return jobPlanner{nomad: nomadAPI, environment: s.Environment, nodes: s.Nodes.Count, jobs: plannedJobs(s)}, err
+	return jobPlanner{nomad: nomadAPI, environment: s.Environment, nodes: s.Nodes.Count, jobs: plannedJobs(s, k.Proxy)}, err
 }
 
 // plannedJobs leaves out a job whose variables have a fault: whoever registers it says so.
-func plannedJobs(s settings.Settings) []plannedJob {
-	wanted := wantedJobs(s)
+func plannedJobs(s settings.Settings, proxy seams.Proxy) []plannedJob {
+	wanted := wantedJobs(s, proxy)
 	return slices.DeleteFunc([]plannedJob{
-		{cluster.EMQXJobID(s.Environment), wanted.emqx}, {cluster.HAProxyJobID(s.Environment), wanted.haproxy},
+		{cluster.EMQXJobID(s.Environment), wanted.emqx}, {proxy.JobID(s.Environment), wanted.proxies},
 	}, func(j plannedJob) bool { return j.text == gates.JobText{} })
 }
 
@@ -169,7 +171,7 @@ func JobOutlooks(ctx context.Context, s settings.Settings) (map[string]JobOutloo
 	if err != nil {
 		return nil, err
 	}
-	return jobOutlooks(ctx, nomadAPI, plannedJobs(s))
+	return jobOutlooks(ctx, nomadAPI, plannedJobs(s, kinds.Of(s).Proxy))
 }
 
 func jobOutlooks(ctx context.Context, client gates.NomadClient, jobs []plannedJob) (map[string]JobOutlook, error) {

@@ -4,36 +4,35 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
-	"slices"
 
 	consulsdk "github.com/pulumi/pulumi-consul/sdk/v3/go/consul"
-	ocisdk "github.com/pulumi/pulumi-oci/sdk/v3/go/oci"
-	"github.com/pulumi/pulumi-oci/sdk/v3/go/oci/identity"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/emqx-oci/emqx-oci/components/cluster"
+	"github.com/emqx-oci/emqx-oci/components/kinds"
+	"github.com/emqx-oci/emqx-oci/components/seams"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 	nomadsdk "github.com/emqx-oci/emqx-oci/sdks/nomad"
 )
 
-// providers are explicit, so that a resource never lands in what the
-// environment of the person at the keyboard happens to point at. They are not in the
-// component: `pulumi import` makes providers first, and one in a component that is not
-// there yet fails it.
-type providers struct {
-	oci *ocisdk.Provider
-	// all hands the three of them to a component and its children.
-	all pulumi.ResourceOption
-}
-
-func newProviders(ctx *pulumi.Context, name string, s settings.Settings) (providers, error) {
-	o, err := ocisdk.NewProvider(ctx, ProviderName(name, "oci"), &ocisdk.ProviderArgs{Region: pulumi.String(s.OCI.Region)})
-	if err != nil {
-		return providers{}, fmt.Errorf("configuring the oci provider: %w", err)
+// newProviders registers the providers of the kinds, which it adds to what they are given, and those of both agents, and
+// gives the option that hands all to a component and its children. They are explicit, so that a resource never lands in
+// what the environment of the person at the keyboard happens to point at. They are not in the component: `pulumi import`
+// makes providers first, and one in a component that is not there yet fails it.
+func newProviders(ctx *pulumi.Context, given *seams.Given, k kinds.Kinds) (pulumi.ResourceOption, error) {
+	name, s := given.Name, given.Settings
+	given.Providers = map[string]pulumi.ProviderResource{}
+	var all []pulumi.ProviderResource
+	for _, kind := range k.Providers() {
+		p, err := kind.New(ctx, ProviderName(name, kind.Package), s)
+		if err != nil {
+			return nil, fmt.Errorf("configuring the %s provider: %w", kind.Package, err)
+		}
+		given.Providers[kind.Package] = p
+		all = append(all, p)
 	}
 	in, err := InputsOfProviders(s)
 	if err != nil {
-		return providers{}, fmt.Errorf("configuring the providers: %w", err)
+		return nil, fmt.Errorf("configuring the providers: %w", err)
 	}
 	of := in["nomad"]
 	n, err := nomadsdk.NewProvider(ctx, ProviderName(name, "nomad"), &nomadsdk.ProviderArgs{
@@ -41,7 +40,7 @@ func newProviders(ctx *pulumi.Context, name string, s settings.Settings) (provid
 		CaPem: of.input("caPem"), CertPem: of.input("certPem"), KeyPem: of.input("keyPem"),
 	})
 	if err != nil {
-		return providers{}, fmt.Errorf("configuring the nomad provider: %w", err)
+		return nil, fmt.Errorf("configuring the nomad provider: %w", err)
 	}
 	of = in["consul"]
 	c, err := consulsdk.NewProvider(ctx, ProviderName(name, "consul"), &consulsdk.ProviderArgs{
@@ -49,12 +48,12 @@ func newProviders(ctx *pulumi.Context, name string, s settings.Settings) (provid
 		CaPem: of.input("caPem"), CertPem: of.input("certPem"), KeyPem: of.input("keyPem"),
 	})
 	if err != nil {
-		return providers{}, fmt.Errorf("configuring the consul provider: %w", err)
+		return nil, fmt.Errorf("configuring the consul provider: %w", err)
 	}
-	return providers{oci: o, all: pulumi.Providers(o, n, c)}, nil
+	return pulumi.Providers(append(all, n, c)...), nil
 }
 
-// ProviderName is the name of a cluster's explicit provider of a kind: oci, nomad, consul.
+// ProviderName is the name of a cluster's explicit provider, by its package: oci, nomad, consul.
 func ProviderName(clusterName, kind string) string { return clusterName + "-" + kind }
 
 // ProviderInput is what a provider is told, and whether the state has it encrypted.
@@ -94,26 +93,4 @@ func InputsOfProviders(s settings.Settings) (map[string]ProviderInputs, error) {
 		maps.DeleteFunc(all[name], func(_ string, in ProviderInput) bool { return in.Value == "" })
 	}
 	return all, nil
-}
-
-// assignDomains names the nodes and gives each its availability domain, from the
-// settings' list or else from all of the region's, by name: OCI returns them in
-// no promised order, and a node must not move. The first nodes.count of them
-// have an instance, all have a volume.
-func assignDomains(ctx *pulumi.Context, s settings.Settings, in providers) ([]cluster.Node, error) {
-	domains := s.OCI.AvailabilityDomains
-	if len(domains) == 0 {
-		found, err := identity.GetAvailabilityDomains(ctx, &identity.GetAvailabilityDomainsArgs{
-			CompartmentId: s.OCI.Compartment,
-		}, pulumi.Provider(in.oci))
-		if err != nil {
-			return nil, fmt.Errorf("looking up the availability domains of region %q (or list them in emqx-oci:oci.availabilityDomains): %w",
-				s.OCI.Region, err)
-		}
-		for _, d := range found.AvailabilityDomains {
-			domains = append(domains, d.Name)
-		}
-		slices.Sort(domains)
-	}
-	return cluster.Nodes(s.Environment, max(s.Nodes.Count, s.Volumes.Count), domains)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
+	"github.com/emqx-oci/emqx-oci/components/seams"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/gates"
 )
@@ -18,8 +19,8 @@ import (
 type relauncher struct {
 	nomad       gates.NomadClient
 	environment string
-	// emqx and haproxy are the ids of the two jobs.
-	emqx, haproxy string
+	// emqx and proxies are the ids of the two jobs.
+	emqx, proxies string
 	// of are the gates of a cluster of so many nodes: as many as the jobs have at
 	// that time, which the update may be about to change.
 	of func(nodes int) gates.List
@@ -28,11 +29,11 @@ type relauncher struct {
 	stop, ready time.Duration
 }
 
-func newRelauncher(s settings.Settings, client gates.NomadClient, of func(int) gates.List) relauncher {
+func newRelauncher(s settings.Settings, proxy seams.Proxy, client gates.NomadClient, of func(int) gates.List) relauncher {
 	return relauncher{
-		nomad: client, environment: s.Environment, emqx: cluster.EMQXJobID(s.Environment), haproxy: cluster.HAProxyJobID(s.Environment),
+		nomad: client, environment: s.Environment, emqx: cluster.EMQXJobID(s.Environment), proxies: proxy.JobID(s.Environment),
 		of: of, ready: s.Gates.NodesReady,
-		stop: max(s.Broker.ShutdownDelay+s.Broker.KillTimeout, s.Proxy.ShutdownDelay+s.Proxy.KillTimeout),
+		stop: max(s.Broker.ShutdownDelay+s.Broker.KillTimeout, proxy.StopTime(s)),
 	}
 }
 
@@ -125,7 +126,7 @@ func (r relauncher) relaunch(ctx *pulumi.Context, t turn, launch func(cluster.No
 		}
 	}
 	drain := gates.NodeDrainedArgs{
-		Environment: r.environment, Index: t.node.Index, Jobs: []string{r.emqx, r.haproxy},
+		Environment: r.environment, Index: t.node.Index, Jobs: []string{r.emqx, r.proxies},
 		Deadline: r.stop, Timeout: 2*r.stop + time.Minute,
 	}
 	if err := gates.Await(ctx, gates.NodeDrained(r.nomad, drain), gates.DrainNode(r.nomad, drain)); err != nil {
@@ -143,13 +144,13 @@ func (r relauncher) relaunch(ctx *pulumi.Context, t turn, launch func(cluster.No
 
 // awaitWhole waits until nothing of the cluster is away.
 func (r relauncher) awaitWhole(ctx *pulumi.Context) error {
-	var emqx, haproxy int
+	var emqx, proxies int
 	if err := gates.Await(ctx, r.ask(func(asked context.Context) (string, error) {
 		var err error
 		if emqx, err = gates.JobCount(asked, r.nomad, r.emqx); err != nil {
 			return "", err
 		}
-		haproxy, err = gates.JobCount(asked, r.nomad, r.haproxy)
+		proxies, err = gates.JobCount(asked, r.nomad, r.proxies)
 		return fmt.Sprintf("the cluster of %d nodes has to be whole", emqx), err
 	})); err != nil {
 		return err
@@ -157,9 +158,9 @@ func (r relauncher) awaitWhole(ctx *pulumi.Context) error {
 	if emqx == 0 {
 		return nil
 	}
-	waiting := []string{beforeEMQX, beforeHAProxy}
-	if haproxy > 0 {
-		waiting = append(waiting, beforeListeners, beforeRecord)
+	waiting := []string{beforeEMQX, beforeProxies}
+	if proxies > 0 {
+		waiting = append(waiting, beforeEdge, beforeName)
 	}
 	for _, e := range r.of(emqx).Before(waiting...) {
 		if err := gates.Await(ctx, e.Gate, e.Steps...); err != nil {

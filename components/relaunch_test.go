@@ -12,7 +12,9 @@ import (
 	"gotest.tools/v3/assert"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
+	"github.com/emqx-oci/emqx-oci/components/proxy/haproxy"
 	"github.com/emqx-oci/emqx-oci/components/recorder"
+	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/gates"
 )
 
@@ -89,12 +91,11 @@ func (f *nomadOf) boots(i int, eligibility string) {
 // turnsOf relaunches nodes of a cluster of three and returns what happened.
 func turnsOf(t *testing.T, f *nomadOf, sick string, relaunched ...int) ([]string, error) {
 	t.Helper()
-	all, err := cluster.Nodes("lab", 3, []string{"AD-1"})
-	assert.NilError(t, err)
+	all := cluster.NamedNodes("lab", 3)
 	r := relauncher{
-		nomad: f, environment: "lab", emqx: "emqx-lab", haproxy: "emqx-lab-haproxy", stop: time.Second, ready: time.Second,
+		nomad: f, environment: "lab", emqx: "emqx-lab", proxies: "emqx-lab-haproxy", stop: time.Second, ready: time.Second,
 		of: func(count int) gates.List {
-			list := gateList(conditions{})
+			list := openGates(settings.Settings{}, haproxy.Proxy{})
 			for i, e := range list {
 				list[i].Gate = gates.Gate{ID: e.Gate.ID, Title: "gate", Timeout: time.Millisecond, Check: func(context.Context) (gates.Status, error) {
 					f.did("%s of %d", e.Gate.ID, count)
@@ -108,7 +109,7 @@ func turnsOf(t *testing.T, f *nomadOf, sick string, relaunched ...int) ([]string
 	for _, i := range relaunched {
 		nodes = append(nodes, all[i])
 	}
-	_, err = recorder.Run(func(ctx *pulumi.Context) error {
+	_, err := recorder.Run(func(ctx *pulumi.Context) error {
 		return r.inTurn(ctx, all, nodes, func(n cluster.Node) error {
 			f.did("launch %d", n.Index)
 			f.boots(n.Index, nomad.NodeSchedulingEligible)

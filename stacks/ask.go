@@ -4,7 +4,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/emqx-oci/emqx-oci/components"
-	"github.com/emqx-oci/emqx-oci/components/oci"
+	"github.com/emqx-oci/emqx-oci/components/interrupted"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
@@ -20,7 +20,7 @@ func Edge(ctx *pulumi.Context) (map[string]string, error) {
 }
 
 // Find looks for what an interrupted run may have created: [components.Find].
-func Find(ctx *pulumi.Context, lost map[string]oci.Lost) (map[string][]string, error) {
+func Find(ctx *pulumi.Context, lost map[string]interrupted.Lost) (map[string][]string, error) {
 	s, err := load(ctx)
 	if err != nil {
 		return nil, err
@@ -29,7 +29,7 @@ func Find(ctx *pulumi.Context, lost map[string]oci.Lost) (map[string][]string, e
 }
 
 // Fates tells what became of resources that were to be deleted: [components.Fates].
-func Fates(ctx *pulumi.Context, held []oci.Held) (map[string]oci.Fate, error) {
+func Fates(ctx *pulumi.Context, held []interrupted.Held) (map[string]interrupted.Fate, error) {
 	s, err := load(ctx)
 	if err != nil {
 		return nil, err

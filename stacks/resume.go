@@ -6,18 +6,17 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/emqx-oci/emqx-oci/components"
-	"github.com/emqx-oci/emqx-oci/components/settings"
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 )
 
 // Resume says whether an update can follow a destroy that did not end, of a stack with
-// count nodes that has these resources left. It cannot when that has deleted some
+// count nodes that has the volumes of these left, by the nodes' names. It cannot when that has deleted some
 // volumes and left others: a broker that starts with its old data waits for members
 // whose data may be newer, and those are new ones that never knew it.
-func Resume(stack string, count int, names []string) error {
+func Resume(stack string, count int, volumes []string) error {
 	var there, gone []string
 	for i := range count {
-		if slices.Contains(names, fmt.Sprintf("%s-%d", components.VolumesName(settings.ClusterName), i)) {
+		if slices.Contains(volumes, cluster.NodeName(stack, i)) {
 			there = append(there, strconv.Itoa(i))
 		} else {
 			gone = append(gone, strconv.Itoa(i))

@@ -32,7 +32,7 @@ func newLab(dir, executable string) cli.Lab {
 	o := lab.Options{
 		Dir: dir, Name: os.Getenv("EMQX_OCI_LAB_NAME"), Plugins: os.Getenv("EMQX_OCI_PLUGINS"),
 		Bin: bin, Tools: filepath.Join(filepath.Dir(bin), ".tools", "bin"),
-		BrokerImages: []string{cluster.DefaultBrokerImage}, ProxyImages: []string{cluster.DefaultProxyImage},
+		BrokerImages: []string{cluster.DefaultBrokerImage}, ProxyImages: []string{settings.DefaultProxyImage},
 	}
 	if tools := os.Getenv("EMQX_OCI_TOOLS"); tools != "" {
 		o.Tools = tools

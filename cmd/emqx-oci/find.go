@@ -5,6 +5,7 @@ import (
 
 	"github.com/emqx-oci/emqx-oci/components"
 	"github.com/emqx-oci/emqx-oci/components/interrupted"
+	"github.com/emqx-oci/emqx-oci/components/kinds"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/stacks"
@@ -46,9 +47,11 @@ func resume(stack string, c orchestrate.Config, held []interrupted.Held) error {
 	if err != nil {
 		return err
 	}
-	var names []string
+	var volumes []string
 	for _, h := range held {
-		names = append(names, h.Name)
+		if v, _, ok := kinds.DataVolume(h.Type, h.Inputs); ok {
+			volumes = append(volumes, v.Name)
+		}
 	}
-	return stacks.Resume(stack, s.Nodes.Count, names)
+	return stacks.Resume(stack, s.Nodes.Count, volumes)
 }

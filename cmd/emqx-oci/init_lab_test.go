@@ -15,6 +15,7 @@ import (
 	"gotest.tools/v3/assert"
 
 	"github.com/emqx-oci/emqx-oci/cmd/emqx-oci/cli"
+	"github.com/emqx-oci/emqx-oci/components/kinds"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/internal/agenttest"
@@ -40,7 +41,7 @@ func TestInitWithPulumi(t *testing.T) {
 	initProd := func() (out string, exit int) {
 		var b bytes.Buffer
 		exit = cli.Run(cli.Options{
-			Stdin: strings.NewReader(""), Stdout: &b, Stderr: &b, Getenv: os.Getenv, Dir: project, Validate: validate, Check: check,
+			Stdin: strings.NewReader(""), Stdout: &b, Stderr: &b, Getenv: os.Getenv, Dir: project, Validate: validate, Check: check, Checks: kinds.Checks(),
 			NewInitializer: func(ctx context.Context, o orchestrate.InitOptions) (cli.Initializer, error) {
 				return orchestrate.NewInitializer(ctx, o)
 			},

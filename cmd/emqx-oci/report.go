@@ -7,6 +7,7 @@ import (
 
 	"github.com/emqx-oci/emqx-oci/components"
 	"github.com/emqx-oci/emqx-oci/components/blast"
+	"github.com/emqx-oci/emqx-oci/components/kinds"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
@@ -44,7 +45,7 @@ func assess(stack string, c orchestrate.Config, plan []progress.Event) (blast.Re
 			changes[i].Diffs = append(changes[i].Diffs, blast.Diff(d))
 		}
 	}
-	return blast.Assess(changes, s), nil
+	return blast.Assess(changes, s, kinds.Of(s).Words()), nil
 }
 
 // outlooksOf asks Nomad what becomes of jobs that the plan changes, if there are any.

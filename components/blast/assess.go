@@ -1,64 +1,70 @@
 package blast
 
 import (
-	"fmt"
 	"maps"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
+	"github.com/emqx-oci/emqx-oci/components/blast/phrase"
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
 // Assess says what a plan means for the stack with these settings, which are
-// those of the program that made the plan.
-func Assess(changes []Change, s settings.Settings) Report {
-	a := &assessment{
-		s: &s, changes: changes, claimed: make([]bool, len(changes)),
+// those of the program that made the plan, and of a cluster of these kinds.
+func Assess(changes []Change, s settings.Settings, kinds Kinds) Report {
+	a := &Assessment{
+		Settings: &s, Kinds: kinds, changes: changes, claimed: make([]bool, len(changes)),
 		report: Report{Stack: s.Environment, Lines: []Line{}, Nodes: Nodes{
 			Added: []string{}, Removed: []string{}, Restarted: []string{}, Relaunched: []string{},
 			ProxyRestarted: []string{}, ProxyReloaded: []string{}, VolumeLost: []string{},
 		}},
 	}
-	a.before, a.after = s.Nodes.Count, s.Nodes.Count
+	a.Nodes = &a.report.Nodes
 	a.countNodes()
 	// What stands for many others first: a node that comes or goes takes its
-	// volume, address and backends along, a balancer its children.
-	a.volumes()
+	// volume, address and backends along, an edge its children, a protocol its rules.
+	kinds.Hosts.VolumeLines(a)
 	a.comingNodes()
 	a.goingNodes()
-	a.backups()
 	a.emqx()
-	a.instances()
-	a.addresses()
-	a.haproxy()
-	a.balancer()
-	a.record()
-	a.network()
+	kinds.Hosts.HostLines(a)
+	kinds.Proxy.ProxyLines(a)
+	kinds.Edge.EdgeLines(a)
+	kinds.Names.NameLines(a)
+	kinds.Hosts.AccessLines(a)
 	a.secrets()
 	a.catalog()
 	a.other()
-	a.report.finish()
+	a.report.finish(kinds.Proxy.Area())
 	a.report.Estimate = a.estimate()
 	return a.report
 }
 
-// assessment is a report in the making.
-type assessment struct {
-	s       *settings.Settings
+// Assessment is a report in the making, as words see it.
+type Assessment struct {
+	// Settings are the stack's; nobody changes them.
+	Settings *settings.Settings
+	Kinds    Kinds
+	// Before and After are the number of nodes.
+	Before, After int
+	// Nodes are those of the report.
+	Nodes *Nodes
+
 	changes []Change
 	// claimed are the changes that a line speaks of. A change is claimed once, and
 	// what nobody claims ends as "other": no change is silent.
 	claimed []bool
-	// before and after are the number of nodes.
-	before, after int
-	// waits are what the estimate is made of besides the nodes of the report.
-	waits  waits
+	// takes are the parts of the estimate.
+	takes  [phases][]Part
 	report Report
 }
 
-// claim takes the changes that fit and that no other line has taken.
-func (a *assessment) claim(fits func(*Change) bool) []*Change {
+// Claim takes the changes that fit and that no other line has taken, by node and name.
+// Who claims changes has to [Assessment.Add] them to a line.
+func (a *Assessment) Claim(fits func(*Change) bool) []*Change {
 	var got []*Change
 	for i := range a.changes {
 		if !a.claimed[i] && fits(&a.changes[i]) {
@@ -68,207 +74,136 @@ func (a *assessment) claim(fits func(*Change) bool) []*Change {
 	}
 	// The engine plans side by side: its order differs from run to run.
 	slices.SortStableFunc(got, func(x, y *Change) int {
-		if x.node() != y.node() {
-			return x.node() - y.node()
+		if m, n := a.NodeOf(x), a.NodeOf(y); m != n {
+			return m - n
 		}
 		return strings.Compare(x.Name, y.Name)
 	})
 	return got
 }
 
-// of fits a type and any of the operations.
-func of(typ string, ops ...string) func(*Change) bool {
-	return func(c *Change) bool { return short(c.Type) == typ && slices.Contains(ops, c.Op) }
-}
-
-// has tells whether the plan holds such a change, claimed or not.
-func (a *assessment) has(fits func(*Change) bool) bool {
+// Planned are the changes that fit, whoever claims them.
+func (a *Assessment) Planned(fits func(*Change) bool) []*Change {
+	var got []*Change
 	for i := range a.changes {
 		if fits(&a.changes[i]) {
-			return true
+			got = append(got, &a.changes[i])
 		}
 	}
-	return false
+	return got
 }
 
-func (a *assessment) add(l Line, about ...[]*Change) {
-	for _, list := range about {
-		for _, c := range list {
-			l.Resources = append(l.Resources, c.label())
+// Has tells whether the plan holds such a change, whoever claims it.
+func (a *Assessment) Has(fits func(*Change) bool) bool { return len(a.Planned(fits)) > 0 }
+
+// Of fits a type, as [Change.ShortType] has it, and any of the operations.
+func Of(typ string, ops ...string) func(*Change) bool {
+	return func(c *Change) bool { return c.ShortType() == typ && slices.Contains(ops, c.Op) }
+}
+
+// Add adds a line about changes that its speaker has claimed.
+func (a *Assessment) Add(l Line, about ...[]*Change) {
+	for _, some := range about {
+		for _, c := range some {
+			l.Resources = append(l.Resources, c.Label())
 		}
 	}
 	a.report.Lines = append(a.report.Lines, l)
 }
 
-func (a *assessment) nodeName(i int) string { return cluster.NodeName(a.s.Environment, i) }
+// memberNamed are the names of members' entries.
+var memberNamed = regexp.MustCompile(`^members-(\d+)$`)
 
-func (a *assessment) nodeNames(indexes []int) []string {
-	names := make([]string, len(indexes))
-	for i, n := range indexes {
-		names[i] = a.nodeName(n)
+// NodeOf is the index of the node that a resource belongs to, -1 for none.
+func (a *Assessment) NodeOf(c *Change) int {
+	if found := memberNamed.FindStringSubmatch(c.Part()); found != nil {
+		if n, err := strconv.Atoi(found[1]); err == nil {
+			return n
+		}
 	}
-	return names
+	return a.Kinds.Hosts.NodeOf(c)
 }
 
-// countNodes reads how many nodes there are and will be: from the job, or from
-// the pools that come and go.
-func (a *assessment) countNodes() {
-	come, go_ := 0, 0
-	for i := range a.changes {
-		c := &a.changes[i]
-		switch {
-		case of(typePool, opCreate)(c):
-			come++
-		case of(typePool, opDelete)(c):
-			go_++
-		}
-	}
-	a.before = a.after - come + go_
-	for i := range a.changes {
-		c := &a.changes[i]
-		if !isJob(c, emqxJob) {
-			continue
-		}
-		if c.Op == opCreate {
-			a.before = 0
-		}
-		if d := c.diff("hcl2.vars.node_count"); d != nil {
-			if n, ok := number(d.Old); ok {
-				a.before = int(n)
-			}
-		}
-	}
-}
-
-// indexes are the nodes of changes, each once, in order; changes of no node are
-// left out.
-func indexes(changes []*Change) []int {
+// NodesOf are the indexes of the nodes of changes, each once, in order; changes of no
+// node are left out.
+func (a *Assessment) NodesOf(changes []*Change) []int {
 	seen := map[int]bool{}
 	for _, c := range changes {
-		if n := c.node(); n >= 0 {
+		if n := a.NodeOf(c); n >= 0 {
 			seen[n] = true
 		}
 	}
 	return slices.Sorted(maps.Keys(seen))
 }
 
-// count is "1 node", "3 nodes".
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
+// NodeName is a node's name by its index.
+func (a *Assessment) NodeName(i int) string { return cluster.NodeName(a.Settings.Environment, i) }
+
+// NodeNames are the names of some nodes.
+func (a *Assessment) NodeNames(indexes []int) []string {
+	names := make([]string, len(indexes))
+	for i, n := range indexes {
+		names[i] = a.NodeName(n)
 	}
-	if strings.HasSuffix(what, "y") {
-		return fmt.Sprintf("%d %sies", n, strings.TrimSuffix(what, "y"))
-	}
-	return fmt.Sprintf("%d %ss", n, what)
+	return names
 }
 
-// most names that a sentence lists; of more, the first and the last.
-const mostNames = 9
-
-// list joins names with commas; a long list is told by its ends.
-func list(names []string) string { return joined(names, ", ") }
-
-// sequence joins names in the order in which their turn comes.
-func sequence(names []string) string { return joined(names, ", then ") }
-
-func joined(names []string, sep string) string {
-	if len(names) <= mostNames {
-		return strings.Join(names, sep)
-	}
-	return strings.Join(names[:3], sep) + ", ... " + strings.TrimPrefix(sep, ", ") + names[len(names)-1]
-}
-
-// pick is the word for one or for several.
-func pick(n int, one, several string) string {
-	if n == 1 {
-		return one
-	}
-	return several
-}
-
-// differences puts all that differs into words, the same only once.
-func differences(changes []*Change, names map[string]string) string {
-	var all []string
-	for _, c := range changes {
-		for i := range c.Diffs {
-			d := &c.Diffs[i]
-			name, known := names[d.Path]
-			if !known {
-				name = d.Path
-			}
-			if name == "" {
-				continue
-			}
-			if w := d.words(name); !slices.Contains(all, w) {
-				all = append(all, w)
-			}
-		}
-	}
-	if len(all) > 6 {
-		all = append(all[:6], fmt.Sprintf("%d more", len(all)-6))
-	}
-	return strings.Join(all, ", ")
-}
-
-// alike puts changes together that differ in the same way.
-func alike(changes []*Change) [][]*Change {
-	place := map[string]int{}
-	var groups [][]*Change
-	for _, c := range changes {
-		key := c.Op + " " + differences([]*Change{c}, nil)
-		at, known := place[key]
-		if !known {
-			at = len(groups)
-			place[key] = at
-			groups = append(groups, nil)
-		}
-		groups[at] = append(groups[at], c)
-	}
-	return groups
-}
-
-// nodeList names the nodes of changes, or the changes where they belong to none.
-func (a *assessment) nodeList(changes []*Change) string {
-	if nodes := indexes(changes); len(nodes) > 0 {
-		return list(a.nodeNames(nodes))
+// NodeList names the nodes of changes, or the changes where they belong to none.
+func (a *Assessment) NodeList(changes []*Change) string {
+	if nodes := a.NodesOf(changes); len(nodes) > 0 {
+		return phrase.List(a.NodeNames(nodes))
 	}
 	names := make([]string, len(changes))
 	for i, c := range changes {
 		names[i] = c.Name
 	}
-	return list(names)
+	return phrase.List(names)
 }
 
-// verb is the third person of one, and the plain form of several.
-func verb(one bool, word string) string {
-	switch {
-	case !one:
-		return word
-	case strings.HasSuffix(word, "o"):
-		return word + "es"
+// Staying are the names of the nodes that neither come nor go.
+func (a *Assessment) Staying() []string {
+	names := make([]string, max(0, min(a.Before, a.After)))
+	for i := range names {
+		names[i] = a.NodeName(i)
 	}
-	return word + "s"
+	return names
 }
 
-func appendNew(all []string, s string) []string {
-	if slices.Contains(all, s) {
-		return all
-	}
-	return append(all, s)
+// Share is that of the clients that n of the nodes serve: "1/3 of the clients".
+func (a *Assessment) Share(n int) string {
+	return phrase.Fraction(n, max(a.Before, 1)) + " of the clients"
 }
 
-func maxOf(a, b Severity) Severity {
-	if b.rank() > a.rank() {
-		return b
+// OnlyCosmetic tells whether changes are of names and labels alone.
+func (a *Assessment) OnlyCosmetic(changes []*Change) bool {
+	for _, c := range changes {
+		for _, d := range c.Diffs {
+			if !a.Kinds.Hosts.Cosmetic(d.Path) && !a.Kinds.Edge.Cosmetic(d.Path) {
+				return false
+			}
+		}
 	}
-	return a
+	return true
 }
 
-// bracket puts words in brackets behind a sentence, when there are any.
-func bracket(words string) string {
-	if words == "" {
-		return ""
+// countNodes reads how many nodes there are and will be: from the job, or from
+// the hosts that come and go.
+func (a *Assessment) countNodes() {
+	a.After = a.Settings.Nodes.Count
+	a.Before = a.After - len(a.Planned(a.isNode(Create))) + len(a.Planned(a.isNode(Delete)))
+	for _, c := range a.Planned(func(c *Change) bool { return c.IsJob(emqxJob) }) {
+		if c.Op == Create {
+			a.Before = 0
+		}
+		if d := c.Diff("hcl2.vars.node_count"); d != nil {
+			if n, ok := Number(d.Old); ok {
+				a.Before = int(n)
+			}
+		}
 	}
-	return " (" + words + ")"
+}
+
+// isNode fits hosts that come, or go.
+func (a *Assessment) isNode(op string) func(*Change) bool {
+	return func(c *Change) bool { return c.Op == op && a.Kinds.Hosts.IsNode(c) }
 }

@@ -2,7 +2,6 @@ package blast
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,7 +11,7 @@ import (
 
 // Change is what a plan does to one resource.
 type Change struct {
-	// Op is create, update, replace, delete or import.
+	// Op is [Create], [Update], [Replace], [Delete] or [Import].
 	Op string `json:"op"`
 	// Type is the resource's type token, Name its name in the program.
 	Type string `json:"type"`
@@ -58,19 +57,8 @@ type Diff struct {
 	New      any  `json:"new,omitempty"`
 }
 
-// The types of the graph, without the file part that Pulumi puts in their middle.
+// The types that every cluster has, as [Change.ShortType] has them.
 const (
-	typeVolume   = "oci:Volume"
-	typeBackup   = "oci:VolumeBackupPolicyAssignment"
-	typeAddress  = "oci:PrivateIp"
-	typeConfig   = "oci:InstanceConfiguration"
-	typePool     = "oci:InstancePool"
-	typeGroup    = "oci:NetworkSecurityGroup"
-	typeRule     = "oci:NetworkSecurityGroupSecurityRule"
-	typeBalancer = "oci:NetworkLoadBalancer"
-	typeSet      = "oci:NetworkLoadBalancersBackendSetsUnified"
-	typeListener = "oci:Listener"
-	typeRecord   = "oci:Rrset"
 	typeJob      = "nomad:Job"
 	typeVariable = "nomad:Variable"
 	typeKeys     = "consul:Keys"
@@ -80,46 +68,34 @@ const (
 
 // The operations of a plan.
 const (
-	opCreate  = "create"
-	opUpdate  = "update"
-	opReplace = "replace"
-	opDelete  = "delete"
-	opImport  = "import"
+	Create  = "create"
+	Update  = "update"
+	Replace = "replace"
+	Delete  = "delete"
+	Import  = "import"
 )
 
-// short is the type without its file part: "oci:Core/volume:Volume" is "oci:Volume".
-func short(token string) string {
-	parts := strings.Split(token, ":")
+// ShortType is the type without the file part that Pulumi puts in its middle:
+// "nomad:index/job:Job" is "nomad:Job".
+func (c *Change) ShortType() string {
+	parts := strings.Split(c.Type, ":")
 	if len(parts) != 3 {
-		return token
+		return c.Type
 	}
 	return parts[0] + ":" + parts[2]
 }
 
-// part is the name without the cluster's: "volumes-0".
-func (c *Change) part() string { return strings.TrimPrefix(c.Name, settings.ClusterName+"-") }
+// Part is the name without the cluster's: "volumes-0".
+func (c *Change) Part() string { return strings.TrimPrefix(c.Name, settings.ClusterName+"-") }
 
-// label is how a report names the resource.
-func (c *Change) label() string { return short(c.Type) + " " + c.Name }
+// Label is how a report names the resource.
+func (c *Change) Label() string { return c.ShortType() + " " + c.Name }
 
-// nodeIndexed are the names that end with a node's index, or hold it before "-config" and "-backup".
-var nodeIndexed = regexp.MustCompile(`^(?:volumes|addresses|pools|members)-(\d+)(?:-config|-backup)?$`)
+// IsJob tells whether the resource is the job of that name in the program.
+func (c *Change) IsJob(name string) bool { return c.ShortType() == typeJob && c.Part() == name }
 
-// node is the index of the node that the resource belongs to, -1 for none.
-func (c *Change) node() int {
-	found := nodeIndexed.FindStringSubmatch(c.part())
-	if found == nil {
-		return -1
-	}
-	n, err := strconv.Atoi(found[1])
-	if err != nil {
-		return -1
-	}
-	return n
-}
-
-// diff is the difference at a path, nil when it stays as it is.
-func (c *Change) diff(path string) *Diff {
+// Diff is the difference at a path, nil when it stays as it is.
+func (c *Change) Diff(path string) *Diff {
 	i := slices.IndexFunc(c.Diffs, func(d Diff) bool { return d.Path == path })
 	if i < 0 {
 		return nil
@@ -127,32 +103,22 @@ func (c *Change) diff(path string) *Diff {
 	return &c.Diffs[i]
 }
 
-// cosmetic paths are names and labels that nothing runs by.
-func cosmetic(path string) bool {
-	for _, p := range []string{"displayName", "freeformTags", "definedTags", "description"} {
-		if path == p || strings.HasPrefix(path, p+".") || strings.HasPrefix(path, p+"[") {
-			return true
-		}
-	}
-	return false
-}
-
-// words puts a difference into words: `memory 4 -> 8`.
-func (d *Diff) words(name string) string {
+// Words puts a difference into words: `memory 4 -> 8`.
+func (d *Diff) Words(name string) string {
 	switch d.Kind {
 	case "add":
-		return name + " " + value(d.New)
-	case opDelete:
+		return name + " " + Value(d.New)
+	case "delete":
 		return "no " + name
 	}
-	return fmt.Sprintf("%s %s -> %s", name, value(d.Old), value(d.New))
+	return fmt.Sprintf("%s %s -> %s", name, Value(d.Old), Value(d.New))
 }
 
 // longest is how much of a value a sentence holds.
 const longest = 60
 
-// value is a value in a sentence: one line, and not a long one.
-func value(v any) string {
+// Value is a value in a sentence: one line, and not a long one.
+func Value(v any) string {
 	var s string
 	switch v := v.(type) {
 	case nil:
@@ -174,8 +140,8 @@ func value(v any) string {
 	return s
 }
 
-// number reads sizes, which OCI's provider takes as text.
-func number(v any) (float64, bool) {
+// Number reads one that may be a text, as some providers have sizes.
+func Number(v any) (float64, bool) {
 	switch v := v.(type) {
 	case float64:
 		return v, true

@@ -2,8 +2,10 @@
 // nodes restart and in which order, what is added and what is lost, which clients
 // notice, and about how long it takes.
 //
-// It is pure: a plan and the stack's settings in, a [Report] out. It knows the
-// graph that stacks builds, by the types and names of its resources, and nothing
-// of the engine, of Pulumi or of a cloud's API. What it does not know it lists as
-// "other": no change is silent.
+// It is pure: a plan and the stack's settings in, a [Report] out. It knows EMQX's job,
+// its secrets and its entries in Consul, by the types and names of their resources, and
+// nothing of the engine, of Pulumi or of a cloud. What the cluster runs on, its edge,
+// its proxy and its name are spoken of by the words of their kind ([Kinds]), each in
+// the folder of its implementation. What nobody knows is listed as "other": no change
+// is silent.
 package blast

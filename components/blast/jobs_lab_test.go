@@ -1,6 +1,6 @@
 //go:build lab
 
-package blast
+package blast_test
 
 import (
 	"fmt"
@@ -13,7 +13,9 @@ import (
 	"github.com/hashicorp/nomad/api"
 	"gotest.tools/v3/assert"
 
+	"github.com/emqx-oci/emqx-oci/components/blast"
 	"github.com/emqx-oci/emqx-oci/components/nomad"
+	"github.com/emqx-oci/emqx-oci/components/proxy/haproxy"
 	"github.com/emqx-oci/emqx-oci/internal/agenttest"
 )
 
@@ -33,15 +35,14 @@ func TestNomadRestartsWhatIsAssumed(t *testing.T) {
 		DrainRate: 10, DrainTimeout: 10 * time.Second, TLS: true,
 	}.HCL2()
 	assert.NilError(t, err)
-	proxy, err := nomad.HAProxyVars{
+	proxy, err := haproxy.Vars{
 		Environment: "lab", Datacenter: "dc1", NodeCount: 1, Image: "haproxy:3.2.25", CPU: 50, MaxConn: 100, NoFile: 4096, KeepAliveMax: 600, TLS: true,
 	}.HCL2()
 	assert.NilError(t, err)
 	for _, c := range []struct {
 		name, file string
 		vars       map[string]string
-		gentle     []string
-	}{{emqxJob, nomad.EMQXJob, broker, inPlaceEMQX}, {haproxyJob, nomad.HAProxyJob, proxy, inPlace}} {
+	}{{emqxJob, nomad.EMQXJob, broker}, {haproxyJob, haproxy.Job, proxy}} {
 		t.Run(c.name, func(t *testing.T) {
 			whole, err := client.Jobs().ParseHCLOpts(&api.JobsParseRequest{JobHCL: c.file, Variables: nomad.VariablesFile(c.vars)})
 			assert.NilError(t, err)
@@ -63,10 +64,14 @@ func TestNomadRestartsWhatIsAssumed(t *testing.T) {
 				assert.NilError(t, err, name)
 				assert.Assert(t, plan.Diff.Type == "Edited", "%s changes nothing", name)
 				u := plan.Annotations.DesiredTGUpdates[c.name]
-				assumed := judge(&Change{Op: opUpdate, Diffs: []Diff{{Path: "hcl2.vars." + name, Kind: "update", Old: c.vars[name], New: other}}}, c.gentle)
+				r := blast.Assess([]blast.Change{{
+					Op: blast.Update, Type: "nomad:index/job:Job", Name: c.name,
+					Diffs: []blast.Diff{{Path: "hcl2.vars." + name, Kind: "update", Old: c.vars[name], New: other}},
+				}}, lab(), kinds)
+				assumed := len(r.Nodes.Restarted)+len(r.Nodes.ProxyRestarted) > 0
 				restarts := u.DestructiveUpdate+u.Ignore > 0
 				assert.Check(t, restarts != (u.InPlaceUpdate > 0), "%s: %+v", name, u)
-				assert.Check(t, assumed.restarts == restarts, "%s from %.40q to %.40q: assumed to restart: %t, Nomad: %+v", name, c.vars[name], other, assumed.restarts, u)
+				assert.Check(t, assumed == restarts, "%s from %.40q to %.40q: assumed to restart: %t, Nomad: %+v", name, c.vars[name], other, assumed, u)
 				asked++
 			}
 			assert.Assert(t, asked > 10)

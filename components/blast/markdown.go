@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/emqx-oci/emqx-oci/components/blast/phrase"
 )
 
 // PageLimit is how long a page gets, in bytes. GitHub takes comments of 65,536
@@ -86,7 +88,7 @@ var labels = map[Severity]string{
 func (p Page) title() string {
 	switch {
 	case len(p.Refusals) > 0:
-		text := fmt.Sprintf("refused by %s", count(len(p.Refusals), "guard"))
+		text := fmt.Sprintf("refused by %s", phrase.Count(len(p.Refusals), "guard"))
 		if p.Report != nil {
 			text += "; " + p.Report.Headline
 		}
@@ -179,7 +181,7 @@ func (p Page) fold(page string) string {
 	}
 	note := ""
 	if left > 0 {
-		note = fmt.Sprintf("\n%s left out, for a comment holds no more: run `emqx-oci preview %s`.\n", count(left, "resource"), code1(p.Stack))
+		note = fmt.Sprintf("\n%s left out, for a comment holds no more: run `emqx-oci preview %s`.\n", phrase.Count(left, "resource"), code1(p.Stack))
 	}
 	return page + head + body.String() + foot + note
 }
@@ -190,7 +192,7 @@ func (p Page) tally() string {
 		n[e.Op]++
 	}
 	var parts []string
-	for _, op := range []string{opCreate, opUpdate, opReplace, opDelete, "import"} {
+	for _, op := range []string{Create, Update, Replace, Delete, Import} {
 		if n[op] > 0 {
 			parts = append(parts, fmt.Sprintf("%d to %s", n[op], op))
 		}
@@ -201,9 +203,9 @@ func (p Page) tally() string {
 // mark is the sign that a diff is colored by.
 func mark(op string) string {
 	switch op {
-	case opCreate, "import":
+	case Create, Import:
 		return "+"
-	case opDelete:
+	case Delete:
 		return "-"
 	}
 	return "!"

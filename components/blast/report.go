@@ -3,6 +3,8 @@ package blast
 import (
 	"slices"
 	"strings"
+
+	"github.com/emqx-oci/emqx-oci/components/blast/phrase"
 )
 
 // Severity is how much a part of a change hurts.
@@ -21,6 +23,14 @@ const (
 )
 
 var severities = []Severity{None, Notice, Interruption, DataLoss}
+
+// Worse is the worse of two.
+func Worse(a, b Severity) Severity {
+	if b.rank() > a.rank() {
+		return b
+	}
+	return a
+}
 
 func (s Severity) rank() int { return slices.Index(severities, s) }
 
@@ -47,11 +57,11 @@ type Report struct {
 type Nodes struct {
 	Added   []string `json:"added"`
 	Removed []string `json:"removed"`
-	// Restarted: EMQX restarts, on the instance that it is on.
+	// Restarted: EMQX restarts, on the host that it is on.
 	Restarted []string `json:"restarted"`
-	// Relaunched: OCI ends the instance and launches another one.
+	// Relaunched: the host ends, and another one takes its place.
 	Relaunched []string `json:"relaunched"`
-	// ProxyRestarted: HAProxy restarts there. ProxyReloaded: it reads its
+	// ProxyRestarted: the proxy restarts there. ProxyReloaded: it reads its
 	// configuration again.
 	ProxyRestarted []string `json:"proxyRestarted"`
 	ProxyReloaded  []string `json:"proxyReloaded"`
@@ -62,23 +72,28 @@ type Nodes struct {
 // Line is one part of a report.
 type Line struct {
 	Severity Severity `json:"severity"`
-	// Area is nodes, emqx, haproxy, volumes, instances, addresses, balancer, dns,
-	// network, secrets, consul or other.
+	// Area is nodes, emqx, secrets, consul, other, one of those of hosts, edge and names,
+	// or the proxy's own.
 	Area string `json:"area"`
 	// Text is what happens; Details are what that means, and what to do.
 	Text    string   `json:"text"`
 	Details []string `json:"details,omitempty"`
-	// Resources are those of the plan that this is about: "oci:Volume volumes-3".
+	// Resources are those of the plan that this is about: "nomad:Job emqx".
 	Resources []string `json:"resources,omitempty"`
 
-	// brief is the line in a headline, "" when the headline has it otherwise.
-	brief string
+	// Brief is the line in a headline, "" when the headline has it otherwise.
+	Brief string `json:"-"`
 }
 
-// areas in the order in which lines of one severity stand.
-var areas = []string{
-	"volumes", "nodes", "emqx", "instances", "addresses", "haproxy", "balancer", "dns", "network", "secrets", "consul", "other",
-}
+// The areas of the lines of hosts, edge and names.
+const (
+	AreaVolumes   = "volumes"
+	AreaInstances = "instances"
+	AreaAddresses = "addresses"
+	AreaNetwork   = "network"
+	AreaEdge      = "balancer"
+	AreaNames     = "dns"
+)
 
 // Estimate is a sum of parts, each with what it rests on.
 type Estimate struct {
@@ -96,12 +111,22 @@ type Part struct {
 }
 
 // finish sorts the lines and writes the headline.
-func (r *Report) finish() {
+func (r *Report) finish(proxy string) {
+	// Areas in the order in which lines of one severity stand; what is not among them comes last.
+	areas := []string{
+		AreaVolumes, "nodes", "emqx", AreaInstances, AreaAddresses, proxy, AreaEdge, AreaNames, AreaNetwork, "secrets", "consul",
+	}
+	place := func(l Line) int {
+		if i := slices.Index(areas, l.Area); i >= 0 {
+			return i
+		}
+		return len(areas)
+	}
 	slices.SortStableFunc(r.Lines, func(a, b Line) int {
 		if a.Severity != b.Severity {
 			return b.Severity.rank() - a.Severity.rank()
 		}
-		return slices.Index(areas, a.Area) - slices.Index(areas, b.Area)
+		return place(a) - place(b)
 	})
 	r.Severity = None
 	for _, l := range r.Lines {
@@ -119,7 +144,7 @@ func (r *Report) headline() string {
 	var parts []string
 	for _, l := range r.Lines {
 		if l.Severity == DataLoss {
-			parts = append(parts, "DATA LOSS: "+l.brief)
+			parts = append(parts, "DATA LOSS: "+l.Brief)
 		}
 	}
 	n := r.Nodes
@@ -128,10 +153,10 @@ func (r *Report) headline() string {
 		what  string
 	}{{n.Added, "added"}, {n.Removed, "removed"}, {n.Relaunched, "relaunched"}} {
 		if len(c.nodes) > 0 {
-			parts = append(parts, count(len(c.nodes), "node")+" "+c.what)
+			parts = append(parts, phrase.Count(len(c.nodes), "node")+" "+c.what)
 		}
 	}
-	restarted := count(len(n.Restarted), "node") + " restarted"
+	restarted := phrase.Count(len(n.Restarted), "node") + " restarted"
 	switch {
 	case r.atOnce:
 		restarted += " at once"
@@ -140,8 +165,8 @@ func (r *Report) headline() string {
 	}
 	parts = append(parts, restarted)
 	for _, l := range r.Lines {
-		if l.Severity != DataLoss && l.brief != "" {
-			parts = append(parts, l.brief)
+		if l.Severity != DataLoss && l.Brief != "" {
+			parts = append(parts, l.Brief)
 		}
 	}
 	if r.Severity.rank() < Interruption.rank() {

@@ -4,89 +4,101 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
+
+	"github.com/emqx-oci/emqx-oci/components/blast/phrase"
 )
 
-// item is what the change of a secret does, as the job files have it: EMQX's are
-// templates with change_mode noop, HAProxy's one with a signal.
-type item struct {
-	keys     []string
-	name     string
-	severity Severity
-	effect   string
+// Secret is what the change of one does, as the job files have it.
+type Secret struct {
+	// Keys are its items in the job's variable.
+	Keys []string
+	// Name is what a sentence calls it, Effect what its change means.
+	Name     string
+	Severity Severity
+	Effect   string
+	// Brief is the change in a headline, "" for one that is none.
+	Brief string
+	// Reloads: the proxy reads its configuration again, on all nodes that stay.
+	Reloads bool
 }
 
-var items = []item{
-	{[]string{"erlang_cookie"}, "Erlang cookie", Interruption, "A node takes the new cookie at its next start, and then no longer sees the nodes that have the old one: " +
-		"the cluster splits until every node has restarted."},
-	{[]string{"dashboard_password"}, "dashboard password", Notice, "EMQX takes it at the first start on an empty volume only: change it in the dashboard."},
-	{[]string{"api_key", "api_secret"}, "API key", Notice, "EMQX takes it at the next start of a node; the old one stays valid until somebody deletes it."},
-	{[]string{"tls_cert", "tls_key", "tls_ca"}, "certificate", Notice, "EMQX reads it within 2 minutes, without a restart; connections that are open stay."},
-	{[]string{"environment"}, "encrypted environment of EMQX", Notice, "The job changes with it, and every node restarts in turn."},
-	{[]string{"license_key"}, "licence key", Notice, "EMQX takes it at the next start of a node."},
-	{[]string{"stats_user", "stats_password"}, "password of HAProxy's statistics", Interruption, ""},
+// brokerSecrets are EMQX's, of templates with change_mode noop.
+var brokerSecrets = []Secret{
+	{
+		Keys: []string{"erlang_cookie"}, Name: "Erlang cookie", Severity: Interruption, Brief: "Erlang cookie changes",
+		Effect: "A node takes the new cookie at its next start, and then no longer sees the nodes that have the old one: " +
+			"the cluster splits until every node has restarted.",
+	},
+	{
+		Keys: []string{"dashboard_password"}, Name: "dashboard password", Severity: Notice,
+		Effect: "EMQX takes it at the first start on an empty volume only: change it in the dashboard.",
+	},
+	{
+		Keys: []string{"api_key", "api_secret"}, Name: "API key", Severity: Notice,
+		Effect: "EMQX takes it at the next start of a node; the old one stays valid until somebody deletes it.",
+	},
+	{
+		Keys: []string{"tls_cert", "tls_key", "tls_ca"}, Name: "certificate", Severity: Notice,
+		Effect: "EMQX reads it within 2 minutes, without a restart; connections that are open stay.",
+	},
+	{
+		Keys: []string{"environment"}, Name: "encrypted environment of EMQX", Severity: Notice,
+		Effect: "The job changes with it, and every node restarts in turn.",
+	},
+	{
+		Keys: []string{"license_key"}, Name: "licence key", Severity: Notice,
+		Effect: "EMQX takes it at the next start of a node.",
+	},
 }
 
 // secrets are the jobs' Nomad variables.
-func (a *assessment) secrets() {
-	for _, c := range a.claim(func(c *Change) bool { return short(c.Type) == typeVariable }) {
-		job := strings.TrimPrefix(c.part(), "secrets-")
+func (a *Assessment) secrets() {
+	for _, c := range a.Claim(func(c *Change) bool { return c.ShortType() == typeVariable }) {
+		job := strings.TrimPrefix(c.Part(), "secrets-")
 		l := Line{Severity: Notice, Area: "secrets"}
 		switch c.Op {
-		case opCreate:
+		case Create:
 			l.Severity, l.Text = None, fmt.Sprintf("The secrets of job %s are stored in Nomad, encrypted", job)
-		case opDelete, opReplace:
-			l.Text = fmt.Sprintf("The secrets of job %s are %s in Nomad%s", job, past(c.Op), bracket(differences([]*Change{c}, map[string]string{"items": ""})))
+		case Delete, Replace:
+			why := phrase.Bracket(Differences([]*Change{c}, map[string]string{"items": ""}))
+			l.Text = fmt.Sprintf("The secrets of job %s are %s in Nomad%s", job, Past(c.Op), why)
 			l.Details = []string{"What runs keeps what it has read. Nothing of the job starts while they are away."}
 		default:
 			a.changedSecrets(&l, c, job)
 		}
-		a.add(l, []*Change{c})
+		a.Add(l, []*Change{c})
 	}
 }
 
-func (a *assessment) changedSecrets(l *Line, c *Change, job string) {
+func (a *Assessment) changedSecrets(l *Line, c *Change, job string) {
+	secrets := slices.Concat(brokerSecrets, a.Kinds.Proxy.Secrets(a))
 	var names, others []string
 	for _, d := range c.Diffs {
 		key, isItem := strings.CutPrefix(d.Path, "items.")
-		i := slices.IndexFunc(items, func(x item) bool { return slices.Contains(x.keys, key) })
+		i := slices.IndexFunc(secrets, func(s Secret) bool { return slices.Contains(s.Keys, key) })
 		switch {
-		case isItem && i >= 0 && slices.Contains(names, items[i].name):
+		case isItem && i >= 0 && slices.Contains(names, secrets[i].Name):
 		case isItem && i >= 0:
-			names = append(names, items[i].name)
-			effect, severity := items[i].effect, items[i].severity
-			if effect == "" {
-				effect = a.reloaded(l)
+			s := secrets[i]
+			names = append(names, s.Name)
+			if s.Brief != "" {
+				l.Brief = s.Brief
 			}
-			if key == "erlang_cookie" {
-				l.brief = "Erlang cookie changes"
+			if s.Reloads {
+				a.Nodes.ProxyReloaded = a.Staying()
 			}
-			if d.Kind == opDelete {
-				effect, severity = "It is taken away: the job's other changes say what follows.", Notice
+			if d.Kind == "delete" {
+				s.Effect, s.Severity = "It is taken away: the job's other changes say what follows.", Notice
 			}
-			l.Severity = maxOf(l.Severity, severity)
-			l.Details = append(l.Details, capital(items[i].name)+": "+effect)
+			l.Severity = Worse(l.Severity, s.Severity)
+			l.Details = append(l.Details, phrase.Capital(s.Name)+": "+s.Effect)
 		default:
-			others = appendNew(others, key)
+			others = phrase.AddNew(others, key)
 		}
 	}
 	names = append(names, others...)
 	if len(names) == 0 {
 		names = []string{"the plan does not tell which"}
 	}
-	l.Text = fmt.Sprintf("Secrets of job %s change: %s", job, list(names))
-}
-
-// reloaded: the master process starts a new worker, and the old one ends as on a
-// stop: after the grace time and hard-stop-after, with what is still connected.
-func (a *assessment) reloaded(l *Line) string {
-	names := make([]string, min(a.before, a.after))
-	for i := range names {
-		names[i] = a.nodeName(i)
-	}
-	a.report.Nodes.ProxyReloaded = names
-	l.brief = "HAProxy reloaded on " + count(len(names), "node")
-	return fmt.Sprintf("HAProxy reads it again on all nodes at about the same time (%s). The new process takes new connections at once; "+
-		"connections of the old one are cut when it ends, about %s later. Sessions stay in EMQX.",
-		list(names), plain(a.s.Proxy.KillTimeout-5*time.Second))
+	l.Text = fmt.Sprintf("Secrets of job %s change: %s", job, phrase.List(names))
 }

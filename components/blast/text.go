@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/emqx-oci/emqx-oci/components/blast/phrase"
 )
 
 // Width is how many columns a report takes on a terminal.
@@ -78,7 +80,7 @@ func (e Estimate) Sum() string {
 			parts = append(parts, fmt.Sprintf("%s (%d s)", p.What, p.Seconds))
 		}
 	}
-	return capital(e.About()) + ": " + strings.Join(parts, "; ")
+	return phrase.Capital(e.About()) + ": " + strings.Join(parts, "; ")
 }
 
 // wrap breaks a text at its spaces.

@@ -7,25 +7,6 @@ import (
 	"gotest.tools/v3/assert"
 )
 
-// ADR 0013, and what would break it: an empty list of domains.
-func TestNodesAreSpreadOverTheDomainsInTurn(t *testing.T) {
-	nodes, err := Nodes("prod", 5, []string{"AD-1", "AD-2", "AD-3"})
-	assert.NilError(t, err)
-	assert.DeepEqual(t, nodes, []Node{
-		{0, "emqx-prod-0", "AD-1", 1},
-		{1, "emqx-prod-1", "AD-2", 1},
-		{2, "emqx-prod-2", "AD-3", 1},
-		{3, "emqx-prod-3", "AD-1", 2},
-		{4, "emqx-prod-4", "AD-2", 2},
-	})
-	// Most regions have one domain.
-	nodes, err = Nodes("prod", 4, []string{"AD-1"})
-	assert.NilError(t, err)
-	assert.DeepEqual(t, nodes, []Node{{0, "emqx-prod-0", "AD-1", 1}, {1, "emqx-prod-1", "AD-1", 2}, {2, "emqx-prod-2", "AD-1", 3}, {3, "emqx-prod-3", "AD-1", 1}})
-	_, err = Nodes("prod", 3, nil)
-	assert.ErrorContains(t, err, "offers no availability domain")
-}
-
 // ADR 0004: the name must not hold an address, nor the short name a digit at
 // its end.
 func TestEMQXNameIsStable(t *testing.T) {

@@ -10,12 +10,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 )
 
-// The images that a stack runs unless it names others. EMQX 5.8 is the last line
-// under Apache-2.0; HAProxy 3.2 is an LTS line, with fixes to 2030, and 3.0.12 has known holes (CVE-2026-110354).
-const (
-	DefaultBrokerImage = "emqx/emqx:5.8.9"
-	DefaultProxyImage  = "haproxy:3.2.25"
-)
+// DefaultBrokerImage is what a stack runs unless it names another one: EMQX 5.8 is the last line under Apache-2.0.
+const DefaultBrokerImage = "emqx/emqx:5.8.9"
 
 // Image is a reference to a container image, taken apart.
 type Image struct {

@@ -56,7 +56,7 @@ func DatacenterFault(name string) string {
 // Name is the cluster's: that of its balancer in the cloud and of EMQX's job in Nomad.
 func Name(environment string) string { return "emqx-" + environment }
 
-// NodeName is the name of node index in OCI, Consul and Nomad.
+// NodeName is the name of node index in its cloud, Consul and Nomad.
 func NodeName(environment string, index int) string {
 	return Name(environment) + "-" + strconv.Itoa(index)
 }
@@ -70,16 +70,11 @@ func EnvironmentOf(nodeName string, index int) string {
 // stack: a new id would be a second job that wants the same static ports.
 func EMQXJobID(environment string) string { return Name(environment) }
 
-// HAProxyJobID is the id of the proxies' job.
-func HAProxyJobID(environment string) string { return Name(environment) + "-haproxy" }
-
 // EMQXTask is the one task of EMQX's job.
 const EMQXTask = "emqx"
 
 // Services in Consul's catalog, each with the environment as its tag.
 const (
-	// HAProxyService are the proxies, with the check that gate G3 waits for.
-	HAProxyService = "emqx-haproxy"
 	// DashboardService is EMQX's dashboard and REST API.
 	DashboardService = "emqx-dashboard"
 	// MembersService is the stack's own list of members, by which EMQX finds them.

@@ -85,6 +85,10 @@ const (
 	// takes, so that EMQX's listeners may move there at any time.
 	BrokerMin = 21800
 	BrokerMax = 21999
+	// OutgoingMin and OutgoingMax bound the ports that a node's kernel gives to outgoing
+	// connections (net.ipv4.ip_local_port_range); it leaves out [ReservedPorts].
+	OutgoingMin = 1024
+	OutgoingMax = 65535
 )
 
 // PortRange are ports of a node, Min to Max, and who listens there.
@@ -106,6 +110,36 @@ func OccupiedPorts() []PortRange {
 		{Dashboard, Dashboard, "EMQX's dashboard"},
 		{DynamicMin, DynamicMax, fmt.Sprintf("other jobs (%d to %d)", DynamicMin, DynamicMax)},
 	}
+}
+
+// ReservedPorts are those of a node that no outgoing connection takes: where somebody
+// listens, or may do so at any time. They are in rising order and do not touch; nobody
+// owns them.
+func ReservedPorts(p Ports) []PortRange {
+	ranges := append([]PortRange{{Min: BrokerMin, Max: BrokerMax}}, OccupiedPorts()...)
+	for _, n := range p.Named() {
+		ranges = append(ranges, PortRange{Min: n.Port, Max: n.Port})
+	}
+	slices.SortFunc(ranges, func(a, b PortRange) int { return a.Min - b.Min })
+	var merged []PortRange
+	for _, r := range ranges {
+		if last := len(merged) - 1; last >= 0 && r.Min <= merged[last].Max+1 {
+			merged[last].Max = max(merged[last].Max, r.Max)
+			continue
+		}
+		merged = append(merged, PortRange{Min: r.Min, Max: r.Max})
+	}
+	return merged
+}
+
+// SourcePorts is how many connections a node can have to one port of another one, each
+// from a port of its own.
+func SourcePorts(p Ports) int {
+	usable := OutgoingMax - OutgoingMin + 1
+	for _, r := range ReservedPorts(p) {
+		usable -= max(0, min(r.Max, OutgoingMax)-max(r.Min, OutgoingMin)+1)
+	}
+	return usable
 }
 
 // LowestPort that HAProxy and EMQX may have: they run without the right to lower ones.
@@ -151,15 +185,6 @@ func (p Ports) Faults() []Fault {
 	}
 	return found
 }
-
-// HealthPath is what the balancer asks HAProxy: it fails when no broker runs, as far
-// as this HAProxy can see, and when it stops. A protocol that no broker accepts is no
-// reason: the balancer would cut the clients of the others, too.
-const HealthPath = "/haproxy_health"
-
-// ReadyPath is what Consul asks HAProxy: it fails, and says why, when a protocol of
-// the stack has no broker that accepts it.
-const ReadyPath = "/haproxy_ready"
 
 // MinKeepAlive is the least that the largest keep-alive of a stack may be, in seconds.
 const MinKeepAlive = 10

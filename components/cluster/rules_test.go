@@ -67,7 +67,6 @@ func TestNames(t *testing.T) {
 	assert.Equal(t, node, "emqx-prod-1")
 	assert.Equal(t, host, Host(node, "dc1"))
 	assert.Equal(t, EMQXJobID("prod"), "emqx-prod")
-	assert.Equal(t, HAProxyJobID("prod"), "emqx-prod-haproxy")
 	assert.Equal(t, ServiceName("prod", MembersService), "prod.emqx-cluster.service.consul")
 	for name, ok := range map[string]bool{
 		"prod": true, "prod-eu-1": true, "Prod": false, "prod_1": false, "-prod": false, "": false, "a--b": false,

@@ -42,18 +42,16 @@ func (c *Collector) Report(allow settings.Guards, found []Violation) {
 type Planned struct {
 	// Op is create, update, replace or delete.
 	Op   string
-	Type string
 	Name string
+	// HoldsData is set for a volume with a node's data.
+	HoldsData bool
 	// Retained is set when it stays in the cloud.
 	Retained bool
 }
 
-// volumeType is what holds the data.
-const volumeType = "oci:Core/volume:Volume"
-
 // Judge gives the violations of the last run, and those of its plan, which is
 // empty after an update. Whatever the layout says, a plan that deletes or
-// replaces a volume is a loss, unless it stays in OCI: the state may hold no
+// replaces a volume is a loss, unless it stays in its cloud: the state may hold no
 // layout yet, and a provider may have reasons of its own.
 func (c *Collector) Judge(plan []Planned) []Violation {
 	c.mu.Lock()
@@ -64,7 +62,7 @@ func (c *Collector) Judge(plan []Planned) []Violation {
 	}
 	var lost []string
 	for _, p := range plan {
-		if p.Type == volumeType && !p.Retained && (p.Op == "delete" || p.Op == "replace") {
+		if p.HoldsData && !p.Retained && (p.Op == "delete" || p.Op == "replace") {
 			lost = append(lost, p.Op+" "+p.Name)
 		}
 	}

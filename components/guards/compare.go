@@ -8,18 +8,29 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
+// Words are in what guards speak of the cloud that the nodes are in.
+type Words struct {
+	// Cloud is its name: "OCI".
+	Cloud string
+	// Scope is what all of a cluster is made in, as the settings say; ScopeName what the cloud calls such a thing, and
+	// ScopeSetting the setting: "ocid1.compartment.oc1..a", "compartment", "emqx-oci:oci.compartment".
+	Scope, ScopeName, ScopeSetting string
+	// ZoneName is what the cloud calls the part of it that a node is in, and ZoneSetting the setting that decides on it.
+	ZoneName, ZoneSetting string
+}
+
 // Compare judges the way from one layout to the next. An empty old layout is a
 // stack that was never deployed: nothing in it can be lost.
-func Compare(old, next Layout, oldCookie, newCookie string, allow settings.Guards) []Violation {
+func Compare(old, next Layout, oldCookie, newCookie string, allow settings.Guards, w Words) []Violation {
 	var found []Violation
 	found = append(found, renamed(old, next)...)
 	found = append(found, volumesDeleted(old, next, allow)...)
-	found = append(found, volumesReplaced(old, next, allow)...)
+	found = append(found, volumesReplaced(old, next, allow, w)...)
 	found = append(found, volumesExchanged(old, next, allow)...)
-	found = append(found, volumesMoved(old, next, allow)...)
-	found = append(found, volumesShrunk(old, next)...)
+	found = append(found, volumesMoved(old, next, allow, w)...)
+	found = append(found, volumesShrunk(old, next, w)...)
 	found = append(found, scaledIn(old, next, allow)...)
-	found = append(found, allReplaced(old, next, allow)...)
+	found = append(found, allReplaced(old, next, allow, w)...)
 	if oldCookie != "" && newCookie != oldCookie && !allow.AllowCookieChange {
 		found = append(found, Violation{
 			Guard: CookieChange, Allow: "emqx-oci:guards.allowCookieChange",
@@ -30,7 +41,7 @@ func Compare(old, next Layout, oldCookie, newCookie string, allow settings.Guard
 	return found
 }
 
-// renamed: the environment is in every name that outlives an update, in OCI, Nomad,
+// renamed: the environment is in every name that outlives an update, in the cloud, Nomad,
 // Consul and EMQX. Nothing of a cluster can change it, and half of it would be replaced
 // before the rest is refused.
 func renamed(old, next Layout) []Violation {
@@ -75,15 +86,15 @@ func volumesDeleted(old, next Layout, allow settings.Guards) []Violation {
 	return []Violation{{Guard: VolumeDelete, Allow: allowVolumeDelete, Message: message}}
 }
 
-// volumesReplaced: a volume cannot leave its availability domain.
-func volumesReplaced(old, next Layout, allow settings.Guards) []Violation {
+// volumesReplaced: a volume cannot leave its zone.
+func volumesReplaced(old, next Layout, allow settings.Guards, w Words) []Violation {
 	var lost []place
 	from, to, retained := "", "", true
 	for _, v := range old.Volumes {
-		if n, stays := next.volume(v.Index); stays && moves(v.Domain, n.Domain) {
+		if n, stays := next.volume(v.Index); stays && moves(v.Zone, n.Zone) {
 			lost, retained = append(lost, place{v.Index, v.Name}), retained && v.Retained
 			if from == "" {
-				from, to = v.Domain, n.Domain
+				from, to = v.Zone, n.Zone
 			}
 		}
 	}
@@ -92,13 +103,12 @@ func volumesReplaced(old, next Layout, allow settings.Guards) []Violation {
 	}
 	what, cost := "DATA LOSS: ", "to lose the data"
 	if retained {
-		what, cost = "", "to begin without the data, which "+some(lost, "stays", "stay")+" in OCI on "+some(lost, "the old volume", "the old volumes")
+		what, cost = "", "to begin without the data, which "+some(lost, "stays", "stay")+" in "+w.Cloud+" on "+some(lost, "the old volume", "the old volumes")
 	}
 	return []Violation{{
 		Guard: VolumeDelete, Allow: allowVolumeDelete,
-		Message: fmt.Sprintf("%s%s of %s would be replaced by %s, because the availability domain changes (%s: %s to %s): "+
-			"put emqx-oci:oci.availabilityDomains back in its order, or set %s to true %s", what,
-			some(lost, "the volume", "volumes"), nodes(lost), some(lost, "an empty one", "empty ones"), lost[0].name, from, to, allowVolumeDelete, cost),
+		Message: fmt.Sprintf("%s%s of %s would be replaced by %s, because the %s changes (%s: %s to %s): put %s back in its order, or set %s to true %s", what,
+			some(lost, "the volume", "volumes"), nodes(lost), some(lost, "an empty one", "empty ones"), w.ZoneName, lost[0].name, from, to, w.ZoneSetting, allowVolumeDelete, cost),
 	}}
 }
 
@@ -123,32 +133,32 @@ func volumesExchanged(old, next Layout, allow settings.Guards) []Violation {
 	}}
 }
 
-// volumesMoved: OCI moves a volume to another compartment as it is, but an
+// volumesMoved: a cloud may move a volume to another scope as it is, but an
 // instance stays where it was started, and looks for its volume there.
-func volumesMoved(old, next Layout, allow settings.Guards) []Violation {
-	if !moves(old.Compartment, next.Compartment) || len(old.Volumes) == 0 || allow.AllowVolumeDelete {
+func volumesMoved(old, next Layout, allow settings.Guards, w Words) []Violation {
+	if !moves(old.Scope, next.Scope) || len(old.Volumes) == 0 || allow.AllowVolumeDelete {
 		return nil
 	}
 	return []Violation{{
 		Guard: VolumeDelete, Allow: allowVolumeDelete,
-		Message: fmt.Sprintf("the volumes of all nodes would leave compartment %s for %s, and nodes that were started there no longer find them: "+
-			"put emqx-oci:oci.compartment back, or set %s to true", old.Compartment, next.Compartment, allowVolumeDelete),
+		Message: fmt.Sprintf("the volumes of all nodes would leave %s %s for %s, and nodes that were started there no longer find them: "+
+			"put %s back, or set %s to true", w.ScopeName, old.Scope, next.Scope, w.ScopeSetting, allowVolumeDelete),
 	}}
 }
 
-// volumesShrunk: OCI only grows volumes, and a new one would be empty.
-func volumesShrunk(old, next Layout) []Violation {
+// volumesShrunk: clouds only grow volumes, and a new one would be empty.
+func volumesShrunk(old, next Layout, w Words) []Violation {
 	var found []Violation
 	for _, v := range old.Volumes {
 		n, stays := next.volume(v.Index)
-		if !stays || n.SizeGB >= v.SizeGB || moves(v.Domain, n.Domain) {
+		if !stays || n.SizeGB >= v.SizeGB || moves(v.Zone, n.Zone) {
 			continue
 		}
 		found = append(found, Violation{
 			Guard: VolumeShrink,
-			Message: fmt.Sprintf("the volume of %s would shrink from %d to %d GB, and OCI only grows volumes: "+
+			Message: fmt.Sprintf("the volume of %s would shrink from %d to %d GB, and %s only grows volumes: "+
 				"set emqx-oci:volumes.sizeGb, or emqx-oci:volumes.sizeGbByNode.%d, to at least %d",
-				nodes([]place{{v.Index, v.Name}}), v.SizeGB, n.SizeGB, v.Index, v.SizeGB),
+				nodes([]place{{v.Index, v.Name}}), v.SizeGB, n.SizeGB, w.Cloud, v.Index, v.SizeGB),
 		})
 	}
 	return found
@@ -177,13 +187,13 @@ func scaledIn(old, next Layout, allow settings.Guards) []Violation {
 	}}
 }
 
-func allReplaced(old, next Layout, allow settings.Guards) []Violation {
+func allReplaced(old, next Layout, allow settings.Guards, w Words) []Violation {
 	var moved []place
 	for _, n := range old.Nodes {
 		now, stays := next.node(n.Index)
 		switch {
 		case !stays:
-		case moves(n.Domain, now.Domain):
+		case moves(n.Zone, now.Zone):
 			moved = append(moved, place{n.Index, n.Name})
 		default:
 			return nil
@@ -194,8 +204,8 @@ func allReplaced(old, next Layout, allow settings.Guards) []Violation {
 	}
 	return []Violation{{
 		Guard: ReplaceAllNodes, Allow: "emqx-oci:guards.allowReplaceAllNodes",
-		Message: fmt.Sprintf("every node that stays would be replaced at once, %s, because every availability domain changes: "+
-			"put emqx-oci:oci.availabilityDomains back in its order, or set emqx-oci:guards.allowReplaceAllNodes to true", nodes(moved)),
+		Message: fmt.Sprintf("every node that stays would be replaced at once, %s, because every %s changes: "+
+			"put %s back in its order, or set emqx-oci:guards.allowReplaceAllNodes to true", nodes(moved), w.ZoneName, w.ZoneSetting),
 	}}
 }
 
@@ -203,7 +213,7 @@ func allReplaced(old, next Layout, allow settings.Guards) []Violation {
 // is not known to.
 func moves(from, to string) bool { return from != "" && to != "" && from != to }
 
-// retains tells whether the settings want volumes to stay in OCI.
+// retains tells whether the settings want volumes to stay in the cloud.
 func (l Layout) retains() bool {
 	return slices.ContainsFunc(l.Volumes, func(v LayoutVolume) bool { return v.Retained && v.Adopted == "" })
 }

@@ -16,16 +16,21 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
+// words are as the first of the clouds has them.
+var words = Words{
+	Cloud: "OCI", ScopeName: "compartment", ScopeSetting: "emqx-oci:oci.compartment", ZoneName: "availability domain", ZoneSetting: "emqx-oci:oci.availabilityDomains",
+}
+
 // layout has nodes and volumes as given, in three domains by turns.
 func layout(nodes, volumes int, change ...func(*Layout)) Layout {
-	l := Layout{Compartment: "ocid1.compartment.oc1..a"}
+	l := Layout{Scope: "ocid1.compartment.oc1..a"}
 	for i := range max(nodes, volumes) {
 		name, domain := cluster.NodeName("prod", i), fmt.Sprintf("AD-%d", i%3+1)
 		if i < nodes {
 			l.Nodes = append(l.Nodes, LayoutNode{i, name, domain})
 		}
 		if i < volumes {
-			l.Volumes = append(l.Volumes, LayoutVolume{Index: i, Name: name, Domain: domain, SizeGB: 150})
+			l.Volumes = append(l.Volumes, LayoutVolume{Index: i, Name: name, Zone: domain, SizeGB: 150})
 		}
 	}
 	for _, c := range change {
@@ -38,7 +43,7 @@ func layout(nodes, volumes int, change ...func(*Layout)) Layout {
 func domains(to ...string) func(*Layout) {
 	return func(l *Layout) {
 		for i, d := range to {
-			l.Nodes[i].Domain, l.Volumes[i].Domain = d, d
+			l.Nodes[i].Zone, l.Volumes[i].Zone = d, d
 		}
 	}
 }
@@ -126,12 +131,12 @@ func TestCompare(t *testing.T) {
 				"or set emqx-oci:guards.allowReplaceAllNodes to true"},
 		},
 		"another compartment": {
-			old: layout(3, 3), next: layout(3, 3, func(l *Layout) { l.Compartment = "ocid1.compartment.oc1..b" }),
+			old: layout(3, 3), next: layout(3, 3, func(l *Layout) { l.Scope = "ocid1.compartment.oc1..b" }),
 			want: []string{"volume-delete: the volumes of all nodes would leave compartment ocid1.compartment.oc1..a for ocid1.compartment.oc1..b, " +
 				"and nodes that were started there no longer find them: put emqx-oci:oci.compartment back, or set emqx-oci:guards.allowVolumeDelete to true"},
 		},
 		"another compartment, allowed": {
-			old: layout(3, 3), next: layout(3, 3, func(l *Layout) { l.Compartment = "b" }), allow: settings.Guards{AllowVolumeDelete: true},
+			old: layout(3, 3), next: layout(3, 3, func(l *Layout) { l.Scope = "b" }), allow: settings.Guards{AllowVolumeDelete: true},
 		},
 		"a volume shrinks, whatever is allowed": {
 			old: layout(3, 3), next: layout(3, 3, size(1, 100)),
@@ -183,7 +188,7 @@ func TestCompare(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			for _, v := range Compare(c.old, c.next, "cookie", "cookie", c.allow) {
+			for _, v := range Compare(c.old, c.next, "cookie", "cookie", c.allow, words) {
 				got = append(got, v.String())
 				assert.Assert(t, v.Allow == "" || strings.Contains(v.Message, v.Allow), "%s does not name %s", v.Message, v.Allow)
 			}
@@ -194,12 +199,12 @@ func TestCompare(t *testing.T) {
 
 func TestCookie(t *testing.T) {
 	l := layout(3, 3)
-	got := Compare(l, l, "old-cookie", "new-cookie", settings.Guards{})
+	got := Compare(l, l, "old-cookie", "new-cookie", settings.Guards{}, words)
 	assert.Equal(t, len(got), 1)
 	assert.Equal(t, got[0].Guard, CookieChange)
 	assert.Assert(t, !strings.Contains(got[0].String(), "old-cookie") && !strings.Contains(got[0].String(), "new-cookie"))
-	assert.Equal(t, len(Compare(l, l, "old-cookie", "new-cookie", settings.Guards{AllowCookieChange: true})), 0)
-	assert.Equal(t, len(Compare(Layout{}, l, "", "new-cookie", settings.Guards{})), 0, "there was none")
+	assert.Equal(t, len(Compare(l, l, "old-cookie", "new-cookie", settings.Guards{AllowCookieChange: true}, words)), 0)
+	assert.Equal(t, len(Compare(Layout{}, l, "", "new-cookie", settings.Guards{}, words)), 0, "there was none")
 }
 
 func TestStatic(t *testing.T) {
@@ -254,15 +259,15 @@ func TestAllViolationsComeInOneError(t *testing.T) {
 // What goes into the state comes back out of it, marked as the engine does.
 func TestLayoutSurvivesTheState(t *testing.T) {
 	s := settings.Settings{Environment: "prod"}
-	s.OCI.Compartment, s.Nodes.Count, s.Volumes.SizeGB = "c", 2, 150
+	s.Nodes.Count, s.Volumes.SizeGB = 2, 150
 	s.Volumes.SizeGBByNode, s.Volumes.Adopt, s.Volumes.Retain = map[string]int{"2": 300}, map[string]string{"1": "kept"}, true
-	places, err := cluster.Nodes("prod", 3, []string{"AD-1", "AD-2"})
-	assert.NilError(t, err)
-	want := LayoutOf(s, places)
+	nodes := cluster.NamedNodes("prod", 3)
+	nodes[0].Zone, nodes[1].Zone, nodes[2].Zone = "AD-1", "AD-2", "AD-1"
+	want := LayoutOf(s, "c", nodes)
 	assert.DeepEqual(t, want, Layout{
-		Compartment: "c",
-		Nodes:       []LayoutNode{{0, "emqx-prod-0", "AD-1"}, {1, "emqx-prod-1", "AD-2"}},
-		Volumes:     []LayoutVolume{{0, "emqx-prod-0", "AD-1", 150, "", true}, {1, "emqx-prod-1", "AD-2", 150, "kept", true}, {2, "emqx-prod-2", "AD-1", 300, "", true}},
+		Scope:   "c",
+		Nodes:   []LayoutNode{{0, "emqx-prod-0", "AD-1"}, {1, "emqx-prod-1", "AD-2"}},
+		Volumes: []LayoutVolume{{0, "emqx-prod-0", "AD-1", 150, "", true}, {1, "emqx-prod-1", "AD-2", 150, "kept", true}, {2, "emqx-prod-2", "AD-1", 300, "", true}},
 	})
 	recording, err := recorder.Run(func(ctx *pulumi.Context) error {
 		return ctx.RegisterComponentResourceV2("t:m:L", "layout", want.Inputs("s3cr3t"), &struct{ pulumi.ResourceState }{})
@@ -325,11 +330,11 @@ func TestJudge(t *testing.T) {
 
 func TestAPlanThatLosesAVolumeIsRefusedWhateverTheLayoutSays(t *testing.T) {
 	plan := []Planned{
-		{Op: "replace", Type: volumeType, Name: "volumes-1"},
-		{Op: "delete", Type: volumeType, Name: "volumes-0"},
-		{Op: "update", Type: volumeType, Name: "volumes-2"},
-		{Op: "delete", Type: volumeType, Name: "volumes-4", Retained: true},
-		{Op: "delete", Type: "oci:Core/volumeBackupPolicyAssignment:VolumeBackupPolicyAssignment", Name: "volumes-3-backup"},
+		{Op: "replace", HoldsData: true, Name: "volumes-1"},
+		{Op: "delete", HoldsData: true, Name: "volumes-0"},
+		{Op: "update", HoldsData: true, Name: "volumes-2"},
+		{Op: "delete", HoldsData: true, Name: "volumes-4", Retained: true},
+		{Op: "delete", Name: "volumes-3-backup"},
 	}
 	var c Collector
 	got := c.Judge(plan)
@@ -347,7 +352,7 @@ func TestAPlanThatLosesAVolumeIsRefusedWhateverTheLayoutSays(t *testing.T) {
 
 func TestAVolumeIsNotExchangedUnasked(t *testing.T) {
 	with := func(adopted string, retained bool) Layout {
-		return Layout{Volumes: []LayoutVolume{{Index: 1, Name: "emqx-lab-1", Domain: "AD-1", SizeGB: 50, Adopted: adopted, Retained: retained}}}
+		return Layout{Volumes: []LayoutVolume{{Index: 1, Name: "emqx-lab-1", Zone: "AD-1", SizeGB: 50, Adopted: adopted, Retained: retained}}}
 	}
 	const kept = "ocid1.volume.oc1..kept"
 	for name, c := range map[string]struct {
@@ -364,7 +369,7 @@ func TestAVolumeIsNotExchangedUnasked(t *testing.T) {
 		"a wrong one is put right": {old: with("ocid1.volume.oc1..wrong", false), next: with(kept, false)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			found := Compare(c.old, c.next, "", "", c.allow)
+			found := Compare(c.old, c.next, "", "", c.allow, words)
 			assert.Equal(t, len(found) > 0, c.refused, "%v", found)
 			if c.refused {
 				assert.Equal(t, found[0].Guard, VolumeDelete)

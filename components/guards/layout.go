@@ -13,42 +13,45 @@ import (
 // Layout is what the cluster consists of. It is kept in the stack's state, as
 // the inputs of the component "layout".
 type Layout struct {
-	Nodes       []LayoutNode
-	Volumes     []LayoutVolume
-	Compartment string
+	Nodes   []LayoutNode
+	Volumes []LayoutVolume
+	// Scope is what all of it is made in ([Words]).
+	Scope string
 }
 
 // LayoutNode is one node, by its index.
 type LayoutNode struct {
-	Index  int
-	Name   string
-	Domain string
+	Index int
+	Name  string
+	// Zone is the part of its cloud that it is in.
+	Zone string
 }
 
 // LayoutVolume is the data volume of a node, which may outlive it.
 type LayoutVolume struct {
-	Index  int
-	Name   string
-	Domain string
+	Index int
+	Name  string
+	// Zone is the part of its cloud that it is in.
+	Zone   string
 	SizeGB int
 	// Adopted is the id of the volume that the settings have taken over, if any.
 	Adopted string
-	// Retained is set when it stays in OCI when it leaves the stack: of the layout
+	// Retained is set when it stays in the cloud when it leaves the stack: of the layout
 	// that is asked for, when the settings want it; of the one that is read, when the
 	// engine knows ([Layout.Outputs]).
 	Retained bool
 }
 
-// LayoutOf is the layout that the settings ask for. places are the places that
-// have a volume; the first nodes.count of them have a node.
-func LayoutOf(s settings.Settings, places []cluster.Node) Layout {
-	l := Layout{Compartment: s.OCI.Compartment}
-	for i, n := range places {
+// LayoutOf is the layout that the settings ask for, in a scope. nodes are those that
+// have a volume; the first nodes.count of them run.
+func LayoutOf(s settings.Settings, scope string, nodes []cluster.Node) Layout {
+	l := Layout{Scope: scope}
+	for i, n := range nodes {
 		if i < s.Nodes.Count {
-			l.Nodes = append(l.Nodes, LayoutNode{Index: n.Index, Name: n.Name, Domain: n.AvailabilityDomain})
+			l.Nodes = append(l.Nodes, LayoutNode{Index: n.Index, Name: n.Name, Zone: n.Zone})
 		}
 		l.Volumes = append(l.Volumes, LayoutVolume{
-			Index: n.Index, Name: n.Name, Domain: n.AvailabilityDomain, SizeGB: s.VolumeSizeGB(n.Index),
+			Index: n.Index, Name: n.Name, Zone: n.Zone, SizeGB: s.VolumeSizeGB(n.Index),
 			Adopted:  s.Volumes.Adopt[strconv.Itoa(n.Index)],
 			Retained: s.Volumes.Retain || s.Volumes.Adopt[strconv.Itoa(n.Index)] != "",
 		})
@@ -61,12 +64,12 @@ func (l Layout) Inputs(cookie settings.Secret) pulumi.Map {
 	nodes, volumes := pulumi.Array{}, pulumi.Array{}
 	for _, n := range l.Nodes {
 		nodes = append(nodes, pulumi.Map{
-			"index": pulumi.Int(n.Index), "name": pulumi.String(n.Name), "domain": pulumi.String(n.Domain),
+			"index": pulumi.Int(n.Index), "name": pulumi.String(n.Name), "domain": pulumi.String(n.Zone),
 		})
 	}
 	for _, v := range l.Volumes {
 		volume := pulumi.Map{
-			"index": pulumi.Int(v.Index), "name": pulumi.String(v.Name), "domain": pulumi.String(v.Domain),
+			"index": pulumi.Int(v.Index), "name": pulumi.String(v.Name), "domain": pulumi.String(v.Zone),
 			"sizeGb": pulumi.Int(v.SizeGB),
 		}
 		if v.Adopted != "" {
@@ -78,12 +81,12 @@ func (l Layout) Inputs(cookie settings.Secret) pulumi.Map {
 		volumes = append(volumes, volume)
 	}
 	return pulumi.Map{
-		"nodes": nodes, "volumes": volumes, "compartment": pulumi.String(l.Compartment), "cookie": cookie.Output(),
+		"nodes": nodes, "volumes": volumes, "compartment": pulumi.String(l.Scope), "cookie": cookie.Output(),
 	}
 }
 
 // Outputs are what the state keeps of a layout once its volumes are registered:
-// the indexes of those that stay in OCI. What a delete does, the engine decides by
+// the indexes of those that stay in the cloud. What a delete does, the engine decides by
 // the volume's own state, and an update may end between its inputs, which are kept
 // first, and the volumes.
 //
@@ -115,16 +118,16 @@ func Read(inputs, outputs resource.PropertyMap) (l Layout, cookie string) {
 	}
 	for _, v := range array(inputs["nodes"]) {
 		o := object(v)
-		l.Nodes = append(l.Nodes, LayoutNode{Index: number(o["index"]), Name: text(o["name"]), Domain: text(o["domain"])})
+		l.Nodes = append(l.Nodes, LayoutNode{Index: number(o["index"]), Name: text(o["name"]), Zone: text(o["domain"])})
 	}
 	for _, v := range array(inputs["volumes"]) {
 		o := object(v)
 		l.Volumes = append(l.Volumes, LayoutVolume{
-			Index: number(o["index"]), Name: text(o["name"]), Domain: text(o["domain"]), SizeGB: number(o["sizeGb"]),
+			Index: number(o["index"]), Name: text(o["name"]), Zone: text(o["domain"]), SizeGB: number(o["sizeGb"]),
 			Adopted: text(o["adopted"]), Retained: truth(o["retained"]) && settled[number(o["index"])],
 		})
 	}
-	l.Compartment = text(inputs["compartment"])
+	l.Scope = text(inputs["compartment"])
 	return l, text(inputs["cookie"])
 }
 

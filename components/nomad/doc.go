@@ -1,5 +1,4 @@
-// Package nomad holds the two jobs of a cluster, EMQX and HAProxy, as job files
-// and as components that register them, and the Nomad variables that carry
-// their secrets. Whether a deployment succeeds is not its business: gates watch
-// that.
+// Package nomad holds EMQX's job as a job file and as a component that registers it,
+// the Nomad variables that carry the jobs' secrets, and what every job file of a
+// cluster shares. Whether a deployment succeeds is not its business: gates watch that.
 package nomad

@@ -64,7 +64,7 @@ func NewEMQX(ctx *pulumi.Context, name string, args *EMQXArgs, opts ...pulumi.Re
 	if err := ctx.RegisterComponentResource(emqxType, name, e, opts...); err != nil {
 		return nil, err
 	}
-	job, err := newJob(ctx, name, EMQXJob, vars, e, a.ChildOptions)
+	job, err := NewJob(ctx, name, EMQXJob, vars, e, a.ChildOptions)
 	if err != nil {
 		return nil, fmt.Errorf("creating Nomad job %q: %w", e.JobID, err)
 	}
@@ -76,9 +76,11 @@ func NewEMQX(ctx *pulumi.Context, name string, args *EMQXArgs, opts ...pulumi.Re
 // another id or namespace only when the text changes, and would leave the old job running.
 var jobPlace = []string{"hcl2.vars.environment", "hcl2.vars.namespace", "hcl2.vars.region"}
 
-// newJob registers a job file. Its text and its variables are known at plan
-// time, so that every preview parses it and shows a readable difference.
-func newJob(
+// NewJob registers a job file with its values of hcl2.vars, as a child of parent. Another
+// environment, namespace or region makes another job of it. Text and variables are known
+// at plan time, so that every preview parses them and shows a readable difference. It
+// waits for no deployment: gates do.
+func NewJob(
 	ctx *pulumi.Context, name, spec string, vars map[string]string, parent pulumi.Resource, opts []pulumi.ResourceOption,
 ) (*nomad.Job, error) {
 	return nomad.NewJob(ctx, name, &nomad.JobArgs{

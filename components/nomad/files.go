@@ -42,33 +42,16 @@ var EMQXHolds string
 var EMQXTakeover string
 
 // EMQXListeners is the script that asks the listeners of the task that it runs in, as
-// HAProxy's checks do: a line for each of mqtt, mqtts, ws, wss that the task has, which
+// the proxy's checks do: a line for each of mqtt, mqtts, ws, wss that the task has, which
 // is its name and "ok", or its name and what is wrong. It exits with 2 when one does not
 // stand.
 //
 //go:embed files/listeners.sh
 var EMQXListeners string
 
-// HAProxyJob is the job file of the proxies, with the variables of
-// [HAProxyVars]. It reads its secrets from "nomad/jobs/" + [cluster.HAProxyJobID].
-//
-//go:embed files/haproxy.nomad.hcl
-var HAProxyJob string
-
-// HAProxyRun is the script that runs HAProxy in its container: it reloads a changed
-// configuration, and lets the balancer turn away before HAProxy stops.
-//
-//go:embed files/haproxy-run.sh
-var HAProxyRun string
-
-// HAProxyConfig is HAProxy's configuration, a consul-template that only Nomad
-// renders: its values come from the job and from Nomad's variables.
-//
-//go:embed files/haproxy.cfg
-var HAProxyConfig string
-
-// seconds is d as both Nomad and HAProxy read it; HAProxy knows no "1m30s".
-func seconds(d time.Duration) string {
+// Seconds is d in whole seconds, rounded up: "90s", which Nomad reads, and programs that
+// know no "1m30s".
+func Seconds(d time.Duration) string {
 	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10) + "s"
 }
 
@@ -83,7 +66,8 @@ func hclMap(m map[string]string) string {
 
 // VariablesFile are the values of hcl2.vars as a variables file, which is how Nomad's
 // servers read them. The provider takes them as a command line does: a map is an
-// expression, all else is text.
+// expression, all else is text. In every job file "ports" and "extra_env" are maps, and
+// no other variable is one.
 func VariablesFile(vars map[string]string) string {
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(vars)) {
@@ -96,7 +80,7 @@ func VariablesFile(vars map[string]string) string {
 	return b.String()
 }
 
-// mapVars are the variables of the job files that are maps.
+// mapVars are the variables that are maps, in every job file that has them.
 var mapVars = []string{"extra_env", "ports"}
 
 // hclString is s as an HCL2 string literal. In one, "${" and "%{" begin an

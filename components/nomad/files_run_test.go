@@ -221,7 +221,7 @@ func (n *fakeNode) run(index int, broker string, env ...string) (int, string) {
 
 func TestRunScriptIsClean(t *testing.T) {
 	t.Parallel()
-	for name, text := range map[string]string{"emqx-run.sh": EMQXRun, "move.sh": EMQXMove, "holds.sh": EMQXHolds, "haproxy-run.sh": HAProxyRun} {
+	for name, text := range map[string]string{"emqx-run.sh": EMQXRun, "move.sh": EMQXMove, "holds.sh": EMQXHolds} {
 		out, err := exec.Command(agenttest.Tool(t, "shellcheck"), "files/"+name).CombinedOutput()
 		assert.NilError(t, err, string(out))
 		// Each is the text of a template: only the Erlang in it has such braces.

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -14,7 +13,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/fault"
 )
 
-// Items of the jobs' Nomad variables.
+// Items of the EMQX job's Nomad variable.
 const (
 	ItemErlangCookie      = "erlang_cookie"
 	ItemDashboardPassword = "dashboard_password"
@@ -25,8 +24,6 @@ const (
 	ItemTLSCert           = "tls_cert"
 	ItemTLSKey            = "tls_key"
 	ItemTLSCA             = "tls_ca"
-	ItemStatsUser         = "stats_user"
-	ItemStatsPassword     = "stats_password"
 )
 
 // CheckEMQXSecrets finds values that the EMQX job could not hand over unchanged,
@@ -75,15 +72,3 @@ func EnvironmentDigest(vars map[string]string, key string) string {
 	_, _ = mac.Write([]byte(Environment(vars)))
 	return hex.EncodeToString(mac.Sum(nil)[:16])
 }
-
-// CheckHAProxySecrets does the same for the HAProxy job.
-func CheckHAProxySecrets(items map[string]string) error {
-	var f fault.List
-	if user := items[ItemStatsUser]; user == "" || strings.Contains(user, ":") || !ascii.MatchString(user) {
-		f.Add(ItemStatsUser, "must be printable ASCII without spaces, and hold no colon: HTTP ends the user's name there")
-	}
-	check(&f, ItemStatsPassword, items, cluster.PasswordFault)
-	return f.Err()
-}
-
-var ascii = regexp.MustCompile(cluster.PasswordPattern)

@@ -1,12 +1,7 @@
 package nomad
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,7 +13,7 @@ import (
 	"gotest.tools/v3/assert/cmp"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
-	"github.com/emqx-oci/emqx-oci/internal/agenttest"
+	"github.com/emqx-oci/emqx-oci/internal/jobtest"
 )
 
 func emqxVars() EMQXVars {
@@ -28,153 +23,32 @@ func emqxVars() EMQXVars {
 	}
 }
 
-func haproxyVars() HAProxyVars {
-	return HAProxyVars{
-		Environment: "lab", Datacenter: "dc1", NodeCount: 3, Image: "haproxy:3.2.25",
-		CPU: 500, MaxConn: 4000, NoFile: 10000, KeepAliveMax: 301, TLS: true,
-	}
-}
-
-// nomadCommand runs a job command that needs no agent, and reaches none.
-func nomadCommand(t *testing.T, text string, vars map[string]string, args ...string) (string, error) {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "job.nomad.hcl")
-	assert.NilError(t, os.WriteFile(path, []byte(text), 0o600))
-	for k, v := range vars {
-		args = append(args, "-var", k+"="+v)
-	}
-	cmd := exec.Command(agenttest.Tool(t, "nomad"), append(args, path)...)
-	cmd.Env = append(os.Environ(), "NOMAD_ADDR=http://127.0.0.1:1")
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		return stdout.String(), fmt.Errorf("%w: %s%s", err, stdout.String(), stderr.String())
-	}
-	return stdout.String(), nil
-}
-
-// parsed is the job as Nomad itself reads the file.
-func parsed(t *testing.T, text string, vars map[string]string) *api.Job {
-	t.Helper()
-	out, err := nomadCommand(t, text, vars, "job", "run", "-output")
-	assert.NilError(t, err)
-	var job struct{ Job *api.Job }
-	assert.NilError(t, json.Unmarshal([]byte(out), &job))
-	return job.Job
-}
-
 func emqxJob(t *testing.T, v EMQXVars) *api.Job {
 	t.Helper()
 	vars, err := v.HCL2()
 	assert.NilError(t, err)
-	return parsed(t, EMQXJob, vars)
+	return jobtest.Parse(t, EMQXJob, vars)
 }
 
-func haproxyJob(t *testing.T, v HAProxyVars) *api.Job {
-	t.Helper()
-	vars, err := v.HCL2()
-	assert.NilError(t, err)
-	return parsed(t, HAProxyJob, vars)
-}
-
-func eachTLS(t *testing.T, run func(t *testing.T, tls bool)) {
-	for _, tls := range []bool{true, false} {
-		t.Run(fmt.Sprintf("tls=%t", tls), func(t *testing.T) { run(t, tls) })
-	}
-}
-
-func TestNomadAcceptsTheJobs(t *testing.T) {
-	eachTLS(t, func(t *testing.T, tls bool) {
-		e, h := emqxVars(), haproxyVars()
-		e.TLS, h.TLS, e.License, e.MaxConnections = tls, tls, tls, 2000
-		evars, err := e.HCL2()
+func TestNomadAcceptsTheJob(t *testing.T) {
+	jobtest.EachTLS(t, func(t *testing.T, tls bool) {
+		v := emqxVars()
+		v.TLS, v.License, v.MaxConnections = tls, tls, 2000
+		vars, err := v.HCL2()
 		assert.NilError(t, err)
-		hvars, err := h.HCL2()
-		assert.NilError(t, err)
-		for text, vars := range map[string]map[string]string{EMQXJob: evars, HAProxyJob: hvars} {
-			out, err := nomadCommand(t, text, vars, "job", "validate")
-			assert.NilError(t, err)
-			assert.Assert(t, cmp.Contains(out, "Job validation successful"))
-			assert.Assert(t, !strings.Contains(out, "Warnings"), out)
-		}
+		jobtest.Validate(t, EMQXJob, vars)
 	})
 }
 
-func TestJobFilesAreFormatted(t *testing.T) {
-	for _, name := range []string{"emqx.nomad.hcl", "haproxy.nomad.hcl"} {
-		out, err := exec.Command(agenttest.Tool(t, "nomad"), "fmt", "-check", filepath.Join("files", name)).CombinedOutput()
-		assert.NilError(t, err, "%s: run nomad fmt: %s", name, out)
-	}
-}
+func TestJobFileIsFormatted(t *testing.T) { jobtest.Formatted(t, "files/emqx.nomad.hcl") }
 
-// ADR 0025: HAProxy owns the client ports of a node, EMQX has its own, on all
-// addresses: one port in both jobs could not be bound twice. In the original both jobs
-// ask for the same ports.
-func TestThePortsOfBothJobsFitOnOneNode(t *testing.T) {
-	eachTLS(t, func(t *testing.T, tls bool) {
-		e, h := emqxVars(), haproxyVars()
-		e.TLS, h.TLS = tls, tls
-		emqx, haproxy := emqxJob(t, e).TaskGroups[0], haproxyJob(t, h).TaskGroups[0]
-		static := map[int]string{}
-		for _, g := range []*api.TaskGroup{emqx, haproxy} {
-			assert.Equal(t, len(g.Networks), 1)
-			assert.Equal(t, g.Networks[0].Mode, "host")
-			assert.Equal(t, g.Tasks[0].Config["network_mode"], "host")
-			for _, p := range g.Networks[0].ReservedPorts {
-				assert.Equal(t, static[p.Value], "", "port %d is taken twice", p.Value)
-				static[p.Value] = *g.Name + " " + p.Label
-			}
-			for _, p := range append(g.Networks[0].ReservedPorts, g.Networks[0].DynamicPorts...) {
-				assert.Equal(t, p.HostNetwork, "emqx", p.Label)
-			}
-		}
-		wanted := map[int]string{
-			cluster.Dashboard: "emqx dashboard", cluster.Distribution: "emqx dist", cluster.RPC: "emqx rpc",
-			cluster.DefaultPorts.Admin: "haproxy admin",
-		}
-		for _, l := range cluster.Listeners(cluster.DefaultPorts, tls) {
-			wanted[l.Port], wanted[l.BrokerPort] = "haproxy "+l.Name, "emqx "+l.Name
-		}
-		assert.DeepEqual(t, static, wanted)
-		assert.Equal(t, len(emqx.Networks[0].DynamicPorts), 0, "a port that differs from node to node")
-	})
-}
-
-func TestHAProxyListensWhereTheStackSays(t *testing.T) {
-	eachTLS(t, func(t *testing.T, tls bool) {
-		v := haproxyVars()
-		v.TLS, v.Ports = tls, cluster.Ports{MQTT: 2883, MQTTS: 2884, WS: 2885, WSS: 2886, Admin: 9080, Broker: cluster.DefaultPorts.Broker}
-		got := map[string]int{}
-		for _, p := range haproxyJob(t, v).TaskGroups[0].Networks[0].ReservedPorts {
-			got[p.Label] = p.Value
-		}
-		want := map[string]int{"mqtt": 2883, "ws": 2885, "admin": 9080}
-		if tls {
-			want["mqtts"], want["wss"] = 2884, 2886
-		}
-		assert.DeepEqual(t, got, want)
-	})
-}
-
-// ADR 0003: one group, because max_parallel counts per group, and the volume
-// pins allocation i to node i. The original has one group for each node.
+// ADR 0003: the volume pins allocation i to node i. The original has one group for each
+// node.
 func TestOneNodeAtATime(t *testing.T) {
-	for _, job := range []*api.Job{emqxJob(t, emqxVars()), haproxyJob(t, haproxyVars())} {
-		assert.Equal(t, len(job.TaskGroups), 1)
-		g := job.TaskGroups[0]
-		assert.Equal(t, *g.Count, 3)
-		assert.Equal(t, *g.Update.MaxParallel, 1)
-		assert.Equal(t, *g.Update.HealthCheck, "checks")
-		assert.Equal(t, *g.Update.AutoRevert, true)
-		assert.Equal(t, *g.Update.Canary, 0)
-		assert.Equal(t, *g.Migrate.MaxParallel, 1)
-		var constraints []string
-		for _, c := range g.Constraints {
-			constraints = append(constraints, c.LTarget+c.Operand+c.RTarget)
-		}
-		assert.DeepEqual(t, constraints, []string{"${meta.pool_type}=emqx", "${meta.emqx_cluster}=lab", "distinct_hoststrue"})
-	}
-	g := emqxJob(t, emqxVars()).TaskGroups[0]
+	job := emqxJob(t, emqxVars())
+	assert.Equal(t, *job.ID, cluster.EMQXJobID("lab"))
+	jobtest.OneNodeAtATime(t, job, 3)
+	g := job.TaskGroups[0]
 	volume := g.Volumes["data"]
 	assert.Equal(t, volume.Type, "host")
 	assert.Equal(t, volume.Source, "emqx")
@@ -185,41 +59,24 @@ func TestOneNodeAtATime(t *testing.T) {
 	assert.Equal(t, g.Tasks[0].User, "1000:1000")
 }
 
-// A client that is out of sight keeps its broker; a relaunched instance gets its
-// own at once. Without a replacement it would wait for a day.
 func TestALostNodeIsReplacedByItsSuccessor(t *testing.T) {
-	for _, job := range []*api.Job{emqxJob(t, emqxVars()), haproxyJob(t, haproxyVars())} {
-		d := job.TaskGroups[0].Disconnect
-		assert.Assert(t, d != nil && d.Replace != nil && d.LostAfter != nil)
-		assert.Equal(t, *d.Replace, true)
-		assert.Equal(t, *d.Reconcile, "keep_replacement")
-		assert.Equal(t, *d.LostAfter, 15*time.Minute)
-		assert.Equal(t, *job.TaskGroups[0].ReschedulePolicy.Unlimited, true)
-	}
+	jobtest.LostNodeIsReplacedByItsSuccessor(t, emqxJob(t, emqxVars()))
 }
 
 // ADR 0002: the environment is a tag of every service, or no name that holds
 // it resolves; one service for each protocol. ADR 0004: the list of members is
 // not Nomad's.
 func TestServices(t *testing.T) {
-	eachTLS(t, func(t *testing.T, tls bool) {
-		e, h := emqxVars(), haproxyVars()
-		e.TLS, h.TLS = tls, tls
-		services := append(emqxJob(t, e).TaskGroups[0].Services, haproxyJob(t, h).TaskGroups[0].Services...)
-		got := map[string]string{}
-		for _, s := range services {
-			got[s.Name] = s.PortLabel
-			assert.DeepEqual(t, s.Tags, []string{"lab"})
-			assert.Equal(t, s.Provider, "consul")
-			assert.Equal(t, s.Address, "")
-		}
+	jobtest.EachTLS(t, func(t *testing.T, tls bool) {
+		v := emqxVars()
+		v.TLS = tls
 		wanted := map[string]string{
-			"emqx": "mqtt", "emqx-ws": "ws", "emqx-listeners": "dashboard", "emqx-dashboard": "dashboard", "emqx-metrics": "dashboard", "emqx-haproxy": "admin",
+			"emqx": "mqtt", "emqx-ws": "ws", "emqx-listeners": "dashboard", "emqx-dashboard": "dashboard", "emqx-metrics": "dashboard",
 		}
 		if tls {
 			wanted["emqx-tls"], wanted["emqx-wss"] = "mqtts", "wss"
 		}
-		assert.DeepEqual(t, got, wanted)
+		assert.DeepEqual(t, jobtest.Services(t, emqxJob(t, v)), wanted)
 	})
 }
 
@@ -253,15 +110,13 @@ func TestChecksAskStatusAndListenersAndRestartNothing(t *testing.T) {
 			assert.DeepEqual(t, types, map[string]int{"http": 1})
 		}
 	}
-	checks := haproxyJob(t, haproxyVars()).TaskGroups[0].Services[0].Checks
-	assert.Equal(t, checks[0].Path, cluster.ReadyPath)
 }
 
 // ADR 0025: EMQX writes all but "node" and "rpc" cluster-wide, at an import and at a
 // change in the dashboard. A value that differs from node to node there closes the
 // listeners of all nodes but one.
 func TestWhatEMQXSharesIsTheSameOnEveryNode(t *testing.T) {
-	eachTLS(t, func(t *testing.T, tls bool) {
+	jobtest.EachTLS(t, func(t *testing.T, tls bool) {
 		v := emqxVars()
 		v.TLS, v.License, v.MaxConnections, v.MemoryMB, v.NoFile = tls, tls, 9000, 2048, 20000
 		shared := 0
@@ -307,7 +162,7 @@ func TestIdentityAndDiscovery(t *testing.T) {
 }
 
 func TestListeners(t *testing.T) {
-	eachTLS(t, func(t *testing.T, tls bool) {
+	jobtest.EachTLS(t, func(t *testing.T, tls bool) {
 		v := emqxVars()
 		v.TLS, v.MaxConnections = tls, 2000
 		v.Env = map[string]string{"EMQX_LISTENERS__TCP__DEFAULT__ACCEPTORS": "64", "EMQX_LISTENERS__TCP__DEFAULT__MAX_CONNECTIONS": "1"}
@@ -355,9 +210,6 @@ func TestTasksKnowNothingOfTheCount(t *testing.T) {
 	few, many := emqxVars(), emqxVars()
 	few.NodeCount, many.NodeCount = 3, 4
 	assert.DeepEqual(t, emqxJob(t, few).TaskGroups[0].Tasks, emqxJob(t, many).TaskGroups[0].Tasks)
-	few2, many2 := haproxyVars(), haproxyVars()
-	few2.NodeCount, many2.NodeCount = 3, 4
-	assert.DeepEqual(t, haproxyJob(t, few2).TaskGroups[0].Tasks, haproxyJob(t, many2).TaskGroups[0].Tasks)
 }
 
 // ADR 0013: time to stop, and out of HAProxy first. The original is killed
@@ -367,14 +219,6 @@ func TestStopping(t *testing.T) {
 	assert.Equal(t, *g.Tasks[0].KillTimeout, 150*time.Second)
 	assert.Equal(t, g.Tasks[0].KillSignal, "SIGTERM")
 	assert.Equal(t, *g.ShutdownDelay, 15*time.Second)
-
-	v := haproxyVars()
-	v.ShutdownDelay, v.KillTimeout = 70*time.Second, 100*time.Second
-	task := haproxyJob(t, v).TaskGroups[0].Tasks[0]
-	assert.Equal(t, task.KillSignal, "SIGTERM")
-	assert.Equal(t, *task.KillTimeout, 100*time.Second)
-	assert.Equal(t, task.Env["GRACE"], "70")
-	assert.Equal(t, task.Env["HARD_STOP"], "25")
 }
 
 // ADR 0007: no secret in a job's text, all of them files of the one who reads
@@ -382,28 +226,8 @@ func TestStopping(t *testing.T) {
 func TestSecretsComeFromNomadVariables(t *testing.T) {
 	v := emqxVars()
 	v.License = true
-	emqx, haproxy := emqxJob(t, v).TaskGroups[0].Tasks[0], haproxyJob(t, haproxyVars()).TaskGroups[0].Tasks[0]
-	for _, task := range []*api.Task{emqx, haproxy} {
-		assert.Assert(t, len(task.Templates) > 0)
-		for _, f := range task.Templates {
-			if strings.HasPrefix(*f.DestPath, "${NOMAD_TASK_DIR}/") {
-				assert.Assert(t, !strings.Contains(*f.EmbeddedTmpl, "nomadVar"), *f.DestPath)
-				assert.Equal(t, *f.ChangeMode, "noop")
-				continue
-			}
-			assert.Assert(t, strings.HasPrefix(*f.DestPath, "${NOMAD_SECRETS_DIR}/"), *f.DestPath)
-			assert.Assert(t, *f.ChangeMode != "restart", *f.DestPath)
-			assert.Equal(t, *f.Perms, "0400", *f.DestPath)
-			assert.Equal(t, *f.ErrMissingKey, true)
-			// Variables of the container stand in clear in what Docker says of it.
-			assert.Assert(t, f.Envvars == nil || !*f.Envvars, *f.DestPath)
-			uid := 1000
-			if task == haproxy {
-				uid = 99
-			}
-			assert.Equal(t, *f.Uid, uid, *f.DestPath)
-		}
-	}
+	emqx := emqxJob(t, v).TaskGroups[0].Tasks[0]
+	jobtest.SecretsAreFilesOf(t, emqx, 1000)
 	all := ""
 	for _, f := range emqx.Templates {
 		all += *f.DestPath + "\n" + *f.EmbeddedTmpl
@@ -417,31 +241,9 @@ func TestSecretsComeFromNomadVariables(t *testing.T) {
 	for key := range emqx.Env {
 		assert.Assert(t, !slices.Contains([]string{"EMQX_NODE__COOKIE", "EMQX_DASHBOARD__DEFAULT_PASSWORD", "EMQX_LICENSE__KEY"}, key), key)
 	}
-	for _, template := range haproxy.Templates {
-		assert.Equal(t, *template.ChangeMode, "noop", *template.DestPath)
-	}
 
 	v.TLS, v.License = false, false
 	assert.Equal(t, len(emqxJob(t, v).TaskGroups[0].Tasks[0].Templates), 9)
-}
-
-// ADR 0013: one HAProxy for each node, in the foreground. The original runs
-// three, each a daemon whose container ends at once.
-func TestHAProxyTask(t *testing.T) {
-	v := haproxyVars()
-	v.NodeCount = 5
-	job := haproxyJob(t, v)
-	assert.Equal(t, *job.ID, cluster.HAProxyJobID("lab"))
-	assert.Equal(t, *job.TaskGroups[0].Count, 5)
-	task := job.TaskGroups[0].Tasks[0]
-	assert.DeepEqual(t, task.Config["entrypoint"], []any{"/bin/sh", "${NOMAD_TASK_DIR}/run.sh"})
-	assert.Assert(t, cmp.Contains(HAProxyRun, "haproxy -W -db "))
-	assert.Assert(t, !strings.Contains(HAProxyConfig, "daemon"))
-	assert.Equal(t, *task.Resources.MemoryMB, cluster.ProxyMemoryMB(4000))
-	assert.Equal(t, task.Env["IDLE_TIMEOUT"], fmt.Sprintf("%ds", cluster.IdleTimeout(301)))
-	assert.Equal(t, *task.Templates[0].EmbeddedTmpl, HAProxyRun)
-	assert.Equal(t, *task.Templates[1].EmbeddedTmpl, HAProxyConfig)
-	assert.Equal(t, *emqxJob(t, emqxVars()).ID, cluster.EMQXJobID("lab"))
 }
 
 // The provider shows a job as a text diff: the same values, the same text.

@@ -1,18 +1,14 @@
 package nomad
 
 import (
-	"encoding/json"
-	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/hashicorp/nomad/api"
 	"gotest.tools/v3/assert"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
+	"github.com/emqx-oci/emqx-oci/internal/jobtest"
 )
 
 func TestEMQXVarsRefuse(t *testing.T) {
@@ -74,40 +70,6 @@ func TestTimesDefaultToTheGroundFloors(t *testing.T) {
 	} {
 		assert.Equal(t, vars[name], want, name)
 	}
-	proxy := haproxyVars()
-	proxy.NoFile = 0
-	vars, err = proxy.HCL2()
-	assert.NilError(t, err)
-	for name, want := range map[string]string{
-		"shutdown_delay": "40s", "kill_timeout": "60s", "min_healthy_time": "15s", "healthy_deadline": "300s", "progress_deadline": "600s",
-		"nofile": strconv.Itoa(cluster.ProxyFiles(proxy.MaxConn)),
-	} {
-		assert.Equal(t, vars[name], want, name)
-	}
-}
-
-func TestHAProxyVarsRefuse(t *testing.T) {
-	for name, tc := range map[string]struct {
-		change func(*HAProxyVars)
-		fault  string
-	}{
-		// The original's: 50,000 connections in 512 MB.
-		"memory": {func(v *HAProxyVars) { v.MaxConn, v.MemoryMB, v.NoFile = 50000, 512, 200000 }, "memoryMb: must be at least 1682 for 50000 connections of 33 kB, got 512"},
-		"files":  {func(v *HAProxyVars) { v.MaxConn = 5000 }, "noFile: must be at least 10912 for 5000 connections, got 10000"},
-		"kill":   {func(v *HAProxyVars) { v.KillTimeout = 45 * time.Second }, "killTimeout: must be at least 10s above shutdownDelay (40s), got 45s"},
-		"ports": {func(v *HAProxyVars) {
-			v.Ports = cluster.DefaultPorts
-			v.Ports.WSS = 443
-		}, "ports.wss: must be 1024 to 65535, because nobody here has the right to lower ports, got 443"},
-		"none": {func(v *HAProxyVars) { v.MaxConn = 0 }, "maxConn: must be 100 to"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			v := haproxyVars()
-			tc.change(&v)
-			_, err := v.HCL2()
-			assert.ErrorContains(t, err, tc.fault)
-		})
-	}
 }
 
 // Bad input is told at once, all of it.
@@ -116,15 +78,11 @@ func TestAllFaultsAtOnce(t *testing.T) {
 	for _, path := range []string{"environment", "datacenter", "image", "nodeCount", "cpu", "memoryMb", "keepAliveMax", "noFile"} {
 		assert.ErrorContains(t, err, path+": ")
 	}
-	_, err = HAProxyVars{}.HCL2()
-	for _, path := range []string{"environment", "datacenter", "image", "nodeCount", "cpu", "maxConn", "keepAliveMax"} {
-		assert.ErrorContains(t, err, path+": ")
-	}
 }
 
 func TestSeconds(t *testing.T) {
 	for d, s := range map[time.Duration]string{90 * time.Second: "90s", time.Hour: "3600s", 1500 * time.Millisecond: "2s", 0: "0s"} {
-		assert.Equal(t, seconds(d), s)
+		assert.Equal(t, Seconds(d), s)
 	}
 }
 
@@ -154,27 +112,14 @@ func TestCheckSecrets(t *testing.T) {
 		}
 	}
 	assert.ErrorContains(t, CheckEMQXSecrets(good(), true, true), ItemLicenseKey)
-	assert.NilError(t, CheckHAProxySecrets(map[string]string{ItemStatsUser: "admin", ItemStatsPassword: `pw'd"#$\${X}yz`}))
-	assert.ErrorContains(t, CheckHAProxySecrets(map[string]string{ItemStatsUser: "a:b", ItemStatsPassword: "long-enough-it-is"}), "stats_user: must be printable ASCII without spaces, and hold no colon")
-	assert.ErrorContains(t, CheckHAProxySecrets(map[string]string{ItemStatsUser: "a", ItemStatsPassword: "line\nbreak"}), "stats_password: must be 12 or more characters of printable ASCII")
 }
 
 // One way of giving the values is the provider's, the other that of whoever asks the
 // servers: they must make one job.
 func TestAVariablesFileMakesTheSameJob(t *testing.T) {
-	emqx := emqxVars()
-	emqx.Env = map[string]string{"EMQX_A": `"quoted # \ value"`, "EMQX_B": "%{if true}x", "EMQX_C": "${var.environment}"}
-	for file, of := range map[string]interface {
-		HCL2() (map[string]string, error)
-	}{EMQXJob: emqx, HAProxyJob: haproxyVars()} {
-		vars, err := of.HCL2()
-		assert.NilError(t, err)
-		path := filepath.Join(t.TempDir(), "vars.hcl")
-		assert.NilError(t, os.WriteFile(path, []byte(VariablesFile(vars)), 0o600))
-		out, err := nomadCommand(t, file, nil, "job", "run", "-output", "-var-file", path)
-		assert.NilError(t, err)
-		var job struct{ Job *api.Job }
-		assert.NilError(t, json.Unmarshal([]byte(out), &job))
-		assert.DeepEqual(t, job.Job, parsed(t, file, vars))
-	}
+	v := emqxVars()
+	v.Env = map[string]string{"EMQX_A": `"quoted # \ value"`, "EMQX_B": "%{if true}x", "EMQX_C": "${var.environment}"}
+	vars, err := v.HCL2()
+	assert.NilError(t, err)
+	assert.DeepEqual(t, jobtest.ParseFile(t, EMQXJob, VariablesFile(vars)), jobtest.Parse(t, EMQXJob, vars))
 }

@@ -18,11 +18,10 @@ type SecretsArgs struct {
 
 	// Environment names the jobs, and so the paths they alone may read.
 	Environment string
-	// EMQX and HAProxy are the items of each job's variable, by the Item names
-	// of this package. They are plain text here so that they can be checked; the
-	// component never hands them on but as secrets.
-	EMQX    map[string]string
-	HAProxy map[string]string
+	// EMQX are the items of its job's variable, by the Item names of this package. They
+	// are plain text here so that they can be checked; the component never hands them on
+	// but as secrets.
+	EMQX map[string]string
 
 	// Defaulted.
 
@@ -31,9 +30,29 @@ type SecretsArgs struct {
 
 	// Optional.
 
-	// TLS and License demand the items that belong to them.
+	// Proxy is what the job in front of EMQX must not carry in its text; none without it.
+	Proxy *JobSecrets
+	// TLS and License demand the items of EMQX that belong to them.
 	TLS     bool
 	License bool
+}
+
+// JobSecrets are the items of one more job's variable, which may be plain text for the
+// same reason.
+type JobSecrets struct {
+	// Required.
+
+	// JobID of the job that alone may read them.
+	JobID string
+	// Name of the variable behind that of the component, "<component>-<Name>", and what
+	// the paths of faults begin with.
+	Name  string
+	Items map[string]string
+
+	// Optional.
+
+	// Check returns the faults of the items, as a [*fault.Error] without their values.
+	Check func(items map[string]string) error
 }
 
 // Secrets are one Nomad variable per job, at the path that Nomad opens to that
@@ -42,7 +61,9 @@ type SecretsArgs struct {
 //	secrets, err := nomad.NewSecrets(ctx, "secrets", &nomad.SecretsArgs{
 //		Environment: "prod",
 //		EMQX:        map[string]string{nomad.ItemErlangCookie: cookie},
-//		HAProxy:     map[string]string{nomad.ItemStatsUser: "stats", nomad.ItemStatsPassword: password},
+//		Proxy: &nomad.JobSecrets{
+//			JobID: "proxy-prod", Name: "proxy", Items: map[string]string{"password": password},
+//		},
 //	})
 type Secrets struct {
 	pulumi.ResourceState
@@ -68,20 +89,18 @@ func NewSecrets(ctx *pulumi.Context, name string, args *SecretsArgs, opts ...pul
 	if err := ctx.RegisterComponentResource(secretsType, name, s, opts...); err != nil {
 		return nil, err
 	}
-	for _, v := range []struct {
-		child, job string
-		items      map[string]string
-	}{
-		{"emqx", cluster.EMQXJobID(a.Environment), a.EMQX},
-		{"haproxy", cluster.HAProxyJobID(a.Environment), a.HAProxy},
-	} {
-		variable, err := nomad.NewVariable(ctx, name+"-"+v.child, &nomad.VariableArgs{
-			Path:      pulumi.String("nomad/jobs/" + v.job),
+	jobs := []JobSecrets{{JobID: cluster.EMQXJobID(a.Environment), Name: "emqx", Items: a.EMQX}}
+	if a.Proxy != nil {
+		jobs = append(jobs, *a.Proxy)
+	}
+	for _, j := range jobs {
+		variable, err := nomad.NewVariable(ctx, name+"-"+j.Name, &nomad.VariableArgs{
+			Path:      pulumi.String("nomad/jobs/" + j.JobID),
 			Namespace: pulumi.String(a.Namespace),
-			Items:     pulumi.ToSecret(pulumi.ToStringMap(v.items)).(pulumi.StringMapOutput),
+			Items:     pulumi.ToSecret(pulumi.ToStringMap(j.Items)).(pulumi.StringMapOutput),
 		}, pulumi.Parent(s))
 		if err != nil {
-			return nil, fmt.Errorf("creating the Nomad variable of job %q: %w", v.job, err)
+			return nil, fmt.Errorf("creating the Nomad variable of job %q: %w", j.JobID, err)
 		}
 		s.Each = append(s.Each, variable)
 	}
@@ -94,8 +113,12 @@ func (a *SecretsArgs) validate() error {
 	if err := CheckEMQXSecrets(a.EMQX, a.TLS, a.License); err != nil {
 		f.Merge("emqx", err)
 	}
-	if err := CheckHAProxySecrets(a.HAProxy); err != nil {
-		f.Merge("haproxy", err)
+	if p := a.Proxy; p != nil {
+		f.Require("proxy.jobId", p.JobID)
+		f.Require("proxy.name", p.Name)
+		if p.Check != nil {
+			f.Merge(p.Name, p.Check(p.Items))
+		}
 	}
 	return f.Err()
 }

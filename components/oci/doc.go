@@ -1,5 +1,4 @@
-// Package oci holds the components that live in Oracle Cloud: volumes,
-// addresses, security groups, instance pools with their boot script, the load
-// balancer, its listeners and the DNS record. Each takes plain arguments and is
-// usable on its own; none knows a stack's settings, Nomad or Consul's API.
+// Package oci holds what the implementations that live in Oracle Cloud have in common: the provider, the network that a
+// stack is given, and the search for what an interrupted run has left behind. Their components are in
+// components/hosts/ocihosts, components/edge/nlb and components/names/ocidns.
 package oci

@@ -12,15 +12,6 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/interrupted"
 )
 
-type (
-	// Lost is a resource of which nobody knows whether it was created.
-	Lost = interrupted.Lost
-	// Held is a resource that a stack has.
-	Held = interrupted.Held
-	// Fate is what became of one that was to be deleted.
-	Fate = interrupted.Fate
-)
-
 // clockSkew is how far OCI's clock may be behind this machine's.
 const clockSkew = 5 * time.Minute
 
@@ -101,7 +92,7 @@ var searches = map[string]search{
 // Find asks OCI for resources that may be the lost one: of its name and its tags, not
 // on their way out, and not older than its creation. It gives their ids; of a type
 // whose creation can be repeated it gives none.
-func Find(ctx *pulumi.Context, lost Lost, opts ...pulumi.InvokeOption) ([]string, error) {
+func Find(ctx *pulumi.Context, lost interrupted.Lost, opts ...pulumi.InvokeOption) ([]string, error) {
 	s, ok := searches[lost.Type]
 	if !ok {
 		return nil, nil
@@ -129,8 +120,8 @@ func Find(ctx *pulumi.Context, lost Lost, opts ...pulumi.InvokeOption) ([]string
 	return ids, nil
 }
 
-func (s search) fits(lost Lost, item map[string]any) bool {
-	if state, _ := item["state"].(string); ending(state) {
+func (s search) fits(lost interrupted.Lost, item map[string]any) bool {
+	if state, _ := item["state"].(string); Terminating(state) {
 		return false
 	}
 	for _, name := range s.same {
@@ -148,18 +139,12 @@ func (s search) fits(lost Lost, item map[string]any) bool {
 	return !known || lost.Since.IsZero() || made.After(lost.Since.Add(-clockSkew))
 }
 
-// What [Fates] tells.
-const (
-	Ending = interrupted.Ending
-	Gone   = interrupted.Gone
-)
-
 // Fates asks OCI what became of resources whose deletion takes time, and tells it by
 // their ids. Those that are there, and all others, are left out.
-func Fates(ctx *pulumi.Context, held []Held, opts ...pulumi.InvokeOption) (map[string]Fate, error) {
+func Fates(ctx *pulumi.Context, held []interrupted.Held, opts ...pulumi.InvokeOption) (map[string]interrupted.Fate, error) {
 	type question struct{ list, compartment string }
 	asked := map[question]map[string]string{}
-	fates := map[string]Fate{}
+	fates := map[string]interrupted.Fate{}
 	for _, h := range held {
 		s, ok := searches[h.Type]
 		if !ok || !s.lingers {
@@ -181,17 +166,17 @@ func Fates(ctx *pulumi.Context, held []Held, opts ...pulumi.InvokeOption) (map[s
 		}
 		switch state, listed := asked[q][h.ID]; {
 		case !listed, strings.EqualFold(state, "TERMINATED"), strings.EqualFold(state, "DELETED"):
-			fates[h.ID] = Gone
-		case ending(state):
-			fates[h.ID] = Ending
+			fates[h.ID] = interrupted.Gone
+		case Terminating(state):
+			fates[h.ID] = interrupted.Ending
 		}
 	}
 	return fates, nil
 }
 
-// ending tells whether a resource in this state is on its way out: OCI lists it for a
+// Terminating tells whether a resource in this state is on its way out: OCI lists it for a
 // while after its end. Provider and API write states in different cases.
-func ending(state string) bool {
+func Terminating(state string) bool {
 	switch strings.ToUpper(state) {
 	case "TERMINATING", "TERMINATED", "DELETING", "DELETED":
 		return true

@@ -8,12 +8,13 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"gotest.tools/v3/assert"
 
+	"github.com/emqx-oci/emqx-oci/components/interrupted"
 	"github.com/emqx-oci/emqx-oci/components/recorder"
 )
 
 func TestWhatMayBeTheLostResource(t *testing.T) {
 	tags := map[string]any{"emqx-cluster": "prod", "group-index": "1"}
-	lost := Lost{
+	lost := interrupted.Lost{
 		Type:   "oci:Core/volume:Volume",
 		Inputs: map[string]any{"displayName": "emqx-prod-1", "availabilityDomain": "AD-1", "freeformTags": tags, "sizeInGbs": "150"},
 		Since:  time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC),
@@ -81,21 +82,21 @@ func TestWhatBecameOfWhatWasToBeDeleted(t *testing.T) {
 		assert.Check(t, args["compartmentId"].StringValue() == "c")
 		return answers[token], nil
 	}
-	var held []Held
+	var held []interrupted.Held
 	for id, kind := range map[string]string{
 		"v0": "oci:Core/volume:Volume", "v1": "oci:Core/volume:Volume", "v2": "oci:Core/volume:Volume", "v3": "oci:Core/volume:Volume",
 		"p0": "oci:Core/instancePool:InstancePool", "b": "oci:NetworkLoadBalancer/networkLoadBalancer:NetworkLoadBalancer",
 		"job": "nomad:index/job:Job", "g": "oci:Core/networkSecurityGroup:NetworkSecurityGroup",
 	} {
-		held = append(held, Held{Type: kind, ID: id, Inputs: map[string]any{"compartmentId": "c"}})
+		held = append(held, interrupted.Held{Type: kind, ID: id, Inputs: map[string]any{"compartmentId": "c"}})
 	}
-	var fates map[string]Fate
+	var fates map[string]interrupted.Fate
 	_, err := recorder.Run(func(ctx *pulumi.Context) (err error) {
 		fates, err = Fates(ctx, held)
 		return err
 	}, recorder.Options{Call: call})
 	assert.NilError(t, err)
-	assert.DeepEqual(t, fates, map[string]Fate{"v1": Gone, "v2": Ending, "v3": Gone, "p0": Ending, "b": Ending})
+	assert.DeepEqual(t, fates, map[string]interrupted.Fate{"v1": interrupted.Gone, "v2": interrupted.Ending, "v3": interrupted.Gone, "p0": interrupted.Ending, "b": interrupted.Ending})
 	for token := range answers {
 		assert.Equal(t, asked[token], 1, "%s is asked once for all of its kind", token)
 	}

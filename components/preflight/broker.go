@@ -34,19 +34,19 @@ var (
 
 // edition: what open-source 5.8 does not have. The licence that a cluster of
 // 5.9 or newer needs is a rule of the settings.
-func edition(s settings.Settings, _ time.Time, r *report) {
-	name, line, ok := lineOf(s.Broker.Image)
+func edition(s settings.Settings, _ time.Time, r *Report) {
+	name, line, ok := ImageLine(s.Broker.Image)
 	if !ok || line != "5.8" || !slices.Contains([]string{"emqx", "emqx-enterprise", "emqx-ee"}, name) {
 		return // an image of another name or version: nothing is known of it
 	}
 	if name != "emqx" {
 		if s.Secrets.License == "" {
-			r.warnf(setting("secrets.license"), "should be set for %q: its built-in trial licence admits 25 connections", s.Broker.Image)
+			r.Warnf(Setting("secrets.license"), "should be set for %q: its built-in trial licence admits 25 connections", s.Broker.Image)
 		}
 		return
 	}
 	if s.Secrets.License != "" {
-		r.warnf(setting("secrets.license"), "should not be set: open-source %q reads no licence", s.Broker.Image)
+		r.Warnf(Setting("secrets.license"), "should not be set: open-source %q reads no licence", s.Broker.Image)
 	}
 	for _, name := range s.Broker.EnvNames() {
 		value := strings.ToLower(strings.Trim(s.Broker.EnvValue(name), `"`))
@@ -64,40 +64,40 @@ func edition(s settings.Settings, _ time.Time, r *report) {
 			what = "no durable sessions in a cluster"
 		}
 		if what != "" {
-			r.errorf(setting("broker.env."+name), "must not be set to %q: open-source %q has %s", s.Broker.EnvValue(name), s.Broker.Image, what)
+			r.Errorf(Setting("broker.env."+name), "must not be set to %q: open-source %q has %s", s.Broker.EnvValue(name), s.Broker.Image, what)
 		}
 	}
 }
 
-func envHygiene(s settings.Settings, _ time.Time, r *report) {
+func envHygiene(s settings.Settings, _ time.Time, r *Report) {
 	for _, name := range s.Broker.EnvNames() {
-		value, path := s.Broker.EnvValue(name), setting("broker.env."+name)
+		value, path := s.Broker.EnvValue(name), Setting("broker.env."+name)
 		first, _, nested := strings.Cut(strings.TrimPrefix(name, "EMQX_"), "__")
 		switch {
 		case slices.Contains(lone, name):
 		case !nested && !slices.Contains(roots, first):
-			r.warnf(path, "should have __ between the parts of its path, such as EMQX_MQTT__MAX_PACKET_SIZE: %q is no part of EMQX 5.8's configuration, and EMQX ignores it",
+			r.Warnf(path, "should have __ between the parts of its path, such as EMQX_MQTT__MAX_PACKET_SIZE: %q is no part of EMQX 5.8's configuration, and EMQX ignores it",
 				strings.ToLower(first))
 		case nested && !slices.Contains(roots, first):
-			r.warnf(path, "should begin with a part of EMQX's configuration, such as EMQX_MQTT__: %q is none of 5.8, and EMQX ignores it", strings.ToLower(first))
+			r.Warnf(path, "should begin with a part of EMQX's configuration, such as EMQX_MQTT__: %q is none of 5.8, and EMQX ignores it", strings.ToLower(first))
 		case slices.Contains(administered, first):
-			r.warnf(path, "should be set in the dashboard or by the REST API: what is changed there comes back to this value at the next restart")
+			r.Warnf(path, "should be set in the dashboard or by the REST API: what is changed there comes back to this value at the next restart")
 		}
 		// Nomad puts its values in when an allocation starts.
 		if strings.Contains(value, "${") && first != "NODE" && first != "RPC" {
-			r.errorf(path, "must be the same on every node, got %q: EMQX shares all of its settings but node and rpc, and one member's address closes the listeners of the others", value)
+			r.Errorf(path, "must be the same on every node, got %q: EMQX shares all of its settings but node and rpc, and one member's address closes the listeners of the others", value)
 			continue
 		}
 		if hidden := s.Broker.SecretEnv[name].Hidden(); hidden || slices.Contains(lone, name) {
 			continue // the script reads these as they stand
 		}
 		_, secret := s.Broker.SecretEnv[name]
-		r.reading(path, value, secret)
+		reading(r, path, value, secret)
 	}
 }
 
 // reading tells of a value that EMQX reads as another one than stands there.
-func (r *report) reading(path, value string, secret bool) {
+func reading(r *Report, path, value string, secret bool) {
 	read := hocon.Read(value)
 	quoted := strconv.Quote(value)
 	got, reads := quoted, read.String()
@@ -107,17 +107,17 @@ func (r *report) reading(path, value string, secret bool) {
 	looks := strings.TrimSpace(value)
 	switch {
 	case read.Kind == hocon.Fatal:
-		r.errorf(path, `must be quoted inside, as '%s': EMQX ends at its start, got %s`, quoted, got)
+		r.Errorf(path, `must be quoted inside, as '%s': EMQX ends at its start, got %s`, quoted, got)
 	case read.Kind == hocon.Text && strings.ContainsAny(looks[:min(1, len(looks))], `{["`):
-		r.errorf(path, "must be HOCON that EMQX can read, or be quoted inside: EMQX takes it as one text, brackets and quotes included, got %s", got)
+		r.Errorf(path, "must be HOCON that EMQX can read, or be quoted inside: EMQX takes it as one text, brackets and quotes included, got %s", got)
 	case read.Same:
 	case read.Kind == hocon.Text:
-		r.errorf(path, `must be quoted inside, as '%s': EMQX takes each character above ASCII for one byte, got %s`, quoted, got)
+		r.Errorf(path, `must be quoted inside, as '%s': EMQX takes each character above ASCII for one byte, got %s`, quoted, got)
 	case read.Value == nil:
-		r.errorf(path, `must not be null, which sets nothing: leave it out, or quote it inside, as '%s'`, quoted)
+		r.Errorf(path, `must not be null, which sets nothing: leave it out, or quote it inside, as '%s'`, quoted)
 	case strings.ContainsAny(looks[:1], `{["`):
-		r.errorf(path, "must be written as EMQX reads it, as %s: it leaves comments and spaces out, and signs and zeros of numbers, got %s", reads, got)
+		r.Errorf(path, "must be written as EMQX reads it, as %s: it leaves comments and spaces out, and signs and zeros of numbers, got %s", reads, got)
 	default:
-		r.errorf(path, `must be quoted inside, as '%s', or be written as what EMQX reads, %s: it reads HOCON, got %s`, quoted, reads, got)
+		r.Errorf(path, `must be quoted inside, as '%s', or be written as what EMQX reads, %s: it reads HOCON, got %s`, quoted, reads, got)
 	}
 }

@@ -14,21 +14,21 @@ const widest = 8
 
 // serverRanges: the ranges admit more than packets of servers. Gossip has no key: who
 // reaches it becomes a member of Consul's cluster.
-func serverRanges(s settings.Settings, _ time.Time, r *report) {
-	at := setting("network.serverCidrs")
+func serverRanges(s settings.Settings, _ time.Time, r *Report) {
+	at := Setting("network.serverCidrs")
 	for _, cidr := range settings.PublicRanges(s.Network.ServerCIDRs) {
 		switch p, err := netip.ParsePrefix(cidr); {
 		case err != nil: // a fault of the settings
 		case p.Bits() < widest:
-			r.errorf(at, "must be where Consul's servers are, got %s: whoever reaches a node at 8301 joins its gossip, which has no key", cidr)
+			r.Errorf(at, "must be where Consul's servers are, got %s: whoever reaches a node at 8301 joins its gossip, which has no key", cidr)
 		default:
-			r.warnf(at, "should be private, got %s: whoever reaches a node at 8301 joins its gossip, which has no key", cidr)
+			r.Warnf(at, "should be private, got %s: whoever reaches a node at 8301 joins its gossip, which has no key", cidr)
 		}
 	}
 }
 
 // clearAPI: all secrets of the stack go to Nomad, and a token with every call.
-func clearAPI(s settings.Settings, _ time.Time, r *report) {
+func clearAPI(s settings.Settings, _ time.Time, r *Report) {
 	if !s.Production() {
 		return
 	}
@@ -40,7 +40,7 @@ func clearAPI(s settings.Settings, _ time.Time, r *report) {
 		if err != nil || u.Scheme != "http" || here(u.Hostname()) {
 			continue
 		}
-		r.warnf(setting(api.key), "should be https in a production stack, got %s: %s to %s in clear text", u.Redacted(), api.carries, api.name)
+		r.Warnf(Setting(api.key), "should be https in a production stack, got %s: %s to %s in clear text", u.Redacted(), api.carries, api.name)
 	}
 }
 

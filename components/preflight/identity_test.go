@@ -19,36 +19,33 @@ var trailingDigits = regexp.MustCompile(`[0-9]$`)
 
 // nodeName: EMQX finds its peers by SRV records whose targets must be the very
 // hosts of the node names (EMQX 5.8, emqx_conf_schema, node.name and cluster.dns).
-func nodeName(in *input, r *report) {
-	if in.emqx == nil {
-		return
-	}
+func nodeName(in *program, r *Report) {
 	env := in.emqx.env
 	at := func(name string) string { return in.emqx.path("env." + name) }
 	plain := func(name string) string { return strings.Trim(env[name], `"`) }
 	if _, old := env["EMQX_NODE_NAME"]; old {
-		r.errorf(at("EMQX_NODE_NAME"), "must not be set: the image takes it over EMQX_NODE__NAME")
+		r.Errorf(at("EMQX_NODE_NAME"), "must not be set: the image takes it over EMQX_NODE__NAME")
 	}
 	name := plain("EMQX_NODE__NAME")
 	short, host, ok := strings.Cut(name, "@")
 	switch {
 	case !ok || short == "" || host == "":
-		r.errorf(at("EMQX_NODE__NAME"), "must be emqx@<node>.node.<datacenter>.consul, got %q", name)
+		r.Errorf(at("EMQX_NODE__NAME"), "must be emqx@<node>.node.<datacenter>.consul, got %q", name)
 		return
 	case trailingDigits.MatchString(short):
-		r.errorf(at("EMQX_NODE__NAME"), "must have no digit before the @: it would move port 4370, got %q", name)
+		r.Errorf(at("EMQX_NODE__NAME"), "must have no digit before the @: it would move port 4370, got %q", name)
 	case !strings.Contains(host, nodeNamePlacehoder):
-		r.errorf(at("EMQX_NODE__NAME"), "must hold the node's own name, %s: all nodes would have one name, got %q", nodeNamePlacehoder, name)
+		r.Errorf(at("EMQX_NODE__NAME"), "must hold the node's own name, %s: all nodes would have one name, got %q", nodeNamePlacehoder, name)
 		return
 	}
 	if strategy := plain("EMQX_CLUSTER__DISCOVERY_STRATEGY"); strategy != "dns" {
-		r.errorf(at("EMQX_CLUSTER__DISCOVERY_STRATEGY"), "must be dns, which is what the member list answers, got %q", strategy)
+		r.Errorf(at("EMQX_CLUSTER__DISCOVERY_STRATEGY"), "must be dns, which is what the member list answers, got %q", strategy)
 	}
 	_, err := netip.ParseAddr(host)
 	if kind := plain("EMQX_CLUSTER__DNS__RECORD_TYPE"); kind != "srv" {
-		r.errorf(at("EMQX_CLUSTER__DNS__RECORD_TYPE"), "must be srv: with %q a node's host must be an address, and it is %q", kind, host)
+		r.Errorf(at("EMQX_CLUSTER__DNS__RECORD_TYPE"), "must be srv: with %q a node's host must be an address, and it is %q", kind, host)
 	} else if err == nil {
-		r.errorf(at("EMQX_NODE__NAME"), "must have a host name: with record type srv no target is an address, got %q", name)
+		r.Errorf(at("EMQX_NODE__NAME"), "must have a host name: with record type srv no target is an address, got %q", name)
 	}
 	in.members(host, plain("EMQX_CLUSTER__DNS__NAME"), r)
 	in.nodes(host, r)
@@ -56,71 +53,68 @@ func nodeName(in *input, r *report) {
 
 // members compares the names of the nodes with what the discovery's name
 // answers.
-func (in *input) members(host, lookup string, r *report) {
+func (in *program) members(host, lookup string, r *Report) {
 	at := in.emqx.path("env.EMQX_CLUSTER__DNS__NAME")
 	service, tag, ok := lookedUp(lookup)
 	if !ok {
-		r.errorf(at, "must be <tag>.<service>%s, got %q", cluster.ServiceDomain, lookup)
+		r.Errorf(at, "must be <tag>.<service>%s, got %q", cluster.ServiceDomain, lookup)
 		return
 	}
 	var targets []string
-	for _, m := range in.kind(memberType) {
-		if text(property(m, "name")) == service && (tag == "" || slices.Contains(texts(property(m, "tags")), tag)) {
-			targets = append(targets, text(property(m, "address")))
+	for _, m := range in.Kind(memberType) {
+		if TextAt(m, "name") == service && (tag == "" || slices.Contains(texts(Property(m, "tags")), tag)) {
+			targets = append(targets, TextAt(m, "address"))
 		}
 	}
 	if len(targets) == 0 {
-		r.errorf(at, "must name a service with its tag in Consul's catalog, got %q: no entry has service %q and tag %q", lookup, service, tag)
+		r.Errorf(at, "must name a service with its tag in Consul's catalog, got %q: no entry has service %q and tag %q", lookup, service, tag)
 		return
 	}
 	var want []string
-	for _, pool := range in.kind(poolType) {
-		want = append(want, strings.ReplaceAll(host, nodeNamePlacehoder, text(property(pool, "displayName"))))
+	for _, pool := range in.Kind(poolType) {
+		want = append(want, strings.ReplaceAll(host, nodeNamePlacehoder, TextAt(pool, "displayName")))
 	}
 	for _, w := range want {
 		if !slices.Contains(targets, w) {
-			r.errorf(at, "must list every node, got no entry with the address %q: EMQX never finds the node of this name", w)
+			r.Errorf(at, "must list every node, got no entry with the address %q: EMQX never finds the node of this name", w)
 		}
 	}
 	if len(targets) > len(want) {
 		for _, target := range targets {
 			if !slices.Contains(want, target) {
-				r.errorf(at, "must list the nodes and no other, got %q", target)
+				r.Errorf(at, "must list the nodes and no other, got %q", target)
 			}
 		}
 	}
 }
 
 // nodes: the boot script names the node that Nomad puts into the name.
-func (in *input) nodes(host string, r *report) {
+func (in *program) nodes(host string, r *Report) {
 	for _, b := range in.boots {
 		if b.text == "" {
 			continue
 		}
 		node := cluster.Name(b.vars["EMQX_ENV"]) + "-" + b.vars["EMQX_INDEX"]
-		at := path(b.config, "instanceDetails.launchDetails.metadata.user_data")
-		if display := text(property(b.config, "displayName")); display != node {
-			r.errorf(path(b.config, "displayName"), "must be %q, as the boot script calls the node, got %q", node, display)
+		at := Path(b.config, "instanceDetails.launchDetails.metadata.user_data")
+		if display := TextAt(b.config, "displayName"); display != node {
+			r.Errorf(Path(b.config, "displayName"), "must be %q, as the boot script calls the node, got %q", node, display)
 		}
 		if dc := b.vars["DATACENTER"]; !strings.HasSuffix(host, cluster.Host("", dc)) {
-			r.errorf(at, "must join the datacenter of the node names (%s), got %q", host, dc)
+			r.Errorf(at, "must join the datacenter of the node names (%s), got %q", host, dc)
 		}
 	}
 }
 
 // serviceTags: Consul answers a lookup with a tag only for services that carry
 // it; without an answer HAProxy has no broker.
-func serviceTags(in *input, r *report) {
-	if in.emqx == nil || in.proxy == nil {
-		return
-	}
+func serviceTags(in *program, r *Report) {
 	lookups := in.proxy.lookups()
 	for _, backend := range slices.Sorted(maps.Keys(lookups)) {
 		lookup := lookups[backend]
-		at := path(in.haproxy.resource, "hcl2.vars.config") + ": backend " + backend
+		at := Path(in.haproxy.resource, "hcl2.vars.config") + ": backend " + backend
 		service, tag, ok := lookedUp(lookup)
 		if !ok || !strings.HasPrefix(lookup, "_") {
-			r.errorf(at, "must ask for _<service>._<tag>%s: HAProxy asks for SRV records only by such a name, got %q", cluster.ServiceDomain, lookup)
+			r.Errorf(at, "must ask for _<service>._<tag>%s: HAProxy asks for SRV records only by such a name, got %q", cluster.ServiceDomain, lookup)
 			continue
 		}
 		found, tagged := false, false
@@ -131,18 +125,18 @@ func serviceTags(in *input, r *report) {
 			found = true
 			tagged = tagged || slices.Contains(s.list("tags"), tag)
 			if port := s.text("port"); port != backend {
-				r.errorf(in.emqx.path("service."+service), "must have port %q, which backend %s is for, got %q", backend, backend, port)
+				r.Errorf(in.emqx.path("service."+service), "must have port %q, which backend %s is for, got %q", backend, backend, port)
 			}
 		}
 		switch {
 		case !found:
-			r.errorf(at, "must ask for a service of the EMQX job, got %q", service)
+			r.Errorf(at, "must ask for a service of the EMQX job, got %q", service)
 		case !tagged:
-			r.errorf(in.emqx.path("service."+service), "must carry the tag %q that HAProxy asks for", tag)
+			r.Errorf(in.emqx.path("service."+service), "must carry the tag %q that HAProxy asks for", tag)
 		}
 	}
 	if len(lookups) == 0 {
-		r.errorf(path(in.haproxy.resource, "hcl2.vars.config"), "must have a backend with a server-template")
+		r.Errorf(Path(in.haproxy.resource, "hcl2.vars.config"), "must have a backend with a server-template")
 	}
 }
 

@@ -6,7 +6,7 @@ import (
 )
 
 // Page is docs/checks.md: every check, from the same table that performs them.
-func Page() string {
+func Page(checks []Check) string {
 	var b strings.Builder
 	b.WriteString(`# Checks before an update
 
@@ -32,7 +32,7 @@ Paths that begin with ` + "`emqx-oci:`" + ` are settings; others name a resource
 | check | worst | why |
 |---|---|---|
 `)
-	for _, c := range Checks {
+	for _, c := range checks {
 		fmt.Fprintf(&b, "| [%s](#%s) | %s | %s |\n", c.Name, c.Name, c.Severity, c.Reason)
 	}
 	b.WriteString(`
@@ -43,14 +43,16 @@ Quotas and limits that nobody enforces before an update is under way, and the ch
 | of | most | source | check |
 |---|---|---|---|
 `)
-	for _, q := range Quotas {
-		check := "none: ask the tenancy"
-		if q.Check != "" {
-			check = "`" + q.Check + "`"
+	for _, c := range checks {
+		for _, q := range c.Quotas {
+			check := "none: ask the tenancy"
+			if q.Check != "" {
+				check = "`" + q.Check + "`"
+			}
+			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", q.Of, q.Most, q.Source, check)
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", q.Of, q.Most, q.Source, check)
 	}
-	for _, c := range Checks {
+	for _, c := range checks {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n    %s: %s (check %s)\n\n%s\n", c.Name, c.Reason, c.Severity, c.Example, c.Name, c.Remedy)
 	}
 	return b.String()

@@ -7,6 +7,7 @@ import (
 	"gotest.tools/v3/assert"
 	"gotest.tools/v3/golden"
 
+	"github.com/emqx-oci/emqx-oci/components/kinds"
 	"github.com/emqx-oci/emqx-oci/components/preflight"
 )
 
@@ -14,5 +15,5 @@ import (
 func TestPage(t *testing.T) {
 	page, err := filepath.Abs("../../docs/checks.md")
 	assert.NilError(t, err)
-	golden.Assert(t, preflight.Page(), page)
+	golden.Assert(t, preflight.Page(kinds.Checks()), page)
 }

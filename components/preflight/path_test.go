@@ -12,43 +12,40 @@ import (
 
 // clientPath follows each protocol from the balancer to EMQX: the ports are
 // written down in the balancer, its backends, the rules and the proxies' job.
-func clientPath(in *input, r *report) {
-	if in.haproxy == nil || in.emqx == nil || in.proxy == nil {
-		return
-	}
+func clientPath(in *program, r *Report) {
 	fixed, admitted := in.haproxy.ports(), in.admitted()
-	for _, l := range in.kind(listenerType) {
-		port, set := number(property(l, "port")), text(property(l, "defaultBackendSetName"))
+	for _, l := range in.Kind(listenerType) {
+		port, set := NumberAt(l, "port"), TextAt(l, "defaultBackendSetName")
 		if !admitted(port) {
-			r.errorf(path(l, "port"), "must be a port that a security rule admits, got %d", port)
+			r.Errorf(Path(l, "port"), "must be a port that a security rule admits, got %d", port)
 		}
 		ends := 0
-		for _, s := range in.kind(backendSetType) {
-			if text(property(s, "name")) != set {
+		for _, s := range in.Kind(backendSetType) {
+			if TextAt(s, "name") != set {
 				continue
 			}
 			for i, b := range backends(s) {
 				ends++
-				at := path(s, fmt.Sprintf("backends[%d].port", i))
-				if got := number(open(b["port"])); !slices.Contains(slices.Collect(maps.Values(fixed)), got) {
-					r.errorf(at, "must be a port of the HAProxy job (%s), got %d", list(fixed), got)
+				at := Path(s, fmt.Sprintf("backends[%d].port", i))
+				if got := Number(Open(b["port"])); !slices.Contains(slices.Collect(maps.Values(fixed)), got) {
+					r.Errorf(at, "must be a port of the HAProxy job (%s), got %d", list(fixed), got)
 				} else if fixed[set] != got {
-					r.errorf(at, "must be HAProxy's own port for %s, %d, got %d", set, fixed[set], got)
+					r.Errorf(at, "must be HAProxy's own port for %s, %d, got %d", set, fixed[set], got)
 				} else if !admitted(got) {
-					r.errorf(at, "must be a port that a security rule admits, got %d", got)
+					r.Errorf(at, "must be a port that a security rule admits, got %d", got)
 				}
 			}
 		}
 		if ends == 0 {
-			r.errorf(path(l, "defaultBackendSetName"), "must name a set with backends, got %q", set)
+			r.Errorf(Path(l, "defaultBackendSetName"), "must name a set with backends, got %q", set)
 		}
 	}
-	for _, set := range in.kind(backendSetType) {
-		switch got := number(property(set, "healthChecker.port")); {
+	for _, set := range in.Kind(backendSetType) {
+		switch got := NumberAt(set, "healthChecker.port"); {
 		case got != fixed["admin"]:
-			r.errorf(path(set, "healthChecker.port"), "must be HAProxy's admin port %d, got %d", fixed["admin"], got)
+			r.Errorf(Path(set, "healthChecker.port"), "must be HAProxy's admin port %d, got %d", fixed["admin"], got)
 		case !admitted(got):
-			r.errorf(path(set, "healthChecker.port"), "must be a port that a security rule admits, got %d", got)
+			r.Errorf(Path(set, "healthChecker.port"), "must be a port that a security rule admits, got %d", got)
 		}
 	}
 	in.proxyToBroker(r, admitted)
@@ -57,36 +54,36 @@ func clientPath(in *input, r *report) {
 // proxyToBroker: HAProxy sends a PROXY header, and EMQX drops every connection
 // without one, or hangs on one that it does not expect. EMQX's members share what
 // they know of their listeners, so each binds all addresses, at one port.
-func (in *input) proxyToBroker(r *report, admitted func(port int) bool) {
+func (in *program) proxyToBroker(r *Report, admitted func(port int) bool) {
 	sends := false
 	for _, line := range in.proxy.section("defaults").lines {
 		sends = sends || line[0] == "default-server" && (slices.Contains(line, "send-proxy-v2") || slices.Contains(line, "send-proxy"))
 	}
-	for _, l := range cluster.Listeners(in.settings.Ports.Cluster(), true) {
+	for _, l := range cluster.Listeners(in.Settings.Ports.Cluster(), true) {
 		port, offered := in.emqx.ports()[l.Name]
 		if !offered {
 			continue
 		}
 		prefix := "EMQX_LISTENERS__" + strings.ToUpper(l.EMQX) + "__DEFAULT__"
 		if got, want := in.emqx.env[prefix+"BIND"], fmt.Sprintf("0.0.0.0:%d", port); strings.Trim(got, `"`) != want {
-			r.errorf(in.emqx.path("env."+prefix+"BIND"), "must be %s, the same on every node and where HAProxy looks for it, got %s", want, got)
+			r.Errorf(in.emqx.path("env."+prefix+"BIND"), "must be %s, the same on every node and where HAProxy looks for it, got %s", want, got)
 		} else if !admitted(port) {
-			r.errorf(in.emqx.path("env."+prefix+"BIND"), "must be a port that a security rule admits, got %d", port)
+			r.Errorf(in.emqx.path("env."+prefix+"BIND"), "must be a port that a security rule admits, got %d", port)
 		}
 		if got := in.emqx.env[prefix+"PROXY_PROTOCOL"]; (got == "true") != sends {
-			r.errorf(in.emqx.path("env."+prefix+"PROXY_PROTOCOL"), "must be %t, as HAProxy's default-server says, got %q", sends, got)
+			r.Errorf(in.emqx.path("env."+prefix+"PROXY_PROTOCOL"), "must be %t, as HAProxy's default-server says, got %q", sends, got)
 		}
 	}
 }
 
 // admitted tells whether any ingress rule for TCP has a port.
-func (in *input) admitted() func(port int) bool {
-	rules := in.kind(securityRuleType)
+func (in *program) admitted() func(port int) bool {
+	rules := in.Kind(securityRuleType)
 	return func(port int) bool {
 		return slices.ContainsFunc(rules, func(x recorder.Resource) bool {
-			ports := property(x, "tcpOptions.destinationPortRange")
-			return text(property(x, "direction")) == "INGRESS" && ports.IsObject() &&
-				number(property(x, "tcpOptions.destinationPortRange.min")) <= port && port <= number(property(x, "tcpOptions.destinationPortRange.max"))
+			ports := Property(x, "tcpOptions.destinationPortRange")
+			return TextAt(x, "direction") == "INGRESS" && ports.IsObject() &&
+				NumberAt(x, "tcpOptions.destinationPortRange.min") <= port && port <= NumberAt(x, "tcpOptions.destinationPortRange.max")
 		})
 	}
 }

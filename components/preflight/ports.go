@@ -6,8 +6,8 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
-func portCollision(s settings.Settings, _ time.Time, r *report) {
+func portCollision(s settings.Settings, _ time.Time, r *Report) {
 	for _, x := range s.Ports.Cluster().Faults() {
-		r.errorf(setting("ports."+x.Of), "%s", x.Text)
+		r.Errorf(Setting("ports."+x.Of), "%s", x.Text)
 	}
 }

@@ -41,49 +41,112 @@ type Finding struct {
 
 func (f Finding) String() string { return fmt.Sprintf("%s: %s (check %s)", f.Path, f.Message, f.Check) }
 
-// Check is one entry of [Checks].
+// Check is something that is looked at before an update. Several may have one name: what each of them finds is of one
+// entry of the page then ([Join]).
 type Check struct {
 	// Name is what findings and the page call it.
 	Name string
+	// After is the name of the check that it stands behind on the page; at the end where empty.
+	After string
 	// Severity is the worst that it finds.
 	Severity Severity
-	// Reason says in one line what happens without it.
+	// Reason says in one line what happens without it. The text of checks with one name is that of the first with a reason.
 	Reason string
 	// Example is a message of it, Remedy what to do about one.
 	Example, Remedy string
 
-	// settings looks at the settings alone, graph at what is made of them.
-	settings func(s settings.Settings, now time.Time, r *report)
-	graph    func(in *input, r *report)
+	// Settings looks at the settings alone. Now is the time that certificates are judged by.
+	Settings func(s settings.Settings, now time.Time, r *Report)
+	// Graph looks at what is made of them.
+	Graph func(in *Input, r *Report)
+	// Rules are what an API accepts, by the type of resource.
+	Rules map[string]Rules
+	// Quotas are what the page says of limits that it counts.
+	Quotas []Quota
 }
 
-// Run performs every check and returns what they found, errors first. Record
-// gives what a program with these settings registers; when it fails, that is a
-// finding of its own, and the checks of the graph are left out. Now is the time
+// Quota is a limit on how much of something there may be, which nobody enforces before
+// an update is under way.
+type Quota struct {
+	// Of what, with its unit; Most of it; and who says so.
+	Of, Most, Source string
+	// Check is the name of the check that counts; empty for one that only the tenancy knows.
+	Check string
+}
+
+// Join puts checks with one name together, each in its place on the page.
+func Join(lists ...[]Check) []Check {
+	var joined []Check
+	named := func(name string) int { return slices.IndexFunc(joined, func(c Check) bool { return c.Name == name }) }
+	for _, c := range slices.Concat(lists...) {
+		if i := named(c.Name); i >= 0 {
+			joined[i] = joined[i].with(c)
+			continue
+		}
+		at := len(joined)
+		if i := named(c.After); i >= 0 {
+			at = i + 1
+		}
+		joined = slices.Insert(joined, at, c)
+	}
+	return joined
+}
+
+// with is a check that does what another one does, too.
+func (c Check) with(other Check) Check {
+	if c.Reason == "" {
+		c.Severity, c.Reason, c.Example, c.Remedy = other.Severity, other.Reason, other.Example, other.Remedy
+	}
+	if first, second := c.Settings, other.Settings; first == nil {
+		c.Settings = second
+	} else if second != nil {
+		c.Settings = func(s settings.Settings, now time.Time, r *Report) { first(s, now, r); second(s, now, r) }
+	}
+	if first, second := c.Graph, other.Graph; first == nil {
+		c.Graph = second
+	} else if second != nil {
+		c.Graph = func(in *Input, r *Report) { first(in, r); second(in, r) }
+	}
+	rules := maps.Clone(c.Rules)
+	if rules == nil {
+		rules = map[string]Rules{}
+	}
+	maps.Copy(rules, other.Rules)
+	c.Rules, c.Quotas = rules, slices.Concat(c.Quotas, other.Quotas)
+	return c
+}
+
+// Known tells whether there are rules for a type of resource among the checks. A type without any would slip through
+// every one of them.
+func Known(checks []Check, token string) bool {
+	return slices.ContainsFunc(checks, func(c Check) bool { _, ok := c.Rules[token]; return ok })
+}
+
+// Run performs checks and returns what they found, errors first. Record gives what a program with these settings
+// registers; when it fails, that is a finding of its own, and the checks of the graph are left out. Now is the time
 // that certificates are judged by.
-func Run(s settings.Settings, record func() ([]recorder.Resource, error), now time.Time) []Finding {
-	return run(Checks, s, record, now)
-}
-
-func run(checks []Check, s settings.Settings, record func() ([]recorder.Resource, error), now time.Time) []Finding {
+func Run(checks []Check, s settings.Settings, record func() ([]recorder.Resource, error), now time.Time) []Finding {
 	resources, recordErr := record()
-	var in *input
+	var in *Input
 	if recordErr == nil {
-		in = read(s, resources)
+		in = newInput(s, resources)
 	}
 	var findings []Finding
 	for _, c := range checks {
-		r := report{check: c.Name}
-		if c.settings != nil {
-			c.settings(s, now, &r)
+		r := Report{check: c.Name}
+		if c.Settings != nil {
+			c.Settings(s, now, &r)
 		}
-		if c.graph != nil && in != nil {
-			c.graph(in, &r)
+		if c.Graph != nil && in != nil {
+			c.Graph(in, &r)
+		}
+		if in != nil {
+			in.apply(c.Rules, &r)
 		}
 		findings = append(findings, r.findings...)
 	}
 	if recordErr != nil {
-		r := report{check: GraphCheck}
+		r := Report{check: GraphCheck}
 		r.recording(recordErr, findings)
 		findings = append(findings, r.findings...)
 	}
@@ -162,18 +225,22 @@ func (e *FailedError) Error() string {
 // cannot be used.
 func (e *FailedError) ExitCode() int { return 2 }
 
-// report collects the findings of one check.
-type report struct {
+// Report collects the findings of one check.
+type Report struct {
 	check    string
 	findings []Finding
 }
 
-// setting is the path of a setting as a person writes it.
-func setting(path string) string { return settings.Project + ":" + path }
+// Setting is the path of a setting as a person writes it: "emqx-oci:proxy.maxConn".
+func Setting(path string) string { return settings.Project + ":" + path }
 
-func (r *report) errorf(path, format string, args ...any) { r.add(Error, path, format, args...) }
-func (r *report) warnf(path, format string, args ...any)  { r.add(Warning, path, format, args...) }
+// Errorf adds what stops an update, at the path of a setting or of a resource's property. The message says what must
+// be, and what is.
+func (r *Report) Errorf(path, format string, args ...any) { r.add(Error, path, format, args...) }
 
-func (r *report) add(severity Severity, path, format string, args ...any) {
+// Warnf adds what an update goes on with. The message says what should be, and what is.
+func (r *Report) Warnf(path, format string, args ...any) { r.add(Warning, path, format, args...) }
+
+func (r *Report) add(severity Severity, path, format string, args ...any) {
 	r.findings = append(r.findings, Finding{Check: r.check, Severity: severity, Path: path, Message: fmt.Sprintf(format, args...)})
 }

@@ -3,6 +3,7 @@ package preflight_test
 import (
 	"compress/gzip"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,11 +16,12 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"gotest.tools/v3/assert"
 
+	"github.com/emqx-oci/emqx-oci/components/kinds"
+	"github.com/emqx-oci/emqx-oci/components/preflight"
 	"github.com/emqx-oci/emqx-oci/components/recorder"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/stacks"
 	"github.com/emqx-oci/emqx-oci/stacks/example"
-	"github.com/emqx-oci/emqx-oci/components/preflight"
 )
 
 // trial is a stack of the tree with something changed, in its settings or in
@@ -132,15 +134,31 @@ func (g graph) boot(old, with string) {
 
 func load(t testing.TB, stack string, tls bool) settings.Settings {
 	t.Helper()
+	s, err := loadWith(t, stack, tls, nil)
+	assert.NilError(t, err)
+	return s
+}
+
+// loadWith loads a stack whose file says something else in some groups, by their keys.
+func loadWith(t testing.TB, stack string, tls bool, groups map[string]map[string]any) (settings.Settings, error) {
+	t.Helper()
 	opts, err := example.Options("../..", stack, tls)
 	assert.NilError(t, err)
-	s, err := settings.Load(stack, settings.Source{
+	for group, values := range groups {
+		all := map[string]any{}
+		if text, ok := opts.Config[settings.Project+":"+group]; ok {
+			assert.NilError(t, json.Unmarshal([]byte(text), &all))
+		}
+		maps.Copy(all, values)
+		text, err := json.Marshal(all)
+		assert.NilError(t, err)
+		opts.Config[settings.Project+":"+group] = string(text)
+	}
+	return settings.Load(stack, settings.Source{
 		Get:      func(key string) (string, bool) { v, ok := opts.Config[key]; return v, ok },
 		IsSecret: func(string) bool { return true },
 		Getenv:   func(string) string { return "" },
 	})
-	assert.NilError(t, err)
-	return s
 }
 
 // stackOfTree is one as its file says, and what it registers.
@@ -190,7 +208,7 @@ func (x trial) run(t testing.TB, check preflight.Check) {
 		now = time.Now()
 	}
 	got := []string{}
-	for _, f := range preflight.RunChecks([]preflight.Check{check}, s, record, now) {
+	for _, f := range preflight.Run([]preflight.Check{check}, s, record, now) {
 		if f.Check == check.Name {
 			got = append(got, fmt.Sprintf("%s %s: %s", f.Severity, f.Path, f.Message))
 		}
@@ -209,7 +227,7 @@ func (x trial) run(t testing.TB, check preflight.Check) {
 // page, and one that does not.
 func TestChecks(t *testing.T) {
 	known := map[string]bool{}
-	for _, c := range slices.Concat(preflight.Checks, preflight.ProgramChecks) {
+	for _, c := range slices.Concat(kinds.Checks(), preflight.ProgramChecks) {
 		known[c.Name] = true
 		t.Run(c.Name, func(t *testing.T) {
 			fires, quiet, shown := false, false, false
@@ -224,7 +242,7 @@ func TestChecks(t *testing.T) {
 			for _, text := range []string{c.Name, c.Reason, c.Example, string(c.Severity)} {
 				assert.Assert(t, text != "")
 			}
-			product := slices.ContainsFunc(preflight.Checks, func(x preflight.Check) bool { return x.Name == c.Name })
+			product := slices.ContainsFunc(kinds.Checks(), func(x preflight.Check) bool { return x.Name == c.Name })
 			assert.Equal(t, c.Remedy != "", product, "who can change something about it")
 			assert.Assert(t, strings.HasSuffix(c.Reason, ".") && !strings.Contains(c.Reason, "\n"), c.Reason)
 		})
@@ -244,7 +262,7 @@ func TestStacksOfTheTree(t *testing.T) {
 	for stack, warnings := range want {
 		t.Run(stack, func(t *testing.T) {
 			s := load(t, stack, false)
-			findings := preflight.Run(s, func() ([]recorder.Resource, error) { return stacks.Record(s) }, time.Now())
+			findings := preflight.Run(kinds.Checks(), s, func() ([]recorder.Resource, error) { return stacks.Record(s) }, time.Now())
 			assert.NilError(t, preflight.Err(findings))
 			var got []string
 			for _, f := range preflight.Warnings(findings) {
@@ -279,7 +297,7 @@ func TestEveryGraphHoldsTogether(t *testing.T) {
 				t.Run(fmt.Sprintf("%s, %s, TLS %t", stack, name, tls), func(t *testing.T) {
 					s := load(t, stack, tls)
 					change(&s)
-					found := preflight.RunChecks(preflight.ProgramChecks, s, func() ([]recorder.Resource, error) { return stacks.Record(s) }, time.Now())
+					found := preflight.Run(preflight.ProgramChecks, s, func() ([]recorder.Resource, error) { return stacks.Record(s) }, time.Now())
 					assert.Equal(t, len(found), 0, "%v", found)
 				})
 			}
@@ -297,12 +315,12 @@ func TestEveryTypeHasRules(t *testing.T) {
 		for _, r := range found {
 			if r.Custom {
 				seen[r.Type] = true
-				assert.Assert(t, preflight.Known(r.Type), "no rules for %s", r.Type)
+				assert.Assert(t, preflight.Known(kinds.Checks(), r.Type), "no rules for %s", r.Type)
 			}
 		}
 	}
 	assert.Assert(t, len(seen) >= 16, "the test must see the graph: %v", seen)
-	assert.Assert(t, !preflight.Known("oci:Core/volumeGroup:VolumeGroup"))
+	assert.Assert(t, !preflight.Known(kinds.Checks(), "oci:Core/volumeGroup:VolumeGroup"))
 }
 
 func TestErr(t *testing.T) {
@@ -323,7 +341,7 @@ func BenchmarkRun(b *testing.B) {
 			s := load(b, "prod", true)
 			s.Nodes.Count, s.Volumes.Count = n, n
 			for b.Loop() {
-				findings := preflight.Run(s, func() ([]recorder.Resource, error) { return stacks.Record(s) }, time.Now())
+				findings := preflight.Run(kinds.Checks(), s, func() ([]recorder.Resource, error) { return stacks.Record(s) }, time.Now())
 				assert.NilError(b, preflight.Err(findings))
 			}
 		})

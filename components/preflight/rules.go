@@ -2,7 +2,6 @@ package preflight
 
 import (
 	"fmt"
-	"maps"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -11,61 +10,63 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 
-	"github.com/emqx-oci/emqx-oci/components/oci/limits"
 	"github.com/emqx-oci/emqx-oci/components/recorder"
 )
 
-// rule is what an API accepts of one property. A dotted path leads to it, "[]"
+// Rules are what an API accepts of one type of resource.
+type Rules struct {
+	// Required are the properties that must be set, by their dotted paths.
+	Required []string
+	// Each judges properties one by one.
+	Each []Rule
+	// Whole judges what several of them must be to each other; nil for nothing.
+	Whole func(r recorder.Resource, wrong Wrong)
+}
+
+// Rule is what an API accepts of one property. A dotted path leads to it, "[]"
 // stands for every element of a list. A property that is absent, or that only
 // the cloud knows, is not judged.
-type rule struct {
-	path string
-	test test
+type Rule struct {
+	Path string
+	Test Test
 }
 
-// test says what is wrong with a value, "" when nothing is: "must be 1 to 9, got 0".
-type test func(v resource.PropertyValue) string
+// Test says what is wrong with a value, "" when nothing is: "must be 1 to 9, got 0".
+type Test func(v resource.PropertyValue) string
 
-// whole judges what several properties of a resource must be to each other.
-type whole func(r recorder.Resource, wrong func(name, format string, args ...any))
+// Wrong tells what is wrong with a property of the resource at hand.
+type Wrong func(property, format string, args ...any)
 
-// rules are what an API accepts of one type of resource.
-type rules struct {
-	required []string
-	each     []rule
-	whole    whole
-}
-
-// apply judges every resource of the tables' types.
-func apply(in *input, table map[string]rules, r *report) {
-	for _, x := range in.resources {
+// apply judges every resource that the table has rules for.
+func (in *Input) apply(table map[string]Rules, r *Report) {
+	for _, x := range in.Resources {
 		t, ok := table[x.Type]
 		if !ok {
 			continue
 		}
-		for _, name := range t.required {
-			if property(x, name).IsNull() {
-				r.errorf(path(x, name), "must be set")
+		for _, name := range t.Required {
+			if Property(x, name).IsNull() {
+				r.Errorf(Path(x, name), "must be set")
 			}
 		}
-		for _, rule := range t.each {
-			visit(resource.NewProperty(x.Inputs), strings.Split(rule.path, "."), "", func(at string, v resource.PropertyValue) {
-				if complaint := rule.test(v); complaint != "" {
-					r.errorf(path(x, at), "%s", complaint)
+		for _, rule := range t.Each {
+			visit(resource.NewProperty(x.Inputs), strings.Split(rule.Path, "."), "", func(at string, v resource.PropertyValue) {
+				if complaint := rule.Test(v); complaint != "" {
+					r.Errorf(Path(x, at), "%s", complaint)
 				}
 			})
 		}
-		if t.whole != nil {
-			t.whole(x, func(name, format string, args ...any) { r.errorf(path(x, name), format, args...) })
+		if t.Whole != nil {
+			t.Whole(x, func(name, format string, args ...any) { r.Errorf(Path(x, name), format, args...) })
 		}
 	}
 }
 
 // visit calls found with every value at a path.
 func visit(v resource.PropertyValue, steps []string, so string, found func(at string, v resource.PropertyValue)) {
-	v = open(v)
+	v = Open(v)
 	switch {
-	case v.IsNull() || unknown(v):
+	case v.IsNull() || Unknown(v):
 	case len(steps) == 0:
 		found(so, v)
 	case steps[0] == "[]":
@@ -83,8 +84,8 @@ func visit(v resource.PropertyValue, steps []string, so string, found func(at st
 	}
 }
 
-// show prints a value as a person wrote it.
-func show(v resource.PropertyValue) string {
+// Show prints a value as a person wrote it.
+func Show(v resource.PropertyValue) string {
 	switch {
 	case v.IsString():
 		return strconv.Quote(v.StringValue())
@@ -97,36 +98,41 @@ func show(v resource.PropertyValue) string {
 	}
 }
 
-func oneOf(allowed ...string) test {
+// OneOf takes some texts.
+func OneOf(allowed ...string) Test {
 	return func(v resource.PropertyValue) string {
 		if v.IsString() && slices.Contains(allowed, v.StringValue()) {
 			return ""
 		}
-		return fmt.Sprintf("must be %s, got %s", strings.Join(allowed, " or "), show(v))
+		return fmt.Sprintf("must be %s, got %s", strings.Join(allowed, " or "), Show(v))
 	}
 }
 
-// between takes whole numbers, as numbers or as text: OCI's API has both.
-func between(low, high int) test {
+// Between takes whole numbers, as numbers or as text: APIs have both.
+func Between(low, high int) Test {
 	return func(v resource.PropertyValue) string {
-		if n, ok := wholeNumber(v); ok && n >= low && n <= high {
+		if n, ok := WholeNumber(v); ok && n >= low && n <= high {
 			return ""
 		}
-		return fmt.Sprintf("must be %d to %d, got %s", low, high, show(v))
+		return fmt.Sprintf("must be %d to %d, got %s", low, high, Show(v))
 	}
 }
 
-// inTens takes whole numbers in steps of ten.
-func inTens(low, high int) test {
+// PortNumber takes the ports of TCP and UDP.
+var PortNumber = Between(1, 65535)
+
+// InSteps takes whole numbers that are a multiple of step, as [Between] does.
+func InSteps(step, low, high int) Test {
 	return func(v resource.PropertyValue) string {
-		if n, ok := wholeNumber(v); ok && n >= low && n <= high && n%10 == 0 {
+		if n, ok := WholeNumber(v); ok && n >= low && n <= high && n%step == 0 {
 			return ""
 		}
-		return fmt.Sprintf("must be %d to %d in steps of 10, got %s", low, high, show(v))
+		return fmt.Sprintf("must be %d to %d in steps of %d, got %s", low, high, step, Show(v))
 	}
 }
 
-func wholeNumber(v resource.PropertyValue) (int, bool) {
+// WholeNumber is a whole number that a value is, or says as text.
+func WholeNumber(v resource.PropertyValue) (n int, ok bool) {
 	switch {
 	case v.IsNumber():
 		n := int(v.NumberValue())
@@ -138,8 +144,8 @@ func wholeNumber(v resource.PropertyValue) (int, bool) {
 	return 0, false
 }
 
-// length takes texts of so many characters.
-func length(low, high int) test {
+// Length takes texts of so many bytes.
+func Length(low, high int) Test {
 	return func(v resource.PropertyValue) string {
 		if v.IsString() && len(v.StringValue()) >= low && len(v.StringValue()) <= high {
 			return ""
@@ -147,58 +153,41 @@ func length(low, high int) test {
 		if v.IsString() {
 			return fmt.Sprintf("must have %d to %d characters, got %d", low, high, len(v.StringValue()))
 		}
-		return fmt.Sprintf("must be text, got %s", show(v))
+		return fmt.Sprintf("must be text, got %s", Show(v))
 	}
 }
 
-// like takes texts of a form, which allowed describes.
-func like(form *regexp.Regexp, allowed string) test {
+// Like takes texts of a form, which allowed describes.
+func Like(form *regexp.Regexp, allowed string) Test {
+	return That(allowed, form.MatchString)
+}
+
+// That takes the texts that accepts does, which allowed describes.
+func That(allowed string, accepts func(string) bool) Test {
 	return func(v resource.PropertyValue) string {
-		if v.IsString() && form.MatchString(v.StringValue()) {
+		if v.IsString() && accepts(v.StringValue()) {
 			return ""
 		}
-		return fmt.Sprintf("must be %s, got %s", allowed, show(v))
+		return fmt.Sprintf("must be %s, got %s", allowed, Show(v))
 	}
 }
 
-// ocid takes the ids of things of a kind.
-func ocid(kinds ...string) test {
+// IPv4 takes an address.
+var IPv4 = That("an IPv4 address", func(text string) bool {
+	a, err := netip.ParseAddr(text)
+	return err == nil && a.Is4()
+})
+
+// TextMap takes maps of texts that fault has nothing against.
+func TextMap(fault func(map[string]string) string) Test {
 	return func(v resource.PropertyValue) string {
-		for _, kind := range kinds {
-			if strings.HasPrefix(text(v), "ocid1."+kind+".") {
-				return ""
-			}
+		if !v.IsObject() {
+			return fmt.Sprintf("must be a map of texts, got %s", Show(v))
 		}
-		return fmt.Sprintf("must be an OCID that begins with ocid1.%s., got %s", kinds[0], show(v))
-	}
-}
-
-func address(v resource.PropertyValue) string {
-	if a, err := netip.ParseAddr(text(v)); err == nil && a.Is4() {
-		return ""
-	}
-	return fmt.Sprintf("must be an IPv4 address, got %s", show(v))
-}
-
-var tagKey = regexp.MustCompile(limits.TagPattern)
-
-// tags are OCI's limits of free-form tags: 10 on a resource, keys of 100 and
-// values of 256 characters ("Service limits", "Tagging limits").
-func tags(v resource.PropertyValue) string {
-	if !v.IsObject() {
-		return fmt.Sprintf("must be a map of texts, got %s", show(v))
-	}
-	all := v.ObjectValue()
-	if len(all) > 10 {
-		return fmt.Sprintf("must hold at most 10 tags, the stack's own three with them, got %d", len(all))
-	}
-	for _, key := range slices.Sorted(maps.Keys(all)) {
-		if !tagKey.MatchString(string(key)) {
-			return fmt.Sprintf("must have keys of 1 to 100 printable characters without dots and spaces, got %q", string(key))
+		texts := map[string]string{}
+		for key, value := range v.ObjectValue() {
+			texts[string(key)] = Text(Open(value))
 		}
-		if value := text(open(all[key])); len(value) > 256 {
-			return fmt.Sprintf("must have values of at most 256 characters, got %d at %q", len(value), string(key))
-		}
+		return fault(texts)
 	}
-	return ""
 }

@@ -11,15 +11,15 @@ import (
 // renewal is how long before its end a certificate should be replaced.
 const renewal = 30 * 24 * time.Hour
 
-func clearText(s settings.Settings, _ time.Time, r *report) {
+func clearText(s settings.Settings, _ time.Time, r *Report) {
 	if s.Production() && !s.TLS.Enabled() {
-		r.warnf(setting("tls.certificate"), "should be set in a production stack: without one MQTT, with its passwords, is clear text from the clients to the nodes")
+		r.Warnf(Setting("tls.certificate"), "should be set in a production stack: without one MQTT, with its passwords, is clear text from the clients to the nodes")
 	}
 }
 
 // certificate looks at the dates of the whole chain, when it can be read.
-func certificate(s settings.Settings, now time.Time, r *report) {
-	at := setting("tls.certificate")
+func certificate(s settings.Settings, now time.Time, r *Report) {
+	at := Setting("tls.certificate")
 	rest := []byte(s.TLS.Certificate.Reveal())
 	for {
 		var block *pem.Block
@@ -32,11 +32,11 @@ func certificate(s settings.Settings, now time.Time, r *report) {
 		}
 		switch name := c.Subject.CommonName; {
 		case now.After(c.NotAfter):
-			r.errorf(at, "must be valid, got one (%q) that ended on %s", name, c.NotAfter.UTC().Format(time.DateOnly))
+			r.Errorf(at, "must be valid, got one (%q) that ended on %s", name, c.NotAfter.UTC().Format(time.DateOnly))
 		case now.Before(c.NotBefore):
-			r.errorf(at, "must be valid, got one (%q) that begins on %s", name, c.NotBefore.UTC().Format(time.DateOnly))
+			r.Errorf(at, "must be valid, got one (%q) that begins on %s", name, c.NotBefore.UTC().Format(time.DateOnly))
 		case now.Add(renewal).After(c.NotAfter):
-			r.warnf(at, "should be renewed: the one in use (%q) ends on %s", name, c.NotAfter.UTC().Format(time.DateOnly))
+			r.Warnf(at, "should be renewed: the one in use (%q) ends on %s", name, c.NotAfter.UTC().Format(time.DateOnly))
 		}
 	}
 }

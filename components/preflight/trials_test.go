@@ -148,6 +148,16 @@ var trials = map[string][]trial{
 	},
 	"kill-timeout": {
 		{name: "as it is"},
+		{name: "the lab loses no answer", stack: "lab", settings: func(s *settings.Settings) { s.Broker.ShutdownDelay = time.Second }},
+		{name: "gone too early", settings: func(s *settings.Settings) {
+			s.Broker.ShutdownDelay, s.Proxy.ShutdownDelay = 8*time.Second, 20*time.Second
+		}, want: []string{
+			"example",
+			"warning emqx-oci:proxy.shutdownDelay: should be at least 33s, what the balancer takes to notice a failing health check, got 20s",
+		}},
+	},
+	"kill-timeouts": {
+		{name: "as it is"},
 		{name: "5 s", graph: func(g graph) {
 			g.edit("emqx", "kill_timeout = var.kill_timeout\n\n      config", "kill_timeout = \"5s\"\n\n      config")
 		}, want: []string{"example"}},
@@ -160,14 +170,33 @@ var trials = map[string][]trial{
 		{name: "HAProxy takes longer", graph: func(g graph) { g.edit("haproxy", `"${local.hard_stop}"`, `"60"`) }, want: []string{
 			"error Job cluster-haproxy.jobspec: task.kill_timeout: must be above the script's GRACE (40s) and HARD_STOP (1m0s) together, got 1m0s",
 		}},
-		{name: "gone too early", settings: func(s *settings.Settings) {
-			s.Broker.ShutdownDelay, s.Proxy.ShutdownDelay = 8*time.Second, 20*time.Second
-		}, want: []string{
-			"warning emqx-oci:broker.shutdownDelay: should be at least 9s, for which HAProxy may send new clients to a broker that left Consul, got 8s",
-			"warning emqx-oci:proxy.shutdownDelay: should be at least 33s, what the balancer takes to notice a failing health check, got 20s",
+		{name: "HAProxy remembers for longer", graph: func(g graph) { g.configure("hold obsolete 3s", "hold obsolete 30s") }, want: []string{
+			"error Job cluster-haproxy.hcl2.vars.config: resolvers: must forget within 9s, as settings and checks have it, got 36s",
 		}},
 	},
 	"keep-alive": {
+		{name: "as it is", tls: true},
+		{name: "EMQX's web socket", settings: env("EMQX_LISTENERS__WS__DEFAULT__WEBSOCKET__IDLE_TIMEOUT", `"10m"`), want: []string{
+			"error emqx-oci:broker.env.EMQX_LISTENERS__WS__DEFAULT__WEBSOCKET__IDLE_TIMEOUT: must be at least 900 s, 1.5 times broker.keepAliveMax (600), got 600 s",
+		}},
+		{name: "EMQX asks for more", settings: env("EMQX_MQTT__SERVER_KEEPALIVE", "1200"), want: []string{"example"}},
+		{name: "the same, encrypted", settings: func(s *settings.Settings) {
+			s.Broker.SecretEnv = map[string]settings.Secret{"EMQX_MQTT__SERVER_KEEPALIVE": "1200"}
+		}, want: []string{
+			"error emqx-oci:broker.env.EMQX_MQTT__SERVER_KEEPALIVE: must be at most broker.keepAliveMax (600 s), got [secret] s",
+		}},
+		{name: "what nobody has opened", settings: func(s *settings.Settings) {
+			s.Broker.SecretEnv = map[string]settings.Secret{"EMQX_MQTT__SERVER_KEEPALIVE": "[secret]"}
+		}},
+		{name: "EMQX asks for more, inside an object", settings: env("EMQX_MQTT", "{server_keepalive = 1200}"), want: []string{
+			"error emqx-oci:broker.env.EMQX_MQTT__SERVER_KEEPALIVE: must be at most broker.keepAliveMax (600 s), got 1200 s",
+		}},
+		{name: "EMQX asks for less", settings: env("EMQX_MQTT__SERVER_KEEPALIVE", `"5m"`)},
+		{name: "EMQX waits for longer", settings: env("EMQX_MQTT__KEEPALIVE_MULTIPLIER", "2"), want: []string{
+			"warning emqx-oci:broker.env.EMQX_MQTT__KEEPALIVE_MULTIPLIER: should be at most 1.5: the path closes a silent connection after that many keep-alives, got 2",
+		}},
+	},
+	"idle-timeouts": {
 		{name: "as it is", tls: true},
 		{name: "OCI's default", graph: func(g graph) { g.set("Listener", "tcpIdleTimeout", nil) }, want: []string{"example"}},
 		{name: "HAProxy's", graph: func(g graph) {
@@ -178,19 +207,6 @@ var trials = map[string][]trial{
 			"error Job cluster-haproxy.hcl2.vars.config: timeout client: must be at least 900 s, 1.5 times broker.keepAliveMax (600), got 180 s",
 			`error Job cluster-haproxy.hcl2.vars.config: timeout server: must be set in defaults, "" is no time`,
 			"error Job cluster-haproxy.hcl2.vars.config: timeout tunnel: must be at least 900 s, 1.5 times broker.keepAliveMax (600), got 60 s",
-		}},
-		{name: "EMQX's web socket", settings: env("EMQX_LISTENERS__WS__DEFAULT__WEBSOCKET__IDLE_TIMEOUT", `"10m"`), want: []string{
-			"error Job cluster-emqx.jobspec: env.EMQX_LISTENERS__WS__DEFAULT__WEBSOCKET__IDLE_TIMEOUT: must be at least 900 s, 1.5 times broker.keepAliveMax (600), got 600 s",
-		}},
-		{name: "EMQX asks for more", settings: env("EMQX_MQTT__SERVER_KEEPALIVE", "1200"), want: []string{
-			"error emqx-oci:broker.env.EMQX_MQTT__SERVER_KEEPALIVE: must be at most broker.keepAliveMax (600 s), got 1200 s",
-		}},
-		{name: "EMQX asks for more, inside an object", settings: env("EMQX_MQTT", "{server_keepalive = 1200}"), want: []string{
-			"error emqx-oci:broker.env.EMQX_MQTT__SERVER_KEEPALIVE: must be at most broker.keepAliveMax (600 s), got 1200 s",
-		}},
-		{name: "EMQX asks for less", settings: env("EMQX_MQTT__SERVER_KEEPALIVE", `"5m"`)},
-		{name: "EMQX waits for longer", settings: env("EMQX_MQTT__KEEPALIVE_MULTIPLIER", "2"), want: []string{
-			"warning emqx-oci:broker.env.EMQX_MQTT__KEEPALIVE_MULTIPLIER: should be at most 1.5: the path closes a silent connection after that many keep-alives, got 2",
 		}},
 	},
 	"edition": {
@@ -300,7 +316,7 @@ var trials = map[string][]trial{
 		{name: "the end of 5.8, in production", want: []string{
 			`warning emqx-oci:broker.image: is of a line that ended on 2026-02-27, and stays the default as the last that anybody may cluster: no fixes come, ` +
 				`and later tags of the enterprise edition mend what this one has: an API key with the right to export data reads the dashboard's accounts (17169, 17451), ` +
-				`a client identifier may stay blocked for ever (17424), control characters pass in PROXY names (17314): keep API keys to those who may have all, and the listeners behind HAProxy`,
+				`a client identifier may stay blocked for ever (17424), control characters pass in PROXY names (17314): keep API keys to those who may have all, and the listeners behind the proxy`,
 		}},
 	},
 	"proxy-memory": {
@@ -319,13 +335,7 @@ var trials = map[string][]trial{
 		{name: "as it is", tls: true},
 		{name: "no limit", settings: env("EMQX_LISTENERS__TCP__DEFAULT__MAX_CONNECTIONS", "infinity"), want: []string{"example"}},
 		{name: "above the memory", settings: env("EMQX_LISTENERS__WS__DEFAULT__MAX_CONNECTIONS", "500000"), want: []string{
-			`error Job cluster-emqx.jobspec: env.EMQX_LISTENERS__WS__DEFAULT__MAX_CONNECTIONS: must be at most 480951, what broker.memoryMb (20480) holds, got "500000": EMQX takes clients until the kernel kills it`,
-		}},
-		{name: "none in the job", tls: true, graph: func(g graph) { g.edit("emqx", `DEFAULT__MAX_CONNECTIONS"`, `DEFAULT__MAX"`) }, want: []string{
-			`error Job cluster-emqx.jobspec: env.EMQX_LISTENERS__SSL__DEFAULT__MAX_CONNECTIONS: must be at most 243354, what broker.memoryMb (20480) holds, got "": EMQX takes clients until the kernel kills it`,
-			`error Job cluster-emqx.jobspec: env.EMQX_LISTENERS__TCP__DEFAULT__MAX_CONNECTIONS: must be at most 243354, what broker.memoryMb (20480) holds, got "": EMQX takes clients until the kernel kills it`,
-			`error Job cluster-emqx.jobspec: env.EMQX_LISTENERS__WSS__DEFAULT__MAX_CONNECTIONS: must be at most 243354, what broker.memoryMb (20480) holds, got "": EMQX takes clients until the kernel kills it`,
-			`error Job cluster-emqx.jobspec: env.EMQX_LISTENERS__WS__DEFAULT__MAX_CONNECTIONS: must be at most 243354, what broker.memoryMb (20480) holds, got "": EMQX takes clients until the kernel kills it`,
+			`error emqx-oci:broker.env.EMQX_LISTENERS__WS__DEFAULT__MAX_CONNECTIONS: must be at most 480951, what broker.memoryMb (20480) holds, got "500000": EMQX takes clients until the kernel kills it`,
 		}},
 	},
 	"source-ports": {
@@ -342,26 +352,47 @@ var trials = map[string][]trial{
 	},
 	"files": {
 		{name: "as it is"},
-		{name: "EMQX", graph: func(g graph) { g.edit("emqx", "${var.nofile}:${var.nofile}", "65536:65536") }, want: []string{"example"}},
-		{name: "EMQX with one away", graph: func(g graph) { g.edit("emqx", "${var.nofile}:${var.nofile}", "120000:120000") }, want: []string{
-			"warning emqx-oci:broker.noFile: should be at least 151324, for the connections of the HAProxies while one broker is away, got 120000",
+		{name: "one node", settings: func(s *settings.Settings) {
+			s.Nodes.Count, s.Volumes.Count, s.Broker.MaxConnections, s.Broker.NoFile = 1, 1, 100000, 101024
+		}, want: []string{"example"}},
+		{name: "with one away", settings: func(s *settings.Settings) {
+			s.Broker.MaxConnections, s.Broker.NoFile = 150000, 151024
+		}, want: []string{
+			"warning emqx-oci:broker.noFile: should be at least 151324, for the connections of the HAProxies while one broker is away, got 151024",
+		}},
+	},
+	"node-limits": {
+		{name: "as it is", tls: true},
+		{name: "EMQX", graph: func(g graph) { g.edit("emqx", "${var.nofile}:${var.nofile}", "65536:65536") }, want: []string{
+			"example",
 		}},
 		{name: "HAProxy", graph: func(g graph) { g.edit("haproxy", "${var.nofile}:${var.nofile}", "200911:200911") }, want: []string{
-			"error emqx-oci:proxy.noFile: must be at least 200912, two for each of 100200 connections and 512 of its own, got 200911",
+			"error Job cluster-haproxy.jobspec: task.config.ulimit.nofile: must be at least 200912, got 200911",
 		}},
 		{name: "Docker", graph: func(g graph) { g.edit("emqx", "${var.nofile}:${var.nofile}", "2000000:2000000") }, want: []string{
 			"error Job cluster-emqx.jobspec: task.config.ulimit.nofile: must be at most 1048576, the limit of the nodes' Docker, got 2000000",
+			"error Job cluster-emqx.jobspec: task.config.ulimit.nofile: must be broker.noFile (1048576), got 2000000",
+		}},
+		{name: "the kernel", graph: func(g graph) { g.boot("ip_local_port_range = 1024 65535", "ip_local_port_range = 32768 60999") }, want: []string{
+			"error InstanceConfiguration cluster-pools-0-config.instanceDetails.launchDetails.metadata.user_data: must leave 63493 ports to outgoing connections, got 28232",
 		}},
 	},
 	"domains": {
 		{name: "as it is"},
 		{name: "looked up", stack: "staging"},
+		{name: "two of two", settings: func(s *settings.Settings) {
+			s.OCI.AvailabilityDomains, s.Nodes.Count = []string{"A"}, 2
+		}},
+		{name: "most in one", settings: func(s *settings.Settings) {
+			s.OCI.AvailabilityDomains = []string{"Uocm:EU-FRANKFURT-1-AD-1", "Uocm:EU-FRANKFURT-1-AD-2"}
+		}, want: []string{"example"}},
+	},
+	"volume-domains": {
+		{name: "as it is"},
+		{name: "looked up", stack: "staging"},
 		{name: "elsewhere", graph: func(g graph) { g.set("Volume", "availabilityDomain", "Uocm:EU-FRANKFURT-1-AD-2") }, want: []string{"example"}},
 		{name: "no volume", graph: func(g graph) { g.set("Volume", "freeformTags.group-index", "7") }, want: []string{
 			`error InstancePool cluster-pools-0.freeformTags: must have the group-index of a volume, got "0": the node would wait for one for ever`,
-		}},
-		{name: "most in one", settings: func(s *settings.Settings) { s.OCI.AvailabilityDomains = []string{"A", "B"} }, want: []string{
-			`warning emqx-oci:oci.availabilityDomains: should spread the nodes so that no domain holds most of them, got 2 of 3 in "A": when it goes, so do most sessions, and the rest has to take all clients`,
 		}},
 	},
 	"even-nodes": {
@@ -446,78 +477,9 @@ var trials = map[string][]trial{
 			"warning emqx-oci:gates.roundTrip: should be at least dns.ttl (5m0s): a resolver may know the old address for so long, got 1m0s",
 		}},
 	},
-	"nomad-timings": {
+	"same-ports": {
 		{name: "as it is", tls: true},
-		{name: "progress", graph: func(g graph) { g.edit("emqx", "progress_deadline = var.progress_deadline", `progress_deadline = "5m"`) }, want: []string{"example"}},
-		{name: "healthy", graph: func(g graph) {
-			g.edit("haproxy", "min_healthy_time  = var.min_healthy_time", `min_healthy_time  = "5m"`)
-		}, want: []string{
-			"error Job cluster-haproxy.jobspec: update.min_healthy_time: must be below healthy_deadline (5m0s), got 5m0s",
-		}},
-		{name: "canaries", graph: func(g graph) { g.edit("emqx", "canary            = 0", "canary = 1\n auto_promote = true") }, want: []string{
-			"error Job cluster-emqx.jobspec: update.canary: must be 0 with a volume per allocation, got 1",
-		}},
-		{name: "promotion", graph: func(g graph) { g.edit("emqx", "canary            = 0", "auto_promote = true") }, want: []string{
-			"error Job cluster-emqx.jobspec: update.auto_promote: must not be true without canaries",
-		}},
-		{name: "restarts", graph: func(g graph) { g.edit("emqx", `interval = "5m"`, `interval = "15s"`) }, want: []string{
-			"error Job cluster-emqx.jobspec: restart.interval: must be at least 5s, and hold 4 attempts of 5s, got 15s",
-		}},
-		{name: "a check", graph: func(g graph) { g.edit("haproxy", `interval = "2s"`, `interval = "100ms"`) }, want: []string{
-			`error Job cluster-haproxy.jobspec: service.emqx-haproxy.check.interval: must be at least 1s, got "100ms"`,
-		}},
-		{name: "no duration, and one that is gone", graph: func(g graph) {
-			g.edit("emqx", "shutdown_delay = var.shutdown_delay", "shutdown_delay = \"soon\"\n max_client_disconnect = \"1h\"")
-		}, want: []string{
-			"error Job cluster-emqx.jobspec: group.max_client_disconnect: must not be set: Nomad ignores it from 1.10 on, use a disconnect block",
-			`error Job cluster-emqx.jobspec: group.shutdown_delay: must be a duration such as 30s, got "soon"`,
-		}},
-	},
-	"nomad-job": {
-		{name: "as it is", tls: true},
-		{name: "a port that is none", graph: func(g graph) { g.edit("emqx", "static       = 4370", "static       = 99999999") }, want: []string{"example"}},
-		{name: "a port twice", graph: func(g graph) { g.edit("emqx", "static       = 4370", "static       = 5370") }, want: []string{
-			"error Job cluster-emqx.jobspec: network.port.rpc: must be a port of its own, got 5370, which is dist",
-		}},
-		{name: "a port of both", graph: func(g graph) { g.edit("emqx", "static       = 4370", "static       = 1883") }, want: []string{
-			"error Job cluster-haproxy.jobspec: network.port.mqtt: must be free on a node, got 1883, which is port dist of the EMQX job",
-		}},
-		{name: "names", graph: func(g graph) {
-			g.edit("haproxy", `id          = "emqx-${var.environment}-haproxy"`, `id = "emqx ${var.environment}-haproxy"`)
-			g.edit("haproxy", `name     = "emqx-haproxy"`, `name = "emqx_haproxy"`)
-			g.edit("haproxy", `tags     = [var.environment]`, `tags = ["a b"]`)
-			g.edit("haproxy", `task "haproxy"`, `task "ha/proxy"`)
-			g.edit("haproxy", `path     = "/haproxy_ready"`, `path = "haproxy_ready"`)
-			g.edit("haproxy", `port     = "admin"`, `port = "stats"`)
-			g.edit("haproxy", `datacenters = [var.datacenter]`, `datacenters = []`)
-		}, want: []string{
-			"error Job cluster-haproxy.jobspec: datacenters: must hold at least one",
-			`error Job cluster-haproxy.jobspec: id: must hold no space, got "emqx prod-haproxy"`,
-			`error Job cluster-haproxy.jobspec: service.emqx_haproxy: must have a name that is a DNS label: at most 63 letters, digits and dashes, got "emqx_haproxy"`,
-			`error Job cluster-haproxy.jobspec: service.emqx_haproxy: must have tags that are DNS labels, got "a b"`,
-			`error Job cluster-haproxy.jobspec: service.emqx_haproxy: must have checks with a path that begins with /, got "haproxy_ready"`,
-			`error Job cluster-haproxy.jobspec: service.emqx_haproxy: must have ports of the job's network, got "stats"`,
-			`error Job cluster-haproxy.jobspec: task: must have a name without slashes, got "ha/proxy"`,
-		}},
-		{name: "resources", graph: func(g graph) {
-			g.edit("emqx", "cpu    = var.cpu\n        memory = var.memory", "cpu = 0\n memory = 5")
-			g.edit("haproxy", "memory = var.memory", "memory = var.memory\n memory_max = 100")
-			g.edit("emqx", "count = var.node_count", "count = 0")
-		}, want: []string{
-			"error Job cluster-emqx.jobspec: group.count: must be at least 1, got 0",
-			"error Job cluster-emqx.jobspec: task.resources.cpu: must be at least 1 MHz, got 0",
-			"error Job cluster-emqx.jobspec: task.resources.memory: must be at least 10 MB, got 5",
-			"error Job cluster-haproxy.jobspec: task.resources.memory_max: must be at least memory (3294 MB), got 100",
-		}},
-		{name: "a job that is none", graph: func(g graph) { g.edit("emqx", `job "emqx"`, `jobs "emqx"`) }, want: []string{
-			"error Job cluster-emqx.jobspec: must be a job that can be read: there is no job in it",
-		}},
-		{name: "a variable that is not given", graph: func(g graph) { g.set("Job", "hcl2.vars", map[string]any{"environment": "prod"}) }, want: []string{
-			`error Job cluster-emqx.jobspec: must be a job that can be read: variable "region" is not set`,
-		}},
-		{name: "a configuration that is none", graph: func(g graph) { g.configure("{{- if $tls }}", "{{- if }}") }, want: []string{
-			"error Job cluster-haproxy.hcl2.vars.config: must be a configuration that can be read: template: haproxy.cfg:9: missing value for if",
-		}},
+		{name: "a port of both", graph: func(g graph) { g.edit("emqx", "static       = 4370", "static       = 1883") }, want: []string{"example"}},
 	},
 	"agent-values": {
 		{name: "as it is", tls: true},

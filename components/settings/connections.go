@@ -57,3 +57,9 @@ func (p Ports) Cluster() cluster.Ports {
 		MQTT: p.MQTT, MQTTS: p.MQTTS, WS: p.WS, WSS: p.WSS, Admin: p.Admin, Broker: cluster.BrokerPorts(p.Broker),
 	}
 }
+
+// Times are the broker's job's as the components take them.
+func (b Broker) Times() cluster.Times { return b.times(b.ShutdownDelay, b.KillTimeout) }
+
+// Times are the proxies' job's.
+func (p Proxy) Times() cluster.Times { return p.times(p.ShutdownDelay, p.KillTimeout) }

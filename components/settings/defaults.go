@@ -6,6 +6,10 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 )
 
+// DefaultProxyImage is what a stack runs unless it names another one: HAProxy 3.2 is an LTS line, with fixes to 2030, and
+// 3.0.12 has known holes (CVE-2026-110354).
+const DefaultProxyImage = "haproxy:3.2.25"
+
 func defaults() Settings {
 	broker, proxy := cluster.BrokerTimes(cluster.DefaultDrain), cluster.ProxyTimes()
 	return Settings{
@@ -18,7 +22,7 @@ func defaults() Settings {
 			KillTimeout: broker.KillTimeout, Drain: Drain(cluster.DefaultDrain), ShutdownDelay: broker.ShutdownDelay, Rollout: rollout(broker),
 		},
 		Proxy: Proxy{
-			Image: cluster.DefaultProxyImage, CPU: 1000,
+			Image: DefaultProxyImage, CPU: 1000,
 			KillTimeout: proxy.KillTimeout, ShutdownDelay: proxy.ShutdownDelay, Rollout: rollout(proxy),
 		},
 		Ports: ports(cluster.DefaultPorts),

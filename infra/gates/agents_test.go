@@ -318,7 +318,7 @@ func TestGatesAgainstAConsulAgent(t *testing.T) {
 	address := fmt.Sprintf("http://127.0.0.1:%d", port)
 	client, err := NewConsul(ConsulConfig{Address: address})
 	assert.NilError(t, err)
-	gate := ProxiesReady(client, ProxiesReadyArgs{Environment: "lab", Count: 3, Timeout: 30 * time.Second, Interval: 100 * time.Millisecond})
+	gate := ProxiesReady(client, ProxiesReadyArgs{Service: "emqx-haproxy", Environment: "lab", Count: 3, Timeout: 30 * time.Second, Interval: 100 * time.Millisecond})
 	_, err = once(t, gate)
 	assert.ErrorContains(t, err, "cannot reach Consul at "+address+": ")
 	assert.ErrorContains(t, err, "connection refused")

@@ -372,7 +372,7 @@ func TestProxiesReady(t *testing.T) {
 			g := ProxiesReady(serviceFunc(func(name, tag string) ([]*consul.ServiceEntry, error) {
 				assert.Equal(t, name+" "+tag, "emqx-haproxy lab")
 				return c.entries, nil
-			}), ProxiesReadyArgs{Environment: "lab", Count: 2})
+			}), ProxiesReadyArgs{Service: "emqx-haproxy", Environment: "lab", Count: 2})
 			s, err := once(t, g)
 			assert.NilError(t, err)
 			assert.Equal(t, s.Seen, c.seen)
@@ -394,7 +394,7 @@ func TestProxiesReadyWaitsForTheDeploymentOfTheJob(t *testing.T) {
 	g := ProxiesReady(serviceFunc(func(string, string) ([]*consul.ServiceEntry, error) {
 		t.Error("instances of the version before must not pass for the new one")
 		return nil, nil
-	}), ProxiesReadyArgs{Environment: "lab", Count: 3, Nomad: f, Job: "emqx-lab"})
+	}), ProxiesReadyArgs{Service: "emqx-haproxy", Environment: "lab", Count: 3, Nomad: f, Job: "emqx-lab"})
 	s, err := once(t, g)
 	assert.NilError(t, err)
 	assert.Equal(t, s.Seen, "deployment of version 4 is running: 1 placed, 0 healthy of 3")

@@ -1,13 +1,10 @@
 package gates
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/emqx-oci/emqx-oci/components/cluster"
 )
 
 // EdgeArgs describe gate G4.
@@ -15,8 +12,8 @@ type EdgeArgs struct {
 	// Count is the number of backends that must be healthy in all: nodes times
 	// backend sets. Zero means as many as are returned, at least one.
 	Count int
-	// AdminPort is HAProxy's, for the hint where to look next; default that of [cluster.DefaultPorts].
-	AdminPort int
+	// Next is what to look at when a backend is not healthy.
+	Next string
 	// Timeout and Interval default to [DefaultTimeout] and [DefaultInterval].
 	Timeout, Interval time.Duration
 }
@@ -26,10 +23,9 @@ type EdgeArgs struct {
 // "WARNING", "CRITICAL", "UNKNOWN") by a name that a reader can place, such as
 // "mqtt/emqx-lab-0".
 func EdgeHealthy(health func(context.Context) (map[string]string, error), args EdgeArgs) Gate {
-	port := cmp.Or(args.AdminPort, cluster.DefaultPorts.Admin)
 	return Gate{
 		ID: "G4", Title: "edge healthy", Timeout: args.Timeout, Interval: args.Interval,
-		Next: fmt.Sprintf("whether the nodes' security group admits the balancer on %d, and http://<node>:%d%s", port, port, cluster.HealthPath),
+		Next: args.Next,
 		Check: func(ctx context.Context) (Status, error) {
 			backends, err := health(ctx)
 			if err != nil {

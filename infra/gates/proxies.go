@@ -1,45 +1,40 @@
 package gates
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"time"
 
 	consul "github.com/hashicorp/consul/api"
-
-	"github.com/emqx-oci/emqx-oci/components/cluster"
 )
 
 // ProxiesReadyArgs describe gate G3.
 type ProxiesReadyArgs struct {
-	// Service is the Consul service, default [cluster.HAProxyService]; Environment its tag.
+	// Service is the Consul service; Environment its tag.
 	Service, Environment string
 	// Count is the number of nodes that must have a passing instance.
 	Count int
 	// Nomad and Job, when given, make the gate also ask for the deployment of
-	// the HAProxy job's current version. Without them the instances of the
+	// the proxies' job's current version. Without them the instances of the
 	// version before pass for the new one until Nomad has begun to replace them.
 	// Text is what the job is to be, as in [ClusterFormedArgs].
 	Nomad NomadClient
 	Job   string
 	Text  JobText
-	// AdminPort is HAProxy's, for the hint where to look next; default that of [cluster.DefaultPorts].
-	AdminPort int
+	// Next is what to look at when one is not ready.
+	Next string
 	// Timeout and Interval default to [DefaultTimeout] and [DefaultInterval].
 	Timeout, Interval time.Duration
 }
 
-// ProxiesReady is gate G3: Count nodes have an instance of HAProxy that passes
-// its health check, which itself fails when no EMQX backend is up.
+// ProxiesReady is gate G3: Count nodes have an instance of the proxy that passes
+// its health check, which itself fails when no broker is up.
 func ProxiesReady(client ConsulClient, args ProxiesReadyArgs) Gate {
-	args.Service = cmp.Or(args.Service, cluster.HAProxyService)
 	jobs := newJobWatch(args.Nomad, args.Job, args.Count, args.Text)
 	return Gate{
 		ID: "G3", Title: "proxies ready", Timeout: args.Timeout, Interval: args.Interval,
-		Next: fmt.Sprintf("the %s checks in Consul, http://<node>:%d%s, and the logs of the haproxy task",
-			args.Service, cmp.Or(args.AdminPort, cluster.DefaultPorts.Admin), cluster.HealthPath),
+		Next: args.Next,
 		Check: func(ctx context.Context) (Status, error) {
 			if args.Nomad != nil && args.Job != "" {
 				deployed, _, err := jobs.check(ctx)

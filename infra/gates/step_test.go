@@ -222,7 +222,7 @@ func TestChecksOnlyAsk(t *testing.T) {
 		list := []Gate{
 			NodesReady(f, NodesReadyArgs{Environment: "lab", Count: 3, Job: "emqx-lab"}),
 			ClusterFormed(f, ClusterFormedArgs{Job: "emqx-lab", Nodes: labNodes, Discovery: "_emqx._lab.service.consul", Listeners: "script"}),
-			ProxiesReady(passing, ProxiesReadyArgs{Environment: "lab", Count: 3, Nomad: f, Job: "emqx-lab-haproxy"}),
+			ProxiesReady(passing, ProxiesReadyArgs{Service: "emqx-haproxy", Environment: "lab", Count: 3, Nomad: f, Job: "emqx-lab-haproxy"}),
 			EdgeHealthy(func(context.Context) (map[string]string, error) { return nil, nil }, EdgeArgs{}),
 		}
 		for i := range 5 {

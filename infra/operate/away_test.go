@@ -27,7 +27,7 @@ func TestServersThatDoNotAnswer(t *testing.T) {
 			consulAPI, err := gates.NewConsul(gates.ConsulConfig{Address: address})
 			assert.NilError(t, err)
 			c, err := New(Config{
-				Environment: "lab", Datacenter: "dc1", Count: 1, Nomad: nomadAPI, Consul: consulAPI,
+				Environment: "lab", Datacenter: "dc1", Count: 1, Nomad: nomadAPI, Consul: consulAPI, Proxy: testProxy,
 				Formed: gates.ClusterFormed(nomadAPI, gates.ClusterFormedArgs{Job: "emqx-lab", Nodes: []string{member(0)}}),
 			})
 			assert.NilError(t, err)

@@ -20,18 +20,29 @@ type Config struct {
 	Count  int
 	Nomad  gates.NomadClient
 	Consul gates.ConsulClient
-	// Formed (G2), Proxies (G3) and RoundTrip (G5) are the stack's conditions, asked
-	// once by a look at the cluster.
-	Formed, Proxies, RoundTrip gates.Gate
+	// Formed (G2) and Proxies (G3) are the stack's conditions, asked once by a look at
+	// the cluster.
+	Formed, Proxies gates.Gate
+	// RoundTrip describes G5, which a look asks once where it is told to; without
+	// listeners there is none.
+	RoundTrip gates.RoundTripArgs
 	// Verification are the gates at the end of an update, as patient as there.
 	Verification []gates.Gate
 	// ListenersScript asks a broker's own listeners, see [gates.AskListeners]; empty asks
 	// none.
 	ListenersScript string
+	// Proxy is what stands on each node in front of its broker.
+	Proxy ProxyConfig
 	// DrainRate is the stack's own pace of moving clients, per second; 0 is none.
 	DrainRate int
 	// Clock is for tests; default the system's.
 	Clock gates.Clock
+}
+
+// ProxyConfig says where the proxies are.
+type ProxyConfig struct {
+	// Title is what people call one, Job the id of their job in Nomad, and Service their name in Consul's catalog.
+	Title, Job, Service string
 }
 
 // Cluster is a cluster that can be worked on.
@@ -39,8 +50,8 @@ type Cluster struct {
 	Config
 	// Nodes are those that the stack wants, by index.
 	Nodes []cluster.Node
-	// BrokerJob and ProxyJob are the ids of the two jobs in Nomad.
-	BrokerJob, ProxyJob string
+	// BrokerJob is the id of EMQX's job in Nomad.
+	BrokerJob string
 }
 
 // Member is the name that EMQX gives itself on node i.
@@ -61,6 +72,7 @@ func New(c Config) (*Cluster, error) {
 	fault(c.Environment == "", "the environment")
 	fault(c.Datacenter == "", "the datacenter")
 	fault(c.Count < 1, "the number of nodes")
+	fault(c.Proxy == ProxyConfig{}, "the proxy")
 	fault(c.Nomad == nil, "Nomad")
 	fault(c.Consul == nil, "Consul")
 	if len(faults) > 0 {
@@ -71,6 +83,6 @@ func New(c Config) (*Cluster, error) {
 	}
 	return &Cluster{
 		Config: c, Nodes: cluster.NamedNodes(c.Environment, c.Count),
-		BrokerJob: cluster.EMQXJobID(c.Environment), ProxyJob: cluster.HAProxyJobID(c.Environment),
+		BrokerJob: cluster.EMQXJobID(c.Environment),
 	}, nil
 }

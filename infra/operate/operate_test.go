@@ -94,7 +94,7 @@ func newWorld(t *testing.T, count int) *world {
 
 func (w *world) cluster() *Cluster {
 	w.t.Helper()
-	c := Config{Environment: "lab", Datacenter: "dc1", Count: len(w.allocs), Nomad: w, Consul: catalog{w}, Clock: w}
+	c := Config{Environment: "lab", Datacenter: "dc1", Count: len(w.allocs), Nomad: w, Consul: catalog{w}, Clock: w, Proxy: testProxy}
 	if w.formed != nil {
 		c.Formed = gates.Gate{Check: func(context.Context) (gates.Status, error) { return w.formed() }}
 	}
@@ -445,4 +445,8 @@ func TestNewNamesAllThatIsMissing(t *testing.T) {
 	_, err := New(Config{Environment: "lab"})
 	assert.ErrorContains(t, err, "the number of nodes is missing")
 	assert.ErrorContains(t, err, "Consul is missing")
+	assert.ErrorContains(t, err, "the proxy is missing")
 }
+
+// testProxy is where the proxies of the tests' cluster are.
+var testProxy = ProxyConfig{Title: "HAProxy", Job: "emqx-lab-haproxy", Service: "emqx-haproxy"}

@@ -289,7 +289,7 @@ func (d *diagnosis) checks() {
 		if d.status.Proxy.State == "stopped" || d.status.Proxy.State == "absent" {
 			continue
 		}
-		is, next := n.Check, whyNotHealthy(n.CheckSays)+"; clients of other nodes go on"
+		is, next := n.Check, d.whyNotHealthy(n.CheckSays)+"; clients of other nodes go on"
 		switch {
 		case n.Proxy.State == "none":
 			is = "not placed"
@@ -301,13 +301,13 @@ func (d *diagnosis) checks() {
 			is = "not in Consul"
 		}
 		if n.Proxy.neverStarted {
-			d.each("HAProxy on ", n.Name, neverStarted, restartAgent)
+			d.each(d.Proxy.Title+" on ", n.Name, neverStarted, restartAgent)
 			continue
 		}
 		if n.Proxy.ID != "" {
 			next = fmt.Sprintf("`nomad alloc logs %s`; %s", gates.ShortID(n.Proxy.ID), next)
 		}
-		d.each("HAProxy on ", n.Name, is, next)
+		d.each(d.Proxy.Title+" on ", n.Name, is, next)
 	}
 	v := d.look.proxies
 	if v.asked && !v.holds && len(d.found) == before && !d.explained && d.look.nomadErr == nil && d.look.consulErr == nil {
@@ -315,15 +315,15 @@ func (d *diagnosis) checks() {
 	}
 }
 
-// whyNotHealthy says what the output of HAProxy's check is a sign of, where it is one.
-func whyNotHealthy(output string) string {
+// whyNotHealthy says what the output of a proxy's check is a sign of, where it is one.
+func (d *diagnosis) whyNotHealthy(output string) string {
 	switch {
 	case strings.Contains(output, "503"):
 		return "its page fails while a protocol has no broker"
 	case strings.Contains(output, "deadline exceeded"):
 		return "a node that is busy answers late"
 	}
-	return "whether HAProxy runs there"
+	return "whether " + d.Proxy.Title + " runs there"
 }
 
 // Age is how long ago something was, in its two largest units at most.

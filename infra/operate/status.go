@@ -10,7 +10,6 @@ import (
 	consul "github.com/hashicorp/consul/api"
 	nomad "github.com/hashicorp/nomad/api"
 
-	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/infra/gates"
 )
 
@@ -26,6 +25,8 @@ type Status struct {
 	Nodes    []NodeStatus `json:"nodes"`
 	Broker   JobStatus    `json:"broker"`
 	Proxy    JobStatus    `json:"proxy"`
+	// ProxyTitle is what people call a proxy.
+	ProxyTitle string `json:"-"`
 	// RoundTrip is what became of a message through the public name; empty when
 	// none was sent.
 	RoundTrip string `json:"roundTrip,omitempty"`
@@ -168,13 +169,13 @@ func (c *Cluster) Status(ctx context.Context, o StatusOptions) Status {
 				together(func() { views[i] = c.view(ctx, a) }, func() { listeners[i] = c.listeners(ctx, a) })
 			})...)
 		},
-		func() { l.proxy = c.job(ctx, c.ProxyJob) },
-		func() { l.checks, l.consulErr = c.Consul.Service(ctx, cluster.HAProxyService, c.Environment) },
+		func() { l.proxy = c.job(ctx, c.Proxy.Job) },
+		func() { l.checks, l.consulErr = c.Consul.Service(ctx, c.Proxy.Service, c.Environment) },
 		func() { l.formed = askGate(ctx, c.Formed) },
 		func() { l.proxies = askGate(ctx, c.Proxies) },
 		func() {
-			if o.Probe {
-				l.trip = askGate(ctx, c.RoundTrip)
+			if o.Probe && len(c.RoundTrip.Listeners) > 0 {
+				l.trip = askGate(ctx, gates.RoundTrip(c.RoundTrip))
 			}
 		},
 		func() {
@@ -190,8 +191,8 @@ func (c *Cluster) Status(ctx context.Context, o StatusOptions) Status {
 			}
 		},
 	)
-	s := Status{Stack: c.Environment, Time: c.Clock.Now(), RoundTrip: l.trip.seen, Balancer: balancer, LastUpdate: update}
-	s.Broker, s.Proxy = jobStatus(c.BrokerJob, l.broker), jobStatus(c.ProxyJob, l.proxy)
+	s := Status{Stack: c.Environment, ProxyTitle: c.Proxy.Title, Time: c.Clock.Now(), RoundTrip: l.trip.seen, Balancer: balancer, LastUpdate: update}
+	s.Broker, s.Proxy = jobStatus(c.BrokerJob, l.broker), jobStatus(c.Proxy.Job, l.proxy)
 	s.Nodes = make([]NodeStatus, len(c.Nodes))
 	for i := range c.Nodes {
 		s.Nodes[i] = c.node(i, &l, views[i])

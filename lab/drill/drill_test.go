@@ -196,7 +196,7 @@ func TestSettings(t *testing.T) {
 
 // The original's figures replace those of the configuration as it stands in the tree.
 func TestOriginalProxy(t *testing.T) {
-	config, err := os.ReadFile("../../components/nomad/files/haproxy.cfg")
+	config, err := os.ReadFile("../../components/proxy/haproxy/files/haproxy.cfg")
 	assert.NilError(t, err)
 	text := string(config)
 	task := &nomad.Task{Templates: []*nomad.Template{{EmbeddedTmpl: &text}}}

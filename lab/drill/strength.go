@@ -47,7 +47,7 @@ func (d *Drill) gates(nodes int) []gates.Gate {
 	}
 	return []gates.Gate{
 		gates.ClusterFormed(d.gateNomad, gates.ClusterFormedArgs{Job: brokerJob, Nodes: names}),
-		gates.ProxiesReady(d.gateConsul, gates.ProxiesReadyArgs{Environment: stack, Count: nodes, Nomad: d.gateNomad, Job: proxyJob}),
+		gates.ProxiesReady(d.gateConsul, gates.ProxiesReadyArgs{Service: "emqx-haproxy", Environment: stack, Count: nodes, Nomad: d.gateNomad, Job: proxyJob}),
 		gates.EdgeHealthy(d.edge, gates.EdgeArgs{Count: 4 * nodes}),
 	}
 }

@@ -10,8 +10,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"gotest.tools/v3/assert"
 
-	"github.com/emqx-oci/emqx-oci/components/cluster"
-	"github.com/emqx-oci/emqx-oci/components/oci"
+	"github.com/emqx-oci/emqx-oci/components/hosts/ocihosts"
 	"github.com/emqx-oci/emqx-oci/lab/cloud"
 	"github.com/emqx-oci/emqx-oci/lab/cloud/cloudtest"
 	"github.com/emqx-oci/emqx-oci/lab/providers"
@@ -23,19 +22,19 @@ func TestVolumesWithDataOnTheEngine(t *testing.T) {
 	c, err := cloud.Open(t.TempDir(), cloudtest.NewMachine(), cloud.Options{})
 	assert.NilError(t, err)
 	e := newEngine(t, providers.Config{OCI: c})
-	program := func(change func(*oci.VolumesArgs)) pulumi.RunFunc {
+	program := func(change func(*ocihosts.VolumesArgs)) pulumi.RunFunc {
 		return func(ctx *pulumi.Context) error {
-			nodes, err := cluster.Nodes("kept", 2, cloud.AvailabilityDomains)
+			nodes, err := ocihosts.Place("kept", 2, cloud.AvailabilityDomains)
 			if err != nil {
 				return err
 			}
-			args := &oci.VolumesArgs{Environment: "kept", CompartmentID: cloud.CompartmentID, Nodes: nodes, SizesGB: []int{50, 50}, Retain: true}
+			args := &ocihosts.VolumesArgs{Environment: "kept", CompartmentID: cloud.CompartmentID, Nodes: nodes, SizesGB: []int{50, 50}, Retain: true}
 			change(args)
-			_, err = oci.NewVolumes(ctx, "volumes", args)
+			_, err = ocihosts.NewVolumes(ctx, "volumes", args)
 			return errors.Join(err, nodeProgram("emqx-lab-0")(ctx))
 		}
 	}
-	plain := func(*oci.VolumesArgs) {}
+	plain := func(*ocihosts.VolumesArgs) {}
 	volumes := func() (ids []string) {
 		for _, v := range c.Snapshot().Volumes {
 			if v.Name == "emqx-kept-0" || v.Name == "emqx-kept-1" {
@@ -58,7 +57,7 @@ func TestVolumesWithDataOnTheEngine(t *testing.T) {
 	}
 	backup := command("bv", "backup", "create", "--volume-id", first[1], "--wait-for-state", "AVAILABLE").Data.ID
 	restore := func(id string) pulumi.RunFunc {
-		return program(func(a *oci.VolumesArgs) { a.Restore = map[int]string{1: id} })
+		return program(func(a *ocihosts.VolumesArgs) { a.Restore = map[int]string{1: id} })
 	}
 	// A volume that is there does not care.
 	same, _ := e.up(restore(backup))
@@ -84,7 +83,7 @@ func TestVolumesWithDataOnTheEngine(t *testing.T) {
 	assert.DeepEqual(t, volumes(), second)
 
 	adopt := func(size int, ids []string) pulumi.RunFunc {
-		return program(func(a *oci.VolumesArgs) {
+		return program(func(a *ocihosts.VolumesArgs) {
 			a.SizesGB, a.Retain, a.Adopt = []int{size, size}, false, map[int]string{0: ids[0], 1: ids[1]}
 		})
 	}
@@ -96,7 +95,7 @@ func TestVolumesWithDataOnTheEngine(t *testing.T) {
 	assert.DeepEqual(t, volumes(), second)
 	same, _ = e.up(adopt(60, second))
 	assert.DeepEqual(t, same, map[string]int{})
-	same, _ = e.up(program(func(a *oci.VolumesArgs) { a.SizesGB, a.Retain = []int{60, 60}, false }))
+	same, _ = e.up(program(func(a *ocihosts.VolumesArgs) { a.SizesGB, a.Retain = []int{60, 60}, false }))
 	assert.DeepEqual(t, same, map[string]int{})
 	e.destroy()
 	assert.Equal(t, len(volumes()), 0)

@@ -28,13 +28,19 @@ type place struct{ x, y, height int }
 func contents(counts map[string]int) []string {
 	var lines []string
 	for _, kind := range slices.Sorted(maps.Keys(counts)) {
-		short := strings.TrimPrefix(strings.TrimPrefix(kind, "NetworkSecurityGroup"), "NetworkLoadBalancers")
-		if short == "" {
-			short = "SecurityGroup"
-		}
-		lines = append(lines, fmt.Sprintf("%d %s", counts[kind], short))
+		lines = append(lines, fmt.Sprintf("%d %s", counts[kind], ownName(kind, counts)))
 	}
 	return lines
+}
+
+// ownName leaves out what a type's name repeats of another one's in its box, which it is a part of.
+func ownName(kind string, beside map[string]int) string {
+	for whole := range beside {
+		if part, ok := strings.CutPrefix(kind, whole); ok && part != "" {
+			return strings.TrimPrefix(part, "s") // of a plural
+		}
+	}
+	return kind
 }
 
 // Picture writes the boxes of the lab stack, with the gate that stands behind

@@ -19,7 +19,7 @@ func (a *app) checkStack() *cobra.Command {
 		Use:   "check [stack]",
 		Short: "Check a stack file without a cloud: settings, and what would be refused later",
 		Long: `check reads the stack file and tells everything that is wrong with it, without a cloud, an engine or a
-backend: faults of the settings, and what OCI, Nomad or the cluster itself would refuse in the middle of
+backend: faults of the settings, and what the cloud, Nomad or the cluster itself would refuse in the middle of
 an update. Encrypted values are not opened. preview and up begin with the same checks: docs/checks.md.`,
 		Args: oneStack,
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -56,7 +56,7 @@ func (a *app) printFindings(stack string, findings []preflight.Finding) error {
 		complained[f.Check] = true
 	}
 	result := checked{
-		Stack: stack, Passed: len(preflight.Checks) + 1 - len(complained), // one: the settings' own rules
+		Stack: stack, Passed: len(a.Checks) + 1 - len(complained), // one: the settings' own rules
 		Errors: len(preflight.Errors(findings)), Warnings: len(preflight.Warnings(findings)), Findings: findings,
 	}
 	if findings == nil {
@@ -89,17 +89,17 @@ func (a *app) listChecks() error {
 			Severity preflight.Severity `json:"severity"`
 			Reason   string             `json:"reason"`
 		}
-		entries := make([]entry, len(preflight.Checks))
-		for i, c := range preflight.Checks {
+		entries := make([]entry, len(a.Checks))
+		for i, c := range a.Checks {
 			entries[i] = entry{c.Name, c.Severity, c.Reason}
 		}
 		return a.encode(entries)
 	}
 	width := 0
-	for _, c := range preflight.Checks {
+	for _, c := range a.Checks {
 		width = max(width, len(c.Name))
 	}
-	for _, c := range preflight.Checks {
+	for _, c := range a.Checks {
 		_, _ = fmt.Fprintf(a.Stdout, "%-*s  %-7s  %s\n", width, c.Name, c.Severity, c.Reason)
 	}
 	return nil

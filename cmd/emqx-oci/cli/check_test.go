@@ -10,6 +10,7 @@ import (
 
 	"github.com/emqx-oci/emqx-oci/cmd/emqx-oci/cli"
 	"github.com/emqx-oci/emqx-oci/components/guards"
+	"github.com/emqx-oci/emqx-oci/components/kinds"
 	"github.com/emqx-oci/emqx-oci/components/preflight"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
@@ -34,6 +35,7 @@ func checkWith(t *testing.T, findings []preflight.Finding, args ...string) (out,
 			assert.Equal(t, cloud, "oci")
 			return findings
 		},
+		Checks: kinds.Checks(),
 		Guards: f.guards,
 		// An engine that does nothing but look at the configuration.
 		NewEngine: func(o orchestrate.Options) (cli.Engine, error) {
@@ -58,28 +60,28 @@ var (
 func TestCheck(t *testing.T) {
 	out, errs, exit := checkWith(t, nil, "check", "prod")
 	assert.Equal(t, exit, 0)
-	assert.Equal(t, out+errs, "28 checks passed, 0 warnings\n")
+	assert.Equal(t, out+errs, "25 checks passed, 0 warnings\n")
 
 	out, errs, exit = checkWith(t, []preflight.Finding{odd}, "check", "prod")
 	assert.Equal(t, exit, 0)
-	assert.Equal(t, out+errs, "warning: emqx-oci:nodes.count: should be odd, got 2 (check even-nodes)\n27 checks passed, 1 warning\n")
+	assert.Equal(t, out+errs, "warning: emqx-oci:nodes.count: should be odd, got 2 (check even-nodes)\n24 checks passed, 1 warning\n")
 
 	out, errs, exit = checkWith(t, []preflight.Finding{wrong, odd}, "check", "prod")
 	assert.Equal(t, exit, 2)
 	assert.Equal(t, out+errs, `error: emqx-oci:ports.ws: must be free, got 22 (check port-collision)
 warning: emqx-oci:nodes.count: should be odd, got 2 (check even-nodes)
-26 checks passed, 1 warning, 1 error
+23 checks passed, 1 warning, 1 error
 `)
 }
 
 func TestCheckAsJSON(t *testing.T) {
 	out, errs, exit := checkWith(t, nil, "check", "prod", "--json")
 	assert.Equal(t, exit, 0)
-	assert.Equal(t, out+errs, `{"stack":"prod","passed":28,"errors":0,"warnings":0,"findings":[]}`+"\n")
+	assert.Equal(t, out+errs, `{"stack":"prod","passed":25,"errors":0,"warnings":0,"findings":[]}`+"\n")
 
 	out, errs, exit = checkWith(t, []preflight.Finding{wrong}, "check", "prod", "--json")
 	assert.Equal(t, exit, 2)
-	assert.Equal(t, out+errs, `{"stack":"prod","passed":27,"errors":1,"warnings":0,"findings":[`+
+	assert.Equal(t, out+errs, `{"stack":"prod","passed":24,"errors":1,"warnings":0,"findings":[`+
 		`{"check":"port-collision","severity":"error","path":"emqx-oci:ports.ws","message":"must be free, got 22"}]}`+"\n")
 }
 
@@ -92,7 +94,7 @@ func TestCheckOfNoStack(t *testing.T) {
 func TestCheckList(t *testing.T) {
 	out, _, exit := checkWith(t, nil, "check", "--list")
 	assert.Equal(t, exit, 0)
-	for _, c := range preflight.Checks {
+	for _, c := range kinds.Checks() {
 		assert.Assert(t, bytes.Contains([]byte(out), []byte(c.Reason)), c.Name)
 	}
 	out, _, exit = checkWith(t, nil, "check", "--list", "--json")

@@ -89,7 +89,7 @@ func protectionHint(stack string, err error) error {
 	if !errors.As(err, &protected) {
 		return err
 	}
-	return fmt.Errorf("%w\nTo keep the volumes in OCI and destroy the rest: set emqx-oci:volumes.retain to true and emqx-oci:volumes.protect to false, "+
+	return fmt.Errorf("%w\nTo keep the volumes and destroy the rest: set emqx-oci:volumes.retain to true and emqx-oci:volumes.protect to false, "+
 		"run \"emqx-oci up %s\", then this again. To destroy them, too, with their data: leave retain out "+
 		"(a production stack then needs emqx-oci:guards.allowUnprotected)", err, stack)
 }

@@ -10,32 +10,32 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/emqx-oci/emqx-oci/components/kinds"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
 )
 
-const volumeType = "oci:Core/volume:Volume"
-
-// keptVolume is a volume that stays in OCI when its stack is destroyed. The JSON names are stable.
+// keptVolume is a volume that stays in its cloud when its stack is destroyed. The JSON names are stable.
 type keptVolume struct {
 	Index  int    `json:"index"`
 	Name   string `json:"name"`
 	SizeGB int    `json:"sizeGb"`
 	Domain string `json:"domain"`
 	ID     string `json:"id"`
+	// cloud is what people call the one that it is in.
+	cloud string
 }
 
 // keptOf are the volumes that a destroy leaves, by index. What else the state retains are their backup policies.
 func keptOf(held []orchestrate.Resource) []keptVolume {
 	var kept []keptVolume
 	for _, r := range held {
-		if r.Type != volumeType || !r.Retained {
+		v, cloud, ok := kinds.DataVolume(r.Type, r.Inputs)
+		if !ok || !r.Retained {
 			continue
 		}
-		text := func(key string) string { s, _ := r.Inputs[key].(string); return s }
 		index, _ := strconv.Atoi(r.Name[strings.LastIndex(r.Name, "-")+1:])
-		size, _ := strconv.Atoi(text("sizeInGbs"))
-		kept = append(kept, keptVolume{Index: index, Name: text("displayName"), SizeGB: size, Domain: text("availabilityDomain"), ID: r.ID})
+		kept = append(kept, keptVolume{Index: index, Name: v.Name, SizeGB: v.SizeGB, Domain: v.Zone, ID: r.ID, cloud: cloud})
 	}
 	slices.SortStableFunc(kept, func(x, y keptVolume) int { return x.Index - y.Index })
 	return kept
@@ -45,7 +45,7 @@ func keptOf(held []orchestrate.Resource) []keptVolume {
 func loss(stack string, held []orchestrate.Resource, kept []keptVolume) string {
 	volumes := 0
 	for _, r := range held {
-		if r.Type == volumeType {
+		if _, _, ok := kinds.DataVolume(r.Type, nil); ok {
 			volumes++
 		}
 	}
@@ -53,7 +53,7 @@ func loss(stack string, held []orchestrate.Resource, kept []keptVolume) string {
 	case volumes == 0:
 		return fmt.Sprintf("This takes away everything of stack %s.", stack)
 	case lost == 0:
-		return fmt.Sprintf("This takes away everything of stack %s but its %s, which stay in OCI with their data.", stack, count(volumes, "volume"))
+		return fmt.Sprintf("This takes away everything of stack %s but its %s, which stay in %s with their data.", stack, count(volumes, "volume"), kept[0].cloud)
 	case len(kept) == 0:
 		return fmt.Sprintf("This takes away everything of stack %s, its %s and the data on them included.", stack, count(volumes, "volume"))
 	default:
@@ -61,7 +61,7 @@ func loss(stack string, held []orchestrate.Resource, kept []keptVolume) string {
 	}
 }
 
-// keeper tells at the end of a destroy what it leaves in OCI: the state forgets it.
+// keeper tells at the end of a destroy what it leaves in the cloud: the state forgets it.
 type keeper struct {
 	progress.View
 	app   *app
@@ -93,7 +93,7 @@ func (k *keeper) End(e progress.End) {
 
 func (k *keeper) tell() {
 	w := k.app.Stdout
-	_, _ = fmt.Fprintf(w, "\n%s in OCI, with the data and the backup policy:\n", stay(len(k.kept)))
+	_, _ = fmt.Fprintf(w, "\n%s in %s, with the data and the backup policy:\n", stay(len(k.kept)), k.kept[0].cloud)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, v := range k.kept {
 		_, _ = fmt.Fprintf(t, "  %d\t%s\t%d GB\t%s\t%s\n", v.Index, v.Name, v.SizeGB, v.Domain, v.ID)

@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"github.com/emqx-oci/emqx-oci/components/interrupted"
+	"github.com/emqx-oci/emqx-oci/components/kinds"
 	"github.com/emqx-oci/emqx-oci/components/preflight"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
@@ -114,7 +115,7 @@ func (a *app) view() progress.View {
 	case a.asJSON:
 		return progress.NewJSON(a.Stdout)
 	case a.StdoutTerminal && a.Getenv("TERM") != "dumb" && !a.verbose:
-		return progress.NewTerminal(a.screen, a.Size, color)
+		return progress.NewTerminal(a.screen, a.Size, color, kinds.Phase)
 	default:
 		return progress.NewPlain(a.Stdout, color)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/emqx-oci/emqx-oci/components/guards"
+	"github.com/emqx-oci/emqx-oci/components/kinds"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
 )
@@ -24,7 +25,8 @@ func (a *app) guardsError(view progress.View) func(orchestrate.Result, error) er
 		}
 		plan := make([]guards.Planned, 0, len(res.Plan))
 		for _, e := range res.Plan {
-			plan = append(plan, guards.Planned{Op: e.Op, Type: e.Type, Name: e.Name, Retained: e.Retained})
+			_, _, holdsData := kinds.DataVolume(e.Type, nil)
+			plan = append(plan, guards.Planned{Op: e.Op, Name: e.Name, HoldsData: holdsData, Retained: e.Retained})
 		}
 		found := a.Guards.Judge(plan)
 		if len(found) == 0 {

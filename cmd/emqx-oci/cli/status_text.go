@@ -41,7 +41,7 @@ func writeStatus(w io.Writer, s operate.Status, width int, color bool) {
 	}
 	_, _ = fmt.Fprintf(w, "stack %s is %s, %s\n\n", s.Stack, paint(state), s.Time.Format("2006-01-02 15:04:05"))
 
-	head := []string{"NODE", "NOMAD", "EMQX", "MEMBER", "CLIENTS", "SESSIONS", "HAPROXY"}
+	head := []string{"NODE", "NOMAD", "EMQX", "MEMBER", "CLIENTS", "SESSIONS", strings.ToUpper(s.ProxyTitle)}
 	rows := make([][]cell, len(s.Nodes))
 	for i, n := range s.Nodes {
 		rows[i] = []cell{

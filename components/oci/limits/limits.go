@@ -1,7 +1,10 @@
 package limits
 
 import (
+	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -24,6 +27,10 @@ const (
 	// RecordDetails).
 	MaxTTL = 604800
 
+	// MaxGroups is how many network security groups a VNIC or a balancer is in at most (OCI's
+	// documents, "Network Security Groups", "Limits").
+	MaxGroups = 5
+
 	// TagPattern is the key of a free-form tag: printable ASCII without dots and spaces
 	// (OCI's documents, "Tagging overview").
 	TagPattern = `^[!-\-/-~]{1,100}$`
@@ -39,3 +46,30 @@ var vaultSecret = regexp.MustCompile(OCIDPattern("vaultsecret"))
 
 // IsVaultSecret tells whether a text is the OCID of a Vault secret.
 func IsVaultSecret(text string) bool { return vaultSecret.MatchString(text) }
+
+// OCIDOf accepts the ids of things of some kinds, which allowed describes. It looks at the
+// beginning alone.
+func OCIDOf(kinds ...string) (allowed string, accepts func(string) bool) {
+	return "an OCID that begins with ocid1." + kinds[0] + ".", func(id string) bool {
+		return slices.ContainsFunc(kinds, func(kind string) bool { return strings.HasPrefix(id, "ocid1."+kind+".") })
+	}
+}
+
+var tagKey = regexp.MustCompile(TagPattern)
+
+// TagsFault is what is wrong with the free-form tags of a resource, "" for nothing: 10 of them, keys of 100 and
+// values of 256 characters (OCI's documents, "Service limits", "Tagging limits").
+func TagsFault(tags map[string]string) string {
+	if len(tags) > 10 {
+		return fmt.Sprintf("must hold at most 10 tags, the stack's own three with them, got %d", len(tags))
+	}
+	for _, key := range slices.Sorted(maps.Keys(tags)) {
+		if !tagKey.MatchString(key) {
+			return fmt.Sprintf("must have keys of 1 to 100 printable characters without dots and spaces, got %q", key)
+		}
+		if len(tags[key]) > 256 {
+			return fmt.Sprintf("must have values of at most 256 characters, got %d at %q", len(tags[key]), key)
+		}
+	}
+	return ""
+}

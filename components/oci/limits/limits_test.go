@@ -28,3 +28,13 @@ func TestVaultSecret(t *testing.T) {
 		assert.Equal(t, IsVaultSecret(id), is, id)
 	}
 }
+
+// Names, tags and descriptions are labels, with all that is inside them; what only begins alike is none.
+func TestLabels(t *testing.T) {
+	for path, is := range map[string]bool{
+		"displayName": true, "freeformTags.emqx": true, `definedTags["a.b"]`: true, "description": true,
+		"displayNameX": false, "shape": false, "launchDetails.displayName": false,
+	} {
+		assert.Equal(t, IsLabel(path), is, path)
+	}
+}

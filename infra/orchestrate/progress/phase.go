@@ -2,28 +2,25 @@ package progress
 
 import "strings"
 
-// phases names what a resource belongs to, by the module and the name in its type token. First match wins.
-var phases = []struct{ prefix, name string }{
-	{"oci:Core/volume", "volumes"},
-	{"oci:Core/privateIp", "addresses"},
-	{"oci:Core/networkSecurityGroup", "security groups"},
-	{"oci:Core/instance", "nodes"},
-	{"oci:NetworkLoadBalancer/", "load balancer"},
-	{"oci:LoadBalancer/", "load balancer"},
-	{"oci:Dns/", "dns"},
+// agentPhases name what a resource of Nomad or Consul belongs to, by what its type token begins with. First match wins.
+var agentPhases = []struct{ prefix, name string }{
 	{"nomad:index/job:", "jobs"},
 	{"nomad:index/variable:", "secrets"},
-	{"random:", "secrets"},
-	{"tls:", "secrets"},
 	{"consul:", "catalog"},
 }
 
 // gatesPhase is where a gate stands that no resource waits for.
 const gatesPhase = "gates"
 
-// Phase is the part of the deployment that a resource type belongs to.
-func Phase(typ string) string {
-	for _, p := range phases {
+// phaseName is the part of the deployment that a resource type belongs to: as the cloud's kinds say, as the agents' types
+// are called, or else its provider.
+func (t *table) phaseName(typ string) string {
+	if t.cloudPhase != nil {
+		if name := t.cloudPhase(typ); name != "" {
+			return name
+		}
+	}
+	for _, p := range agentPhases {
 		if strings.HasPrefix(typ, p.prefix) {
 			return p.name
 		}

@@ -201,10 +201,23 @@ func (s *screen) set(l string) { s.get(); s.rows[s.cursor] = l }
 
 func (s *screen) String() string { return strings.TrimRight(strings.Join(s.rows, "\n"), "\n") + "\n" }
 
+// cloudPhase is what a cloud's kinds say of their types.
+func cloudPhase(typ string) string {
+	for prefix, name := range map[string]string{
+		"oci:Core/volume": "volumes", "oci:Core/privateIp": "addresses", "oci:Core/networkSecurityGroup": "security groups",
+		"oci:Core/instance": "nodes", "oci:NetworkLoadBalancer/": "load balancer", "oci:Dns/": "dns",
+	} {
+		if strings.HasPrefix(typ, prefix) {
+			return name
+		}
+	}
+	return ""
+}
+
 func TestTerminalTable(t *testing.T) {
 	var clock time.Time
 	sc := &screen{t: t, width: 60}
-	v := NewTerminal(sc, func() (int, int) { return 60, 12 }, true)
+	v := NewTerminal(sc, func() (int, int) { return 60, 12 }, true, cloudPhase)
 	v.now = func() time.Time { return clock }
 	frames, last := "", ""
 	replay(t, "up.jsonl", Up, v, &clock, func() {
@@ -231,7 +244,7 @@ func TestTerminalTableFitsASmallScreen(t *testing.T) {
 
 func TestUpTakesItsTotalsFromThePreview(t *testing.T) {
 	sc := &screen{t: t, width: 80}
-	v := NewTerminal(sc, func() (int, int) { return 80, 24 }, false)
+	v := NewTerminal(sc, func() (int, int) { return 80, 24 }, false, cloudPhase)
 	v.Begin(Preview, "lab")
 	v.Events([]Event{{Kind: KindPlan, Op: "create", Type: "oci:Core/volume:Volume", Name: "a"}, {Kind: KindPlan, Op: "create", Type: "oci:Core/volume:Volume", Name: "b"}})
 	v.End(End{Operation: Preview, Stack: "lab"})
@@ -243,7 +256,7 @@ func TestUpTakesItsTotalsFromThePreview(t *testing.T) {
 
 func TestNotesAndWarningsStayAboveTheTable(t *testing.T) {
 	sc := &screen{t: t, width: 80}
-	v := NewTerminal(sc, func() (int, int) { return 80, 24 }, false)
+	v := NewTerminal(sc, func() (int, int) { return 80, 24 }, false, cloudPhase)
 	v.Begin(Up, "lab")
 	v.Note("a note")
 	v.Events([]Event{{Kind: KindMessage, Severity: "warning", Message: "mind the gap"}})

@@ -38,6 +38,8 @@ type table struct {
 	phases []*phase
 	active []*row
 	ended  bool
+	// cloudPhase is that of [NewTerminal].
+	cloudPhase func(typ string) string
 }
 
 type phase struct {
@@ -60,16 +62,17 @@ type line struct {
 	color color
 }
 
-// NewTerminal draws on w, whose size is asked before every redraw.
-func NewTerminal(w io.Writer, size func() (width, height int), color bool) *Terminal {
-	return &Terminal{w: w, size: size, p: palette(color), now: time.Now}
+// NewTerminal draws on w, whose size is asked before every redraw. cloudPhase names the part of the deployment that a
+// resource type of the cloud belongs to, "" for one that it does not know; nil knows none.
+func NewTerminal(w io.Writer, size func() (width, height int), color bool, cloudPhase func(typ string) string) *Terminal {
+	return &Terminal{w: w, size: size, p: palette(color), now: time.Now, table: table{cloudPhase: cloudPhase}}
 }
 
 // Begin is part of View.
 func (v *Terminal) Begin(op Operation, stack string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	next := table{op: op, stack: stack, start: v.now()}
+	next := table{op: op, stack: stack, start: v.now(), cloudPhase: v.cloudPhase}
 	if v.op == Preview && op == Up && v.stack == stack {
 		for _, p := range v.phases {
 			next.phases = append(next.phases, &phase{name: p.name, planned: p.planned})
@@ -199,11 +202,11 @@ func (t *table) plan(e Event) {
 	if e.Op == "replace" {
 		n = 2 // one goes, one comes
 	}
-	t.phaseOf(Phase(e.Type), time.Time{}).planned += n
+	t.phaseOf(t.phaseName(e.Type), time.Time{}).planned += n
 }
 
 func (t *table) resource(e Event) {
-	ph := t.phaseOf(Phase(e.Type), e.Time)
+	ph := t.phaseOf(t.phaseName(e.Type), e.Time)
 	if ph.first.IsZero() {
 		ph.first = e.Time
 	}

@@ -1,0 +1,94 @@
+package haproxy
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"text/template"
+
+	"gotest.tools/v3/assert"
+	"gotest.tools/v3/assert/cmp"
+
+	"github.com/emqx-oci/emqx-oci/components/cluster"
+	"github.com/emqx-oci/emqx-oci/internal/agenttest"
+	"github.com/emqx-oci/emqx-oci/internal/jobtest"
+)
+
+type item struct{ Value string }
+
+// renderHAProxy does what Nomad's template runner does with the functions that
+// the configuration uses; the lab suite renders it with Nomad itself.
+func renderHAProxy(t *testing.T, env map[string]string, secrets map[string]item) string {
+	t.Helper()
+	tmpl, err := template.New("haproxy.cfg").Option("missingkey=error").Funcs(template.FuncMap{
+		"env":       func(k string) string { return env[k] },
+		"parseBool": strconv.ParseBool,
+		"nomadVar": func(path string) map[string]item {
+			assert.Equal(t, path, "nomad/jobs/emqx-lab-haproxy")
+			return secrets
+		},
+		"regexMatch": regexp.MatchString,
+		"replaceAll": func(from, to, s string) string { return strings.ReplaceAll(s, from, to) },
+	}).Parse(Config)
+	assert.NilError(t, err)
+	var b strings.Builder
+	assert.NilError(t, tmpl.Execute(&b, secrets))
+	return b.String()
+}
+
+func haproxyEnv(t *testing.T, tls bool) map[string]string {
+	t.Helper()
+	v := testVars()
+	v.TLS = tls
+	env := testJob(t, v).TaskGroups[0].Tasks[0].Env
+	env["NOMAD_JOB_ID"], env["NOMAD_TASK_DIR"] = JobID("lab"), t.TempDir()
+	for port, number := range map[string]string{"mqtt": "1883", "mqtts": "8883", "ws": "8083", "wss": "8084", "admin": "8080"} {
+		env["NOMAD_ADDR_"+port] = "127.0.0.1:" + number
+	}
+	return env
+}
+
+// checkHAProxy is `haproxy -c` of the version that is installed.
+func checkHAProxy(t *testing.T, config string) (string, error) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "haproxy.cfg")
+	assert.NilError(t, os.WriteFile(path, []byte(config), 0o600))
+	out, err := exec.Command(agenttest.Tool(t, "haproxy"), "-c", "-f", path).CombinedOutput()
+	return string(out), err
+}
+
+func TestHAProxyAcceptsTheConfiguration(t *testing.T) {
+	jobtest.EachTLS(t, func(t *testing.T, tls bool) {
+		config := renderHAProxy(t, haproxyEnv(t, tls), map[string]item{
+			ItemStatsUser: {"admin"}, ItemStatsPassword: {`p w'd"#$\${X}%[x]`},
+		})
+		out, err := checkHAProxy(t, config)
+		assert.NilError(t, err, out)
+		assert.Assert(t, !strings.Contains(out, "WARNING"), out)
+		for _, text := range []string{":8883", ":8084", "_emqx-tls.", "_emqx-wss.", "nbsrv(mqtts)"} {
+			assert.Equal(t, strings.Contains(config, text), tls, text)
+		}
+		assert.Assert(t, cmp.Contains(config, fmt.Sprintf("maxconn %d\n", 4000+cluster.ProxyHeadroom)))
+		assert.Assert(t, cmp.Contains(config, "timeout tunnel 452s\n"))
+		assert.Assert(t, cmp.Contains(config, "_emqx._lab.service.consul tcp-ut 5s\n"))
+		assert.Assert(t, cmp.Contains(config, "-"+strconv.Itoa(cluster.MaxNodes)+" ipv4@_emqx."))
+	})
+}
+
+// What HAProxy could not read back is refused with a reason, not cut short.
+func TestHAProxyRefusesStatsCredentials(t *testing.T) {
+	for _, bad := range []map[string]item{
+		{ItemStatsUser: {"a:b"}, ItemStatsPassword: {"password"}},
+		{ItemStatsUser: {"admin"}, ItemStatsPassword: {"pass\nglobal"}},
+		{ItemStatsUser: {"ad\tmin"}, ItemStatsPassword: {"password"}},
+	} {
+		out, err := checkHAProxy(t, renderHAProxy(t, haproxyEnv(t, false), bad))
+		assert.Assert(t, err != nil)
+		assert.Assert(t, cmp.Contains(out, "stats_user must hold no colon"))
+	}
+}

@@ -1,0 +1,52 @@
+package haproxy
+
+import (
+	"bufio"
+	"io"
+	"regexp"
+	"strings"
+	"testing"
+
+	"gotest.tools/v3/assert"
+
+	"github.com/emqx-oci/emqx-oci/components/nomad"
+)
+
+// Both say the same, byte for byte: what HAProxy calls a listener is what the stack's
+// own questions call it.
+func TestHAProxyAsksAsTheScriptDoes(t *testing.T) {
+	said := map[string]string{} // by backend
+	backend := ""
+	for line := range strings.Lines(Config) {
+		if name, ok := strings.CutPrefix(line, "backend "); ok {
+			backend = strings.TrimSpace(name)
+		}
+		if _, text, ok := strings.Cut(line, "tcp-check send-binary "); ok {
+			said[backend] += strings.TrimSpace(text)
+		}
+		if _, text, ok := strings.Cut(line, `tcp-check send "`); ok {
+			said[backend] += strings.TrimSuffix(strings.TrimSpace(text), `"`)
+		}
+	}
+	value := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^(header|connect|hello|upgrade)='?(.*?)'?$`).FindAllStringSubmatch(nomad.EMQXListeners, -1) {
+		value[m[1]] = m[2]
+	}
+	hello := value["header"] + value["hello"]
+	assert.DeepEqual(t, said, map[string]string{
+		"mqtt": value["header"] + value["connect"], "ws": value["header"] + value["upgrade"], "mqtts": hello, "wss": hello,
+	})
+}
+
+// checkPort is the source's port in the PROXY header of a check.
+const checkPort = 1
+
+// answerCheck answers what HAProxy asks a listener, as EMQX does.
+func answerCheck(w io.Writer, r *bufio.Reader) {
+	first, err := r.Peek(1)
+	if err != nil {
+		return
+	}
+	answer := map[byte]string{0x10: "\x20\x02\x00\x01", 'G': "HTTP/1.1 101 Switching Protocols\r\n\r\n", 0x16: "\x16\x03\x03\x00\x5a\x02\x00\x00\x56\x03\x03"}
+	_, _ = io.WriteString(w, answer[first[0]])
+}

@@ -1,0 +1,113 @@
+package haproxy
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/emqx-oci/emqx-oci/components/cluster"
+	"github.com/emqx-oci/emqx-oci/components/nomad"
+	"github.com/emqx-oci/emqx-oci/components/seams"
+	"github.com/emqx-oci/emqx-oci/components/settings"
+	"github.com/emqx-oci/emqx-oci/infra/gates"
+)
+
+// Proxy is HAProxy as an implementation of [seams.Proxy].
+type Proxy struct{}
+
+var _ seams.Proxy = Proxy{}
+
+const (
+	// Service is the proxies' name in Consul's catalog, with the environment as its tag. Its check is what gate G3 waits for.
+	Service = "emqx-haproxy"
+	// HealthPath is what the balancer asks: it fails when no broker runs, as far as this HAProxy can see, and when it
+	// stops. A protocol that no broker accepts is no reason: the balancer would cut the clients of the others, too.
+	HealthPath = "/haproxy_health"
+	// ReadyPath is what Consul asks: it fails, and says why, when a protocol of the stack has no broker that accepts it.
+	ReadyPath = "/haproxy_ready"
+)
+
+// JobID is the id of the proxies' job. It never changes in the life of a stack.
+func JobID(environment string) string { return cluster.Name(environment) + "-haproxy" }
+
+// Provider is none but Nomad's.
+func (Proxy) Provider() *seams.Provider { return nil }
+
+// Phase is nobody's: its job and its secrets are among the cluster's.
+func (Proxy) Phase(string) string { return "" }
+
+// StandIn has nothing to stand in for.
+func (Proxy) StandIn(*settings.Settings) seams.Answers { return nil }
+
+// Title is what people call it.
+func (Proxy) Title() string { return "HAProxy" }
+
+// JobID is that of [JobID].
+func (Proxy) JobID(environment string) string { return JobID(environment) }
+
+// Service is [Service].
+func (Proxy) Service() string { return Service }
+
+// HealthPath is [HealthPath].
+func (Proxy) HealthPath() string { return HealthPath }
+
+func vars(s settings.Settings) Vars {
+	return Vars{
+		Environment:      s.Environment,
+		Datacenter:       s.Nomad.Datacenter,
+		Region:           s.Nomad.Region,
+		Namespace:        s.Nomad.Namespace,
+		NodeCount:        s.Nodes.Count,
+		Image:            s.Proxy.Image,
+		CPU:              s.Proxy.CPU,
+		MemoryMB:         s.Proxy.MemoryMB,
+		MaxConn:          s.Proxy.MaxConn,
+		MaxConnPerSource: s.Proxy.MaxConnPerSource,
+		NoFile:           s.Proxy.NoFile,
+		KeepAliveMax:     s.Broker.KeepAliveMax,
+		Ports:            s.Ports.Cluster(),
+		TLS:              s.TLS.Enabled(),
+		Times:            s.Proxy.Times(),
+	}
+}
+
+// Job is the job file and the values of its variables.
+func (Proxy) Job(s settings.Settings) (file string, variables map[string]string, err error) {
+	variables, err = vars(s).HCL2()
+	return Job, variables, err
+}
+
+// Secrets are the login of the statistics.
+func (Proxy) Secrets(s settings.Settings) *nomad.JobSecrets {
+	return &nomad.JobSecrets{
+		JobID: JobID(s.Environment), Name: "haproxy",
+		Items: map[string]string{ItemStatsUser: "stats", ItemStatsPassword: s.Secrets.StatsPassword.Reveal()},
+		Check: CheckSecrets,
+	}
+}
+
+// Declare registers the job.
+func (Proxy) Declare(
+	ctx *pulumi.Context, in seams.Given, gates []pulumi.ResourceOption, opts ...pulumi.ResourceOption,
+) (seams.Proxies, error) {
+	job, err := New(ctx, in.Name+"-haproxy", &Args{Vars: vars(in.Settings), ChildOptions: gates}, opts...)
+	if err != nil {
+		return seams.Proxies{}, err
+	}
+	return seams.Proxies{ModifyIndex: job.ModifyIndex, Each: job.Each}, nil
+}
+
+// Ready is gate G3.
+func (Proxy) Ready(s settings.Settings, ask seams.ProxyReadyArgs) gates.Gate {
+	return gates.ProxiesReady(ask.Consul, gates.ProxiesReadyArgs{
+		Service: Service, Environment: s.Environment, Count: s.Nodes.Count, Timeout: s.Gates.ProxiesReady,
+		Nomad: ask.Nomad, Job: JobID(s.Environment), Text: ask.Text,
+		Next: fmt.Sprintf("the %s checks in Consul, http://<node>:%d%s, and the logs of the haproxy task", Service, s.Ports.Admin, HealthPath),
+	})
+}
+
+// StopTime is how long one takes to stop: it lets the balancer turn away first.
+func (Proxy) StopTime(s settings.Settings) time.Duration {
+	return s.Proxy.ShutdownDelay + s.Proxy.KillTimeout
+}
