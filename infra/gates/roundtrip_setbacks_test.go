@@ -99,7 +99,7 @@ func TestRoundTripTellsCertificatesApart(t *testing.T) {
 			"the certificate is not accepted: x509: certificate specifies an incompatible key usage", "tls.certificate and its chain",
 		},
 		"an old version": {
-			&tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11, Certificates: ca.server(t, nil).Certificates}, //nolint:gosec // which is refused
+			&tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11, Certificates: ca.server(t, nil).Certificates},
 			"the TLS handshake is refused: tls: protocol version not supported", "EMQX's logs: its versions and ciphers of TLS",
 		},
 		"a certificate of clients": {
@@ -253,13 +253,15 @@ func TestRoundTripTellsRefusalsApart(t *testing.T) {
 		"no subscription":    {script{suback: 0x87}, "refused by the broker: SUBACK 0x87 (not authorized)", rights, connected + ", SUBACK 0x87 (not authorized)"},
 		"subscription quota": {script{suback: 0x97}, "refused by the broker: SUBACK 0x97 (quota exceeded)", load, connected + ", SUBACK 0x97 (quota exceeded)"},
 		"topic filter": {
-			script{suback: 0x8f}, "refused by the broker: SUBACK 0x8f (topic filter invalid)",
+			script{suback: 0x8f},
+			"refused by the broker: SUBACK 0x8f (topic filter invalid)",
 			"EMQX's limits of packets and topics (mqtt.max_topic_levels, mqtt.max_packet_size)", connected + ", SUBACK 0x8f (topic filter invalid)",
 		},
 		"no publishing": {script{suback: 1, puback: 0x87}, "refused by the broker: PUBACK 0x87 (not authorized)", rights, subscribed + ", PUBACK 0x87 (not authorized)"},
 		"quota":         {script{suback: 1, puback: 0x97}, "refused by the broker: PUBACK 0x97 (quota exceeded)", load, subscribed + ", PUBACK 0x97 (quota exceeded)"},
 		"QoS": {
-			script{suback: 1, end: publish, disconnect: 0x9b}, "the broker disconnects: 0x9b (QoS not supported)",
+			script{suback: 1, end: publish, disconnect: 0x9b},
+			"the broker disconnects: 0x9b (QoS not supported)",
 			"EMQX's mqtt.max_qos_allowed: the gate needs QoS 1", subscribed + ", DISCONNECT 0x9b (QoS not supported)",
 		},
 		"disconnected for a subscription": {

@@ -119,7 +119,7 @@ func freePort(t *testing.T) int {
 // accepts waits until somebody listens.
 func accepts(port int) bool {
 	for range 200 {
-		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port)) //nolint:noctx // loopback answers at once
+		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err == nil {
 			return c.Close() == nil
 		}
@@ -158,8 +158,10 @@ func TestRoundTripGoesThroughEveryListener(t *testing.T) {
 		assert.Assert(t, s.Holds, s.Seen)
 		assert.Equal(t, s.Seen, "a message came back through mqtt.lab.test by mqtt, mqtts, ws and wss")
 		assert.DeepEqual(t, s.Parts, []Part{
-			{Name: "mqtt", Holds: true, Seen: "a message came back"}, {Name: "mqtts", Holds: true, Seen: "a message came back"},
-			{Name: "ws", Holds: true, Seen: "a message came back"}, {Name: "wss", Holds: true, Seen: "a message came back"},
+			{Name: "mqtt", Holds: true, Seen: "a message came back"},
+			{Name: "mqtts", Holds: true, Seen: "a message came back"},
+			{Name: "ws", Holds: true, Seen: "a message came back"},
+			{Name: "wss", Holds: true, Seen: "a message came back"},
 		})
 	}
 	hook.mu.Lock()

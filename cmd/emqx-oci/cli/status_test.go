@@ -205,7 +205,8 @@ func TestVerifyTellsProgramsOfEachListener(t *testing.T) {
 	}{
 		{fakeCluster{parts: []gates.Part{{Name: "mqtt", Holds: true, Seen: "a message came back"}}}, 0, []listener{{Name: "mqtt", Verified: true, Seen: "a message came back"}}},
 		{
-			fakeCluster{parts: []gates.Part{{Name: "mqtt", Holds: true, Seen: "a message came back"}, {Name: "wss", Seen: "HTTP status 503", Next: "the logs"}}, fail: errors.New("no")}, 1,
+			fakeCluster{parts: []gates.Part{{Name: "mqtt", Holds: true, Seen: "a message came back"}, {Name: "wss", Seen: "HTTP status 503", Next: "the logs"}}, fail: errors.New("no")},
+			1,
 			[]listener{{Name: "mqtt", Verified: true, Seen: "a message came back"}, {Name: "wss", Seen: "HTTP status 503", Next: "the logs"}},
 		},
 		{fakeCluster{fail: errors.New("waiting for G2")}, 1, nil},
