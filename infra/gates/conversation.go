@@ -28,7 +28,9 @@ type trip struct {
 
 	// heard: something has answered, be it to TLS or to WebSocket alone.
 	heard bool
-	said  conversation
+	// wantsCertificate: the listener asked for a certificate of the client.
+	wantsCertificate bool
+	said             conversation
 }
 
 // run is nil when the message came back. Session and topic are the run's own; what is

@@ -162,10 +162,16 @@ func (t *trip) broken(want string, err error, other setback) *setback {
 			}
 		}
 		return &setback{fmt.Sprintf("no %s within %s", want, t.patience), t.after("whether EMQX has processor time, and its logs (`emqx-oci status`)")}
-	case errors.As(err, &alert) && alert.Op == "remote error": // TLS 1.3 says so of a client's certificate only now
+	// TLS 1.3 says so only after the handshake, and what it says may be lost: who has written already is reset.
+	case t.wantsCertificate && (isClosed(err) || errors.As(err, &alert) && alert.Op == "remote error"):
+		return &setback{
+			"the TLS handshake is refused: the listener wants a certificate of the client",
+			"tls.clients, or EMQX's listeners: the gate has no certificate of its own",
+		}
+	case errors.As(err, &alert) && alert.Op == "remote error":
 		return &setback{
 			"the TLS handshake is refused: " + plain(err),
-			"EMQX's logs: its versions and ciphers of TLS, and whether it wants certificates of clients; the gate speaks TLS 1.2 and 1.3 and has none",
+			"EMQX's logs: its versions and ciphers of TLS; the gate speaks TLS 1.2 and 1.3",
 		}
 	case isClosed(err) && !t.heard:
 		return t.closedAtOnce()
@@ -259,7 +265,7 @@ func isTimeout(err error) bool {
 func isClosed(err error) bool {
 	var closing *websocket.CloseError
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET) ||
-		errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNABORTED) || errors.As(err, &closing)
+		errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNABORTED) || errors.As(err, &closing) || errors.Is(err, websocket.ErrCloseSent)
 }
 
 // plain is what happened, without the addresses around it: the port of this side is another

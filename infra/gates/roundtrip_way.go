@@ -105,7 +105,13 @@ func (t *trip) open(ctx context.Context) (net.Conn, *setback) {
 // layers puts TLS and WebSocket upon a connection, which it closes when it cannot.
 func (t *trip) layers(ctx context.Context, conn net.Conn) (net.Conn, *setback) {
 	if t.listener.TLS {
-		secured := tls.Client(conn, &tls.Config{ServerName: t.Name, RootCAs: t.way.roots, MinVersion: tls.VersionTLS12})
+		secured := tls.Client(conn, &tls.Config{
+			ServerName: t.Name, RootCAs: t.way.roots, MinVersion: tls.VersionTLS12,
+			GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+				t.wantsCertificate = true
+				return &tls.Certificate{}, nil // none
+			},
+		})
 		if err := secured.HandshakeContext(ctx); err != nil {
 			_ = conn.Close()
 			return nil, t.insecure(err)
