@@ -13,14 +13,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// statusFD is the pipe on which launch and init tell the machine how it went:
-// "ok" once PID 1 runs, anything else is the reason why not.
+// statusFD is the pipe on which launch tells the machine why PID 1 could not be
+// started; when it is, the pipe ends.
 const statusFD = 3
 
 // Launch builds the root of an instance and replaces itself by its PID 1. The
 // caller has already made the namespaces (mount, UTS, IPC, PID) and is in the
 // instance's network namespace.
 func Launch(specPath string) error {
+	syscall.CloseOnExec(statusFD)
 	err := launch(specPath)
 	status := os.NewFile(statusFD, "status")
 	fmt.Fprintf(status, "%v", err)
@@ -67,8 +68,10 @@ func launch(specPath string) error {
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"HOME=/root", "LANG=C.UTF-8", "container=oci-lab",
 	}
-	err = syscall.Exec(Binary, []string{"lab-guest", "init"}, env)
-	return fmt.Errorf("starting PID 1: %w", err)
+	if err := startConsole(env); err != nil {
+		return err
+	}
+	return fmt.Errorf("becoming %s: %w", Systemd, syscall.Exec(Systemd, []string{"systemd"}, env))
 }
 
 func overlayRoot(scratch string) (string, error) {
