@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -58,6 +59,7 @@ func TestLive(t *testing.T) {
 		{"job runs in a container", testJob},
 		{"image comes later", testAddImage},
 		{"services come back", testServices},
+		{"power", testPower},
 		{"doors", testDoors},
 		{"firewall", testFirewall},
 		{"balancer", testBalancer},
@@ -221,6 +223,52 @@ func testServices(t *testing.T, m *Machine) {
 		out, _ := run(t, m, "node-0", "curl", "-s", "http://127.0.0.1:8500/v1/status/leader")
 		return strings.Contains(out, "10.80.2.10"), out
 	})
+}
+
+// testPower ends an instance as its own poweroff does, with all units stopped in their
+// order, and then as a power cut does, with none.
+func testPower(t *testing.T, m *Machine) {
+	const units = `
+set -e
+for u in first last; do
+	printf '[Unit]\nAfter=%s\n[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/echo begins\nExecStop=/bin/sh -c "sleep 0.2; echo %s has ended >>/var/log/ends"\n' \
+		"$([ $u = last ] || echo last.service)" $u >/etc/systemd/system/$u.service
+done
+systemctl daemon-reload
+systemctl start first last
+journalctl --sync
+`
+	logs := m.path("instances", shortName(spec(1)), "log")
+	ends := func() string {
+		raw, err := os.ReadFile(filepath.Join(logs, "ends"))
+		assert.NilError(t, err)
+		return string(raw)
+	}
+	begin := func() {
+		out, code := run(t, m, "node-1", "sh", "-c", units)
+		assert.Equal(t, code, 0, out)
+	}
+	again := func() {
+		assert.NilError(t, m.LaunchInstance(t.Context(), spec(1)))
+		eventually(t, 60*time.Second, "node-1 is up again", func() (bool, string) {
+			out, code := run(t, m, "node-1", "systemctl", "is-active", "nomad", "consul")
+			return code == 0, out
+		})
+	}
+	begin()
+	out, code := run(t, m, "node-1", "systemctl", "--no-block", "poweroff")
+	assert.Equal(t, code, 0, out)
+	eventually(t, 30*time.Second, "node-1 has ended", func() (bool, string) { return !m.InstanceAlive(spec(1).ID), "" })
+	assert.Equal(t, ends(), "first has ended\nlast has ended\n")
+	again()
+	begin()
+	assert.NilError(t, m.KillInstance("node-1"))
+	assert.Equal(t, ends(), "first has ended\nlast has ended\n", "nothing may run at a power cut")
+	// What the units said is on the machine's disk.
+	raw, err := exec.Command("journalctl", "-D", filepath.Join(logs, "journal"), "-u", "first", "-o", "cat").CombinedOutput()
+	assert.NilError(t, err, string(raw))
+	assert.Equal(t, strings.Count(string(raw), "begins\n"), 2, string(raw))
+	again()
 }
 
 func testDoors(t *testing.T, m *Machine) {
