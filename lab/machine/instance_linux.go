@@ -245,7 +245,7 @@ const terminateGrace = 2 * time.Minute
 
 func (m *Machine) remove(i *instance, grace time.Duration) error {
 	r := i.get()
-	if err := r.Proc.end(poweroff, grace); err != nil {
+	if err := r.Proc.powerOff(grace); err != nil {
 		return err
 	}
 	i.closeServers()

@@ -24,6 +24,7 @@ import (
 	"gotest.tools/v3/assert/cmp"
 
 	"github.com/emqx-oci/emqx-oci/lab/cloud"
+	"github.com/emqx-oci/emqx-oci/lab/guest"
 	"github.com/emqx-oci/emqx-oci/lab/images"
 )
 
@@ -268,6 +269,13 @@ journalctl --sync
 	raw, err := exec.Command("journalctl", "-D", filepath.Join(logs, "journal"), "-u", "first", "-o", "cat").CombinedOutput()
 	assert.NilError(t, err, string(raw))
 	assert.Equal(t, strings.Count(string(raw), "begins\n"), 2, string(raw))
+	again()
+	// One whose systemd does not answer yet has no units, and nobody waits for Docker's 3 s.
+	out, code = run(t, m, "node-1", "sh", "-c", "rm "+guest.SystemdSocket+"")
+	assert.Equal(t, code, 0, out)
+	began := time.Now()
+	assert.NilError(t, m.TerminateInstance(t.Context(), spec(1).ID))
+	assert.Assert(t, time.Since(began) < 3*time.Second, "it took %s", time.Since(began))
 	again()
 }
 

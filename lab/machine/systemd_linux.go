@@ -6,6 +6,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -85,6 +86,15 @@ func systemd(s *guest.Spec) error {
 func (p procID) running() bool {
 	_, err := os.Lstat(fmt.Sprintf("/proc/%d/root%s", p.PID, guest.SystemdSocket))
 	return err == nil && p.alive()
+}
+
+// powerOff has an instance's systemd stop all units, for grace at most. One that is not up
+// yet has none, and would miss the signal.
+func (p procID) powerOff(grace time.Duration) error {
+	if !p.running() {
+		return p.end(unix.SIGKILL, 0)
+	}
+	return p.end(poweroff, grace)
 }
 
 // whySystemdCannot is empty where this machine's systemd can be an instance's PID 1.
