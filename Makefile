@@ -20,7 +20,7 @@ CONSUL_VERSION := 1.22.6
 PULUMI_VERSION := 3.276.0
 
 # Programs of the distribution that the lab runs, and their packages.
-PACKAGES := docker.io haproxy iproute2 nftables e2fsprogs mosquitto-clients jq curl dnsmasq-base shellcheck ca-certificates util-linux
+PACKAGES := docker.io haproxy iproute2 nftables e2fsprogs mosquitto-clients jq curl dnsmasq-base shellcheck ca-certificates util-linux systemd
 STACK ?= lab
 
 .PHONY: help

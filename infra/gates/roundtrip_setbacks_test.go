@@ -196,10 +196,10 @@ func TestRoundTripTellsWhatIsNoListenerApart(t *testing.T) {
 		port       int
 		seen, next string
 	}{
-		{"nobody", "mqtt", freePort(t), refused, accept1},
-		{"nobody", "mqtts", freePort(t), refused, accept1},
-		{"nobody", "ws", freePort(t), refused, accept1},
-		{"nobody", "wss", freePort(t), refused, accept1},
+		{"nobody", "mqtt", closedPort(t), refused, accept1},
+		{"nobody", "mqtts", closedPort(t), refused, accept1},
+		{"nobody", "ws", closedPort(t), refused, accept1},
+		{"nobody", "wss", closedPort(t), refused, accept1},
 		{"closes", "mqtt", accept(t, nil, closes), cut, cutNext},
 		{"closes", "mqtts", accept(t, nil, closes), cut, cutNext},
 		{"closes", "ws", accept(t, nil, closes), cut, cutNext},
@@ -377,8 +377,8 @@ func TestRoundTripTellsItsProxyApart(t *testing.T) {
 		_, _ = c.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
 		_, _ = io.Copy(io.Discard, c)
 	}))
-	closed := fmt.Sprintf("127.0.0.1:%d", freePort(t))
-	dead := freePort(t)
+	closed := fmt.Sprintf("127.0.0.1:%d", closedPort(t))
+	dead := closedPort(t)
 	for _, c := range []struct {
 		name, to, proxy string
 		patience        time.Duration

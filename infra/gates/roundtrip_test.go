@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -116,6 +117,18 @@ func freePort(t *testing.T) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
+// closedPort is one that nobody listens on, nor will while the test runs: a socket has it.
+func closedPort(t *testing.T) int {
+	t.Helper()
+	socket, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	assert.NilError(t, err)
+	t.Cleanup(func() { _ = syscall.Close(socket) })
+	assert.NilError(t, syscall.Bind(socket, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	bound, err := syscall.Getsockname(socket)
+	assert.NilError(t, err)
+	return bound.(*syscall.SockaddrInet4).Port
+}
+
 // accepts waits until somebody listens.
 func accepts(port int) bool {
 	for range 200 {
@@ -190,7 +203,7 @@ func TestRoundTripGoesThroughEveryListener(t *testing.T) {
 func TestRoundTripNeedsEveryListener(t *testing.T) {
 	ca := newAuthority(t)
 	_, offered := startBroker(t, &brokerHook{}, ca.server(t, nil))
-	offered[1].Port, offered[3].Port = freePort(t), freePort(t)
+	offered[1].Port, offered[3].Port = closedPort(t), closedPort(t)
 	s, err := once(t, RoundTrip(RoundTripArgs{Name: "127.0.0.1", Listeners: offered, CACert: ca.pem}))
 	assert.NilError(t, err)
 	assert.Assert(t, !s.Holds)

@@ -1,7 +1,6 @@
 // Package guest is what runs inside an instance of the lab: it builds the
-// instance's root from a Spec, becomes its PID 1 in place of systemd, and answers
-// the two commands that a boot script needs and a bare namespace has not,
-// systemctl and oci.
+// instance's root from a Spec, becomes the machine's systemd as its PID 1, keeps
+// its console, runs the user data as cloud-init does, and is the oci command.
 //
 // The package imports the standard library and golang.org/x/sys only: its binary
 // is started for every `oci` call of every instance. It knows nothing of the

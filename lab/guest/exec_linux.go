@@ -11,24 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// LimitAndExec raises or lowers the limit of open files, as far as the machine
-// allows, and becomes argv.
-func LimitAndExec(want uint64, argv []string) error {
-	var lim syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
-		return err
-	}
-	set := syscall.Rlimit{Cur: want, Max: max(want, lim.Max)}
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &set); err != nil {
-		fmt.Fprintf(os.Stderr, "lab: LimitNOFILE=%d: this machine allows %d open files (%v); going on with %d\n", want, lim.Max, err, min(want, lim.Max))
-		set = syscall.Rlimit{Cur: min(want, lim.Max), Max: lim.Max}
-		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &set); err != nil {
-			return fmt.Errorf("setting the limit of open files: %w", err)
-		}
-	}
-	return become(argv)
-}
-
 // ExecIn runs argv in a network namespace with a resolver of its own, in a
 // private mount namespace: the command sees the lab's names, nobody else does.
 func ExecIn(netns string, files map[string]string, argv []string) error {

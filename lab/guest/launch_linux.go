@@ -7,20 +7,22 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// statusFD is the pipe on which launch and init tell the machine how it went:
-// "ok" once PID 1 runs, anything else is the reason why not.
+// statusFD is the pipe on which launch tells the machine why PID 1 could not be
+// started; when it is, the pipe ends.
 const statusFD = 3
 
 // Launch builds the root of an instance and replaces itself by its PID 1. The
 // caller has already made the namespaces (mount, UTS, IPC, PID) and is in the
 // instance's network namespace.
 func Launch(specPath string) error {
+	syscall.CloseOnExec(statusFD)
 	err := launch(specPath)
 	status := os.NewFile(statusFD, "status")
 	fmt.Fprintf(status, "%v", err)
@@ -67,8 +69,10 @@ func launch(specPath string) error {
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"HOME=/root", "LANG=C.UTF-8", "container=oci-lab",
 	}
-	err = syscall.Exec(Binary, []string{"lab-guest", "init"}, env)
-	return fmt.Errorf("starting PID 1: %w", err)
+	if err := startConsole(env); err != nil {
+		return err
+	}
+	return fmt.Errorf("becoming %s: %w", Systemd, syscall.Exec(Systemd, []string{"systemd"}, env))
 }
 
 func overlayRoot(scratch string) (string, error) {
@@ -89,6 +93,8 @@ func overlayRoot(scratch string) (string, error) {
 	return dirs["root"], nil
 }
 
+const cgroupRoot = "/sys/fs/cgroup"
+
 // mount is one line of the instance's mount table.
 type mount struct {
 	source, target, fstype string
@@ -96,22 +102,32 @@ type mount struct {
 	data                   string
 }
 
-func populate(root string, s Spec) error {
-	in := func(p string) string { return filepath.Join(root, p) }
+// kernelMounts are the file systems of the kernel that every root has.
+func kernelMounts(groups []Cgroup) []mount {
 	const safe = unix.MS_NOSUID | unix.MS_NODEV
 	mounts := []mount{
 		{"proc", "/proc", "proc", safe | unix.MS_NOEXEC, ""},
 		// Fresh, so that /sys/class/net is the instance's; read-only, because the
 		// rest of it is the host's.
 		{"sysfs", "/sys", "sysfs", safe | unix.MS_NOEXEC | unix.MS_RDONLY, ""},
-		{"tmpfs", "/sys/fs/cgroup", "tmpfs", safe | unix.MS_NOEXEC, "mode=0755"},
 		{"tmpfs", "/dev", "tmpfs", unix.MS_NOSUID, "mode=0755"},
 		{"tmpfs", "/run", "tmpfs", safe, "mode=0755"},
 		{"tmpfs", "/tmp", "tmpfs", safe, "mode=1777"},
 	}
+	// The hierarchies of version 1 are folders of a tmpfs, and by that Nomad knows version 1
+	// (client/lib/cgroupslib); version 2 is mounted there itself.
+	if !slices.ContainsFunc(groups, func(c Cgroup) bool { return c.Mount == cgroupRoot }) {
+		mounts = append(mounts, mount{"tmpfs", cgroupRoot, "tmpfs", safe | unix.MS_NOEXEC, "mode=0755"})
+	}
+	return mounts
+}
+
+func populate(root string, s Spec) error {
+	in := func(p string) string { return filepath.Join(root, p) }
+	mounts := kernelMounts(s.Cgroups)
 	for _, h := range s.Hide {
 		if st, err := os.Stat(in(h)); err == nil && st.IsDir() {
-			mounts = append(mounts, mount{"tmpfs", h, "tmpfs", safe, "mode=0755"})
+			mounts = append(mounts, mount{"tmpfs", h, "tmpfs", unix.MS_NOSUID | unix.MS_NODEV, "mode=0755"})
 		}
 	}
 	for _, m := range mounts {

@@ -8,11 +8,13 @@ const (
 	APIDir = "/run/oci-lab"
 	// APISocket answers POST /cli.
 	APISocket = APIDir + "/api.sock"
-	// ControlSocket is PID 1's, for systemctl.
-	ControlSocket = "/run/lab-init.sock"
+	// Systemd is PID 1: the machine's own.
+	Systemd = "/usr/lib/systemd/systemd"
+	// SystemdSocket is where systemctl reaches it; once it is there, PID 1 takes signals.
+	SystemdSocket = "/run/systemd/private"
 	// ImageDir holds the image archives that Docker loads.
 	ImageDir = "/usr/local/lib/oci-lab/images"
-	// LogDir of units and boot; the machine keeps it on the host's disk.
+	// LogDir of the journal, boot and console; the machine keeps it on the host's disk.
 	LogDir = "/var/log"
 	// MetadataAddress is OCI's link-local address for metadata and DNS.
 	MetadataAddress = "169.254.169.254"

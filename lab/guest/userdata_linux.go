@@ -12,6 +12,7 @@ import (
 	"log"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"time"
 )
@@ -21,16 +22,16 @@ const userDataURL = "http://" + MetadataAddress + "/opc/v2/instance/metadata/use
 // errNoUserData means that the instance was launched without any.
 var errNoUserData = errors.New("none")
 
-// bootUserData does what cloud-init does with a script: fetch it, keep it, run it
+// RunUserData does what cloud-init does with a script: fetch it, keep it, run it
 // once, log its output. The result stands in /run/cloud-init/result.json.
-func bootUserData(r *reaper) error {
+func RunUserData() error {
 	script, err := fetchUserData()
 	if errors.Is(err, errNoUserData) {
 		log.Print("user data: none")
 		return writeResult(nil)
 	}
 	if err == nil {
-		err = runScript(r, script)
+		err = runScript(script)
 	}
 	return errors.Join(err, writeResult(err))
 }
@@ -92,7 +93,7 @@ func decodeUserData(body []byte) ([]byte, error) {
 	return script, nil
 }
 
-func runScript(r *reaper, script []byte) error {
+func runScript(script []byte) error {
 	if !bytes.HasPrefix(script, []byte("#!")) {
 		return errors.New("it does not begin with #!; the lab runs scripts only")
 	}
@@ -110,14 +111,12 @@ func runScript(r *reaper, script []byte) error {
 	defer out.Close()
 	began := time.Now()
 	log.Print("user data: running")
-	_, ended, err := r.start(process{argv: []string{path}, env: os.Environ(), dir: "/", out: out})
+	cmd := exec.Command(path) //nolint:noctx // a boot takes as long as it takes
+	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", out, out
+	err = cmd.Run()
+	log.Printf("user data: ran for %s", time.Since(began).Round(10*time.Millisecond))
 	if err != nil {
-		return err
-	}
-	ws := <-ended
-	log.Printf("user data: %s after %s", describe(ws), time.Since(began).Round(10*time.Millisecond))
-	if !ws.Exited() || ws.ExitStatus() != 0 {
-		return fmt.Errorf("the script failed: %s; see %s/cloud-init-output.log", describe(ws), LogDir)
+		return fmt.Errorf("the script failed: %w; see %s/cloud-init-output.log", err, LogDir)
 	}
 	return nil
 }

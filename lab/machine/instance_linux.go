@@ -18,7 +18,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/emqx-oci/emqx-oci/lab/cloud"
-	"github.com/emqx-oci/emqx-oci/lab/guest"
 )
 
 // record is what stands on disk about an instance.
@@ -109,7 +108,7 @@ func (m *Machine) launch(ctx context.Context, s cloud.InstanceSpec) error {
 	if err := m.clear(i.get()); err != nil {
 		return err
 	}
-	for _, d := range []string{"scratch", "api", "log", "disk/docker", "disk/consul", "disk/nomad"} {
+	for _, d := range []string{"scratch", "api", "log/journal", "disk/docker", "disk/consul", "disk/nomad"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
 			return err
 		}
@@ -124,8 +123,12 @@ func (m *Machine) launch(ctx context.Context, s cloud.InstanceSpec) error {
 	if err != nil {
 		return err
 	}
+	spec, err := m.spec(i.get(), groups)
+	if err != nil {
+		return err
+	}
 	specFile := filepath.Join(dir, "spec.json")
-	if err := writeJSON(specFile, m.spec(i.get(), groups)); err != nil {
+	if err := writeJSON(specFile, spec); err != nil {
 		return err
 	}
 	return m.startPID1(ctx, i, specFile)
@@ -160,8 +163,8 @@ func (m *Machine) plug(ctx context.Context, r record, fw cloud.Firewall, known b
 	return m.applyFirewall(ctx, r, fw)
 }
 
-// startPID1 starts the guest in namespaces of its own and waits until it says
-// that it is PID 1 of a complete root.
+// startPID1 starts the guest in namespaces of its own, and waits until it has become
+// the systemd of a complete root that takes signals and systemctl's calls.
 func (m *Machine) startPID1(ctx context.Context, i *instance, specFile string) error {
 	r := i.get()
 	console, err := os.OpenFile(m.path("instances", r.Short, "console.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -199,13 +202,16 @@ func (m *Machine) startPID1(ctx context.Context, i *instance, specFile string) e
 		return err
 	}
 	said, err := io.ReadAll(status)
-	if err == nil && string(said) == "ok" {
-		return nil
-	}
-	if cerr := ctx.Err(); cerr != nil {
-		err = cerr
-	} else if err == nil {
+	switch {
+	case ctx.Err() != nil:
+		err = ctx.Err()
+	case err == nil && len(said) > 0:
 		err = errors.New(strings.TrimSpace(string(said)))
+	case err == nil:
+		if waitUntil(30*time.Second, func() bool { return proc.running() || !proc.alive() || ctx.Err() != nil }); proc.running() {
+			return nil
+		}
+		err = fmt.Errorf("systemd is not up; what it said is in %s", m.path("instances", r.Short, "log", "console.log"))
 	}
 	return errors.Join(fmt.Errorf("starting PID 1: %w; see %s", err, console.Name()), proc.end(unix.SIGKILL, 0))
 }
@@ -232,12 +238,14 @@ func (m *Machine) TerminateInstance(_ context.Context, id string) error {
 	return nil
 }
 
-// terminateGrace is a little more than PID 1's own.
-const terminateGrace = guest.HaltGrace + 2*time.Second
+// terminateGrace is how long units may take to stop when the instance is ended: enough to
+// move the clients of a broker and for a Consul client to leave its cluster (about 4 s).
+// OCI's soft stop gives 15 minutes; of a termination its documents say nothing.
+const terminateGrace = 2 * time.Minute
 
 func (m *Machine) remove(i *instance, grace time.Duration) error {
 	r := i.get()
-	if err := r.Proc.end(unix.SIGTERM, grace); err != nil {
+	if err := r.Proc.powerOff(grace); err != nil {
 		return err
 	}
 	i.closeServers()

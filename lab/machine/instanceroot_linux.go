@@ -27,7 +27,7 @@ StartLimitIntervalSec=60
 [Service]
 Type=notify
 ExecStart=/usr/sbin/dockerd --host unix:///run/docker.sock --bridge=none --iptables=false --ip6tables=false --ip-forward=false --ip-masq=false --userland-proxy=false
-ExecStartPost=/bin/sh -c 'setsid /usr/local/lib/oci-lab/load-images >>/var/log/units/images.log 2>&1 </dev/null &'
+ExecStartPost=/bin/sh -c 'setsid /usr/local/lib/oci-lab/load-images </dev/null &'
 ExecReload=/bin/kill -s HUP $MAINPID
 UnsetEnvironment=AWS_CA_BUNDLE
 TimeoutStartSec=60
@@ -62,6 +62,8 @@ WantedBy=multi-user.target
 	// A Nomad client dies at start when AWS_CA_BUNDLE is set.
 	"nomad": `[Unit]
 Description=Nomad
+StartLimitBurst=3
+StartLimitIntervalSec=10
 
 [Service]
 Type=notify
@@ -74,8 +76,6 @@ KillSignal=SIGINT
 LimitNOFILE=65536
 Restart=on-failure
 RestartSec=2
-StartLimitBurst=3
-StartLimitIntervalSec=10
 
 [Install]
 WantedBy=multi-user.target
@@ -88,6 +88,24 @@ Type=simple
 ExecStart=/usr/sbin/dnsmasq --keep-in-foreground --conf-file=/dev/null --conf-dir=/etc/dnsmasq.d,*.conf --user=root
 ExecReload=/bin/kill -HUP $MAINPID
 Restart=on-failure
+
+[Install]
+WantedBy=multi-user.target
+`,
+	// cloud-init's own, as far as it matters to a script.
+	"cloud-final": `[Unit]
+Description=Execute cloud user/final scripts
+Wants=network-online.target
+After=network-online.target multi-user.target
+
+[Service]
+Type=oneshot
+ExecStart=/usr/local/lib/oci-lab/lab-guest user-data
+RemainAfterExit=yes
+TimeoutSec=0
+KillMode=process
+TasksMax=infinity
+StandardOutput=journal+console
 
 [Install]
 WantedBy=multi-user.target
@@ -125,13 +143,13 @@ n=0
 while [ ! -s /run/oci-lab-images ]; do
 	n=$((n + 1))
 	if [ "$n" -gt 1200 ]; then
-		echo "the container images are not loaded after 60 s; see /var/log/units/images.log and docker.log" >&2
+		echo "the container images are not loaded after 60 s; see journalctl -u docker" >&2
 		exit 1
 	fi
 	sleep 0.05
 done
 [ "$(cat /run/oci-lab-images)" = ok ] || {
-	echo "loading the container images failed; see /var/log/units/images.log" >&2
+	echo "loading the container images failed; see journalctl -u docker" >&2
 	exit 1
 }
 `
@@ -149,7 +167,7 @@ const nomadDefaults = `{
 `
 
 // spec puts the root of an instance together.
-func (m *Machine) spec(r record, groups []guest.Cgroup) guest.Spec {
+func (m *Machine) spec(r record, groups []guest.Cgroup) (guest.Spec, error) {
 	dir := m.path("instances", r.Short)
 	s := guest.Spec{
 		Hostname: r.Spec.Name,
@@ -157,7 +175,7 @@ func (m *Machine) spec(r record, groups []guest.Cgroup) guest.Spec {
 		Cgroups:  groups,
 		Hide: []string{
 			"/root", "/home", "/mnt", "/media", "/srv", m.cfg.Dir,
-			"/etc/systemd/system", "/usr/lib/systemd/system", "/etc/docker", "/etc/containerd",
+			"/etc/docker", "/etc/containerd",
 			"/etc/consul.d", "/etc/nomad.d", "/etc/dnsmasq.d", "/etc/netns", "/etc/sysctl.d", "/etc/modules-load.d",
 			"/var/lib/docker", "/var/lib/containerd", "/var/lib/cloud", "/var/lib/consul", "/var/lib/nomad",
 			"/opt/consul", "/opt/nomad", "/var/tmp",
@@ -174,13 +192,13 @@ func (m *Machine) spec(r record, groups []guest.Cgroup) guest.Spec {
 			{Path: "/etc/machine-id", Content: fmt.Sprintf("%x\n", sha256.Sum256([]byte(r.Spec.ID)))[:32] + "\n"},
 			{Path: "/etc/fstab", Content: ""},
 			{Path: "/etc/oci-lab", Content: "an instance of the emqx-oci lab\n"},
+			// Of the vendor's package, whose unit starts nothing without it.
+			{Path: "/etc/consul.d/consul.hcl", Content: "data_dir = \"/opt/consul\"\n"},
 			{Path: "/etc/nomad.d/00-lab.json", Content: nomadDefaults},
 			{Path: path.Join(binaryDir, "load-images"), Content: loadImages, Mode: 0o755},
 			{Path: path.Join(binaryDir, "wait-images"), Content: waitImages, Mode: 0o755},
 		},
 		Links: []guest.Link{
-			{Path: "/usr/bin/systemctl", Target: guest.Binary},
-			{Path: "/usr/local/bin/systemctl", Target: guest.Binary},
 			{Path: "/usr/local/bin/oci", Target: guest.Binary},
 		},
 		Binds: []guest.Bind{
@@ -193,15 +211,13 @@ func (m *Machine) spec(r record, groups []guest.Cgroup) guest.Spec {
 			{Source: filepath.Join(dir, "log"), Target: guest.LogDir},
 		},
 	}
-	for name, text := range units {
-		s.Files = append(s.Files, guest.File{Path: "/usr/lib/systemd/system/" + name + ".service", Content: text})
-	}
 	// On disk, not in the scratch memory: Docker's own overlay needs a real file
 	// system below it.
 	for _, d := range diskDirs {
 		s.Binds = append(s.Binds, guest.Bind{Source: filepath.Join(dir, "disk", d.name), Target: d.target})
 	}
-	return s
+	err := systemd(&s)
+	return s, err
 }
 
 var diskDirs = []struct{ name, target string }{

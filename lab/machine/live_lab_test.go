@@ -10,9 +10,11 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,6 +24,7 @@ import (
 	"gotest.tools/v3/assert/cmp"
 
 	"github.com/emqx-oci/emqx-oci/lab/cloud"
+	"github.com/emqx-oci/emqx-oci/lab/guest"
 	"github.com/emqx-oci/emqx-oci/lab/images"
 )
 
@@ -57,6 +60,7 @@ func TestLive(t *testing.T) {
 		{"job runs in a container", testJob},
 		{"image comes later", testAddImage},
 		{"services come back", testServices},
+		{"power", testPower},
 		{"doors", testDoors},
 		{"firewall", testFirewall},
 		{"balancer", testBalancer},
@@ -82,7 +86,7 @@ test -z "$(ls -A /root)"
 ! ls `+testDir+`/servers 2>/dev/null
 ls /dev
 test "$(hostname)" = node-0
-test "$(cat /proc/1/comm)" = lab-guest
+test "$(cat /proc/1/comm)" = systemd
 touch /usr/local/made-inside
 `)
 	assert.Equal(t, code, 0, out)
@@ -132,9 +136,12 @@ func testCommands(t *testing.T, m *Machine) {
 	}
 	out, code = run(t, m, "node-1", "systemctl", "start", "nothing-such")
 	assert.Equal(t, code, 5, out)
-	// The drop-in's limit is capped, and says so.
-	out, code = run(t, m, "node-1", "sh", "-c", "grep -c 'this machine allows' /var/log/units/nomad.log || ulimit -n")
+	// The drop-in's limit holds, as far as this machine allows it.
+	out, code = run(t, m, "node-1", "sh", "-c", "prlimit --noheadings --output SOFT --nofile --pid $(systemctl show --property MainPID --value nomad)")
 	assert.Equal(t, code, 0, out)
+	var own syscall.Rlimit
+	assert.NilError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &own))
+	assert.Assert(t, cmp.Contains([]string{"1048576", strconv.FormatUint(own.Max, 10)}, strings.TrimSpace(out)))
 }
 
 // testTriesAgain is what a boot script's unit lives on: systemd tries again, and what the
@@ -167,7 +174,7 @@ systemctl start --no-block third-time
 		return strings.HasPrefix(out, "active\n") && strings.Contains(out, "try 3"), out
 	})
 	out, _ = run(t, m, "node-1", "sh", "-c", "echo by hand >/dev/console; sleep 0.3; cat /var/log/console.log")
-	assert.Assert(t, cmp.Contains(out, "try 1\r\ntry 2\r\ntry 3\r\n"))
+	assert.Assert(t, cmp.Regexp(`(?s)third-time\[\d+\]: try 1\r\n.*third-time\[\d+\]: try 2\r\n.*third-time\[\d+\]: try 3\r\n`, out))
 	assert.Assert(t, cmp.Contains(out, "by hand"))
 	_, code = run(t, m, "node-1", "systemctl", "stop", "third-time")
 	assert.Equal(t, code, 0)
@@ -200,10 +207,8 @@ func testAddImage(t *testing.T, m *Machine) {
 
 func testServices(t *testing.T, m *Machine) {
 	status := func() string {
-		out, _ := run(t, m, "node-0", "systemctl", "status", "nomad")
-		_, pid, _ := strings.Cut(out, "Main PID: ")
-		pid, _, _ = strings.Cut(pid, "\n")
-		return pid
+		out, _ := run(t, m, "node-0", "systemctl", "show", "--property", "MainPID", "--value", "nomad")
+		return strings.TrimSpace(out)
 	}
 	was := status()
 	out, code := run(t, m, "node-0", "kill", "-9", was)
@@ -211,7 +216,7 @@ func testServices(t *testing.T, m *Machine) {
 	eventually(t, 30*time.Second, "nomad is started again", func() (bool, string) {
 		out, code := run(t, m, "node-0", "systemctl", "is-active", "nomad")
 		now := status()
-		return code == 0 && now != "" && now != was, out + now
+		return code == 0 && now != "0" && now != was, out + now
 	})
 	out, code = run(t, m, "node-0", "systemctl", "reload-or-restart", "consul")
 	assert.Equal(t, code, 0, out)
@@ -219,6 +224,59 @@ func testServices(t *testing.T, m *Machine) {
 		out, _ := run(t, m, "node-0", "curl", "-s", "http://127.0.0.1:8500/v1/status/leader")
 		return strings.Contains(out, "10.80.2.10"), out
 	})
+}
+
+// testPower ends an instance as its own poweroff does, with all units stopped in their
+// order, and then as a power cut does, with none.
+func testPower(t *testing.T, m *Machine) {
+	const units = `
+set -e
+for u in first last; do
+	printf '[Unit]\nAfter=%s\n[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/echo begins\nExecStop=/bin/sh -c "sleep 0.2; echo %s has ended >>/var/log/ends"\n' \
+		"$([ $u = last ] || echo last.service)" $u >/etc/systemd/system/$u.service
+done
+systemctl daemon-reload
+systemctl start first last
+journalctl --sync
+`
+	logs := m.path("instances", shortName(spec(1)), "log")
+	ends := func() string {
+		raw, err := os.ReadFile(filepath.Join(logs, "ends"))
+		assert.NilError(t, err)
+		return string(raw)
+	}
+	begin := func() {
+		out, code := run(t, m, "node-1", "sh", "-c", units)
+		assert.Equal(t, code, 0, out)
+	}
+	again := func() {
+		assert.NilError(t, m.LaunchInstance(t.Context(), spec(1)))
+		eventually(t, 60*time.Second, "node-1 is up again", func() (bool, string) {
+			out, code := run(t, m, "node-1", "systemctl", "is-active", "nomad", "consul")
+			return code == 0, out
+		})
+	}
+	begin()
+	out, code := run(t, m, "node-1", "systemctl", "--no-block", "poweroff")
+	assert.Equal(t, code, 0, out)
+	eventually(t, 30*time.Second, "node-1 has ended", func() (bool, string) { return !m.InstanceAlive(spec(1).ID), "" })
+	assert.Equal(t, ends(), "first has ended\nlast has ended\n")
+	again()
+	begin()
+	assert.NilError(t, m.KillInstance("node-1"))
+	assert.Equal(t, ends(), "first has ended\nlast has ended\n", "nothing may run at a power cut")
+	// What the units said is on the machine's disk.
+	raw, err := exec.Command("journalctl", "-D", filepath.Join(logs, "journal"), "-u", "first", "-o", "cat").CombinedOutput()
+	assert.NilError(t, err, string(raw))
+	assert.Equal(t, strings.Count(string(raw), "begins\n"), 2, string(raw))
+	again()
+	// One whose systemd does not answer yet has no units, and nobody waits for Docker's 3 s.
+	out, code = run(t, m, "node-1", "sh", "-c", "rm "+guest.SystemdSocket+"")
+	assert.Equal(t, code, 0, out)
+	began := time.Now()
+	assert.NilError(t, m.TerminateInstance(t.Context(), spec(1).ID))
+	assert.Assert(t, time.Since(began) < 3*time.Second, "it took %s", time.Since(began))
+	again()
 }
 
 func testDoors(t *testing.T, m *Machine) {

@@ -162,7 +162,7 @@ type Instance struct {
 	PID      int // of its PID 1, as the host sees it
 	Alive    bool
 	NetNS    string
-	LogDir   string // on the host: init.log, cloud-init-output.log, console.log, units/*.log, emqx-boot.log
+	LogDir   string // on the host: journal (journalctl -D), cloud-init-output.log, console.log, emqx-boot.log
 }
 
 // Instances lists all that this process knows, launched or adopted.

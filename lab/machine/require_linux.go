@@ -66,6 +66,9 @@ func checkRequirements(cfg Config) error {
 			faults = append(faults, "kernel feature behind "+f)
 		}
 	}
+	if why := whySystemdCannot(); why != "" {
+		faults = append(faults, why)
+	}
 	if err := peer.Able(); err != nil {
 		faults = append(faults, fmt.Sprintf("kernel feature that names the owner of a socket (sock_diag, module tcp_diag): %v", err))
 	}

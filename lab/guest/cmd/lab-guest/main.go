@@ -1,14 +1,14 @@
 //go:build linux
 
-// Command lab-guest is everything that the lab puts inside an instance: its PID 1
-// and the commands systemctl and oci. It goes by the name it is called by.
+// Command lab-guest is everything that the lab puts inside an instance: what makes its
+// root and starts its PID 1, its console, its user data and the command oci, which it is
+// when it is called by that name.
 package main
 
 import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/emqx-oci/emqx-oci/lab/guest"
@@ -19,31 +19,23 @@ func main() {
 }
 
 func run(args []string) int {
-	switch name := filepath.Base(args[0]); name {
-	case "systemctl":
-		return guest.Systemctl(args[1:], os.Stdout, os.Stderr)
-	case "oci":
+	if filepath.Base(args[0]) == "oci" {
 		return guest.OCI(args[1:], os.Stdout, os.Stderr)
 	}
 	if len(args) < 2 {
-		fmt.Fprintln(os.Stderr, "lab-guest: started by the lab, not by hand: launch | init | limit | exec | systemctl | oci")
+		fmt.Fprintln(os.Stderr, "lab-guest: started by the lab, not by hand: launch | console | user-data | exec | oci")
 		return 2
 	}
 	var err error
 	switch verb, rest := args[1], args[2:]; {
-	case verb == "systemctl":
-		return guest.Systemctl(rest, os.Stdout, os.Stderr)
 	case verb == "oci":
 		return guest.OCI(rest, os.Stdout, os.Stderr)
 	case verb == "launch" && len(rest) == 1:
 		err = guest.Launch(rest[0])
-	case verb == "init":
-		err = guest.Init()
-	case verb == "limit" && len(rest) > 2 && rest[1] == "--":
-		var n uint64
-		if n, err = strconv.ParseUint(rest[0], 10, 64); err == nil {
-			err = guest.LimitAndExec(n, rest[2:])
-		}
+	case verb == "console" && len(rest) == 0:
+		err = guest.KeepConsole()
+	case verb == "user-data" && len(rest) == 0:
+		err = guest.RunUserData()
 	case verb == "exec":
 		err = execIn(rest)
 	default:
