@@ -24,10 +24,11 @@ func TestRulesOfAFile(t *testing.T) {
 {allow, {client, {re, "dev"}}, all, ["own/${clientid}/${username}", "eq own/+"]}.
 {allow, {ipaddrs, ["10.1.0.0/16", "192.0.2.7"]}, {all, [{qos, 0}]}, ["net/+"]}.
 {allow, {'and', [{ipaddr, "10.2.0.0/16"}, {'or', [{user, "x"}, {client, "y"}]}]}, publish, ["both"]}.
+{allow, {client, "ret"}, {publish, [{retain, false}]}, ["r"]}.
 {deny, all}.
 `)
 	assert.NilError(t, err)
-	assert.Equal(t, len(rules), 7)
+	assert.Equal(t, len(rules), 8)
 	pub, sub := action{publish: true}, action{}
 	for _, c := range []struct {
 		id, user, ip string
@@ -55,6 +56,8 @@ func TestRulesOfAFile(t *testing.T) {
 		{"y", "", "10.2.0.1", pub, "both", true},
 		{"z", "", "10.2.0.1", pub, "both", false},
 		{"z", "x", "10.3.0.1", pub, "both", false},
+		{"ret", "", "10.3.0.1", pub, "r", true},
+		{"ret", "", "10.3.0.1", action{publish: true, retain: true}, "r", false},
 	} {
 		who := &principal{clientID: c.id, host: netip.MustParseAddr(c.ip)}
 		if c.user != "" {
