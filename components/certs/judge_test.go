@@ -100,6 +100,8 @@ func TestWeakKeysAndSignatures(t *testing.T) {
 	// Of a root nobody verifies the signature, but its key is one.
 	root := issue(t, "old root", rsaKey(t, 2048), nil, authority, func(c *x509.Certificate) { c.SignatureAlgorithm = x509.SHA1WithRSA })
 	assert.Equal(t, judged([]issuer{issue(t, host, ec(t, elliptic.P256()), &root, server)}, today, root), "")
+	assert.Equal(t, judged([]issuer{issue(t, host, ec(t, elliptic.P256()), &root, server), root}, today, root),
+		`warning: should not hold the root "old root": clients trust a copy of their own, and each handshake carries this one`)
 	root = issue(t, "old root", rsaKey(t, 1024), nil, authority)
 	assert.Equal(t, judged([]issuer{issue(t, host, ec(t, elliptic.P256()), &root, server)}, today, root),
 		strings.NewReplacer("error", "error of an authority", host, "old root").Replace(wanted)+"an RSA key of 1024 bits")

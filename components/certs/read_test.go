@@ -77,6 +77,15 @@ func TestOfTwoWithOneKeyTheFirstIsServed(t *testing.T) {
 	assert.Equal(t, certs.NormalizeChain(certPEM(renewed, f.leaf, f.middle), keyPEM(t, f.leaf.key)), certPEM(renewed, f.middle, f.leaf))
 }
 
+// Of two servers' certificates the key tells which one is served.
+func TestTheKeyTellsWhichIsServed(t *testing.T) {
+	f := newFamily(t)
+	other := issue(t, host, ec(t, elliptic.P256()), &f.middle, server)
+	all := certPEM(f.leaf, other, f.middle)
+	assert.Equal(t, certs.NormalizeChain(all, keyPEM(t, f.leaf.key)), certPEM(f.leaf, f.middle, other))
+	assert.Equal(t, certs.NormalizeChain(all, keyPEM(t, other.key)), certPEM(other, f.middle, f.leaf))
+}
+
 func TestEveryFormOfAKeyIsReadAndFits(t *testing.T) {
 	p256, rsa2048 := ec(t, elliptic.P256()), rsaKey(t, 2048)
 	_, ed, err := ed25519.GenerateKey(rand.Reader)
