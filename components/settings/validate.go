@@ -124,7 +124,7 @@ func (s *Settings) validateBroker(f checker) {
 func (s *Settings) validateProxy(f checker) {
 	p := s.Proxy
 	f.addFaults("proxy.", p.times(p.ShutdownDelay, p.KillTimeout).ProxyFaults())
-	f.addFaults("proxy.", p.size().Faults())
+	f.addFaults("proxy.", s.proxySize().Faults())
 }
 
 // addFaults adds those of a group's values that are not wrong by themselves, nor compared
