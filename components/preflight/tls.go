@@ -8,6 +8,10 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
+// crlRenewal is how long before its end a list of revoked certificates should be: they are
+// made for a week or a month.
+const crlRenewal = 3 * 24 * time.Hour
+
 // renewal is how long before its end a certificate should be replaced.
 const renewal = 30 * 24 * time.Hour
 
@@ -19,6 +23,7 @@ func clearText(s settings.Settings, _ time.Time, r *Report) {
 
 // certificate looks at the dates of the whole chain, when it can be read.
 func certificate(s settings.Settings, now time.Time, r *Report) {
+	revocations(s, now, r)
 	at := Setting("tls.certificate")
 	rest := []byte(s.TLS.Certificate.Reveal())
 	for {
@@ -37,6 +42,27 @@ func certificate(s settings.Settings, now time.Time, r *Report) {
 			r.Errorf(at, "must be valid, got one (%q) that begins on %s", name, c.NotBefore.UTC().Format(time.DateOnly))
 		case now.Add(renewal).After(c.NotAfter):
 			r.Warnf(at, "should be renewed: the one in use (%q) ends on %s", name, c.NotAfter.UTC().Format(time.DateOnly))
+		}
+	}
+}
+
+// revocations: a list that has ended refuses every client with a certificate.
+func revocations(s settings.Settings, now time.Time, r *Report) {
+	at := Setting("tls.clientCrl")
+	for rest := []byte(s.TLS.ClientCRL.Reveal()); ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			return
+		}
+		l, err := x509.ParseRevocationList(block.Bytes)
+		if err != nil || l.NextUpdate.IsZero() {
+			continue
+		}
+		switch name, end := l.Issuer.CommonName, l.NextUpdate.UTC(); {
+		case now.After(end):
+			r.Errorf(at, "must be current, got one of %q that ended on %s: HAProxy refuses every client with a certificate of it", name, end.Format(time.DateOnly))
+		case now.Add(crlRenewal).After(end):
+			r.Warnf(at, "should be renewed: the one of %q ends on %s", name, end.Format(time.DateOnly))
 		}
 	}
 }
