@@ -11,7 +11,7 @@ import (
 
 // outputs are what people and other programs need next.
 func outputs(s settings.Settings, c *components.Cluster) pulumi.Map {
-	tls := "on: mqtts and wss end at HAProxy with the stack's certificate"
+	tls := "on: mqtts and wss end at the proxies with the stack's certificate"
 	if s.TLS.AtBroker() {
 		tls = "on: mqtts and wss pass through to EMQX with the stack's certificate"
 	}

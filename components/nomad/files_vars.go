@@ -12,7 +12,6 @@ import (
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/fault"
-	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
 // EMQXVars are the variables of [EMQXJob]: all known when a stack is planned,
@@ -103,8 +102,8 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 		f.Add("maxConnections", "must be 0 (what memoryMb and noFile hold) or more, got %d", v.MaxConnections)
 	}
 	AddFaults(&f, "", size.Faults())
-	if v.TLSProfile != "" && !slices.Contains(settings.Profiles, v.TLSProfile) {
-		f.Add("tlsProfile", "must be %s, got %q", strings.Join(settings.Profiles, " or "), v.TLSProfile)
+	if v.TLSProfile != "" && !slices.Contains(cluster.Profiles, v.TLSProfile) {
+		f.Add("tlsProfile", "must be %s, got %q", strings.Join(cluster.Profiles, " or "), v.TLSProfile)
 	}
 	if _, err := netip.ParsePrefix(v.CertificateNamesFrom); v.CertificateNamesFrom != "" && err != nil {
 		f.Add("certificateNamesFrom", "must be a range such as 10.0.2.0/24, got %q", v.CertificateNamesFrom)
@@ -128,7 +127,7 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 		"cpu":             strconv.Itoa(v.CPU),
 		"memory":          strconv.Itoa(v.MemoryMB),
 		"tls":             strconv.FormatBool(v.TLS),
-		"tls_modern":      strconv.FormatBool(v.TLSProfile == settings.ProfileModern),
+		"tls_modern":      strconv.FormatBool(v.TLSProfile == cluster.ProfileModern),
 		"cert_names_from": v.CertificateNamesFrom,
 		"license":         strconv.FormatBool(v.License),
 		"keepalive_max":   strconv.Itoa(v.KeepAliveMax),

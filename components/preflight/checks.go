@@ -70,7 +70,7 @@ var Checks = []Check{
 		Name: "certificate", Severity: Error, Settings: certificate,
 		Reason:  "Clients refuse a certificate that has ended.",
 		Example: `emqx-oci:tls.certificate: must be valid, got one ("mqtt.example.com") that ended on 2026-10-31`,
-		Remedy:  "Renew it, set it, and run `up`: HAProxy takes it at once, EMQX (`tls.terminate: broker`) within 2 minutes, and no client is cut off.",
+		Remedy:  "Renew it, set it, and run `up`: the proxies take it at once, EMQX (`tls.terminate: broker`) within 2 minutes, and no client is cut off.",
 	},
 	{Name: "gates", Settings: roundTrip},
 	{

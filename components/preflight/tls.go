@@ -60,7 +60,7 @@ func revocations(s settings.Settings, now time.Time, r *Report) {
 		}
 		switch name, end := l.Issuer.CommonName, l.NextUpdate.UTC(); {
 		case now.After(end):
-			r.Errorf(at, "must be current, got one of %q that ended on %s: HAProxy refuses every client with a certificate of it", name, end.Format(time.DateOnly))
+			r.Errorf(at, "must be current, got one of %q that ended on %s: the proxies refuse every client with a certificate of it", name, end.Format(time.DateOnly))
 		case now.Add(crlRenewal).After(end):
 			r.Warnf(at, "should be renewed: the one of %q ends on %s", name, end.Format(time.DateOnly))
 		}

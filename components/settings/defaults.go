@@ -28,7 +28,7 @@ func defaults() Settings {
 		Ports: ports(cluster.DefaultPorts),
 		Edge:  Edge{Kind: "network", Public: true, Backend: "address", HealthInterval: 10 * time.Second, HealthTimeout: 3 * time.Second, HealthRetries: 3},
 		DNS:   DNS{TTL: 60},
-		TLS:   TLS{Terminate: TerminateProxy, Profile: ProfileIntermediate, Clients: ClientsNone},
+		TLS:   TLS{Terminate: TerminateProxy, Profile: cluster.ProfileIntermediate, Clients: ClientsNone},
 		Nomad: Nomad{
 			Datacenter: cluster.DefaultDatacenter, Region: cluster.DefaultRegion, Namespace: cluster.DefaultNamespace, Version: cluster.DefaultNomadVersion,
 		},

@@ -326,21 +326,14 @@ const (
 	// TerminateProxy and TerminateBroker are where TLS ends ([TLS.Terminate]).
 	TerminateProxy  = "proxy"
 	TerminateBroker = "broker"
-	// ProfileIntermediate and ProfileModern are Mozilla's ([TLS.Profile]).
-	ProfileIntermediate = "intermediate"
-	ProfileModern       = "modern"
 	// ClientsNone asks no client for a certificate ([TLS.Clients]).
 	ClientsNone     = "none"
 	ClientsOptional = "optional"
 	ClientsRequired = "required"
 )
 
-var (
-	// Profiles are the values of [TLS.Profile].
-	Profiles = []string{ProfileIntermediate, ProfileModern}
-	// Clients are the values of [TLS.Clients].
-	Clients = []string{ClientsNone, ClientsOptional, ClientsRequired}
-)
+// Clients are the values of [TLS.Clients].
+var Clients = []string{ClientsNone, ClientsOptional, ClientsRequired}
 
 // Enabled tells whether the stack offers the encrypted protocols.
 func (t TLS) Enabled() bool { return t.Certificate != "" }

@@ -24,6 +24,7 @@ import (
 	"gotest.tools/v3/assert"
 	"gotest.tools/v3/assert/cmp"
 
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
@@ -168,7 +169,7 @@ func TestHAProxyEndsTLS(t *testing.T) {
 		tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA, tls.TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA, tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256,
 		tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, tls.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA, tls.TLS_ECDHE_RSA_WITH_3DES_EDE_CBC_SHA,
 	}
-	for _, profile := range settings.Profiles {
+	for _, profile := range cluster.Profiles {
 		for kind, strong := range map[string][]uint16{"ecdsa": suites12, "rsa": rsa12} {
 			t.Run(profile+" "+kind, func(t *testing.T) {
 				a := newAuthority(t, "servers")
@@ -188,7 +189,7 @@ func TestHAProxyEndsTLS(t *testing.T) {
 
 					for _, suite := range strong {
 						conn, err := l.tlsClient(port, &tls.Config{RootCAs: a.pool(), MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{suite}})
-						if profile == settings.ProfileModern {
+						if profile == cluster.ProfileModern {
 							assert.ErrorContains(t, err, "protocol version")
 							continue
 						}
@@ -392,12 +393,12 @@ func (l *proxyLab) toldName() string {
 // The lists are Mozilla's, word for word. Go's clients know no DHE.
 func TestTheProfilesAreMozillas(t *testing.T) {
 	for profile, want := range map[string]map[string]string{
-		settings.ProfileIntermediate: {
+		cluster.ProfileIntermediate: {
 			"ssl-default-bind-ciphers": "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:" +
 				"ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-GCM-SHA384:DHE-RSA-CHACHA20-POLY1305",
 			"ssl-default-bind-options": "ssl-min-ver TLSv1.2 prefer-client-ciphers no-tls-tickets",
 		},
-		settings.ProfileModern: {"ssl-default-bind-ciphers": "", "ssl-default-bind-options": "ssl-min-ver TLSv1.3 prefer-client-ciphers no-tls-tickets"},
+		cluster.ProfileModern: {"ssl-default-bind-ciphers": "", "ssl-default-bind-options": "ssl-min-ver TLSv1.3 prefer-client-ciphers no-tls-tickets"},
 	} {
 		v := testVars()
 		v.TLSAtProxy, v.TLSProfile = true, profile

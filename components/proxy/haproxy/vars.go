@@ -75,7 +75,7 @@ func (v Vars) HCL2() (map[string]string, error) {
 	v.MemoryMB, v.NoFile = size.MemoryMB, size.NoFile
 	v.Ports = cmp.Or(v.Ports, cluster.DefaultPorts)
 	v.Times = v.Or(cluster.ProxyTimes())
-	v.TLSProfile = cmp.Or(v.TLSProfile, settings.ProfileIntermediate)
+	v.TLSProfile = cmp.Or(v.TLSProfile, cluster.ProfileIntermediate)
 	v.TLSClients = cmp.Or(v.TLSClients, settings.ClientsNone)
 	var f fault.List
 	nomad.CheckCommon(&f, v.Environment, v.Datacenter, v.NodeCount, v.KeepAliveMax)
@@ -120,8 +120,8 @@ func (v Vars) HCL2() (map[string]string, error) {
 
 // checkTLS finds what does not fit together.
 func (v Vars) checkTLS(f *fault.List) {
-	if !slices.Contains(settings.Profiles, v.TLSProfile) {
-		f.Add("tlsProfile", "must be %s, got %q", strings.Join(settings.Profiles, " or "), v.TLSProfile)
+	if !slices.Contains(cluster.Profiles, v.TLSProfile) {
+		f.Add("tlsProfile", "must be %s, got %q", strings.Join(cluster.Profiles, " or "), v.TLSProfile)
 	}
 	switch {
 	case !slices.Contains(settings.Clients, v.TLSClients):
