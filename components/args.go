@@ -61,28 +61,39 @@ func entriesArgs(s settings.Settings, listeners []cluster.Listener) *consul.Entr
 func emqxArgs(s settings.Settings, opts ...pulumi.ResourceOption) *nomad.EMQXArgs {
 	return &nomad.EMQXArgs{
 		EMQXVars: nomad.EMQXVars{
-			Environment:    s.Environment,
-			Datacenter:     s.Nomad.Datacenter,
-			Region:         s.Nomad.Region,
-			Namespace:      s.Nomad.Namespace,
-			NodeCount:      s.Nodes.Count,
-			Image:          s.Broker.Image,
-			CPU:            s.Broker.CPU,
-			MemoryMB:       s.Broker.MemoryMB,
-			KeepAliveMax:   s.Broker.KeepAliveMax,
-			NoFile:         s.Broker.NoFile,
-			Ports:          s.Ports.Cluster(),
-			MaxConnections: s.Broker.MaxConnections,
-			DrainRate:      s.Broker.Drain.Rate,
-			DrainTimeout:   s.Broker.Drain.Timeout,
-			Env:            s.Broker.Env,
-			SecretEnv:      nomad.EnvironmentDigest(revealed(s.Broker.SecretEnv), s.Secrets.ErlangCookie.Reveal()),
-			TLS:            s.TLS.Enabled(),
-			License:        s.Secrets.License != "",
-			Times:          s.Broker.Times(),
+			Environment:          s.Environment,
+			Datacenter:           s.Nomad.Datacenter,
+			Region:               s.Nomad.Region,
+			Namespace:            s.Nomad.Namespace,
+			NodeCount:            s.Nodes.Count,
+			Image:                s.Broker.Image,
+			CPU:                  s.Broker.CPU,
+			MemoryMB:             s.Broker.MemoryMB,
+			KeepAliveMax:         s.Broker.KeepAliveMax,
+			NoFile:               s.Broker.NoFile,
+			Ports:                s.Ports.Cluster(),
+			MaxConnections:       s.Broker.MaxConnections,
+			DrainRate:            s.Broker.Drain.Rate,
+			DrainTimeout:         s.Broker.Drain.Timeout,
+			Env:                  s.Broker.Env,
+			SecretEnv:            nomad.EnvironmentDigest(revealed(s.Broker.SecretEnv), s.Secrets.ErlangCookie.Reveal()),
+			TLS:                  s.TLS.AtBroker(),
+			TLSProfile:           s.TLS.Profile,
+			CertificateNamesFrom: certificateNamesFrom(s),
+			License:              s.Secrets.License != "",
+			Times:                s.Broker.Times(),
 		},
 		ChildOptions: opts,
 	}
+}
+
+// certificateNamesFrom is where the proxies are, if they hand over the names of clients'
+// certificates.
+func certificateNamesFrom(s settings.Settings) string {
+	if !s.TLS.VerifiesClients() {
+		return ""
+	}
+	return s.Network.PrivateSubnetCIDR
 }
 
 func revealed(secrets map[string]settings.Secret) map[string]string {

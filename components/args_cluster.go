@@ -147,8 +147,8 @@ type BrokerArgs struct {
 	Image *string `pulumi:"image,optional"`
 	// Reserved for EMQX in Nomad. (MHz, 100 to 1000000; default: `2000`)
 	CPU *int `pulumi:"cpu,optional"`
-	// The limit of the container. EMQX takes 288 MB for itself and 43 kB for a client that connects, 85 kB in a stack
-	// with a certificate, where each may come by TLS. (MB, 320 to 4000000; default: `4096`)
+	// The limit of the container. EMQX takes 288 MB for itself and 43 kB for a client that connects, 85 kB where it ends
+	// TLS itself (`tls.terminate`). (MB, 320 to 4000000; default: `4096`)
 	MemoryMB *int `pulumi:"memoryMb,optional"`
 	// The largest MQTT keep-alive. Every timeout on the path is 1.5 times it, as EMQX itself waits 1.5 intervals; a
 	// client with a longer one may be cut. (s, 10 to 1200; default: `600`)
@@ -187,8 +187,8 @@ type ProxyArgs struct {
 	Image *string `pulumi:"image,optional"`
 	// Reserved for HAProxy in Nomad. (MHz, 50 to 1000000; default: `1000`)
 	CPU *int `pulumi:"cpu,optional"`
-	// The limit of the container: 64 MB and 33 kB for each of `maxConn` and 200 more, which is two buffers of 16 kB. 0
-	// derives it. (MB, 0 to 4000000; default: from proxy.maxConn)
+	// The limit of the container: 64 MB and 33 kB for each of `maxConn` and 200 more, which is two buffers of 16 kB; 125
+	// kB where it ends TLS (`tls.terminate`). 0 derives it. (MB, 0 to 4000000; default: from proxy.maxConn)
 	MemoryMB *int `pulumi:"memoryMb,optional"`
 	// Clients of one HAProxy, and so of one node, over all protocols. Who comes beyond them is refused at once; health
 	// checks and monitoring have 200 connections of their own. 0 derives half of `broker.maxConnections`, at most 50000.
@@ -270,16 +270,30 @@ type DNSArgs struct {
 
 // TLSArgs: TLS is the certificate of the two encrypted protocols. Without one they exist nowhere on the path.
 type TLSArgs struct {
-	// TLS passes through to EMQX, the only way so far. (`broker`; default: `broker`)
+	// Where TLS ends. With `proxy` HAProxy has the certificate and leads to EMQX's plain listeners: from node to node
+	// the clients' traffic is in clear. With `broker` it passes through to EMQX, which takes twice the memory for a
+	// client. (`proxy` or `broker`; default: `proxy`)
 	Terminate *string `pulumi:"terminate,optional"`
+	// One of Mozilla's recommended configurations, version 5.7: `intermediate` is TLS 1.2 and 1.3 with ephemeral keys
+	// and authenticated ciphers, `modern` is TLS 1.3 alone. (`intermediate` or `modern`; default: `intermediate`)
+	Profile *string `pulumi:"profile,optional"`
 	// With its chain; valid for `dns.name`. One that is self-signed counts as its own authority in the round trip:
 	// whoever sets it trusts it. (PEM)
 	Certificate pulumi.StringInput `pulumi:"certificate,optional" provider:"secret"`
 	// Set with the certificate. (secret PEM)
 	PrivateKey pulumi.StringInput `pulumi:"privateKey,optional" provider:"secret"`
-	// Authority for clients' certificates, and for the stack's own round trip beside those of the machine that runs it.
-	// Needed where the certificate is signed by one that no machine knows. (PEM; default: the certificate's chain)
+	// Authority for the stack's own round trip beside those of the machine that runs it. Needed where the certificate is
+	// signed by one that no machine knows. (PEM; default: the certificate's chain)
 	CA pulumi.StringInput `pulumi:"ca,optional" provider:"secret"`
+	// Whether clients show a certificate on the encrypted protocols: `optional` refuses only wrong ones. Its common name
+	// is the user name in EMQX, whatever CONNECT says. It needs `terminate: proxy`, `clientCa` and
+	// `network.privateSubnetCidr`. (`none` or `optional` or `required`; default: `none`)
+	Clients *string `pulumi:"clients,optional"`
+	// Authorities of the clients' certificates. (PEM)
+	ClientCA pulumi.StringInput `pulumi:"clientCa,optional" provider:"secret"`
+	// Revoked certificates: a list of each authority in `clientCa`, none of which may have ended, or no client with a
+	// certificate gets in. (PEM)
+	ClientCRL pulumi.StringInput `pulumi:"clientCrl,optional" provider:"secret"`
 }
 
 // NomadArgs: Nomad is the scheduler that the nodes join.

@@ -11,7 +11,10 @@ import (
 
 // outputs are what people and other programs need next.
 func outputs(s settings.Settings, c *components.Cluster) pulumi.Map {
-	tls := "on: mqtts and wss pass through to EMQX with the stack's certificate"
+	tls := "on: mqtts and wss end at the proxies with the stack's certificate"
+	if s.TLS.AtBroker() {
+		tls = "on: mqtts and wss pass through to EMQX with the stack's certificate"
+	}
 	if !s.TLS.Enabled() {
 		tls = fmt.Sprintf("off: the stack has no certificate, so mqtts (%d) and wss (%d) do not exist; "+
 			"set emqx-oci:tls.certificate and emqx-oci:tls.privateKey to have them", s.Ports.MQTTS, s.Ports.WSS)

@@ -39,7 +39,7 @@ var brokerSecrets = []Secret{
 	},
 	{
 		Keys: []string{"tls_cert", "tls_key", "tls_ca"}, Name: "certificate", Severity: Notice,
-		Effect: "EMQX reads it within 2 minutes, without a restart; connections that are open stay.",
+		Effect: "EMQX reads it within 2 minutes, without a restart, where it ends TLS (tls.terminate: broker); connections that are open stay.",
 	},
 	{
 		Keys: []string{"environment"}, Name: "encrypted environment of EMQX", Severity: Notice,

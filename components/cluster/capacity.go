@@ -54,22 +54,25 @@ const (
 	MaxCPU       = 1_000_000
 )
 
-// ProxyMemoryMB is the memory of a HAProxy with maxConn client connections, in MB.
-func ProxyMemoryMB(maxConn int) int { return proxyMemoryMB(maxConn, ProxyConnectionKB) }
+// ProxyMemoryMB is the memory of a HAProxy with maxConn client connections, in MB. One that
+// ends TLS itself does not know how many of them come by it: all of them may.
+func ProxyMemoryMB(maxConn int, tls bool) int {
+	return ProxyOwnMB + ((maxConn+ProxyHeadroom)*proxyKB(tls)+1023)/1024
+}
 
-// ProxyMemoryTLSMB is that of one which ends TLS itself.
-func ProxyMemoryTLSMB(maxConn int) int { return proxyMemoryMB(maxConn, ProxyConnectionTLSKB) }
-
-func proxyMemoryMB(maxConn, each int) int {
-	return ProxyOwnMB + ((maxConn+ProxyHeadroom)*each+1023)/1024
+func proxyKB(tls bool) int {
+	if tls {
+		return ProxyConnectionTLSKB
+	}
+	return ProxyConnectionKB
 }
 
 // ProxyFiles are the open files of a HAProxy with maxConn client connections, each of
 // which is two sockets, the client's and EMQX's.
 func ProxyFiles(maxConn int) int { return 2*(maxConn+ProxyHeadroom) + ProxyOwnFiles }
 
-// brokerKB is what one client takes. In a stack with a certificate it is not known
-// how many come by TLS: all of them may.
+// brokerKB is what one client takes. Of a broker that ends TLS itself it is not known
+// how many come by it: all of them may.
 func brokerKB(tls bool) int {
 	if tls {
 		return BrokerConnectionTLSKB
@@ -122,7 +125,7 @@ type BrokerSize struct {
 	// MaxConnections are the clients that it takes. Each listener takes as many: how they
 	// share them is not known.
 	MaxConnections int
-	// TLS: clients may come by TLS.
+	// TLS: it ends the clients' TLS.
 	TLS bool
 }
 
@@ -170,12 +173,14 @@ type ProxySize struct {
 	MaxConnPerSource int
 	// MemoryMB and NoFile are its limits.
 	MemoryMB, NoFile int
+	// TLS: it ends the clients' TLS.
+	TLS bool
 }
 
 // Derived fills memory and files in where they are zero: what MaxConn needs.
 func (p ProxySize) Derived() ProxySize {
 	if p.MemoryMB == 0 {
-		p.MemoryMB = ProxyMemoryMB(p.MaxConn)
+		p.MemoryMB = ProxyMemoryMB(p.MaxConn, p.TLS)
 	}
 	if p.NoFile == 0 {
 		p.NoFile = ProxyFiles(p.MaxConn)
@@ -192,9 +197,9 @@ func (p ProxySize) Faults() []Fault {
 			Of: "maxConnPerSource", With: with, Text: fmt.Sprintf("must be at most proxy.maxConn (%d), got %d", p.MaxConn, p.MaxConnPerSource),
 		})
 	}
-	if need := ProxyMemoryMB(p.MaxConn); p.MemoryMB < need {
+	if need := ProxyMemoryMB(p.MaxConn, p.TLS); p.MemoryMB < need {
 		found = append(found, Fault{
-			Of: "memoryMb", With: with, Text: fmt.Sprintf("must be at least %d for %d connections of %d kB, got %d", need, p.MaxConn, ProxyConnectionKB, p.MemoryMB),
+			Of: "memoryMb", With: with, Text: fmt.Sprintf("must be at least %d for %d connections of %d kB, got %d", need, p.MaxConn, proxyKB(p.TLS), p.MemoryMB),
 		})
 	}
 	if need := ProxyFiles(p.MaxConn); p.NoFile < need {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,8 +50,15 @@ type EMQXVars struct {
 
 	// Optional.
 
-	// TLS: the secrets hold a certificate.
+	// TLS: EMQX ends TLS, with the certificate that the secrets hold.
 	TLS bool
+	// TLSProfile is Mozilla's configuration of that TLS, "intermediate" or "modern";
+	// default "intermediate".
+	TLSProfile string
+	// CertificateNamesFrom is the range of the proxies' addresses, from which EMQX takes
+	// the names of clients' certificates as user names; it accepts no connection from
+	// elsewhere then. Empty: nobody hands one over.
+	CertificateNamesFrom string
 	// License: the secrets hold a licence key.
 	License bool
 	// DrainRate is how many clients a second a stopping node moves to others; 0
@@ -94,6 +102,12 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 		f.Add("maxConnections", "must be 0 (what memoryMb and noFile hold) or more, got %d", v.MaxConnections)
 	}
 	AddFaults(&f, "", size.Faults())
+	if v.TLSProfile != "" && !slices.Contains(cluster.Profiles, v.TLSProfile) {
+		f.Add("tlsProfile", "must be %s, got %q", strings.Join(cluster.Profiles, " or "), v.TLSProfile)
+	}
+	if _, err := netip.ParsePrefix(v.CertificateNamesFrom); v.CertificateNamesFrom != "" && err != nil {
+		f.Add("certificateNamesFrom", "must be a range such as 10.0.2.0/24, got %q", v.CertificateNamesFrom)
+	}
 	AddFaults(&f, "ports.", v.Ports.Faults())
 	for _, name := range slices.Sorted(maps.Keys(v.Env)) {
 		if what := cluster.VariableFault(name); what != "" {
@@ -113,6 +127,8 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 		"cpu":             strconv.Itoa(v.CPU),
 		"memory":          strconv.Itoa(v.MemoryMB),
 		"tls":             strconv.FormatBool(v.TLS),
+		"tls_modern":      strconv.FormatBool(v.TLSProfile == cluster.ProfileModern),
+		"cert_names_from": v.CertificateNamesFrom,
 		"license":         strconv.FormatBool(v.License),
 		"keepalive_max":   strconv.Itoa(v.KeepAliveMax),
 		"nofile":          strconv.Itoa(v.NoFile),

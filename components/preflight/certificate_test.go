@@ -77,3 +77,23 @@ func served(ca bool, change func(leaf *x509.Certificate)) func(*settings.Setting
 		}
 	}
 }
+
+// revocationsUntil is a list of revoked certificates that ends so many days after that day.
+func revocationsUntil(days int) func(*settings.Settings) {
+	return func(s *settings.Settings) {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			panic(err)
+		}
+		issuer := &x509.Certificate{
+			SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "clients"}, SubjectKeyId: []byte{1}, KeyUsage: x509.KeyUsageCRLSign,
+		}
+		der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
+			Number: big.NewInt(1), ThisUpdate: judged.AddDate(0, 0, -30), NextUpdate: judged.AddDate(0, 0, days),
+		}, issuer, key)
+		if err != nil {
+			panic(err)
+		}
+		s.TLS.ClientCRL = settings.Secret(pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der}))
+	}
+}

@@ -70,7 +70,7 @@ var Checks = []Check{
 		Name: CertificateCheck, Severity: Error, Settings: certificate,
 		Reason:  "Clients refuse a certificate that has ended, is weak, of an unknown authority, or not for servers.",
 		Example: `emqx-oci:tls.certificate: must be valid, got one ("mqtt.example.com") that ended on 2026-10-31`,
-		Remedy:  "Renew it with its chain, set it, and run `up`: EMQX reads it within 2 minutes, and no client is cut off. A warning begins 30 days before the end.",
+		Remedy:  "Renew it with its chain, set it, and run `up`: the proxies take it at once, EMQX (`tls.terminate: broker`) within 2 minutes, and no client is cut off. A warning begins 30 days before the end.",
 	},
 	{Name: "gates", Settings: roundTrip},
 	{

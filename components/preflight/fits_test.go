@@ -160,15 +160,15 @@ func proxyMemory(in *program, r *Report) {
 		r.Errorf(Path(in.haproxy.resource, "hcl2.vars.config")+": maxconn", "must be a number: HAProxy would take it from its limit of files")
 		return
 	}
-	each, memory := cluster.ProxyConnectionKB, cluster.ProxyMemoryMB
+	each, tls := cluster.ProxyConnectionKB, false
 	for _, s := range in.proxy.sections {
 		for _, line := range s.lines {
 			if line[0] == "bind" && strings.Contains(strings.Join(line, " "), " ssl") {
-				each, memory = cluster.ProxyConnectionTLSKB, cluster.ProxyMemoryTLSMB
+				each, tls = cluster.ProxyConnectionTLSKB, true
 			}
 		}
 	}
-	need := memory(maxconn - cluster.ProxyHeadroom)
+	need := cluster.ProxyMemoryMB(maxconn-cluster.ProxyHeadroom, tls)
 	if got := in.haproxy.task.one("resources").number("memory"); got < need {
 		r.Errorf(Setting("proxy.memoryMb"), "must be at least %d for %d connections of %d kB, got %d", need, maxconn, each, got)
 	}

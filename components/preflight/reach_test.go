@@ -161,7 +161,7 @@ func TestWhatNoStackFileReaches(t *testing.T) {
 		"keep-alives that no listener outlasts":  {broker("keepAliveMax", 1201), "broker.keepAliveMax: must be 10 to 1200, got 1201"},
 		"a proxy without memory for its clients": {proxy("memoryMb", 3293), "proxy.memoryMb: must be at least 3294 for 100000 connections of 33 kB, got 3293"},
 		"a proxy without files for its clients":  {proxy("noFile", 200911), "proxy.noFile: must be at least 200912 for 100000 connections, got 200911"},
-		"a proxy that ends TLS":                  {map[string]map[string]any{"tls": {"terminate": "proxy"}}, "tls.terminate: must be broker"},
+		"an edge that ends TLS":                  {map[string]map[string]any{"tls": {"terminate": "edge"}}, "tls.terminate: must be proxy or broker"},
 		"a broker without memory":                {broker("memoryMb", 319), "broker.memoryMb: must be 320 to 4000000, got 319"},
 		"a broker without CPU":                   {broker("cpu", 0), "broker.cpu: must be 100 to 1000000, got 0"},
 		"no node":                                {map[string]map[string]any{"nodes": {"count": 0}}, "nodes.count: must be 1 to 100, got 0"},

@@ -1,6 +1,8 @@
 package preflight
 
 import (
+	"crypto/x509"
+	"encoding/pem"
 	"time"
 
 	"github.com/emqx-oci/emqx-oci/components/certs"
@@ -11,6 +13,10 @@ import (
 // what the settings' own rules do not look for.
 const CertificateCheck = "certificate"
 
+// crlRenewal is how long before its end a list of revoked certificates should be: they are
+// made for a week or a month.
+const crlRenewal = 3 * 24 * time.Hour
+
 func clearText(s settings.Settings, _ time.Time, r *Report) {
 	if s.Production() && !s.TLS.Enabled() {
 		r.Warnf(Setting("tls.certificate"), "should be set in a production stack: without one MQTT, with its passwords, is clear text from the clients to the nodes")
@@ -19,6 +25,7 @@ func clearText(s settings.Settings, _ time.Time, r *Report) {
 
 // certificate tells what keeps clients out. What cannot be read is hidden, or a fault of the settings.
 func certificate(s settings.Settings, now time.Time, r *Report) {
+	revocations(s, now, r)
 	all, err := certs.ReadCertificates(s.TLS.Certificate.Reveal())
 	if err != nil {
 		return
@@ -42,5 +49,26 @@ func certificate(s settings.Settings, now time.Time, r *Report) {
 			severity = Warning
 		}
 		r.add(severity, at, "%s", f.Text)
+	}
+}
+
+// revocations: a list that has ended refuses every client with a certificate.
+func revocations(s settings.Settings, now time.Time, r *Report) {
+	at := Setting("tls.clientCrl")
+	for rest := []byte(s.TLS.ClientCRL.Reveal()); ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			return
+		}
+		l, err := x509.ParseRevocationList(block.Bytes)
+		if err != nil || l.NextUpdate.IsZero() {
+			continue
+		}
+		switch name, end := l.Issuer.CommonName, l.NextUpdate.UTC(); {
+		case now.After(end):
+			r.Errorf(at, "must be current, got one of %q that ended on %s: the proxies refuse every client with a certificate of it", name, end.Format(time.DateOnly))
+		case now.Add(crlRenewal).After(end):
+			r.Warnf(at, "should be renewed: the one of %q ends on %s", name, end.Format(time.DateOnly))
+		}
 	}
 }

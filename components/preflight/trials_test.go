@@ -483,6 +483,14 @@ var trials = map[string][]trial{
 		{name: "not yet", settings: certificateOf(90), now: judged.AddDate(-1, 0, 0), want: []string{
 			`error emqx-oci:tls.certificate: must be valid, got one ("mqtt.example.com") that begins on 2026-10-02`,
 		}},
+		{name: "revocations current", settings: revocationsUntil(30), now: judged},
+		{name: "revocations hidden", settings: func(s *settings.Settings) { s.TLS.ClientCRL = "[secret]" }},
+		{name: "revocations ended", settings: revocationsUntil(-1), now: judged, want: []string{
+			`error emqx-oci:tls.clientCrl: must be current, got one of "clients" that ended on 2026-10-31: the proxies refuse every client with a certificate of it`,
+		}},
+		{name: "revocations ends soon", settings: revocationsUntil(2), now: judged, want: []string{
+			`warning emqx-oci:tls.clientCrl: should be renewed: the one of "clients" ends on 2026-11-03`,
+		}},
 	},
 	"gates": {
 		{name: "as it is"},

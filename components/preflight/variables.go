@@ -57,7 +57,7 @@ func variableLengths(s settings.Settings, _ time.Time, r *Report) {
 
 // brokerMemory: each listener has a limit, which a variable may have put away or raised.
 func brokerMemory(in *Input, r *Report) {
-	b, tls := in.Settings.Broker, in.Settings.TLS.Enabled()
+	b, tls := in.Settings.Broker, in.Settings.TLS.AtBroker()
 	most, env := cluster.BrokerConnections(b.MemoryMB, tls)+cluster.BrokerSpare, environment(b)
 	for _, l := range cluster.Listeners(in.Settings.Ports.Cluster(), tls) {
 		name := "EMQX_LISTENERS__" + strings.ToUpper(l.EMQX) + "__DEFAULT__MAX_CONNECTIONS"

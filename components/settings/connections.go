@@ -9,12 +9,13 @@ import (
 // brokerSize is the broker's as the rules take it.
 func (s *Settings) brokerSize() cluster.BrokerSize {
 	b := s.Broker
-	return cluster.BrokerSize{MemoryMB: b.MemoryMB, NoFile: b.NoFile, MaxConnections: b.MaxConnections, TLS: s.TLS.Enabled()}
+	return cluster.BrokerSize{MemoryMB: b.MemoryMB, NoFile: b.NoFile, MaxConnections: b.MaxConnections, TLS: s.TLS.AtBroker()}
 }
 
-// size is the proxy's as the rules take it.
-func (p Proxy) size() cluster.ProxySize {
-	return cluster.ProxySize{MaxConn: p.MaxConn, MaxConnPerSource: p.MaxConnPerSource, MemoryMB: p.MemoryMB, NoFile: p.NoFile}
+// proxySize is the proxy's as the rules take it.
+func (s *Settings) proxySize() cluster.ProxySize {
+	p := s.Proxy
+	return cluster.ProxySize{MaxConn: p.MaxConn, MaxConnPerSource: p.MaxConnPerSource, MemoryMB: p.MemoryMB, NoFile: p.NoFile, TLS: s.TLS.AtProxy()}
 }
 
 // validateConnections holds what the proxies let in, what the brokers take and what

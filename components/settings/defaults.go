@@ -28,7 +28,7 @@ func defaults() Settings {
 		Ports: ports(cluster.DefaultPorts),
 		Edge:  Edge{Kind: "network", Public: true, Backend: "address", HealthInterval: 10 * time.Second, HealthTimeout: 3 * time.Second, HealthRetries: 3},
 		DNS:   DNS{TTL: 60},
-		TLS:   TLS{Terminate: "broker"},
+		TLS:   TLS{Terminate: TerminateProxy, Profile: cluster.ProfileIntermediate, Clients: ClientsNone},
 		Nomad: Nomad{
 			Datacenter: cluster.DefaultDatacenter, Region: cluster.DefaultRegion, Namespace: cluster.DefaultNamespace, Version: cluster.DefaultNomadVersion,
 		},
@@ -59,7 +59,7 @@ func (s *Settings) derive() {
 	if s.Proxy.MaxConn == 0 {
 		s.Proxy.MaxConn = cluster.DefaultMaxConn(s.Broker.MaxConnections)
 	}
-	proxy := s.Proxy.size().Derived()
+	proxy := s.proxySize().Derived()
 	s.Proxy.MemoryMB, s.Proxy.NoFile = proxy.MemoryMB, proxy.NoFile
 	if s.Volumes.Count == 0 {
 		s.Volumes.Count = s.Nodes.Count

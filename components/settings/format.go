@@ -1,7 +1,10 @@
 package settings
 
 import (
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
+	"fmt"
 	"net/netip"
 	"net/url"
 	"strconv"
@@ -38,13 +41,14 @@ var formats = map[string]structconfig.Format{
 	"url":        {Short: "URL", Want: "a URL such as https://10.0.2.10:4646", Pattern: `^https?://[^/\s]+`, Check: isURL},
 	"version":    {Short: "version", Want: "a version such as 1.11.2", Pattern: `^[0-9]+\.[0-9]+\.[0-9]+$`},
 
-	"certificates":  ofPEM("PEM certificates", `-----BEGIN CERTIFICATE-----`, readCertificates),
-	"emqx-variable": {Short: "EMQX_...", Want: "a variable of EMQX, EMQX_ and capital letters, with _ or __ between words", Pattern: cluster.VariablePattern},
-	"host-port":     {Short: "host:port", Want: "host:port, such as 10.0.2.10:4647", Pattern: `^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:[0-9]{1,5}$`, Check: func(s string) bool { _, p, _ := strings.Cut(s, ":"); return isPort(p) }},
-	"own-variable":  {Short: "EMQX_OCI_...", Want: "a variable of this program's, such as EMQX_OCI_SECRETS", Pattern: `^EMQX_OCI_[A-Z0-9_]+$`},
-	"printable":     {Short: "printable ASCII", Want: "printable ASCII without spaces", Pattern: cluster.PasswordPattern},
-	"private-key":   ofPEM("a private key in PEM", `-----BEGIN [A-Z ]*PRIVATE KEY-----`, readKey),
-	"socks":         {Short: "socks5h://host:port", Want: "socks5h://host:port", Pattern: `^socks5h://([^@/\s]+@)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:[0-9]{1,5}$`, Check: isURL},
+	"certificates":     ofPEM("PEM certificates", `-----BEGIN CERTIFICATE-----`, readCertificates),
+	"emqx-variable":    {Short: "EMQX_...", Want: "a variable of EMQX, EMQX_ and capital letters, with _ or __ between words", Pattern: cluster.VariablePattern},
+	"host-port":        {Short: "host:port", Want: "host:port, such as 10.0.2.10:4647", Pattern: `^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:[0-9]{1,5}$`, Check: func(s string) bool { _, p, _ := strings.Cut(s, ":"); return isPort(p) }},
+	"own-variable":     {Short: "EMQX_OCI_...", Want: "a variable of this program's, such as EMQX_OCI_SECRETS", Pattern: `^EMQX_OCI_[A-Z0-9_]+$`},
+	"printable":        {Short: "printable ASCII", Want: "printable ASCII without spaces", Pattern: cluster.PasswordPattern},
+	"private-key":      ofPEM("a private key in PEM", `-----BEGIN [A-Z ]*PRIVATE KEY-----`, readKey),
+	"revocation-lists": {Short: "PEM", Want: "PEM lists of revoked certificates", Pattern: `-----BEGIN X509 CRL-----`, Check: isRevocationLists},
+	"socks":            {Short: "socks5h://host:port", Want: "socks5h://host:port", Pattern: `^socks5h://([^@/\s]+@)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:[0-9]{1,5}$`, Check: isURL},
 }
 
 // format finds a format by its name: one of formats, "ocid:vcn|subnet" for an OCID of
@@ -111,4 +115,31 @@ func readKey(text string) error {
 		return nil
 	}
 	return err
+}
+
+func isRevocationLists(text string) bool {
+	_, err := parseRevocationLists(text)
+	return err == nil
+}
+
+func parseRevocationLists(text string) ([]*x509.RevocationList, error) {
+	var all []*x509.RevocationList
+	for rest := []byte(text); ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		if block.Type != "X509 CRL" {
+			return nil, fmt.Errorf("parsing lists of revoked certificates: found a %s among them", block.Type)
+		}
+		l, err := x509.ParseRevocationList(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("parsing lists of revoked certificates: %w", err)
+		}
+		all = append(all, l)
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("parsing lists of revoked certificates: found none")
+	}
+	return all, nil
 }

@@ -64,7 +64,7 @@ func TestDefaults(t *testing.T) {
 	// ADR 0032: connections follow from the broker's memory, the proxies from these.
 	assert.Equal(t, s.Broker.MaxConnections, 90683)
 	assert.Equal(t, s.Proxy.MaxConn, 45341)
-	assert.Equal(t, s.Proxy.MemoryMB, cluster.ProxyMemoryMB(45341))
+	assert.Equal(t, s.Proxy.MemoryMB, cluster.ProxyMemoryMB(45341, false))
 	assert.Equal(t, s.Proxy.NoFile, 91594)
 }
 

@@ -150,7 +150,7 @@ type Broker struct {
 	// Reserved for EMQX in Nomad.
 	CPU int `cfg:"cpu" unit:"MHz" range:"100..1000000"`
 	// The limit of the container. EMQX takes 288 MB for itself and 43 kB for a client
-	// that connects, 85 kB in a stack with a certificate, where each may come by TLS.
+	// that connects, 85 kB where it ends TLS itself (`tls.terminate`).
 	MemoryMB int `cfg:"memoryMb" unit:"MB" range:"320..4000000"`
 	// The largest MQTT keep-alive. Every timeout on the path is 1.5 times it, as
 	// EMQX itself waits 1.5 intervals; a client with a longer one may be cut.
@@ -207,7 +207,8 @@ type Proxy struct {
 	// Reserved for HAProxy in Nomad.
 	CPU int `cfg:"cpu" unit:"MHz" range:"50..1000000"`
 	// The limit of the container: 64 MB and 33 kB for each of `maxConn` and 200 more,
-	// which is two buffers of 16 kB. 0 derives it.
+	// which is two buffers of 16 kB; 125 kB where it ends TLS (`tls.terminate`). 0 derives
+	// it.
 	MemoryMB int `cfg:"memoryMb" unit:"MB" range:"0..4000000" default:"from proxy.maxConn"`
 	// Clients of one HAProxy, and so of one node, over all protocols. Who comes beyond
 	// them is refused at once; health checks and monitoring have 200 connections of their
@@ -297,21 +298,56 @@ type DNS struct {
 // TLS is the certificate of the two encrypted protocols. Without one they exist
 // nowhere on the path.
 type TLS struct {
-	// TLS passes through to EMQX, the only way so far.
-	Terminate string `cfg:"terminate" oneof:"broker"`
+	// Where TLS ends. With `proxy` HAProxy has the certificate and leads to EMQX's plain
+	// listeners: from node to node the clients' traffic is in clear. With `broker` it
+	// passes through to EMQX, which takes twice the memory for a client.
+	Terminate string `cfg:"terminate" oneof:"proxy|broker"`
+	// One of Mozilla's recommended configurations, version 5.7: `intermediate` is TLS 1.2
+	// and 1.3 with ephemeral keys and authenticated ciphers, `modern` is TLS 1.3 alone.
+	Profile string `cfg:"profile" oneof:"intermediate|modern"`
 	// With its chain; valid for `dns.name`. One that is self-signed counts as its own
 	// authority in the round trip: whoever sets it trusts it.
 	Certificate Secret `cfg:"certificate" format:"certificates"`
 	// Set with the certificate.
 	PrivateKey Secret `cfg:"privateKey" secret:"true" format:"private-key"`
-	// Authority for clients' certificates, and for the stack's own round trip beside
-	// those of the machine that runs it. Needed where the certificate is signed by
-	// one that no machine knows.
+	// Authority for the stack's own round trip beside those of the machine that runs it.
+	// Needed where the certificate is signed by one that no machine knows.
 	CA Secret `cfg:"ca" format:"certificates" default:"the certificate's chain"`
+	// Whether clients show a certificate on the encrypted protocols: `optional` refuses
+	// only wrong ones. Its common name is the user name in EMQX, whatever CONNECT says. It
+	// needs `terminate: proxy`, `clientCa` and `network.privateSubnetCidr`.
+	Clients string `cfg:"clients" oneof:"none|optional|required"`
+	// Authorities of the clients' certificates.
+	ClientCA Secret `cfg:"clientCa" format:"certificates"`
+	// Revoked certificates: a list of each authority in `clientCa`, none of which may have
+	// ended, or no client with a certificate gets in.
+	ClientCRL Secret `cfg:"clientCrl" format:"revocation-lists"`
 }
+
+const (
+	// TerminateProxy and TerminateBroker are where TLS ends ([TLS.Terminate]).
+	TerminateProxy  = "proxy"
+	TerminateBroker = "broker"
+	// ClientsNone asks no client for a certificate ([TLS.Clients]).
+	ClientsNone     = "none"
+	ClientsOptional = "optional"
+	ClientsRequired = "required"
+)
+
+// Clients are the values of [TLS.Clients].
+var Clients = []string{ClientsNone, ClientsOptional, ClientsRequired}
 
 // Enabled tells whether the stack offers the encrypted protocols.
 func (t TLS) Enabled() bool { return t.Certificate != "" }
+
+// AtProxy tells whether HAProxy ends the encrypted protocols.
+func (t TLS) AtProxy() bool { return t.Enabled() && t.Terminate == TerminateProxy }
+
+// AtBroker tells whether EMQX does.
+func (t TLS) AtBroker() bool { return t.Enabled() && t.Terminate == TerminateBroker }
+
+// VerifiesClients tells whether clients may show a certificate.
+func (t TLS) VerifiesClients() bool { return t.AtProxy() && t.Clients != ClientsNone }
 
 // Authority is the CA, or the certificate's own chain where none is given.
 func (t TLS) Authority() Secret {

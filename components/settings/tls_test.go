@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
 	"math/big"
@@ -160,4 +161,48 @@ emqx-oci:secrets.apiSecret: must have at least 12 characters, got 8
 emqx-oci:secrets.dashboardPassword: must have at least 12 characters, got 6
 emqx-oci:secrets.erlangCookie: must be a letter followed by 19 to 254 letters and digits: a shell script and HOCON read it unquoted
 emqx-oci:secrets.statsPassword: must be printable ASCII without spaces`)
+}
+
+// A list of revoked certificates is of the authorities that sign them.
+func TestRevocationListsAreOfTheAuthorities(t *testing.T) {
+	certificate, key := pair(t, "mqtt.example.com")
+	authority := func(name string) (string, string) {
+		private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		assert.NilError(t, err)
+		template := &x509.Certificate{
+			SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour),
+			IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		}
+		der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+		assert.NilError(t, err)
+		cert, err := x509.ParseCertificate(der)
+		assert.NilError(t, err)
+		list, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{Number: big.NewInt(1), NextUpdate: time.Now().Add(time.Hour)}, cert, private)
+		assert.NilError(t, err)
+		return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), string(pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: list}))
+	}
+	one, ofOne := authority("one")
+	two, ofTwo := authority("two")
+	for name, x := range map[string]struct{ ca, crl, want string }{
+		"of each":          {one + two, ofTwo + ofOne, ""},
+		"none at all":      {one, "", ""},
+		"of one of two":    {one + two, ofOne, `emqx-oci:tls.clientCrl: must hold a list of each authority in tls.clientCa, or none of its clients gets in; got none of "two"`},
+		"of another":       {one, ofTwo, `got none of "one"`},
+		"a certificate":    {one, one, "emqx-oci:tls.clientCrl: must be PEM lists of revoked certificates"},
+		"one beside a key": {one, ofOne + key, "emqx-oci:tls.clientCrl: must be PEM lists of revoked certificates"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := good()
+			body, err := json.Marshal(map[string]string{"certificate": certificate, "privateKey": key, "clients": "required", "clientCa": x.ca, "clientCrl": x.crl})
+			assert.NilError(t, err)
+			g["tls"] = string(body)
+			g["network"] = strings.Replace(g["network"], "{", `{"privateSubnetCidr": "10.0.2.0/24", `, 1)
+			_, err = load("prod", g, "secrets", "tls")
+			if x.want == "" {
+				assert.NilError(t, err)
+				return
+			}
+			assert.ErrorContains(t, err, x.want)
+		})
+	}
 }

@@ -126,7 +126,7 @@ func (s *Settings) validateBroker(f checker) {
 func (s *Settings) validateProxy(f checker) {
 	p := s.Proxy
 	f.addFaults("proxy.", p.times(p.ShutdownDelay, p.KillTimeout).ProxyFaults())
-	f.addFaults("proxy.", p.size().Faults())
+	f.addFaults("proxy.", s.proxySize().Faults())
 }
 
 // addFaults adds those of a group's values that are not wrong by themselves, nor compared
@@ -170,12 +170,61 @@ func (s *Settings) validateTLS(f checker) {
 	if s.TLS.CA != "" && s.TLS.Certificate == "" && s.TLS.PrivateKey == "" {
 		f.Add("tls.ca", "must not be set without a certificate and its key")
 	}
+	s.validateClients(f)
 	all := s.validatePair(f, "tls", s.TLS.Certificate, s.TLS.PrivateKey, true)
 	if len(all) == 0 || f.hasAbove("dns.name") {
 		return
 	}
 	if what := certs.NameFault(all[0], s.DNS.Name); what != "" {
 		f.Add("tls.certificate", "must be valid for dns.name: %s", what)
+	}
+}
+
+// validateClients checks what certificates of clients need.
+func (s *Settings) validateClients(f checker) {
+	t := s.TLS
+	if f.Has("tls.clients") || f.Has("tls.terminate") {
+		return
+	}
+	if t.Clients == ClientsNone {
+		if t.ClientCRL != "" {
+			f.Add("tls.clientCrl", "must not be set while tls.clients is none: nobody shows a certificate")
+		}
+		return
+	}
+	switch {
+	case !t.Enabled() && t.PrivateKey == "":
+		f.Add("tls.clients", "must be none without tls.certificate, got %s", t.Clients)
+		return
+	case t.Terminate == TerminateBroker:
+		f.Add("tls.clients", "must be none with tls.terminate: broker, got %s: EMQX 5.8 does not see a client's certificate behind the PROXY protocol, and would admit everybody as anybody",
+			t.Clients)
+		return
+	}
+	if t.ClientCA == "" {
+		f.Add("tls.clientCa", "must be set with tls.clients: %s", t.Clients)
+	}
+	if s.Network.PrivateSubnetCIDR == "" {
+		f.Add("network.privateSubnetCidr", "must be set with tls.clients: %s: EMQX takes the names of certificates from there alone", t.Clients)
+	}
+	s.validateRevocations(f)
+}
+
+// validateRevocations: OpenSSL wants a list of each authority that a certificate leads to.
+func (s *Settings) validateRevocations(f checker) {
+	ca, crl := s.TLS.ClientCA, s.TLS.ClientCRL
+	if ca == "" || crl == "" || ca.Hidden() || crl.Hidden() || f.Has("tls.clientCa") || f.Has("tls.clientCrl") {
+		return
+	}
+	authorities, errCA := certs.ReadCertificates(ca.Reveal())
+	lists, errCRL := parseRevocationLists(crl.Reveal())
+	if errCA != nil || errCRL != nil {
+		return // a fault of the formats
+	}
+	for _, a := range authorities {
+		if !slices.ContainsFunc(lists, func(l *x509.RevocationList) bool { return l.CheckSignatureFrom(a) == nil }) {
+			f.Add("tls.clientCrl", "must hold a list of each authority in tls.clientCa, or none of its clients gets in; got none of %q", a.Subject.CommonName)
+		}
 	}
 }
 

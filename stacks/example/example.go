@@ -59,7 +59,7 @@ func Options(dir, stack string, tls bool) (recorder.Options, error) {
 		if err != nil {
 			return recorder.Options{}, err
 		}
-		if err := put(config, "tls", map[string]string{"certificate": certificate, "privateKey": key, "ca": certificate}); err != nil {
+		if err := put(config, "tls", map[string]string{"terminate": "broker", "certificate": certificate, "privateKey": key, "ca": certificate}); err != nil {
 			return recorder.Options{}, err
 		}
 		secretKeys = append(secretKeys, settings.Project+":tls")

@@ -46,7 +46,17 @@ variable "memory" {
 
 variable "tls" {
   type        = bool
-  description = "Whether the stack has a certificate; without one mqtts and wss exist nowhere."
+  description = "Whether EMQX ends TLS; else it has neither mqtts nor wss, nor a certificate."
+}
+
+variable "tls_modern" {
+  type        = bool
+  description = "Whether EMQX speaks TLS 1.3 alone, rather than 1.2 too."
+}
+
+variable "cert_names_from" {
+  type        = string
+  description = "The range of the HAProxies, which hand over the names of clients' certificates; empty when nobody does."
 }
 
 variable "license" {
@@ -61,7 +71,7 @@ variable "keepalive_max" {
 
 variable "ports" {
   type        = map(number)
-  description = "Where EMQX listens on every node: mqtt and ws, and with a certificate mqtts and wss."
+  description = "Where EMQX listens on every node: mqtt and ws, and where it ends TLS mqtts and wss."
 }
 
 variable "nofile" {
@@ -197,6 +207,17 @@ locals {
     EMQX_RETAINER__BACKEND__STORAGE_TYPE = "disc"
   }
 
+  # What EMQX has of Mozilla's recommended configurations, version 5.7: its own list has
+  # static RSA and CBC. Of TLS 1.2 the suites that EMQX 5.8 itself lists (emqx_tls_lib),
+  # so neither DHE nor ChaCha20; it has no setting for curves and ALPN.
+  tls_versions = var.tls_modern ? ["tlsv1.3"] : ["tlsv1.3", "tlsv1.2"]
+  tls_ciphers = concat(
+    ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"],
+    var.tls_modern ? [] : [
+      "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-RSA-AES256-GCM-SHA384",
+    ],
+  )
+
   listener_env = merge([
     for name, l in local.listeners : merge(
       {
@@ -218,9 +239,17 @@ locals {
         "EMQX_LISTENERS__${upper(name)}__DEFAULT__SSL_OPTIONS__CERTFILE"   = "\"$${NOMAD_SECRETS_DIR}/tls.crt\""
         "EMQX_LISTENERS__${upper(name)}__DEFAULT__SSL_OPTIONS__KEYFILE"    = "\"$${NOMAD_SECRETS_DIR}/tls.key\""
         "EMQX_LISTENERS__${upper(name)}__DEFAULT__SSL_OPTIONS__CACERTFILE" = "\"$${NOMAD_SECRETS_DIR}/ca.crt\""
+        "EMQX_LISTENERS__${upper(name)}__DEFAULT__SSL_OPTIONS__VERSIONS"   = jsonencode(local.tls_versions)
+        "EMQX_LISTENERS__${upper(name)}__DEFAULT__SSL_OPTIONS__CIPHERS"    = jsonencode(local.tls_ciphers)
+      } : {},
+      # Whoever reaches the listener may write a PROXY header, and a name into it.
+      var.cert_names_from != "" ? {
+        "EMQX_LISTENERS__${upper(name)}__DEFAULT__ACCESS_RULES" = jsonencode(["allow ${var.cert_names_from}", "deny all"])
       } : {},
     )
   ]...)
+
+  identity_env = var.cert_names_from != "" ? { EMQX_MQTT__PEER_CERT_AS_USERNAME = "cn" } : {}
 
   # The image comes with these two listening, on a public test certificate.
   no_tls_env = var.tls ? {} : {
@@ -457,7 +486,7 @@ job "emqx" {
         destination = "/opt/emqx/data"
       }
 
-      env = merge(local.base_env, local.listener_env, local.no_tls_env, var.extra_env, {
+      env = merge(local.base_env, local.listener_env, local.no_tls_env, local.identity_env, var.extra_env, {
         DRAIN_RATE     = "${var.drain_rate}"
         DRAIN_TIMEOUT  = "${var.drain_timeout}"
         DRAIN_EVACUATE = "${var.license}"

@@ -70,7 +70,7 @@ func checkSourcePorts(in *preflight.Input, r *preflight.Report) {
 	} else if degraded := most - usable; nodes > 1 && s.Proxy.MaxConn > degraded {
 		r.Warnf(preflight.Setting("proxy.maxConn"), "should be at most %d, so that the source ports last while one broker is away, got %d", degraded, s.Proxy.MaxConn)
 	}
-	derived := cluster.BrokerConnections(s.Broker.MemoryMB, s.TLS.Enabled())
+	derived := cluster.BrokerConnections(s.Broker.MemoryMB, s.TLS.AtBroker())
 	if s.Broker.MaxConnections > most && s.Broker.MaxConnections < derived {
 		r.Warnf(preflight.Setting("broker.maxConnections"), "should be at most %d: %d HAProxies with %d source ports each cannot bring more to a listener, got %d",
 			most, nodes, usable, s.Broker.MaxConnections)

@@ -25,7 +25,12 @@ type item struct{ Value string }
 // the configuration uses; the lab suite renders it with Nomad itself.
 func renderHAProxy(t *testing.T, env map[string]string, secrets map[string]item) string {
 	t.Helper()
-	tmpl, err := template.New("haproxy.cfg").Option("missingkey=error").Funcs(template.FuncMap{
+	return renderTemplate(t, Config, env, secrets)
+}
+
+func renderTemplate(t *testing.T, text string, env map[string]string, secrets map[string]item) string {
+	t.Helper()
+	tmpl, err := template.New("").Option("missingkey=error").Funcs(template.FuncMap{
 		"env":       func(k string) string { return env[k] },
 		"parseBool": strconv.ParseBool,
 		"nomadVar": func(path string) map[string]item {
@@ -34,7 +39,7 @@ func renderHAProxy(t *testing.T, env map[string]string, secrets map[string]item)
 		},
 		"regexMatch": regexp.MatchString,
 		"replaceAll": func(from, to, s string) string { return strings.ReplaceAll(s, from, to) },
-	}).Parse(Config)
+	}).Parse(text)
 	assert.NilError(t, err)
 	var b strings.Builder
 	assert.NilError(t, tmpl.Execute(&b, secrets))
@@ -45,6 +50,11 @@ func haproxyEnv(t *testing.T, tls bool) map[string]string {
 	t.Helper()
 	v := testVars()
 	v.TLS = tls
+	return envOf(t, v)
+}
+
+func envOf(t *testing.T, v Vars) map[string]string {
+	t.Helper()
 	env := testJob(t, v).TaskGroups[0].Tasks[0].Env
 	env["NOMAD_JOB_ID"], env["NOMAD_TASK_DIR"] = JobID("lab"), t.TempDir()
 	for port, number := range map[string]string{"mqtt": "1883", "mqtts": "8883", "ws": "8083", "wss": "8084", "admin": "8080"} {

@@ -166,7 +166,7 @@ func TestHAProxyTask(t *testing.T) {
 	assert.DeepEqual(t, task.Config["entrypoint"], []any{"/bin/sh", "${NOMAD_TASK_DIR}/run.sh"})
 	assert.Assert(t, cmp.Contains(Run, "haproxy -W -db "))
 	assert.Assert(t, !strings.Contains(Config, "daemon"))
-	assert.Equal(t, *task.Resources.MemoryMB, cluster.ProxyMemoryMB(4000))
+	assert.Equal(t, *task.Resources.MemoryMB, cluster.ProxyMemoryMB(4000, false))
 	assert.Equal(t, task.Env["IDLE_TIMEOUT"], fmt.Sprintf("%ds", cluster.IdleTimeout(301)))
 	assert.Equal(t, *task.Templates[0].EmbeddedTmpl, Run)
 	assert.Equal(t, *task.Templates[1].EmbeddedTmpl, Config)

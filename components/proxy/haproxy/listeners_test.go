@@ -15,9 +15,23 @@ import (
 // Both say the same, byte for byte: what HAProxy calls a listener is what the stack's
 // own questions call it.
 func TestHAProxyAsksAsTheScriptDoes(t *testing.T) {
+	for name, x := range map[string]struct {
+		atProxy bool
+		clients string
+	}{"passed through": {}, "ended here": {true, "none"}, "ended here, with certificates": {true, "optional"}} {
+		t.Run(name, func(t *testing.T) {
+			v := testVars()
+			v.TLSAtProxy, v.TLSClients = x.atProxy, x.clients
+			asksAsTheScriptDoes(t, renderHAProxy(t, envOf(t, v), map[string]item{ItemStatsUser: {"admin"}, ItemStatsPassword: {"password"}}), x.atProxy, x.clients)
+		})
+	}
+}
+
+func asksAsTheScriptDoes(t *testing.T, config string, atProxy bool, clients string) {
+	t.Helper()
 	said := map[string]string{} // by backend
 	backend := ""
-	for line := range strings.Lines(Config) {
+	for line := range strings.Lines(config) {
 		if name, ok := strings.CutPrefix(line, "backend "); ok {
 			backend = strings.TrimSpace(name)
 		}
@@ -32,10 +46,15 @@ func TestHAProxyAsksAsTheScriptDoes(t *testing.T) {
 	for _, m := range regexp.MustCompile(`(?m)^(header|connect|hello|upgrade)='?(.*?)'?$`).FindAllStringSubmatch(nomad.EMQXListeners, -1) {
 		value[m[1]] = m[2]
 	}
-	hello := value["header"] + value["hello"]
-	assert.DeepEqual(t, said, map[string]string{
-		"mqtt": value["header"] + value["connect"], "ws": value["header"] + value["upgrade"], "mqtts": hello, "wss": hello,
-	})
+	want := map[string]string{"mqtt": value["header"] + value["connect"], "ws": value["header"] + value["upgrade"]}
+	switch {
+	case !atProxy:
+		want["mqtts"] = value["header"] + value["hello"]
+		want["wss"] = want["mqtts"]
+	case clients != "none": // the same listeners
+		want["mqtts"], want["wss"] = want["mqtt"], want["ws"]
+	}
+	assert.DeepEqual(t, said, want)
 }
 
 // checkPort is the source's port in the PROXY header of a check.

@@ -45,7 +45,10 @@ type proxyLab struct {
 	curt    map[int]bool // closes each connection at once
 	answers atomic.Int64
 
-	vars map[string]string // of the job, where they differ
+	vars    map[string]string // of the job, where they differ
+	secrets map[string]item   // beside the statistics' login
+	job     Vars
+	heard   *proxyproto.Header // of the last client
 }
 
 // outFile is what the script prints; a file, as orphans keep a pipe open.
@@ -67,8 +70,16 @@ func newProxyLab(t *testing.T, brokers int, env ...string) *proxyLab {
 
 func newProxyLabWith(t *testing.T, brokers int, vars map[string]string, env ...string) *proxyLab {
 	t.Helper()
+	l := prepareProxyLab(t, brokers, vars)
+	l.start(env...)
+	return l
+}
+
+// prepareProxyLab has all but the running HAProxy.
+func prepareProxyLab(t *testing.T, brokers int, vars map[string]string) *proxyLab {
+	t.Helper()
 	l := &proxyLab{
-		t: t, subnet: fmt.Sprintf("127.%d.%d.", 60+os.Getpid()%40, lastSubnet.Add(1)), dir: t.TempDir(),
+		t: t, job: testVars(), subnet: fmt.Sprintf("127.%d.%d.", 60+os.Getpid()%40, lastSubnet.Add(1)), dir: t.TempDir(),
 		named: map[int]bool{}, sick: map[int]bool{}, off: map[int]bool{}, curt: map[int]bool{}, vars: vars,
 	}
 	for i := range brokers {
@@ -83,7 +94,6 @@ func newProxyLabWith(t *testing.T, brokers int, vars map[string]string, env ...s
 	l.owned(l.dir + "/run.sh")
 	l.owned(l.dir)
 	l.owned(filepath.Dir(l.dir)) // which is closed to others
-	l.start(env...)
 	return l
 }
 
@@ -143,6 +153,9 @@ func (l *proxyLab) serveBroker(i int) {
 					l.answerCheck(i, c, r)
 					return
 				}
+				l.mu.Lock()
+				l.heard = h
+				l.mu.Unlock()
 				_, _ = fmt.Fprintf(c, "broker %d\n", i)
 				if l.is(l.curt, i) {
 					return
@@ -188,13 +201,15 @@ func (l *proxyLab) is(m map[int]bool, i int) bool {
 
 // config is the real configuration with this lab's addresses.
 func (l *proxyLab) config() string {
-	env := haproxyEnv(l.t, true)
+	env := envOf(l.t, l.job)
 	env["NOMAD_TASK_DIR"] = l.dir
 	maps.Copy(env, l.vars)
 	for port, number := range map[string]int{"mqtt": 1883, "mqtts": 8883, "ws": 8083, "wss": 8084, "admin": 8080} {
 		env["NOMAD_ADDR_"+port] = l.addr(number)
 	}
-	text := renderHAProxy(l.t, env, map[string]item{ItemStatsUser: {"admin"}, ItemStatsPassword: {"password"}})
+	secrets := map[string]item{ItemStatsUser: {"admin"}, ItemStatsPassword: {"password"}}
+	maps.Copy(secrets, l.secrets)
+	text := renderHAProxy(l.t, env, secrets)
 	return strings.ReplaceAll(text, "127.0.0.1:8600", l.subnet+"1:8600")
 }
 
@@ -211,10 +226,12 @@ func (l *proxyLab) owned(path string) {
 }
 
 // write does as Nomad does: a new file takes the place of the old one.
-func (l *proxyLab) write(config string) {
-	assert.NilError(l.t, os.WriteFile(l.dir+"/new", []byte(config), 0o400))
+func (l *proxyLab) write(config string) { l.render("haproxy.cfg", config) }
+
+func (l *proxyLab) render(name, text string) {
+	assert.NilError(l.t, os.WriteFile(l.dir+"/new", []byte(text), 0o400))
 	l.owned(l.dir + "/new")
-	assert.NilError(l.t, os.Rename(l.dir+"/new", l.dir+"/haproxy.cfg"))
+	assert.NilError(l.t, os.Rename(l.dir+"/new", l.dir+"/"+name))
 }
 
 func (l *proxyLab) start(env ...string) {

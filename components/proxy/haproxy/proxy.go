@@ -68,6 +68,10 @@ func vars(s settings.Settings) Vars {
 		KeepAliveMax:     s.Broker.KeepAliveMax,
 		Ports:            s.Ports.Cluster(),
 		TLS:              s.TLS.Enabled(),
+		TLSAtProxy:       s.TLS.AtProxy(),
+		TLSProfile:       s.TLS.Profile,
+		TLSClients:       s.TLS.Clients,
+		TLSRevocations:   s.TLS.ClientCRL != "",
 		Times:            s.Proxy.Times(),
 	}
 }
@@ -78,13 +82,23 @@ func (Proxy) Job(s settings.Settings) (file string, variables map[string]string,
 	return Job, variables, err
 }
 
-// Secrets are the login of the statistics.
+// Secrets are the login of the statistics, and what TLS needs. The certificate is there
+// wherever TLS ends: HAProxy has it before EMQX's listeners go, and keeps it until they are
+// there again.
 func (Proxy) Secrets(s settings.Settings) *nomad.JobSecrets {
-	return &nomad.JobSecrets{
-		JobID: JobID(s.Environment), Name: "haproxy",
-		Items: map[string]string{ItemStatsUser: "stats", ItemStatsPassword: s.Secrets.StatsPassword.Reveal()},
-		Check: CheckSecrets,
+	items := map[string]string{ItemStatsUser: "stats", ItemStatsPassword: s.Secrets.StatsPassword.Reveal()}
+	if s.TLS.Enabled() {
+		items[ItemTerminate] = s.TLS.Terminate
+		items[ItemCertificate] = s.TLS.Certificate.Reveal()
+		items[ItemPrivateKey] = s.TLS.PrivateKey.Reveal()
 	}
+	if s.TLS.VerifiesClients() {
+		items[ItemClientCA] = s.TLS.ClientCA.Reveal()
+		if s.TLS.ClientCRL != "" {
+			items[ItemClientCRL] = s.TLS.ClientCRL.Reveal()
+		}
+	}
+	return &nomad.JobSecrets{JobID: JobID(s.Environment), Name: "haproxy", Items: items, Check: CheckSecrets}
 }
 
 // Declare registers the job.

@@ -8,10 +8,20 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/fault"
 )
 
-// Items of the job's Nomad variable: who may see HAProxy's statistics.
+// Items of the job's Nomad variable.
 const (
+	// Who may see HAProxy's statistics.
 	ItemStatsUser     = "stats_user"
 	ItemStatsPassword = "stats_password"
+	// ItemTerminate is where TLS ends, "proxy" or "broker", and what the next three
+	// belong to; without it there is no TLS.
+	ItemTerminate   = "tls_terminate"
+	ItemCertificate = "tls_certificate"
+	ItemPrivateKey  = "tls_private_key"
+	// ItemClientCA are the authorities of clients' certificates, ItemClientCRL lists of
+	// those that were revoked.
+	ItemClientCA  = "tls_client_ca"
+	ItemClientCRL = "tls_client_crl"
 )
 
 // CheckSecrets finds values that the job could not hand over unchanged, and missing
@@ -23,6 +33,10 @@ func CheckSecrets(items map[string]string) error {
 	}
 	if what := cluster.PasswordFault(items[ItemStatsPassword]); what != "" {
 		f.Add(ItemStatsPassword, "%s", what)
+	}
+	if items[ItemTerminate] != "" {
+		f.Require(ItemCertificate, items[ItemCertificate])
+		f.Require(ItemPrivateKey, items[ItemPrivateKey])
 	}
 	return f.Err()
 }

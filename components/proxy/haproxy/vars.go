@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -50,6 +51,17 @@ type Vars struct {
 
 	// TLS: the secrets hold a certificate.
 	TLS bool
+	// TLSAtProxy: HAProxy ends TLS and leads to the plain listeners of EMQX, rather than
+	// passing it through.
+	TLSAtProxy bool
+	// TLSProfile is Mozilla's configuration of that TLS, "intermediate" or "modern";
+	// default "intermediate".
+	TLSProfile string
+	// TLSClients: clients show no certificate ("none", the default), may show one
+	// ("optional") or have to ("required"). The secrets hold the authorities.
+	TLSClients string
+	// TLSRevocations: the secrets hold lists of revoked certificates, too.
+	TLSRevocations bool
 	// MaxConnPerSource is the number of client connections of one address to one
 	// HAProxy; 0 is no limit.
 	MaxConnPerSource int
@@ -59,10 +71,12 @@ type Vars struct {
 func (v Vars) HCL2() (map[string]string, error) {
 	v.Region = cmp.Or(v.Region, cluster.DefaultRegion)
 	v.Namespace = cmp.Or(v.Namespace, cluster.DefaultNamespace)
-	size := cluster.ProxySize{MaxConn: v.MaxConn, MaxConnPerSource: v.MaxConnPerSource, MemoryMB: v.MemoryMB, NoFile: v.NoFile}.Derived()
+	size := cluster.ProxySize{MaxConn: v.MaxConn, MaxConnPerSource: v.MaxConnPerSource, MemoryMB: v.MemoryMB, NoFile: v.NoFile, TLS: v.TLS && v.TLSAtProxy}.Derived()
 	v.MemoryMB, v.NoFile = size.MemoryMB, size.NoFile
 	v.Ports = cmp.Or(v.Ports, cluster.DefaultPorts)
 	v.Times = v.Or(cluster.ProxyTimes())
+	v.TLSProfile = cmp.Or(v.TLSProfile, cluster.ProfileIntermediate)
+	v.TLSClients = cmp.Or(v.TLSClients, settings.ClientsNone)
 	var f fault.List
 	nomad.CheckCommon(&f, v.Environment, v.Datacenter, v.NodeCount, v.KeepAliveMax)
 	f.Range("cpu", v.CPU, cluster.MinProxyCPU, cluster.MaxCPU)
@@ -76,6 +90,7 @@ func (v Vars) HCL2() (map[string]string, error) {
 		f.Add("maxConnPerSource", "must be 0 (no limit) or more, got %d", v.MaxConnPerSource)
 	}
 	nomad.AddFaults(&f, "", size.Faults())
+	v.checkTLS(&f)
 	vars := nomad.TimeVars(v.Times)
 	maps.Copy(vars, map[string]string{
 		"environment":   v.Environment,
@@ -87,6 +102,10 @@ func (v Vars) HCL2() (map[string]string, error) {
 		"cpu":           strconv.Itoa(v.CPU),
 		"memory":        strconv.Itoa(v.MemoryMB),
 		"tls":           strconv.FormatBool(v.TLS),
+		"tls_at_proxy":  strconv.FormatBool(v.TLS && v.TLSAtProxy),
+		"tls_profile":   v.TLSProfile,
+		"tls_clients":   v.TLSClients,
+		"tls_revoked":   strconv.FormatBool(v.TLSRevocations),
 		"maxconn":       strconv.Itoa(v.MaxConn),
 		"headroom":      strconv.Itoa(cluster.ProxyHeadroom),
 		"per_source":    strconv.Itoa(v.MaxConnPerSource),
@@ -97,6 +116,21 @@ func (v Vars) HCL2() (map[string]string, error) {
 		"run":           Run,
 	})
 	return vars, f.Err()
+}
+
+// checkTLS finds what does not fit together.
+func (v Vars) checkTLS(f *fault.List) {
+	if !slices.Contains(cluster.Profiles, v.TLSProfile) {
+		f.Add("tlsProfile", "must be %s, got %q", strings.Join(cluster.Profiles, " or "), v.TLSProfile)
+	}
+	switch {
+	case !slices.Contains(settings.Clients, v.TLSClients):
+		f.Add("tlsClients", "must be one of %s, got %q", strings.Join(settings.Clients, ", "), v.TLSClients)
+	case v.TLSClients != settings.ClientsNone && !(v.TLS && v.TLSAtProxy):
+		f.Add("tlsClients", "must be none where HAProxy does not end TLS, got %q", v.TLSClients)
+	case v.TLSClients == settings.ClientsNone && v.TLSRevocations:
+		f.Add("tlsRevocations", "must be false where clients show no certificate")
+	}
 }
 
 // ports are the static ports by their labels, as HCL2. Without a certificate

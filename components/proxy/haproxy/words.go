@@ -7,6 +7,7 @@ import (
 
 	"github.com/emqx-oci/emqx-oci/components/blast"
 	"github.com/emqx-oci/emqx-oci/components/blast/phrase"
+	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
 // wordsJobName is the job's name in the program, and the area of its lines.
@@ -38,7 +39,19 @@ func (words) Area() string { return wordsJobName }
 // connected.
 func (words) Secrets(a *blast.Assessment) []blast.Secret {
 	nodes := a.Staying()
+	each := fmt.Sprintf("HAProxy reads it on one node after another (%s), new connections have it at once, and those that are open stay for up to a day", phrase.List(nodes))
+	if a.Settings.TLS.Terminate != settings.TerminateProxy {
+		each = "HAProxy passes TLS through and does not read it"
+	}
 	return []blast.Secret{{
+		Keys: []string{ItemCertificate, ItemPrivateKey}, Name: "certificate at HAProxy", Severity: blast.Notice, Effect: each + ". One that it cannot read leaves the old one in use.",
+	}, {
+		Keys: []string{ItemClientCA, ItemClientCRL}, Name: "authorities and revocations of clients' certificates", Severity: blast.Notice,
+		Effect: each + ": a revoked certificate opens no new connection.",
+	}, {
+		Keys: []string{ItemTerminate}, Name: "where TLS ends", Severity: blast.Notice,
+		Effect: "Who ends it next begins before the other stops: HAProxy at once, for new connections, or EMQX as each node restarts. Clients connect again as their node's EMQX and HAProxy restart, and no more.",
+	}, {
 		Keys: []string{"stats_user", "stats_password"}, Name: "password of HAProxy's statistics", Severity: blast.Interruption,
 		Effect: fmt.Sprintf("HAProxy reads it again on all nodes at about the same time (%s). The new process takes new connections at once; "+
 			"connections of the old one are cut when it ends, about %s later. Sessions stay in EMQX.",

@@ -13,22 +13,42 @@
 set -u
 umask 077
 
-# Nomad's file, the folder that HAProxy reads, and the last file that was looked at.
-# They hold a password: the container's own folder, like that of the secrets, cannot be
-# read through Nomad. The secrets' one cannot be written to after a power cycle.
-rendered=$NOMAD_SECRETS_DIR/haproxy.cfg
+# Nomad's files, the folder that HAProxy reads, and the last files that were looked at.
+# They hold a password and keys: the container's own folder, like that of the secrets,
+# cannot be read through Nomad. The secrets' one cannot be written to after a power cycle.
+files='haproxy.cfg tls.pem ca.pem crl.pem'
 folder=${FOLDER:-/tmp/haproxy}
 seen=$folder/seen
 master=
 
+# Where the configuration finds its certificates.
+export CERTIFICATES="$folder"
+
 say() { echo "haproxy: $*"; }
 
-# take makes Nomad's file HAProxy's, unless HAProxy would not start with it. The copies
-# are as read-only as the file: -f, or the second one would be refused.
+# copy FROM TO copies those that are there. The copies are as read-only as the files: -f,
+# or the second one would be refused.
+copy() {
+  for file in $files; do
+    [ ! -e "$1/$file" ] || cp -fp "$1/$file" "$2/$file" || return
+  done
+}
+
+# changed tells whether Nomad has written one of its files since they were looked at.
+changed() {
+  for file in $files; do
+    # shellcheck disable=SC3013 # dash and busybox know it too.
+    [ "$NOMAD_SECRETS_DIR/$file" -nt "$seen/$file" ] && return
+  done
+  return 1
+}
+
+# take makes Nomad's files HAProxy's, unless HAProxy would not start with them: it goes on
+# with the old ones then, a certificate among them.
 take() {
-  cp -fp "$rendered" "$seen" || return
-  if out=$(haproxy -c -f "$seen" 2>&1); then
-    cp -fp "$seen" "$folder/haproxy.cfg"
+  copy "$NOMAD_SECRETS_DIR" "$seen" || return
+  if out=$(CERTIFICATES=$seen haproxy -c -f "$seen/haproxy.cfg" 2>&1); then
+    copy "$seen" "$folder"
   else
     # Only what is wrong: the rest of the text may quote a password.
     say "the new configuration is refused:" "$(echo "$out" | grep ALERT)"
@@ -55,8 +75,7 @@ reload() {
 # the old one ends with the last of its own.
 watch() {
   while sleep 1; do
-    # shellcheck disable=SC3013 # dash and busybox know it too.
-    [ "$rendered" -nt "$seen" ] || continue
+    changed || continue
     sleep "$((${NOMAD_ALLOC_INDEX:-0} * SPREAD))"
     take && reload running && say "the new configuration is in use"
   done
@@ -86,7 +105,7 @@ stop() {
   exit 0
 }
 
-mkdir -p "$folder"
+mkdir -p "$seen"
 rm -f "$folder/stopping.cfg"
 take || exit 1
 trap '[ -n "$master" ] && stop; exit 143' TERM INT

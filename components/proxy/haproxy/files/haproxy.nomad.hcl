@@ -38,12 +38,32 @@ variable "cpu" {
 
 variable "memory" {
   type        = number
-  description = "Memory limit of one HAProxy, in MB; about 33 kB for each of maxconn."
+  description = "Memory limit of one HAProxy, in MB; about 33 kB for each of maxconn, 125 kB where it ends TLS."
 }
 
 variable "tls" {
   type        = bool
   description = "Whether the stack has a certificate; without one mqtts and wss exist nowhere."
+}
+
+variable "tls_at_proxy" {
+  type        = bool
+  description = "Whether HAProxy ends TLS and leads to EMQX's plain listeners; else it passes through."
+}
+
+variable "tls_profile" {
+  type        = string
+  description = "Mozilla's configuration of the TLS that HAProxy ends: intermediate or modern."
+}
+
+variable "tls_clients" {
+  type        = string
+  description = "Whether clients show a certificate: none, optional or required."
+}
+
+variable "tls_revoked" {
+  type        = bool
+  description = "Whether the secrets hold lists of revoked client certificates."
 }
 
 variable "ports" {
@@ -127,6 +147,17 @@ locals {
   # Time for the clients that are left once the ports are closed: what the kill
   # leaves, but for the time HAProxy takes to end.
   hard_stop = parseint(trimsuffix(var.kill_timeout, "s"), 10) - local.grace - 5
+
+  # What the certificates' files hold, of the job's Nomad variable. Where TLS passes through
+  # the first is empty, until the variable says that HAProxy ends it: it does so before
+  # EMQX's listeners go, and its job changes afterwards. An item that was taken away is
+  # empty, too: an error in a template would end the task on all nodes.
+  ends = "or ${var.tls_at_proxy} (eq (index . \"tls_terminate\").Value \"proxy\")"
+  tls_files = merge(
+    var.tls ? { "tls.pem" = "{{ if ${local.ends} }}{{ (index . \"tls_certificate\").Value }}\n{{ (index . \"tls_private_key\").Value }}\n{{ end }}" } : {},
+    var.tls_clients != "none" ? { "ca.pem" = "{{ (index . \"tls_client_ca\").Value }}\n" } : {},
+    var.tls_revoked ? { "crl.pem" = "{{ (index . \"tls_client_crl\").Value }}\n" } : {},
+  )
 }
 
 job "haproxy" {
@@ -248,6 +279,10 @@ job "haproxy" {
       env {
         ENVIRONMENT  = var.environment
         TLS          = "${var.tls}"
+        TLS_AT_PROXY = "${var.tls_at_proxy}"
+        TLS_PROFILE  = var.tls_profile
+        TLS_CLIENTS  = var.tls_clients
+        TLS_REVOKED  = "${var.tls_revoked}"
         CLIENTS      = "${var.maxconn}"
         MAXCONN      = "${var.maxconn + var.headroom}"
         PER_SOURCE   = "${var.per_source}"
@@ -275,6 +310,20 @@ job "haproxy" {
         gid                  = 99
         error_on_missing_key = true
         data                 = var.config
+      }
+
+      dynamic "template" {
+        for_each = local.tls_files
+        iterator = file
+        content {
+          destination          = "${NOMAD_SECRETS_DIR}/${file.key}"
+          change_mode          = "noop"
+          perms                = "0400"
+          uid                  = 99
+          gid                  = 99
+          error_on_missing_key = true
+          data                 = "{{ with nomadVar \"nomad/jobs/emqx-${var.environment}-haproxy\" }}${file.value}{{ end }}"
+        }
       }
 
       resources {
