@@ -2,10 +2,12 @@ package nomad
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"text/template"
 	"time"
 
 	"github.com/hashicorp/nomad/api"
@@ -246,6 +248,33 @@ func TestSecretsComeFromNomadVariables(t *testing.T) {
 	assert.Equal(t, len(emqxJob(t, v).TaskGroups[0].Tasks[0].Templates), 9)
 }
 
+// A stack gives up its certificate, its licence key, or its encrypted variables, and the
+// secrets change before the job does. A template that fails ends the task on every node.
+func TestAnItemThatIsTakenAwayFailsNoTemplate(t *testing.T) {
+	v := emqxVars()
+	v.License, v.SecretEnv = true, EnvironmentDigest(map[string]string{"EMQX_A": "1"}, "key")
+	type item struct{ Value string }
+	items := map[string]item{}
+	for _, name := range []string{ItemErlangCookie, ItemDashboardPassword, ItemAPIKey, ItemAPISecret} {
+		items[name] = item{name}
+	}
+	rendered := 0
+	for _, f := range emqxJob(t, v).TaskGroups[0].Tasks[0].Templates {
+		if f.ErrMissingKey == nil || !*f.ErrMissingKey {
+			continue
+		}
+		tmpl, err := template.New(*f.DestPath).Option("missingkey=error").Funcs(template.FuncMap{
+			"nomadVar":        func(string) map[string]item { return items },
+			"toUnescapedJSON": func(s string) string { return s },
+			"replaceAll":      func(from, to, s string) string { return strings.ReplaceAll(s, from, to) },
+		}).Parse(*f.EmbeddedTmpl)
+		assert.NilError(t, err)
+		assert.NilError(t, tmpl.Execute(io.Discard, nil))
+		rendered++
+	}
+	assert.Equal(t, rendered, 5, "emqx.env, api_keys and three files of TLS")
+}
+
 // The provider shows a job as a text diff: the same values, the same text.
 func TestVariablesAreStable(t *testing.T) {
 	v := emqxVars()
@@ -279,9 +308,9 @@ func TestSecretEnvironment(t *testing.T) {
 		}
 		return ""
 	}
-	assert.Assert(t, cmp.Contains(file(), "{{- if false }}\n{{ .environment.Value }}"))
+	assert.Assert(t, cmp.Contains(file(), "{{- if false }}\n{{ (index . \"environment\").Value }}"))
 	v.SecretEnv = digest
-	assert.Assert(t, cmp.Contains(file(), "{{- if true }}\n{{ .environment.Value }}"))
+	assert.Assert(t, cmp.Contains(file(), "{{- if true }}\n{{ (index . \"environment\").Value }}"))
 	assert.Equal(t, emqxJob(t, v).TaskGroups[0].Tasks[0].Env["SECRETS_DIGEST"], digest)
 }
 

@@ -567,7 +567,9 @@ job "emqx" {
       # once as HOCON for EMQX, once for the shell. Cookie and licence key once, as
       # EMQX's start script reads them itself: a cookie in quotes differs from the
       # running node's, and "emqx ctl" refuses to work. No change of a secret restarts a
-      # node, let alone all of them.
+      # node, let alone all of them. An item that a stack may do without is taken out before
+      # the job changes: by its index it is empty then. By its name it would be an error
+      # (error_on_missing_key), for which Nomad ends the task on every node at once.
       template {
         destination          = "${NOMAD_SECRETS_DIR}/emqx.env"
         change_mode          = "noop"
@@ -580,10 +582,10 @@ job "emqx" {
           EMQX_NODE__COOKIE='{{ .erlang_cookie.Value }}'
           EMQX_DASHBOARD__DEFAULT_PASSWORD='{{ .dashboard_password.Value | toUnescapedJSON | replaceAll "'" "'\\''" }}'
           {{- if ${var.license} }}
-          EMQX_LICENSE__KEY='{{ .license_key.Value | replaceAll "'" "'\\''" }}'
+          EMQX_LICENSE__KEY='{{ (index . "license_key").Value | replaceAll "'" "'\\''" }}'
           {{- end }}
           {{- if ${var.secret_env != ""} }}
-          {{ .environment.Value }}
+          {{ (index . "environment").Value }}
           {{- end }}
           {{- end }}
         EOT
@@ -611,7 +613,7 @@ job "emqx" {
           uid                  = 1000
           gid                  = 1000
           error_on_missing_key = true
-          data                 = "{{ with nomadVar \"nomad/jobs/emqx-${var.environment}\" }}{{ .${file.value} }}{{ end }}\n"
+          data                 = "{{ with nomadVar \"nomad/jobs/emqx-${var.environment}\" }}{{ (index . \"${file.value}\").Value }}{{ end }}\n"
         }
       }
 
