@@ -2,6 +2,7 @@ package stacks
 
 import (
 	"encoding/json"
+	"maps"
 	"strings"
 	"testing"
 
@@ -22,9 +23,9 @@ func TestLineEndsOfACertificateChangeNothing(t *testing.T) {
 	var given map[string]string
 	assert.NilError(t, json.Unmarshal([]byte(opts.Config["emqx-oci:tls"]), &given))
 	record := func(paste func(string) string) []recorder.Resource {
-		values := map[string]string{}
-		for key, text := range given {
-			values[key] = paste(text)
+		values := maps.Clone(given)
+		for _, key := range []string{"certificate", "privateKey", "ca"} {
+			values[key] = paste(given[key])
 		}
 		body, err := json.Marshal(values)
 		assert.NilError(t, err)

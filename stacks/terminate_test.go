@@ -1,4 +1,4 @@
-package stacks_test
+package stacks
 
 import (
 	"strings"
@@ -6,10 +6,6 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"gotest.tools/v3/assert"
-
-	"github.com/emqx-oci/emqx-oci/components/recorder"
-	"github.com/emqx-oci/emqx-oci/stacks"
-	"github.com/emqx-oci/emqx-oci/stacks/example"
 )
 
 // Wherever TLS ends, clients have four endpoints and four listeners; EMQX has four
@@ -21,17 +17,14 @@ func TestWhereTLSEnds(t *testing.T) {
 		"broker": {"{mqtt = 21883, mqtts = 21884, ws = 21983, wss = 21984}", "true", "false"},
 	} {
 		t.Run(terminate, func(t *testing.T) {
-			opts, err := example.Options("..", "staging", true)
-			assert.NilError(t, err)
-			opts.Config["emqx-oci:tls"] = strings.Replace(opts.Config["emqx-oci:tls"], `"terminate":"broker"`, `"terminate":"`+terminate+`"`, 1)
-			assert.Assert(t, strings.Contains(opts.Config["emqx-oci:tls"], `"terminate":"`+terminate+`"`))
-			stop, err := example.Answering(opts.Config)
-			assert.NilError(t, err)
-			t.Cleanup(stop)
-			r, err := recorder.Run(stacks.Run, opts)
+			r, err := record(t, "staging", true, false, func(config map[string]string) {
+				given := config["emqx-oci:tls"]
+				config["emqx-oci:tls"] = strings.Replace(given, `"terminate":"broker"`, `"terminate":"`+terminate+`"`, 1)
+				assert.Assert(t, strings.Contains(config["emqx-oci:tls"], `"terminate":"`+terminate+`"`))
+			})
 			assert.NilError(t, err)
 			vars := func(name string) resource.PropertyMap {
-				x, ok := r.Find("job:Job", name)
+				x, ok := r.Find("Job", name)
 				assert.Assert(t, ok, name)
 				for key, value := range x.Inputs {
 					assert.Assert(t, !strings.Contains(value.String(), "BEGIN"), "%s of %s", key, name)
@@ -45,7 +38,7 @@ func TestWhereTLSEnds(t *testing.T) {
 			assert.Equal(t, proxy["ports"].StringValue(), "{mqtt = 1883, mqtts = 8883, ws = 8083, wss = 8084, admin = 8080}")
 			listeners := 0
 			for _, x := range r.Resources {
-				if strings.HasSuffix(x.Type, "listener:Listener") {
+				if strings.HasSuffix(x.Type, "Listener") {
 					listeners++
 				}
 			}
