@@ -194,6 +194,27 @@ func TestListeners(t *testing.T) {
 	}
 }
 
+// TestTLSEndsAtProxy is the chapter on a lab of its own, between both ways of a change beside
+// clients.
+func TestTLSEndsAtProxy(t *testing.T) {
+	b := newBed(t)
+	b.must(t, "lab", "up")
+	b.must(t, "up", "lab", "--yes")
+	for _, c := range []struct {
+		name string
+		f    func(*testing.T, *bed)
+	}{
+		{"to the proxies", func(t *testing.T, b *bed) { tlsMoves(t, b, tlsAtBroker, tlsAtProxy) }},
+		{"at the proxies", tlsEndsAtProxy},
+		{"back to the brokers", func(t *testing.T, b *bed) { tlsMoves(t, b, tlsAtProxy, tlsAtBroker); b.everyListener(t) }},
+	} {
+		if !t.Run(c.name, func(t *testing.T) { c.f(t, b) }) {
+			b.diagnose(t)
+			t.FailNow()
+		}
+	}
+}
+
 // TestImporter is the chapter on a Go program in a module of its own by itself.
 func TestImporter(t *testing.T) {
 	b := newBed(t)

@@ -101,6 +101,7 @@ func TestLab(t *testing.T) {
 	chapter("a restore and a changed listener beside clients", func(t *testing.T) { restoredBesideClients(t, b) })
 	chapter("a full stop ends by itself", func(t *testing.T) { fullStop(t, b) })
 	chapter("the data out and into a fresh cluster", func(t *testing.T) { backups(t, b) })
+	chapter("TLS ended at the proxy", func(t *testing.T) { tlsEndsAtProxy(t, b) })
 	chapter("a lost volume comes back from its backup", func(t *testing.T) { volumesBack(t, b) })
 	chapter("destroy keeps what the stack keeps, and touches nothing when it must not", func(t *testing.T) { volumesStay(t, b) })
 	chapter("destroy leaves nothing", func(t *testing.T) { destroyed(t, b) })
