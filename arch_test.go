@@ -171,7 +171,7 @@ func TestTheProductIsBuiltWithoutTheLab(t *testing.T) {
 		for _, not := range []string{
 			module + "lab", module + "cmd/emqx-oci-lab", module + "internal", "testing", "gotest.tools",
 			"github.com/google/go-containerregistry/pkg/v1", "github.com/docker", "github.com/oracle/oci-go-sdk", "github.com/vishvananda",
-			"github.com/things-go/go-socks5", "github.com/mochi-mqtt", "github.com/pires/go-proxyproto", "github.com/johannesboyne/gofakes3",
+			"github.com/things-go/go-socks5", "github.com/mochi-mqtt", "github.com/pires/go-proxyproto", "github.com/golang-jwt", "golang.org/x/crypto/bcrypt", "github.com/johannesboyne/gofakes3",
 			"github.com/hashicorp/nomad/nomad", "github.com/hashicorp/consul/agent",
 		} {
 			if p == module+"internal/structconfig" { // what the settings are decoded with

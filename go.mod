@@ -11,6 +11,8 @@ require (
 	github.com/agext/levenshtein v1.2.3 // "did you mean": the distance of two names
 	github.com/blang/semver v3.5.1+incompatible // the type of a version in the Automation API
 	github.com/eclipse/paho.golang v0.23.0 // MQTT 5 client of gate G5
+	github.com/go-jose/go-jose/v4 v4.1.6 // key sets of JSON Web Tokens, in the stand-in broker
+	github.com/golang-jwt/jwt/v5 v5.3.1 // JSON Web Tokens of the stand-in broker
 	github.com/google/go-cmp v0.7.0 // the broker's tests compare values with fields of their own
 	github.com/google/go-containerregistry v0.20.7 // pulls and builds the images of the lab
 	github.com/gorilla/websocket v1.5.3 // MQTT over WebSocket: the stand-in broker's listener, gate G5's client
@@ -34,6 +36,7 @@ require (
 	github.com/vishvananda/netlink v1.3.1 // the lab's links, addresses and routes
 	github.com/vishvananda/netns v0.0.5 // the lab's network namespaces
 	github.com/zclconf/go-cty v1.13.2 // values of the variables of a job file
+	golang.org/x/crypto v0.58.0 // password hashes of the stand-in broker
 	golang.org/x/mod v0.41.0 // publishes this module as a proxy does, for the test of an importer
 	golang.org/x/net v0.62.0 // SOCKS5 client of gate G5
 	golang.org/x/sync v0.24.0 // limits what gate G1 and the lab do at once
@@ -81,7 +84,6 @@ require (
 	github.com/go-git/gcfg/v2 v2.0.2 // indirect
 	github.com/go-git/go-billy/v6 v6.0.0-beta.1 // indirect
 	github.com/go-git/go-git/v6 v6.0.0-beta.1 // indirect
-	github.com/go-jose/go-jose/v4 v4.1.6 // indirect
 	github.com/go-logr/logr v1.4.4 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/go-viper/mapstructure/v2 v2.4.0 // indirect
@@ -167,7 +169,6 @@ require (
 	go.uber.org/atomic v1.11.0 // indirect
 	go.uber.org/multierr v1.11.0 // indirect
 	go.yaml.in/yaml/v4 v4.0.0-rc.2 // indirect
-	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/exp v0.0.0-20260410095643-746e56fc9e2f // indirect
 	golang.org/x/text v0.43.0 // indirect
 	golang.org/x/tools v0.51.0 // indirect

@@ -53,6 +53,9 @@ func openAPI(a *app) (*api, error) {
 	} {
 		mux.HandleFunc(pattern, h.guard(f))
 	}
+	for pattern, f := range h.accessRoutes() {
+		mux.HandleFunc(pattern, h.guard(f))
+	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/" {
 			fail(w, http.StatusNotFound, "NOT_FOUND", "Request Path Not Found")

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -96,7 +97,7 @@ func (n *node) startApp() error {
 		a.listeners = append(a.listeners, l)
 		a.listening[c.id()] = specOf(c)
 	}
-	if err := n.loadKeys(); err != nil {
+	if err := errors.Join(n.loadKeys(), n.startAccess()); err != nil {
 		a.closeListeners()
 		return err
 	}

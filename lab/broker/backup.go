@@ -233,8 +233,15 @@ func (n *node) takeIn(files map[string][]byte) (said string, err error) {
 // takeOver merges records from elsewhere into this node, retained messages into its
 // server.
 func (n *node) takeOver(d *clusterData) {
+	if d == nil {
+		return
+	}
+	changed := n.data.newerRows(confTable, d.Tables[confTable])
 	n.data.merge(d)
-	if d != nil && len(d.Retained) > 0 {
+	if len(d.Retained) > 0 {
 		n.withApp(func(a *app) { a.loadRetained() })
+	}
+	if len(changed) > 0 {
+		n.accessTold(changed)
 	}
 }

@@ -134,8 +134,7 @@ func (n *node) pullData() {
 	for _, p := range n.runningPeers() {
 		r, err := p.ask(n.ctx, &message{Op: "pull"}, time.Minute)
 		if err == nil && r.Data != nil {
-			n.data.merge(r.Data)
-			n.withApp(func(a *app) { a.loadRetained() })
+			n.takeOver(r.Data)
 		}
 	}
 }

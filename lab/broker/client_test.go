@@ -27,9 +27,20 @@ type connectOpts struct {
 	v    byte
 	keep bool // not clean, the session stays
 	will string
+
+	user, password string // not sent when empty
 }
 
 func connect(t *testing.T, conn net.Conn, o connectOpts) (*client, packets.Packet) {
+	t.Helper()
+	c, ack := tryConnect(t, conn, o)
+	assert.Equal(t, ack.ReasonCode, byte(0))
+	go c.loop()
+	return c, ack
+}
+
+// tryConnect may be refused.
+func tryConnect(t *testing.T, conn net.Conn, o connectOpts) (*client, packets.Packet) {
 	t.Helper()
 	if o.v == 0 {
 		o.v = 4
@@ -45,12 +56,12 @@ func connect(t *testing.T, conn net.Conn, o connectOpts) (*client, packets.Packe
 	if o.will != "" {
 		pk.Connect.WillFlag, pk.Connect.WillTopic, pk.Connect.WillPayload = true, o.will, []byte("gone")
 	}
+	pk.Connect.UsernameFlag, pk.Connect.Username = o.user != "", []byte(o.user)
+	pk.Connect.PasswordFlag, pk.Connect.Password = o.password != "", []byte(o.password)
 	c.send(pk)
 	t.Cleanup(func() { _ = conn.Close() })
 	ack := c.read(3 * time.Second)
 	assert.Equal(t, ack.FixedHeader.Type, packets.Connack)
-	assert.Equal(t, ack.ReasonCode, byte(0))
-	go c.loop()
 	return c, ack
 }
 

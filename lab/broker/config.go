@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -37,9 +38,10 @@ type config struct {
 	keyFile   string
 	retain    retainConfig
 	mqtt      mqttConfig
-	denyAll   bool // no sources and no_match = deny
-	noACL     bool
-	statsAuth bool // credentials needed for prometheus/stats
+	etcDir    string
+	layers    accessLayers
+	access    *access // what they make at the start
+	statsAuth bool    // credentials needed for prometheus/stats
 	logLevel  string
 	idle      []string // keys accepted without effect
 	unknown   []string // variables that name no setting
@@ -206,11 +208,11 @@ func loadConfig(env []string) (config, error) {
 		keyFile:    get(s, "", "api_key.bootstrap_file"),
 		statsAuth:  get(s, false, "prometheus.enable_basic_auth"),
 		logLevel:   get(s, "warning", "log.console.level", "log.console_handler.level"),
-		noACL:      get(s, false, "authorization.sources"),
+		etcDir:     cmp.Or(plain["EMQX_ETC_DIR"], "/opt/emqx/etc"),
 		idle:       idle,
 		unknown:    unknown,
 	}
-	c.denyAll = c.noACL && get(s, "allow", "authorization.no_match") == "deny"
+	fault(c.readAccess(s))
 	if v := plain["EMQX_NODE_COOKIE"]; v != "" && s["node.cookie"] == nil {
 		c.cookie = v
 	}

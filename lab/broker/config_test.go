@@ -102,7 +102,7 @@ func TestConfigFaults(t *testing.T) {
 		"EMQX_LISTENERS__WS__DEFAULT__BIND=1883":                               "share the address",
 		"EMQX_LISTENERS__TCP__EXTRA__ACCEPTORS=4":                              "bind: required",
 		"EMQX_DURABLE_SESSIONS__ENABLE=true":                                   "no durable sessions",
-		"EMQX_AUTHENTICATION__1__MECHANISM=jwt":                                "no authentication",
+		"EMQX_AUTHENTICATION__1__MECHANISM=scram":                              "no authentication by scram",
 		"EMQX_NODE__ROLE=replicant":                                            "want one of core",
 	} {
 		_, err := load(env)

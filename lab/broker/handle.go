@@ -81,6 +81,9 @@ func (n *node) handle(kind, from string, m *message) *message {
 		return &message{}
 	case "listeners":
 		return n.listenersTold(m.Listeners)
+	case "drain":
+		n.drainCache()
+		return &message{}
 	case "partition":
 		return n.partitionReported(from)
 	case "view":

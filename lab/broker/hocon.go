@@ -197,7 +197,10 @@ func (p *hoconParser) fields(m map[string]any, end byte) error {
 		if k != 's' && k != 'u' {
 			return errHocon
 		}
-		key := p.toks[p.pos].text
+		path := []string{p.toks[p.pos].text}
+		if k == 'u' { // a dot inside quotes is one of the name's
+			path = strings.Split(path[0], ".")
+		}
 		p.pos++
 		switch p.peek() {
 		case '=':
@@ -210,7 +213,7 @@ func (p *hoconParser) fields(m map[string]any, end byte) error {
 		if err != nil {
 			return err
 		}
-		setHoconPath(m, strings.Split(key, "."), v)
+		setHoconPath(m, path, v)
 	}
 }
 
@@ -255,12 +258,15 @@ func (p *hoconParser) value() (any, error) {
 	case 'n':
 		p.pos++
 		return nil, nil
-	case 's', 'u': // neighbours are glued together
+	case 's', 'u': // neighbours are glued together, up to the next key (hocon_token:trans_key)
 		var b strings.Builder
-		for k := p.peek(); k == 's' || k == 'u'; k = p.peek() {
-			b.WriteString(p.toks[p.pos].text)
+		for b.WriteString(t.text); p.pos+1 < len(p.toks); b.WriteString(p.toks[p.pos].text) {
+			if k := p.toks[p.pos+1].kind; k != 's' && k != 'u' || p.isKey(p.pos+1) {
+				break
+			}
 			p.pos++
 		}
+		p.pos++
 		return b.String(), nil
 	case '{':
 		return p.object()
@@ -281,6 +287,11 @@ func (p *hoconParser) value() (any, error) {
 		return list, nil
 	}
 	return nil, errHocon
+}
+
+// isKey tells of a string whether a value follows it.
+func (p *hoconParser) isKey(at int) bool {
+	return at+1 < len(p.toks) && (p.toks[at+1].kind == '=' || p.toks[at+1].kind == '{')
 }
 
 func trimInt(s string) string {

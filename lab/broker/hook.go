@@ -33,7 +33,7 @@ func (h *hook) Provides(b byte) bool {
 	}, b)
 }
 
-func (h *hook) OnConnect(cl *mqtt.Client, _ packets.Packet) error {
+func (h *hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 	if k := h.app.node.cfg.mqtt.serverKeepalive; k > 0 && cl.Properties.ProtocolVersion == 5 {
 		cl.State.Keepalive, cl.State.ServerKeepalive = uint16(min(k, 65535)), true //nolint:gosec // bounded in the same line
 	}
@@ -42,12 +42,10 @@ func (h *hook) OnConnect(cl *mqtt.Client, _ packets.Packet) error {
 	cl.Properties.Props.TopicAliasMaximum = 0
 	if k := linkOf(cl); k != nil {
 		k.client = cl
+		k.who = principalOf(cl, pk)
 	}
 	return nil
 }
-
-// OnConnectAuthenticate lets everybody in, as EMQX does without authenticators.
-func (h *hook) OnConnectAuthenticate(*mqtt.Client, packets.Packet) bool { return true }
 
 // OnSessionEstablish fetches the session from wherever the client was before.
 func (h *hook) OnSessionEstablish(cl *mqtt.Client, pk packets.Packet) {
@@ -60,6 +58,7 @@ func (h *hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 	h.app.connectedAt.Store(cl, time.Now())
 	if k := linkOf(cl); k != nil {
 		k.flowing()
+		h.app.endWhenExpired(k)
 	}
 	h.app.node.tellSession("here", cl.ID)
 	h.app.routesChanged()

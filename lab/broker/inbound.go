@@ -2,6 +2,7 @@ package broker
 
 import (
 	"slices"
+	"strings"
 	"sync"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
@@ -118,6 +119,9 @@ func (h *hook) answer(cl *mqtt.Client, kind byte, id uint16, code packets.Code) 
 // that of distribute, or of another node, which the server distributes.
 func (h *hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
 	if k := linkOf(cl); k != nil {
+		if !h.mayPublish(k, pk) {
+			return pk, packets.ErrRejectPacket
+		}
 		if k.open != nil {
 			k.open.taken = true
 			pk.FixedHeader.Qos = min(k.open.qos, h.app.server.Options.Capabilities.MaximumQos)
@@ -184,6 +188,10 @@ func (a *app) distribute(publisher string, pk packets.Packet) error {
 // OnWill and OnWillSent stand around the distribution of a will, which no session may
 // be moved in the middle of.
 func (h *hook) OnWill(cl *mqtt.Client, will mqtt.Will) (mqtt.Will, error) {
+	if k := linkOf(cl); k != nil && k.who != nil && !h.mayLeaveWill(k.who, will) {
+		h.app.node.log.Warn("last_will_testament_publish_denied", "clientid", cl.ID, "topic", will.TopicName)
+		will.TopicName, will.Retain = nobodysPrefix+nonce(), false
+	}
 	if cl.Properties.Will.WillDelayInterval == 0 {
 		h.app.flow.RLock()
 	}
@@ -192,7 +200,9 @@ func (h *hook) OnWill(cl *mqtt.Client, will mqtt.Will) (mqtt.Will, error) {
 
 // OnWillSent sends the will to the other nodes.
 func (h *hook) OnWillSent(_ *mqtt.Client, pk packets.Packet) {
-	h.app.spread(pk)
+	if !strings.HasPrefix(pk.TopicName, nobodysPrefix) {
+		h.app.spread(pk)
+	}
 	if pk.Connect.WillProperties.WillDelayInterval == 0 {
 		h.app.flow.RUnlock()
 	}
@@ -201,10 +211,12 @@ func (h *hook) OnWillSent(_ *mqtt.Client, pk packets.Packet) {
 // OnSubscribe hides the packet's identifier, which the server looks for among messages
 // to the client.
 func (h *hook) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
-	if k := linkOf(cl); k != nil {
-		k.filterID, pk.PacketID = pk.PacketID, 0
+	k := linkOf(cl)
+	if k == nil {
+		return pk
 	}
-	pk.Filters = h.filterNames(cl, pk.Filters)
+	k.filterID, pk.PacketID = pk.PacketID, 0
+	pk.Filters = h.allowedFilters(cl, k, filterNames(pk.Filters))
 	return pk
 }
 
@@ -217,11 +229,21 @@ func (h *hook) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) packets.Packet
 	switch pk.FixedHeader.Type {
 	case packets.Connack:
 		k.release() // the client is known now: others may take the session, and publish to it
+		if k.denial != nil {
+			return denyConnack(pk, *k.denial, cl.Properties.ProtocolVersion)
+		}
 		// EMQX refuses a version that it does not know as MQTT 3.1.1 has it.
 		if v := cl.Properties.ProtocolVersion; pk.ReasonCode == packets.ErrProtocolViolationProtocolVersion.Code && v != 5 {
 			pk.ReasonCode = packets.Err3UnsupportedProtocolVersion.Code
 		}
-	case packets.Suback, packets.Unsuback:
+	case packets.Suback:
+		pk.PacketID = k.filterID
+		for i, denied := range k.denied {
+			if denied && cl.Properties.ProtocolVersion == 5 {
+				pk.ReasonCodes[i] = packets.ErrNotAuthorized.Code
+			}
+		}
+	case packets.Unsuback:
 		pk.PacketID = k.filterID
 	case packets.Publish:
 		return k.gate(pk)

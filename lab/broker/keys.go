@@ -197,13 +197,11 @@ func (k keyTable) addLogKeys() {
 
 // addAccessKeys adds who may connect and do what.
 func (k keyTable) addAccessKeys() {
-	k.add(on, "authorization.", map[string]check{"no_match": oneOf("allow", "deny"), "sources": sourcesNone})
-	k.add(idle, "authorization.", map[string]check{
-		"deny_action": oneOf("ignore", "disconnect"), "cache.enable": boolean, "cache.max_size": integer(1, 1048576), "cache.ttl": duration,
-		"cache.excludes": list,
+	k.add(on, "authorization.", map[string]check{
+		"no_match": asGiven(oneOf("allow", "deny")), "deny_action": asGiven(oneOf("ignore", "disconnect")), "sources": anything, "sources.*": anything,
+		"cache.enable": asGiven(boolean), "cache.max_size": asGiven(integer(1, 1048576)), "cache.ttl": asGiven(duration), "cache.excludes": asGiven(list),
 	})
-	k["authentication"] = key{noAuthn, on}
-	k["authentication.*"] = key{absent("authentication"), idle}
+	k.add(on, "", map[string]check{"authentication": anything, "authentication.*": anything})
 }
 
 // addOtherKeys adds what is checked and has no effect here.

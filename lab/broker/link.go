@@ -28,6 +28,10 @@ type link struct {
 	filterID uint16           // of the SUBSCRIBE or UNSUBSCRIBE under way
 	unstored []packets.Packet // sent, and forgotten by the server too early
 	refused  bool
+	who      *principal
+	expiry   *time.Timer
+	denial   *packets.Code // why CONNACK refuses
+	denied   []bool        // filters of the SUBSCRIBE under way that are not authorized
 }
 
 func newLink(c net.Conn) *link {
@@ -62,6 +66,9 @@ func (k *link) flowing() { k.once.Do(func() { close(k.resumed) }) }
 // finish is called when the server has returned from the client.
 func (k *link) finish(a *app) {
 	k.flowing()
+	if k.expiry != nil {
+		k.expiry.Stop()
+	}
 	if k.client != nil {
 		k.restore()
 		if k.refused {

@@ -97,6 +97,9 @@ type node struct {
 	life atomic.Int64 // of its database's start, which joining repeats
 
 	listenersWritten atomic.Bool // at run time, here or elsewhere
+	accessNow        atomic.Pointer[access]
+	drained          atomic.Int64 // when decisions were made void, unix nanoseconds
+	confMu           sync.Mutex   // one change of the configuration at a time
 
 	ctx  context.Context
 	stop context.CancelCauseFunc
@@ -222,6 +225,9 @@ func (n *node) boot() error {
 		return err
 	}
 	if err := n.data.reopen(nil); err != nil {
+		return err
+	}
+	if err := n.loadClusterConf(); err != nil {
 		return err
 	}
 	if !had {

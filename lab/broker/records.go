@@ -74,6 +74,7 @@ type clusterData struct {
 	Retained []*publication
 	Keys     map[string]apiKey
 	Users    map[string]apiKey
+	Tables   tables
 }
 
 const (
@@ -92,6 +93,7 @@ type records struct {
 	retained map[string]*publication
 	keys     map[string]apiKey
 	users    map[string]apiKey
+	tables   tables
 	file     *os.File
 	lines    int
 }
@@ -104,7 +106,10 @@ func newRecords(d store, cfg retainConfig, log *logger) *records {
 func (r *records) reopen(d *clusterData) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.retained, r.keys, r.users = map[string]*publication{}, map[string]apiKey{}, map[string]apiKey{}
+	r.retained, r.keys, r.users, r.tables = map[string]*publication{}, map[string]apiKey{}, map[string]apiKey{}, tables{}
+	if _, err := r.disk.load(tablesFile, &r.tables); err != nil {
+		return err
+	}
 	if _, err := r.disk.load(keysFile, &r.keys); err != nil {
 		return err
 	}
@@ -158,8 +163,9 @@ func (r *records) flushLocked() error {
 		_ = r.file.Close()
 		r.file = nil
 	}
-	if err := errors.Join(r.disk.save(keysFile, r.keys), r.disk.save(usersFile, r.users)); err != nil {
-		return fmt.Errorf("writing keys and users: %w", err)
+	r.tables.sweep()
+	if err := errors.Join(r.disk.save(keysFile, r.keys), r.disk.save(usersFile, r.users), r.disk.save(tablesFile, r.tables)); err != nil {
+		return fmt.Errorf("writing keys, users and tables: %w", err)
 	}
 	for t, p := range r.retained {
 		if len(p.Payload) == 0 && time.Since(time.Unix(0, p.At)) > tombstoneLife || p.expired() {
@@ -241,7 +247,7 @@ func (r *records) live() int {
 func (r *records) snapshot() *clusterData {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	d := &clusterData{Keys: map[string]apiKey{}, Users: map[string]apiKey{}}
+	d := &clusterData{Keys: map[string]apiKey{}, Users: map[string]apiKey{}, Tables: r.tables.clone()}
 	for _, t := range sortedKeys(r.retained) {
 		d.Retained = append(d.Retained, r.retained[t])
 	}
@@ -258,10 +264,16 @@ func (r *records) snapshot() *clusterData {
 func (r *records) merge(d *clusterData) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.mergeLocked(d) {
-		return
+	rows := d != nil && r.tables.merge(d.Tables)
+	var err error
+	switch rest := r.mergeLocked(d); {
+	case rest:
+		err = r.flushLocked()
+	case rows: // a change by the API has no need to write all else
+		r.tables.sweep()
+		err = r.disk.save(tablesFile, r.tables)
 	}
-	if err := r.flushLocked(); err != nil {
+	if err != nil {
 		r.log.Error(err.Error())
 	}
 }
@@ -275,6 +287,7 @@ func (r *records) mergeLocked(d *clusterData) (changed bool) {
 		changed = r.newer(p) || changed
 	}
 	changed = mergeKeys(r.keys, d.Keys) || changed
+	changed = r.tables.merge(d.Tables) || changed
 	return mergeKeys(r.users, d.Users) || changed
 }
 
@@ -292,7 +305,7 @@ func mergeKeys(into, from map[string]apiKey) (changed bool) {
 func (r *records) replace(d *clusterData) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.retained, r.keys, r.users = map[string]*publication{}, map[string]apiKey{}, map[string]apiKey{}
+	r.retained, r.keys, r.users, r.tables = map[string]*publication{}, map[string]apiKey{}, map[string]apiKey{}, tables{}
 	r.mergeLocked(d)
 	return r.flushLocked()
 }

@@ -1,0 +1,143 @@
+package broker
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// accessRoutes are the REST paths that change or show who may connect and do what.
+func (h *api) accessRoutes() map[string]http.HandlerFunc {
+	all := map[string]http.HandlerFunc{
+		"GET /api/v5/configs": h.getConfigs,
+		"PUT /api/v5/configs": h.putConfigs,
+	}
+	for _, some := range []map[string]http.HandlerFunc{h.authnRoutes(), h.aclRoutes(), h.bannedRoutes()} {
+		for pattern, f := range some {
+			all[pattern] = f
+		}
+	}
+	return all
+}
+
+// getConfigs shows the two roots, as HOCON unless JSON is asked for (emqx_mgmt_api_configs).
+func (h *api) getConfigs(w http.ResponseWriter, r *http.Request) {
+	tree := map[string]any{}
+	key := r.URL.Query().Get("key")
+	for root, v := range h.app.node.access().raw {
+		if key == "" || key == root {
+			tree[root] = redacted(v)
+		}
+	}
+	if accept := r.Header.Get("Accept"); strings.Contains(accept, "application/json") && !strings.Contains(accept, "*/*") {
+		reply(w, http.StatusOK, tree)
+		return
+	}
+	text, err := hoconOf(tree)
+	if err != nil {
+		fail(w, http.StatusInternalServerError, "INTERNAL_ERROR", err.Error())
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain")
+	_, _ = w.Write(text)
+}
+
+// putConfigs loads a piece of HOCON. With mode=merge, the default, an authenticator or a
+// source of a kind that is there is merged into it and a new one is added at the end; with
+// mode=replace a root that the piece has is replaced. Roots that it has not stay.
+func (h *api) putConfigs(w http.ResponseWriter, r *http.Request) {
+	wrong := func(err string) {
+		w.Header().Set("Content-Type", "text/plain")
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = fmt.Fprintf(w, `{"errors":%q}`, err)
+	}
+	text, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+	if err != nil {
+		wrong(err.Error())
+		return
+	}
+	tree, ok := parseHocon(string(text)).(map[string]any)
+	if !ok || len(tree) == 0 {
+		wrong("want HOCON")
+		return
+	}
+	merge := r.URL.Query().Get("mode") != "replace"
+	for _, root := range sortedKeys(tree) {
+		if !slices.Contains(accessRoots, root) {
+			wrong(root + ": the stand-in changes only " + strings.Join(accessRoots, " and ") + " at run time")
+			return
+		}
+	}
+	for _, root := range sortedKeys(tree) {
+		v := plain(tree[root])
+		if merge {
+			if v, err = mergedRoot(root, h.app.node.access(), v); err != nil {
+				wrong(err.Error())
+				return
+			}
+		}
+		if err := h.app.node.changeAccess(root, v); err != nil {
+			wrong(err.Error())
+			return
+		}
+	}
+	w.WriteHeader(http.StatusOK)
+}
+
+// mergedRoot is emqx_authn:merge_config and emqx_authz:merge.
+func mergedRoot(root string, now *access, news any) (any, error) {
+	if root == rootAuthn {
+		list, err := listOf(news)
+		if err != nil {
+			return nil, err
+		}
+		return mergedByKind(rawChain(now), list, authenticatorID), nil
+	}
+	over, ok := news.(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("%s: want a map", root)
+	}
+	var under []any
+	for _, s := range now.rules.sources {
+		under = append(under, s.raw)
+	}
+	sources, err := listOf(over["sources"])
+	if err != nil {
+		return nil, err
+	}
+	typ := func(m map[string]any) string { s, _ := m["type"].(string); return s }
+	rest := map[string]any{}
+	for k, v := range over {
+		if k != "sources" {
+			rest[k] = v
+		}
+	}
+	old, _ := now.raw[root].(map[string]any)
+	out, _ := layered(old, rest).(map[string]any)
+	out["sources"] = mergedByKind(under, sources, typ)
+	return out, nil
+}
+
+func rawChain(a *access) []any {
+	var out []any
+	for _, one := range a.chain {
+		out = append(out, one.raw)
+	}
+	return out
+}
+
+func mergedByKind(under, over []any, kind func(map[string]any) string) []any {
+	out := slices.Clone(under)
+	for _, v := range over {
+		m, _ := v.(map[string]any)
+		at := slices.IndexFunc(out, func(o any) bool { old, _ := o.(map[string]any); return kind(old) == kind(m) })
+		if at < 0 {
+			out = append(out, v)
+			continue
+		}
+		out[at] = layered(out[at], v)
+	}
+	return out
+}

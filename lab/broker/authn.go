@@ -1,0 +1,208 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
+)
+
+// principal is a client as EMQX's clientinfo has it: what it says of itself, what its
+// listener knows of it, and what the authenticators found out. Absent is not empty.
+type principal struct {
+	clientID           string
+	username, password *string
+	host               netip.Addr
+	cert               *certificate
+	enhanced           bool // it came with an authentication method of MQTT 5
+
+	superuser bool
+	claims    *claimedRules
+	expireAt  time.Time // its connection ends then; zero: never
+	cache     decisions
+}
+
+// certificate is what is known of a client's certificate.
+type certificate struct {
+	cn, dn string
+	der    []byte // nil behind a proxy that ended TLS
+}
+
+func principalOf(cl *mqtt.Client, pk packets.Packet) *principal {
+	who := &principal{clientID: cl.ID, enhanced: cl.Properties.ProtocolVersion == 5 && pk.Properties.AuthenticationMethod != ""}
+	if pk.Connect.UsernameFlag {
+		name := string(pk.Connect.Username)
+		who.username = &name
+	}
+	if pk.Connect.PasswordFlag {
+		word := string(pk.Connect.Password)
+		who.password = &word
+	}
+	if ap, err := netip.ParseAddrPort(cl.Net.Remote); err == nil {
+		who.host = ap.Addr().Unmap()
+	}
+	return who
+}
+
+// verdict is what an authenticator says of a client.
+type verdict struct {
+	next      bool          // it knows nothing of the client: ask the next one
+	refused   *packets.Code // nil: the client may connect
+	superuser bool
+	claims    *claimedRules
+	expireAt  time.Time
+}
+
+var ignored = verdict{next: true}
+
+func refusedWith(code packets.Code) verdict { return verdict{refused: &code} }
+
+// provider checks credentials in one way.
+type provider interface {
+	authenticate(n *node, who *principal) verdict
+}
+
+// starter is a provider that does something when it is created.
+type starter interface {
+	start(ctx context.Context, n *node)
+}
+
+// authenticator is an element of the chain.
+type authenticator struct {
+	id       string // mechanism, or mechanism:backend
+	enabled  bool
+	raw      map[string]any
+	provider provider
+	stop     context.CancelFunc
+}
+
+// authenticatorID is authenticator_id of emqx_authn_config: one of a kind is in the chain.
+func authenticatorID(raw map[string]any) string {
+	mechanism, _ := raw["mechanism"].(string)
+	if backend, ok := raw["backend"].(string); ok && mechanism != "" {
+		return mechanism + ":" + backend
+	}
+	return mechanism
+}
+
+const (
+	builtinID = "password_based:built_in_database"
+	httpID    = "password_based:http"
+	jwtID     = "jwt"
+)
+
+// chainOf reads the root authentication: a list, or one authenticator.
+func chainOf(v any) ([]authenticator, error) {
+	elements, err := listOf(v)
+	if err != nil {
+		return nil, fmt.Errorf("authentication: %w", err)
+	}
+	var chain []authenticator
+	var faults []error
+	for i, e := range elements {
+		a, err := readAuthenticator(fmt.Sprintf("authentication.%d", i+1), e)
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		if slices.ContainsFunc(chain, func(o authenticator) bool { return o.id == a.id }) {
+			faults = append(faults, fmt.Errorf("authentication.%d: already_exists: a second authenticator %s", i+1, a.id))
+		}
+		chain = append(chain, a)
+	}
+	return chain, errors.Join(faults...)
+}
+
+func readAuthenticator(path string, v any) (authenticator, error) {
+	f := fieldsOf(path, v)
+	a := authenticator{id: authenticatorID(f.m), enabled: f.flag("enable", true), raw: f.m}
+	f.ignore("mechanism", "backend")
+	var err error
+	switch a.id {
+	case builtinID:
+		a.provider, err = readBuiltin(f)
+	case jwtID:
+		a.provider, err = readTokens(f)
+	case httpID:
+		a.provider, err = readWebhook(f)
+	case "":
+		err = fmt.Errorf("%s: want a mechanism and, for password_based, a backend", path)
+	default:
+		err = fmt.Errorf("%s: the stand-in has no authentication by %s; want %s", path, a.id, strings.Join([]string{builtinID, jwtID, httpID}, ", "))
+	}
+	return a, err
+}
+
+// authenticate asks the chain, as emqx_authn_chains:authenticate and do_authenticate do.
+// Without an enabled authenticator everybody may connect; when none knows the client it is
+// not authorized. What it finds out goes into who. The code is nil when who may connect.
+func (n *node) authenticate(who *principal) *packets.Code {
+	chain := slices.DeleteFunc(slices.Clone(n.access().chain), func(a authenticator) bool { return !a.enabled })
+	for _, a := range chain {
+		v := a.provider.authenticate(n, who)
+		if v.next {
+			continue
+		}
+		if v.refused == nil {
+			who.superuser, who.claims, who.expireAt = v.superuser, v.claims, v.expireAt
+		}
+		return v.refused
+	}
+	if len(chain) > 0 {
+		return &packets.ErrNotAuthorized
+	}
+	return nil
+}
+
+// OnConnectAuthenticate checks bans before credentials, as emqx_channel:process_connect. The
+// server knows one reason to refuse a client; the right one is put into CONNACK later.
+func (h *hook) OnConnectAuthenticate(cl *mqtt.Client, _ packets.Packet) bool {
+	k := linkOf(cl)
+	if k == nil || k.who == nil {
+		return true
+	}
+	if h.app.node.banned(k.who) {
+		k.denial = &packets.ErrBanned
+	} else {
+		k.denial = h.app.node.authenticate(k.who)
+	}
+	if k.denial == nil {
+		return true
+	}
+	h.app.node.log.Warn("authentication_failure", "clientid", cl.ID, "peername", cl.Net.Remote, "reason", k.denial.Reason)
+	return false
+}
+
+// endWhenExpired ends a connection when its credential's time is over, also one that could
+// have connected in another way (emqx_channel:schedule_connection_expire).
+func (a *app) endWhenExpired(k *link) {
+	if k.who == nil || k.who.expireAt.IsZero() {
+		return
+	}
+	k.expiry = time.AfterFunc(time.Until(k.who.expireAt), func() {
+		_ = a.server.DisconnectClient(k.client, packets.ErrNotAuthorized)
+	})
+}
+
+// badCredentials3 is CONNACK's code of MQTT 3.1.1 that the server has no name for.
+const badCredentials3 = 0x04
+
+// denyConnack puts the reason into CONNACK, in the words of the client's version
+// (emqx_reason_codes:compat): MQTT 3.1.1 has 4 for bad credentials and 5 for the others.
+func denyConnack(pk packets.Packet, why packets.Code, version byte) packets.Packet {
+	pk.ReasonCode = why.Code
+	pk.Properties.ReasonString = ""
+	if version < 5 {
+		pk.ReasonCode = packets.Err3NotAuthorized.Code
+		if why.Code == packets.ErrBadUsernameOrPassword.Code {
+			pk.ReasonCode = badCredentials3
+		}
+	}
+	return pk
+}
