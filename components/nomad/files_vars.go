@@ -65,6 +65,9 @@ type EMQXVars struct {
 	// SecretEnv is the [EnvironmentDigest] of more of them, which are in the secrets
 	// ([ItemEnvironment]) and win over Env.
 	SecretEnv string
+	// Auth is who may connect, and what they may do; nil leaves it to EMQX and its dashboard,
+	// where everybody may.
+	Auth *Auth
 }
 
 // HCL2 validates v and returns the values for hcl2.vars.
@@ -128,6 +131,9 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 		"takeover":        EMQXTakeover,
 		"listeners":       EMQXListeners,
 	})
+	if v.Auth != nil {
+		maps.Copy(vars, v.Auth.vars())
+	}
 	return vars, f.Err()
 }
 
