@@ -21,10 +21,9 @@ const longestFunction = 80
 // longFunctions are those that may be longer, and why. One that is short enough by now is
 // to be taken off.
 var longFunctions = map[string]string{
-	"components/cluster.go: declare":      "it is the graph, a component a paragraph, read from top to bottom beside its picture",
-	"infra/gates/roundtrip.go: roundTrip": "it is one conversation with a broker, packet after packet",
-	"lab/broker/app.go: startApp":         "it sets each of the MQTT server's limits in turn, then starts its parts in their order",
-	"lab/broker/handle.go: handle":        "it is the table of questions between nodes, a case for each",
+	"components/cluster.go: declare": "it is the graph, a component a paragraph, read from top to bottom beside its picture",
+	"lab/broker/app.go: startApp":    "it sets each of the MQTT server's limits in turn, then starts its parts in their order",
+	"lab/broker/handle.go: handle":   "it is the table of questions between nodes, a case for each",
 }
 
 // Functions are short in every module of the tree, but for tests and what is generated.

@@ -276,11 +276,13 @@ type DNSArgs struct {
 type TLSArgs struct {
 	// TLS passes through to EMQX, the only way so far. (`broker`; default: `broker`)
 	Terminate *string `pulumi:"terminate,optional"`
-	// With its chain; valid for `dns.name`. (PEM)
+	// With its chain; valid for `dns.name`. One that is self-signed counts as its own authority in the round trip:
+	// whoever sets it trusts it. (PEM)
 	Certificate pulumi.StringInput `pulumi:"certificate,optional" provider:"secret"`
 	// Set with the certificate. (secret PEM)
 	PrivateKey pulumi.StringInput `pulumi:"privateKey,optional" provider:"secret"`
-	// Authority for clients' certificates and for the stack's own round trip. (PEM; default: the certificate's chain)
+	// Authority for clients' certificates, and for the stack's own round trip beside those of the machine that runs it.
+	// Needed where the certificate is signed by one that no machine knows. (PEM; default: the certificate's chain)
 	CA pulumi.StringInput `pulumi:"ca,optional" provider:"secret"`
 }
 
@@ -351,13 +353,14 @@ type GatesArgs struct {
 	ProxiesReady *string `pulumi:"proxiesReady,optional"`
 	// G4: the balancer's view of the nodes. (duration, at least 1s; default: `10m`)
 	EdgeHealthy *string `pulumi:"edgeHealthy,optional"`
-	// G5: a message through the public name. One that did not resolve may be cached for a while. (duration, at least 1s;
-	// default: `5m`)
+	// G5: a message by the public name through each listener, as a client sends it. A name that did not resolve may be
+	// remembered so for a while. (duration, at least 1s; default: `5m`)
 	RoundTrip *string `pulumi:"roundTrip,optional"`
 	// How long the check at the end of an update waits for a cluster that no deployment is mending. (duration, at least
 	// 1s; default: `1m`)
 	Settle *string `pulumi:"settle,optional"`
-	// The round trip's way to the public name, where the build machine has no direct one. (socks5h://host:port)
+	// The round trip's way to the public name, for all listeners, where the build machine has no direct one.
+	// (socks5h://host:port)
 	Proxy *string `pulumi:"proxy,optional"`
 }
 

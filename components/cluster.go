@@ -11,6 +11,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/consul"
 	"github.com/emqx-oci/emqx-oci/components/fault"
+	"github.com/emqx-oci/emqx-oci/components/guards"
 	"github.com/emqx-oci/emqx-oci/components/kinds"
 	"github.com/emqx-oci/emqx-oci/components/nomad"
 	"github.com/emqx-oci/emqx-oci/components/seams"
@@ -38,6 +39,9 @@ type Cluster struct {
 	DashboardAddress pulumi.StringOutput `pulumi:"dashboardAddress"`
 	// Verified says which gates held at the end of the update, or which did not and why.
 	Verified pulumi.StringOutput `pulumi:"verified"`
+
+	// typed is set for a cluster of typed args, whose names have no project.
+	typed bool
 }
 
 // DeclareCluster registers a cluster with everything that it stands on, of settings that are checked
@@ -56,7 +60,10 @@ type Cluster struct {
 // What only the cloud knows is asked before anything but the cluster itself and its providers
 // is registered; a fault in it is a [*fault.Error].
 func DeclareCluster(ctx *pulumi.Context, name string, s settings.Settings, opts ...pulumi.ResourceOption) (*Cluster, error) {
-	c := &Cluster{}
+	return declareCluster(ctx, name, s, &Cluster{}, opts...)
+}
+
+func declareCluster(ctx *pulumi.Context, name string, s settings.Settings, c *Cluster, opts ...pulumi.ResourceOption) (*Cluster, error) {
 	if err := ctx.RegisterComponentResource(ClusterType, name, c, opts...); err != nil {
 		return nil, fmt.Errorf("registering the cluster: %w", err)
 	}
@@ -92,7 +99,11 @@ func (c *Cluster) declare(ctx *pulumi.Context, name string, s settings.Settings,
 		return err
 	}
 	child := pulumi.Composite(pulumi.Parent(c), every)
-	recordLayout, err := guard(ctx, name, s, k.Hosts.Guarded(s), hosts.Nodes(), pulumi.Parent(c))
+	say := func(found []guards.Violation) []guards.Violation { return found }
+	if c.typed {
+		say = guards.ByArgument
+	}
+	recordLayout, err := guard(ctx, name, s, say, k.Hosts.Guarded(s), hosts.Nodes(), pulumi.Parent(c))
 	if err != nil {
 		return err
 	}

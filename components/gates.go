@@ -125,11 +125,14 @@ func (c conditions) proxiesReady() gates.Gate {
 	return c.proxy.Ready(c.Settings, seams.ProxyReadyArgs{Nomad: c.nomadAPI, Consul: c.consulAPI, Text: c.jobs.proxies})
 }
 
-func (c conditions) roundTrip() gates.Gate {
-	return gates.RoundTrip(gates.RoundTripArgs{
-		Name: c.DNS.Name, Port: c.Ports.MQTT, Proxy: c.Gates.Proxy, Timeout: c.Gates.RoundTrip, Edge: c.edgeHint,
-	})
+func (c conditions) roundTripArgs() gates.RoundTripArgs {
+	return gates.RoundTripArgs{
+		Name: c.DNS.Name, Listeners: cluster.Listeners(c.Ports.Cluster(), c.TLS.Enabled()), Proxy: c.Gates.Proxy,
+		CACert: c.TLS.CA.Reveal(), Certificate: c.TLS.Certificate.Reveal(), Timeout: c.Gates.RoundTrip, Edge: c.edgeHint,
+	}
 }
+
+func (c conditions) roundTrip() gates.Gate { return gates.RoundTrip(c.roundTripArgs()) }
 
 // rolling tells whether Nomad is still deploying.
 func (c conditions) rolling() func(context.Context) bool {

@@ -66,7 +66,7 @@ func (g *guarded) program(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
-	settle, err := guard(ctx, "emqx", g.s, ocihosts.Hosts{}.Guarded(g.s), places)
+	settle, err := guard(ctx, "emqx", g.s, func(found []guards.Violation) []guards.Violation { return found }, ocihosts.Hosts{}.Guarded(g.s), places)
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func NewCluster(ctx *pulumi.Context, name string, args *ClusterArgs, opts ...pul
 	if err != nil {
 		return nil, byArgument(err)
 	}
-	c, err := DeclareCluster(ctx, name, s, opts...)
+	c, err := declareCluster(ctx, name, s, &Cluster{typed: true}, opts...)
 	return c, byArgument(err)
 }
 

@@ -180,6 +180,22 @@ func TestBadArgsAreToldByTheirPaths(t *testing.T) {
 	assert.ErrorContains(t, err, "nodes.image: must be set")
 }
 
+// A guard names what lets it pass as whoever wrote it down does.
+func TestGuardsNameArgumentsByTheirPaths(t *testing.T) {
+	_, err := recorded(t, "prod", true, false, func(ctx *pulumi.Context, config map[string]string) error {
+		args := argsOf(t, config)
+		args.Network.DashboardCIDRs = []string{"0.0.0.0/0"}
+		_, err := components.NewCluster(ctx, "emqx", args)
+		return err
+	})
+	var refused *guards.Error
+	assert.Assert(t, errors.As(err, &refused), "%v", err)
+	assert.ErrorContains(t, err, "network.dashboardCidrs opens EMQX's dashboard to public addresses (0.0.0.0/0)")
+	assert.ErrorContains(t, err, "or set guards.allowPublicDashboard to true")
+	assert.Assert(t, !strings.Contains(err.Error(), "emqx-oci:"), "%v", err)
+	assert.Equal(t, refused.Violations[0].Allow, "guards.allowPublicDashboard")
+}
+
 // Secrets may come from other resources: a preview does not know them yet, and none of what it knows shows.
 func TestSecretsThatAreNotKnownYet(t *testing.T) {
 	r, err := recorded(t, "lab", true, true, func(ctx *pulumi.Context, config map[string]string) error {

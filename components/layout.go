@@ -25,9 +25,9 @@ type layout struct{ pulumi.ResourceState }
 // The hook on the layout is what sees the old one. It runs in previews, too, and
 // not at all for a layout that stays: then the settings are judged here.
 //
-// What it returns is to be called with the volumes once they are registered.
+// say names the settings in what the guards say. What it returns is to be called with the volumes once they are registered.
 func guard(
-	ctx *pulumi.Context, name string, s settings.Settings, words guards.Words, nodes []cluster.Node, opts ...pulumi.ResourceOption,
+	ctx *pulumi.Context, name string, s settings.Settings, say func([]guards.Violation) []guards.Violation, words guards.Words, nodes []cluster.Node, opts ...pulumi.ResourceOption,
 ) (recordLayout func(volumes []pulumi.Resource) error, err error) {
 	next := guards.LayoutOf(s, words.Scope, nodes)
 	static := guards.Static(s)
@@ -40,7 +40,7 @@ func guard(
 			wanted = cookie
 		}
 		found := guards.Compare(old, next, cookie, wanted, s.Guards, words)
-		return guards.Judge(ctx, s.Guards, append(found, static...))
+		return guards.Judge(ctx, s.Guards, say(append(found, static...)))
 	}, &pulumi.ResourceHookOptions{OnDryRun: true})
 	if err != nil {
 		return nil, fmt.Errorf("registering the guards: %w", err)
@@ -57,7 +57,7 @@ func guard(
 		return nil, err
 	}
 	if !asked.Load() {
-		if err := guards.Judge(ctx, s.Guards, static); err != nil {
+		if err := guards.Judge(ctx, s.Guards, say(static)); err != nil {
 			return nil, err
 		}
 	}

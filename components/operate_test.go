@@ -18,7 +18,7 @@ func TestOperateIsOnTheStacksOwnNodes(t *testing.T) {
 	assert.NilError(t, err)
 	assert.DeepEqual(t, cluster.Names(c.Nodes), []string{"emqx-prod-0", "emqx-prod-1"})
 	assert.Equal(t, c.Member(1), "emqx@emqx-prod-1.node.dc1.consul")
-	assert.Equal(t, c.BrokerJob+" "+c.Config.Proxy.Job, "emqx-prod emqx-prod-haproxy")
+	assert.Equal(t, c.BrokerJob+" "+c.Proxy.Job, "emqx-prod emqx-prod-haproxy")
 	assert.Equal(t, c.DrainRate, 50)
 	var ids string
 	for _, g := range c.Verification {

@@ -25,14 +25,20 @@ func TestHostsOfAnotherKind(t *testing.T) {
 		if op == blast.Delete {
 			set.Old, set.New = set.New, nil
 		}
-		return []blast.Change{
+		changes := []blast.Change{
 			{Op: op, Type: "toy:index:Host", Name: fmt.Sprintf("cluster-hosts-%d", i)},
 			{Op: op, Type: "toy:index:Disk", Name: fmt.Sprintf("cluster-disks-%d", i)},
 			{Op: op, Type: "consul:index/service:Service", Name: fmt.Sprintf("cluster-members-%d", i)},
 			set,
 			{Op: blast.Update, Type: "toy:index:Host", Name: "cluster-hosts-0", Diffs: []blast.Diff{{Path: "sticker", Kind: "add", New: "x"}}},
-			{Op: blast.Update, Type: "nomad:index/job:Job", Name: "cluster-emqx", Diffs: []blast.Diff{{Path: "hcl2.vars.node_count", Kind: "update", Old: "3", New: "x"}}},
 		}
+		if op == blast.Create {
+			changes = append(changes, blast.Change{
+				Op: blast.Update, Type: "nomad:index/job:Job", Name: "cluster-emqx",
+				Diffs: []blast.Diff{{Path: "hcl2.vars.node_count", Kind: "update", Old: "3", New: "4"}},
+			})
+		}
+		return changes // where the job is as it should be already, hosts alone tell how many nodes there were
 	}
 	for name, c := range map[string]struct {
 		op       string
@@ -60,7 +66,7 @@ func TestHostsOfAnotherKind(t *testing.T) {
 				"What goes with it: a host, an entry in the list of members and 1 backend of the balancer (mqtt).",
 				"EMQX stops there first: about 1/3 of the clients reconnect to the others.",
 			},
-			parts: []string{"1 part of the balancer", "hosts to halt", "EMQX to stay healthy", "the engine and its checks"},
+			parts: []string{"1 part of the balancer", "hosts to halt", "the engine and its checks"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,6 +1,11 @@
 package guards
 
-import "strings"
+import (
+	"slices"
+	"strings"
+
+	"github.com/emqx-oci/emqx-oci/components/settings"
+)
 
 // The guards' names.
 const (
@@ -24,6 +29,16 @@ type Violation struct {
 	Message string `json:"message"`
 	// Allow is the setting that would let it pass, "" when nothing does.
 	Allow string `json:"allow,omitempty"`
+}
+
+// ByArgument names settings as typed arguments are named, without the project: "guards.allowVolumeDelete".
+func ByArgument(found []Violation) []Violation {
+	named := slices.Clone(found)
+	for i := range named {
+		named[i].Message = strings.ReplaceAll(named[i].Message, settings.Project+":", "")
+		named[i].Allow = strings.TrimPrefix(named[i].Allow, settings.Project+":")
+	}
+	return named
 }
 
 func (v Violation) String() string { return v.Guard + ": " + v.Message }

@@ -9,7 +9,6 @@ import (
 	"gotest.tools/v3/assert"
 
 	"github.com/emqx-oci/emqx-oci/components/interrupted"
-
 	"github.com/emqx-oci/emqx-oci/components/recorder"
 )
 

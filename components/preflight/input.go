@@ -57,9 +57,11 @@ func Property(r recorder.Resource, dotted string) resource.PropertyValue {
 	return Open(v)
 }
 
-// TextAt is the text at a dotted path, "" where none is; NumberAt the whole number, or 0.
+// TextAt is the text at a dotted path, "" where none is.
 func TextAt(r recorder.Resource, dotted string) string { return Text(Property(r, dotted)) }
-func NumberAt(r recorder.Resource, dotted string) int  { return Number(Property(r, dotted)) }
+
+// NumberAt is the whole number at a dotted path, 0 where none is.
+func NumberAt(r recorder.Resource, dotted string) int { return Number(Property(r, dotted)) }
 
 // Open takes the wrapping of a secret or a known output off a value.
 func Open(v resource.PropertyValue) resource.PropertyValue {

@@ -3,14 +3,11 @@ package preflight
 import (
 	"errors"
 	"maps"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 
-	"github.com/emqx-oci/emqx-oci/components/hocon"
 	"github.com/emqx-oci/emqx-oci/components/recorder"
 )
 
@@ -57,23 +54,6 @@ func readJob(source string, r recorder.Resource) (*job, error) {
 		j.env[name] = written.text(name)
 	}
 	return j, nil
-}
-
-// inside adds a variable for each value inside an object, as EMQX reads it: then who
-// looks for one by its path finds it. What has a variable of its own keeps that, as EMQX
-// puts longer paths in later.
-func (j *job) inside() {
-	for _, name := range slices.Sorted(maps.Keys(j.env)) {
-		if !strings.HasPrefix(name, "EMQX_") {
-			continue
-		}
-		hocon.Read(j.env[name]).Leaves(func(path []string, value string) {
-			inner := strings.ToUpper(strings.Join(append([]string{name}, path...), "__"))
-			if _, own := j.env[inner]; !own {
-				j.env[inner] = value
-			}
-		})
-	}
 }
 
 // path names a part of the job for a person: Job emqx: group.update.

@@ -105,7 +105,7 @@ func validated(t *testing.T, job recorder.Resource) (string, error) {
 	for name, value := range preflight.Property(job, "hcl2.vars").ObjectValue() {
 		args = append(args, "-var", string(name)+"="+preflight.Text(preflight.Open(value)))
 	}
-	cmd := exec.CommandContext(t.Context(), agenttest.Tool(t, "nomad"), append(args, file)...) //nolint:gosec // of this tree
+	cmd := exec.CommandContext(t.Context(), agenttest.Tool(t, "nomad"), append(args, file)...)
 	cmd.Env = append(os.Environ(), "NOMAD_ADDR=http://127.0.0.1:1")
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out

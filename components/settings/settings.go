@@ -300,11 +300,14 @@ type DNS struct {
 type TLS struct {
 	// TLS passes through to EMQX, the only way so far.
 	Terminate string `cfg:"terminate" oneof:"broker"`
-	// With its chain; valid for `dns.name`.
+	// With its chain; valid for `dns.name`. One that is self-signed counts as its own
+	// authority in the round trip: whoever sets it trusts it.
 	Certificate Secret `cfg:"certificate" format:"certificates"`
 	// Set with the certificate.
 	PrivateKey Secret `cfg:"privateKey" secret:"true" format:"private-key"`
-	// Authority for clients' certificates and for the stack's own round trip.
+	// Authority for clients' certificates, and for the stack's own round trip beside
+	// those of the machine that runs it. Needed where the certificate is signed by
+	// one that no machine knows.
 	CA Secret `cfg:"ca" format:"certificates" default:"the certificate's chain"`
 }
 
@@ -431,14 +434,14 @@ type Gates struct {
 	ProxiesReady time.Duration `cfg:"proxiesReady" range:"1s.."`
 	// G4: the balancer's view of the nodes.
 	EdgeHealthy time.Duration `cfg:"edgeHealthy" range:"1s.."`
-	// G5: a message through the public name. One that did not resolve may be
-	// cached for a while.
+	// G5: a message by the public name through each listener, as a client sends it.
+	// A name that did not resolve may be remembered so for a while.
 	RoundTrip time.Duration `cfg:"roundTrip" range:"1s.."`
 	// How long the check at the end of an update waits for a cluster that no
 	// deployment is mending.
 	Settle time.Duration `cfg:"settle" range:"1s.."`
-	// The round trip's way to the public name, where the build machine has no
-	// direct one.
+	// The round trip's way to the public name, for all listeners, where the build
+	// machine has no direct one.
 	Proxy string `cfg:"proxy" format:"socks"`
 }
 

@@ -87,17 +87,20 @@ type jobState struct {
 
 func (s *jobState) version() uint64 { return Deref(s.job.Version) }
 
-// deployment is the newest one of the current version; nil when Nomad made none
+// deployment is that of the current version.
+func (s *jobState) deployment() *nomad.Deployment { return DeploymentOf(s.job, s.deployments) }
+
+// DeploymentOf is the newest deployment of a job's current version; nil when Nomad made none
 // or has forgotten it. One of an older version, however it ended, says nothing
 // of what is registered now; nor does one of an earlier job of the same id.
-func (s *jobState) deployment() *nomad.Deployment {
-	return s.newest(func(d *nomad.Deployment) bool { return d.JobVersion == s.version() })
+func DeploymentOf(job *nomad.Job, deployments []*nomad.Deployment) *nomad.Deployment {
+	return newestDeployment(job, deployments, func(d *nomad.Deployment) bool { return d.JobVersion == Deref(job.Version) })
 }
 
-func (s *jobState) newest(match func(*nomad.Deployment) bool) *nomad.Deployment {
+func newestDeployment(job *nomad.Job, deployments []*nomad.Deployment, match func(*nomad.Deployment) bool) *nomad.Deployment {
 	var found *nomad.Deployment
-	for _, d := range s.deployments {
-		if d.JobCreateIndex != Deref(s.job.CreateIndex) || !match(d) {
+	for _, d := range deployments {
+		if d.JobCreateIndex != Deref(job.CreateIndex) || !match(d) {
 			continue
 		}
 		if found == nil || d.CreateIndex > found.CreateIndex {
@@ -115,7 +118,7 @@ func (s *jobState) reverted() *nomad.Deployment {
 	if s.version() == 0 {
 		return nil
 	}
-	return s.newest(func(d *nomad.Deployment) bool {
+	return newestDeployment(s.job, s.deployments, func(d *nomad.Deployment) bool {
 		return d.JobVersion == s.version()-1 && d.Status == nomad.DeploymentStatusFailed &&
 			strings.Contains(d.StatusDescription, " - rolling back to job version ")
 	})

@@ -18,7 +18,7 @@
 //	G2 ClusterFormed
 //	G3 ProxiesReady
 //	G4 EdgeHealthy
-//	G5 RoundTrip
+//	G5 RoundTrip, through every listener
 //
 // The package asks the APIs of Nomad, Consul and the cloud, and MQTT; it needs
 // neither SSH nor a route to the nodes. It knows nothing of settings, components

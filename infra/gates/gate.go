@@ -25,6 +25,17 @@ type Status struct {
 	Next string
 	// Due says that a step is to be taken before the gate can hold, and can be taken now.
 	Due bool
+	// Parts are the answers one by one, of a gate that asks several: G5's listeners, in
+	// the stack's order.
+	Parts []Part
+}
+
+// Part is what one of several answered. Holds, Seen and Next are as in [Status].
+type Part struct {
+	// Name is what it is called: "mqtts".
+	Name       string
+	Holds      bool
+	Seen, Next string
 }
 
 // Gate is a condition and how long to wait for it.

@@ -64,7 +64,7 @@ func AskListeners(ctx context.Context, client NomadClient, task, alloc, script s
 // NextOfListener is what to do about a listener of an allocation's broker that does not
 // stand.
 func NextOfListener(task, alloc string) string {
-	short := alloc[:min(8, len(alloc))]
+	short := ShortID(alloc)
 	return fmt.Sprintf("`nomad alloc exec -task %s %s emqx ctl listeners` says what EMQX makes of it; what was changed at run time, in the dashboard say, is undone by `nomad alloc restart %s`", task, short, short)
 }
 

@@ -2,254 +2,175 @@ package gates
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"net"
-	"net/url"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/eclipse/paho.golang/packets"
-	"github.com/eclipse/paho.golang/paho"
-	"golang.org/x/net/proxy"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 )
 
-// RoundTripArgs describe gate G5. Only Name is required.
+// RoundTripArgs describe gate G5. Name and Listeners are required.
 type RoundTripArgs struct {
 	// Name is the public DNS name. It is resolved by the system, or behind Proxy.
+	// Certificates are verified for it.
 	Name string
-	// Port is the MQTT listener; default 1883, or 8883 with TLS.
-	Port int
+	// Listeners are those that the stack offers: a message must come back through each.
+	Listeners []cluster.Listener
 	// Proxy is a SOCKS5 proxy that resolves Name at its side:
 	// "socks5h://127.0.77.1:1080". Empty means to connect directly.
 	Proxy string
-	// TLS switches to MQTT over TLS. CACert is the PEM text that verifies the
-	// server; empty means the system's authorities. ServerName defaults to Name.
-	TLS        bool
-	CACert     string
-	ServerName string
+	// CACert is the PEM text of authorities that count beside the system's.
+	CACert string
+	// Certificate is the PEM text of what the stack gives its TLS listeners. What is
+	// self-signed in it counts as an authority: who made the stack trusts it.
+	Certificate string
 	// Username and Password are sent when Username is not empty.
 	Username, Password string
-	// Edge is what else to look at when no broker answers at all: what may be wrong on
-	// the way to one. Empty is nothing.
+	// Edge is what else to look at when nothing answers at all: what may be wrong on the
+	// way to a proxy. Empty is nothing.
 	Edge string
-	// AttemptTimeout bounds one whole attempt; default 10 s.
+	// AttemptTimeout bounds one whole attempt, which asks all listeners side by side;
+	// default 10 s.
 	AttemptTimeout time.Duration
 	// Timeout and Interval default to [DefaultTimeout] and [DefaultInterval].
 	Timeout, Interval time.Duration
 }
 
-// gateTopics is where the gate's topics are, which are one per attempt.
-const gateTopics = "emqx-oci/gate/"
-
-// RoundTrip is gate G5: an MQTT 5 client connects through the public name,
-// subscribes to a topic of its own, publishes with QoS 1 and receives the
-// message. Once a broker has answered, what it said is what to look at next, and
-// neither DNS nor the balancer.
-func RoundTrip(args RoundTripArgs) Gate {
-	title := "round trip"
-	if args.TLS {
-		title = "round trip over TLS"
+// Through are the same args for one listener alone, by its name: "mqtts". The only
+// error is an [UnknownListenerError].
+func (a RoundTripArgs) Through(listener string) (RoundTripArgs, error) {
+	called := func(l cluster.Listener) bool { return l.Name == listener }
+	if i := slices.IndexFunc(a.Listeners, called); i >= 0 {
+		a.Listeners = a.Listeners[i : i+1]
+		return a, nil
 	}
-	if args.Port == 0 {
-		args.Port = cluster.DefaultPorts.MQTT
-		if args.TLS {
-			args.Port = cluster.DefaultPorts.MQTTS
+	unknown := &UnknownListenerError{Name: listener}
+	for _, l := range a.Listeners {
+		unknown.Offered = append(unknown.Offered, l.Name)
+	}
+	return RoundTripArgs{}, unknown
+}
+
+// UnknownListenerError is a name that none of the stack's listeners has.
+type UnknownListenerError struct {
+	Name    string
+	Offered []string
+}
+
+func (e *UnknownListenerError) Error() string {
+	text := fmt.Sprintf("must be a listener of the stack, which offers %s, got %q", JoinNames(e.Offered), e.Name)
+	for _, l := range cluster.Listeners(cluster.DefaultPorts, true) {
+		if l.Name == e.Name && l.TLS {
+			text += ", which comes with tls.certificate"
 		}
 	}
+	return text
+}
+
+// RoundTrip is gate G5: through each listener an MQTT 5 client connects by the public
+// name, as clients do, subscribes to a topic of its own, publishes with QoS 1 and receives
+// the message. The gate holds when all messages have come back. What is to be looked at
+// next follows from how far each got: who has heard a broker was led there by DNS and the
+// balancer.
+func RoundTrip(args RoundTripArgs) Gate {
 	if args.AttemptTimeout <= 0 {
 		args.AttemptTimeout = 10 * time.Second
 	}
-	next := fmt.Sprintf("whether %s resolves to the balancer's address, the health of its backends, and the proxies' logs", args.Name)
-	if args.Edge != "" {
-		next += "; " + args.Edge
-	}
 	return Gate{
-		ID: "G5", Title: title, Timeout: args.Timeout, Interval: args.Interval, Next: next,
+		ID: "G5", Title: "round trip", Timeout: args.Timeout, Interval: args.Interval,
 		Check: func(ctx context.Context) (Status, error) {
-			ctx, cancel := context.WithTimeout(ctx, args.AttemptTimeout)
-			defer cancel()
-			said, err := roundTrip(ctx, args)
-			switch {
-			case IsFatal(err):
-				return Status{}, err
-			case err != nil:
-				return Status{Seen: OneLine(err.Error()), Next: args.nextOf(said)}, nil
+			w, err := args.way()
+			if err != nil {
+				return Status{}, Fatal(err)
 			}
-			return Status{Holds: true, Seen: "a message came back through " + args.address()}, nil
+			s := args.status(args.attempt(ctx, w))
+			if err := ctx.Err(); err != nil && !s.Holds {
+				// Cut off: what an attempt before has seen says more.
+				return Status{Next: s.Next, Parts: s.Parts}, errors.New(s.Seen)
+			}
+			return s, nil
 		},
 	}
 }
 
-func (a RoundTripArgs) address() string { return net.JoinHostPort(a.Name, strconv.Itoa(a.Port)) }
-
-// nextOf is what to look at after a broker's answers; empty when there is none.
-func (a RoundTripArgs) nextOf(said conversation) string {
-	if len(said) == 0 {
-		return ""
+// attempt goes through all listeners side by side.
+func (a RoundTripArgs) attempt(ctx context.Context, w way) []Part {
+	patience := a.AttemptTimeout
+	if end, ok := ctx.Deadline(); ok {
+		patience = min(patience, time.Until(end))
 	}
-	as := "without a user name"
-	if a.Username != "" {
-		as = "as its own user"
-	}
-	return fmt.Sprintf("EMQX's authentication, authorization and limits, not DNS or the balancer, which led to it: %s; "+
-		"the gate connects %s, and subscribes and publishes with QoS 1 below %s", strings.Join(said, ", "), as, gateTopics)
-}
-
-// roundTrip also gives what the broker has answered until then, on success too.
-func roundTrip(ctx context.Context, args RoundTripArgs) (said conversation, err error) {
-	conn, err := dialMQTT(ctx, args)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = conn.Close() }()
-
-	id := randomID()
-	topic := gateTopics + id
-	got := make(chan string, 1)
-	lost := make(chan error, 1)
-	client := paho.NewClient(paho.ClientConfig{
-		Conn: conn,
-		OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(p paho.PublishReceived) (bool, error) {
-			select {
-			case got <- string(p.Packet.Payload):
-			default:
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	parts := make([]Part, len(a.Listeners))
+	var all errgroup.Group
+	all.SetLimit(askedAtOnce)
+	for i, l := range a.Listeners {
+		all.Go(func() error {
+			t := trip{RoundTripArgs: a, way: w, listener: l, patience: round(patience)}
+			parts[i] = Part{Name: l.Name, Holds: true, Seen: "a message came back"}
+			if s := t.run(ctx); s != nil {
+				parts[i] = Part{Name: l.Name, Seen: OneLine(s.seen), Next: s.next}
 			}
-			return true, nil
-		}},
-		OnClientError: func(err error) { notify(lost, err) },
-		OnServerDisconnect: func(d *paho.Disconnect) {
-			text := ""
-			if d.Properties != nil {
-				text = d.Properties.ReasonString
-			}
-			notify(lost, &disconnectedError{reason(d.ReasonCode, text)})
-		},
-		PacketTimeout: args.AttemptTimeout,
-	})
-	connect := &paho.Connect{ClientID: "emqx-oci-gate-" + id, CleanStart: true, KeepAlive: 30}
-	if args.Username != "" {
-		connect.UsernameFlag, connect.Username = true, args.Username
-		connect.PasswordFlag, connect.Password = args.Password != "", []byte(args.Password)
+			return nil
+		})
 	}
-	ack, err := client.Connect(ctx, connect)
-	if ack != nil {
-		said.add("CONNACK", connackReason(ack))
-	}
-	if err != nil {
-		if ack != nil && ack.ReasonCode != 0 {
-			return said, fmt.Errorf("connecting by MQTT to %s: refused by the broker: %s", args.address(), connackReason(ack))
-		}
-		err = said.orLost(ctx, lost, err)
-		return said, fmt.Errorf("connecting by MQTT to %s: %w", args.address(), err)
-	}
-	defer func() { _ = client.Disconnect(&paho.Disconnect{}) }()
-
-	granted, err := client.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: topic, QoS: 1}}})
-	if granted != nil && len(granted.Reasons) == 1 {
-		text := ""
-		if granted.Properties != nil {
-			text = granted.Properties.ReasonString
-		}
-		said.add("SUBACK", reason(granted.Reasons[0], text))
-	}
-	if err != nil {
-		err = said.orLost(ctx, lost, err)
-		return said, fmt.Errorf("subscribing at %s: %w", args.address(), err)
-	}
-	published, err := client.Publish(ctx, &paho.Publish{Topic: topic, QoS: 1, Payload: []byte(id)})
-	if published != nil {
-		text := ""
-		if published.Properties != nil {
-			text = published.Properties.ReasonString
-		}
-		said.add("PUBACK", reason(published.ReasonCode, text))
-	}
-	if err != nil {
-		err = said.orLost(ctx, lost, err)
-		return said, fmt.Errorf("publishing at %s: %w", args.address(), err)
-	}
-	select {
-	case payload := <-got:
-		if payload != id {
-			return said, fmt.Errorf("receiving at %s: another message came back", args.address())
-		}
-		return said, nil
-	case err := <-lost:
-		err = said.heard(err)
-		return said, fmt.Errorf("receiving at %s: %w", args.address(), err)
-	case <-ctx.Done():
-		return said, fmt.Errorf("receiving at %s: published, but the message did not come back within %s", args.address(), args.AttemptTimeout)
-	}
+	_ = all.Wait() // none returns an error
+	return parts
 }
 
-func dialMQTT(ctx context.Context, args RoundTripArgs) (net.Conn, error) {
-	if args.Name == "" {
-		return nil, Fatal(errors.New("connecting by MQTT: no name given"))
-	}
-	var config *tls.Config
-	if args.TLS {
-		config = &tls.Config{ServerName: args.ServerName, MinVersion: tls.VersionTLS12}
-		if config.ServerName == "" {
-			config.ServerName = args.Name
-		}
-		if args.CACert != "" {
-			config.RootCAs = x509.NewCertPool()
-			if !config.RootCAs.AppendCertsFromPEM([]byte(args.CACert)) {
-				return nil, Fatal(errors.New("reading the authority's certificate for the round trip: it holds no PEM certificate"))
-			}
+// status names each listener that brought nothing back, once per cause.
+func (a RoundTripArgs) status(parts []Part) Status {
+	s := Status{Parts: parts}
+	var back, through []string
+	for _, p := range parts {
+		through = append(through, p.Name)
+		if p.Holds {
+			back = append(back, p.Name)
 		}
 	}
-	var dialer proxy.ContextDialer = &net.Dialer{}
-	via := ""
-	if args.Proxy != "" {
-		u, err := url.Parse(args.Proxy)
-		if err != nil {
-			return nil, Fatal(fmt.Errorf("reading the proxy address %q: %w", args.Proxy, err))
+	if len(back) == len(parts) {
+		s.Holds, s.Seen = true, fmt.Sprintf("a message came back through %s by %s", a.Name, JoinNames(through))
+		return s
+	}
+	port := func(i int) string { return fmt.Sprintf("%s (%d)", parts[i].Name, a.Listeners[i].Port) }
+	var seen, next []string
+	for _, of := range alike(parts, func(p Part) string { return p.Seen }, port) {
+		seen = append(seen, JoinNames(of.names)+": "+of.text)
+	}
+	advice := alike(parts, func(p Part) string { return p.Next }, func(i int) string { return parts[i].Name })
+	for _, of := range advice {
+		if len(advice) > 1 {
+			of.text = "for " + JoinNames(of.names) + ": " + of.text
 		}
-		d, err := proxy.FromURL(u, &net.Dialer{})
-		if err != nil {
-			return nil, Fatal(fmt.Errorf("reading the proxy address %q: %w; give socks5h://host:port", args.Proxy, err))
-		}
-		dialer = d.(proxy.ContextDialer) //nolint:forcetypeassert // The SOCKS dialer of x/net is one.
-		via = " through " + u.Host
+		next = append(next, of.text)
 	}
-	conn, err := dialer.DialContext(ctx, "tcp", args.address())
-	if err != nil {
-		return nil, fmt.Errorf("connecting to %s%s: %w", args.address(), via, err)
-	}
-	// paho does not bound its writes and reads by the context of a call. The
-	// context comes first all the same: its end says what was being waited for.
-	if deadline, ok := ctx.Deadline(); ok {
-		_ = conn.SetDeadline(deadline.Add(time.Second))
-	}
-	if config == nil {
-		return conn, nil
-	}
-	secured := tls.Client(conn, config)
-	if err := secured.HandshakeContext(ctx); err != nil {
-		_ = conn.Close()
-		return nil, fmt.Errorf("starting TLS with %s: %w", args.address(), err)
-	}
-	return packets.NewThreadSafeConn(secured), nil
+	s.Seen = fmt.Sprintf("%d/%d listeners: %s", len(back), len(parts), strings.Join(seen, "; "))
+	s.Next = strings.Join(next, "; ")
+	return s
 }
 
-func notify(lost chan<- error, err error) {
-	select {
-	case lost <- err:
-	default:
-	}
+// named is one text, and who it is said of.
+type named struct {
+	text  string
+	names []string
 }
 
-func randomID() string {
-	b := make([]byte, 8)
-	_, _ = rand.Read(b) // never fails, says crypto/rand
-	return hex.EncodeToString(b)
+// alike are the texts of the parts that do not hold, each once.
+func alike(parts []Part, text func(Part) string, name func(int) string) []named {
+	var found []named
+	for i, p := range parts {
+		if p.Holds {
+			continue
+		}
+		at := slices.IndexFunc(found, func(n named) bool { return n.text == text(p) })
+		if at < 0 {
+			at, found = len(found), append(found, named{text: text(p)})
+		}
+		found[at].names = append(found[at].names, name(i))
+	}
+	return found
 }

@@ -20,6 +20,8 @@ import (
 	nomad "github.com/hashicorp/nomad/api"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"gotest.tools/v3/assert"
+
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 )
 
 // world is what the five gates look at, each part of it sick or well.
@@ -27,7 +29,7 @@ type world struct {
 	t     *testing.T
 	nomad *fakeNomad
 	mqtt  *brokerHook
-	port  int
+	via   []cluster.Listener
 	value string // an input of every resource
 	slow  time.Duration
 	// caller is what [WithContext] hands over.
@@ -44,7 +46,7 @@ func newWorld(t *testing.T) *world {
 		nomad: &fakeNomad{job: labJob(0), deployments: []*nomad.Deployment{labDeployment(0, "successful")}, allocs: threeAllocs(0)},
 		sick:  map[string]bool{}, asked: map[string]int{},
 	}
-	w.port = startBroker(t, w.mqtt, nil)
+	_, w.via = startBroker(t, w.mqtt, nil)
 	return w
 }
 
@@ -104,7 +106,7 @@ func (w *world) gates() []Gate {
 	backends := map[string]string{}
 	g4 := w.with(EdgeHealthy(func(context.Context) (map[string]string, error) { return backends, nil }, EdgeArgs{Timeout: w.slow, Interval: interval}),
 		func() { backends["mqtt/emqx-lab-1"] = "CRITICAL" }, func() { backends["mqtt/emqx-lab-1"] = "OK" })
-	g5 := w.with(RoundTrip(RoundTripArgs{Name: "127.0.0.1", Port: w.port, AttemptTimeout: 500 * time.Millisecond, Timeout: max(w.slow, 2*time.Second), Interval: interval}),
+	g5 := w.with(RoundTrip(RoundTripArgs{Name: "127.0.0.1", Listeners: w.via, AttemptTimeout: 500 * time.Millisecond, Timeout: max(w.slow, 2*time.Second), Interval: interval}),
 		func() { w.mqtt.lose.Store(true) }, func() { w.mqtt.lose.Store(false) })
 	return []Gate{g1, g2, g3, g4, g5}
 }
@@ -146,7 +148,7 @@ var reasons = map[string]string{
 	"G2": "2/3 EMQX nodes running: emqx@emqx-lab-2.node.dc1.consul is stopped; look next at: `nomad job status emqx-lab`",
 	"G3": "0/1 proxies pass: emqx-lab-0 is critical: backends: 503 no backend; look next at: the emqx-haproxy checks in Consul",
 	"G4": "0/1 backends healthy: mqtt/emqx-lab-1 is CRITICAL; look next at: whether the nodes' security group",
-	"G5": "published, but the message did not come back within 500ms; look next at: EMQX's authentication, authorization and limits, not DNS or the balancer",
+	"G5": "published, but the message did not come back within 500ms; look next at: what in EMQX keeps a message from its subscriber",
 }
 
 func did(op string, names []string) []string {

@@ -20,9 +20,12 @@ type Config struct {
 	Count  int
 	Nomad  gates.NomadClient
 	Consul gates.ConsulClient
-	// Formed (G2), Proxies (G3) and RoundTrip (G5) are the stack's conditions, asked
-	// once by a look at the cluster.
-	Formed, Proxies, RoundTrip gates.Gate
+	// Formed (G2) and Proxies (G3) are the stack's conditions, asked once by a look at
+	// the cluster.
+	Formed, Proxies gates.Gate
+	// RoundTrip describes G5, which a look asks once where it is told to; without
+	// listeners there is none.
+	RoundTrip gates.RoundTripArgs
 	// Verification are the gates at the end of an update, as patient as there.
 	Verification []gates.Gate
 	// ListenersScript asks a broker's own listeners, see [gates.AskListeners]; empty asks

@@ -110,7 +110,7 @@ func (d *diagnosis) balancer() {
 	for _, s := range d.status.Balancer.sick() {
 		i := slices.IndexFunc(d.status.Nodes, func(n NodeStatus) bool { return n.Name == s.node })
 		if i >= 0 && d.status.Nodes[i].Check == consul.HealthPassing && d.status.Nodes[i].Nomad == nomad.NodeStatusReady {
-			d.add("the balancer sends no new clients to "+s.node+", whose "+d.Config.Proxy.Title+" is well: "+s.health+" for "+gates.JoinNames(s.listeners),
+			d.add("the balancer sends no new clients to "+s.node+", whose "+d.Proxy.Title+" is well: "+s.health+" for "+gates.JoinNames(s.listeners),
 				"whether the node's firewall admits the balancer to the health page; after a repair it takes some checks")
 		}
 	}

@@ -301,13 +301,13 @@ func (d *diagnosis) checks() {
 			is = "not in Consul"
 		}
 		if n.Proxy.neverStarted {
-			d.each(d.Config.Proxy.Title+" on ", n.Name, neverStarted, restartAgent)
+			d.each(d.Proxy.Title+" on ", n.Name, neverStarted, restartAgent)
 			continue
 		}
 		if n.Proxy.ID != "" {
 			next = fmt.Sprintf("`nomad alloc logs %s`; %s", gates.ShortID(n.Proxy.ID), next)
 		}
-		d.each(d.Config.Proxy.Title+" on ", n.Name, is, next)
+		d.each(d.Proxy.Title+" on ", n.Name, is, next)
 	}
 	v := d.look.proxies
 	if v.asked && !v.holds && len(d.found) == before && !d.explained && d.look.nomadErr == nil && d.look.consulErr == nil {
@@ -323,7 +323,7 @@ func (d *diagnosis) whyNotHealthy(output string) string {
 	case strings.Contains(output, "deadline exceeded"):
 		return "a node that is busy answers late"
 	}
-	return "whether " + d.Config.Proxy.Title + " runs there"
+	return "whether " + d.Proxy.Title + " runs there"
 }
 
 // Age is how long ago something was, in its two largest units at most.

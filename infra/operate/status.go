@@ -169,13 +169,13 @@ func (c *Cluster) Status(ctx context.Context, o StatusOptions) Status {
 				together(func() { views[i] = c.view(ctx, a) }, func() { listeners[i] = c.listeners(ctx, a) })
 			})...)
 		},
-		func() { l.proxy = c.job(ctx, c.Config.Proxy.Job) },
-		func() { l.checks, l.consulErr = c.Consul.Service(ctx, c.Config.Proxy.Service, c.Environment) },
+		func() { l.proxy = c.job(ctx, c.Proxy.Job) },
+		func() { l.checks, l.consulErr = c.Consul.Service(ctx, c.Proxy.Service, c.Environment) },
 		func() { l.formed = askGate(ctx, c.Formed) },
 		func() { l.proxies = askGate(ctx, c.Proxies) },
 		func() {
-			if o.Probe {
-				l.trip = askGate(ctx, c.RoundTrip)
+			if o.Probe && len(c.RoundTrip.Listeners) > 0 {
+				l.trip = askGate(ctx, gates.RoundTrip(c.RoundTrip))
 			}
 		},
 		func() {
@@ -191,8 +191,8 @@ func (c *Cluster) Status(ctx context.Context, o StatusOptions) Status {
 			}
 		},
 	)
-	s := Status{Stack: c.Environment, ProxyTitle: c.Config.Proxy.Title, Time: c.Clock.Now(), RoundTrip: l.trip.seen, Balancer: balancer, LastUpdate: update}
-	s.Broker, s.Proxy = jobStatus(c.BrokerJob, l.broker), jobStatus(c.Config.Proxy.Job, l.proxy)
+	s := Status{Stack: c.Environment, ProxyTitle: c.Proxy.Title, Time: c.Clock.Now(), RoundTrip: l.trip.seen, Balancer: balancer, LastUpdate: update}
+	s.Broker, s.Proxy = jobStatus(c.BrokerJob, l.broker), jobStatus(c.Proxy.Job, l.proxy)
 	s.Nodes = make([]NodeStatus, len(c.Nodes))
 	for i := range c.Nodes {
 		s.Nodes[i] = c.node(i, &l, views[i])
@@ -385,12 +385,7 @@ func jobStatus(id string, l jobLook) JobStatus {
 			}
 		}
 	}
-	var d *nomad.Deployment
-	for _, candidate := range l.deployments {
-		if candidate.JobCreateIndex == gates.Deref(j.CreateIndex) && candidate.JobVersion == s.Version && (d == nil || candidate.CreateIndex > d.CreateIndex) {
-			d = candidate
-		}
-	}
+	d := gates.DeploymentOf(j, l.deployments)
 	if d == nil {
 		return s
 	}

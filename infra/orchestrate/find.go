@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optpreview"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/urn"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/emqx-oci/emqx-oci/components/interrupted"
@@ -117,7 +118,7 @@ func (d *deployment) held() []interrupted.Held {
 			continue
 		}
 		_ = json.Unmarshal(r["inputs"], &h.Inputs) // absent: none
-		h.Name = h.URN[strings.LastIndex(h.URN, "::")+2:]
+		h.Name = urn.URN(h.URN).Name()
 		all = append(all, h)
 	}
 	return all

@@ -38,16 +38,16 @@ func (r *Runner) LastUpdate(ctx context.Context) (*Update, error) {
 func update(h auto.UpdateSummary) (*Update, error) {
 	u := &Update{Kind: h.Kind, Result: h.Result}
 	var err error
-	if u.Started, err = moment(h.StartTime); err != nil {
+	if u.Started, err = parseTime(h.StartTime); err != nil {
 		return nil, err
 	}
 	if h.EndTime != nil {
-		u.Ended, err = moment(*h.EndTime)
+		u.Ended, err = parseTime(*h.EndTime)
 	}
 	return u, err
 }
 
-func moment(text string) (time.Time, error) {
+func parseTime(text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}

@@ -153,7 +153,7 @@ func (r *Runner) attempt(ctx context.Context, name progress.Operation, create bo
 func (r *Runner) once(ctx context.Context, name progress.Operation, s *session, refresh bool, do engineCall) (Result, error) {
 	ev := make(chan events.EngineEvent)
 	reader := progress.NewReader(name)
-	lastOf := r.follow(reader, ev)
+	lastOf := r.readEvents(reader, ev)
 	before, begun := r.stage.refreshRequired(), r.stage.destroyBegun()
 	if name != progress.Preview {
 		// Until it ends well: an interrupted deletion may be done although the engine could not see that, and a job
@@ -185,9 +185,9 @@ func (r *Runner) once(ctx context.Context, name progress.Operation, s *session, 
 	return res, err
 }
 
-// follow shows and records the engine's events as they come. The function that it returns, to be called once the engine
+// readEvents shows and records the engine's events as they come. The function that it returns, to be called once the engine
 // has ended, waits for the last of them and gives those that tell what changes, and what changed outside the stack.
-func (r *Runner) follow(reader *progress.Reader, ev <-chan events.EngineEvent) (lastOf func() (plan, drift []progress.Event)) {
+func (r *Runner) readEvents(reader *progress.Reader, ev <-chan events.EngineEvent) (lastOf func() (plan, drift []progress.Event)) {
 	start := time.Now()
 	var plan, drift []progress.Event
 	stop, done := make(chan struct{}), make(chan struct{})

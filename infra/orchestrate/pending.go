@@ -6,7 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/urn"
 
 	"github.com/emqx-oci/emqx-oci/components/interrupted"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
@@ -75,7 +76,7 @@ func readDeployment(b []byte) (*deployment, error) {
 			return nil, err
 		}
 		o.URN, o.Type, o.Inputs = res.URN, res.Type, res.Inputs
-		o.Name = res.URN[strings.LastIndex(res.URN, "::")+2:]
+		o.Name = urn.URN(res.URN).Name()
 		d.pending = append(d.pending, o)
 	}
 	return d, nil
@@ -88,8 +89,7 @@ func (d *deployment) protected() []Protected {
 		var protect bool
 		_ = json.Unmarshal(raw["protect"], &protect) // absent: false
 		if protect {
-			urn := raw.text("urn")
-			all = append(all, Protected{Type: raw.text("type"), Name: urn[strings.LastIndex(urn, "::")+2:], ID: raw.text("id")})
+			all = append(all, Protected{Type: raw.text("type"), Name: urn.URN(raw.text("urn")).Name(), ID: raw.text("id")})
 		}
 	}
 	return all

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/urn"
 )
 
 // ProviderInput is what a provider is told, and whether the state has it encrypted.
@@ -43,7 +44,7 @@ const providerType = "pulumi:providers:"
 func (d *deployment) renewProviders(want Providers, decrypted *deployment, note func(string)) (changed bool, err error) {
 	for i, r := range d.resources {
 		kind, ok := strings.CutPrefix(r.text("type"), providerType)
-		inputs := want[nameOf(r.text("urn"))]
+		inputs := want[urn.URN(r.text("urn")).Name()]
 		if !ok || len(inputs) == 0 {
 			continue
 		}

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/urn"
 )
 
 // Resource is one of a cloud that the stack's state holds.
@@ -58,11 +60,8 @@ func resources(text []byte) ([]Resource, error) {
 			continue
 		}
 		all = append(all, Resource{
-			Type: x.Type, Name: nameOf(x.URN), ID: x.ID, Protected: x.Protect, Retained: x.RetainOnDelete, Inputs: x.Inputs,
+			Type: x.Type, Name: urn.URN(x.URN).Name(), ID: x.ID, Protected: x.Protect, Retained: x.RetainOnDelete, Inputs: x.Inputs,
 		})
 	}
 	return all, nil
 }
-
-// nameOf is the name at a URN's end.
-func nameOf(urn string) string { return urn[strings.LastIndex(urn, "::")+2:] }

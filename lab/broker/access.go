@@ -2,7 +2,6 @@ package broker
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -265,9 +264,7 @@ func (n *node) useAccess(a *access) {
 			continue
 		}
 		if s, ok := one.provider.(starter); ok {
-			ctx, stop := context.WithCancel(n.ctx)
-			one.stop = stop
-			s.start(ctx, n)
+			one.stop = s.start(n)
 		}
 	}
 	n.accessNow.Store(a)
@@ -286,6 +283,16 @@ func (n *node) useAccess(a *access) {
 
 // drainCache makes all decisions void that are in caches.
 func (n *node) drainCache() { n.drained.Store(time.Now().UnixNano()) }
+
+// drainCaches does so on all members.
+func (n *node) drainCaches() {
+	n.drainCache()
+	for _, p := range n.runningPeers() {
+		if _, err := p.ask(n.ctx, &message{Op: "drain"}, setupTimeout); err != nil {
+			n.log.Warn("draining the cache of a node failed", "node", p.name.String(), "reason", err.Error())
+		}
+	}
+}
 
 // changeAccess writes a root on all members, as emqx_conf:update with override_to cluster.
 // Connected clients stay, whatever it says of them.

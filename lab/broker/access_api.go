@@ -73,7 +73,7 @@ func (h *api) putConfigs(w http.ResponseWriter, r *http.Request) {
 	for _, root := range sortedKeys(tree) {
 		v := plain(tree[root])
 		if merge {
-			if v, err = mergedRoot(root, h.app.node.access(), v); err != nil {
+			if v, err = mergedRoot(root, h.app.node.access(), v, true); err != nil {
 				wrong(err.Error())
 				return
 			}
@@ -86,14 +86,15 @@ func (h *api) putConfigs(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusOK)
 }
 
-// mergedRoot is emqx_authn:merge_config and emqx_authz:merge.
-func mergedRoot(root string, now *access, news any) (any, error) {
+// mergedRoot is emqx_authn:merge_config and emqx_authz:merge: deep puts the fields of one over
+// those of the one that is there, else it takes its place.
+func mergedRoot(root string, now *access, news any, deep bool) (any, error) {
 	if root == rootAuthn {
 		list, err := listOf(news)
 		if err != nil {
 			return nil, err
 		}
-		return mergedByKind(rawChain(now), list, authenticatorID), nil
+		return mergedByKind(rawChain(now), list, authenticatorID, deep), nil
 	}
 	over, ok := news.(map[string]any)
 	if !ok {
@@ -116,7 +117,7 @@ func mergedRoot(root string, now *access, news any) (any, error) {
 	}
 	old, _ := now.raw[root].(map[string]any)
 	out, _ := layered(old, rest).(map[string]any)
-	out["sources"] = mergedByKind(under, sources, typ)
+	out["sources"] = mergedByKind(under, sources, typ, deep)
 	return out, nil
 }
 
@@ -128,16 +129,19 @@ func rawChain(a *access) []any {
 	return out
 }
 
-func mergedByKind(under, over []any, kind func(map[string]any) string) []any {
+func mergedByKind(under, over []any, kind func(map[string]any) string, deep bool) []any {
 	out := slices.Clone(under)
 	for _, v := range over {
 		m, _ := v.(map[string]any)
 		at := slices.IndexFunc(out, func(o any) bool { old, _ := o.(map[string]any); return kind(old) == kind(m) })
-		if at < 0 {
+		switch {
+		case at < 0:
 			out = append(out, v)
-			continue
+		case deep:
+			out[at] = layered(out[at], v)
+		default:
+			out[at] = v
 		}
-		out[at] = layered(out[at], v)
 	}
 	return out
 }

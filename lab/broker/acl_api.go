@@ -94,13 +94,7 @@ func (h *api) putSettings(w http.ResponseWriter, r *http.Request) {
 
 // drainCache makes all decisions void that were made before, here and elsewhere.
 func (h *api) drainCache(w http.ResponseWriter, _ *http.Request) {
-	n := h.app.node
-	n.drainCache()
-	for _, p := range n.runningPeers() {
-		if _, err := p.ask(n.ctx, &message{Op: "drain"}, setupTimeout); err != nil {
-			n.log.Warn("draining the cache of a node failed", "node", p.name.String(), "reason", err.Error())
-		}
-	}
+	h.app.node.drainCaches()
 	w.WriteHeader(http.StatusNoContent)
 }
 

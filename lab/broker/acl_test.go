@@ -345,3 +345,20 @@ func TestSourcesAtRunTime(t *testing.T) {
 	assert.Assert(t, strings.Contains(l.wantREST(0, "GET", "/authorization/settings", "", 200), `"no_match":"deny"`))
 	assert.Assert(t, strings.Contains(l.wantREST(1, "GET", "/authorization/sources/file", "", 200), "{deny, all, publish"))
 }
+
+// Whatever a file of rules has in it, it is rules or a fault.
+func FuzzRulesOfAFile(f *testing.F) {
+	for _, seed := range []string{
+		defaultRules, ruled, `{allow, {'and', [{ipaddr, "10.0.0.0/8"}]}, {publish, [{qos, [0, 1]}]}, [<<"a/#"/utf8>>, {eq, "b"}]}.`,
+		"%", "{", "'", `"a" "b".`, "<<\"", "-1.", "{allow, all}. {deny",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		rules, err := fileRules(text)
+		if err != nil {
+			return
+		}
+		matched(rules, &principal{clientID: "c", host: netip.MustParseAddr("10.0.0.1")}, action{publish: true}, "a/b")
+	})
+}

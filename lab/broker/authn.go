@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -26,12 +25,6 @@ type principal struct {
 	claims    *claimedRules
 	expireAt  time.Time // its connection ends then; zero: never
 	cache     decisions
-}
-
-// certificate is what is known of a client's certificate.
-type certificate struct {
-	cn, dn string
-	der    []byte // nil behind a proxy that ended TLS
 }
 
 func principalOf(cl *mqtt.Client, pk packets.Packet) *principal {
@@ -68,9 +61,9 @@ type provider interface {
 	authenticate(n *node, who *principal) verdict
 }
 
-// starter is a provider that does something when it is created.
+// starter is a provider that does something when it is created, until it is stopped.
 type starter interface {
-	start(ctx context.Context, n *node)
+	start(n *node) (stop func())
 }
 
 // authenticator is an element of the chain.
@@ -79,7 +72,7 @@ type authenticator struct {
 	enabled  bool
 	raw      map[string]any
 	provider provider
-	stop     context.CancelFunc
+	stop     func()
 }
 
 // authenticatorID is authenticator_id of emqx_authn_config: one of a kind is in the chain.
@@ -167,9 +160,14 @@ func (h *hook) OnConnectAuthenticate(cl *mqtt.Client, _ packets.Packet) bool {
 	if k == nil || k.who == nil {
 		return true
 	}
-	if h.app.node.banned(k.who) {
+	switch {
+	case k.denial != nil:
+	case h.app.node.banned(k.who):
 		k.denial = &packets.ErrBanned
-	} else {
+	case k.authn == "false":
+	case k.authn == "quick_deny_anonymous" && (k.who.username == nil || *k.who.username == ""):
+		k.denial = &packets.ErrNotAuthorized
+	default:
 		k.denial = h.app.node.authenticate(k.who)
 	}
 	if k.denial == nil {
@@ -200,8 +198,11 @@ func denyConnack(pk packets.Packet, why packets.Code, version byte) packets.Pack
 	pk.Properties.ReasonString = ""
 	if version < 5 {
 		pk.ReasonCode = packets.Err3NotAuthorized.Code
-		if why.Code == packets.ErrBadUsernameOrPassword.Code {
+		switch why.Code {
+		case packets.ErrBadUsernameOrPassword.Code:
 			pk.ReasonCode = badCredentials3
+		case packets.ErrClientIdentifierNotValid.Code:
+			pk.ReasonCode = packets.Err3ClientIdentifierNotValid.Code
 		}
 	}
 	return pk

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -79,17 +78,18 @@ const defaultBootstrap = "${EMQX_ETC_DIR}/auth-built-in-db-bootstrap.csv"
 // start adds the users of the file that are not there yet; one that is there stays as
 // it is (boostrap_user_from_file: override is false). A file that cannot be read, or is
 // wrong, is only warned of.
-func (b *builtin) start(_ context.Context, n *node) {
+func (b *builtin) start(n *node) (stop func()) {
+	stop = func() {}
 	if b.bootstrapFile == "" {
-		return
+		return stop
 	}
 	users, err := b.readUsers(n.cfg.places().expand(b.bootstrapFile))
 	if errors.Is(err, fs.ErrNotExist) && b.bootstrapFile == defaultBootstrap {
-		return // the image's own, which has no users
+		return stop // the image's own, which has no users
 	}
 	if err != nil {
 		n.log.Warn("boostrap_authn_built_in_database_failed", "boostrap_file", b.bootstrapFile, "reason", err.Error())
-		return
+		return stop
 	}
 	rows := map[string]any{}
 	for _, u := range users {
@@ -99,11 +99,12 @@ func (b *builtin) start(_ context.Context, n *node) {
 		}
 	}
 	if len(rows) == 0 {
-		return
+		return stop
 	}
 	if err := n.writeRows(usersTable, rows); err != nil {
 		n.log.Error(err.Error())
 	}
+	return stop
 }
 
 // readUsers reads a CSV file with a header, or a JSON list.

@@ -14,6 +14,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -289,26 +290,31 @@ func (k *keySet) current() []any {
 
 // start asks for the keys at once and then at every interval: until the first answer no
 // token is good, and an attempt that fails is not repeated sooner. The old keys stay then.
-func (t *tokens) start(ctx context.Context, n *node) {
+func (t *tokens) start(n *node) (stop func()) {
+	ended := make(chan struct{})
+	stop = sync.OnceFunc(func() { close(ended) })
 	if t.jwks == nil {
-		return
+		return stop
 	}
 	n.wg.Go(func() {
 		tick := time.NewTicker(t.jwks.every)
 		defer tick.Stop()
 		for {
-			if keys, err := t.jwks.fetch(ctx); err != nil {
+			if keys, err := t.jwks.fetch(n.ctx); err != nil {
 				n.log.Warn("failed_to_request_jwks_endpoint", "endpoint", t.jwks.endpoint, "reason", err.Error())
 			} else {
 				t.jwks.keys.Store(&keys)
 			}
 			select {
-			case <-ctx.Done():
+			case <-n.ctx.Done():
+				return
+			case <-ended:
 				return
 			case <-tick.C:
 			}
 		}
 	})
+	return stop
 }
 
 func (k *keySet) fetch(ctx context.Context) ([]any, error) {

@@ -32,7 +32,7 @@ const (
 )
 
 // exportTables stand in EMQX's order: that of its applications.
-var exportTables = []string{appTable, adminTable, retainedTable}
+var exportTables = []string{appTable, adminTable, bannedTable, rulesTable, usersTable, retainedTable}
 
 // ctlData answers with success whatever happens, as the real one: its text tells.
 func (n *node) ctlData(verb, file string) *message {
@@ -76,7 +76,10 @@ func (n *node) writeExport(path, base string) error {
 		return err
 	}
 	err := errors.Join(add(metaFile, []byte("edition = ce\nversion = \""+Version+"\"\n")), add(clusterFile, n.clusterHocon()))
-	for table, rows := range map[string]any{adminTable: d.Users, appTable: d.Keys, retainedTable: d.Retained} {
+	for table, rows := range map[string]any{
+		adminTable: d.Users, appTable: d.Keys, retainedTable: d.Retained,
+		bannedTable: d.Tables.live(bannedTable), rulesTable: d.Tables.live(rulesTable), usersTable: d.Tables.live(usersTable),
+	} {
 		content, marshal := json.Marshal(rows)
 		err = errors.Join(err, marshal, add("mnesia/"+table, content))
 	}
@@ -110,20 +113,38 @@ func (n *node) imported(file string) string {
 	return said + "Data has been imported successfully."
 }
 
-// clusterHocon is what this member exports of its settings.
+// clusterHocon is what this member exports of its settings: what was changed at run time,
+// rules of files with their text.
 func (n *node) clusterHocon() (text []byte) {
 	n.withApp(func(a *app) { text = a.exportListeners() })
-	return text
+	access, err := hoconOf(n.clusterConf())
+	if err != nil {
+		n.log.Error(err.Error())
+	}
+	return append(text, access...)
 }
 
 // importConfig takes in an archive's cluster.hocon, of which the stand-in knows the
-// listeners. An archive without the file changes none.
+// listeners and who may connect and do what. An archive without the file changes none.
+// Authenticators and sources of the archive take the place of those of their kind, and the
+// others stay (emqx_authn:import_config, emqx_authz:import_config).
 func (n *node) importConfig(files map[string][]byte) (err error) {
 	hocon, ok := files[clusterFile]
 	if !ok {
 		return nil
 	}
 	n.withApp(func(a *app) { err = a.importListeners(hocon) })
+	tree, _ := parseHocon(string(hocon)).(map[string]any)
+	for _, root := range accessRoots {
+		if tree[root] == nil {
+			continue
+		}
+		v, wrong := mergedRoot(root, n.access(), plain(tree[root]), false)
+		if wrong == nil {
+			wrong = n.changeAccess(root, v)
+		}
+		err = errors.Join(err, wrong)
+	}
 	return err
 }
 
@@ -201,7 +222,10 @@ func (n *node) takeIn(files map[string][]byte) (said string, err error) {
 		}
 		said += "Importing " + table + " database table...\n"
 		var rows any
+		records := map[string]json.RawMessage{}
 		switch table {
+		case bannedTable, rulesTable, usersTable:
+			rows = &records
 		case adminTable:
 			rows = &d.Users
 		case appTable:
@@ -211,6 +235,9 @@ func (n *node) takeIn(files map[string][]byte) (said string, err error) {
 		}
 		if err := json.Unmarshal(content, rows); err != nil {
 			return said, fmt.Errorf("%s is no table of a stand-in: %w", table, err)
+		}
+		for key, v := range records {
+			d.put(table, key, row{Value: v, At: n.stamp()})
 		}
 	}
 	for _, m := range []map[string]apiKey{d.Users, d.Keys} {

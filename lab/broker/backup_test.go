@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -82,4 +83,46 @@ func TestAnImportThatIsRefused(t *testing.T) {
 	out, _ = l.ctl(0, "data", "import", filepath.Base(path))
 	assert.Assert(t, strings.HasSuffix(out, "Data has been imported successfully."), out)
 	assert.Assert(t, newer("5.9.0") && newer("6.0.1") && !newer("5.8.12") && !newer("5.3.0"))
+}
+
+// Users, rules, bans and what was changed of the settings are in an archive, too.
+func TestAnArchiveHasWhoMayConnect(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, 1)
+	l.start(0)
+	l.wantUp(0)
+	const users = "/authentication/password_based:built_in_database/users"
+	l.wantREST(0, "POST", "/authentication", `{"mechanism":"password_based","backend":"built_in_database"}`, 200)
+	l.wantREST(0, "POST", users, `{"user_id":"ann","password":"p"}`, 201)
+	l.wantREST(0, "PUT", "/configs?mode=replace", `authorization {no_match = deny, sources = [{type = file, rules = "{allow, all, publish, [\"mine\"]}."}, {type = built_in_database}]}`, 200)
+	l.wantREST(0, "POST", databaseRules+"/all", `{"rules":[{"topic":"t","permission":"allow","action":"publish"}]}`, 204)
+	l.wantREST(0, "POST", "/banned", `{"as":"username","who":"eve"}`, 200)
+	out, _ := l.ctl(0, "data", "export")
+	path := regexp.MustCompile(`exported to (.*)\.$`).FindStringSubmatch(out)[1]
+
+	fresh := newLab(t, 1)
+	p := fresh.start(0)
+	fresh.wantUp(0)
+	fresh.wantREST(0, "POST", "/authentication", `{"mechanism":"jwt","algorithm":"hmac-based","secret":"s"}`, 200)
+	out, _ = fresh.ctl(0, "data", "import", path)
+	assert.Assert(t, strings.HasSuffix(out, "Data has been imported successfully."), out)
+	for range 2 {
+		fresh.wantREST(0, "GET", "/authentication/jwt", "", 200)
+		fresh.wantCodes(0, connectOpts{id: "c", user: "ann", password: "p"}, 0, 0)
+		fresh.wantCodes(0, connectOpts{id: "c", user: "ann", password: "q"}, 0x86, 4)
+		fresh.wantCodes(0, connectOpts{id: "c", user: "eve", password: "q"}, 0x8A, 5)
+		c := fresh.mqtt(0, connectOpts{id: "c", v: 5, user: "ann", password: "p"})
+		for topic, want := range map[string]byte{"mine": 0, "t": 0, "u": 0x87} {
+			assert.Equal(t, c.puback(topic, 1), want, topic)
+		}
+		assert.NilError(t, p.stop(t))
+		p = fresh.run(0, withoutSources(fresh.options(0)))
+		fresh.wantUp(0)
+	}
+}
+
+// withoutSources is a node whose environment does not say where rules come from.
+func withoutSources(o Options) Options {
+	o.Env = slices.DeleteFunc(o.Env, func(kv string) bool { return strings.HasPrefix(kv, "EMQX_AUTHORIZATION__") })
+	return o
 }

@@ -177,6 +177,20 @@ func list(v any) (any, error) {
 	return out, nil
 }
 
+// oneOrFlag reads true, false, or the word, as text.
+func oneOrFlag(word string) check {
+	return func(v any) (any, error) {
+		if v == word {
+			return word, nil
+		}
+		b, err := boolean(v)
+		if err != nil {
+			return nil, fmt.Errorf("want true, false or %s", word)
+		}
+		return strconv.FormatBool(b.(bool)), nil
+	}
+}
+
 func anything(v any) (any, error) { return v, nil }
 
 // absent marks keys of EMQX that the stand-in must not pretend to honour.

@@ -71,6 +71,9 @@ type mqttConfig struct {
 	wildcard        bool
 	shared          bool
 	topicAlias      int
+
+	certUsername, certClientID string // what of a certificate is the name; disabled
+	nameIsClientID             bool   // use_username_as_clientid
 }
 
 // nodeName is emqx@host; the short name's trailing digits move the ports.
@@ -252,7 +255,8 @@ func loadConfig(env []string) (config, error) {
 		maxQueue: get(s, 1000, "mqtt.max_mqueue_len"), serverKeepalive: get(s, -1, "mqtt.server_keepalive"),
 		maxQoS: get(s, 2, "mqtt.max_qos_allowed"), retain: get(s, true, "mqtt.retain_available"),
 		wildcard: get(s, true, "mqtt.wildcard_subscription"), shared: get(s, true, "mqtt.shared_subscription"),
-		topicAlias: get(s, 65535, "mqtt.max_topic_alias"),
+		topicAlias: get(s, 65535, "mqtt.max_topic_alias"), certUsername: get(s, "disabled", "mqtt.peer_cert_as_username"),
+		certClientID: get(s, "disabled", "mqtt.peer_cert_as_clientid"), nameIsClientID: get(s, false, "mqtt.use_username_as_clientid"),
 	}
 	return c, errors.Join(faults...)
 }

@@ -17,6 +17,8 @@ type listenerConfig struct {
 	maxConns       int     // 0: no limit
 	maxRate        float64 // new connections a second, 0: no limit
 	proxy          bool
+	rules          []accessRule
+	authn          string // true, false, quick_deny_anonymous
 	proxyTimeout   time.Duration
 	tls            bool
 	certFile       string
@@ -60,6 +62,7 @@ func readListeners(s settings, typ string) ([]listenerConfig, error) {
 			typ: typ, name: name, bind: get(s, bind, p+"bind"), acceptors: get(s, 16, p+"acceptors"),
 			maxConns: max(0, get(s, 0, p+"max_connections")), maxRate: max(0, get(s, 0.0, p+"max_conn_rate")),
 			proxy: get(s, false, p+"proxy_protocol"), proxyTimeout: get(s, 3*time.Second, p+"proxy_protocol_timeout"),
+			rules: get(s, []accessRule(nil), p+"access_rules"), authn: get(s, "true", p+"enable_authn"),
 			tls: typ == "ssl" || typ == "wss", certFile: get(s, "", p+"ssl_options.certfile"), keyFile: get(s, "", p+"ssl_options.keyfile"),
 			caFile: get(s, "", p+"ssl_options.cacertfile"), verifyPeer: get(s, "verify_none", p+"ssl_options.verify") == "verify_peer",
 			requireCert: get(s, false, p+"ssl_options.fail_if_no_peer_cert"), handshake: get(s, 15*time.Second, p+"ssl_options.handshake_timeout"),
@@ -89,6 +92,49 @@ func readListeners(s settings, typ string) ([]listenerConfig, error) {
 		out = append(out, l)
 	}
 	return out, errors.Join(faults...)
+}
+
+// accessRule is one of a listener's: whom it lets in, by the address that connects to it.
+type accessRule struct {
+	allow bool
+	all   bool
+	net   netip.Prefix
+}
+
+// accessRules reads a list of "allow 10.0.0.0/8" and "deny all".
+func accessRules(v any) (any, error) {
+	lines, err := list(v)
+	if err != nil {
+		return nil, err
+	}
+	var out []accessRule
+	for _, line := range lines.([]string) {
+		verb, whom, ok := strings.Cut(line, " ")
+		r := accessRule{allow: verb == "allow", all: whom == "all"}
+		if !r.all {
+			r.net, err = parseCIDR(whom)
+		}
+		if !ok || err != nil || verb != "allow" && verb != "deny" {
+			return nil, fmt.Errorf("want allow or deny and all or a network, got %q", line)
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+// admits asks the rules in order about who connects, which behind a proxy is the proxy. Who
+// is in none is let in (esockd_connection_sup:allowed).
+func (l listenerConfig) admits(who net.Addr) bool {
+	if l.typ == "ws" || l.typ == "wss" {
+		return true
+	}
+	ap, err := netip.ParseAddrPort(who.String())
+	for _, r := range l.rules {
+		if r.all || err == nil && r.net.Contains(ap.Addr().Unmap()) {
+			return r.allow
+		}
+	}
+	return true
 }
 
 func tlsVersions(names []string) (lo, hi uint16, err error) {

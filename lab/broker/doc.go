@@ -6,7 +6,7 @@
 // as EMQX asks and believed as EMQX believes,
 // joining with the cookie over the distribution port, which member may start
 // first after a full stop, which side of a partition restarts, what is on disk under
-// the node name, the REST paths,
+// the node name, who may connect and do what, the REST paths,
 // the Prometheus numbers and the ctl commands that gates and operators read.
 // Where a real EMQX 5.8.9 was measured, this one does the same,
 // including the parts that hurt: a lasting split, a silent wait, a swallowed
@@ -15,8 +15,17 @@
 // MQTT itself is github.com/mochi-mqtt/server. The package knows nothing of
 // Nomad, Consul, OCI or the lab: environment, disk, DNS and sockets are its world.
 //
-// Not done, on purpose: authentication and file based ACLs other than the
-// default rules, rules, bridges, gateways, QUIC, durable sessions (the open
+// Who may connect is said by the chain of authenticators: the built-in database, JSON Web
+// Tokens and a server that is asked over HTTP; by bans, and by the names of certificates.
+// Who may do what: by files of rules in EMQX's own syntax, by the rules of the built-in
+// database, and by those that came with a token or a server's answer. All of it is set by
+// the environment, base.hocon, emqx.conf and the API, is the same on all members, and lies
+// on the data volume. Each of these names the module of EMQX 5.8.9 that it follows; none was
+// measured on the real one. Missing of it: LDAP, SCRAM and the databases, authorization
+// over HTTP, chains of a listener's own, client attributes, the import of users by the API,
+// and the counts of hits.
+//
+// Not done, on purpose: the rule engine, bridges, gateways, QUIC, durable sessions (the open
 // source cluster has none), replicants, the dashboard's pages, node to node TLS. A
 // member of a cluster that joins another one does so; on the real one that may fail
 // ("Bad cookie in table definition") and end the node's discovery. A partition that

@@ -43,6 +43,7 @@ func (h *hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 	if k := linkOf(cl); k != nil {
 		k.client = cl
 		k.who = principalOf(cl, pk)
+		k.denial = h.app.nameByCertificate(k, cl)
 	}
 	return nil
 }

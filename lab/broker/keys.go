@@ -92,9 +92,12 @@ func (k keyTable) addListenerKeys() {
 		k.add(on, p, map[string]check{
 			"enable": boolean, "enabled": boolean, "bind": bindAddress, "max_connections": intOr("infinity"), "acceptors": integer(1, many),
 			"max_conn_rate": rate, "proxy_protocol": boolean, "proxy_protocol_timeout": duration,
+			"enable_authn": oneOrFlag("quick_deny_anonymous"),
 		})
+		rulesCount := typ == "tcp" || typ == "ssl" // a WebSocket listener's mean nothing to its web server
+		k.add(rulesCount, p, map[string]check{"access_rules": accessRules})
 		k.add(idle, p, map[string]check{
-			"mountpoint": text, "zone": text, "enable_authn": anything, "messages_rate": rate, "bytes_rate": rate, "access_rules": list,
+			"mountpoint": text, "zone": text, "messages_rate": rate, "bytes_rate": rate,
 			"tcp_options.active_n": integer(1, many), "tcp_options.backlog": integer(1, many), "tcp_options.send_timeout": duration,
 			"tcp_options.send_timeout_close": boolean, "tcp_options.recbuf": byteSize, "tcp_options.sndbuf": byteSize,
 			"tcp_options.buffer": byteSize, "tcp_options.high_watermark": byteSize, "tcp_options.nodelay": boolean,
@@ -159,6 +162,7 @@ func (k keyTable) addMQTTKeys() {
 	k.add(on, "mqtt.", map[string]check{
 		"idle_timeout": durationOr("infinity"), "max_packet_size": byteSize, "session_expiry_interval": duration, "max_inflight": integer(1, 65535),
 		"max_mqueue_len": intOr("infinity"), "server_keepalive": intOr("disabled"), "max_qos_allowed": integer(0, 2),
+		"peer_cert_as_username": oneOf(certFields...), "peer_cert_as_clientid": oneOf(certFields...), "use_username_as_clientid": boolean,
 		"retain_available": boolean, "wildcard_subscription": boolean, "shared_subscription": boolean, "max_topic_alias": integer(0, 65535),
 	})
 	k.add(idle, "mqtt.", map[string]check{
@@ -166,7 +170,7 @@ func (k keyTable) addMQTTKeys() {
 		"strict_mode": boolean, "response_information": text, "keepalive_multiplier": anything, "keepalive_check_interval": duration,
 		"retry_interval": durationOr("infinity"), "upgrade_qos": boolean, "await_rel_timeout": duration, "max_awaiting_rel": intOr("infinity"),
 		"max_subscriptions": intOr("infinity"), "mqueue_priorities": anything, "mqueue_default_priority": oneOf("highest", "lowest"),
-		"mqueue_store_qos0": boolean, "use_username_as_clientid": boolean, "peer_cert_as_username": text, "peer_cert_as_clientid": text,
+		"mqueue_store_qos0":                       boolean,
 		"shared_subscription_strategy":            oneOf("random", "round_robin", "round_robin_per_group", "sticky", "local", "hash_topic", "hash_clientid"),
 		"shared_subscription_initial_sticky_pick": text, "client_attrs_init": anything, "clientid_override": text,
 		"message_expiry_interval": durationOr("infinity"),

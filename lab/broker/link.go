@@ -29,6 +29,7 @@ type link struct {
 	unstored []packets.Packet // sent, and forgotten by the server too early
 	refused  bool
 	who      *principal
+	authn    string // what its listener says of authentication
 	expiry   *time.Timer
 	denial   *packets.Code // why CONNACK refuses
 	denied   []bool        // filters of the SUBSCRIBE under way that are not authorized

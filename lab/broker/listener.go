@@ -109,6 +109,10 @@ func (l *listener) handle(raw net.Conn, establish listeners.EstablishFn) {
 		return
 	}
 	defer l.conns.remove(raw)
+	if !l.cfg.admits(raw.RemoteAddr()) {
+		_ = raw.Close()
+		return
+	}
 	c, err := l.prepare(raw)
 	if err != nil {
 		l.log.Error("connection refused", "listener", l.ID(), "peername", raw.RemoteAddr().String(), "reason", err.Error())
@@ -160,6 +164,7 @@ func (l *listener) establish(c net.Conn, establish listeners.EstablishFn) {
 	}
 	defer l.busy.Done()
 	k := newLink(c)
+	k.authn = l.cfg.authn
 	defer k.finish(l.app)
 	if err := establish(l.ID(), k); err != nil {
 		l.log.Debug("connection ended", "listener", l.ID(), "peername", c.RemoteAddr().String(), "reason", err.Error())

@@ -17,6 +17,7 @@ type proxiedConn struct {
 	r    io.Reader
 	peer net.Addr
 	told bool // the header has an address
+	cert *certificate
 }
 
 func (c *proxiedConn) Read(b []byte) (int, error) { return c.r.Read(b) }
@@ -60,7 +61,7 @@ func acceptProxy(c net.Conn, timeout time.Duration) (net.Conn, error) {
 		}
 		_, _ = r.Discard(r.Buffered())
 		_ = c.SetReadDeadline(time.Time{})
-		return &proxiedConn{c, r, c.RemoteAddr(), false}, nil
+		return &proxiedConn{Conn: c, r: r, peer: c.RemoteAddr()}, nil
 	}
 	h, err := proxyproto.Read(r)
 	if err != nil {
@@ -72,10 +73,11 @@ func acceptProxy(c net.Conn, timeout time.Duration) (net.Conn, error) {
 
 // named is a connection of whoever its header names.
 func named(c net.Conn, r io.Reader, h *proxyproto.Header) net.Conn {
+	p := &proxiedConn{Conn: c, r: r, peer: c.RemoteAddr(), cert: namedCertificate(h)}
 	if h.Command == proxyproto.PROXY && h.SourceAddr != nil {
-		return &proxiedConn{c, r, h.SourceAddr, true}
+		p.peer, p.told = h.SourceAddr, true
 	}
-	return &proxiedConn{c, r, c.RemoteAddr(), false}
+	return p
 }
 
 // webHeaderTimeout is fixed in EMQX's web server (cowboy_clear, connection_process).

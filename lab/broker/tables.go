@@ -44,6 +44,25 @@ func (t tables) merge(from tables) (changed bool) {
 	return changed
 }
 
+// live are a table's records by key.
+func (t tables) live(table string) map[string]json.RawMessage {
+	out := map[string]json.RawMessage{}
+	for key, r := range t[table] {
+		if r.Value != nil {
+			out[key] = r.Value
+		}
+	}
+	return out
+}
+
+// put adds a record to what goes to other members.
+func (d *clusterData) put(table, key string, r row) {
+	if d.Tables == nil {
+		d.Tables = tables{}
+	}
+	d.Tables.put(table, key, r)
+}
+
 func (t tables) clone() tables {
 	out := make(tables, len(t))
 	for name, rows := range t {

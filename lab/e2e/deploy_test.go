@@ -53,7 +53,7 @@ func TestLab(t *testing.T) {
 	chapter("an update that is killed is continued by the next", func(t *testing.T) { killedUpdate(t, b) })
 	chapter("up ends with a message through the public name", func(t *testing.T) {
 		r := b.must(t, "up", "lab", "--yes")
-		assert.Assert(t, strings.Contains(r.stdout, "G5 round trip: a message came back through "+name), "%s", r)
+		assert.Assert(t, strings.Contains(r.stdout, "G5 round trip: a message came back through "+name+" by mqtt, mqtts, ws and wss"), "%s", r)
 		assert.Assert(t, strings.Contains(r.stdout, "mqtt://"+name+":1883"), "%s", r)
 		assert.Assert(t, !strings.Contains(r.stdout, "full stop"), "nobody served before: %s", r)
 	})

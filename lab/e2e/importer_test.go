@@ -58,7 +58,7 @@ func importer(t *testing.T, b *bed) {
 
 	r = p.pulumiIn(t, dir, "up", "--yes", "--skip-preview")
 	assert.Equal(t, r.code, 0, "%s", r)
-	assert.Assert(t, strings.Contains(r.stdout, "verify: G5 round trip: a message came back through "+name), "%s", r)
+	assert.Assert(t, strings.Contains(r.stdout, "verify: G5 round trip: a message came back through "+name+" by mqtt and ws"), "%s", r)
 	r = p.pulumiIn(t, dir, "preview", "--json")
 	assert.Equal(t, r.code, 0, "%s", r)
 	var plan struct{ ChangeSummary map[string]int }

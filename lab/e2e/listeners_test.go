@@ -100,7 +100,14 @@ func listenerOff(t *testing.T, b *bed) {
 	for range 6 {
 		b.must(t, "lab", "exec", "--", "mosquitto_pub", "-h", name, "-q", "1", "-t", "e2e/listeners", "-m", "x")
 	}
-	r := b.run(t, "verify", "lab")
+	for _, l := range []string{"mqtt", "mqtts", "ws", "wss"} { // by the brokers that accept it
+		r := b.must(t, "verify", "lab", "--listener", l)
+		assert.Assert(t, strings.HasPrefix(r.stdout, "G5 round trip: a message came back through "+name+" by "+l+" ("), "%s", r)
+	}
+	r := b.run(t, "verify", "lab", "--listener", "tcp")
+	assert.Equal(t, r.code, 2, "%s", r)
+	assert.Assert(t, strings.Contains(r.stderr, "which offers mqtt, mqtts, ws and wss"), "%s", r)
+	r = b.run(t, "verify", "lab")
 	assert.Equal(t, r.code, 1, "%s", r)
 	assert.Assert(t, strings.Contains(r.stderr, "not all listeners stand: emqx-lab.emqx[1]: mqtt refuses connections"), "%s", r)
 

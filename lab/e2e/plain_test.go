@@ -133,7 +133,7 @@ func plainPulumi(t *testing.T, b *bed) {
 	assert.DeepEqual(t, p.changes(t), []string{})
 	r := p.pulumi(t, "up", "--yes", "--skip-preview")
 	assert.Equal(t, r.code, 0, "%s", r)
-	assert.Assert(t, strings.Contains(r.stdout, "verify: G5 round trip: a message came back through "+name), "%s", r)
+	assert.Assert(t, strings.Contains(r.stdout, "verify: G5 round trip: a message came back through "+name+" by mqtt, mqtts, ws and wss"), "%s", r)
 
 	b.edit(t, "memoryMb: 512", "memoryMb: 544")
 	changes := p.changes(t)

@@ -83,7 +83,7 @@ func TestYAML(t *testing.T) {
 		{"G2 cluster formed: 3/3 EMQX nodes running", "nomad:index:Job emqx-haproxy created"},
 		{"G3 proxies ready: 3/3 proxies pass", "oci:NetworkLoadBalancer:Listener emqx-listeners-mqtt created"},
 		{"G4 edge healthy: ", "oci:Dns:Rrset emqx-dns created"},
-		{"oci:Dns:Rrset emqx-dns created", "verify: G5 round trip: a message came back through " + name},
+		{"oci:Dns:Rrset emqx-dns created", "verify: G5 round trip: a message came back through " + name + " by mqtt and ws"},
 	} {
 		before, after := strings.Index(out, order[0]), strings.Index(out, order[1])
 		assert.Assert(t, before >= 0 && after > before, "%q must come before %q in:\n%s", order[0], order[1], out)
@@ -92,7 +92,7 @@ func TestYAML(t *testing.T) {
 
 	// Nothing changes, and the check at the end is made all the same.
 	again := must("up", "--yes", "--skip-preview", "--expect-no-changes")
-	assert.Assert(t, strings.Contains(again.stdout, "verify: G5 round trip: a message came back through "+name), "%s", again)
+	assert.Assert(t, strings.Contains(again.stdout, "verify: G5 round trip: a message came back through "+name+" by mqtt and ws"), "%s", again)
 
 	// The guards' hook runs in previews.
 	refused(replaced(t, program, "count: 3", "count: 2"), "volume-delete", "guards.allowVolumeDelete")

@@ -40,7 +40,7 @@ passwords. It is readable for you alone.`,
 			if err != nil {
 				return err
 			}
-			a.say(func(string) {}) // it ends within seconds
+			a.announceSignals(func(string) {}) // it ends within seconds
 			return a.takeBackup(c.Context(), cluster, stack, out, node)
 		},
 	}

@@ -96,7 +96,7 @@ func (b *behind) sawUpdate(u *orchestrate.Update, err error) {
 	case u != nil:
 		b.update = operate.UpdateStatus{Kind: u.Kind, Result: u.Result, Started: u.Started, Ended: u.Ended}
 	}
-	known(b.updateKnown)
+	closeOnce(b.updateKnown)
 }
 
 func (b *behind) sawBalancer(health map[string]string, err error) {
@@ -106,10 +106,10 @@ func (b *behind) sawBalancer(health map[string]string, err error) {
 	if err != nil {
 		b.balancer.Error = err.Error()
 	}
-	known(b.balancerKnown)
+	closeOnce(b.balancerKnown)
 }
 
-func known(ch chan struct{}) {
+func closeOnce(ch chan struct{}) {
 	select {
 	case <-ch:
 	default:

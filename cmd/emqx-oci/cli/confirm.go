@@ -11,8 +11,8 @@ import (
 
 // confirm asks one question. Ctrl-C and Ctrl-D answer it, too.
 func (a *app) confirm(ctx context.Context, question string, accept func(string) bool) (bool, error) {
-	announce := a.say(func(string) {}) // nothing is under way that a signal would have to wait for
-	defer func() { a.say(announce) }()
+	announce := a.announceSignals(func(string) {}) // nothing is under way that a signal would have to wait for
+	defer func() { a.announceSignals(announce) }()
 	_, _ = fmt.Fprint(a.Stdout, question)
 	answer := make(chan string, 1)
 	go func() { // it stays behind when ctx ends first: a read cannot be called back, and the process ends anyway
@@ -37,7 +37,7 @@ func (a *app) declined() error {
 	return code(orchestrate.ExitFailed)
 }
 
-// say changes who tells about a signal, and gives the one before.
-func (a *app) say(announce func(string)) (before func(string)) {
+// announceSignals changes who tells about a signal, and gives the one before.
+func (a *app) announceSignals(announce func(string)) (before func(string)) {
 	return a.console.Announce(announce)
 }

@@ -30,10 +30,10 @@ func (a *app) destroy() *cobra.Command {
 			// Whatever is to be said against it, or asked, comes before anything is touched.
 			held, err := t.Resources(c.Context())
 			if err == nil {
-				err = refusal(stack, held)
+				err = protectedError(stack, held)
 			}
 			if err != nil {
-				return a.undestroyed(stack, err)
+				return a.endBeforeDestroy(stack, err)
 			}
 			k.kept = keptOf(held)
 			if !yes {
@@ -54,8 +54,8 @@ func (a *app) destroy() *cobra.Command {
 	return c
 }
 
-// refusal is what stands against a destroy; the engine finds out again when it begins.
-func refusal(stack string, held []orchestrate.Resource) error {
+// protectedError is what stands against a destroy; the engine finds out again when it begins.
+func protectedError(stack string, held []orchestrate.Resource) error {
 	var found []orchestrate.Protected
 	for _, r := range held {
 		if r.Protected {
@@ -68,8 +68,8 @@ func refusal(stack string, held []orchestrate.Resource) error {
 	return &orchestrate.ProtectedError{Stack: stack, Resources: found}
 }
 
-// undestroyed ends a destroy that did not begin. A program that reads --json gets its summary all the same.
-func (a *app) undestroyed(stack string, err error) error {
+// endBeforeDestroy ends a destroy that did not begin. A program that reads --json gets its summary all the same.
+func (a *app) endBeforeDestroy(stack string, err error) error {
 	var never *orchestrate.NotCreatedError
 	nothing := errors.As(err, &never)
 	switch {

@@ -89,7 +89,7 @@ func (a *app) engine(stack string, op progress.Operation, change []func(*orchest
 		return nil, err
 	}
 	if op != quiet && !a.asJSON {
-		a.say(t.Note)
+		a.announceSignals(t.Note)
 	}
 	return t, nil
 }

@@ -126,8 +126,8 @@ func (a *app) check(stack string, q question, known answers) []string {
 
 // interview asks what is not known yet, each until the answer is valid.
 func (a *app) interview(ctx context.Context, stack string, known answers) error {
-	announce := a.say(func(string) {}) // nothing is under way that a signal would have to wait for
-	defer func() { a.say(announce) }()
+	announce := a.announceSignals(func(string) {}) // nothing is under way that a signal would have to wait for
+	defer func() { a.announceSignals(announce) }()
 	lines := make(chan string)
 	failed := make(chan error, 1)
 	go func() { // it stays behind when ctx ends first: a read cannot be called back, and the process ends anyway

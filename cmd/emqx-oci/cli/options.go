@@ -11,6 +11,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/guards"
 	"github.com/emqx-oci/emqx-oci/components/interrupted"
 	"github.com/emqx-oci/emqx-oci/components/preflight"
+	"github.com/emqx-oci/emqx-oci/infra/gates"
 	"github.com/emqx-oci/emqx-oci/infra/operate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
@@ -82,7 +83,7 @@ type Engine interface {
 // Cluster is a cluster that runs. operate.Cluster is one.
 type Cluster interface {
 	Status(context.Context, operate.StatusOptions) operate.Status
-	Verify(ctx context.Context, report func(string)) error
+	Verify(context.Context, operate.VerifyOptions) ([]gates.Part, error)
 	Plan(ctx context.Context, tolerance int) (operate.Plan, error)
 	Rebalance(context.Context, operate.Plan, operate.RebalanceOptions) (operate.Round, error)
 	Backups

@@ -48,7 +48,7 @@ func printMap(w io.Writer, m map[string]any, indent string) {
 	for k := range m {
 		width = max(width, len(k))
 	}
-	for _, k := range sorted(m) {
+	for _, k := range slices.Sorted(maps.Keys(m)) {
 		switch v := m[k].(type) {
 		case map[string]any:
 			_, _ = fmt.Fprintf(w, "%s%s\n", indent, k)
@@ -64,5 +64,3 @@ func printMap(w io.Writer, m map[string]any, indent string) {
 		}
 	}
 }
-
-func sorted(m map[string]any) []string { return slices.Sorted(maps.Keys(m)) }

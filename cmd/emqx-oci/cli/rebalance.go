@@ -81,7 +81,7 @@ func (a *app) moveClients(ctx context.Context, cluster Cluster, stack string, o 
 			return a.declined()
 		}
 	}
-	a.say(func(string) {
+	a.announceSignals(func(string) {
 		_, _ = fmt.Fprintln(a.Stderr, "stopping: waiting for what is under way, 5 s or a little more; Ctrl-C again does not wait")
 	})
 	o.Kill = a.kill

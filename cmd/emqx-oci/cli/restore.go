@@ -77,7 +77,7 @@ func (a *app) putBack(ctx context.Context, f operate.RestoreFile, stack string, 
 			return a.declined()
 		}
 	}
-	a.say(func(string) { _, _ = fmt.Fprintln(a.Stderr, "stopping: an import that has begun goes on in EMQX") })
+	a.announceSignals(func(string) { _, _ = fmt.Fprintln(a.Stderr, "stopping: an import that has begun goes on in EMQX") })
 	r, err := cluster.Restore(ctx, f, operate.BackupOptions{Node: node, Report: a.progressLine})
 	if err := orInterrupted(ctx, "restoring", err); err != nil {
 		return err

@@ -34,7 +34,7 @@ read is no reason for 1. CLIENTS are connected now; SESSIONS are theirs and thos
 			if err != nil {
 				return err
 			}
-			a.say(func(string) {})
+			a.announceSignals(func(string) {})
 			var every time.Duration
 			if watch {
 				every = behindEvery

@@ -3,6 +3,7 @@ package cli_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"gotest.tools/v3/golden"
 
 	"github.com/emqx-oci/emqx-oci/cmd/emqx-oci/cli"
+	"github.com/emqx-oci/emqx-oci/infra/gates"
 	"github.com/emqx-oci/emqx-oci/infra/operate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 )
@@ -27,6 +29,7 @@ type fakeCluster struct {
 	status      operate.Status
 	plan        operate.Plan
 	fail        error
+	parts       []gates.Part
 	hang        bool // a rebalance lasts until it is cancelled
 	deaf        bool // and a first Ctrl-C does not end it
 	began       chan struct{}
@@ -53,9 +56,16 @@ func (c *fakeCluster) Status(ctx context.Context, o operate.StatusOptions) opera
 	return c.status
 }
 
-func (c *fakeCluster) Verify(_ context.Context, report func(string)) error {
-	report("G2 cluster formed: 3/3 EMQX nodes running (100ms)")
-	return c.fail
+func (c *fakeCluster) Verify(_ context.Context, o operate.VerifyOptions) ([]gates.Part, error) {
+	switch o.Listener {
+	case "":
+		o.Report("G2 cluster formed: 3/3 EMQX nodes running (100ms)")
+	case "wss":
+		o.Report("G5 round trip: a message came back through mqtt.lab.test by wss (0s)")
+	default:
+		return nil, &gates.UnknownListenerError{Name: o.Listener, Offered: []string{"mqtt", "mqtts", "ws", "wss"}}
+	}
+	return c.parts, c.fail
 }
 
 func (c *fakeCluster) Plan(context.Context, int) (operate.Plan, error) { return c.plan, nil }
@@ -102,7 +112,7 @@ func sick() operate.Status {
 	n := func(n int) *int { return &n }
 	return operate.Status{
 		ProxyTitle: "HAProxy",
-		Stack:      "lab", Time: now, RoundTrip: "a message came back through mqtt.lab.test:1883",
+		Stack:      "lab", Time: now, RoundTrip: "a message came back through mqtt.lab.test by mqtt, mqtts, ws and wss",
 		Problems: []operate.Problem{
 			{What: "emqx-lab-1 is down in Nomad", Next: "whether the instance runs: the pool replaces one that has ended, and the node comes back by itself"},
 			{What: "job emqx-lab is being deployed: version 4 is running: 1 of 3 healthy"},
@@ -128,8 +138,9 @@ func sick() operate.Status {
 }
 
 func TestClusterVerbs(t *testing.T) {
-	unknown := operate.Status{ProxyTitle: "HAProxy",
-		Stack: "lab", Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Nodes: []operate.NodeStatus{{Name: "emqx-lab-0", Member: "unknown"}},
+	unknown := operate.Status{
+		ProxyTitle: "HAProxy",
+		Stack:      "lab", Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Nodes: []operate.NodeStatus{{Name: "emqx-lab-0", Member: "unknown"}},
 		Problems: []operate.Problem{{What: "cannot reach Nomad at http://x: connection refused"}}, Broker: operate.JobStatus{ID: "emqx-lab"}, Proxy: operate.JobStatus{ID: "emqx-lab-haproxy"},
 	}
 	half := map[string]string{"mqtt/emqx-lab-0": "OK", "mqtt/emqx-lab-1": "CRITICAL", "ws/emqx-lab-0": "OK", "ws/emqx-lab-1": "CRITICAL"}
@@ -158,6 +169,8 @@ func TestClusterVerbs(t *testing.T) {
 		"status of what nobody knows": {args: "status", cluster: fakeCluster{status: unknown, edgeErr: away, updateErr: away}, exit: 1, calls: "status false"},
 		"verify":                      {args: "verify"},
 		"verify fails":                {args: "verify", cluster: fakeCluster{fail: errors.New("waiting for G3 proxies ready: 2/3 proxies pass")}, exit: 1},
+		"verify one listener":         {args: "verify --listener wss"},
+		"verify of no listener":       {args: "verify --listener tcp", exit: 2},
 		"rebalance in a pipe":         {args: "rebalance", exit: 2},
 		"rebalance dry":               {args: "rebalance --dry-run", cluster: fakeCluster{plan: crowded}},
 		"rebalance of what is even":   {args: "rebalance --yes", cluster: fakeCluster{plan: even}},
@@ -172,6 +185,40 @@ func TestClusterVerbs(t *testing.T) {
 			assert.Equal(t, strings.Join(c.cluster.calls, ", "), c.calls)
 			golden.Assert(t, fmt.Sprintf("exit %d\n%s", exit, out), strings.NewReplacer(" ", "-", ",", "").Replace(name)+".golden")
 		})
+	}
+}
+
+// Programs are told of each listener, whether or not all hold.
+func TestVerifyTellsProgramsOfEachListener(t *testing.T) {
+	type listener struct {
+		Name       string
+		Verified   bool
+		Seen, Next string
+	}
+	for _, c := range []struct {
+		cluster fakeCluster
+		exit    int
+		want    []listener
+	}{
+		{fakeCluster{parts: []gates.Part{{Name: "mqtt", Holds: true, Seen: "a message came back"}}}, 0, []listener{{Name: "mqtt", Verified: true, Seen: "a message came back"}}},
+		{
+			fakeCluster{parts: []gates.Part{{Name: "mqtt", Holds: true, Seen: "a message came back"}, {Name: "wss", Seen: "HTTP status 503", Next: "the logs"}}, fail: errors.New("no")}, 1,
+			[]listener{{Name: "mqtt", Verified: true, Seen: "a message came back"}, {Name: "wss", Seen: "HTTP status 503", Next: "the logs"}},
+		},
+		{fakeCluster{fail: errors.New("waiting for G2")}, 1, nil},
+	} {
+		out, exit := operated(t, &c.cluster, "verify --json", 0, "", nil)
+		assert.Equal(t, exit, c.exit, out)
+		var got struct {
+			Verified  bool
+			Listeners []listener
+			Error     string
+		}
+		line, _, _ := strings.Cut(out, "\n")
+		assert.NilError(t, json.Unmarshal([]byte(line), &got), out)
+		assert.DeepEqual(t, got.Listeners, c.want)
+		assert.Assert(t, got.Verified == (exit == 0) && got.Verified == (got.Error == ""), out)
+		assert.Equal(t, strings.Contains(line, "listeners"), c.want != nil, out)
 	}
 }
 

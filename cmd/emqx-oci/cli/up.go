@@ -3,6 +3,8 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -59,7 +61,7 @@ func (a *app) up() *cobra.Command {
 				return err
 			}
 			if !a.asJSON {
-				a.farewell(t, res.Outputs.Plain(false))
+				a.printEndpoints(t, res.Outputs.Plain(false))
 			}
 			return nil
 		},
@@ -80,15 +82,15 @@ func (a *app) mustAsk(yes bool, command string) error {
 	return usage(errors.New("nobody to ask, for this is no terminal: run \"emqx-oci " + command + " --yes\""))
 }
 
-// farewell prints where the cluster is and what to try.
-func (a *app) farewell(t *target, out map[string]any) {
+// printEndpoints prints where the cluster is and what to try.
+func (a *app) printEndpoints(t *target, out map[string]any) {
 	w := a.Stdout
 	endpoints, _ := out["endpoints"].(map[string]any)
 	if len(endpoints) == 0 {
 		return
 	}
 	_, _ = fmt.Fprintln(w, "\nendpoints")
-	for _, name := range sorted(endpoints) {
+	for _, name := range slices.Sorted(maps.Keys(endpoints)) {
 		_, _ = fmt.Fprintf(w, "  %-6s %v\n", name, endpoints[name])
 	}
 	if tls, ok := out["tls"].(string); ok && strings.HasPrefix(tls, "off") {

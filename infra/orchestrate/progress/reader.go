@@ -7,6 +7,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/diag/colors"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/urn"
 
 	"github.com/emqx-oci/emqx-oci/infra/gates/gateline"
 )
@@ -161,7 +162,7 @@ func (r *Reader) since(t time.Time) float64 { return round(r.now().Sub(t).Second
 func key(m apitype.StepEventMetadata) string { return m.URN + string(m.Op) }
 
 func (r *Reader) resource(e Event, m apitype.StepEventMetadata) Event {
-	e.Type, e.Name, e.URN = m.Type, nameOf(m.URN), m.URN
+	e.Type, e.Name, e.URN = m.Type, urn.URN(m.URN).Name(), m.URN
 	if m.New != nil && m.New.ID != "" {
 		e.ID = m.New.ID
 	} else if m.Old != nil {
@@ -178,7 +179,7 @@ func (r *Reader) diagnostic(d *apitype.DiagnosticEvent) []Event {
 	}
 	ev := Event{Kind: KindMessage, Severity: strings.TrimSuffix(d.Severity, "#err"), Message: text, Ephemeral: d.Ephemeral}
 	if d.URN != "" {
-		ev.URN, ev.Type, ev.Name = d.URN, typeOf(d.URN), nameOf(d.URN)
+		ev.URN, ev.Type, ev.Name = d.URN, string(urn.URN(d.URN).Type()), urn.URN(d.URN).Name()
 		if strings.HasPrefix(ev.Type, "pulumi:pulumi:") {
 			ev.Type, ev.Name = "", ""
 		}
@@ -289,18 +290,6 @@ func internal(typ string) bool {
 
 func custom(m apitype.StepEventMetadata) bool {
 	return m.New != nil && m.New.Custom || m.Old != nil && m.Old.Custom
-}
-
-// nameOf is the last part of a URN.
-func nameOf(urn string) string { return urn[strings.LastIndex(urn, "::")+len("::"):] }
-
-// typeOf is the resource's own type in a URN, which holds its parents' before it.
-func typeOf(urn string) string {
-	parts := strings.Split(urn, "::")
-	if len(parts) < 3 {
-		return ""
-	}
-	return parts[2][strings.LastIndex(parts[2], "$")+1:]
 }
 
 // Short leaves the file part of a type token out: "nomad:index/job:Job" is nomad:Job.
