@@ -301,10 +301,6 @@ type AuthArgs struct {
 	// What happens to a client that does what it may not: it is told so where its protocol has words for it, or
 	// disconnected as well. (`ignore` or `disconnect`; default: `ignore`)
 	DenyAction *string `pulumi:"denyAction,optional"`
-	// The identifiers that clients may have: `any` is what they say, so that a user may take over another's session;
-	// `username` makes the user's name the identifier, whatever a client says, so that each device needs a user of its
-	// own. (`any` or `username`; default: `any`)
-	ClientIDs *string `pulumi:"clientIds,optional"`
 }
 
 // NomadArgs: Nomad is the scheduler that the nodes join.
@@ -455,15 +451,16 @@ type AuthRuleArgs struct {
 	Permit string `pulumi:"permit"`
 	// One of `auth.users`. (user name)
 	User *string `pulumi:"user,optional"`
-	// An identifier, which is what a client says unless `auth.clientIds` binds it. (1 to 65535 characters)
+	// An identifier, which is whatever a client says: good for denying those who are honest, and no proof of who
+	// somebody is. (1 to 65535 characters)
 	ClientID *string `pulumi:"clientId,optional"`
 	// Where clients come from. (IPv4 range)
 	Address *string `pulumi:"address,optional"`
 	// What is done. (`publish` or `subscribe` or `all`; default: all)
 	Action *string `pulumi:"action,optional"`
-	// Topic filters. `${username}` and, where `auth.clientIds` is `username`, `${clientid}` stand for the client's own;
-	// `eq ` before one makes its wildcards plain characters, so that `eq #` is about a subscription to `#`.
-	// `$share/group/topic` is taken for `topic`. (list of text; required)
+	// Topic filters. `${username}` stands for the client's own; `eq ` before one makes its wildcards plain characters,
+	// so that `eq #` is about a subscription to `#`. `$share/group/topic` is taken for `topic`. (list of topic filter;
+	// required)
 	Topics []string `pulumi:"topics"`
 }
 

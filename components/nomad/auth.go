@@ -29,8 +29,11 @@ type Auth struct {
 	Disconnect bool
 }
 
-// vars are the job's variables that say it; all have a default, which is an open cluster.
+// vars are the job's variables that say it.
 func (a *Auth) vars() map[string]string {
+	if a == nil {
+		a = &Auth{}
+	}
 	action := "ignore"
 	if a.Disconnect {
 		action = "disconnect"

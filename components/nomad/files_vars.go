@@ -131,9 +131,7 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 		"takeover":        EMQXTakeover,
 		"listeners":       EMQXListeners,
 	})
-	if v.Auth != nil {
-		maps.Copy(vars, v.Auth.vars())
-	}
+	maps.Copy(vars, v.Auth.vars())
 	return vars, f.Err()
 }
 

@@ -36,9 +36,6 @@ func (s *Settings) validateAuth(f checker) {
 		f.Add("secrets.gatePassword", "is not set; no update could end without the stack's own round trip, unless auth.anonymous is true; %s",
 			s.howToGet("secrets.gatePassword"))
 	}
-	if s.Production() && len(a.Users) == 0 && !f.hasAbove("auth.users") {
-		f.Add("auth.users", "must hold at least one: nobody could connect; or set auth.anonymous to true, and everybody can")
-	}
 	s.validateUsers(f)
 	a.validateRules(f)
 }
@@ -63,7 +60,7 @@ func (s *Settings) validateUsers(f checker) {
 			}
 		}
 		switch {
-		case f.Has(path+".password"), f.Has(path+".passwordHash"):
+		case f.Has(path + ".password"), f.Has(path + ".passwordHash"):
 		case u.Password == "" && u.PasswordHash == "":
 			f.Add(path+".password", "is not set; set it with: %s", howToSet(path+".password"))
 		case u.Password != "" && u.PasswordHash != "":

@@ -369,7 +369,7 @@ type AuthRule struct {
 	// Topic filters. `${username}` stands for the client's own; `eq ` before one makes its
 	// wildcards plain characters, so that `eq #` is about a subscription to `#`.
 	// `$share/group/topic` is taken for `topic`.
-	Topics []string `cfg:"topics" required:"true"`
+	Topics []string `cfg:"topics" required:"true" format:"topic-filter"`
 }
 
 // GateUser is the stack's own user, by which it makes its round trip.

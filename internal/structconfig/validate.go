@@ -177,6 +177,8 @@ func (c validator) missing(f *Field, path string) {
 		c.Add(path, mustHold)
 	case f.Format != nil:
 		c.Add(path, mustBeSetTo+"%s", f.Format.Want)
+	case f.OneOf != nil:
+		c.Add(path, mustBeSetTo+"%s", strings.Join(f.OneOf, " or "))
 	default:
 		c.Add(path, mustBeSet)
 	}

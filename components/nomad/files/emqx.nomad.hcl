@@ -146,19 +146,16 @@ variable "secret_env" {
 
 variable "acl" {
   type        = string
-  default     = ""
   description = "Rules of who may do what, as EMQX reads them from a file; without any everybody may connect."
 }
 
 variable "deny_action" {
   type        = string
-  default     = "ignore"
   description = "What happens to a client that does what it may not: ignore or disconnect."
 }
 
 variable "users_digest" {
   type        = string
-  default     = ""
   description = "Changes with the users, who are among the secrets."
 }
 
