@@ -21,7 +21,7 @@ import (
 // reader alone refuses.
 var unseen = []string{
 	"auth-anonymous", "auth-no-gate", "auth-no-rules",
-		"broker-crashes-on-join", "broker-dashboard-moved", "broker-data-elsewhere", "broker-deadlines", "broker-drain",
+	"broker-crashes-on-join", "broker-dashboard-moved", "broker-data-elsewhere", "broker-deadlines", "broker-drain",
 	"broker-kill-after-progress", "broker-kill-timeout-long", "broker-kill-timeout-short", "broker-listeners-closed",
 	"broker-minor-tag", "broker-moving-tag", "broker-needs-a-licence", "broker-no-tag", "broker-old",
 	"broker-own-variable", "broker-roots-as-objects", "dns-apex", "dns-other-zone", "edge-half-second", "edge-timeout",

@@ -137,7 +137,7 @@ func (m *userMatcher) cutOff(ctx context.Context, name string) error {
 		var list struct {
 			Data []struct {
 				ID       string `json:"clientid"`
-			Username string `json:"username"`
+				Username string `json:"username"`
 			}
 		}
 		if err := m.ask(ctx, "GET", "/clients?fields=clientid,username&limit=1000&username="+url.QueryEscape(name), "", &list); err != nil {
