@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed" // the script
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -40,7 +41,8 @@ type MatchUsersArgs struct {
 // MatchUsers is the step that makes the users of EMQX's built-in database, which all members
 // share, those that are declared: EMQX itself only adds users when it starts. Those of the
 // file in the task are brought in as they are there, all others are removed. Who is connected
-// as a user that was removed, or that was changed, is cut off, sessions and all.
+// as a user that was removed, or that was changed, is cut off, sessions and all. That holds
+// wherever a try ends: what is left to do stands in the database until it is done.
 func MatchUsers(client NomadClient, args MatchUsersArgs) Step {
 	return Step{
 		Name: "match users", Timeout: args.Timeout,
@@ -73,26 +75,20 @@ func (m *userMatcher) match(ctx context.Context) error {
 		return fmt.Errorf("matching users: no allocation of job %s runs", m.args.Job)
 	}
 	m.alloc = allocs[i].ID
-	if err := m.bring(ctx); err != nil {
+	// A user that EMQX does not take keeps nobody else connected.
+	if err := errors.Join(m.bring(ctx), m.remove(ctx)); err != nil {
 		return fmt.Errorf("matching users: %w", err)
-	}
-	if err := m.remove(ctx); err != nil {
-		return fmt.Errorf("matching users: %w", err)
-	}
-	for _, name := range slices.Concat(m.removed, m.changed) {
-		if err := m.cutOff(ctx, name); err != nil {
-			return fmt.Errorf("cutting off user %s: %w", strconv.Quote(name), err)
-		}
 	}
 	return nil
 }
 
-// bring imports the users of the file in the task.
+// bring imports the users of the file in the task. Those that it changes leave a mark.
 func (m *userMatcher) bring(ctx context.Context) error {
 	out, err := m.run(ctx, "import")
 	if err != nil {
 		return err
 	}
+	var failed []string
 	for line := range strings.Lines(out) {
 		what, name, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 		switch what {
@@ -101,38 +97,108 @@ func (m *userMatcher) bring(ctx context.Context) error {
 		case "changed":
 			m.changed = append(m.changed, name)
 		case "failed":
-			return fmt.Errorf("EMQX does not take user %s", OneLine(name))
+			failed = append(failed, OneLine(name))
 		}
+	}
+	if len(failed) > 0 {
+		return fmt.Errorf("EMQX does not take the users that are declared: %s", joinSome(failed))
 	}
 	return nil
 }
 
-const usersPath = "/authentication/password_based%3Abuilt_in_database/users"
+const (
+	usersPath  = "/authentication/password_based%3Abuilt_in_database/users"
+	importPath = "/authentication/password_based%3Abuilt_in_database/import_users?type=hash"
 
-// remove takes away the users that are not declared.
+	// toCut and a name is a user that nobody can be, beside one whose clients have still to
+	// be cut off. users.sh writes it. No declared name begins like this.
+	toCut = "emqx-oci-cut-"
+	// nobodysHash is the hash of no password that anybody knows.
+	nobodysHash = "$2a$10$....................................................."
+
+	// usersAtOnce bounds the users of one command, whose arguments have to fit.
+	usersAtOnce = 100
+)
+
+// remove takes away the users that are not declared, marks among them, and cuts off who is
+// connected by them. They go last: as long as one is there, a next try finds it.
 func (m *userMatcher) remove(ctx context.Context) error {
+	for {
+		ids, err := m.undeclared(ctx)
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		for some := range slices.Chunk(ids, usersAtOnce) {
+			if err := m.cutAndDelete(ctx, some); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// undeclared are up to 10000 users of the database that are not declared.
+func (m *userMatcher) undeclared(ctx context.Context) (ids []string, err error) {
 	var list struct {
 		Data []struct {
 			ID string `json:"user_id"`
 		}
 	}
+	// At most 251 are declared: a full page has others.
 	if err := m.ask(ctx, "GET", usersPath+"?page=1&limit=10000", "", &list); err != nil {
-		return err
+		return nil, err
 	}
 	for _, u := range list.Data {
-		if slices.Contains(m.args.Names, u.ID) {
-			continue
+		if !slices.Contains(m.args.Names, u.ID) {
+			ids = append(ids, u.ID)
 		}
-		if err := m.ask(ctx, "DELETE", usersPath+"/"+url.PathEscape(u.ID), "", nil); err != nil {
+	}
+	return ids, nil
+}
+
+// cutAndDelete shuts users out, cuts off their clients, and deletes them, in this order: a
+// client that is cut off comes back at once where it can.
+func (m *userMatcher) cutAndDelete(ctx context.Context, ids []string) error {
+	type record struct {
+		ID        string `json:"user_id"`
+		Hash      string `json:"password_hash"`
+		Salt      string `json:"salt"`
+		Superuser bool   `json:"is_superuser"`
+	}
+	var locked []record
+	names := make([]string, len(ids))
+	for i, id := range ids {
+		name, mark := strings.CutPrefix(id, toCut)
+		names[i] = name
+		if !mark {
+			locked = append(locked, record{ID: id, Hash: nobodysHash})
+		}
+	}
+	if len(locked) > 0 {
+		body, err := json.Marshal(locked)
+		if err != nil {
 			return err
 		}
-		m.removed = append(m.removed, u.ID)
+		if err := m.ask(ctx, "POST", importPath, string(body), nil); err != nil {
+			return err
+		}
+	}
+	if err := m.cutOff(ctx, names); err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if err := m.ask(ctx, "DELETE", usersPath+"/"+url.PathEscape(id), "", nil); err != nil {
+			return err
+		}
+		if !strings.HasPrefix(id, toCut) {
+			m.removed = append(m.removed, id)
+		}
 	}
 	return nil
 }
 
-// cutOff ends the connections and sessions of a user, on all members.
-func (m *userMatcher) cutOff(ctx context.Context, name string) error {
+// cutOff ends the connections and sessions of users, on all members, until there are none.
+func (m *userMatcher) cutOff(ctx context.Context, names []string) error {
+	of := url.Values{"fields": {"clientid,username"}, "limit": {"1000"}, "username": names}
 	for ctx.Err() == nil {
 		var list struct {
 			Data []struct {
@@ -140,12 +206,12 @@ func (m *userMatcher) cutOff(ctx context.Context, name string) error {
 				Username string `json:"username"`
 			}
 		}
-		if err := m.ask(ctx, "GET", "/clients?fields=clientid,username&limit=1000&username="+url.QueryEscape(name), "", &list); err != nil {
+		if err := m.ask(ctx, "GET", "/clients?"+of.Encode(), "", &list); err != nil {
 			return err
 		}
 		var ids []string
 		for _, c := range list.Data {
-			if c.Username == name { // whatever the API makes of the question, nobody else is cut
+			if slices.Contains(names, c.Username) { // whatever the API makes of the question, nobody else is cut
 				ids = append(ids, c.ID)
 			}
 		}

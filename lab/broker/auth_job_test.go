@@ -1,9 +1,11 @@
 package broker
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"gotest.tools/v3/assert"
@@ -49,6 +51,24 @@ func TestUsersAndRulesOfTheJob(t *testing.T) {
 	assert.Equal(t, c.subscribe("#", 1), byte(0x87))
 	assert.Equal(t, c.subscribe("devices/ann/x", 1), byte(0x87))
 
+	// A user that was changed keeps a mark, by which nobody can connect, until its clients are
+	// cut off; the others leave none.
+	marks := func() (found []string) {
+		var list struct {
+			Data []struct {
+				ID string `json:"user_id"`
+			}
+		}
+		code, text := httpDo("GET", l.url(0, "/api/v5/authentication/password_based%3Abuilt_in_database/users"), "", "ops", "s3cret-s3cret")
+		assert.Equal(t, code, 200, "%s", text)
+		assert.NilError(t, json.Unmarshal([]byte(text), &list))
+		for _, u := range list.Data {
+			if strings.HasPrefix(u.ID, "emqx-oci-cut-") {
+				found = append(found, u.ID)
+			}
+		}
+		return found
+	}
 	script := func() string {
 		text, err := os.ReadFile("../../infra/gates/files/users.sh")
 		assert.NilError(t, err)
@@ -59,10 +79,12 @@ func TestUsersAndRulesOfTheJob(t *testing.T) {
 		return string(out)
 	}
 	assert.Equal(t, script(), "")
+	assert.Equal(t, len(marks()), 0, "%v", marks())
 	ann.Password = "another-password"
 	users(ann, nomad.User{Name: "cid", Password: "cid's-password"})
 	assert.Equal(t, script(), "changed ann\nadded cid\n")
-	assert.Equal(t, script(), "")
+	assert.DeepEqual(t, marks(), []string{"emqx-oci-cut-ann"})
+	l.wantCodes(0, connectOpts{id: "x", user: "emqx-oci-cut-ann", password: "another-password"}, 0x86, 4)
 	l.wantCodes(0, connectOpts{id: "x", user: "ann", password: "another-password"}, 0, 0)
 	l.wantCodes(0, connectOpts{id: "x", user: "ann", password: "ann's-password"}, 0x86, 4)
 }

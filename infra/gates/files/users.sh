@@ -1,13 +1,15 @@
 # shellcheck shell=bash disable=SC2154 # Nomad sets the address.
 # Runs in a member's task, and asks its REST API:
 #
-#   import FILE                    brings the users of FILE, one a line, into the built-in
+#   import                         brings the users of users.json, one a line, into the built-in
 #                                  database one by one, and prints "added NAME" or "changed NAME"
 #   ask METHOD PATH BODY ...       prints what each answers: "--- STATUS", and its body
 #
 # The key and the users go through builtins only: they stand in no process's arguments, and
 # in no output. Only what the official image has: bash and coreutils.
 LC_ALL=C # lengths are bytes
+# shellcheck disable=SC2016 # No variables are meant.
+nobodys_hash='$2a$10$.....................................................' # of no password that anybody knows
 address=$NOMAD_ADDR_dashboard
 auth=$(printf '%s' "$(<"$KEY_FILE")" | base64 -w0)
 
@@ -25,20 +27,32 @@ ask() {
   exec 3>&-
 } 2>/dev/null
 
+# Only EMQX can tell whether a user is another than before, and by then it is. So a mark stands
+# beside each user from before it is brought: that of a user who was changed stays for who
+# cuts its clients off, also when this script, or who reads its answer, ends before.
 import() {
-  local user name
+  local user name of='/authentication/password_based%3Abuilt_in_database'
   while IFS= read -r user; do
     user=${user%,}
     [[ $user == '{"user_id":"'* ]] || continue
     name=${user#'{"user_id":"'}
     name=${name%%'"'*}
-    ask POST '/authentication/password_based%3Abuilt_in_database/import_users?type=hash' "[$user]"
+    ask POST "$of/import_users?type=hash" "[{\"user_id\":\"emqx-oci-cut-$name\",\"password_hash\":\"$nobodys_hash\",\"salt\":\"\",\"is_superuser\":false}]"
+    [[ $status == 200 ]] || { echo "failed $name $status ${body:0:300}"; continue; }
+    ask POST "$of/import_users?type=hash" "[$user]"
     case $status$body in
     200*'"success":1'*) echo "added $name" ;;
-    200*'"override":1'*) echo "changed $name" ;;
+    200*'"override":1'*)
+      echo "changed $name"
+      continue
+      ;;
     200*'"skipped":1'*) ;;
-    *) echo "failed $name $status ${body:0:300}" ;;
+    *)
+      echo "failed $name $status ${body:0:300}"
+      continue
+      ;;
     esac
+    ask DELETE "$of/users/emqx-oci-cut-$name" ''
   done <"$1"
 }
 
