@@ -12,7 +12,7 @@ import (
 
 // What each component gets of the settings; nothing is decided here.
 
-func secretsArgs(s settings.Settings, proxy seams.Proxy) *nomad.SecretsArgs {
+func secretsArgs(s settings.Settings, proxy seams.Proxy) (*nomad.SecretsArgs, error) {
 	emqx := map[string]string{
 		nomad.ItemErlangCookie:      s.Secrets.ErlangCookie.Reveal(),
 		nomad.ItemDashboardPassword: s.Secrets.DashboardPassword.Reveal(),
@@ -27,6 +27,13 @@ func secretsArgs(s settings.Settings, proxy seams.Proxy) *nomad.SecretsArgs {
 	if s.Secrets.License != "" {
 		emqx[nomad.ItemLicenseKey] = s.Secrets.License.Reveal()
 	}
+	if !s.Auth.Anonymous {
+		users, err := nomad.UsersFile(authUsers(s), s.Secrets.ErlangCookie.Reveal())
+		if err != nil {
+			return nil, err
+		}
+		emqx[nomad.ItemUsers] = users
+	}
 	if env := revealed(s.Broker.SecretEnv); len(env) > 0 {
 		emqx[nomad.ItemEnvironment] = nomad.Environment(env)
 	}
@@ -37,7 +44,7 @@ func secretsArgs(s settings.Settings, proxy seams.Proxy) *nomad.SecretsArgs {
 		Proxy:       proxy.Secrets(s),
 		TLS:         s.TLS.Enabled(),
 		License:     s.Secrets.License != "",
-	}
+	}, nil
 }
 
 func membersArgs(s settings.Settings, nodes []cluster.Node) *consul.MembersArgs {
@@ -77,6 +84,7 @@ func emqxArgs(s settings.Settings, opts ...pulumi.ResourceOption) *nomad.EMQXArg
 			DrainTimeout:         s.Broker.Drain.Timeout,
 			Env:                  s.Broker.Env,
 			SecretEnv:            nomad.EnvironmentDigest(revealed(s.Broker.SecretEnv), s.Secrets.ErlangCookie.Reveal()),
+			Auth:                 authArgs(s),
 			TLS:                  s.TLS.AtBroker(),
 			TLSProfile:           s.TLS.Profile,
 			CertificateNamesFrom: certificateNamesFrom(s),

@@ -132,7 +132,11 @@ func (c *Cluster) declare(ctx *pulumi.Context, name string, s settings.Settings,
 	}
 
 	// What the jobs find when they start.
-	secrets, err := nomad.NewSecrets(ctx, name+"-secrets", secretsArgs(s, k.Proxy), child)
+	forJobs, err := secretsArgs(s, k.Proxy)
+	if err != nil {
+		return err
+	}
+	secrets, err := nomad.NewSecrets(ctx, name+"-secrets", forJobs, child)
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ func gateList(c conditions) gates.List {
 		{Gate: c.proxiesReady(), Before: []string{beforeEdge, gates.TheEnd}, Settle: settle},
 		{Gate: c.edgeHealthy, Before: []string{beforeName}},
 		// A name that did not resolve may be cached for a while: this one keeps its own timeout.
-		{Gate: c.roundTrip(), Before: []string{gates.TheEnd}},
+		{Gate: c.roundTrip(), Before: []string{gates.TheEnd}, AtEnd: c.atEnd()},
 	}
 }
 
@@ -125,7 +125,27 @@ func (c conditions) proxiesReady() gates.Gate {
 	return c.proxy.Ready(c.Settings, seams.ProxyReadyArgs{Nomad: c.nomadAPI, Consul: c.consulAPI, Text: c.jobs.proxies})
 }
 
+// atEnd are the steps of an update before its round trip: none where everybody may connect.
+func (c conditions) atEnd() []gates.Step {
+	if c.Auth.Anonymous {
+		return nil
+	}
+	args := gates.MatchUsersArgs{Job: cluster.EMQXJobID(c.Environment), Timeout: c.Gates.Settle}
+	for _, u := range authUsers(c.Settings) {
+		args.Names = append(args.Names, u.Name)
+	}
+	return []gates.Step{gates.MatchUsers(c.nomadAPI, args)}
+}
+
 func (c conditions) roundTripArgs() gates.RoundTripArgs {
+	args := c.openRoundTripArgs()
+	if !c.Auth.Anonymous {
+		args.Username, args.Password = settings.GateUser, c.Secrets.GatePassword.Reveal()
+	}
+	return args
+}
+
+func (c conditions) openRoundTripArgs() gates.RoundTripArgs {
 	return gates.RoundTripArgs{
 		Name: c.DNS.Name, Listeners: cluster.Listeners(c.Ports.Cluster(), c.TLS.Enabled()), Proxy: c.Gates.Proxy,
 		CACert: c.TLS.CA.Reveal(), Certificate: c.TLS.Certificate.Reveal(), Timeout: c.Gates.RoundTrip, Edge: c.edgeHint,
@@ -180,6 +200,7 @@ func jobText(file string, variables map[string]string, err error) gates.JobText 
 func openGates(s settings.Settings, proxy seams.Proxy) gates.List {
 	list := gateList(conditions{Settings: s, proxy: proxy, edgeHealthy: gates.EdgeHealthy(nil, gates.EdgeArgs{})})
 	for i := range list {
+		list[i].AtEnd = nil
 		list[i].Gate.Check = func(context.Context) (gates.Status, error) { return gates.Status{Holds: true}, nil }
 	}
 	return list
@@ -198,7 +219,10 @@ func bindGates(
 		if err := gates.Reachable(ctx, servers...); err != nil {
 			return pulumi.StringOutput{}, err
 		}
-		args := gates.VerifyArgs{After: after, Gates: lastGates(list, rolling)}
+		args := gates.VerifyArgs{After: after, Gates: lastGates(list, rolling), Steps: map[string][]gates.Step{}}
+		for _, e := range list.Before(gates.TheEnd) {
+			args.Steps[e.Gate.ID] = e.AtEnd
+		}
 		for _, g := range args.Gates {
 			args.Settle = max(args.Settle, g.Timeout) // each has its own
 		}

@@ -113,7 +113,16 @@ func (r *argsReader) value(v reflect.Value, path string) (value any, given bool)
 		return r.value(v.Elem(), path)
 	case reflect.Struct:
 		return r.object(v, path+"."), true
-	case reflect.Slice, reflect.Map:
+	case reflect.Slice:
+		if v.Type().Elem().Kind() != reflect.Struct {
+			return v.Interface(), v.Len() > 0
+		}
+		list := make([]any, v.Len())
+		for i := range list {
+			list[i] = r.object(v.Index(i), fmt.Sprintf("%s[%d].", path, i))
+		}
+		return list, v.Len() > 0
+	case reflect.Map:
 		return v.Interface(), v.Len() > 0
 	case reflect.String: // one that is required and empty counts as not given
 		return v.String(), v.Len() > 0

@@ -119,8 +119,12 @@ func TestEverySettingHasAnArgument(t *testing.T) {
 			if inner.Kind() == reflect.Pointer {
 				inner = inner.Elem()
 			}
+			list := ""
+			if inner.Kind() == reflect.Slice && inner.Elem().Kind() == reflect.Struct {
+				inner, list = inner.Elem(), "[]"
+			}
 			if inner.Kind() == reflect.Struct {
-				walk(inner, path+name+".")
+				walk(inner, path+name+list+".")
 				continue
 			}
 			found[path+name] = true

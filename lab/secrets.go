@@ -59,6 +59,7 @@ func drawSecrets(dir string) (map[string]string, error) {
 		"emqx-oci:secrets.apiKey":            "lab-" + random(9),
 		"emqx-oci:secrets.apiSecret":         random(32),
 		"emqx-oci:secrets.statsPassword":     random(18),
+		"emqx-oci:secrets.gatePassword":      random(18),
 		"emqx-oci:tls.certificate":           cert,
 		"emqx-oci:tls.privateKey":            key,
 		"emqx-oci:tls.ca":                    ca,

@@ -109,6 +109,13 @@ func sameAs(t *testing.T, pkg pulumiPackage, got map[string]published, required 
 				sameAs(t, pkg, pkg.Types[token].Properties, pkg.Types[token].Required, of, seen)
 			}
 		case reflect.Slice:
+			if of.Elem().Kind() == reflect.Struct {
+				token := packageName + ":index:" + strings.TrimSuffix(of.Elem().Name(), "Args")
+				assert.Equal(t, p.Items.Ref, "#/types/"+token, at)
+				seen[token] = true
+				sameAs(t, pkg, pkg.Types[token].Properties, pkg.Types[token].Required, of.Elem(), seen)
+				continue
+			}
 			assert.Equal(t, p.Items.Type, schemaType(of.Elem()), at)
 		case reflect.Map:
 			assert.Equal(t, p.AdditionalProperties.Type, schemaType(of.Elem()), at)

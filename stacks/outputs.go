@@ -22,6 +22,7 @@ func outputs(s settings.Settings, c *components.Cluster) pulumi.Map {
 	return pulumi.Map{
 		"endpoints":         c.Endpoints,
 		"tls":               pulumi.String(tls),
+		"anonymous":         pulumi.Bool(s.Auth.Anonymous),
 		"dnsName":           c.DNSName,
 		"balancerAddress":   c.BalancerAddress,
 		"nodeNames":         c.NodeNames,

@@ -71,18 +71,31 @@ func refusedWith(text string) []string {
 // opened puts secrets into the place of those that the file holds encrypted.
 func opened(t *testing.T, values map[string]string) map[string]string {
 	t.Helper()
-	const group = settings.Project + ":secrets"
-	var given map[string]any
-	if json.Unmarshal([]byte(values[group]), &given) != nil {
-		return values
+	put := func(group string, change func(given map[string]any)) {
+		var given map[string]any
+		if json.Unmarshal([]byte(values[group]), &given) != nil {
+			return
+		}
+		change(given)
+		body, err := json.Marshal(given)
+		assert.NilError(t, err)
+		values[group] = string(body)
 	}
-	for name, secret := range example.Secrets() {
-		if given[name] == "[secret]" {
-			given[name] = secret
+	replace := func(given map[string]any, secrets map[string]string) {
+		for name, secret := range secrets {
+			if given[name] == "[secret]" {
+				given[name] = secret
+			}
 		}
 	}
-	body, err := json.Marshal(given)
-	assert.NilError(t, err)
-	values[group] = string(body)
+	put(settings.Project+":secrets", func(given map[string]any) { replace(given, example.Secrets()) })
+	put(settings.Project+":auth", func(given map[string]any) {
+		users, _ := given["users"].([]any)
+		for _, u := range users {
+			if user, ok := u.(map[string]any); ok {
+				replace(user, map[string]string{"password": "a-word-of-a-user", "passwordHash": "$2b$10$" + strings.Repeat("a", 53)})
+			}
+		}
+	})
 	return values
 }

@@ -46,6 +46,10 @@ var brokerSecrets = []Secret{
 		Effect: "The job changes with it, and every node restarts in turn.",
 	},
 	{
+		Keys: []string{"users"}, Name: "users", Severity: Notice,
+		Effect: "The job changes with them, and every node restarts in turn; at the end those who are no longer among them are removed from EMQX and cut off.",
+	},
+	{
 		Keys: []string{"license_key"}, Name: "licence key", Severity: Notice,
 		Effect: "EMQX takes it at the next start of a node.",
 	},

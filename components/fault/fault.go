@@ -57,6 +57,11 @@ func (l *List) Has(path string) bool {
 	return slices.ContainsFunc(l.faults, func(f Fault) bool { return f.Path == path })
 }
 
+// HasBelow tells whether a fault was recorded at what a path holds.
+func (l *List) HasBelow(path string) bool {
+	return slices.ContainsFunc(l.faults, func(f Fault) bool { return strings.HasPrefix(f.Path, path+".") })
+}
+
 // Err is nil, or an [*Error] with every fault.
 func (l *List) Err() error {
 	if len(l.faults) == 0 {

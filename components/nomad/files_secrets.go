@@ -21,6 +21,7 @@ const (
 	ItemAPISecret         = "api_secret"
 	ItemLicenseKey        = "license_key"
 	ItemEnvironment       = "environment" // see [Environment]
+	ItemUsers             = "users"       // see [UsersFile]
 	ItemTLSCert           = "tls_cert"
 	ItemTLSKey            = "tls_key"
 	ItemTLSCA             = "tls_ca"

@@ -73,6 +73,9 @@ type EMQXVars struct {
 	// SecretEnv is the [EnvironmentDigest] of more of them, which are in the secrets
 	// ([ItemEnvironment]) and win over Env.
 	SecretEnv string
+	// Auth is who may connect, and what they may do; nil leaves it to EMQX and its dashboard,
+	// where everybody may.
+	Auth *Auth
 }
 
 // HCL2 validates v and returns the values for hcl2.vars.
@@ -144,6 +147,7 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 		"takeover":        EMQXTakeover,
 		"listeners":       EMQXListeners,
 	})
+	maps.Copy(vars, v.Auth.vars())
 	return vars, f.Err()
 }
 

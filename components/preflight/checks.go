@@ -55,6 +55,12 @@ var Checks = []Check{
 		Remedy:  "Set `tls.certificate` and `tls.privateKey`.",
 	},
 	{
+		Name: "who-may-connect", Severity: Error, Settings: whoMayConnect,
+		Reason:  "A cluster that nobody may connect to is as good as none, and one that everybody may connect to should be meant.",
+		Example: `emqx-oci:auth.users: must hold at least one, or auth.anonymous be true: nobody could connect but the stack itself`,
+		Remedy:  "Name users and rules in `auth`, or set `auth.anonymous` to true: then everybody may.",
+	},
+	{
 		Name: "clear-api", Severity: Warning, Settings: clearAPI,
 		Reason:  "Nomad gets every secret of the stack, and both a token with each call: on the way they are readable without TLS.",
 		Example: `emqx-oci:nomad.address: should be https in a production stack, got http://10.0.2.10:4646: its token and every secret of the stack go to Nomad in clear text`,

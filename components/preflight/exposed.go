@@ -12,6 +12,19 @@ import (
 // 0.0.0.0/0 or its two halves, is whoever comes.
 const widest = 8
 
+// whoMayConnect: nobody is an error where customers depend on the stack.
+func whoMayConnect(s settings.Settings, _ time.Time, r *Report) {
+	if s.Auth.Anonymous || len(s.Auth.Users) > 0 {
+		return
+	}
+	at := Setting("auth.users")
+	if s.Production() {
+		r.Errorf(at, "must hold at least one, or auth.anonymous be true: nobody could connect but the stack itself")
+		return
+	}
+	r.Warnf(at, "should hold at least one, or auth.anonymous be true: nobody can connect but the stack itself")
+}
+
 // serverRanges: the ranges admit more than packets of servers. Gossip has no key: who
 // reaches it becomes a member of Consul's cluster.
 func serverRanges(s settings.Settings, _ time.Time, r *Report) {

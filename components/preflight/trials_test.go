@@ -431,6 +431,13 @@ var trials = map[string][]trial{
 		{name: "no production", stack: "staging"},
 		{name: "none", want: []string{"example"}},
 	},
+	"who-may-connect": {
+		{name: "everybody"},
+		{name: "somebody", settings: func(s *settings.Settings) {
+			s.Auth = settings.Auth{Users: []settings.AuthUser{{Name: "ann", Superuser: true}}, DenyAction: "ignore"}
+		}},
+		{name: "nobody", settings: func(s *settings.Settings) { s.Auth.Anonymous = false }, want: []string{"example"}},
+	},
 	"clear-api": {
 		{name: "https"},
 		{name: "a tunnel", settings: func(s *settings.Settings) {

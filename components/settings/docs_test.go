@@ -66,6 +66,6 @@ var elsewhere = map[string]bool{
 // known tells whether a path is a setting, or a group of some.
 func known(path string) bool {
 	return slices.ContainsFunc(Spec().Values(), func(f structconfig.Field) bool {
-		return f.Path == path || strings.HasPrefix(f.Path, path+".") || f.Type.Kind() == reflect.Map && strings.HasPrefix(path, f.Path+".")
+		return f.Path == path || strings.HasPrefix(f.Path, path+"[].") || strings.HasPrefix(f.Path, path+".") || f.Type.Kind() == reflect.Map && strings.HasPrefix(path, f.Path+".")
 	})
 }

@@ -33,6 +33,10 @@ func (s *Settings) validateEnvironment(f checker) {
 			f.Add(path, "%s", why)
 			continue
 		}
+		if !s.Auth.Anonymous && ruledByAuth(name) {
+			f.Add(path, "must not be set: it is what auth says, unless auth.anonymous is true")
+			continue
+		}
 		if value, clear := s.Broker.Env[name]; clear && cluster.HoldsSecret(name, value) {
 			f.Add(path, "must not be kept in clear; set it with: %s", howToSet(path))
 		}

@@ -26,20 +26,23 @@ var formats = map[string]structconfig.Format{
 		Pattern: `^(bronze|silver|gold|ocid1\.volumebackuppolicy\.[a-z0-9-]+\.[a-z0-9-]*\.[A-Za-z0-9._-]+)$`,
 	},
 
-	"api":        {Short: "letters, digits and ._~+/=-", Want: "letters, digits and ._~+/=-", Pattern: cluster.APIPattern},
-	"cidr":       {Short: "IPv4 range", Want: "an IPv4 range such as 10.0.0.0/16", Pattern: `^(` + octet + `\.){3}` + octet + `/([0-9]|[12][0-9]|3[0-2])$`, Check: isRange},
-	"cookie":     {Short: "a letter, 19 to 254 letters and digits", Want: "a letter followed by 19 to 254 letters and digits", Pattern: cluster.CookiePattern},
-	"datacenter": {Short: "name", Want: "1 to 63 lower-case letters, digits, - and _", Pattern: cluster.DatacenterPattern},
-	"domain":     {Short: "domain", Want: "a domain such as mqtt.example.com", Pattern: `^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$`, Check: func(s string) bool { return len(s) <= 253 }},
-	"host":       {Short: "address or name", Want: "an address or a name, such as 10.0.2.10", Pattern: `^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`},
-	"image":      {Short: "image", Want: "an image with its version, such as name:1.2.3", Pattern: `^[a-zA-Z0-9][^\s:@]*(:[0-9]+/[^\s:@]+)?(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?$`, Check: cluster.Pinned},
-	"index":      {Short: "node index", Want: "a node's index, such as \"1\"", Pattern: `^(0|[1-9][0-9]?)$`},
-	"region":     {Short: "region", Want: "a region of OCI such as eu-frankfurt-1", Pattern: regionPattern.String(), Check: isRegion, Suggest: nearRegion},
-	"ssh-key":    {Short: "public key", Want: "one public key as in authorized_keys, such as ssh-ed25519 AAAA...", Pattern: `^(ssh-rsa|ssh-ed25519|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]+=*( [^\n]*)?\n?$`},
-	"tag":        {Short: "name", Want: "1 to 100 characters of printable ASCII without spaces and dots", Pattern: limits.TagPattern},
-	"namespace":  {Short: "name", Want: "1 to 128 letters, digits and dashes", Pattern: `^[a-zA-Z0-9-]{1,128}$`}, // nomad/structs/structs.go, validNamespaceName
-	"url":        {Short: "URL", Want: "a URL such as https://10.0.2.10:4646", Pattern: `^https?://[^/\s]+`, Check: isURL},
-	"version":    {Short: "version", Want: "a version such as 1.11.2", Pattern: `^[0-9]+\.[0-9]+\.[0-9]+$`},
+	"api":          {Short: "letters, digits and ._~+/=-", Want: "letters, digits and ._~+/=-", Pattern: cluster.APIPattern},
+	"bcrypt":       {Short: "bcrypt hash", Want: "a bcrypt hash such as $2b$10$ and 53 characters, of 4 to 12 rounds, as EMQX takes it", Pattern: `^\$2[ab]\$(0[4-9]|1[0-2])\$[./A-Za-z0-9]{53}$`},
+	"cidr":         {Short: "IPv4 range", Want: "an IPv4 range such as 10.0.0.0/16", Pattern: `^(` + octet + `\.){3}` + octet + `/([0-9]|[12][0-9]|3[0-2])$`, Check: isRange},
+	"cookie":       {Short: "a letter, 19 to 254 letters and digits", Want: "a letter followed by 19 to 254 letters and digits", Pattern: cluster.CookiePattern},
+	"datacenter":   {Short: "name", Want: "1 to 63 lower-case letters, digits, - and _", Pattern: cluster.DatacenterPattern},
+	"domain":       {Short: "domain", Want: "a domain such as mqtt.example.com", Pattern: `^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$`, Check: func(s string) bool { return len(s) <= 253 }},
+	"host":         {Short: "address or name", Want: "an address or a name, such as 10.0.2.10", Pattern: `^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`},
+	"image":        {Short: "image", Want: "an image with its version, such as name:1.2.3", Pattern: `^[a-zA-Z0-9][^\s:@]*(:[0-9]+/[^\s:@]+)?(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?$`, Check: cluster.Pinned},
+	"index":        {Short: "node index", Want: "a node's index, such as \"1\"", Pattern: `^(0|[1-9][0-9]?)$`},
+	"region":       {Short: "region", Want: "a region of OCI such as eu-frankfurt-1", Pattern: regionPattern.String(), Check: isRegion, Suggest: nearRegion},
+	"ssh-key":      {Short: "public key", Want: "one public key as in authorized_keys, such as ssh-ed25519 AAAA...", Pattern: `^(ssh-rsa|ssh-ed25519|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]+=*( [^\n]*)?\n?$`},
+	"tag":          {Short: "name", Want: "1 to 100 characters of printable ASCII without spaces and dots", Pattern: limits.TagPattern},
+	"mqtt-user":    {Short: "user name", Want: "1 to 64 letters, digits and ._@:-", Pattern: `^[A-Za-z0-9._@:-]{1,64}$`}, // no wildcard, no level, and no quotes: it becomes part of topics
+	"topic-filter": {Short: "topic filter", Want: "a topic filter such as devices/${username}/#"},                        // the rest is told by its own words
+	"namespace":    {Short: "name", Want: "1 to 128 letters, digits and dashes", Pattern: `^[a-zA-Z0-9-]{1,128}$`},       // nomad/structs/structs.go, validNamespaceName
+	"url":          {Short: "URL", Want: "a URL such as https://10.0.2.10:4646", Pattern: `^https?://[^/\s]+`, Check: isURL},
+	"version":      {Short: "version", Want: "a version such as 1.11.2", Pattern: `^[0-9]+\.[0-9]+\.[0-9]+$`},
 
 	"certificates":     ofPEM("PEM certificates", `-----BEGIN CERTIFICATE-----`, readCertificates),
 	"emqx-variable":    {Short: "EMQX_...", Want: "a variable of EMQX, EMQX_ and capital letters, with _ or __ between words", Pattern: cluster.VariablePattern},

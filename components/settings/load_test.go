@@ -29,6 +29,7 @@ func good() map[string]string {
 		"dns":    `{"zone": "example.com", "name": "mqtt.example.com"}`,
 		"nomad":  `{"address": "http://10.0.2.10:4646", "servers": ["10.0.2.10:4647"]}`,
 		"consul": `{"address": "http://10.0.2.10:8500", "servers": ["10.0.2.10"]}`,
+		"auth":   `{"anonymous": true}`,
 		"secrets": `{"erlangCookie": "aCookieThatIsLongEnough", "dashboardPassword": "hidden-password",
 			"apiKey": "hidden-key", "apiSecret": "hidden-secret", "statsPassword": "hidden-stats"}`,
 	}
@@ -188,7 +189,7 @@ func TestDefaultsKeepTheRules(t *testing.T) {
 			assert.Equal(t, f.DefaultText, "", "%s: a default in words is for one that follows from something else", f.Path)
 		}
 		assert.Assert(t, !f.Secret || f.Type == reflect.TypeFor[Secret](), f.Path)
-		assert.Assert(t, !f.Required || f.Secret || f.Format != nil, "%s: nothing tells what is missing", f.Path)
+		assert.Assert(t, !f.Required || f.Secret || f.Format != nil || f.OneOf != nil, "%s: nothing tells what is missing", f.Path)
 	}
 }
 

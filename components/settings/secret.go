@@ -50,6 +50,7 @@ func (s *Settings) StandInSecrets() {
 		{&s.Secrets.APIKey, "a-key-that-stands-in"},
 		{&s.Secrets.APISecret, "a-secret-that-stands-in"},
 		{&s.Secrets.StatsPassword, "a-password-that-stands-in"},
+		{&s.Secrets.GatePassword, "a-password-that-stands-in"},
 	} {
 		if *secret.value == "" || secret.value.Hidden() {
 			*secret.value = secret.text

@@ -42,6 +42,7 @@ type Settings struct {
 	Edge    Edge    `cfg:"edge"`
 	DNS     DNS     `cfg:"dns"`
 	TLS     TLS     `cfg:"tls"`
+	Auth    Auth    `cfg:"auth"`
 	Nomad   Nomad   `cfg:"nomad"`
 	Consul  Consul  `cfg:"consul"`
 	Gates   Gates   `cfg:"gates"`
@@ -357,6 +358,59 @@ func (t TLS) Authority() Secret {
 	return t.Certificate
 }
 
+// Auth is who may connect by MQTT, and what they may do. Without anything here nobody may
+// but the stack itself, whose user `emqx-oci-gate` makes the round trip of every update. What
+// is declared here wins over the dashboard at every start of EMQX, and a change restarts the
+// nodes in turn.
+type Auth struct {
+	// True leaves the cluster open: whoever reaches it may connect, and EMQX's own rules
+	// hold, or those that somebody makes in the dashboard or in `broker.env`.
+	Anonymous bool `cfg:"anonymous"`
+	// Who may connect. A user that is taken away is removed from EMQX at the end of the
+	// update, and cut off.
+	Users []AuthUser `cfg:"users"`
+	// What they may do: the first rule that matches decides, and what none matches is denied.
+	Rules []AuthRule `cfg:"rules"`
+	// What happens to a client that does what it may not: it is told so where its protocol
+	// has words for it, or disconnected as well.
+	DenyAction string `cfg:"denyAction" oneof:"ignore|disconnect"`
+}
+
+// AuthUser is one who may connect.
+type AuthUser struct {
+	// Unique; names that begin with `emqx-oci-` are the stack's own.
+	Name string `cfg:"name" required:"true" format:"mqtt-user"`
+	// EMQX is given its bcrypt hash, which takes 0.06 s to make in every preview and update.
+	Password Secret `cfg:"password" secret:"true" length:"12..72" format:"printable" why:"bcrypt reads no more than 72"`
+	// In the place of the password.
+	PasswordHash Secret `cfg:"passwordHash" secret:"true" format:"bcrypt"`
+	// Whether no rule holds for it.
+	Superuser bool `cfg:"superuser"`
+}
+
+// AuthRule permits or forbids something. It is about whom `user`, `clientId` or `address`
+// names, one of them, and about everybody without any.
+type AuthRule struct {
+	// What it says.
+	Permit string `cfg:"permit" required:"true" oneof:"allow|deny"`
+	// One of `auth.users`.
+	User string `cfg:"user" format:"mqtt-user"`
+	// An identifier, which is whatever a client says: good for denying those who are
+	// honest, and no proof of who somebody is.
+	ClientID string `cfg:"clientId" length:"1..65535"`
+	// Where clients come from.
+	Address string `cfg:"address" format:"cidr"`
+	// What is done.
+	Action string `cfg:"action" oneof:"publish|subscribe|all" default:"all"`
+	// Topic filters. `${username}` stands for the client's own; `eq ` before one makes its
+	// wildcards plain characters, so that `eq #` is about a subscription to `#`.
+	// `$share/group/topic` is taken for `topic`.
+	Topics []string `cfg:"topics" required:"true" format:"topic-filter"`
+}
+
+// GateUser is the stack's own user, by which it makes its round trip.
+const GateUser = "emqx-oci-gate"
+
 // Nomad is the scheduler that the nodes join.
 type Nomad struct {
 	// Of the API, as seen from where the program runs.
@@ -461,6 +515,9 @@ type Secrets struct {
 	APISecret Secret `cfg:"apiSecret" required:"true" secret:"true" length:"12.." format:"api" why:"a colon would end it"`
 	// Of HAProxy's `/stats`, user `stats`.
 	StatsPassword Secret `cfg:"statsPassword" required:"true" secret:"true" length:"12.." format:"printable"`
+	// Of the stack's own user `emqx-oci-gate`, which makes the round trip. Only an open
+	// cluster (`auth.anonymous`) does without.
+	GatePassword Secret `cfg:"gatePassword" secret:"true" length:"12..72" format:"printable" why:"bcrypt reads no more than 72"`
 	// EMQX's licence key, which a cluster of 5.9 or newer needs.
 	License Secret `cfg:"license" secret:"true"`
 }

@@ -25,14 +25,13 @@ func (c checker) hasAbove(path string) bool { return structconfig.HasAbove(c.Lis
 // tells a program only whether a group holds any encrypted value; offline a
 // placeholder stands for each, so what is none is in clear.
 func (c checker) checkEncrypted(s *Settings, from Source) {
-	for _, f := range spec().Values() {
-		text := f.Text(s)
-		if !f.Secret || text == "" {
-			continue
+	spec().EachText(s, func(path string, f *structconfig.Field, text string) {
+		if !f.Secret {
+			return
 		}
-		group, _, _ := strings.Cut(f.Path, ".")
+		group, _, _ := strings.Cut(path, ".")
 		if !from.IsSecret(Project+":"+group) || from.Offline && text != placeholder {
-			c.Add(f.Path, "must not be kept in clear; set it with: %s", howToSet(f.Path))
+			c.Add(path, "must not be kept in clear; set it with: %s", howToSet(path))
 		}
-	}
+	})
 }

@@ -29,6 +29,7 @@ func (s *Settings) validate(f checker) {
 	s.validateProxy(f)
 	s.validateEdge(f)
 	s.validateTLS(f)
+	s.validateAuth(f)
 	s.validateServers(f)
 	if s.Gates.ClusterFormed <= s.Broker.ProgressDeadline && !f.Has("gates.clusterFormed") {
 		f.Add("gates.clusterFormed", "must be longer than broker.progressDeadline (%s), or it gives up before Nomad says why, got %s",

@@ -23,6 +23,7 @@ func main() {
 			DNS:    components.DNSArgs{Zone: "lab.test", Name: "mqtt.lab.test"},
 			Nomad:  components.NomadArgs{Address: "http://" + door + ":4646", Servers: []string{"10.80.2.10:4647"}},
 			Consul: components.ConsulArgs{Address: "http://" + door + ":8500", Servers: []string{"10.80.2.10"}},
+			Auth:   &components.AuthArgs{Anonymous: new(true)},
 			Gates:  &components.GatesArgs{Proxy: new("socks5h://" + door + ":1080")},
 			Secrets: components.SecretsArgs{
 				ErlangCookie: secret("erlangCookie"), DashboardPassword: secret("dashboardPassword"),

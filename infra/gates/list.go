@@ -15,6 +15,9 @@ type Entry struct {
 	Before []string
 	// Steps are taken, in this order, when the gate finds them due.
 	Steps []Step
+	// AtEnd are steps that are taken at the end of every update, in this order, before the
+	// gate is asked there.
+	AtEnd []Step
 	// Settle is how long the gate is asked at the end of an update while nothing is being
 	// deployed; zero is as long as ever.
 	Settle time.Duration

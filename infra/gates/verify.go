@@ -20,6 +20,8 @@ type VerifyArgs struct {
 	After []pulumi.Output
 	// Gates are asked one after another, in this order.
 	Gates []Gate
+	// Steps are taken before a gate is asked, by its ID.
+	Steps map[string][]Step
 	// Settle bounds the wait of each gate, which is never longer than the gate's
 	// own timeout; zero means [DefaultSettle].
 	Settle time.Duration
@@ -76,6 +78,11 @@ func (a VerifyArgs) ask(ctx *pulumi.Context) verdict {
 		names[i] = g.name()
 		if ctx.DryRun() {
 			continue
+		}
+		for _, s := range a.Steps[g.ID] {
+			if err := runIn(ctx, s.attempts(), true); err != nil {
+				return verdict{err: err}
+			}
 		}
 		g.Timeout = min(g.timeout(), settle)
 		if err := runIn(ctx, g.attempts(nil), true); err != nil {

@@ -78,6 +78,12 @@ func (d decoder) field(path string, raw json.RawMessage, f *Field, root reflect.
 	if !d.isValue(path, raw, into) {
 		return
 	}
+	if f.IsList() {
+		if d.groups(path, raw, f, into); !d.Has(path) {
+			set()
+		}
+		return
+	}
 	if !f.IsGroup() {
 		if d.value(path, raw, into); !d.Has(path) {
 			set()
@@ -92,6 +98,28 @@ func (d decoder) field(path string, raw json.RawMessage, f *Field, root reflect.
 	}
 	set()
 	d.group(path, given, f.Fields, root)
+}
+
+// groups decodes a list of groups.
+func (d decoder) groups(path string, raw json.RawMessage, f *Field, v reflect.Value) {
+	var given []json.RawMessage
+	if json.Unmarshal(raw, &given) != nil {
+		// The text may hold secrets.
+		d.Add(path, "must be a list of groups of settings")
+		return
+	}
+	list := reflect.MakeSlice(v.Type(), len(given), len(given))
+	for i, item := range given {
+		at, of := fmt.Sprintf("%s[%d]", path, i), map[string]json.RawMessage{}
+		switch {
+		case !d.isValue(at, item, list.Index(i)):
+		case json.Unmarshal(item, &of) != nil:
+			d.Add(at, "must be a group of settings")
+		default:
+			d.group(at, of, f.Fields, list.Index(i))
+		}
+	}
+	v.Set(list)
 }
 
 // isValue refuses null, and the placeholder where no text may stand.

@@ -19,8 +19,9 @@ type Field struct {
 	Name   string
 	// Type of the value, without the pointer of one that may be absent.
 	Type reflect.Type
-	// Fields are those of a group, in their order. The rest is of values, but for
-	// Required, which a group behind a pointer may be, too.
+	// Fields are those of a group, or of each group in a list, in their order. The rest is
+	// of values, but for Required, which a group behind a pointer and a list of groups may
+	// be, too. Paths in a list have no index: "users[].name".
 	Fields []Field
 	// Default is nil where the field has none; DefaultText says it in words where
 	// it follows from something else.
@@ -69,17 +70,9 @@ func (b Bounds) String() string {
 // IsGroup tells whether the field is a group of fields.
 func (f *Field) IsGroup() bool { return f.Type.Kind() == reflect.Struct }
 
-// Text is the text that a struct holds in the field, v being one of the described
-// type or a pointer to one; empty for what is absent, and for other than text.
-func (f *Field) Text(v any) string {
-	value, err := reflect.Indirect(reflect.ValueOf(v)).FieldByIndexErr(f.index)
-	if err != nil { // in a group that is absent
-		return ""
-	}
-	if value, _ = given(value); value.Kind() == reflect.String {
-		return value.String()
-	}
-	return ""
+// IsList tells whether the field is a list of groups.
+func (f *Field) IsList() bool {
+	return f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() == reflect.Struct
 }
 
 // zeroIsAllowed: 0 is a default of its own where it lies in the range and is not

@@ -28,8 +28,8 @@ type Spec struct {
 
 // Describe reads the tags of a struct. defaults is one of it, or a pointer to
 // one, filled with the defaults. Fields may be text, numbers, flags, durations, lists
-// of these, maps from text to these, structs (groups), and pointers to values and
-// groups that may be absent. A field of an interface type is validated as far as
+// of these, maps from text to these, structs (groups), lists of groups, and pointers to
+// values and groups that may be absent. A field of an interface type is validated as far as
 // its value is of these kinds; it cannot be decoded.
 //
 // The tags are:
@@ -62,18 +62,48 @@ func Describe(defaults any, o Options) *Spec {
 // Fields are the struct's own fields in their order, groups with theirs.
 func (s *Spec) Fields() []Field { return slices.Clone(s.fields) }
 
-// Values are all fields that hold a value, of all groups, in their order.
+// Values are all fields that hold a value, of all groups and of the groups in lists, in
+// their order.
 func (s *Spec) Values() []Field { return appendValues(nil, s.fields) }
 
 func appendValues(all, fields []Field) []Field {
 	for _, f := range fields {
-		if f.IsGroup() {
+		if f.IsGroup() || f.IsList() {
 			all = appendValues(all, f.Fields)
 			continue
 		}
 		all = append(all, f)
 	}
 	return all
+}
+
+// EachText calls with every text that a struct of the described type, or one that v points
+// to, holds in its fields, those of lists of groups included: "users[1].name". What is
+// absent or empty, and what lists and maps of texts hold, is left out.
+func (s *Spec) EachText(v any, call func(path string, f *Field, text string)) {
+	eachText("", s.fields, s.root(v), call)
+}
+
+func eachText(prefix string, fields []Field, group reflect.Value, call func(string, *Field, string)) {
+	for i := range fields {
+		f := &fields[i]
+		v, err := group.FieldByIndexErr(f.index)
+		if err != nil { // in a group that is absent
+			continue
+		}
+		path := prefix + f.Key
+		switch v, ok := given(v); {
+		case !ok:
+		case f.IsGroup():
+			eachText(path+".", f.Fields, group, call)
+		case f.IsList():
+			for i := range v.Len() {
+				eachText(fmt.Sprintf("%s[%d].", path, i), f.Fields, v.Index(i), call)
+			}
+		case v.Kind() == reflect.String && v.String() != "":
+			call(path, f, v.String())
+		}
+	}
 }
 
 // root is the struct behind v, which is one of the described type or points to one.
@@ -133,6 +163,11 @@ func (d *describer) field(key, path string, owner reflect.Type, field reflect.St
 		f.Type = f.Type.Elem()
 	}
 	switch {
+	case f.IsList():
+		if f.Fields = d.fields(path+"[].", nil, reflect.New(f.Type.Elem()).Elem()); value.Len() > 0 {
+			panic(fmt.Sprintf("structconfig: %s is a list of groups, which cannot have a default", path))
+		}
+		return f
 	case f.Type.Kind() == reflect.Struct:
 		inner := reflect.New(f.Type).Elem()
 		if v := reflect.Indirect(value); v.IsValid() {

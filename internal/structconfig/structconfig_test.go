@@ -267,12 +267,63 @@ func TestFieldsTellWhatIsKnown(t *testing.T) {
 		`pin library.PIN structconfig_test.pin "" `,
 		`spare library.Spare structconfig_test.pin "" `,
 	})
-	pin, code := spec.Values()[13], spec.Values()[11]
-	number := "5"
-	assert.Equal(t, pin.Text(library{PIN: "12"}), "12")
-	assert.Equal(t, code.Text(&library{Door: &door{Code: &number}}), "5")
-	assert.Equal(t, code.Text(&library{}), "")
-	assert.Equal(t, spec.Values()[2].Text(library{}), "")
+	number, texts := "5", map[string]string{}
+	collect := func(path string, _ *structconfig.Field, text string) { texts[path] = text }
+	spec.EachText(&library{PIN: "12", Door: &door{Code: &number}}, collect)
+	assert.DeepEqual(t, texts, map[string]string{"pin": "12", "door.code": "5"})
+	spec.EachText(library{}, func(path string, _ *structconfig.Field, text string) { t.Errorf("%s: %s", path, text) })
+}
+
+// shop has groups in a list.
+type shop struct {
+	Staff []clerk `cfg:"staff" required:"true"`
+}
+
+type clerk struct {
+	Name  string   `cfg:"name" required:"true" format:"slug"`
+	PIN   pin      `cfg:"pin" secret:"true" length:"2.."`
+	Days  []string `cfg:"days" oneof:"mon|tue"`
+	Hours struct {
+		Most int `cfg:"most" range:"1..8"`
+	} `cfg:"hours"`
+}
+
+func TestAListOfGroups(t *testing.T) {
+	s := structconfig.Describe(shop{}, structconfig.Options{Format: formats, Placeholder: "[hidden]"})
+	read := func(text string) (shop, string) {
+		var f fault.List
+		var v shop
+		s.Decode(&f, map[string]json.RawMessage{"staff": json.RawMessage(text)}, &v)
+		s.Validate(&f, &v, structconfig.Validation{})
+		if err := f.Err(); err != nil {
+			return v, err.Error()
+		}
+		return v, ""
+	}
+	v, got := read(`[{"name": "ann", "pin": "1234", "days": ["tue"], "hours": {"most": 8}}, {"name": "bob", "hours": {"most": 1}}]`)
+	assert.Equal(t, got, "")
+	assert.Equal(t, v.Staff[1].Name, "bob")
+	assert.Equal(t, v.Staff[0].Hours.Most, 8)
+	var paths []string
+	s.EachText(v, func(path string, f *structconfig.Field, _ string) {
+		if f.Secret {
+			paths = append(paths, path)
+		}
+	})
+	assert.DeepEqual(t, paths, []string{"staff[0].pin"})
+	for text, want := range map[string]string{
+		`[]`:               "staff: must hold at least one",
+		`{"name": "x"}`:    "staff: must be a list of groups of settings",
+		`[null, "secret"]`: "staff[0]: has no value; remove the key or give it one\nstaff[1]: must be a group of settings",
+		`[{"name": "A", "pin": "1", "days": ["sun"], "hours": {"most": 9}, "nme": 1}]`: "staff[0].days[0]: must be mon or tue, got \"sun\"\n" +
+			"staff[0].hours.most: must be 1 to 8, got 9\n" +
+			"staff[0].name: must be lower-case letters, such as main, got \"A\"; did you mean \"a\"?\n" +
+			"staff[0].nme: is not a known setting; did you mean \"name\"?\n" +
+			"staff[0].pin: must have at least 2 characters, got 1",
+	} {
+		_, got := read(text)
+		assert.Equal(t, got, want, text)
+	}
 }
 
 // A tag that says nothing is a fault of the program, and found at its start.
@@ -295,9 +346,12 @@ func TestTagsThatSayNothingPanic(t *testing.T) {
 		`x is required, and a int is always there: make it a pointer`: struct {
 			X int `cfg:"x" required:"true"`
 		}{},
-		`x has the type []struct {}, which is none of configuration`: struct {
-			X []struct{} `cfg:"x"`
+		`x has the type [][]string, which is none of configuration`: struct {
+			X [][]string `cfg:"x"`
 		}{},
+		`x is a list of groups, which cannot have a default`: struct {
+			X []struct{} `cfg:"x"`
+		}{make([]struct{}, 1)},
 		`x has the type map[int]string, which is none of configuration`: struct {
 			X map[int]string `cfg:"x"`
 		}{},

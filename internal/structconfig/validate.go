@@ -39,7 +39,7 @@ type Validation struct {
 // fault in f already, or that lies in a group that has one, is left alone. What
 // values mean together is for the caller to check after it.
 func (s *Spec) Validate(f *fault.List, v any, about Validation) {
-	validator{List: f, Validation: about, placeholder: s.options.Placeholder}.fields(s.fields, s.root(v))
+	validator{List: f, Validation: about, placeholder: s.options.Placeholder}.fields("", s.fields, s.root(v))
 }
 
 // Absent tells whether a fault is that something required is not there.
@@ -59,7 +59,7 @@ func Absent(f fault.Fault) bool {
 // HasAbove tells whether a path, or a group that holds it, has a fault.
 func HasAbove(f *fault.List, path string) bool {
 	for !f.Has(path) {
-		i := strings.LastIndexByte(path, '.')
+		i := strings.LastIndexAny(path, ".[")
 		if i < 0 {
 			return false
 		}
@@ -87,21 +87,25 @@ type validator struct {
 	placeholder string
 }
 
-func (c validator) fields(fields []Field, root reflect.Value) {
+// fields are those of a group, whose path with what divides it from theirs is the prefix.
+func (c validator) fields(prefix string, fields []Field, root reflect.Value) {
 	for i := range fields {
 		f := &fields[i]
-		if c.Has(f.Path) { // a group, with all in it
+		path := prefix + f.Key
+		if c.Has(path) { // a group, with all in it
 			continue
 		}
 		v, ok := given(root.FieldByIndex(f.index))
 		switch {
 		case !ok && f.Required:
-			c.missing(f)
+			c.missing(f, path)
 		case !ok:
 		case f.IsGroup():
-			c.fields(f.Fields, root)
+			c.fields(path+".", f.Fields, root)
+		case f.IsList():
+			c.groups(f, path, v)
 		default:
-			c.field(f, v)
+			c.field(f, path, v)
 		}
 	}
 }
@@ -117,63 +121,76 @@ func given(v reflect.Value) (reflect.Value, bool) {
 	return v, true
 }
 
-func (c validator) field(f *Field, v reflect.Value) {
+func (c validator) groups(f *Field, path string, list reflect.Value) {
+	if f.Required && list.Len() == 0 {
+		c.missing(f, path)
+	}
+	for i := range list.Len() {
+		if at := fmt.Sprintf("%s[%d]", path, i); !c.Has(at) {
+			c.fields(at+".", f.Fields, list.Index(i))
+		}
+	}
+}
+
+func (c validator) field(f *Field, path string, v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Slice:
 		if f.Required && v.Len() == 0 {
-			c.missing(f)
+			c.missing(f, path)
 		}
 		for i := range v.Len() {
-			c.item(f, fmt.Sprintf("%s[%d]", f.Path, i), v.Index(i))
+			c.item(f, fmt.Sprintf("%s[%d]", path, i), v.Index(i))
 		}
 	case reflect.Map:
 		if f.Required && v.Len() == 0 {
-			c.missing(f)
+			c.missing(f, path)
 		}
-		c.entries(f, v)
+		c.entries(f, path, v)
 	case reflect.String:
 		if strings.TrimSpace(v.String()) != "" {
-			c.text(f, f.Path, v)
+			c.text(f, path, v)
 			return
 		}
 		switch {
 		case f.Required:
-			c.missing(f)
+			c.missing(f, path)
 		case v.String() != "" || f.Default != nil:
-			c.Add(f.Path, "must not be empty; remove the key for the default")
+			c.Add(path, "must not be empty; remove the key for the default")
 		}
 	default:
-		c.number(f, f.Path, v)
+		c.number(f, path, v)
 	}
 }
 
-func (c validator) missing(f *Field) {
+func (c validator) missing(f *Field, path string) {
 	k := f.Type.Kind()
 	switch list := k == reflect.Slice || k == reflect.Map; {
 	case f.Secret:
 		if c.HowToSet == nil {
-			c.Add(f.Path, notSet)
+			c.Add(path, notSet)
 			return
 		}
-		c.Add(f.Path, howToSet+"%s", c.HowToSet(f.Path))
+		c.Add(path, howToSet+"%s", c.HowToSet(path))
 	case list && f.Format != nil:
-		c.Add(f.Path, mustHoldOf+"%s", f.Format.Want)
+		c.Add(path, mustHoldOf+"%s", f.Format.Want)
 	case list:
-		c.Add(f.Path, mustHold)
+		c.Add(path, mustHold)
 	case f.Format != nil:
-		c.Add(f.Path, mustBeSetTo+"%s", f.Format.Want)
+		c.Add(path, mustBeSetTo+"%s", f.Format.Want)
+	case f.OneOf != nil:
+		c.Add(path, mustBeSetTo+"%s", strings.Join(f.OneOf, " or "))
 	default:
-		c.Add(f.Path, mustBeSet)
+		c.Add(path, mustBeSet)
 	}
 }
 
-func (c validator) entries(f *Field, m reflect.Value) {
+func (c validator) entries(f *Field, of string, m reflect.Value) {
 	values := map[string]reflect.Value{}
 	for entries := m.MapRange(); entries.Next(); {
 		values[entries.Key().String()] = entries.Value()
 	}
 	for _, key := range slices.Sorted(maps.Keys(values)) {
-		path := f.Path + "." + key
+		path := of + "." + key
 		if f.Keys != nil && !f.Keys.Match(key) {
 			c.Add(path, "must be %s", f.Keys.Want)
 			continue

@@ -193,7 +193,7 @@ func (h *api) clients(w http.ResponseWriter, r *http.Request) {
 	kept := []map[string]any{}
 	for _, c := range all {
 		state := map[bool]string{true: "connected", false: "disconnected"}[c.Connected]
-		if want := q.Get("conn_state"); want != "" && want != state || q.Has("clientid") && q.Get("clientid") != c.ID ||
+		if want := q.Get("conn_state"); want != "" && want != state || q.Has("clientid") && !slices.Contains(q["clientid"], c.ID) || q.Has("username") && !slices.Contains(q["username"], c.Username) ||
 			q.Has("node") && q.Get("node") != c.Node || q.Has("like_clientid") && !strings.Contains(c.ID, q.Get("like_clientid")) {
 			continue
 		}

@@ -24,6 +24,7 @@ func (h *api) authnRoutes() map[string]http.HandlerFunc {
 		"PUT " + one + "/position/{position}": h.moveAuthn,
 		"GET " + one + "/users":               h.listUsers,
 		"POST " + one + "/users":              h.postUser,
+		"POST " + one + "/import_users":       h.importUsers,
 		"GET " + one + "/users/{user}":        h.getUser,
 		"PUT " + one + "/users/{user}":        h.putUser,
 		"DELETE " + one + "/users/{user}":     h.deleteUser,
@@ -384,6 +385,50 @@ func (h *api) postUser(w http.ResponseWriter, r *http.Request) {
 		}
 		h.writeUser(w, http.StatusCreated, u)
 	}
+}
+
+// importUsers takes a JSON list: a user that is there is overridden, unless it is the same
+// record (emqx_authn_user_import_api, emqx_authn_mnesia:insert_user). Of one that is wrong
+// nothing is taken.
+func (h *api) importUsers(w http.ResponseWriter, r *http.Request) {
+	b := h.database(w, r)
+	var list []map[string]any
+	if b == nil || !body(w, r, &list) {
+		return
+	}
+	kind := r.URL.Query().Get("type")
+	users, err := b.convert(kind, list)
+	switch {
+	case kind != "plain" && kind != "hash":
+		err = errors.New("type must be plain or hash")
+	case err == nil && len(users) == 0:
+		err = errors.New("empty_users")
+	}
+	if err != nil {
+		fail(w, http.StatusBadRequest, "BAD_REQUEST", err.Error())
+		return
+	}
+	count, rows := map[string]int{"total": len(users), "success": 0, "override": 0, "skipped": 0, "failed": 0}, map[string]any{}
+	for _, u := range users {
+		var old user
+		switch known := h.app.node.data.lookup(usersTable, userKey(u.ID), &old); {
+		case known && old == u:
+			count["skipped"]++
+			continue
+		case known:
+			count["override"]++
+		default:
+			count["success"]++
+		}
+		rows[userKey(u.ID)] = u
+	}
+	if len(rows) > 0 {
+		if err := h.app.node.writeRows(usersTable, rows); err != nil {
+			fail(w, http.StatusInternalServerError, "INTERNAL_ERROR", err.Error())
+			return
+		}
+	}
+	reply(w, http.StatusOK, count)
 }
 
 // known is the user that the path names; it has answered when there is none.

@@ -125,6 +125,12 @@ func (b *builtin) readUsers(path string) ([]user, error) {
 	if err != nil {
 		return nil, err
 	}
+	return b.convert(b.bootstrapType, list)
+}
+
+// convert makes users of records that hold plain passwords or hashes, as kind says
+// (emqx_authn_mnesia:convert_user).
+func (b *builtin) convert(kind string, list []map[string]any) ([]user, error) {
 	var users []user
 	for i, m := range list {
 		text := func(name string) string { s, _ := m[name].(string); return s }
@@ -132,13 +138,14 @@ func (b *builtin) readUsers(path string) ([]user, error) {
 		switch {
 		case u.ID == "":
 			return nil, fmt.Errorf("record %d: bad_format: no user_id", i+1)
-		case b.bootstrapType == "hash" && text("password_hash") == "":
+		case kind == "hash" && text("password_hash") == "":
 			return nil, fmt.Errorf("record %d: hash_import_requires_password_hash_field", i+1)
-		case b.bootstrapType == "hash":
+		case kind == "hash":
 			u.Hash, u.Salt = text("password_hash"), text("salt")
 		case text("password") == "":
 			return nil, fmt.Errorf("record %d: plain_import_requires_password_field", i+1)
 		default:
+			var err error
 			if u, err = b.newUser(u.ID, text("password"), u.Superuser); err != nil {
 				return nil, err
 			}

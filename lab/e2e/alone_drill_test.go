@@ -25,6 +25,22 @@ func TestOperate(t *testing.T) {
 	}
 }
 
+// TestWhoMayConnect closes a cluster that runs, and opens it again.
+func TestWhoMayConnect(t *testing.T) {
+	b := newBed(t)
+	b.must(t, "lab", "up")
+	b.must(t, "up", "lab", "--yes")
+	for _, c := range []struct {
+		name string
+		f    func(*testing.T, *bed)
+	}{{"who may connect", whoMayConnect}, {"a user is taken away, another has a new password", usersChange}} {
+		if !t.Run(c.name, func(t *testing.T) { c.f(t, b) }) {
+			b.diagnose(t)
+			t.FailNow()
+		}
+	}
+}
+
 // TestFlood is a planted secret and a flood of idle clients.
 func TestFlood(t *testing.T) {
 	b := newBed(t)

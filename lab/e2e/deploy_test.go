@@ -107,6 +107,7 @@ func TestLab(t *testing.T) {
 	chapter("destroy leaves nothing", func(t *testing.T) { destroyed(t, b) })
 	chapter("a Go program in a module of its own deploys a cluster", func(t *testing.T) { importer(t, b) })
 	chapter("volumes and a pool that others made are taken over", func(t *testing.T) { adoption(t, b) })
+	chapter("who may connect is what the stack says", func(t *testing.T) { whoMayConnect(t, b) })
 	chapter("down removes a lab that is full", func(t *testing.T) { fullDown(t, b) })
 	chapter("lab down leaves nothing", func(t *testing.T) { emptyDown(t, b) })
 }
@@ -263,6 +264,7 @@ func noSecrets(t *testing.T, b *bed) {
 	secrets, err := lab.Secrets(lab.Options{Dir: b.dir})
 	assert.NilError(t, err)
 	secrets["emqx-oci:broker.env."+plantedName] = plantedValue
+	secrets["emqx-oci:auth.users[0].password"], secrets["emqx-oci:auth.users[1].password"] = metersPassword, pumpsPassword
 	texts := map[string]string{}
 	c := nomadClient(t)
 	for i := range 3 {

@@ -18,8 +18,14 @@ const (
 	plantedValue = "planted-where-nobody-may-see-it"
 )
 
-// plantSecret writes the variable into the stack file, encrypted by Pulumi itself.
+// plantSecret writes the variable into the stack file.
 func plantSecret(t *testing.T, b *bed) {
+	b.edit(t, "  emqx-oci:broker:\n", "  emqx-oci:broker:\n    env: {"+plantedName+": "+b.encrypted(t, plantedValue)[0]+"}\n")
+}
+
+// encrypted are values as they stand in the stack file, encrypted by Pulumi itself.
+func (b *bed) encrypted(t *testing.T, values ...string) (secure []string) {
+	t.Helper()
 	p := newPlain(t, b)
 	// On a copy: Pulumi writes the whole file anew.
 	dir := t.TempDir()
@@ -28,13 +34,14 @@ func plantSecret(t *testing.T, b *bed) {
 		assert.NilError(t, err)
 		assert.NilError(t, os.WriteFile(filepath.Join(dir, name), text, 0o600))
 	}
-	for _, args := range [][]string{{"stack", "init"}, {"config", "set", "--secret", "--path", "emqx-oci:broker.env." + plantedName, plantedValue}} {
-		r := p.pulumiIn(t, dir, args...)
+	for _, value := range values {
+		r := p.pulumiIn(t, dir, "config", "set", "--stack", "lab", "--secret", "emqx-oci:scratch", value)
 		assert.Equal(t, r.code, 0, "%s", r)
+		text, err := os.ReadFile(filepath.Join(dir, "Pulumi.lab.yaml"))
+		assert.NilError(t, err)
+		m := regexp.MustCompile(`emqx-oci:scratch:\s+secure: (\S+)`).FindSubmatch(text)
+		assert.Assert(t, m != nil, "%s", text)
+		secure = append(secure, `{secure: "`+string(m[1])+`"}`)
 	}
-	text, err := os.ReadFile(filepath.Join(dir, "Pulumi.lab.yaml"))
-	assert.NilError(t, err)
-	m := regexp.MustCompile(plantedName + `:\s+secure: (\S+)`).FindSubmatch(text)
-	assert.Assert(t, m != nil, "%s", text)
-	b.edit(t, "  emqx-oci:broker:\n", "  emqx-oci:broker:\n    env: {"+plantedName+": {secure: \""+string(m[1])+"\"}}\n")
+	return secure
 }

@@ -32,6 +32,7 @@ func Secrets() map[string]string {
 		"apiKey":            "example-api-key",
 		"apiSecret":         "example-api-secret",
 		"statsPassword":     "example-stats-password",
+		"gatePassword":      "example-gate-password",
 	}
 }
 

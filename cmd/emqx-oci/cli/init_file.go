@@ -63,6 +63,7 @@ func newSecrets() map[string]string {
 		"emqx-oci:secrets.apiKey":            password(),
 		"emqx-oci:secrets.apiSecret":         password(),
 		"emqx-oci:secrets.statsPassword":     password(),
+		"emqx-oci:secrets.gatePassword":      password(),
 	}
 }
 

@@ -162,7 +162,7 @@ func TestInitMakesOtherSecretsEachTime(t *testing.T) {
 		var i initializer
 		_, errs, exit := initCall(t, &i, call{args: "init prod" + all}, nil)
 		assert.Equal(t, exit, 0, "%s", errs)
-		assert.Equal(t, len(i.secrets), 5)
+		assert.Equal(t, len(i.secrets), 6)
 		for _, s := range i.secrets {
 			assert.Assert(t, !seen[s])
 			assert.Assert(t, len(s) >= 32)

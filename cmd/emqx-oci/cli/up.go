@@ -107,10 +107,14 @@ func (a *app) printEndpoints(t *target, out map[string]any) {
 	if a.project != "" {
 		self += " -C " + a.project
 	}
+	topic := "-t hello"
+	if anonymous, given := out["anonymous"].(bool); given && !anonymous {
+		topic = "-u USER -P PASSWORD -t TOPIC"
+	}
 	_, _ = fmt.Fprintf(w, `
 try
-  %[1]smosquitto_sub -h %[2]s -t hello -C 1 &
-  %[1]smosquitto_pub -h %[2]s -t hello -m world
+  %[1]smosquitto_sub -h %[2]s %[5]s -C 1 &
+  %[1]smosquitto_pub -h %[2]s %[5]s -m world
   %[3]s outputs %[4]s
-`, prefix, name, self, t.stack)
+`, prefix, name, self, t.stack, topic)
 }

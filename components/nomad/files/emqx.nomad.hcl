@@ -154,6 +154,21 @@ variable "secret_env" {
   description = "Changes with the variables that are among the secrets, and win over all others; empty when there are none."
 }
 
+variable "acl" {
+  type        = string
+  description = "Rules of who may do what, as EMQX reads them from a file; without any everybody may connect."
+}
+
+variable "deny_action" {
+  type        = string
+  description = "What happens to a client that does what it may not: ignore or disconnect."
+}
+
+variable "users_digest" {
+  type        = string
+  description = "Changes with the users, who are among the secrets."
+}
+
 locals {
   # The four client listeners of EMQX: port label in this job, service in Consul.
   listeners = merge(
@@ -255,6 +270,28 @@ locals {
   no_tls_env = var.tls ? {} : {
     EMQX_LISTENERS__SSL__DEFAULT__ENABLE = "false"
     EMQX_LISTENERS__WSS__DEFAULT__ENABLE = "false"
+  }
+
+  # Who may connect, and what they may do. EMQX adds the users of the file to its database
+  # when it starts, which is the same on all nodes; who is no longer among them is removed by
+  # a step of the update. As variables: what somebody changes in the dashboard ends with
+  # the next start.
+  auth_env = var.acl == "" ? {} : {
+    EMQX_AUTHENTICATION = jsonencode([{
+      mechanism               = "password_based"
+      backend                 = "built_in_database"
+      user_id_type            = "username"
+      password_hash_algorithm = { name = "bcrypt", salt_rounds = 10 }
+      bootstrap_file          = "$${NOMAD_SECRETS_DIR}/users.json"
+      bootstrap_type          = "hash"
+    }])
+    EMQX_AUTHORIZATION__SOURCES       = jsonencode([{ type = "file", enable = true, path = "$${NOMAD_TASK_DIR}/acl.conf" }])
+    EMQX_AUTHORIZATION__NO_MATCH      = "deny"
+    EMQX_AUTHORIZATION__DENY_ACTION   = var.deny_action
+    EMQX_AUTHORIZATION__CACHE__ENABLE = "true"
+
+    # Users are read at the start only: changed ones change the job.
+    USERS_DIGEST = var.users_digest
   }
 
   tls_files = var.tls ? { "tls.crt" = "tls_cert", "tls.key" = "tls_key", "ca.crt" = "tls_ca" } : {}
@@ -486,7 +523,7 @@ job "emqx" {
         destination = "/opt/emqx/data"
       }
 
-      env = merge(local.base_env, local.listener_env, local.no_tls_env, local.identity_env, var.extra_env, {
+      env = merge(local.base_env, local.listener_env, local.no_tls_env, local.identity_env, local.auth_env, var.extra_env, {
         DRAIN_RATE     = "${var.drain_rate}"
         DRAIN_TIMEOUT  = "${var.drain_timeout}"
         DRAIN_EVACUATE = "${var.license}"
@@ -601,6 +638,31 @@ job "emqx" {
         data                 = <<-EOT
           {{ with nomadVar "nomad/jobs/emqx-${var.environment}" }}{{ .api_key }}:{{ .api_secret }}{{ end }}
         EOT
+      }
+
+      dynamic "template" {
+        for_each = var.acl == "" ? [] : [var.acl]
+        iterator = acl
+        content {
+          destination = "${NOMAD_TASK_DIR}/acl.conf"
+          change_mode = "noop"
+          perms       = "0444"
+          data        = acl.value
+        }
+      }
+
+      dynamic "template" {
+        for_each = var.acl == "" ? [] : ["users"]
+        iterator = users
+        content {
+          destination          = "${NOMAD_SECRETS_DIR}/users.json"
+          change_mode          = "noop"
+          perms                = "0400"
+          uid                  = 1000
+          gid                  = 1000
+          error_on_missing_key = true
+          data                 = "{{ with nomadVar \"nomad/jobs/emqx-${var.environment}\" }}{{ .${users.value} }}{{ end }}\n"
+        }
       }
 
       dynamic "template" {

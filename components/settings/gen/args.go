@@ -45,7 +45,7 @@ func args(r *reference.Reference, comments reference.Comments) ([]byte, error) {
 			if err := argument(&b, r, f); err != nil {
 				return err
 			}
-			if f.IsGroup() {
+			if f.IsGroup() || f.IsList() {
 				groups = append(groups, f)
 			}
 		}
@@ -63,7 +63,7 @@ func args(r *reference.Reference, comments reference.Comments) ([]byte, error) {
 		}
 		done[goType(f)] = true
 		b.WriteString("\n")
-		comment(&b, "", goType(f)+": "+comments[f.Type.Name()])
+		comment(&b, "", goType(f)+": "+comments[groupType(f).Name()])
 		fmt.Fprintf(&b, "type %s struct {\n", goType(f))
 		if err := fields(f.Fields); err != nil {
 			return nil, err
@@ -74,11 +74,19 @@ func args(r *reference.Reference, comments reference.Comments) ([]byte, error) {
 }
 
 // goType is the name of a group's type: that of its settings' type, with Args.
-func goType(group structconfig.Field) string { return group.Type.Name() + "Args" }
+func goType(group structconfig.Field) string { return groupType(group).Name() + "Args" }
+
+// groupType is the settings' type of a group, or of those in a list.
+func groupType(f structconfig.Field) reflect.Type {
+	if f.IsList() {
+		return f.Type.Elem()
+	}
+	return f.Type
+}
 
 // required tells whether a field must be given, or is a group that holds such.
 func required(f structconfig.Field) bool {
-	return f.Required || slices.ContainsFunc(f.Fields, required)
+	return f.Required || !f.IsList() && slices.ContainsFunc(f.Fields, required)
 }
 
 // argumentText says of an argument what it is, what it may be, and what it is when it is left out.
@@ -100,6 +108,8 @@ func argumentText(r *reference.Reference, f structconfig.Field) string {
 func argument(b *bytes.Buffer, r *reference.Reference, f structconfig.Field) error {
 	var typ string
 	switch {
+	case f.IsList():
+		typ = "[]" + goType(f)
 	case f.IsGroup():
 		if typ = goType(f); !required(f) {
 			typ = "*" + typ

@@ -82,20 +82,24 @@ func (p publisher) properties(fields []structconfig.Field) (of object, must []st
 
 func (p publisher) property(f structconfig.Field) (object, error) {
 	switch {
-	case f.IsGroup():
-		name := typePrefix + f.Type.Name() // SDKs add Args
+	case f.IsGroup() || f.IsList():
+		name := typePrefix + groupType(f).Name() // SDKs add Args
 		if p.types[name] == nil {
 			of, must, err := p.properties(f.Fields)
 			if err != nil {
 				return nil, err
 			}
-			typ := object{"type": "object", "description": p.comments[f.Type.Name()], "properties": of}
+			typ := object{"type": "object", "description": p.comments[groupType(f).Name()], "properties": of}
 			if len(must) > 0 {
 				typ["required"] = must
 			}
 			p.types[name] = typ
 		}
-		return object{"$ref": "#/types/" + name}, nil
+		ref := object{"$ref": "#/types/" + name}
+		if f.IsList() {
+			return object{"type": "array", "items": ref, "plain": true}, nil
+		}
+		return ref, nil
 	case slices.Contains(maybeSecret, f.Path):
 		return object{"type": "object", "additionalProperties": object{"type": "string"}}, nil
 	case f.Type == reflect.TypeFor[settings.Secret]():

@@ -59,6 +59,8 @@ func Allowed(f *structconfig.Field) string {
 		}
 	}
 	switch {
+	case f.IsList():
+		return "list of groups"
 	case f.OneOf != nil:
 		add("`" + strings.Join(f.OneOf, "` or `") + "`")
 	case f.Element() == reflect.TypeFor[time.Duration]():

@@ -34,6 +34,8 @@ func (r *Reference) describe(fields []structconfig.Field, comments Comments) err
 			if err := r.describe(f.Fields, comments); err != nil {
 				return err
 			}
+		} else if err := r.describe(f.Fields, comments); err != nil {
+			return err
 		} else if text == "" {
 			return fmt.Errorf("describing %s: field %s has no comment", f.Path, name)
 		}

@@ -46,6 +46,11 @@ func (r *Reference) Property(f structconfig.Field) Object {
 		s = r.Group(f.Fields)
 		s["description"] = r.Text(f)
 		return s
+	case f.IsList():
+		s = Object{"type": "array", "items": r.Group(f.Fields)}
+		if f.Required {
+			s["minItems"] = 1
+		}
 	case f.Type.Kind() == reflect.Slice:
 		s = Object{"type": "array", "items": r.single(&f)}
 		if f.Required {

@@ -1,0 +1,175 @@
+//go:build lab
+
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"gotest.tools/v3/assert"
+
+	"github.com/emqx-oci/emqx-oci/components/cluster"
+	"github.com/emqx-oci/emqx-oci/infra/gates"
+	"github.com/emqx-oci/emqx-oci/lab"
+)
+
+// The users of a closed cluster. The pump may do what a round trip does.
+const (
+	metersPassword = "a-word-of-the-meter's"
+	pumpsPassword  = "a-word-of-the-pump's"
+
+	openCluster = "    anonymous: true # its internet is on this machine\n"
+	ruleOfAll   = "      - {permit: allow, topics: [\"devices/${username}/#\"]}\n"
+	ruleOfPump  = "      - {permit: allow, user: pump, topics: [\"emqx-oci/gate/#\"]}\n"
+)
+
+// closedCluster is what stands in the stack file in the place of [openCluster].
+func closedCluster(t *testing.T, b *bed) (text, meter, pump string) {
+	t.Helper()
+	secure := b.encrypted(t, metersPassword, pumpsPassword)
+	meter, pump = "      - {name: meter, password: "+secure[0]+"}\n", "      - {name: pump, password: "+secure[1]+"}\n"
+	return "    users:\n" + meter + pump + "    rules:\n" + ruleOfAll + ruleOfPump, meter, pump
+}
+
+// roundTrips says what a client sees through each listener, from the internet.
+func (b *bed) roundTrips(t *testing.T, user, password string) map[string]string {
+	t.Helper()
+	secrets, err := lab.Secrets(lab.Options{Dir: b.dir})
+	assert.NilError(t, err)
+	all := gates.RoundTripArgs{
+		Name: name, Listeners: cluster.Listeners(cluster.DefaultPorts, true), Proxy: "socks5h://" + door + ":1080",
+		CACert: secrets["emqx-oci:tls.ca"], Username: user, Password: password,
+	}
+	seen := map[string]string{}
+	for _, l := range all.Listeners {
+		args, err := all.Through(l.Name)
+		assert.NilError(t, err)
+		switch status, err := gates.RoundTrip(args).Check(t.Context()); {
+		case err != nil:
+			seen[l.Name] = err.Error()
+		case status.Holds:
+			seen[l.Name] = "passes"
+		default:
+			seen[l.Name] = status.Seen
+		}
+	}
+	assert.Equal(t, len(seen), 4, "%v", seen)
+	return seen
+}
+
+// everywhere wants one answer, in these words, from each listener.
+func (b *bed) everywhere(t *testing.T, user, password, words string) {
+	t.Helper()
+	for l, seen := range b.roundTrips(t, user, password) {
+		assert.Check(t, strings.Contains(seen, words), "user %q by %s: %s", user, l, seen)
+	}
+}
+
+// whoMayConnect closes the cluster, asks as whom it lets in, and opens it again.
+func whoMayConnect(t *testing.T, b *bed) {
+	closed, _, _ := closedCluster(t, b)
+	b.edit(t, openCluster, closed)
+	r := b.must(t, "up", "lab", "--yes")
+	assert.Assert(t, strings.Contains(r.stdout, "-u USER -P PASSWORD"), "%s", r)
+	b.well(t, 20*time.Second)
+	b.must(t, "verify", "lab")
+
+	b.everywhere(t, "", "", "CONNACK 0x86 (bad user name or password)")
+	b.everywhere(t, "pump", metersPassword, "CONNACK 0x86 (bad user name or password)")
+	b.everywhere(t, "nobody", pumpsPassword, "CONNACK 0x87 (not authorized)")
+	b.everywhere(t, "meter", metersPassword, "not authorized") // none of its topics
+	b.everywhere(t, "pump", pumpsPassword, "passes")
+	b.topicsOfOthers(t)
+	noSecrets(t, b)
+
+	// Whom the stack does not name, somebody else has brought in: the next update ends that.
+	b.broker(t, 1, `cat /secrets/api_keys | tr -d '\n' | base64 -w0 | sed 's/^/Authorization: Basic /' | curl -sf -X POST -H @- -H 'Content-Type: application/json' `+
+		`-d '{"user_id": "guest", "password": "a-word-of-the-guest"}' http://127.0.0.1:18083/api/v5/authentication/password_based%3Abuilt_in_database/users`)
+	meter, guest := b.stays(t, "meter", metersPassword), b.stays(t, "guest", "a-word-of-the-guest")
+	r = b.must(t, "up", "lab", "--yes")
+	assert.Assert(t, strings.Contains(r.stdout, "match users: removed guest; clients cut off: 1"), "%s", r)
+	guest.isCutOff(t, 5)
+	assert.Equal(t, strings.Count(meter.out.String(), "received CONNACK"), 1, "%s", meter.out.String())
+	b.everywhere(t, "guest", "a-word-of-the-guest", "CONNACK 0x87 (not authorized)")
+	r = b.must(t, "up", "lab", "--yes")
+	assert.Assert(t, !strings.Contains(r.stdout, "match users"), "there was nothing left to do: %s", r)
+
+	b.edit(t, closed, openCluster)
+	b.must(t, "up", "lab", "--yes")
+	b.everywhere(t, "", "", "passes")
+}
+
+// topicsOfOthers: a user publishes and subscribes to its own topics, and to nobody else's.
+func (b *bed) topicsOfOthers(t *testing.T) {
+	t.Helper()
+	const client = "-V mqttv5 -h " + name + " -u meter -P \"" + metersPassword + "\" -q 1 "
+	meter := func(words string) result {
+		return b.run(t, "lab", "exec", "--", "sh", "-c", words)
+	}
+	r := meter("mosquitto_pub " + client + "-r -t devices/meter/x -m own && mosquitto_sub " + client + "-t devices/meter/x -C 1 -W 10")
+	assert.Equal(t, strings.TrimSpace(r.stdout), "own", "%s", r)
+	assert.Assert(t, !strings.Contains(r.stderr, "Not authorized"), "%s", r)
+	for _, topic := range []string{"devices/pump/x", "news"} {
+		r = meter("mosquitto_pub " + client + "-t " + topic + " -m x")
+		assert.Assert(t, strings.Contains(r.stderr, "Publish 1 failed: Not authorized"), "%s: %s", topic, r)
+	}
+	for _, topic := range []string{"devices/pump/x", "devices/+/x", "#", "$share/g/devices/pump/x"} {
+		r = meter("mosquitto_sub " + client + "-t '" + topic + "' -W 5")
+		assert.Assert(t, strings.Contains(r.stderr, "All subscription requests were denied"), "%s: %s", topic, r)
+	}
+}
+
+// stayingClient is a client that connects again until it is refused.
+type stayingClient struct {
+	out  *syncBuffer
+	ends chan error
+}
+
+func (b *bed) stays(t *testing.T, user, password string) stayingClient {
+	t.Helper()
+	c := stayingClient{out: &syncBuffer{}, ends: make(chan error, 1)}
+	// It ends with the code of a CONNACK that refuses it. Into a pipe it writes late, if let.
+	cmd := b.start(t, c.out, "lab", "exec", "--", "sh", "-c", fmt.Sprintf(
+		`while :; do stdbuf -oL mosquitto_sub -d -h %s -i of-%s -u %s -P "%s" -q 1 -t devices/%s/stays; case $? in 4|5) exit;; esac; sleep 0.2; done`, name, user, user, password, user))
+	go func() { c.ends <- cmd.Wait() }()
+	eventually(t, 20*time.Second, "a subscription", func() error {
+		if s := c.out.String(); !strings.Contains(s, "received SUBACK") {
+			return fmt.Errorf("%s", s)
+		}
+		return nil
+	})
+	return c
+}
+
+// isCutOff waits for a client that has not come back, and for the code by which it could not.
+func (c stayingClient) isCutOff(t *testing.T, code int) {
+	t.Helper()
+	select {
+	case <-c.ends:
+	case <-time.After(20 * time.Second):
+		t.Fatalf("it is still there: %s", c.out.String())
+	}
+	assert.Assert(t, strings.Contains(c.out.String(), fmt.Sprintf("received CONNACK (%d)", code)), "%s", c.out.String())
+}
+
+// usersChange: the node that a client is on restarts, and it comes back: what ends it is the
+// end of the update.
+func usersChange(t *testing.T, b *bed) {
+	closed, meter, pump := closedCluster(t, b)
+	b.edit(t, openCluster, closed)
+	b.must(t, "up", "lab", "--yes")
+	other := "      - {name: meter, password: " + b.encrypted(t, "another-word-of-the-meter's")[0] + "}\n"
+	b.edit(t, meter, other)
+	b.edit(t, pump, "")
+	b.edit(t, ruleOfPump, "")
+	oldMeter, oldPump := b.stays(t, "meter", metersPassword), b.stays(t, "pump", pumpsPassword)
+	r := b.must(t, "up", "lab", "--yes")
+	assert.Assert(t, strings.Contains(r.stdout, "match users: changed meter; removed pump; clients cut off: 2"), "%s", r)
+	oldMeter.isCutOff(t, 4)
+	oldPump.isCutOff(t, 5)
+	b.everywhere(t, "pump", pumpsPassword, "CONNACK 0x87 (not authorized)")
+	b.everywhere(t, "meter", metersPassword, "CONNACK 0x86 (bad user name or password)")
+	b.everywhere(t, "meter", "another-word-of-the-meter's", "SUBACK")
+}
