@@ -33,7 +33,7 @@ var Checks = []Check{
 	{
 		Name: "broker-memory", Severity: Error, Graph: brokerMemory,
 		Reason:  "EMQX takes clients until the kernel kills it, and then the next broker gets all of them.",
-		Example: `emqx-oci:broker.env.EMQX_LISTENERS__TCP__DEFAULT__MAX_CONNECTIONS: must be at most 480951, what broker.memoryMb (20480) holds, got "infinity": EMQX takes clients until the kernel kills it`,
+		Example: `emqx-oci:broker.env.EMQX_LISTENERS__TCP__DEFAULT__MAX_CONNECTIONS: must be at most 383409, what broker.memoryMb (16384) holds, got "infinity": EMQX takes clients until the kernel kills it`,
 		Remedy:  "Take the variable out of `broker.env`: `broker.maxConnections` is for all listeners.",
 	},
 	{

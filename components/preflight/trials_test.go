@@ -336,7 +336,7 @@ var trials = map[string][]trial{
 		{name: "as it is", tls: true},
 		{name: "no limit", settings: env("EMQX_LISTENERS__TCP__DEFAULT__MAX_CONNECTIONS", "infinity"), want: []string{"example"}},
 		{name: "above the memory", settings: env("EMQX_LISTENERS__WS__DEFAULT__MAX_CONNECTIONS", "500000"), want: []string{
-			`error emqx-oci:broker.env.EMQX_LISTENERS__WS__DEFAULT__MAX_CONNECTIONS: must be at most 480951, what broker.memoryMb (20480) holds, got "500000": EMQX takes clients until the kernel kills it`,
+			`error emqx-oci:broker.env.EMQX_LISTENERS__WS__DEFAULT__MAX_CONNECTIONS: must be at most 383409, what broker.memoryMb (16384) holds, got "500000": EMQX takes clients until the kernel kills it`,
 		}},
 	},
 	"source-ports": {
