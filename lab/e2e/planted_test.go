@@ -34,6 +34,8 @@ func (b *bed) encrypted(t *testing.T, values ...string) (secure []string) {
 		assert.NilError(t, err)
 		assert.NilError(t, os.WriteFile(filepath.Join(dir, name), text, 0o600))
 	}
+	// Before the first update there is no stack yet.
+	assert.Equal(t, p.pulumiIn(t, dir, "stack", "select", "--create", "lab").code, 0)
 	for _, value := range values {
 		r := p.pulumiIn(t, dir, "config", "set", "--stack", "lab", "--secret", "emqx-oci:scratch", value)
 		assert.Equal(t, r.code, 0, "%s", r)
