@@ -34,10 +34,13 @@ func TestTheListOfGatesIsTheTableOfTheDocuments(t *testing.T) {
 		}
 	}
 	want := []string{"gate | before"}
-	for _, e := range openGates(settings.Settings{}, haproxy.Proxy{}) {
+	for _, e := range gateList(conditions{proxy: haproxy.Proxy{}, edgeHealthy: gates.EdgeHealthy(nil, gates.EdgeArgs{})}) {
 		name := e.Gate.ID + " " + e.Gate.Title
 		for _, s := range e.Steps {
 			want = append(want, "step: "+s.Name+" | "+name)
+		}
+		for _, s := range e.AtEnd {
+			want = append(want, "step: "+s.Name+" | "+gates.TheEnd)
 		}
 		want = append(want, name+" | "+strings.Join(e.Before, ", "))
 	}
