@@ -249,7 +249,8 @@ func TestSecretsComeFromNomadVariables(t *testing.T) {
 }
 
 // A stack gives up its certificate, its licence key, or its encrypted variables, and the
-// secrets change before the job does. A template that fails ends the task on every node.
+// secrets change before the job does. After a template that fails Nomad renders none of a
+// running task any more.
 func TestAnItemThatIsTakenAwayFailsNoTemplate(t *testing.T) {
 	v := emqxVars()
 	v.License, v.SecretEnv = true, EnvironmentDigest(map[string]string{"EMQX_A": "1"}, "key")

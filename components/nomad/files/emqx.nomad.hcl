@@ -606,7 +606,8 @@ job "emqx" {
       # running node's, and "emqx ctl" refuses to work. No change of a secret restarts a
       # node, let alone all of them. An item that a stack may do without is taken out before
       # the job changes: by its index it is empty then. By its name it would be an error
-      # (error_on_missing_key), for which Nomad ends the task on every node at once.
+      # (error_on_missing_key), after which a running task gets no new text of any file: of
+      # the number of nodes neither.
       template {
         destination          = "${NOMAD_SECRETS_DIR}/emqx.env"
         change_mode          = "noop"

@@ -151,7 +151,7 @@ locals {
   # What the certificates' files hold, of the job's Nomad variable. Where TLS passes through
   # the first is empty, until the variable says that HAProxy ends it: it does so before
   # EMQX's listeners go, and its job changes afterwards. An item that was taken away is
-  # empty, too: an error in a template would end the task on all nodes.
+  # empty, too: after an error in a template a running task gets no new text of any file.
   ends = "or ${var.tls_at_proxy} (eq (index . \"tls_terminate\").Value \"proxy\")"
   tls_files = merge(
     var.tls ? { "tls.pem" = "{{ if ${local.ends} }}{{ (index . \"tls_certificate\").Value }}\n{{ (index . \"tls_private_key\").Value }}\n{{ end }}" } : {},
