@@ -325,11 +325,14 @@ type TLS struct {
 	ClientCRL Secret `cfg:"clientCrl" format:"revocation-lists"`
 }
 
+// Where TLS ends ([TLS.Terminate]).
 const (
-	// TerminateProxy and TerminateBroker are where TLS ends ([TLS.Terminate]).
 	TerminateProxy  = "proxy"
 	TerminateBroker = "broker"
-	// ClientsNone asks no client for a certificate ([TLS.Clients]).
+)
+
+// Which certificates clients are asked for ([TLS.Clients]).
+const (
 	ClientsNone     = "none"
 	ClientsOptional = "optional"
 	ClientsRequired = "required"

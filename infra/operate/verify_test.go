@@ -30,8 +30,8 @@ func nobodyThere(t *testing.T, formed bool) (c *Cluster, asked *string) {
 			return s, nil
 		}}
 	}
-	c, err = New(Config{Proxy: testProxy,
-		Environment: "lab", Datacenter: "dc1", Count: 1, Nomad: w, Consul: catalog{w},
+	c, err = New(Config{
+		Proxy: testProxy, Environment: "lab", Datacenter: "dc1", Count: 1, Nomad: w, Consul: catalog{w},
 		RoundTrip: gates.RoundTripArgs{Name: "127.0.0.1", Listeners: offered, Timeout: time.Second},
 		Verification: []gates.Gate{
 			answers("G2", gates.Status{Holds: formed}),

@@ -126,7 +126,7 @@ func (v Vars) checkTLS(f *fault.List) {
 	switch {
 	case !slices.Contains(settings.Clients, v.TLSClients):
 		f.Add("tlsClients", "must be one of %s, got %q", strings.Join(settings.Clients, ", "), v.TLSClients)
-	case v.TLSClients != settings.ClientsNone && !(v.TLS && v.TLSAtProxy):
+	case v.TLSClients != settings.ClientsNone && (!v.TLS || !v.TLSAtProxy):
 		f.Add("tlsClients", "must be none where HAProxy does not end TLS, got %q", v.TLSClients)
 	case v.TLSClients == settings.ClientsNone && v.TLSRevocations:
 		f.Add("tlsRevocations", "must be false where clients show no certificate")
