@@ -28,7 +28,7 @@ func TestADeadHostEndsItsSessions(t *testing.T) {
 	if !jobtest.InNamespace(t) {
 		return
 	}
-	l := &proxyLab{t: t, subnet: "10.99.0.", dir: t.TempDir(), named: map[int]bool{0: true, 1: true}, sick: map[int]bool{}, off: map[int]bool{}}
+	l := &proxyLab{t: t, job: testVars(), curt: map[int]bool{}, subnet: "10.99.0.", dir: t.TempDir(), named: map[int]bool{0: true, 1: true}, sick: map[int]bool{}, off: map[int]bool{}}
 	ip(t, "link", "set", "lo", "up")
 	cut := l.host(0)
 	for _, own := range []string{"1", "2", "11"} {
