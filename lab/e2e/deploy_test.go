@@ -101,13 +101,11 @@ func TestLab(t *testing.T) {
 	chapter("a restore and a changed listener beside clients", func(t *testing.T) { restoredBesideClients(t, b) })
 	chapter("a full stop ends by itself", func(t *testing.T) { fullStop(t, b) })
 	chapter("the data out and into a fresh cluster", func(t *testing.T) { backups(t, b) })
-	chapter("TLS ended at the proxy", func(t *testing.T) { tlsEndsAtProxy(t, b) })
 	chapter("a lost volume comes back from its backup", func(t *testing.T) { volumesBack(t, b) })
 	chapter("destroy keeps what the stack keeps, and touches nothing when it must not", func(t *testing.T) { volumesStay(t, b) })
 	chapter("destroy leaves nothing", func(t *testing.T) { destroyed(t, b) })
 	chapter("a Go program in a module of its own deploys a cluster", func(t *testing.T) { importer(t, b) })
 	chapter("volumes and a pool that others made are taken over", func(t *testing.T) { adoption(t, b) })
-	chapter("who may connect is what the stack says", func(t *testing.T) { whoMayConnect(t, b) })
 	chapter("down removes a lab that is full", func(t *testing.T) { fullDown(t, b) })
 	chapter("lab down leaves nothing", func(t *testing.T) { emptyDown(t, b) })
 }
