@@ -101,10 +101,10 @@ func (w *world) gates() []Gate {
 	var output string
 	g3 := w.with(ProxiesReady(serviceFunc(func(string, string) ([]*consul.ServiceEntry, error) {
 		return []*consul.ServiceEntry{proxyEntry("emqx-lab-0", map[bool]string{true: "passing", false: "critical"}[output == ""], output)}, nil
-	}), ProxiesReadyArgs{Service: "emqx-haproxy", Environment: "lab", Count: 1, Timeout: w.slow, Interval: interval}),
+	}), ProxiesReadyArgs{Service: "emqx-haproxy", Environment: "lab", Count: 1, Timeout: w.slow, Interval: interval, Next: "the proxies' checks in Consul"}),
 		func() { output = "503 no backend" }, func() { output = "" })
 	backends := map[string]string{}
-	g4 := w.with(EdgeHealthy(func(context.Context) (map[string]string, error) { return backends, nil }, EdgeArgs{Timeout: w.slow, Interval: interval}),
+	g4 := w.with(EdgeHealthy(func(context.Context) (map[string]string, error) { return backends, nil }, EdgeArgs{Timeout: w.slow, Interval: interval, Next: "the nodes' firewall"}),
 		func() { backends["mqtt/emqx-lab-1"] = "CRITICAL" }, func() { backends["mqtt/emqx-lab-1"] = "OK" })
 	g5 := w.with(RoundTrip(RoundTripArgs{Name: "127.0.0.1", Listeners: w.via, AttemptTimeout: 500 * time.Millisecond, Timeout: max(w.slow, 2*time.Second), Interval: interval}),
 		func() { w.mqtt.lose.Store(true) }, func() { w.mqtt.lose.Store(false) })
@@ -146,8 +146,8 @@ var chain = []string{"pools", "emqx-job", "haproxy-job", "listeners", "dns"}
 var reasons = map[string]string{
 	"G1": "2/3 nodes: emqx-lab-1 not registered in Nomad; look next at: the instance's console, where its boot says what it waits for",
 	"G2": "2/3 EMQX nodes running: emqx@emqx-lab-2.node.dc1.consul is stopped; look next at: `nomad job status emqx-lab`",
-	"G3": "0/1 proxies pass: emqx-lab-0 is critical: backends: 503 no backend; look next at: the emqx-haproxy checks in Consul",
-	"G4": "0/1 backends healthy: mqtt/emqx-lab-1 is CRITICAL; look next at: whether the nodes' security group",
+	"G3": "0/1 proxies pass: emqx-lab-0 is critical: backends: 503 no backend; look next at: the proxies' checks in Consul",
+	"G4": "0/1 backends healthy: mqtt/emqx-lab-1 is CRITICAL; look next at: the nodes' firewall",
 	"G5": "published, but the message did not come back within 500ms; look next at: what in EMQX keeps a message from its subscriber",
 }
 
