@@ -55,7 +55,7 @@ var Checks = []Check{
 		Remedy:  "Set `tls.certificate` and `tls.privateKey`.",
 	},
 	{
-		Name: "who-may-connect", Severity: Error, Settings: whoMayConnect,
+		Name: WhoMayConnect, Severity: Error, Settings: whoMayConnect,
 		Reason:  "A cluster that nobody may connect to is as good as none, and one that everybody may connect to should be meant.",
 		Example: `emqx-oci:auth.users: must hold at least one, or auth.anonymous be true: nobody could connect but the stack itself`,
 		Remedy:  "Name users and rules in `auth`, or set `auth.anonymous` to true: then everybody may.",

@@ -8,6 +8,9 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
+// WhoMayConnect is the check that a production stack says who may connect.
+const WhoMayConnect = "who-may-connect"
+
 // widest is the size of the largest range that somebody may own. What is wider, as
 // 0.0.0.0/0 or its two halves, is whoever comes.
 const widest = 8

@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/emqx-oci/emqx-oci/components/fault"
+	"github.com/emqx-oci/emqx-oci/components/preflight"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
 )
@@ -74,7 +77,7 @@ func (a *app) makeStack(ctx context.Context, stack, provider string, stated map[
 	}
 	secrets := newSecrets()
 	// All of it once more, as up would: some faults only show beside other settings.
-	if err := a.validate(progress.Up, stack, known.config(secrets)); err != nil {
+	if err := exceptWhoMayConnect(a.validate(progress.Up, stack, known.config(secrets))); err != nil {
 		return &orchestrate.ConfigError{Stack: stack, Err: err}
 	}
 	text, err := stackFile(stack, known)
@@ -86,6 +89,21 @@ func (a *app) makeStack(ctx context.Context, stack, provider string, stated map[
 		return err
 	}
 	return a.initDone(stack, file, len(secrets))
+}
+
+// exceptWhoMayConnect leaves out what init does not ask for: the file that it writes says where users and rules go, and
+// the first preview asks for them.
+func exceptWhoMayConnect(err error) error {
+	var failed *preflight.FailedError
+	if !errors.As(err, &failed) {
+		return err
+	}
+	failed.Findings = slices.DeleteFunc(failed.Findings, func(f preflight.Finding) bool { return f.Check == preflight.WhoMayConnect })
+	var faults *fault.Error
+	if len(failed.Findings) == 0 && !errors.As(err, &faults) {
+		return nil
+	}
+	return err
 }
 
 // collect finds an answer to every question: from the flags, from the person at the terminal, or the preset one.
