@@ -48,7 +48,10 @@ func Fates(ctx *pulumi.Context, name string, s settings.Settings, held []interru
 		if p.Fates == nil {
 			continue
 		}
-		found, err := p.Fates(ctx, slices.DeleteFunc(slices.Clone(held), func(h interrupted.Held) bool { return k.ProviderOf(h.Type) != p }), in.Invoke(p.Package))
+		found, err := p.Fates(ctx, slices.DeleteFunc(slices.Clone(held), func(h interrupted.Held) bool {
+			of := k.ProviderOf(h.Type)
+			return of == nil || of.Package != p.Package
+		}), in.Invoke(p.Package))
 		if err != nil {
 			return nil, err
 		}

@@ -100,10 +100,13 @@ func exceptWhoMayConnect(err error) error {
 	}
 	failed.Findings = slices.DeleteFunc(failed.Findings, func(f preflight.Finding) bool { return f.Check == preflight.WhoMayConnect })
 	var faults *fault.Error
-	if len(failed.Findings) == 0 && !errors.As(err, &faults) {
-		return nil
+	switch {
+	case len(failed.Findings) > 0:
+		return err
+	case errors.As(err, &faults):
+		return faults
 	}
-	return err
+	return nil
 }
 
 // collect finds an answer to every question: from the flags, from the person at the terminal, or the preset one.
