@@ -3,18 +3,11 @@ package gates
 import (
 	"context"
 	_ "embed" // the script
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-
-	nomad "github.com/hashicorp/nomad/api"
-
-	"github.com/emqx-oci/emqx-oci/components/cluster"
 )
 
 // RoundTripTopics is the filter of all topics of [RoundTrip].
@@ -40,7 +33,7 @@ type MatchUsersArgs struct {
 
 // MatchUsers is the step that makes the users of EMQX's built-in database, which all members
 // share, those that are declared: EMQX itself only adds users when it starts. Those of the
-// file in the task are brought in as they are there, all others are removed. Who is connected
+// file in the task are brought in as they are there, all others but devices are removed. Who is connected
 // as a user that was removed, or that was changed, is cut off, sessions and all. That holds
 // wherever a try ends: what is left to do stands in the database until it is done.
 func MatchUsers(client NomadClient, args MatchUsersArgs) Step {
@@ -48,38 +41,64 @@ func MatchUsers(client NomadClient, args MatchUsersArgs) Step {
 		Name: "match users", Timeout: args.Timeout,
 		Next: "whether somebody took the authenticator password_based:built_in_database out of EMQX in the dashboard: a restart of the node brings it back",
 		Do: func(ctx context.Context) (string, error) {
-			m := userMatcher{client: client, args: args}
-			err := m.match(ctx)
+			m := userMatcher{args: args}
+			err := m.match(ctx, client)
 			return m.done(), err
 		},
 	}
 }
 
 type userMatcher struct {
-	client                  NomadClient
+	*UsersAPI
+
 	args                    MatchUsersArgs
-	alloc                   string
 	added, changed, removed []string
 	cut                     int
 }
 
-func (m *userMatcher) match(ctx context.Context) error {
-	allocs, err := m.client.Allocations(ctx, m.args.Job)
-	if err != nil {
+func (m *userMatcher) match(ctx context.Context, client NomadClient) (err error) {
+	if m.UsersAPI, err = NewUsersAPI(ctx, client, m.args.Job, nil); err != nil {
 		return fmt.Errorf("matching users: %w", err)
 	}
-	i := slices.IndexFunc(allocs, func(a *nomad.AllocationListStub) bool {
-		return a.ClientStatus == nomad.AllocClientStatusRunning && a.DesiredStatus == nomad.AllocDesiredStatusRun
-	})
-	if i < 0 {
-		return fmt.Errorf("matching users: no allocation of job %s runs", m.args.Job)
+	if err := m.noDevices(ctx); err != nil {
+		return fmt.Errorf("matching users: %w", err)
 	}
-	m.alloc = allocs[i].ID
 	// A user that EMQX does not take keeps nobody else connected.
 	if err := errors.Join(m.bring(ctx), m.remove(ctx)); err != nil {
 		return fmt.Errorf("matching users: %w", err)
 	}
 	return nil
+}
+
+// noDevices finds declared users that are devices.
+func (m *userMatcher) noDevices(ctx context.Context) error {
+	devices, err := m.devices(ctx)
+	if err != nil {
+		return err
+	}
+	var both []string
+	for _, name := range m.args.Names {
+		if devices[name] {
+			both = append(both, OneLine(name))
+		}
+	}
+	if len(both) > 0 {
+		return fmt.Errorf("auth.users must not name a device: %s; revoke it by \"emqx-oci device revoke\", or give the user another name", joinSome(both))
+	}
+	return nil
+}
+
+// devices are the names beside which there is a [DeviceMark].
+func (m *userMatcher) devices(ctx context.Context) (map[string]bool, error) {
+	marks, err := m.Users(ctx, DeviceMark)
+	names := map[string]bool{}
+	for _, mark := range marks {
+		if rest, ok := strings.CutPrefix(mark, DeviceMark); ok {
+			name, _, _ := strings.Cut(rest, "/")
+			names[name] = true
+		}
+	}
+	return names, err
 }
 
 // bring imports the users of the file in the task. Those that it changes leave a mark.
@@ -107,21 +126,22 @@ func (m *userMatcher) bring(ctx context.Context) error {
 }
 
 const (
-	usersPath  = "/authentication/password_based%3Abuilt_in_database/users"
-	importPath = "/authentication/password_based%3Abuilt_in_database/import_users?type=hash"
-
 	// toCut and a name is a user that nobody can be, beside one whose clients have still to
 	// be cut off. users.sh writes it. No declared name begins like this.
 	toCut = "emqx-oci-cut-"
-	// nobodysHash is the hash of no password that anybody knows.
-	nobodysHash = "$2a$10$....................................................."
+	// DeviceMark, a name and "/" begin the name of a user that nobody can be, beside one that is a device's: "emqx-oci
+	// device add" has made it, and no step removes it. No user's name holds a "/".
+	DeviceMark = "emqx-oci-device/"
+	// RevokedMark begins the name of one that tells of a certificate whose device was revoked. It says nothing about
+	// the user of that name.
+	RevokedMark = "emqx-oci-revoked/"
 
 	// usersAtOnce bounds the users of one command, whose arguments have to fit.
 	usersAtOnce = 100
 )
 
 // remove takes away the users that are not declared, marks among them, and cuts off who is
-// connected by them. They go last: as long as one is there, a next try finds it.
+// connected by them. They go last: as long as one is there, a next try finds it. Devices stay.
 func (m *userMatcher) remove(ctx context.Context) error {
 	for {
 		ids, err := m.undeclared(ctx)
@@ -136,57 +156,47 @@ func (m *userMatcher) remove(ctx context.Context) error {
 	}
 }
 
-// undeclared are up to 10000 users of the database that are not declared.
+// undeclared are the users of the database that are neither declared nor devices.
 func (m *userMatcher) undeclared(ctx context.Context) (ids []string, err error) {
-	var list struct {
-		Data []struct {
-			ID string `json:"user_id"`
-		}
-	}
-	// At most 251 are declared: a full page has others.
-	if err := m.ask(ctx, "GET", usersPath+"?page=1&limit=10000", "", &list); err != nil {
+	all, err := m.Users(ctx, "")
+	if err != nil {
 		return nil, err
 	}
-	for _, u := range list.Data {
-		if !slices.Contains(m.args.Names, u.ID) {
-			ids = append(ids, u.ID)
-		}
+	ids = slices.DeleteFunc(all, func(id string) bool {
+		return slices.Contains(m.args.Names, id) || strings.HasPrefix(id, DeviceMark) || strings.HasPrefix(id, RevokedMark)
+	})
+	if len(ids) == 0 {
+		return nil, nil
 	}
-	return ids, nil
+	// A device's mark comes with its user, in one transaction: asked for now, it is there for each that was listed.
+	devices, err := m.devices(ctx)
+	return slices.DeleteFunc(ids, func(id string) bool { return devices[id] }), err
 }
 
 // cutAndDelete shuts users out, cuts off their clients, and deletes them, in this order: a
 // client that is cut off comes back at once where it can.
 func (m *userMatcher) cutAndDelete(ctx context.Context, ids []string) error {
-	type record struct {
-		ID        string `json:"user_id"`
-		Hash      string `json:"password_hash"`
-		Salt      string `json:"salt"`
-		Superuser bool   `json:"is_superuser"`
-	}
-	var locked []record
+	var locked []UserRecord
 	names := make([]string, len(ids))
 	for i, id := range ids {
 		name, mark := strings.CutPrefix(id, toCut)
 		names[i] = name
 		if !mark {
-			locked = append(locked, record{ID: id, Hash: nobodysHash})
+			locked = append(locked, UserRecord{ID: id, Hash: NobodysHash})
 		}
 	}
 	if len(locked) > 0 {
-		body, err := json.Marshal(locked)
-		if err != nil {
-			return err
-		}
-		if err := m.ask(ctx, "POST", importPath, string(body), nil); err != nil {
+		if err := m.Import(ctx, locked...); err != nil {
 			return err
 		}
 	}
-	if err := m.cutOff(ctx, names); err != nil {
+	cut, err := m.CutOff(ctx, names)
+	m.cut += cut
+	if err != nil {
 		return err
 	}
 	for _, id := range ids {
-		if err := m.ask(ctx, "DELETE", usersPath+"/"+url.PathEscape(id), "", nil); err != nil {
+		if err := m.Delete(ctx, id); err != nil {
 			return err
 		}
 		if !strings.HasPrefix(id, toCut) {
@@ -194,73 +204,6 @@ func (m *userMatcher) cutAndDelete(ctx context.Context, ids []string) error {
 		}
 	}
 	return nil
-}
-
-// cutOff ends the connections and sessions of users, on all members, until there are none.
-func (m *userMatcher) cutOff(ctx context.Context, names []string) error {
-	of := url.Values{"fields": {"clientid,username"}, "limit": {"1000"}, "username": names}
-	for ctx.Err() == nil {
-		var list struct {
-			Data []struct {
-				ID       string `json:"clientid"`
-				Username string `json:"username"`
-			}
-		}
-		if err := m.ask(ctx, "GET", "/clients?"+of.Encode(), "", &list); err != nil {
-			return err
-		}
-		var ids []string
-		for _, c := range list.Data {
-			if slices.Contains(names, c.Username) { // whatever the API makes of the question, nobody else is cut
-				ids = append(ids, c.ID)
-			}
-		}
-		if len(ids) == 0 {
-			return nil
-		}
-		body, err := json.Marshal(ids)
-		if err != nil {
-			return err
-		}
-		if err := m.ask(ctx, "POST", "/clients/kickout/bulk", string(body), nil); err != nil {
-			return err
-		}
-		m.cut += len(ids)
-	}
-	return context.Cause(ctx)
-}
-
-// ask asks the member's API; an answer other than 2xx is an error.
-func (m *userMatcher) ask(ctx context.Context, method, path, body string, into any) error {
-	out, err := m.run(ctx, "ask", method, path, body)
-	if err != nil {
-		return err
-	}
-	_, answer, _ := strings.Cut(out, answerMark)
-	status, text, _ := strings.Cut(answer, "\n")
-	if !strings.HasPrefix(status, "2") {
-		return fmt.Errorf("%s %s: EMQX answers %s: %s", method, path, OneLine(status), OneLine(text))
-	}
-	if into == nil {
-		return nil
-	}
-	if err := json.Unmarshal([]byte(text), into); err != nil {
-		return fmt.Errorf("%s %s: reading EMQX's answer: %w", method, path, err)
-	}
-	return nil
-}
-
-func (m *userMatcher) run(ctx context.Context, command ...string) (string, error) {
-	limit := strconv.Itoa(int(usersTime.Seconds()))
-	r, _, err := execWithin(ctx, m.client, usersTime+sessionTime, m.alloc, cluster.EMQXTask,
-		append([]string{"timeout", limit, "/bin/bash", "-c", usersScript, "users.sh"}, command...)...)
-	switch {
-	case err != nil:
-		return "", err
-	case r.Exit != 0:
-		return "", fmt.Errorf("exit code %d: %s", r.Exit, OneLine(r.Stderr))
-	}
-	return r.Stdout, nil
 }
 
 func (m *userMatcher) done() string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -73,7 +74,9 @@ func (a *userAPI) answer(method, path, body string) string {
 	switch what := method + " " + at.Path[strings.LastIndex(at.Path, "/"):]; what {
 	case "GET /users":
 		for name := range a.users {
-			list = append(list, map[string]string{"user_id": name})
+			if strings.Contains(name, at.Query().Get("like_user_id")) {
+				list = append(list, map[string]string{"user_id": name})
+			}
 		}
 	case "GET /clients":
 		for id, c := range a.clients {
@@ -155,4 +158,37 @@ func TestATryThatEndedLeavesNobodyConnected(t *testing.T) {
 		assert.DeepEqual(t, api.users, api.file)
 		assert.Assert(t, len(first) == dies || len(first) == dies+1, "%v", first)
 	}
+}
+
+// devicesToo adds a device to a cluster, with its mark and that of a certificate that was revoked.
+func (a *userAPI) devicesToo() {
+	for _, users := range []map[string]string{a.users, a.file} {
+		users["pump-1"] = "the pump's"
+		users[gates.DeviceMark+"pump-1/password/1764000000"] = "nobody's"
+		users[gates.RevokedMark+"old/1a2b"] = "nobody's"
+	}
+	a.clients["p"] = client{"pump-1", "the pump's"}
+}
+
+// A device is none of the declared users, and stays; the mark of a revoked certificate protects nobody.
+func TestDevicesAreLeftAlone(t *testing.T) {
+	t.Parallel()
+	api := closing()
+	api.devicesToo()
+	want := maps.Clone(api.file)
+	for name := range api.file {
+		if strings.Contains(name, "pump-1") || strings.Contains(name, "/") {
+			delete(api.file, name) // it is in no file
+		}
+	}
+	done, err := api.match(t)
+	assert.NilError(t, err)
+	assert.Equal(t, done, "added new; changed ann; removed old; clients cut off: 2")
+	assert.DeepEqual(t, api.clients, map[string]client{"b": {"bob", "bob's"}, "p": {"pump-1", "the pump's"}})
+	assert.DeepEqual(t, api.users, want)
+
+	// A name is a user's or a device's.
+	api.users[gates.DeviceMark+"bob/password/1764000000"] = "nobody's"
+	_, err = api.match(t)
+	assert.ErrorContains(t, err, `auth.users must not name a device: bob; revoke it by "emqx-oci device revoke"`)
 }
