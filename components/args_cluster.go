@@ -290,7 +290,7 @@ type TLSArgs struct {
 	// signed by one that no machine knows. (PEM; default: the certificate's chain)
 	CA pulumi.StringInput `pulumi:"ca,optional" provider:"secret"`
 	// Whether clients show a certificate on the encrypted protocols: `optional` refuses only wrong ones. Its common name
-	// is the user name in EMQX, whatever CONNECT says. It needs `terminate: proxy`, `clientCa` and
+	// is the user name in EMQX, whatever CONNECT says. It needs `terminate: proxy`, `clientCa` or `deviceCa`, and
 	// `network.privateSubnetCidr`. (`none` or `optional` or `required`; default: `none`)
 	Clients *string `pulumi:"clients,optional"`
 	// Authorities of the clients' certificates. (PEM)
@@ -298,6 +298,10 @@ type TLSArgs struct {
 	// Revoked certificates: a list of each authority in `clientCa`, none of which may have ended, or no client with a
 	// certificate gets in. (PEM)
 	ClientCRL pulumi.StringInput `pulumi:"clientCrl,optional" provider:"secret"`
+	// The stack's own authority of devices: one certificate, whose key is `secrets.deviceCaKey`. `emqx-oci device add
+	// --certificate` signs by it, and a device that it has added gets in by its certificate alone. `emqx-oci device
+	// init` makes one. (PEM)
+	DeviceCA pulumi.StringInput `pulumi:"deviceCa,optional" provider:"secret"`
 }
 
 // AuthArgs: Auth is who may connect by MQTT, and what they may do. Without anything here nobody may but the stack
@@ -414,6 +418,9 @@ type SecretsArgs struct {
 	// Of the stack's own user `emqx-oci-gate`, which makes the round trip. Only an open cluster (`auth.anonymous`) does
 	// without. Limited, because bcrypt reads no more than 72. (secret printable ASCII, 12 to 72 characters)
 	GatePassword pulumi.StringInput `pulumi:"gatePassword,optional" provider:"secret"`
+	// Of the authority `tls.deviceCa`. It stays where `emqx-oci device add` runs: no job and no node gets it. (secret
+	// PEM)
+	DeviceCAKey pulumi.StringInput `pulumi:"deviceCaKey,optional" provider:"secret"`
 	// EMQX's licence key, which a cluster of 5.9 or newer needs. (secret text)
 	License pulumi.StringInput `pulumi:"license,optional" provider:"secret"`
 }

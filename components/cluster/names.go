@@ -70,6 +70,14 @@ func EnvironmentOf(nodeName string, index int) string {
 // stack: a new id would be a second job that wants the same static ports.
 func EMQXJobID(environment string) string { return Name(environment) }
 
+// UserPattern is what the name of a user or a device looks like: no wildcard, no level, and no quotes, as it becomes part of
+// topics, and no longer than the common name of a certificate may be (RFC 5280, ub-common-name).
+const UserPattern = `^[A-Za-z0-9._@:-]{1,64}$`
+
+// RevokedKey is the key of Consul that holds the revoked certificates of devices, a line each: its serial number, as HAProxy
+// prints it, and the second since 1970 at which it ends. The proxies' job reads it.
+func RevokedKey(environment string) string { return "emqx/" + environment + "/revoked-devices" }
+
 // EMQXTask is the one task of EMQX's job.
 const EMQXTask = "emqx"
 

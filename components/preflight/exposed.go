@@ -17,7 +17,8 @@ const widest = 8
 
 // whoMayConnect: nobody is an error where customers depend on the stack.
 func whoMayConnect(s settings.Settings, _ time.Time, r *Report) {
-	if s.Auth.Anonymous || len(s.Auth.Users) > 0 {
+	// Rules without users are what devices may, which are added without an update.
+	if s.Auth.Anonymous || len(s.Auth.Users) > 0 || len(s.Auth.Rules) > 0 {
 		return
 	}
 	at := Setting("auth.users")

@@ -436,6 +436,9 @@ var trials = map[string][]trial{
 		{name: "somebody", settings: func(s *settings.Settings) {
 			s.Auth = settings.Auth{Users: []settings.AuthUser{{Name: "ann", Superuser: true}}, DenyAction: "ignore"}
 		}},
+		{name: "devices", settings: func(s *settings.Settings) {
+			s.Auth = settings.Auth{Rules: []settings.AuthRule{{Permit: "allow", Topics: []string{"devices/${username}/#"}}}, DenyAction: "ignore"}
+		}},
 		{name: "nobody", settings: func(s *settings.Settings) { s.Auth.Anonymous = false }, want: []string{"example"}},
 	},
 	"clear-api": {

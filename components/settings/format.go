@@ -38,9 +38,9 @@ var formats = map[string]structconfig.Format{
 	"region":       {Short: "region", Want: "a region of OCI such as eu-frankfurt-1", Pattern: regionPattern.String(), Check: isRegion, Suggest: nearRegion},
 	"ssh-key":      {Short: "public key", Want: "one public key as in authorized_keys, such as ssh-ed25519 AAAA...", Pattern: `^(ssh-rsa|ssh-ed25519|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]+=*( [^\n]*)?\n?$`},
 	"tag":          {Short: "name", Want: "1 to 100 characters of printable ASCII without spaces and dots", Pattern: limits.TagPattern},
-	"mqtt-user":    {Short: "user name", Want: "1 to 64 letters, digits and ._@:-", Pattern: `^[A-Za-z0-9._@:-]{1,64}$`}, // no wildcard, no level, and no quotes: it becomes part of topics
-	"topic-filter": {Short: "topic filter", Want: "a topic filter such as devices/${username}/#"},                        // the rest is told by its own words
-	"namespace":    {Short: "name", Want: "1 to 128 letters, digits and dashes", Pattern: `^[a-zA-Z0-9-]{1,128}$`},       // nomad/structs/structs.go, validNamespaceName
+	"mqtt-user":    {Short: "user name", Want: "1 to 64 letters, digits and ._@:-", Pattern: cluster.UserPattern},
+	"topic-filter": {Short: "topic filter", Want: "a topic filter such as devices/${username}/#"},                  // the rest is told by its own words
+	"namespace":    {Short: "name", Want: "1 to 128 letters, digits and dashes", Pattern: `^[a-zA-Z0-9-]{1,128}$`}, // nomad/structs/structs.go, validNamespaceName
 	"url":          {Short: "URL", Want: "a URL such as https://10.0.2.10:4646", Pattern: `^https?://[^/\s]+`, Check: isURL},
 	"version":      {Short: "version", Want: "a version such as 1.11.2", Pattern: `^[0-9]+\.[0-9]+\.[0-9]+$`},
 

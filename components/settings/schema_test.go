@@ -24,7 +24,7 @@ var unseen = []string{
 	"broker-crashes-on-join", "broker-dashboard-moved", "broker-data-elsewhere", "broker-deadlines", "broker-drain",
 	"broker-kill-after-progress", "broker-kill-timeout-long", "broker-kill-timeout-short", "broker-listeners-closed",
 	"broker-minor-tag", "broker-moving-tag", "broker-needs-a-licence", "broker-no-tag", "broker-old",
-	"broker-own-variable", "broker-roots-as-objects", "dns-apex", "dns-other-zone", "edge-half-second", "edge-timeout",
+	"broker-own-variable", "broker-roots-as-objects", "devices-key-alone", "devices-no-key", "devices-nobody-shows", "dns-apex", "dns-other-zone", "edge-half-second", "edge-timeout",
 	"gates-before-nomad", "key-of-another-project", "network-host-bits", "network-of-another-region",
 	"nodes-too-little-memory", "nomad-datacenter", "nomad-tls-over-http", "oci-region-mistyped", "oci-region-of-others",
 	"proxy-connections", "proxy-files", "proxy-image", "proxy-kill-timeout", "proxy-memory", "secrets-missing",

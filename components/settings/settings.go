@@ -316,13 +316,17 @@ type TLS struct {
 	CA Secret `cfg:"ca" format:"certificates" default:"the certificate's chain"`
 	// Whether clients show a certificate on the encrypted protocols: `optional` refuses
 	// only wrong ones. Its common name is the user name in EMQX, whatever CONNECT says. It
-	// needs `terminate: proxy`, `clientCa` and `network.privateSubnetCidr`.
+	// needs `terminate: proxy`, `clientCa` or `deviceCa`, and `network.privateSubnetCidr`.
 	Clients string `cfg:"clients" oneof:"none|optional|required"`
 	// Authorities of the clients' certificates.
 	ClientCA Secret `cfg:"clientCa" format:"certificates"`
 	// Revoked certificates: a list of each authority in `clientCa`, none of which may have
 	// ended, or no client with a certificate gets in.
 	ClientCRL Secret `cfg:"clientCrl" format:"revocation-lists"`
+	// The stack's own authority of devices: one certificate, whose key is
+	// `secrets.deviceCaKey`. `emqx-oci device add --certificate` signs by it, and a device
+	// that it has added gets in by its certificate alone. `emqx-oci device init` makes one.
+	DeviceCA Secret `cfg:"deviceCa" format:"certificates"`
 }
 
 // Where TLS ends ([TLS.Terminate]).
@@ -521,6 +525,9 @@ type Secrets struct {
 	// Of the stack's own user `emqx-oci-gate`, which makes the round trip. Only an open
 	// cluster (`auth.anonymous`) does without.
 	GatePassword Secret `cfg:"gatePassword" secret:"true" length:"12..72" format:"printable" why:"bcrypt reads no more than 72"`
+	// Of the authority `tls.deviceCa`. It stays where `emqx-oci device add` runs: no job and
+	// no node gets it.
+	DeviceCAKey Secret `cfg:"deviceCaKey" secret:"true" format:"private-key"`
 	// EMQX's licence key, which a cluster of 5.9 or newer needs.
 	License Secret `cfg:"license" secret:"true"`
 }

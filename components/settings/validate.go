@@ -172,6 +172,7 @@ func (s *Settings) validateTLS(f checker) {
 		f.Add("tls.ca", "must not be set without a certificate and its key")
 	}
 	s.validateClients(f)
+	s.validateDevices(f)
 	all := s.validatePair(f, "tls", s.TLS.Certificate, s.TLS.PrivateKey, true)
 	if len(all) == 0 || f.hasAbove("dns.name") {
 		return
@@ -202,8 +203,8 @@ func (s *Settings) validateClients(f checker) {
 			t.Clients)
 		return
 	}
-	if t.ClientCA == "" {
-		f.Add("tls.clientCa", "must be set with tls.clients: %s", t.Clients)
+	if t.ClientCA == "" && t.DeviceCA == "" {
+		f.Add("tls.clientCa", "must be set with tls.clients: %s, or tls.deviceCa be", t.Clients)
 	}
 	if s.Network.PrivateSubnetCIDR == "" {
 		f.Add("network.privateSubnetCidr", "must be set with tls.clients: %s: EMQX takes the names of certificates from there alone", t.Clients)
@@ -214,10 +215,14 @@ func (s *Settings) validateClients(f checker) {
 // validateRevocations: OpenSSL wants a list of each authority that a certificate leads to.
 func (s *Settings) validateRevocations(f checker) {
 	ca, crl := s.TLS.ClientCA, s.TLS.ClientCRL
-	if ca == "" || crl == "" || ca.Hidden() || crl.Hidden() || f.Has("tls.clientCa") || f.Has("tls.clientCrl") {
+	if crl == "" || ca.Hidden() || crl.Hidden() || f.Has("tls.clientCa") || f.Has("tls.clientCrl") {
 		return
 	}
-	authorities, errCA := certs.ReadCertificates(ca.Reveal())
+	var authorities []*x509.Certificate
+	var errCA error
+	if ca != "" {
+		authorities, errCA = certs.ReadCertificates(ca.Reveal())
+	}
 	lists, errCRL := parseRevocationLists(crl.Reveal())
 	if errCA != nil || errCRL != nil {
 		return // a fault of the formats
@@ -226,6 +231,9 @@ func (s *Settings) validateRevocations(f checker) {
 		if !slices.ContainsFunc(lists, func(l *x509.RevocationList) bool { return l.CheckSignatureFrom(a) == nil }) {
 			f.Add("tls.clientCrl", "must hold a list of each authority in tls.clientCa, or none of its clients gets in; got none of %q", a.Subject.CommonName)
 		}
+	}
+	if a := s.DeviceAuthority(); a != nil && !slices.ContainsFunc(lists, func(l *x509.RevocationList) bool { return l.CheckSignatureFrom(a) == nil }) {
+		f.Add("tls.clientCrl", "must hold a list of the authority in tls.deviceCa, too, or none of its devices gets in: emqx-oci device init makes an empty one")
 	}
 }
 
