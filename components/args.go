@@ -88,6 +88,7 @@ func emqxArgs(s settings.Settings, opts ...pulumi.ResourceOption) *nomad.EMQXArg
 			TLS:                  s.TLS.AtBroker(),
 			TLSProfile:           s.TLS.Profile,
 			CertificateNamesFrom: certificateNamesFrom(s),
+			DeviceCertificates:   s.TLS.DeviceCA != "" && !s.Auth.Anonymous,
 			License:              s.Secrets.License != "",
 			Times:                s.Broker.Times(),
 		},

@@ -29,7 +29,13 @@ func TestPasswordsAreHashedAsBcryptHasThem(t *testing.T) {
 		assert.Assert(t, bcrypt.CompareHashAndPassword([]byte(read[0].Hash), []byte(password[1:]+"y")) != nil)
 		assert.Assert(t, !strings.Contains(text, password) || password == "x")
 	}
-	_, err := UsersFile([]User{{Name: "ann", Password: strings.Repeat("7", 73)}}, "")
+	fresh, err := NewHash("a-password-of-a-device")
+	assert.NilError(t, err)
+	assert.NilError(t, bcrypt.CompareHashAndPassword([]byte(fresh), []byte("a-password-of-a-device")))
+	another, err := NewHash("a-password-of-a-device")
+	assert.NilError(t, err)
+	assert.Assert(t, fresh != another)
+	_, err = UsersFile([]User{{Name: "ann", Password: strings.Repeat("7", 73)}}, "")
 	assert.ErrorContains(t, err, `"ann"`)
 }
 

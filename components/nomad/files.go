@@ -41,6 +41,12 @@ var EMQXHolds string
 //go:embed files/emqx_oci_takeover.erl
 var EMQXTakeover string
 
+// EMQXDevices is the Erlang module that the run script loads into the broker where devices
+// show certificates: a device of that kind gets in without a password.
+//
+//go:embed files/emqx_oci_devices.erl
+var EMQXDevices string
+
 // EMQXListeners is the script that asks the listeners of the task that it runs in, as
 // the proxy's checks do: a line for each of mqtt, mqtts, ws, wss that the task has, which
 // is its name and "ok", or its name and what is wrong. It exits with 2 when one does not

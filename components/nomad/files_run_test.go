@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/nomad/api"
 	"gotest.tools/v3/assert"
 	"gotest.tools/v3/assert/cmp"
 
@@ -227,7 +228,7 @@ func TestRunScriptIsClean(t *testing.T) {
 		// Each is the text of a template: only the Erlang in it has such braces.
 		assert.Equal(t, strings.Count(text, "{{"), strings.Count(text, "[{{'"), name)
 	}
-	assert.Assert(t, !strings.Contains(EMQXTakeover, "{{"))
+	assert.Assert(t, !strings.Contains(EMQXTakeover+EMQXDevices, "{{"))
 }
 
 // The module is loaded when the broker is up, once, and again where that failed.
@@ -255,6 +256,31 @@ func TestRunScriptLetsSessionsWait(t *testing.T) {
 	n.stay = time.Second
 	_, out = n.run(2, "go")
 	assert.Equal(t, n.read("loads"), "", out)
+}
+
+// That of the devices is loaded where it is there, whether or not sessions wait.
+func TestRunScriptLetsDevicesIn(t *testing.T) {
+	t.Parallel()
+	n := newFakeNode(t)
+	n.stay = 2 * time.Second
+	n.write("emqx_oci_devices.erl", EMQXDevices, 0o644)
+	code, out := n.run(2, "go")
+	assert.Equal(t, code, 4, out)
+	erl := n.dir + "/emqx_oci_devices.erl"
+	assert.Equal(t, n.read("loads"), fmt.Sprintf(`{ok, M, B} = compile:file("%s", [binary]), {module, M} = code:load_binary(M, "%s", B), M:start(0).`, erl, erl)+"\n")
+
+	// The job has it where it is asked for.
+	v := emqxVars()
+	for _, asked := range []bool{false, true} {
+		v.Auth, v.CertificateNamesFrom, v.DeviceCertificates = &Auth{Rules: RulesFile(nil)}, "10.0.2.0/24", asked
+		found := slices.ContainsFunc(emqxJob(t, v).TaskGroups[0].Tasks[0].Templates, func(x *api.Template) bool {
+			return strings.HasSuffix(*x.DestPath, "/emqx_oci_devices.erl") && *x.EmbeddedTmpl == EMQXDevices
+		})
+		assert.Equal(t, found, asked)
+	}
+	v.Auth = nil
+	_, err := v.HCL2()
+	assert.ErrorContains(t, err, "deviceCertificates: must be false without auth")
 }
 
 // A broker that does not come up, or is told to end meanwhile, is not held up by it.

@@ -59,6 +59,10 @@ type EMQXVars struct {
 	// the names of clients' certificates as user names; it accepts no connection from
 	// elsewhere then. Empty: nobody hands one over.
 	CertificateNamesFrom string
+	// DeviceCertificates: devices that the proxies have verified get in by the name of their
+	// certificate alone. It needs Auth, and does nothing without
+	// CertificateNamesFrom.
+	DeviceCertificates bool
 	// License: the secrets hold a licence key.
 	License bool
 	// DrainRate is how many clients a second a stopping node moves to others; 0
@@ -111,6 +115,9 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 	if _, err := netip.ParsePrefix(v.CertificateNamesFrom); v.CertificateNamesFrom != "" && err != nil {
 		f.Add("certificateNamesFrom", "must be a range such as 10.0.2.0/24, got %q", v.CertificateNamesFrom)
 	}
+	if v.DeviceCertificates && v.Auth == nil {
+		f.Add("deviceCertificates", "must be false without auth: everybody gets in")
+	}
 	AddFaults(&f, "ports.", v.Ports.Faults())
 	for _, name := range slices.Sorted(maps.Keys(v.Env)) {
 		if what := cluster.VariableFault(name); what != "" {
@@ -147,6 +154,9 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 		"takeover":        EMQXTakeover,
 		"listeners":       EMQXListeners,
 	})
+	if vars["devices"] = ""; v.DeviceCertificates {
+		vars["devices"] = EMQXDevices
+	}
 	maps.Copy(vars, v.Auth.vars())
 	return vars, f.Err()
 }

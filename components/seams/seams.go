@@ -167,6 +167,9 @@ type Proxy interface {
 	Declare(ctx *pulumi.Context, in Given, gates []pulumi.ResourceOption, opts ...pulumi.ResourceOption) (Proxies, error)
 	// Ready is gate G3.
 	Ready(s settings.Settings, ask ProxyReadyArgs) gates.Gate
+	// Refused is a command in a task of its job, which prints the list of devices' certificates that new connections are
+	// refused for by now: that in [cluster.RevokedKey], as soon as it has read it.
+	Refused() (task string, command []string)
 	// StopTime is how long one takes to stop.
 	StopTime(s settings.Settings) time.Duration
 }

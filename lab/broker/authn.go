@@ -136,6 +136,9 @@ func readAuthenticator(path string, v any) (authenticator, error) {
 // Without an enabled authenticator everybody may connect; when none knows the client it is
 // not authorized. What it finds out goes into who. The code is nil when who may connect.
 func (n *node) authenticate(who *principal) *packets.Code {
+	if n.admits(who) {
+		return nil
+	}
 	chain := slices.DeleteFunc(slices.Clone(n.access().chain), func(a authenticator) bool { return !a.enabled })
 	for _, a := range chain {
 		v := a.provider.authenticate(n, who)
@@ -151,6 +154,16 @@ func (n *node) authenticate(who *principal) *packets.Code {
 		return &packets.ErrNotAuthorized
 	}
 	return nil
+}
+
+// admits is what emqx_oci_devices.erl does, once it is loaded, before any authenticator: a hook of client.authenticate
+// (emqx_access_control:authenticate, HP_AUTHN of emqx_hooks.hrl).
+func (n *node) admits(who *principal) bool {
+	if !n.admitsDevices.Load() || who.enhanced || who.cert == nil || who.username == nil || *who.username != who.cert.cn {
+		return false
+	}
+	var u user
+	return n.data.lookup(usersTable, userKey(*who.username), &u) && u.Salt == "emqx-oci-certificate" && !u.Superuser
 }
 
 // OnConnectAuthenticate checks bans before credentials, as emqx_channel:process_connect. The

@@ -19,11 +19,15 @@ const moveExpression = `case ets:select(emqx_channel_live, [{ {'$1', '_'}, [], [
 	`lists:foldl(fun(Pid, N) -> Pid ! {disconnect, 16#9C, use_another_server, #{}}, (N + 1) rem %d =:= 0 andalso timer:sleep(%d), N + 1 end, 0, Pids); _ -> 0 end.`
 
 // By waitExpression its run.sh loads emqx_oci_takeover.erl, with the file twice and how
-// long sessions wait, in milliseconds.
+// long sessions wait, in milliseconds, and emqx_oci_devices.erl with a number that means
+// nothing.
 const waitExpression = `{ok, M, B} = compile:file("%s", [binary]), {module, M} = code:load_binary(M, "%s", B), M:start(%d).`
 
-// waitModule is how the file has to begin.
-var waitModule = regexp.MustCompile(`(?m)^-module\(emqx_oci_takeover\)\.$`)
+// The files have to say what they are.
+var (
+	waitModule    = regexp.MustCompile(`(?m)^-module\(emqx_oci_takeover\)\.$`)
+	devicesModule = regexp.MustCompile(`(?m)^-module\(emqx_oci_devices\)\.$`)
+)
 
 var movePattern, waitPattern = pattern(moveExpression), pattern(waitExpression)
 
@@ -35,7 +39,7 @@ func pattern(format string) *regexp.Regexp {
 // eval is `emqx eval`: not Erlang, but what the two expressions do.
 func (a *app) eval(expression string) *message {
 	if m := waitPattern.FindStringSubmatch(expression); m != nil {
-		return a.node.letSessionsWait(m[1], m[3])
+		return a.node.loadModule(m[1], m[3])
 	}
 	m := movePattern.FindStringSubmatch(expression)
 	if m == nil {
@@ -51,13 +55,18 @@ func (a *app) eval(expression string) *message {
 	return done(fmt.Sprint(a.move(n[0], n[1], time.Duration(n[2])*time.Millisecond)))
 }
 
-// letSessionsWait does what the file says, as far as it is that file.
-func (n *node) letSessionsWait(file, milliseconds string) *message {
-	if text, err := os.ReadFile(file); err != nil || !waitModule.Match(text) {
-		return failed("RPC to %s error: {badmatch,error}: %s is not emqx_oci_takeover", n.cfg.node, file)
+// loadModule does what the file says, as far as it is one of the two.
+func (n *node) loadModule(file, number string) *message {
+	text, err := os.ReadFile(file)
+	switch {
+	case err == nil && waitModule.Match(text):
+		ms, _ := strconv.ParseInt(number, 10, 64) // as many digits as fit
+		n.pause.Store(ms * int64(time.Millisecond))
+	case err == nil && devicesModule.Match(text):
+		n.admitsDevices.Store(true)
+	default:
+		return failed("RPC to %s error: {badmatch,error}: %s is not emqx_oci_takeover or emqx_oci_devices", n.cfg.node, file)
 	}
-	ms, _ := strconv.ParseInt(milliseconds, 10, 64) // as many digits as fit
-	n.pause.Store(ms * int64(time.Millisecond))
 	return done("ok")
 }
 

@@ -125,9 +125,10 @@ type node struct {
 	data *records // retained messages, API keys, users: what joining replaces
 	conn connSet  // accepted node connections, closed at stop
 
-	routed *mqtt.TopicsIndex // which peers have a route for a topic, by their names
-	clock  atomic.Int64      // the last stamp
-	pause  atomic.Int64      // of a session that comes from another node, in nanoseconds
+	routed        *mqtt.TopicsIndex // which peers have a route for a topic, by their names
+	clock         atomic.Int64      // the last stamp
+	pause         atomic.Int64      // of a session that comes from another node, in nanoseconds
+	admitsDevices atomic.Bool       // emqx_oci_devices.erl is loaded
 }
 
 // stamp is the time in nanoseconds, never twice the same: it tells messages apart.

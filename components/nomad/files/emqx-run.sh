@@ -7,7 +7,7 @@
 # Only what the official image has: bash and coreutils, grep, flock; no curl.
 #
 # move.sh and emqx_oci_takeover.erl lie beside it, and holds.sh, which tells whether this
-# allocation's broker has the volume.
+# allocation's broker has the volume; emqx_oci_devices.erl where devices show certificates.
 #
 #   DRAIN_RATE      clients per second; 0 moves none
 #   DRAIN_TIMEOUT   seconds that this may take
@@ -85,22 +85,29 @@ api() (
   [[ $status == 2?? ]]
 )
 
-# let_sessions_wait loads emqx_oci_takeover.erl into the broker, once that is up: sessions
-# that come here from other nodes then lose nothing on the way. Without it the broker
-# serves, and loses what its like would: so nothing waits for this.
-let_sessions_wait() {
-  local text answer told='' erl=${0%/*}/emqx_oci_takeover.erl
-  printf -v text '{ok, M, B} = compile:file("%s", [binary]), {module, M} = code:load_binary(M, "%s", B), M:start(%d).' "$erl" "$erl" "$TAKEOVER_PAUSE"
+# load FILE NUMBER MISSING loads an Erlang module that lies beside this script into the
+# broker, once that is up, and starts it with the number. Without it the broker serves, and
+# MISSING says as what: so nothing waits for this.
+load() {
+  local text answer told='' erl=${0%/*}/$1
+  printf -v text '{ok, M, B} = compile:file("%s", [binary]), {module, M} = code:load_binary(M, "%s", B), M:start(%d).' "$erl" "$erl" "$2"
   while kill -0 "$broker" 2>/dev/null; do
     # It listens there last of all.
     if { : <>"/dev/tcp/${dashboard%:*}/${dashboard##*:}"; } 2>/dev/null; then
       answer=$(exec timeout 60 emqx eval "$text" 2>&1)
       [[ ${answer##*$'\n'} == ok ]] && return
-      [[ -z $told ]] && told=yes && echo "start: sessions that come here do not wait: emqx eval answers \"$answer\""
+      [[ -z $told ]] && told=yes && echo "start: $3: emqx eval answers \"$answer\""
       sleep 4
     fi
     sleep 1
   done
+}
+
+# load_modules loads each by itself: none waits for another.
+load_modules() {
+  [[ -e ${0%/*}/emqx_oci_devices.erl ]] && load emqx_oci_devices.erl 0 "devices do not get in by certificates" &
+  ((TAKEOVER_PAUSE > 0)) && load emqx_oci_takeover.erl "$TAKEOVER_PAUSE" "sessions that come here do not wait"
+  wait
 }
 
 # connected NUMBER prints the identifiers of up to so many clients, as JSON strings,
@@ -309,7 +316,7 @@ begin_anew
 start "$@" &
 broker=$!
 exec 9>&-
-((TAKEOVER_PAUSE > 0)) && let_sessions_wait &
+load_modules &
 loader=$!
 await
 exit "$code"

@@ -124,6 +124,11 @@ variable "takeover" {
   description = "The Erlang module that lets a session from another node wait for what is on its way."
 }
 
+variable "devices" {
+  type        = string
+  description = "The Erlang module that lets devices in by their certificates; empty where they have none."
+}
+
 variable "listeners" {
   type        = string
   description = "The script that asks the task's own listeners whether they stand."
@@ -562,6 +567,17 @@ job "emqx" {
         change_mode = "noop"
         perms       = "0444"
         data        = var.takeover
+      }
+
+      dynamic "template" {
+        for_each = var.devices == "" ? [] : [var.devices]
+        iterator = devices
+        content {
+          destination = "${NOMAD_TASK_DIR}/emqx_oci_devices.erl"
+          change_mode = "noop"
+          perms       = "0444"
+          data        = devices.value
+        }
       }
 
       template {

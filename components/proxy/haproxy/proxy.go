@@ -2,6 +2,7 @@ package haproxy
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -72,6 +73,7 @@ func vars(s settings.Settings) Vars {
 		TLSProfile:       s.TLS.Profile,
 		TLSClients:       s.TLS.Clients,
 		TLSRevocations:   s.TLS.ClientCRL != "",
+		TLSDevices:       s.TLS.DeviceCA != "",
 		Times:            s.Proxy.Times(),
 	}
 }
@@ -93,12 +95,23 @@ func (Proxy) Secrets(s settings.Settings) *nomad.JobSecrets {
 		items[ItemPrivateKey] = s.TLS.PrivateKey.Reveal()
 	}
 	if s.TLS.VerifiesClients() {
-		items[ItemClientCA] = s.TLS.ClientCA.Reveal()
+		items[ItemClientCA] = clientAuthorities(s.TLS)
 		if s.TLS.ClientCRL != "" {
 			items[ItemClientCRL] = s.TLS.ClientCRL.Reveal()
 		}
 	}
 	return &nomad.JobSecrets{JobID: JobID(s.Environment), Name: "haproxy", Items: items, Check: CheckSecrets}
+}
+
+// clientAuthorities are those of the clients' certificates: that of the devices beside the others.
+func clientAuthorities(t settings.TLS) string {
+	var all []string
+	for _, s := range []settings.Secret{t.ClientCA, t.DeviceCA} {
+		if s != "" {
+			all = append(all, strings.TrimSpace(s.Reveal()))
+		}
+	}
+	return strings.Join(all, "\n")
 }
 
 // Declare registers the job.
@@ -119,6 +132,11 @@ func (Proxy) Ready(s settings.Settings, ask seams.ProxyReadyArgs) gates.Gate {
 		Nomad: ask.Nomad, Job: JobID(s.Environment), Text: ask.Text,
 		Next: fmt.Sprintf("the %s checks in Consul, http://<node>:%d%s, and the logs of the haproxy task", Service, s.Ports.Admin, HealthPath),
 	})
+}
+
+// Refused reads what run.sh has copied: see there.
+func (Proxy) Refused() (task string, command []string) {
+	return "haproxy", []string{"cat", "/tmp/haproxy/revoked.inuse"}
 }
 
 // StopTime is how long one takes to stop: it lets the balancer turn away first.

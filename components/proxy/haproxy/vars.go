@@ -62,6 +62,9 @@ type Vars struct {
 	TLSClients string
 	// TLSRevocations: the secrets hold lists of revoked certificates, too.
 	TLSRevocations bool
+	// TLSDevices: devices have certificates of the stack's own authority, and Consul has a list
+	// of those that were revoked.
+	TLSDevices bool
 	// MaxConnPerSource is the number of client connections of one address to one
 	// HAProxy; 0 is no limit.
 	MaxConnPerSource int
@@ -106,6 +109,7 @@ func (v Vars) HCL2() (map[string]string, error) {
 		"tls_profile":   v.TLSProfile,
 		"tls_clients":   v.TLSClients,
 		"tls_revoked":   strconv.FormatBool(v.TLSRevocations),
+		"tls_devices":   strconv.FormatBool(v.TLSDevices),
 		"maxconn":       strconv.Itoa(v.MaxConn),
 		"headroom":      strconv.Itoa(cluster.ProxyHeadroom),
 		"per_source":    strconv.Itoa(v.MaxConnPerSource),
@@ -130,6 +134,8 @@ func (v Vars) checkTLS(f *fault.List) {
 		f.Add("tlsClients", "must be none where HAProxy does not end TLS, got %q", v.TLSClients)
 	case v.TLSClients == settings.ClientsNone && v.TLSRevocations:
 		f.Add("tlsRevocations", "must be false where clients show no certificate")
+	case v.TLSClients == settings.ClientsNone && v.TLSDevices:
+		f.Add("tlsDevices", "must be false where clients show no certificate")
 	}
 }
 

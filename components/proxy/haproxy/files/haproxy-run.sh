@@ -3,7 +3,7 @@
 # takes part in its stop. Nomad does not signal HAProxy by itself: a changed file is
 # tried first, connections stay, and not all nodes do it at once.
 #
-# Only what the official images have: sh, cat, cp, grep, mkdir, rm, sleep.
+# Only what the official images have: sh, cat, cp, grep, mkdir, mv, rm, sleep.
 #
 #   GRACE      seconds that a stopping HAProxy still accepts clients while its health
 #              page fails, so that the balancer turns away first
@@ -16,7 +16,7 @@ umask 077
 # Nomad's files, the folder that HAProxy reads, and the last files that were looked at.
 # They hold a password and keys: the container's own folder, like that of the secrets,
 # cannot be read through Nomad. The secrets' one cannot be written to after a power cycle.
-files='haproxy.cfg tls.pem ca.pem crl.pem'
+files='haproxy.cfg tls.pem ca.pem crl.pem revoked.map'
 folder=${FOLDER:-/tmp/haproxy}
 seen=$folder/seen
 master=
@@ -77,8 +77,15 @@ watch() {
   while sleep 1; do
     changed || continue
     sleep "$((${NOMAD_ALLOC_INDEX:-0} * SPREAD))"
-    take && reload running && say "the new configuration is in use"
+    take && reload running && in_use && say "the new configuration is in use"
   done
+}
+
+# in_use keeps the list of revoked devices that new connections are held to by now: who asks
+# whether one is in it reads that, whole.
+in_use() {
+  [ -e "$folder/revoked.map" ] || return 0
+  cp -fp "$folder/revoked.map" "$folder/revoked.new" && mv -f "$folder/revoked.new" "$folder/revoked.inuse"
 }
 
 # pause SECONDS, or until HAProxy has ended.
@@ -108,6 +115,7 @@ stop() {
 mkdir -p "$seen"
 rm -f "$folder/stopping.cfg"
 take || exit 1
+in_use
 trap '[ -n "$master" ] && stop; exit 143' TERM INT
 haproxy -W -db -f "$folder" &
 master=$!

@@ -66,6 +66,11 @@ variable "tls_revoked" {
   description = "Whether the secrets hold lists of revoked client certificates."
 }
 
+variable "tls_devices" {
+  type        = bool
+  description = "Whether Consul has a list of devices whose certificates were revoked."
+}
+
 variable "ports" {
   type        = map(number)
   description = "Static ports of each node: mqtt, ws and admin, and with a certificate mqtts and wss."
@@ -283,6 +288,7 @@ job "haproxy" {
         TLS_PROFILE  = var.tls_profile
         TLS_CLIENTS  = var.tls_clients
         TLS_REVOKED  = "${var.tls_revoked}"
+        TLS_DEVICES  = "${var.tls_devices}"
         CLIENTS      = "${var.maxconn}"
         MAXCONN      = "${var.maxconn + var.headroom}"
         PER_SOURCE   = "${var.per_source}"
@@ -323,6 +329,21 @@ job "haproxy" {
           gid                  = 99
           error_on_missing_key = true
           data                 = "{{ with nomadVar \"nomad/jobs/emqx-${var.environment}-haproxy\" }}${file.value}{{ end }}"
+        }
+      }
+
+      # Serial numbers of revoked certificates, and when those end: "emqx-oci device revoke"
+      # writes them.
+      dynamic "template" {
+        for_each = var.tls_devices ? ["revoked.map"] : []
+        iterator = file
+        content {
+          destination = "${NOMAD_SECRETS_DIR}/${file.value}"
+          change_mode = "noop"
+          perms       = "0400"
+          uid         = 99
+          gid         = 99
+          data        = "{{ keyOrDefault \"emqx/${var.environment}/revoked-devices\" \"\" }}\n"
         }
       }
 
