@@ -2,6 +2,7 @@ package components
 
 import (
 	"crypto/x509"
+	"fmt"
 
 	"github.com/emqx-oci/emqx-oci/components/certs"
 	"github.com/emqx-oci/emqx-oci/components/kinds"
@@ -18,8 +19,13 @@ func Operate(s settings.Settings) (*operate.Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
+	devices, err := devicesConfig(s)
+	if err != nil {
+		return nil, err
+	}
 	k := kinds.Of(s)
 	proxy := k.Proxy
+	devices.ProxyTask, devices.Refused = proxy.Refused()
 	c := conditions{Settings: s, jobs: wantedJobs(s, proxy), nomadAPI: nomadAPI, consulAPI: consulAPI, proxy: proxy, edgeHint: k.Edge.Hint(s)}
 	return operate.New(operate.Config{
 		Formed: c.clusterFormed(), Proxies: c.proxiesReady(), RoundTrip: c.roundTripArgs(), Verification: lastGates(gateList(c), c.rolling()),
@@ -27,6 +33,7 @@ func Operate(s settings.Settings) (*operate.Cluster, error) {
 		Proxy:           operate.ProxyConfig{Title: proxy.Title(), Job: proxy.JobID(s.Environment), Service: proxy.Service()},
 		DrainRate:       s.Broker.Drain.Rate,
 		Certificate:     ownCertificate(s),
+		DevicesConfig:   devices,
 		Environment:     s.Environment, Datacenter: s.Consul.Datacenter, Count: s.Nodes.Count,
 		Nomad: nomadAPI, Consul: consulAPI,
 	})
@@ -41,6 +48,27 @@ func ownCertificate(s settings.Settings) *x509.Certificate {
 	return certs.FirstToEnd(all)
 }
 
+// devicesConfig says what devices the stack may have.
+func devicesConfig(s settings.Settings) (c operate.DevicesConfig, err error) {
+	c.Open, c.Hash = s.Auth.Anonymous, nomad.NewHash
+	for _, u := range s.Auth.Users {
+		c.Users = append(c.Users, u.Name)
+	}
+	if c.Keys, err = gates.NewKeys(consulConfig(s)); err != nil {
+		return c, err
+	}
+	x := s.DeviceAuthority()
+	if x == nil {
+		return c, nil
+	}
+	key, err := certs.ReadSigner(s.Secrets.DeviceCAKey.Reveal())
+	if err != nil {
+		return c, fmt.Errorf("reading secrets.deviceCaKey: %w", err)
+	}
+	c.Authority = &certs.DeviceAuthority{Certificate: x, Key: key}
+	return c, nil
+}
+
 // agents are clients of the two APIs, as the settings say.
 func agents(s settings.Settings) (gates.NomadClient, gates.ConsulClient, error) {
 	nomadAPI, err := gates.NewNomad(gates.NomadConfig{
@@ -50,9 +78,13 @@ func agents(s settings.Settings) (gates.NomadClient, gates.ConsulClient, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	consulAPI, err := gates.NewConsul(gates.ConsulConfig{
+	consulAPI, err := gates.NewConsul(consulConfig(s))
+	return nomadAPI, consulAPI, err
+}
+
+func consulConfig(s settings.Settings) gates.ConsulConfig {
+	return gates.ConsulConfig{
 		Address: s.Consul.Address, Token: s.Consul.Token.Reveal(), Datacenter: s.Consul.Datacenter,
 		CACert: s.Consul.TLS.CA, Cert: s.Consul.TLS.Certificate, Key: s.Consul.TLS.PrivateKey.Reveal(),
-	})
-	return nomadAPI, consulAPI, err
+	}
 }

@@ -38,6 +38,8 @@ type Config struct {
 	DrainRate int
 	// Certificate is the one of the stack's chain that ends first; nil where the stack has none, or it cannot be read here.
 	Certificate *x509.Certificate
+	// DevicesConfig says what devices there may be; none: every question about them is refused.
+	DevicesConfig DevicesConfig
 	// Clock is for tests; default the system's.
 	Clock gates.Clock
 }

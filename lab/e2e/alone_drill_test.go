@@ -41,6 +41,20 @@ func TestWhoMayConnect(t *testing.T) {
 	}
 }
 
+// TestDevices lets devices into a cluster that is closed from its beginning.
+func TestDevices(t *testing.T) {
+	b := newBed(t)
+	b.edit(t, tlsAtBroker, tlsAtProxy)
+	b.must(t, "lab", "up")
+	closed, _, _ := closedCluster(t, b)
+	b.edit(t, openCluster, closed)
+	b.withDevices(t)
+	b.must(t, "up", "lab", "--yes")
+	if !t.Run("devices come and go", func(t *testing.T) { devicesComeAndGo(t, b) }) {
+		b.diagnose(t)
+	}
+}
+
 // TestFlood is a planted secret and a flood of idle clients.
 func TestFlood(t *testing.T) {
 	b := newBed(t)

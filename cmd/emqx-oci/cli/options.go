@@ -87,6 +87,7 @@ type Cluster interface {
 	Plan(ctx context.Context, tolerance int) (operate.Plan, error)
 	Rebalance(context.Context, operate.Plan, operate.RebalanceOptions) (operate.Round, error)
 	Backups
+	Devices
 }
 
 // Initializer makes a stack with its file. orchestrate.Initializer is one.

@@ -30,6 +30,7 @@ type fakeCluster struct {
 	plan        operate.Plan
 	fail        error
 	parts       []gates.Part
+	devices     []operate.Device
 	hang        bool // a rebalance lasts until it is cancelled
 	deaf        bool // and a first Ctrl-C does not end it
 	began       chan struct{}

@@ -1,0 +1,180 @@
+package broker
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	nomadapi "github.com/hashicorp/nomad/api"
+	"gotest.tools/v3/assert"
+
+	"github.com/emqx-oci/emqx-oci/components/certs"
+	"github.com/emqx-oci/emqx-oci/components/nomad"
+	"github.com/emqx-oci/emqx-oci/infra/gates"
+	"github.com/emqx-oci/emqx-oci/infra/operate"
+)
+
+// A device with a certificate needs no password once emqx_oci_devices.erl is loaded, as long as the database has its user;
+// nobody else gets in so (emqx_channel, emqx_access_control:authenticate; the hook's own text).
+func TestDevicesGetInByTheirCertificates(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, 1)
+	const p = "EMQX_LISTENERS__TCP__PROXIED__"
+	l.start(0, certNames+"USERNAME=cn", p+"BIND="+l.ip(0)+":1884", p+"PROXY_PROTOCOL=true",
+		`EMQX_AUTHENTICATION=[{mechanism = password_based, backend = built_in_database, user_id_type = username, password_hash_algorithm {name = bcrypt}}]`)
+	l.wantUp(0)
+	const users = "/authentication/password_based%3Abuilt_in_database"
+	imported := func(name, salt string, superuser bool) {
+		l.wantREST(0, "POST", users+"/import_users?type=hash", fmt.Sprintf(
+			`[{"user_id":%q,"password_hash":"$2a$10$.....................................................","salt":%q,"is_superuser":%t}]`, name, salt, superuser), 200)
+	}
+	imported("meter", "emqx-oci-certificate", false)
+	imported("root", "emqx-oci-certificate", true)
+	imported("ann", "", false)
+	code := func(cn string, o connectOpts) byte {
+		o.id, o.v = "of-"+cn, 5
+		c, ack := tryConnect(t, proxied(t, l.port("1884"), cn), o)
+		_ = c.conn.Close()
+		return ack.ReasonCode
+	}
+	assert.Equal(t, code("meter", connectOpts{}), byte(0x86), "the module is not loaded")
+	out, exit := l.ctl(0, "eval_erl", fmt.Sprintf(waitExpression, devicesFile, devicesFile, 0))
+	assert.Equal(t, exit, 0, out)
+	assert.Equal(t, code("meter", connectOpts{}), byte(0))
+	assert.Equal(t, code("meter", connectOpts{user: "ann"}), byte(0), "the certificate says who it is")
+	for _, other := range []string{"ann", "root", "nobody"} {
+		assert.Equal(t, code(other, connectOpts{}), byte(0x86), other)
+	}
+	assert.Equal(t, code("", connectOpts{user: "meter"}), byte(0x86), "a name is no certificate")
+
+	// The lock of a revocation, and its end.
+	imported("meter", "", false)
+	assert.Equal(t, code("meter", connectOpts{}), byte(0x86))
+	l.wantREST(0, "DELETE", users+"/users/meter", "", 204)
+	assert.Equal(t, code("meter", connectOpts{}), byte(0x86))
+}
+
+const devicesFile = "../../components/nomad/files/emqx_oci_devices.erl"
+
+// shellNomad runs what goes through Nomad's exec in a shell here, beside the member that it is for.
+type shellNomad struct {
+	gates.NomadClient
+
+	l   *lab
+	key string
+}
+
+func (n shellNomad) Allocations(context.Context, string) (list []*nomadapi.AllocationListStub, _ error) {
+	for i := range 2 {
+		list = append(list, &nomadapi.AllocationListStub{ID: n.l.ip(i), ClientStatus: "running", DesiredStatus: "run"})
+	}
+	return list, nil
+}
+
+func (n shellNomad) Exec(ctx context.Context, alloc, _ string, command ...string) (gates.ExecResult, error) {
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Env = append(os.Environ(), "NOMAD_ADDR_dashboard="+alloc+":18083", "KEY_FILE="+n.key, "NOMAD_SECRETS_DIR="+filepath.Dir(n.key))
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	return gates.ExecResult{Stdout: out.String(), Stderr: errs.String(), Exit: cmd.ProcessState.ExitCode()}, err
+}
+
+// consulKey is Consul, with one key.
+type consulKey struct {
+	gates.ConsulClient
+
+	text    string
+	version uint64
+}
+
+func (c *consulKey) Key(context.Context, string) (string, uint64, error) {
+	return c.text, c.version, nil
+}
+
+func (c *consulKey) SetKey(_ context.Context, _, value string, version uint64) (bool, error) {
+	if version != c.version {
+		return false, nil
+	}
+	c.text, c.version = value, version+1
+	return true, nil
+}
+
+// "emqx-oci device" against two members: what it adds gets in on both, what it revokes is cut on the other one, within 10 s,
+// and nobody else is; the step that matches users leaves it all alone.
+func TestDeviceCommandsOnTwoMembers(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	key := filepath.Join(dir, "key")
+	assert.NilError(t, os.WriteFile(key, []byte("ops:s3cret-s3cret\n"), 0o600))
+	assert.NilError(t, os.WriteFile(filepath.Join(dir, "users.json"), []byte("[\n]\n"), 0o600)) // the stack declares nobody
+	l := newLab(t, 2)
+	const p = "EMQX_LISTENERS__TCP__PROXIED__"
+	for i := range 2 {
+		l.start(i, certNames+"USERNAME=cn", p+"BIND="+l.ip(i)+":1884", p+"PROXY_PROTOCOL=true", "EMQX_API_KEY__BOOTSTRAP_FILE="+key,
+			`EMQX_AUTHENTICATION=[{mechanism = password_based, backend = built_in_database, user_id_type = username, password_hash_algorithm {name = bcrypt}}]`)
+	}
+	l.wantCluster(0, []int{0, 1}, nil)
+	l.wantCluster(1, []int{0, 1}, nil)
+	for i := range 2 {
+		l.wantUp(i)
+		out, exit := l.ctl(i, "eval_erl", fmt.Sprintf(waitExpression, devicesFile, devicesFile, 0))
+		assert.Equal(t, exit, 0, out)
+	}
+	authority, _, err := certs.NewDeviceAuthority("devices", time.Hour, time.Now())
+	assert.NilError(t, err)
+	kv, shell := &consulKey{}, shellNomad{l: l, key: key}
+	c, err := operate.New(operate.Config{
+		Environment: "lab", Datacenter: "dc1", Count: 2, Nomad: shell, Consul: kv, Proxy: operate.ProxyConfig{Title: "HAProxy", Job: "none"},
+		DevicesConfig: operate.DevicesConfig{Hash: nomad.NewHash, Authority: &authority, Keys: kv},
+	})
+	assert.NilError(t, err)
+	word := map[string]string{}
+	add := func(name string, certificate bool) {
+		_, err := c.Add(t.Context(), operate.AddDevice{
+			Name: name, Certificate: certificate, Lasts: time.Hour, Keep: func(x operate.Credential) error { word[name] = x.Password; return nil },
+		})
+		assert.NilError(t, err)
+	}
+	add("valve", false)
+	add("stays", false)
+	add("meter", true)
+
+	valve, _ := connect(t, dial(t, l.ip(1)+":1883"), connectOpts{id: "v", v: 5, user: "valve", password: word["valve"]})
+	stays, _ := connect(t, dial(t, l.ip(1)+":1883"), connectOpts{id: "s", v: 5, user: "stays", password: word["stays"]})
+	meter, _ := connect(t, proxied(t, dial(t, l.ip(1)+":1884"), "meter"), connectOpts{id: "m", v: 5})
+	l.wantCodes(1, connectOpts{id: "x", user: "valve", password: word["stays"]}, 0x86, 4)
+	devices, err := c.Devices(t.Context())
+	assert.NilError(t, err)
+	assert.Equal(t, len(devices), 3)
+	for _, d := range devices {
+		assert.Assert(t, d.Connections == 1 && d.State == operate.DeviceIn, "%+v", d)
+	}
+	match := func() string {
+		done, err := gates.MatchUsers(shell, gates.MatchUsersArgs{Job: "emqx-lab"}).Do(t.Context())
+		assert.NilError(t, err)
+		return done
+	}
+	assert.Equal(t, match(), "")
+
+	for name, conn := range map[string]*client{"valve": valve, "meter": meter} {
+		begun := time.Now()
+		r, err := c.Revoke(t.Context(), name)
+		assert.NilError(t, err)
+		assert.Equal(t, r.Cut, 1)
+		conn.wantClosed()
+		assert.Assert(t, time.Since(begun) < 10*time.Second)
+	}
+	l.wantCodes(0, connectOpts{id: "x", user: "valve", password: word["valve"]}, 0x87, 5)
+	_, ack := tryConnect(t, proxied(t, dial(t, l.ip(0)+":1884"), "meter"), connectOpts{id: "m", v: 5})
+	assert.Equal(t, ack.ReasonCode, byte(0x86))
+	assert.Equal(t, strings.Count(kv.text, "\n"), 1, kv.text)
+	assert.Equal(t, match(), "")
+	assert.Equal(t, stays.subscribe("devices/stays", 1), byte(1), "it was never cut")
+}
