@@ -21,10 +21,11 @@ func authArgs(s settings.Settings) *nomad.Auth {
 	if s.Auth.Anonymous {
 		return nil
 	}
-	rules := []nomad.Rule{
-		{Allow: true, User: settings.GateUser, Action: "all", Topics: []string{gates.RoundTripTopics}},
-		{User: settings.GateUser, Action: "all"},
-	}
+	rules := nomad.RefusedRules(clientIDs(s.Auth.ClientID))
+	rules = append(rules,
+		nomad.Rule{Allow: true, User: settings.GateUser, Action: "all", Topics: []string{gates.RoundTripTopics}},
+		nomad.Rule{User: settings.GateUser, Action: "all"},
+	)
 	for _, r := range s.Auth.Rules {
 		rule := nomad.Rule{Allow: r.Permit == "allow", User: r.User, ClientID: r.ClientID, Address: r.Address, Action: r.Action, Topics: []string{}}
 		if rule.Action == "" {
@@ -38,5 +39,17 @@ func authArgs(s settings.Settings) *nomad.Auth {
 	return &nomad.Auth{
 		Rules: nomad.RulesFile(rules), UsersDigest: nomad.UsersDigest(authUsers(s), s.Secrets.ErlangCookie.Reveal()),
 		Disconnect: s.Auth.DenyAction == "disconnect",
+		ClientIDs:  clientIDs(s.Auth.ClientID),
 	}
+}
+
+// clientIDs is how identifiers are bound to users, whatever the stack calls it.
+func clientIDs(setting string) nomad.ClientIDs {
+	switch setting {
+	case settings.ClientIDUsername:
+		return nomad.ClientIDIsUsername(settings.GateUser)
+	case settings.ClientIDPrefix:
+		return nomad.ClientIDBeginsWithUsername()
+	}
+	return ""
 }

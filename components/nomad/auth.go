@@ -27,6 +27,9 @@ type Auth struct {
 
 	// Disconnect ends the connection of who does what he may not.
 	Disconnect bool
+	// ClientIDs binds the clients' identifiers to their users; none where a client may call
+	// itself as it likes.
+	ClientIDs ClientIDs
 }
 
 // vars are the job's variables that say it.
@@ -42,6 +45,7 @@ func (a *Auth) vars() map[string]string {
 		// Nomad's templates begin with two braces.
 		"acl":         strings.ReplaceAll(a.Rules, "{{", `{{"{{"}}`),
 		"deny_action": action, "users_digest": a.UsersDigest,
+		"clientid_override": string(a.ClientIDs), "banned": a.ClientIDs.Banned(),
 	}
 }
 

@@ -17,6 +17,15 @@ func ruledByAuth(name string) bool {
 	return root == "AUTHENTICATION" || root == "AUTHORIZATION"
 }
 
+// namesClients tells whether a variable of EMQX changes the identifiers of clients.
+func namesClients(name string) bool {
+	switch strings.TrimPrefix(name, "EMQX_") {
+	case "MQTT", "MQTT__CLIENTID_OVERRIDE", "MQTT__USE_USERNAME_AS_CLIENTID", "MQTT__PEER_CERT_AS_CLIENTID", "BANNED", "BANNED__BOOTSTRAP_FILE":
+		return true
+	}
+	return strings.HasPrefix(name, "EMQX_ZONES")
+}
+
 // validateAuth looks at who may connect, and whether the rules are about somebody and can
 // ever decide.
 func (s *Settings) validateAuth(f checker) {
@@ -26,6 +35,9 @@ func (s *Settings) validateAuth(f checker) {
 			if given && !f.hasAbove(path) {
 				f.Add(path, "must not be set with auth.anonymous: nobody proves who he is there")
 			}
+		}
+		if a.ClientID != ClientIDAny && !f.hasAbove("auth.clientId") {
+			f.Add("auth.clientId", "must be any with auth.anonymous: nobody proves who he is there, got %s", a.ClientID)
 		}
 		return
 	}

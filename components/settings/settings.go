@@ -374,6 +374,11 @@ type Auth struct {
 	Users []AuthUser `cfg:"users"`
 	// What they may do: the first rule that matches decides, and what none matches is denied.
 	Rules []AuthRule `cfg:"rules"`
+	// Which client identifiers a user may have, so that nobody takes over another's session:
+	// its own name alone with `username`, or also what begins with its name and `/` with
+	// `usernamePrefix`. Who comes with another one, or with none, is refused, and so is a user
+	// whose name holds a `/` with `usernamePrefix`. A change cuts nobody off but by the restart.
+	ClientID string `cfg:"clientId" oneof:"any|username|usernamePrefix"`
 	// What happens to a client that does what it may not: it is told so where its protocol
 	// has words for it, or disconnected as well.
 	DenyAction string `cfg:"denyAction" oneof:"ignore|disconnect"`
@@ -410,6 +415,13 @@ type AuthRule struct {
 	// `$share/group/topic` is taken for `topic`.
 	Topics []string `cfg:"topics" required:"true" format:"topic-filter"`
 }
+
+// Which client identifiers a user may have ([Auth.ClientID]).
+const (
+	ClientIDAny      = "any"
+	ClientIDUsername = "username"
+	ClientIDPrefix   = "usernamePrefix"
+)
 
 // GateUser is the stack's own user, by which it makes its round trip.
 const GateUser = "emqx-oci-gate"

@@ -164,6 +164,16 @@ variable "deny_action" {
   description = "What happens to a client that does what it may not: ignore or disconnect."
 }
 
+variable "clientid_override" {
+  type        = string
+  description = "EMQX's expression that binds client identifiers to users; empty where a client may call itself as it likes."
+}
+
+variable "banned" {
+  type        = string
+  description = "Whom EMQX refuses, as CSV, from its first start on."
+}
+
 variable "users_digest" {
   type        = string
   description = "Changes with the users, who are among the secrets."
@@ -292,6 +302,13 @@ locals {
 
     # Users are read at the start only: changed ones change the job.
     USERS_DIGEST = var.users_digest
+  }
+
+  # Who comes with an identifier that is not his gets another one, which is banned. EMQX
+  # reads the file while it has no bans yet.
+  clientid_env = var.clientid_override == "" ? {} : {
+    EMQX_MQTT__CLIENTID_OVERRIDE = "\"${var.clientid_override}\""
+    EMQX_BANNED__BOOTSTRAP_FILE  = "\"$${NOMAD_TASK_DIR}/banned.csv\""
   }
 
   tls_files = var.tls ? { "tls.crt" = "tls_cert", "tls.key" = "tls_key", "ca.crt" = "tls_ca" } : {}
@@ -523,7 +540,7 @@ job "emqx" {
         destination = "/opt/emqx/data"
       }
 
-      env = merge(local.base_env, local.listener_env, local.no_tls_env, local.identity_env, local.auth_env, var.extra_env, {
+      env = merge(local.base_env, local.listener_env, local.no_tls_env, local.identity_env, local.auth_env, local.clientid_env, var.extra_env, {
         DRAIN_RATE     = "${var.drain_rate}"
         DRAIN_TIMEOUT  = "${var.drain_timeout}"
         DRAIN_EVACUATE = "${var.license}"
@@ -649,6 +666,17 @@ job "emqx" {
           change_mode = "noop"
           perms       = "0444"
           data        = acl.value
+        }
+      }
+
+      dynamic "template" {
+        for_each = var.banned == "" ? [] : [var.banned]
+        iterator = banned
+        content {
+          destination = "${NOMAD_TASK_DIR}/banned.csv"
+          change_mode = "noop"
+          perms       = "0444"
+          data        = banned.value
         }
       }
 
