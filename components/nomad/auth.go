@@ -7,7 +7,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/blowfish" //nolint:staticcheck // bcrypt is made of it; nothing is encrypted
 )
@@ -30,6 +32,20 @@ type Auth struct {
 	// ClientIDs binds the clients' identifiers to their users; none where a client may call
 	// itself as it likes.
 	ClientIDs ClientIDs
+	// SecretLists: the secrets hold the lists of authenticators and sources
+	// ([AuthenticationVariable], [SourcesVariable]), as there are more of them than the built-in
+	// database and the file.
+	SecretLists bool
+	// Authorities are the files' names of [Authorities].
+	Authorities []string
+	// Flapping bans who connects too often; nil does not.
+	Flapping *Flapping
+}
+
+// Flapping bans a client that connects Count times within a Window, for the time of Ban.
+type Flapping struct {
+	Count       int
+	Window, Ban time.Duration
 }
 
 // vars are the job's variables that say it.
@@ -41,18 +57,36 @@ func (a *Auth) vars() map[string]string {
 	if a.Disconnect {
 		action = "disconnect"
 	}
+	authorities := map[string]string{}
+	for _, file := range a.Authorities {
+		authorities[file] = AuthorityItem(file)
+	}
 	return map[string]string{
 		// Nomad's templates begin with two braces.
 		"acl":         strings.ReplaceAll(a.Rules, "{{", `{{"{{"}}`),
 		"deny_action": action, "users_digest": a.UsersDigest,
 		"clientid_override": string(a.ClientIDs), "banned": a.ClientIDs.Banned(),
+		"secret_lists": strconv.FormatBool(a.SecretLists), "authorities": hclMap(authorities), "flapping": hclMap(a.Flapping.vars()),
 	}
 }
 
-// Rule is one of EMQX's rules of the type "file". At most one of User, ClientID and Address is
-// set; none is everybody.
+// vars are EMQX's variables of it; none leaves it off, as it is by itself.
+func (f *Flapping) vars() map[string]string {
+	if f == nil {
+		return nil
+	}
+	return map[string]string{
+		"EMQX_FLAPPING_DETECT__ENABLE": "true", "EMQX_FLAPPING_DETECT__MAX_COUNT": strconv.Itoa(f.Count),
+		"EMQX_FLAPPING_DETECT__WINDOW_TIME": strconv.Quote(Seconds(f.Window)), "EMQX_FLAPPING_DETECT__BAN_TIME": strconv.Quote(Seconds(f.Ban)),
+	}
+}
+
+// Rule is one of EMQX's rules of the type "file". At most one of User, UserPattern, ClientID and
+// Address is set; none is everybody.
 type Rule struct {
 	Allow bool
+	// UserPattern is a regular expression that a part of the name matches.
+	UserPattern string
 	// User, ClientID, and Address as an IPv4 range.
 	User, ClientID, Address string
 	// Action is publish, subscribe or all.
@@ -63,10 +97,13 @@ type Rule struct {
 }
 
 // RulesFile are rules as EMQX reads them (emqx_authz_rule.erl), and behind them that all else
-// is denied: Erlang terms, of which the first that matches decides.
-func RulesFile(rules []Rule) string {
+// is denied, unless others are asked then: Erlang terms, of which the first that matches decides.
+func RulesFile(rules []Rule, askOthers bool) string {
 	var b strings.Builder
-	for _, r := range append(rules, Rule{Action: "all"}) {
+	if !askOthers {
+		rules = append(rules, Rule{Action: "all"})
+	}
+	for _, r := range rules {
 		permit, who, topics := "deny", "all", "all"
 		if r.Allow {
 			permit = "allow"
@@ -75,6 +112,9 @@ func RulesFile(rules []Rule) string {
 			if x[1] != "" {
 				who = "{" + x[0] + ", " + erlangString(x[1]) + "}"
 			}
+		}
+		if r.UserPattern != "" {
+			who = "{username, {re, " + erlangString(r.UserPattern) + "}}"
 		}
 		if r.Topics != nil {
 			var quoted []string

@@ -87,7 +87,7 @@ func TestNobodyTakesOverAnothersSession(t *testing.T) {
 	users, err := nomad.UsersFile([]nomad.User{{Name: "ann", Password: "ann's-password"}, {Name: "bob", Password: "bob's-password"}, {Name: stacksOwn, Password: "its-password"}}, "k")
 	assert.NilError(t, err)
 	of := nomad.ClientIDBeginsWithUsername()
-	acl := write("acl.conf", nomad.RulesFile(append(nomad.RefusedRules(of), nomad.Rule{Allow: true, Action: "all", Topics: []string{"#"}})))
+	acl := write("acl.conf", nomad.RulesFile(append(nomad.RefusedRules(of), nomad.Rule{Allow: true, Action: "all", Topics: []string{"#"}}), false))
 	l := newLab(t, 2)
 	for i := range 2 {
 		l.start(i, `EMQX_AUTHENTICATION=[{"backend":"built_in_database","bootstrap_file":"`+write("users.json", users)+`","bootstrap_type":"hash","mechanism":"password_based",`+

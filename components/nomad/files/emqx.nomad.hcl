@@ -174,6 +174,21 @@ variable "banned" {
   description = "Whom EMQX refuses, as CSV, from its first start on."
 }
 
+variable "secret_lists" {
+  type        = bool
+  description = "Whether the secrets hold the lists of authenticators and of sources of rights."
+}
+
+variable "authorities" {
+  type        = map(string)
+  description = "Authorities of servers that EMQX asks who may connect: the secrets' items by their files' names."
+}
+
+variable "flapping" {
+  type        = map(string)
+  description = "EMQX's variables of what it does about clients that connect too often."
+}
+
 variable "users_digest" {
   type        = string
   description = "Changes with the users, who are among the secrets."
@@ -286,7 +301,7 @@ locals {
   # when it starts, which is the same on all nodes; who is no longer among them is removed by
   # a step of the update. As variables: what somebody changes in the dashboard ends with
   # the next start.
-  auth_env = var.acl == "" ? {} : {
+  auth_env = var.acl == "" ? {} : merge(var.secret_lists ? {} : {
     EMQX_AUTHENTICATION = jsonencode([{
       mechanism               = "password_based"
       backend                 = "built_in_database"
@@ -295,14 +310,15 @@ locals {
       bootstrap_file          = "$${NOMAD_SECRETS_DIR}/users.json"
       bootstrap_type          = "hash"
     }])
-    EMQX_AUTHORIZATION__SOURCES       = jsonencode([{ type = "file", enable = true, path = "$${NOMAD_TASK_DIR}/acl.conf" }])
+    EMQX_AUTHORIZATION__SOURCES = jsonencode([{ type = "file", enable = true, path = "$${NOMAD_TASK_DIR}/acl.conf" }])
+    }, {
     EMQX_AUTHORIZATION__NO_MATCH      = "deny"
     EMQX_AUTHORIZATION__DENY_ACTION   = var.deny_action
     EMQX_AUTHORIZATION__CACHE__ENABLE = "true"
 
     # Users are read at the start only: changed ones change the job.
     USERS_DIGEST = var.users_digest
-  }
+  })
 
   # Who comes with an identifier that is not his gets another one, which is banned. EMQX
   # reads the file while it has no bans yet.
@@ -540,7 +556,7 @@ job "emqx" {
         destination = "/opt/emqx/data"
       }
 
-      env = merge(local.base_env, local.listener_env, local.no_tls_env, local.identity_env, local.auth_env, local.clientid_env, var.extra_env, {
+      env = merge(local.base_env, local.listener_env, local.no_tls_env, local.identity_env, local.auth_env, local.clientid_env, var.flapping, var.extra_env, {
         DRAIN_RATE     = "${var.drain_rate}"
         DRAIN_TIMEOUT  = "${var.drain_timeout}"
         DRAIN_EVACUATE = "${var.license}"
@@ -691,6 +707,20 @@ job "emqx" {
           gid                  = 1000
           error_on_missing_key = true
           data                 = "{{ with nomadVar \"nomad/jobs/emqx-${var.environment}\" }}{{ .${users.value} }}{{ end }}\n"
+        }
+      }
+
+      dynamic "template" {
+        for_each = var.authorities
+        iterator = authority
+        content {
+          destination          = "${NOMAD_SECRETS_DIR}/${authority.key}.crt"
+          change_mode          = "noop"
+          perms                = "0400"
+          uid                  = 1000
+          gid                  = 1000
+          error_on_missing_key = true
+          data                 = "{{ with nomadVar \"nomad/jobs/emqx-${var.environment}\" }}{{ (index . \"${authority.value}\").Value }}{{ end }}\n"
         }
       }
 
