@@ -88,6 +88,7 @@ func emqxArgs(s settings.Settings, opts ...pulumi.ResourceOption) *nomad.EMQXArg
 			DrainTimeout:         s.Broker.Drain.Timeout,
 			Env:                  s.Broker.Env,
 			SecretEnv:            nomad.EnvironmentDigest(secretVariables(s), s.Secrets.ErlangCookie.Reveal()),
+			PerClient:            perClient(s),
 			Auth:                 authArgs(s),
 			TLS:                  s.TLS.AtBroker(),
 			TLSProfile:           s.TLS.Profile,

@@ -44,17 +44,23 @@ func authArgs(s settings.Settings) *nomad.Auth {
 		}
 		rules = append(rules, rule)
 	}
-	auth := &nomad.Auth{
+	return &nomad.Auth{
 		Rules: nomad.RulesFile(rules, len(lists.sources) > 0), UsersDigest: nomad.UsersDigest(authUsers(s), s.Secrets.ErlangCookie.Reveal()),
 		Disconnect:  s.Auth.DenyAction == "disconnect",
 		ClientIDs:   clientIDs(s.Auth.ClientID),
 		SecretLists: len(lists.variables()) > 0,
 		Authorities: slices.Sorted(maps.Keys(nomad.Authorities(lists.authenticators, lists.sources))),
 	}
-	if fl := s.Auth.Flapping; fl.On {
-		auth.Flapping = &nomad.Flapping{Count: fl.Count, Window: fl.Window, Ban: fl.Ban}
+}
+
+// perClient is what one client may do.
+func perClient(s settings.Settings) nomad.PerClient {
+	p := s.Broker.PerClient
+	limits := nomad.PerClient{MessageRate: p.MessageRate, ByteRateKB: p.ByteRateKB, Subscriptions: p.Subscriptions}
+	if f := p.Flapping; f.On {
+		limits.Flapping = &nomad.Flapping{Count: f.Count, Window: f.Window, Ban: f.Ban}
 	}
-	return auth
+	return limits
 }
 
 // lists are whom EMQX asks beside its built-in database and the file of rules.

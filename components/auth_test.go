@@ -57,7 +57,7 @@ func TestUsersAloneAreInTheJob(t *testing.T) {
 	vars, err := emqxArgs(closed()).HCL2()
 	assert.NilError(t, err)
 	assert.Equal(t, len(secretVariables(closed())), 0)
-	for name, want := range map[string]string{"secret_lists": "false", "secret_env": "", "authorities": "{}", "flapping": "{}", "clientid_override": "", "banned": ""} {
+	for name, want := range map[string]string{"secret_lists": "false", "secret_env": "", "authorities": "{}", "per_client": "{}", "clientid_override": "", "banned": ""} {
 		assert.Equal(t, vars[name], want, name)
 	}
 	assert.Equal(t, vars["acl"], `{allow, {username, "emqx-oci-gate"}, all, ["emqx-oci/gate/#"]}.
@@ -68,9 +68,9 @@ func TestUsersAloneAreInTheJob(t *testing.T) {
 }
 
 // Whatever stands before the other rules, who has no right to his identifier has none to anything.
-func TestIdentifiersAndFlappingOfTheJob(t *testing.T) {
+func TestIdentifiersAndBoundsOfTheJob(t *testing.T) {
 	s := closed()
-	s.Auth.Flapping = settings.Flapping{On: true, Count: 7, Window: 60e9, Ban: 300e9}
+	s.Broker.PerClient = settings.PerClient{MessageRate: 10, ByteRateKB: 64, Subscriptions: 20, Flapping: settings.Flapping{On: true, Count: 7, Window: 60e9, Ban: 300e9}}
 	for setting, want := range map[string]nomad.ClientIDs{
 		settings.ClientIDUsername: nomad.ClientIDIsUsername(settings.GateUser), settings.ClientIDPrefix: nomad.ClientIDBeginsWithUsername(),
 	} {
@@ -80,7 +80,9 @@ func TestIdentifiersAndFlappingOfTheJob(t *testing.T) {
 		assert.Equal(t, vars["clientid_override"], string(want))
 		assert.Assert(t, strings.HasPrefix(vars["acl"], `{deny, {clientid, "emqx-oci-refused"}, all, all}.`), vars["acl"])
 		assert.Equal(t, vars["banned"], "as,who,reason\nclientid,emqx-oci-refused,the client identifier is not of this user\n")
-		assert.Equal(t, vars["flapping"], `{"EMQX_FLAPPING_DETECT__BAN_TIME" = "\"300s\"", "EMQX_FLAPPING_DETECT__ENABLE" = "true", `+
-			`"EMQX_FLAPPING_DETECT__MAX_COUNT" = "7", "EMQX_FLAPPING_DETECT__WINDOW_TIME" = "\"60s\""}`)
+		assert.Equal(t, vars["per_client"], `{"EMQX_FLAPPING_DETECT__BAN_TIME" = "\"300s\"", "EMQX_FLAPPING_DETECT__ENABLE" = "true", `+
+			`"EMQX_FLAPPING_DETECT__MAX_COUNT" = "7", "EMQX_FLAPPING_DETECT__WINDOW_TIME" = "\"60s\"", `+
+			`"EMQX_LISTENERS__TCP__DEFAULT__BYTES_RATE" = "\"64KB/s\"", "EMQX_LISTENERS__TCP__DEFAULT__MESSAGES_RATE" = "\"10/s\"", `+
+			`"EMQX_LISTENERS__WS__DEFAULT__BYTES_RATE" = "\"64KB/s\"", "EMQX_LISTENERS__WS__DEFAULT__MESSAGES_RATE" = "\"10/s\"", "EMQX_MQTT__MAX_SUBSCRIPTIONS" = "20"}`)
 	}
 }

@@ -20,7 +20,7 @@ var emqx = Job{
 		"holds": "the script that tells who has the volume", "takeover": "the module that lets sessions wait",
 		"listeners": "the script that asks its listeners", "acl": "the rules of who may do what", "users_digest": "the users",
 		"clientid_override": "which identifiers clients may have", "banned": "whom EMQX refuses from the start",
-		"authorities": "the authorities of servers that it asks", "flapping": "what it does about clients that connect too often",
+		"authorities": "the authorities of servers that it asks", "per_client": "what one client may do",
 	},
 }
 

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/crypto/blowfish" //nolint:staticcheck // bcrypt is made of it; nothing is encrypted
 )
@@ -38,14 +37,6 @@ type Auth struct {
 	SecretLists bool
 	// Authorities are the files' names of [Authorities].
 	Authorities []string
-	// Flapping bans who connects too often; nil does not.
-	Flapping *Flapping
-}
-
-// Flapping bans a client that connects Count times within a Window, for the time of Ban.
-type Flapping struct {
-	Count       int
-	Window, Ban time.Duration
 }
 
 // vars are the job's variables that say it.
@@ -66,18 +57,7 @@ func (a *Auth) vars() map[string]string {
 		"acl":         strings.ReplaceAll(a.Rules, "{{", `{{"{{"}}`),
 		"deny_action": action, "users_digest": a.UsersDigest,
 		"clientid_override": string(a.ClientIDs), "banned": a.ClientIDs.Banned(),
-		"secret_lists": strconv.FormatBool(a.SecretLists), "authorities": hclMap(authorities), "flapping": hclMap(a.Flapping.vars()),
-	}
-}
-
-// vars are EMQX's variables of it; none leaves it off, as it is by itself.
-func (f *Flapping) vars() map[string]string {
-	if f == nil {
-		return nil
-	}
-	return map[string]string{
-		"EMQX_FLAPPING_DETECT__ENABLE": "true", "EMQX_FLAPPING_DETECT__MAX_COUNT": strconv.Itoa(f.Count),
-		"EMQX_FLAPPING_DETECT__WINDOW_TIME": strconv.Quote(Seconds(f.Window)), "EMQX_FLAPPING_DETECT__BAN_TIME": strconv.Quote(Seconds(f.Ban)),
+		"secret_lists": strconv.FormatBool(a.SecretLists), "authorities": hclMap(authorities),
 	}
 }
 

@@ -175,10 +175,36 @@ type Broker struct {
 	// `drain.timeout` at least.
 	KillTimeout time.Duration `cfg:"killTimeout" range:"130s..10m" why:"EMQX takes up to 120 s to stop, and the nodes' Nomad clients allow 10m"`
 	Drain       Drain         `cfg:"drain"`
+	PerClient   PerClient     `cfg:"perClient"`
 	// A node leaves Consul this long before it stops: HAProxy may send it new
 	// clients for 9 s more.
 	ShutdownDelay time.Duration `cfg:"shutdownDelay" range:"1s.."`
 	Rollout       `cfg:",inline"`
+}
+
+// PerClient bounds what one client may do. 0 of each is no bound.
+type PerClient struct {
+	// What it may publish. EMQX stops reading from who sends more, and loses nothing.
+	MessageRate int `cfg:"messageRate" unit:"messages per second" range:"0..1000000"`
+	// What it may send.
+	ByteRateKB int `cfg:"byteRateKb" unit:"kB per second" range:"0..1000000"`
+	// What a session may be subscribed to; further ones are refused.
+	Subscriptions int      `cfg:"subscriptions" unit:"subscriptions" range:"0..1000000"`
+	Flapping      Flapping `cfg:"flapping"`
+}
+
+// Flapping is what EMQX does about a client that connects again and again: it is banned by its
+// identifier. It counts before it asks who a client is, so that whoever knows an identifier can
+// have it banned, too.
+type Flapping struct {
+	// Whether it does.
+	On bool `cfg:"on"`
+	// At which connection within the window it is banned; each node counts by itself.
+	Count int `cfg:"count" unit:"connections" range:"2..10000"`
+	// Within which time.
+	Window time.Duration `cfg:"window" range:"1s..24h"`
+	// For how long it is banned.
+	Ban time.Duration `cfg:"ban" range:"1s..24h"`
 }
 
 // Drain is how a stopping node moves the clients that are still connected to it,
@@ -386,22 +412,7 @@ type Auth struct {
 	ClientID string `cfg:"clientId" oneof:"any|username|usernamePrefix"`
 	// What happens to a client that does what it may not: it is told so where its protocol
 	// has words for it, or disconnected as well.
-	DenyAction string   `cfg:"denyAction" oneof:"ignore|disconnect"`
-	Flapping   Flapping `cfg:"flapping"`
-}
-
-// Flapping is what EMQX does about a client that connects again and again: it is banned by its
-// identifier. It counts before it asks who a client is, so that whoever knows an identifier can
-// have it banned, too.
-type Flapping struct {
-	// Whether it does.
-	On bool `cfg:"on"`
-	// How often it may connect.
-	Count int `cfg:"count" unit:"connections" range:"2..10000"`
-	// Within which time.
-	Window time.Duration `cfg:"window" range:"1s..24h"`
-	// For how long it is banned.
-	Ban time.Duration `cfg:"ban" range:"1s..24h"`
+	DenyAction string `cfg:"denyAction" oneof:"ignore|disconnect"`
 }
 
 // AuthAuthenticator is a way to tell who a client is. What it is decides which of the other

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -128,4 +129,29 @@ func TestNobodyTakesOverAnothersSession(t *testing.T) {
 	p, _ := connect(t, dial(t, l.ip(1)+":1883"), connectOpts{id: "bob/p", v: 5, user: "bob", password: "bob's-password"})
 	p.send(packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Publish}, TopicName: "t", Payload: []byte("still here")})
 	ann.wantMessage("t", "still here")
+}
+
+// On TCP and in a WebSocket, and by the name that a proxy hands over, whatever the client says.
+func TestIdentifiersAreHeldAgainstACertificatesName(t *testing.T) {
+	t.Parallel()
+	banned := filepath.Join(t.TempDir(), "banned.csv")
+	of := nomad.ClientIDIsUsername(stacksOwn)
+	assert.NilError(t, os.WriteFile(banned, []byte(of.Banned()), 0o600))
+	l := newLab(t, 1)
+	env := []string{certNames + "USERNAME=cn", `EMQX_MQTT__CLIENTID_OVERRIDE="` + string(of) + `"`, "EMQX_BANNED__BOOTSTRAP_FILE=" + banned}
+	for typ, port := range map[string]string{"TCP": "1884", "WS": "8083"} {
+		p := "EMQX_LISTENERS__" + typ + "__PROXIED__"
+		env = append(env, p+"BIND="+l.ip(0)+":"+port, p+"PROXY_PROTOCOL=true")
+	}
+	l.start(0, env...)
+	l.wantUp(0)
+	for id, want := range map[string]byte{"device": 0, "liar": 0x8A, "device/1": 0x8A} {
+		for _, conn := range []net.Conn{
+			proxied(t, l.port("1884"), "device"), dialWS(t, proxied(t, l.port("8083"), "device"), "ws://x/mqtt", nil),
+		} {
+			_, ack := tryConnect(t, conn, connectOpts{id: id, v: 5, user: "liar"})
+			assert.Equal(t, ack.ReasonCode, want, id)
+			_ = conn.Close()
+		}
+	}
 }

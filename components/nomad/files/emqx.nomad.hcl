@@ -184,9 +184,9 @@ variable "authorities" {
   description = "Authorities of servers that EMQX asks who may connect: the secrets' items by their files' names."
 }
 
-variable "flapping" {
+variable "per_client" {
   type        = map(string)
-  description = "EMQX's variables of what it does about clients that connect too often."
+  description = "EMQX's variables of what one client may do at most, and how often it may connect."
 }
 
 variable "users_digest" {
@@ -556,7 +556,7 @@ job "emqx" {
         destination = "/opt/emqx/data"
       }
 
-      env = merge(local.base_env, local.listener_env, local.no_tls_env, local.identity_env, local.auth_env, local.clientid_env, var.flapping, var.extra_env, {
+      env = merge(local.base_env, local.listener_env, local.no_tls_env, local.identity_env, local.auth_env, local.clientid_env, var.per_client, var.extra_env, {
         DRAIN_RATE     = "${var.drain_rate}"
         DRAIN_TIMEOUT  = "${var.drain_timeout}"
         DRAIN_EVACUATE = "${var.license}"
