@@ -233,6 +233,9 @@ func validateTexts(f checker, path string, texts map[string]string, known []stri
 		validateText(f, path+"."+key, texts[key], known)
 		all += texts[key] + " "
 	}
+	if f.HasBelow(path) {
+		return
+	}
 	for _, name := range must {
 		if !strings.Contains(all, "${"+name+"}") {
 			f.Add(path, "must hold ${%s}", name)
