@@ -15,7 +15,6 @@ func closed() settings.Settings {
 	s := settings.Settings{Environment: "prod"}
 	s.Nodes.Count, s.Nomad.Datacenter = 3, "dc1"
 	s.Broker = settings.Broker{Image: cluster.DefaultBrokerImage, CPU: 2000, MemoryMB: 4096, KeepAliveMax: 600, NoFile: cluster.DefaultNoFile}
-	s.Ports.MQTT, s.Ports.WS = 1883, 8083
 	s.Secrets.GatePassword, s.Secrets.ErlangCookie = "of-the-round-trip", settings.StandInCookie
 	s.Auth = settings.Auth{ClientID: settings.ClientIDAny, Rules: []settings.AuthRule{{Permit: "allow", Topics: []string{"devices/${username}/#"}}}}
 	return s
