@@ -34,7 +34,11 @@ func secretsArgs(s settings.Settings, proxy seams.Proxy) (*nomad.SecretsArgs, er
 		}
 		emqx[nomad.ItemUsers] = users
 	}
-	if env := revealed(s.Broker.SecretEnv); len(env) > 0 {
+	lists := authLists(s)
+	for file, ca := range nomad.Authorities(lists.authenticators, lists.sources) {
+		emqx[nomad.AuthorityItem(file)] = ca
+	}
+	if env := secretVariables(s); len(env) > 0 {
 		emqx[nomad.ItemEnvironment] = nomad.Environment(env)
 	}
 	return &nomad.SecretsArgs{
@@ -83,7 +87,8 @@ func emqxArgs(s settings.Settings, opts ...pulumi.ResourceOption) *nomad.EMQXArg
 			DrainRate:            s.Broker.Drain.Rate,
 			DrainTimeout:         s.Broker.Drain.Timeout,
 			Env:                  s.Broker.Env,
-			SecretEnv:            nomad.EnvironmentDigest(revealed(s.Broker.SecretEnv), s.Secrets.ErlangCookie.Reveal()),
+			SecretEnv:            nomad.EnvironmentDigest(secretVariables(s), s.Secrets.ErlangCookie.Reveal()),
+			PerClient:            perClient(s),
 			Auth:                 authArgs(s),
 			TLS:                  s.TLS.AtBroker(),
 			TLSProfile:           s.TLS.Profile,

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"golang.org/x/crypto/blowfish" //nolint:staticcheck // bcrypt is made of it; nothing is encrypted
@@ -27,6 +28,15 @@ type Auth struct {
 
 	// Disconnect ends the connection of who does what he may not.
 	Disconnect bool
+	// ClientIDs binds the clients' identifiers to their users; none where a client may call
+	// itself as it likes.
+	ClientIDs ClientIDs
+	// SecretLists: the secrets hold the lists of authenticators and sources
+	// ([AuthenticationVariable], [SourcesVariable]), as there are more of them than the built-in
+	// database and the file.
+	SecretLists bool
+	// Authorities are the files' names of [Authorities].
+	Authorities []string
 }
 
 // vars are the job's variables that say it.
@@ -38,17 +48,25 @@ func (a *Auth) vars() map[string]string {
 	if a.Disconnect {
 		action = "disconnect"
 	}
+	authorities := map[string]string{}
+	for _, file := range a.Authorities {
+		authorities[file] = AuthorityItem(file)
+	}
 	return map[string]string{
 		// Nomad's templates begin with two braces.
 		"acl":         strings.ReplaceAll(a.Rules, "{{", `{{"{{"}}`),
 		"deny_action": action, "users_digest": a.UsersDigest,
+		"clientid_override": string(a.ClientIDs), "banned": a.ClientIDs.Banned(),
+		"secret_lists": strconv.FormatBool(a.SecretLists), "authorities": hclMap(authorities),
 	}
 }
 
-// Rule is one of EMQX's rules of the type "file". At most one of User, ClientID and Address is
-// set; none is everybody.
+// Rule is one of EMQX's rules of the type "file". At most one of User, UserPattern, ClientID and
+// Address is set; none is everybody.
 type Rule struct {
 	Allow bool
+	// UserPattern is a regular expression that a part of the name matches.
+	UserPattern string
 	// User, ClientID, and Address as an IPv4 range.
 	User, ClientID, Address string
 	// Action is publish, subscribe or all.
@@ -59,10 +77,13 @@ type Rule struct {
 }
 
 // RulesFile are rules as EMQX reads them (emqx_authz_rule.erl), and behind them that all else
-// is denied: Erlang terms, of which the first that matches decides.
-func RulesFile(rules []Rule) string {
+// is denied, unless others are asked then: Erlang terms, of which the first that matches decides.
+func RulesFile(rules []Rule, askOthers bool) string {
 	var b strings.Builder
-	for _, r := range append(rules, Rule{Action: "all"}) {
+	if !askOthers {
+		rules = append(rules, Rule{Action: "all"})
+	}
+	for _, r := range rules {
 		permit, who, topics := "deny", "all", "all"
 		if r.Allow {
 			permit = "allow"
@@ -71,6 +92,9 @@ func RulesFile(rules []Rule) string {
 			if x[1] != "" {
 				who = "{" + x[0] + ", " + erlangString(x[1]) + "}"
 			}
+		}
+		if r.UserPattern != "" {
+			who = "{username, {re, " + erlangString(r.UserPattern) + "}}"
 		}
 		if r.Topics != nil {
 			var quoted []string

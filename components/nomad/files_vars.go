@@ -73,6 +73,8 @@ type EMQXVars struct {
 	// SecretEnv is the [EnvironmentDigest] of more of them, which are in the secrets
 	// ([ItemEnvironment]) and win over Env.
 	SecretEnv string
+	// PerClient bounds what one client may do.
+	PerClient PerClient
 	// Auth is who may connect, and what they may do; nil leaves it to EMQX and its dashboard,
 	// where everybody may.
 	Auth *Auth
@@ -139,6 +141,7 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 		"ports":           v.ports(),
 		"extra_env":       hclMap(v.Env),
 		"secret_env":      v.SecretEnv,
+		"per_client":      hclMap(v.PerClient.vars(v.TLS)),
 		"drain_rate":      strconv.Itoa(v.DrainRate),
 		"drain_timeout":   strconv.Itoa(int(v.DrainTimeout.Seconds())),
 		"run":             EMQXRun,

@@ -20,7 +20,19 @@ const defaultRules = `{allow, {username, {re, "^dashboard$"}}, subscribe, ["$SYS
 type places struct{ etc, data string }
 
 func (p places) expand(path string) string {
-	return strings.NewReplacer("${EMQX_ETC_DIR}", p.etc, "${EMQX_DATA_DIR}", p.data).Replace(path)
+	return interpolated(strings.NewReplacer("${EMQX_ETC_DIR}", p.etc, "${EMQX_DATA_DIR}", p.data).Replace(path))
+}
+
+// interpolated looks up a variable that a path begins with; one that there is not stays
+// (emqx_schema:naive_env_interpolation).
+func interpolated(path string) string {
+	first, rest, _ := strings.Cut(path, "/")
+	name, variable := strings.CutPrefix(first, "$")
+	value := os.Getenv(strings.Trim(name, "{}"))
+	if !variable || value == "" {
+		return path
+	}
+	return filepath.Join(value, rest)
 }
 
 // readFileSource takes rules as they come by the API, or those of a file, of which the

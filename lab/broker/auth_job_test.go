@@ -33,7 +33,7 @@ func TestUsersAndRulesOfTheJob(t *testing.T) {
 	acl := write("acl.conf", nomad.RulesFile([]nomad.Rule{
 		{Allow: true, Action: "all", Topics: []string{"devices/${username}/#"}},
 		{Allow: true, User: "bob", Action: "subscribe", Topics: []string{"news"}},
-	}))
+	}, false))
 	l := newLab(t, 1)
 	key := write("key", "ops:s3cret-s3cret\n")
 	l.start(0, `EMQX_AUTHENTICATION=[{"backend":"built_in_database","bootstrap_file":"`+file+`","bootstrap_type":"hash","mechanism":"password_based",`+

@@ -164,6 +164,31 @@ variable "deny_action" {
   description = "What happens to a client that does what it may not: ignore or disconnect."
 }
 
+variable "clientid_override" {
+  type        = string
+  description = "EMQX's expression that binds client identifiers to users; empty where a client may call itself as it likes."
+}
+
+variable "banned" {
+  type        = string
+  description = "Whom EMQX refuses, as CSV, from its first start on."
+}
+
+variable "secret_lists" {
+  type        = bool
+  description = "Whether the secrets hold the lists of authenticators and of sources of rights."
+}
+
+variable "authorities" {
+  type        = map(string)
+  description = "Authorities of servers that EMQX asks who may connect: the secrets' items by their files' names."
+}
+
+variable "per_client" {
+  type        = map(string)
+  description = "EMQX's variables of what one client may do at most, and how often it may connect."
+}
+
 variable "users_digest" {
   type        = string
   description = "Changes with the users, who are among the secrets."
@@ -276,7 +301,7 @@ locals {
   # when it starts, which is the same on all nodes; who is no longer among them is removed by
   # a step of the update. As variables: what somebody changes in the dashboard ends with
   # the next start.
-  auth_env = var.acl == "" ? {} : {
+  auth_env = var.acl == "" ? {} : merge(var.secret_lists ? {} : {
     EMQX_AUTHENTICATION = jsonencode([{
       mechanism               = "password_based"
       backend                 = "built_in_database"
@@ -285,13 +310,21 @@ locals {
       bootstrap_file          = "$${NOMAD_SECRETS_DIR}/users.json"
       bootstrap_type          = "hash"
     }])
-    EMQX_AUTHORIZATION__SOURCES       = jsonencode([{ type = "file", enable = true, path = "$${NOMAD_TASK_DIR}/acl.conf" }])
+    EMQX_AUTHORIZATION__SOURCES = jsonencode([{ type = "file", enable = true, path = "$${NOMAD_TASK_DIR}/acl.conf" }])
+    }, {
     EMQX_AUTHORIZATION__NO_MATCH      = "deny"
     EMQX_AUTHORIZATION__DENY_ACTION   = var.deny_action
     EMQX_AUTHORIZATION__CACHE__ENABLE = "true"
 
     # Users are read at the start only: changed ones change the job.
     USERS_DIGEST = var.users_digest
+  })
+
+  # Who comes with an identifier that is not his gets another one, which is banned. EMQX
+  # reads the file while it has no bans yet.
+  clientid_env = var.clientid_override == "" ? {} : {
+    EMQX_MQTT__CLIENTID_OVERRIDE = "\"${var.clientid_override}\""
+    EMQX_BANNED__BOOTSTRAP_FILE  = "\"$${NOMAD_TASK_DIR}/banned.csv\""
   }
 
   tls_files = var.tls ? { "tls.crt" = "tls_cert", "tls.key" = "tls_key", "ca.crt" = "tls_ca" } : {}
@@ -523,7 +556,7 @@ job "emqx" {
         destination = "/opt/emqx/data"
       }
 
-      env = merge(local.base_env, local.listener_env, local.no_tls_env, local.identity_env, local.auth_env, var.extra_env, {
+      env = merge(local.base_env, local.listener_env, local.no_tls_env, local.identity_env, local.auth_env, local.clientid_env, var.per_client, var.extra_env, {
         DRAIN_RATE     = "${var.drain_rate}"
         DRAIN_TIMEOUT  = "${var.drain_timeout}"
         DRAIN_EVACUATE = "${var.license}"
@@ -653,6 +686,17 @@ job "emqx" {
       }
 
       dynamic "template" {
+        for_each = var.banned == "" ? [] : [var.banned]
+        iterator = banned
+        content {
+          destination = "${NOMAD_TASK_DIR}/banned.csv"
+          change_mode = "noop"
+          perms       = "0444"
+          data        = banned.value
+        }
+      }
+
+      dynamic "template" {
         for_each = var.acl == "" ? [] : ["users"]
         iterator = users
         content {
@@ -663,6 +707,20 @@ job "emqx" {
           gid                  = 1000
           error_on_missing_key = true
           data                 = "{{ with nomadVar \"nomad/jobs/emqx-${var.environment}\" }}{{ .${users.value} }}{{ end }}\n"
+        }
+      }
+
+      dynamic "template" {
+        for_each = var.authorities
+        iterator = authority
+        content {
+          destination          = "${NOMAD_SECRETS_DIR}/${authority.key}.crt"
+          change_mode          = "noop"
+          perms                = "0400"
+          uid                  = 1000
+          gid                  = 1000
+          error_on_missing_key = true
+          data                 = "{{ with nomadVar \"nomad/jobs/emqx-${var.environment}\" }}{{ (index . \"${authority.value}\").Value }}{{ end }}\n"
         }
       }
 
