@@ -1,6 +1,8 @@
 package components
 
 import (
+	"maps"
+
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
@@ -27,12 +29,12 @@ func secretsArgs(s settings.Settings, proxy seams.Proxy) (*nomad.SecretsArgs, er
 	if s.Secrets.License != "" {
 		emqx[nomad.ItemLicenseKey] = s.Secrets.License.Reveal()
 	}
-	if !s.Auth.Anonymous {
-		users, err := nomad.UsersFile(authUsers(s), s.Secrets.ErlangCookie.Reveal())
+	if a := auth(s); a != nil {
+		files, err := a.Files()
 		if err != nil {
 			return nil, err
 		}
-		emqx[nomad.ItemUsers] = users
+		maps.Copy(emqx, files.Items())
 	}
 	if env := revealed(s.Broker.SecretEnv); len(env) > 0 {
 		emqx[nomad.ItemEnvironment] = nomad.Environment(env)
@@ -84,7 +86,7 @@ func emqxArgs(s settings.Settings, opts ...pulumi.ResourceOption) *nomad.EMQXArg
 			DrainTimeout:         s.Broker.Drain.Timeout,
 			Env:                  s.Broker.Env,
 			SecretEnv:            nomad.EnvironmentDigest(revealed(s.Broker.SecretEnv), s.Secrets.ErlangCookie.Reveal()),
-			Auth:                 authArgs(s),
+			Auth:                 !s.Auth.Anonymous,
 			TLS:                  s.TLS.AtBroker(),
 			TLSProfile:           s.TLS.Profile,
 			CertificateNamesFrom: certificateNamesFrom(s),

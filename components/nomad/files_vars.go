@@ -73,9 +73,9 @@ type EMQXVars struct {
 	// SecretEnv is the [EnvironmentDigest] of more of them, which are in the secrets
 	// ([ItemEnvironment]) and win over Env.
 	SecretEnv string
-	// Auth is who may connect, and what they may do; nil leaves it to EMQX and its dashboard,
-	// where everybody may.
-	Auth *Auth
+	// Auth: the secrets hold who may connect, and what they may do ([AuthFiles]). Else it is left
+	// to EMQX and its dashboard, where everybody may.
+	Auth bool
 }
 
 // HCL2 validates v and returns the values for hcl2.vars.
@@ -133,6 +133,7 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 		"tls_modern":      strconv.FormatBool(v.TLSProfile == cluster.ProfileModern),
 		"cert_names_from": v.CertificateNamesFrom,
 		"license":         strconv.FormatBool(v.License),
+		"auth":            strconv.FormatBool(v.Auth),
 		"keepalive_max":   strconv.Itoa(v.KeepAliveMax),
 		"nofile":          strconv.Itoa(v.NoFile),
 		"max_connections": strconv.Itoa(v.MaxConnections + cluster.BrokerSpare),
@@ -147,7 +148,6 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 		"takeover":        EMQXTakeover,
 		"listeners":       EMQXListeners,
 	})
-	maps.Copy(vars, v.Auth.vars())
 	return vars, f.Err()
 }
 

@@ -280,6 +280,8 @@ start() {
   set -a
   # shellcheck disable=SC1090 # Nomad's own.
   . "$SECRETS_FILE" || exit
+  # EMQX shows the file as the rules that it has: this one stays, Nomad's follows the stack.
+  [[ ! -e $NOMAD_TASK_DIR/acl.conf ]] || cp -f "$NOMAD_TASK_DIR/acl.conf" "$NOMAD_TASK_DIR/acl-at-start.conf" || exit
   exec "$@"
 }
 
