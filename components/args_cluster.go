@@ -35,7 +35,8 @@ type ClusterArgs struct {
 	TLS *TLSArgs `pulumi:"tls,optional"`
 	// Auth is who may connect by MQTT, and what they may do. Without anything here nobody may but the stack itself,
 	// whose user `emqx-oci-gate` makes the round trip of every update. What is declared here wins over the dashboard at
-	// every start of EMQX, and a change restarts the nodes in turn.
+	// every start of EMQX and in every update. A change is applied at run time at the end of the update, and restarts
+	// nothing but for `anonymous`.
 	Auth *AuthArgs `pulumi:"auth,optional"`
 	// Nomad is the scheduler that the nodes join.
 	Nomad NomadArgs `pulumi:"nomad"`
@@ -302,7 +303,8 @@ type TLSArgs struct {
 
 // AuthArgs: Auth is who may connect by MQTT, and what they may do. Without anything here nobody may but the stack
 // itself, whose user `emqx-oci-gate` makes the round trip of every update. What is declared here wins over the
-// dashboard at every start of EMQX, and a change restarts the nodes in turn.
+// dashboard at every start of EMQX and in every update. A change is applied at run time at the end of the update, and
+// restarts nothing but for `anonymous`.
 type AuthArgs struct {
 	// True leaves the cluster open: whoever reaches it may connect, and EMQX's own rules hold, or those that somebody
 	// makes in the dashboard or in `broker.env`. (`true` or `false`; default: `false`)
@@ -310,11 +312,16 @@ type AuthArgs struct {
 	// Who may connect. A user that is taken away is removed from EMQX at the end of the update, and cut off. (list of
 	// groups)
 	Users []AuthUserArgs `pulumi:"users,optional"`
-	// What they may do: the first rule that matches decides, and what none matches is denied. (list of groups)
+	// What they may do: the first rule that matches decides, and what none matches is denied. Who holds a subscription
+	// that changed rules do not allow is cut off at the end of the update. (list of groups)
 	Rules []AuthRuleArgs `pulumi:"rules,optional"`
 	// What happens to a client that does what it may not: it is told so where its protocol has words for it, or
 	// disconnected as well. (`ignore` or `disconnect`; default: `ignore`)
 	DenyAction *string `pulumi:"denyAction,optional"`
+	// What an update does about users, rules and authenticators that somebody has changed in EMQX since the last one: it
+	// puts them right, or says so and leaves them until what the stack declares changes, or EMQX restarts. `status` and
+	// a preview tell of them. (`repair` or `warn`; default: `repair`)
+	Drift *string `pulumi:"drift,optional"`
 }
 
 // NomadArgs: Nomad is the scheduler that the nodes join.
