@@ -2,6 +2,7 @@ package components
 
 import (
 	"maps"
+	"slices"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -35,6 +36,9 @@ func secretsArgs(s settings.Settings, proxy seams.Proxy) (*nomad.SecretsArgs, er
 			return nil, err
 		}
 		maps.Copy(emqx, files.Items())
+	}
+	for file, ca := range authorities(s) {
+		emqx[nomad.AuthorityItem(file)] = ca
 	}
 	if env := revealed(s.Broker.SecretEnv); len(env) > 0 {
 		emqx[nomad.ItemEnvironment] = nomad.Environment(env)
@@ -86,7 +90,10 @@ func emqxArgs(s settings.Settings, opts ...pulumi.ResourceOption) *nomad.EMQXArg
 			DrainTimeout:         s.Broker.Drain.Timeout,
 			Env:                  s.Broker.Env,
 			SecretEnv:            nomad.EnvironmentDigest(revealed(s.Broker.SecretEnv), s.Secrets.ErlangCookie.Reveal()),
+			PerClient:            perClient(s),
 			Auth:                 !s.Auth.Anonymous,
+			ClientIDs:            clientIDs(s.Auth.ClientID),
+			Authorities:          slices.Sorted(maps.Keys(authorities(s))),
 			TLS:                  s.TLS.AtBroker(),
 			TLSProfile:           s.TLS.Profile,
 			CertificateNamesFrom: certificateNamesFrom(s),

@@ -175,6 +175,8 @@ type BrokerArgs struct {
 	// Drain is how a stopping node moves the clients that are still connected to it, once HAProxy has moved those that
 	// it knows of.
 	Drain *DrainArgs `pulumi:"drain,optional"`
+	// PerClient bounds what one client may do. 0 of each is no bound.
+	PerClient *PerClientArgs `pulumi:"perClient,optional"`
 	// A node leaves Consul this long before it stops: HAProxy may send it new clients for 9 s more. (duration, at least
 	// 1s; default: `15s`)
 	ShutdownDelay *string `pulumi:"shutdownDelay,optional"`
@@ -312,9 +314,19 @@ type AuthArgs struct {
 	// Who may connect. A user that is taken away is removed from EMQX at the end of the update, and cut off. (list of
 	// groups)
 	Users []AuthUserArgs `pulumi:"users,optional"`
+	// Further ways to tell who a client is, each asked where none before it knows the client. The database of `users` is
+	// always the first: a user of it is never asked about elsewhere. (list of groups)
+	Authenticators []AuthAuthenticatorArgs `pulumi:"authenticators,optional"`
 	// What they may do: the first rule that matches decides, and what none matches is denied. Who holds a subscription
 	// that changed rules do not allow is cut off at the end of the update. (list of groups)
 	Rules []AuthRuleArgs `pulumi:"rules,optional"`
+	// Where else EMQX asks about what no rule is about; what none of them allows is denied. (list of groups)
+	Sources []AuthSourceArgs `pulumi:"sources,optional"`
+	// Which client identifiers a user may have, so that nobody takes over another's session: its own name alone with
+	// `username`, or also what begins with its name and `/` with `usernamePrefix`. Who comes with another one, or with
+	// none, is refused, and so is a user whose name holds a `/` with `usernamePrefix`. A change cuts nobody off but by
+	// the restart. (`any` or `username` or `usernamePrefix`; default: `any`)
+	ClientID *string `pulumi:"clientId,optional"`
 	// What happens to a client that does what it may not: it is told so where its protocol has words for it, or
 	// disconnected as well. (`ignore` or `disconnect`; default: `ignore`)
 	DenyAction *string `pulumi:"denyAction,optional"`
@@ -435,6 +447,20 @@ type DrainArgs struct {
 	Timeout *string `pulumi:"timeout,optional"`
 }
 
+// PerClientArgs: PerClient bounds what one client may do. 0 of each is no bound.
+type PerClientArgs struct {
+	// What it may publish. EMQX stops reading from who sends more, and loses nothing. (messages per second, 0 to
+	// 1000000; default: `0`)
+	MessageRate *int `pulumi:"messageRate,optional"`
+	// What it may send. (kB per second, 0 to 1000000; default: `0`)
+	ByteRateKB *int `pulumi:"byteRateKb,optional"`
+	// What a session may be subscribed to; further ones are refused. (subscriptions, 0 to 1000000; default: `0`)
+	Subscriptions *int `pulumi:"subscriptions,optional"`
+	// Flapping is what EMQX does about a client that connects again and again: it is banned by its identifier. It counts
+	// before it asks who a client is, so that whoever knows an identifier can have it banned, too.
+	Flapping *FlappingArgs `pulumi:"flapping,optional"`
+}
+
 // BrokerPortsArgs: BrokerPorts are where EMQX listens behind HAProxy, on every address of every node, which the
 // nodes' security group opens to the nodes alone. They are the same everywhere, because EMQX shares what it knows of
 // its listeners among its members. Ports between 21800 and 21999 are kept free on nodes that run already; others only
@@ -465,6 +491,72 @@ type AuthUserArgs struct {
 	Superuser *bool `pulumi:"superuser,optional"`
 }
 
+// AuthAuthenticatorArgs: AuthAuthenticator is a way to tell who a client is. What it is decides which of the other
+// fields it has; one of each kind may be there. What is secret in it reaches EMQX as the stack's other secrets do. A
+// change is applied at run time; one that brings another authority's file restarts the nodes in turn.
+type AuthAuthenticatorArgs struct {
+	// What it is. `builtIn` is the database of `auth.users`, which is there without it, too. The code of `ldap` is not
+	// under an open licence, even in EMQX 5.8: its licence, BSL 1.1, wants an agreement with EMQ for production.
+	// (`builtIn` or `jwt` or `http` or `ldap` or `postgresql` or `mysql` or `redis` or `mongodb`; required)
+	Kind string `pulumi:"kind"`
+	// Of `jwt`, one of three: what tokens are signed with by HMAC. A token is the client's password, and its time
+	// (`exp`, `nbf`) counts. Limited, because whoever finds it out makes tokens of his own. (secret printable ASCII, at
+	// least 32 characters)
+	Secret pulumi.StringInput `pulumi:"secret,optional" provider:"secret"`
+	// Of `jwt`, one of three: the public key of RSA, ECDSA or EdDSA signatures. (PEM)
+	PublicKey *string `pulumi:"publicKey,optional"`
+	// Of `jwt`, one of three: where the public keys are, as JWKS. EMQX asks every 5 minutes. (https URL)
+	JWKS *string `pulumi:"jwks,optional"`
+	// Of `jwt`: what a token must say, with `${username}` and `${clientid}`. One of them must be `${username}` and no
+	// more, or whoever has a token is whom he says. (text to text)
+	Claims map[string]string `pulumi:"claims,optional"`
+	// Of `jwt`: the claim that holds rules of the token's own, which are asked before `auth.rules`. (text; default: acl)
+	ACLClaim *string `pulumi:"aclClaim,optional"`
+	// Of `http`: who is asked. 200 with `{"result": "allow"}` or 204 lets the client in, `deny` keeps it out, and
+	// anything else asks the next authenticator. (https URL)
+	URL *string `pulumi:"url,optional"`
+	// Of `http`. With `get` the body's fields, the password among them, are in the address, and so in the server's log.
+	// (`post` or `get`; default: post)
+	Method *string `pulumi:"method,optional"`
+	// Of `http`: headers beside `accept` and `content-type`. (header to text)
+	Headers map[string]string `pulumi:"headers,optional"`
+	// Of `http`: the header of that name, such as `Bearer ...`. (secret 1 to 4096 characters)
+	Authorization pulumi.StringInput `pulumi:"authorization,optional" provider:"secret"`
+	// Of `http`: fields of the request, with placeholders; `${username}` and `${password}` must be among them. (text to
+	// text)
+	Body map[string]string `pulumi:"body,optional"`
+	// Of the databases and `ldap`. (host:port)
+	Server *string `pulumi:"server,optional"`
+	// Of the databases; of `redis` a number, 0 by default. (1 to 128 characters)
+	Database *string `pulumi:"database,optional"`
+	// Of the databases and `ldap`, where it is a DN: as whom EMQX asks. (1 to 512 characters)
+	Username *string `pulumi:"username,optional"`
+	// Of that user. (secret 1 to 512 characters)
+	Password pulumi.StringInput `pulumi:"password,optional" provider:"secret"`
+	// What is asked for `${username}`. Of `postgresql` and `mysql` it selects `password_hash`, and `salt` and
+	// `is_superuser` where there are; of `redis` it is `HMGET` or `HGET`, a key and these names; of `ldap` a filter
+	// beside `baseDn`. (1 to 4096 characters)
+	Query *string `pulumi:"query,optional"`
+	// Of `mongodb`: where users are, with the fields `password_hash`, `salt` and `is_superuser`. (1 to 128 characters)
+	Collection *string `pulumi:"collection,optional"`
+	// Of `mongodb`: which of them it is, with `${username}`. (text to text)
+	Filter map[string]string `pulumi:"filter,optional"`
+	// Of `ldap`: below which entry users are, with `${username}` unless `query` has it. The client's password is tried
+	// by binding as the entry that is found. (1 to 512 characters)
+	BaseDN *string `pulumi:"baseDn,optional"`
+	// Of the databases: how passwords are stored. (`bcrypt` or `pbkdf2-sha256` or `pbkdf2-sha512` or `sha256` or
+	// `sha512`)
+	Hash *string `pulumi:"hash,optional"`
+	// Of a `hash` of SHA-2: where the salt is. (`prefix` or `suffix` or `disable`; default: prefix)
+	Salt *string `pulumi:"salt,optional"`
+	// Of a `hash` by PBKDF2. (0 to 10000000; default: 210000)
+	Iterations *int `pulumi:"iterations,optional"`
+	// The authority of its certificate, which EMQX verifies. (PEM; default: the image's authorities)
+	CA *string `pulumi:"ca,optional"`
+	// Of the databases and `ldap`: speaks to the server without TLS. (`true` or `false`; default: `false`)
+	Plain *bool `pulumi:"plain,optional"`
+}
+
 // AuthRuleArgs: AuthRule permits or forbids something. It is about whom `user`, `clientId` or `address` names, one of
 // them, and about everybody without any.
 type AuthRuleArgs struct {
@@ -485,6 +577,25 @@ type AuthRuleArgs struct {
 	Topics []string `pulumi:"topics"`
 }
 
+// AuthSourceArgs: AuthSource is where EMQX asks about a right that no rule is about.
+type AuthSourceArgs struct {
+	// `builtIn` is EMQX's own database of rules, which its REST API and dashboard fill. (`builtIn` or `http`; required)
+	Kind string `pulumi:"kind"`
+	// Of `http`: who is asked; its answer is as that of an authenticator. (https URL)
+	URL *string `pulumi:"url,optional"`
+	// Of `http`. (`post` or `get`; default: post)
+	Method *string `pulumi:"method,optional"`
+	// Of `http`: headers beside `accept` and `content-type`. (header to text)
+	Headers map[string]string `pulumi:"headers,optional"`
+	// Of `http`: the header of that name, such as `Bearer ...`. (secret 1 to 4096 characters)
+	Authorization pulumi.StringInput `pulumi:"authorization,optional" provider:"secret"`
+	// Of `http`: fields of the request, with placeholders; `${username}`, `${action}` and `${topic}` must be among them.
+	// (text to text)
+	Body map[string]string `pulumi:"body,optional"`
+	// The authority of its certificate, which EMQX verifies. (PEM; default: the image's authorities)
+	CA *string `pulumi:"ca,optional"`
+}
+
 // ClientTLSArgs: ClientTLS is how an https API is spoken to.
 type ClientTLSArgs struct {
 	// Verifies the server, where its authority is not a public one. (PEM; default: the system's authorities)
@@ -493,4 +604,18 @@ type ClientTLSArgs struct {
 	Certificate *string `pulumi:"certificate,optional"`
 	// Of the client, set with its certificate. (secret PEM)
 	PrivateKey pulumi.StringInput `pulumi:"privateKey,optional" provider:"secret"`
+}
+
+// FlappingArgs: Flapping is what EMQX does about a client that connects again and again: it is banned by its
+// identifier. It counts before it asks who a client is, so that whoever knows an identifier can have it banned, too.
+type FlappingArgs struct {
+	// Whether it does. (`true` or `false`; default: `false`)
+	On *bool `pulumi:"on,optional"`
+	// At which connection within the window it is banned; each node counts by itself. (connections, 2 to 10000; default:
+	// `15`)
+	Count *int `pulumi:"count,optional"`
+	// Within which time. (duration, 1s to 24h; default: `1m`)
+	Window *string `pulumi:"window,optional"`
+	// For how long it is banned. (duration, 1s to 24h; default: `5m`)
+	Ban *string `pulumi:"ban,optional"`
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -31,9 +32,15 @@ func auth(s settings.Settings) *nomad.Auth {
 	if s.Auth.Anonymous {
 		return nil
 	}
-	rules := []nomad.Rule{
-		{Allow: true, User: settings.GateUser, Action: "all", Topics: []string{gates.RoundTripTopics}},
-		{User: settings.GateUser, Action: "all"},
+	lists := authLists(s)
+	rules := nomad.RefusedRules(clientIDs(s.Auth.ClientID))
+	rules = append(rules,
+		nomad.Rule{Allow: true, User: settings.GateUser, Action: "all", Topics: []string{gates.RoundTripTopics}},
+		nomad.Rule{User: settings.GateUser, Action: "all"},
+	)
+	if len(lists.authenticators) > 0 || s.TLS.VerifiesClients() {
+		// Of a name that somebody else has given, EMQX makes wildcards of ${username} in a rule.
+		rules = append(rules, nomad.Rule{UserPattern: "[+#]", Action: "all"})
 	}
 	for _, r := range s.Auth.Rules {
 		rule := nomad.Rule{Allow: r.Permit == "allow", User: r.User, ClientID: r.ClientID, Address: r.Address, Action: r.Action, Topics: []string{}}
@@ -45,7 +52,10 @@ func auth(s settings.Settings) *nomad.Auth {
 		}
 		rules = append(rules, rule)
 	}
-	return &nomad.Auth{Users: authUsers(s), Rules: rules, Key: s.Secrets.ErlangCookie.Reveal(), Disconnect: s.Auth.DenyAction == "disconnect"}
+	return &nomad.Auth{
+		Users: authUsers(s), Rules: rules, Key: s.Secrets.ErlangCookie.Reveal(), Disconnect: s.Auth.DenyAction == "disconnect",
+		Authenticators: lists.authenticators, Sources: lists.sources,
+	}
 }
 
 // matchUsersArgs are for a closed cluster.
@@ -77,11 +87,14 @@ func mayHold(a *nomad.Auth, c gates.Client, filter string) bool {
 			return r.Allow
 		}
 	}
-	return false
+	return len(a.Sources) > 0 // which are not asked here
 }
 
 func isAbout(r nomad.Rule, c gates.Client) bool {
 	switch {
+	case r.UserPattern != "":
+		pattern, err := regexp.Compile(r.UserPattern)
+		return err == nil && pattern.MatchString(c.Username)
 	case r.User != "":
 		return r.User == c.Username
 	case r.ClientID != "":
@@ -146,4 +159,65 @@ func tellAccessDrift(ctx *pulumi.Context, s settings.Settings) error {
 		end = "auth.drift leaves that"
 	}
 	return ctx.Log.Warn(fmt.Sprintf("somebody has changed in EMQX who may connect or what they may do: %s; %s", drift, end), nil)
+}
+
+// perClient is what one client may do.
+func perClient(s settings.Settings) nomad.PerClient {
+	p := s.Broker.PerClient
+	limits := nomad.PerClient{MessageRate: p.MessageRate, ByteRateKB: p.ByteRateKB, Subscriptions: p.Subscriptions}
+	if f := p.Flapping; f.On {
+		limits.Flapping = &nomad.Flapping{Count: f.Count, Window: f.Window, Ban: f.Ban}
+	}
+	return limits
+}
+
+// lists are whom EMQX asks beside its built-in database and the file of rules.
+type lists struct {
+	authenticators []nomad.Authenticator
+	sources        []nomad.Source
+}
+
+func authLists(s settings.Settings) (l lists) {
+	if s.Auth.Anonymous {
+		return l
+	}
+	for _, a := range s.Auth.Authenticators {
+		if a.Kind == settings.KindBuiltIn {
+			continue
+		}
+		l.authenticators = append(l.authenticators, nomad.Authenticator{
+			Kind: a.Kind, Secret: a.Secret.Reveal(), PublicKey: a.PublicKey, JWKS: a.JWKS, Claims: a.Claims, ACLClaim: a.ACLClaim,
+			Request: nomad.Request{
+				URL: a.URL, Get: a.Method == "get", Headers: a.Headers, Authorization: a.Authorization.Reveal(), Body: a.Body, CA: a.CA,
+			},
+			Server: a.Server, Database: a.Database, Username: a.Username, Password: a.Password.Reveal(), Query: a.Query,
+			Collection: a.Collection, Filter: a.Filter, BaseDN: a.BaseDN, Hash: a.Hash, Salt: a.Salt, Iterations: a.Iterations,
+			CA: a.CA, Plain: a.Plain,
+		})
+	}
+	for _, a := range s.Auth.Sources {
+		source := nomad.Source{}
+		if a.Kind == settings.KindHTTP {
+			source.Request = &nomad.Request{URL: a.URL, Get: a.Method == "get", Headers: a.Headers, Authorization: a.Authorization.Reveal(), Body: a.Body, CA: a.CA}
+		}
+		l.sources = append(l.sources, source)
+	}
+	return l
+}
+
+// authorities are those of servers that EMQX asks, by the names of their files.
+func authorities(s settings.Settings) map[string]string {
+	lists := authLists(s)
+	return nomad.Authorities(lists.authenticators, lists.sources)
+}
+
+// clientIDs is how identifiers are bound to users, whatever the stack calls it.
+func clientIDs(setting string) nomad.ClientIDs {
+	switch setting {
+	case settings.ClientIDUsername:
+		return nomad.ClientIDIsUsername(settings.GateUser)
+	case settings.ClientIDPrefix:
+		return nomad.ClientIDBeginsWithUsername()
+	}
+	return ""
 }

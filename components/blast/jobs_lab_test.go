@@ -91,7 +91,7 @@ func another(name, value string) string {
 		return "" // with what it needs beside it
 	case name == "ports":
 		return regexp.MustCompile(`mqtt = \d+`).ReplaceAllString(value, "mqtt = 20001")
-	case name == "extra_env":
+	case name == "extra_env" || name == "per_client" || name == "authorities":
 		return `{"EMQX_X" = "1"}`
 	case slices.Contains([]string{"node_count", "cpu", "memory"}, name):
 		return value + "0"

@@ -30,6 +30,10 @@ type Auth struct {
 
 	// Disconnect ends the connection of who does what he may not.
 	Disconnect bool
+	// Authenticators are asked behind the built-in database, Sources behind the rules; where
+	// there are some, what no rule matches is theirs.
+	Authenticators []Authenticator
+	Sources        []Source
 }
 
 // AuthFiles are what EMQX's task has in files of [Auth], each exactly as its item in the job's
@@ -55,15 +59,11 @@ func (a Auth) Files() (AuthFiles, error) {
 	if a.Disconnect {
 		action = "disconnect"
 	}
-	return AuthFiles{
-		Users: users, Rules: RulesFile(a.Rules),
-		// The built-in database adds the users of the file that are not there when EMQX starts.
-		Authentication: `[{"mechanism":"password_based","backend":"built_in_database","enable":true,"user_id_type":"username",` +
-			`"password_hash_algorithm":{"name":"bcrypt","salt_rounds":10},` +
-			`"bootstrap_file":"${NOMAD_SECRETS_DIR}/users.json","bootstrap_type":"hash"}]`,
-		Authorization: `{"no_match":"deny","deny_action":"` + action + `","cache":{"enable":true},` +
-			`"sources":[{"type":"file","enable":true,"path":"${NOMAD_TASK_DIR}/acl-at-start.conf"}]}`,
-	}, nil
+	f := AuthFiles{Users: users, Rules: RulesFile(a.Rules, len(a.Sources) > 0), Authentication: Authentication(a.Authenticators)}
+	f.Authorization = compact(object{
+		"no_match": "deny", "deny_action": action, "cache": object{"enable": true}, "sources": sources(a.Sources),
+	})
+	return f, nil
 }
 
 // Items are the files as items of the job's Nomad variable.
@@ -78,10 +78,12 @@ func (f AuthFiles) Digest() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Rule is one of EMQX's rules of the type "file". At most one of User, ClientID and Address is
-// set; none is everybody.
+// Rule is one of EMQX's rules of the type "file". At most one of User, UserPattern, ClientID and
+// Address is set; none is everybody.
 type Rule struct {
 	Allow bool
+	// UserPattern is a regular expression that a part of the name matches.
+	UserPattern string
 	// User, ClientID, and Address as an IPv4 range.
 	User, ClientID, Address string
 	// Action is publish, subscribe or all.
@@ -92,10 +94,13 @@ type Rule struct {
 }
 
 // RulesFile are rules as EMQX reads them (emqx_authz_rule.erl), and behind them that all else
-// is denied: Erlang terms, of which the first that matches decides.
-func RulesFile(rules []Rule) string {
+// is denied, unless others are asked then: Erlang terms, of which the first that matches decides.
+func RulesFile(rules []Rule, askOthers bool) string {
 	var b strings.Builder
-	for _, r := range append(rules, Rule{Action: "all"}) {
+	if !askOthers {
+		rules = append(rules, Rule{Action: "all"})
+	}
+	for _, r := range rules {
 		permit, who, topics := "deny", "all", "all"
 		if r.Allow {
 			permit = "allow"
@@ -104,6 +109,9 @@ func RulesFile(rules []Rule) string {
 			if x[1] != "" {
 				who = "{" + x[0] + ", " + erlangString(x[1]) + "}"
 			}
+		}
+		if r.UserPattern != "" {
+			who = "{username, {re, " + erlangString(r.UserPattern) + "}}"
 		}
 		if r.Topics != nil {
 			var quoted []string

@@ -48,10 +48,12 @@ func TestRulesAreErlangTerms(t *testing.T) {
 		{Allow: true, User: "ann", Action: "publish", Topics: []string{"a/${username}/#", `q"\x`, "eq #"}},
 		{Address: "10.0.0.0/8", Action: "all"},
 		{ClientID: "c", Action: "subscribe", Topics: []string{"#"}},
-	})
+		{UserPattern: "[+#]", Action: "all"},
+	}, false)
 	assert.Equal(t, text, `{allow, {username, "ann"}, publish, ["a/${username}/#", "q\"\\x", "eq #"]}.
 {deny, {ipaddr, "10.0.0.0/8"}, all, all}.
 {deny, {clientid, "c"}, subscribe, ["#"]}.
+{deny, {username, {re, "[+#]"}}, all, all}.
 {deny, all, all, all}.
 `)
 }

@@ -17,7 +17,7 @@ const widest = 8
 
 // whoMayConnect: nobody is an error where customers depend on the stack.
 func whoMayConnect(s settings.Settings, _ time.Time, r *Report) {
-	if s.Auth.Anonymous || len(s.Auth.Users) > 0 {
+	if s.Auth.Anonymous || len(s.Auth.Users)+len(s.Auth.Authenticators) > 0 {
 		return
 	}
 	at := Setting("auth.users")

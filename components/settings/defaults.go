@@ -20,6 +20,7 @@ func defaults() Settings {
 		Broker: Broker{
 			Image: cluster.DefaultBrokerImage, CPU: 2000, MemoryMB: 4096, KeepAliveMax: 600, NoFile: cluster.DefaultNoFile,
 			KillTimeout: broker.KillTimeout, Drain: Drain(cluster.DefaultDrain), ShutdownDelay: broker.ShutdownDelay, Rollout: rollout(broker),
+			PerClient: PerClient{Flapping: Flapping{Count: 15, Window: time.Minute, Ban: 5 * time.Minute}},
 		},
 		Proxy: Proxy{
 			Image: DefaultProxyImage, CPU: 1000,
@@ -29,7 +30,7 @@ func defaults() Settings {
 		Edge:  Edge{Kind: "network", Public: true, Backend: "address", HealthInterval: 10 * time.Second, HealthTimeout: 3 * time.Second, HealthRetries: 3},
 		DNS:   DNS{TTL: 60},
 		TLS:   TLS{Terminate: TerminateProxy, Profile: cluster.ProfileIntermediate, Clients: ClientsNone},
-		Auth:  Auth{DenyAction: "ignore", Drift: DriftRepair},
+		Auth:  Auth{ClientID: ClientIDAny, DenyAction: "ignore", Drift: DriftRepair},
 		Nomad: Nomad{
 			Datacenter: cluster.DefaultDatacenter, Region: cluster.DefaultRegion, Namespace: cluster.DefaultNamespace, Version: cluster.DefaultNomadVersion,
 		},

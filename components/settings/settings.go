@@ -175,10 +175,36 @@ type Broker struct {
 	// `drain.timeout` at least.
 	KillTimeout time.Duration `cfg:"killTimeout" range:"130s..10m" why:"EMQX takes up to 120 s to stop, and the nodes' Nomad clients allow 10m"`
 	Drain       Drain         `cfg:"drain"`
+	PerClient   PerClient     `cfg:"perClient"`
 	// A node leaves Consul this long before it stops: HAProxy may send it new
 	// clients for 9 s more.
 	ShutdownDelay time.Duration `cfg:"shutdownDelay" range:"1s.."`
 	Rollout       `cfg:",inline"`
+}
+
+// PerClient bounds what one client may do. 0 of each is no bound.
+type PerClient struct {
+	// What it may publish. EMQX stops reading from who sends more, and loses nothing.
+	MessageRate int `cfg:"messageRate" unit:"messages per second" range:"0..1000000"`
+	// What it may send.
+	ByteRateKB int `cfg:"byteRateKb" unit:"kB per second" range:"0..1000000"`
+	// What a session may be subscribed to; further ones are refused.
+	Subscriptions int      `cfg:"subscriptions" unit:"subscriptions" range:"0..1000000"`
+	Flapping      Flapping `cfg:"flapping"`
+}
+
+// Flapping is what EMQX does about a client that connects again and again: it is banned by its
+// identifier. It counts before it asks who a client is, so that whoever knows an identifier can
+// have it banned, too.
+type Flapping struct {
+	// Whether it does.
+	On bool `cfg:"on"`
+	// At which connection within the window it is banned; each node counts by itself.
+	Count int `cfg:"count" unit:"connections" range:"2..10000"`
+	// Within which time.
+	Window time.Duration `cfg:"window" range:"1s..24h"`
+	// For how long it is banned.
+	Ban time.Duration `cfg:"ban" range:"1s..24h"`
 }
 
 // Drain is how a stopping node moves the clients that are still connected to it,
@@ -372,9 +398,19 @@ type Auth struct {
 	// Who may connect. A user that is taken away is removed from EMQX at the end of the
 	// update, and cut off.
 	Users []AuthUser `cfg:"users"`
+	// Further ways to tell who a client is, each asked where none before it knows the client.
+	// The database of `users` is always the first: a user of it is never asked about elsewhere.
+	Authenticators []AuthAuthenticator `cfg:"authenticators"`
 	// What they may do: the first rule that matches decides, and what none matches is denied.
 	// Who holds a subscription that changed rules do not allow is cut off at the end of the update.
 	Rules []AuthRule `cfg:"rules"`
+	// Where else EMQX asks about what no rule is about; what none of them allows is denied.
+	Sources []AuthSource `cfg:"sources"`
+	// Which client identifiers a user may have, so that nobody takes over another's session:
+	// its own name alone with `username`, or also what begins with its name and `/` with
+	// `usernamePrefix`. Who comes with another one, or with none, is refused, and so is a user
+	// whose name holds a `/` with `usernamePrefix`. A change cuts nobody off but by the restart.
+	ClientID string `cfg:"clientId" oneof:"any|username|usernamePrefix"`
 	// What happens to a client that does what it may not: it is told so where its protocol
 	// has words for it, or disconnected as well.
 	DenyAction string `cfg:"denyAction" oneof:"ignore|disconnect"`
@@ -389,6 +425,94 @@ const (
 	DriftRepair = "repair"
 	DriftWarn   = "warn"
 )
+
+// AuthAuthenticator is a way to tell who a client is. What it is decides which of the other
+// fields it has; one of each kind may be there. What is secret in it reaches EMQX as the
+// stack's other secrets do. A change is applied at run time; one that brings another authority's
+// file restarts the nodes in turn.
+type AuthAuthenticator struct {
+	// What it is. `builtIn` is the database of `auth.users`, which is there without it, too. The
+	// code of `ldap` is not under an open licence, even in EMQX 5.8: its licence, BSL 1.1, wants
+	// an agreement with EMQ for production.
+	Kind string `cfg:"kind" required:"true" oneof:"builtIn|jwt|http|ldap|postgresql|mysql|redis|mongodb"`
+
+	// Of `jwt`, one of three: what tokens are signed with by HMAC. A token is the client's
+	// password, and its time (`exp`, `nbf`) counts.
+	Secret Secret `cfg:"secret" secret:"true" length:"32.." format:"printable" why:"whoever finds it out makes tokens of his own"`
+	// Of `jwt`, one of three: the public key of RSA, ECDSA or EdDSA signatures.
+	PublicKey string `cfg:"publicKey" format:"public-key"`
+	// Of `jwt`, one of three: where the public keys are, as JWKS. EMQX asks every 5 minutes.
+	JWKS string `cfg:"jwks" format:"https-url"`
+	// Of `jwt`: what a token must say, with `${username}` and `${clientid}`. One of them must
+	// be `${username}` and no more, or whoever has a token is whom he says.
+	Claims map[string]string `cfg:"claims"`
+	// Of `jwt`: the claim that holds rules of the token's own, which are asked before `auth.rules`.
+	ACLClaim string `cfg:"aclClaim" default:"acl"`
+
+	// Of `http`: who is asked. 200 with `{"result": "allow"}` or 204 lets the client in, `deny`
+	// keeps it out, and anything else asks the next authenticator.
+	URL string `cfg:"url" format:"https-url"`
+	// Of `http`. With `get` the body's fields, the password among them, are in the address, and
+	// so in the server's log.
+	Method string `cfg:"method" oneof:"post|get" default:"post"`
+	// Of `http`: headers beside `accept` and `content-type`.
+	Headers map[string]string `cfg:"headers" keys:"header"`
+	// Of `http`: the header of that name, such as `Bearer ...`.
+	Authorization Secret `cfg:"authorization" secret:"true" length:"1..4096"`
+	// Of `http`: fields of the request, with placeholders; `${username}` and `${password}` must
+	// be among them.
+	Body map[string]string `cfg:"body"`
+
+	// Of the databases and `ldap`.
+	Server string `cfg:"server" format:"host-port"`
+	// Of the databases; of `redis` a number, 0 by default.
+	Database string `cfg:"database" length:"1..128"`
+	// Of the databases and `ldap`, where it is a DN: as whom EMQX asks.
+	Username string `cfg:"username" length:"1..512"`
+	// Of that user.
+	Password Secret `cfg:"password" secret:"true" length:"1..512"`
+	// What is asked for `${username}`. Of `postgresql` and `mysql` it selects `password_hash`,
+	// and `salt` and `is_superuser` where there are; of `redis` it is `HMGET` or `HGET`, a key and
+	// these names; of `ldap` a filter beside `baseDn`.
+	Query string `cfg:"query" length:"1..4096"`
+	// Of `mongodb`: where users are, with the fields `password_hash`, `salt` and `is_superuser`.
+	Collection string `cfg:"collection" length:"1..128"`
+	// Of `mongodb`: which of them it is, with `${username}`.
+	Filter map[string]string `cfg:"filter"`
+	// Of `ldap`: below which entry users are, with `${username}` unless `query` has it. The
+	// client's password is tried by binding as the entry that is found.
+	BaseDN string `cfg:"baseDn" length:"1..512"`
+	// Of the databases: how passwords are stored.
+	Hash string `cfg:"hash" oneof:"bcrypt|pbkdf2-sha256|pbkdf2-sha512|sha256|sha512"`
+	// Of a `hash` of SHA-2: where the salt is.
+	Salt string `cfg:"salt" oneof:"prefix|suffix|disable" default:"prefix"`
+	// Of a `hash` by PBKDF2.
+	Iterations int `cfg:"iterations" range:"0..10000000" default:"210000"`
+
+	// The authority of its certificate, which EMQX verifies.
+	CA string `cfg:"ca" format:"certificates" default:"the image's authorities"`
+	// Of the databases and `ldap`: speaks to the server without TLS.
+	Plain bool `cfg:"plain"`
+}
+
+// AuthSource is where EMQX asks about a right that no rule is about.
+type AuthSource struct {
+	// `builtIn` is EMQX's own database of rules, which its REST API and dashboard fill.
+	Kind string `cfg:"kind" required:"true" oneof:"builtIn|http"`
+	// Of `http`: who is asked; its answer is as that of an authenticator.
+	URL string `cfg:"url" format:"https-url"`
+	// Of `http`.
+	Method string `cfg:"method" oneof:"post|get" default:"post"`
+	// Of `http`: headers beside `accept` and `content-type`.
+	Headers map[string]string `cfg:"headers" keys:"header"`
+	// Of `http`: the header of that name, such as `Bearer ...`.
+	Authorization Secret `cfg:"authorization" secret:"true" length:"1..4096"`
+	// Of `http`: fields of the request, with placeholders; `${username}`, `${action}` and
+	// `${topic}` must be among them.
+	Body map[string]string `cfg:"body"`
+	// The authority of its certificate, which EMQX verifies.
+	CA string `cfg:"ca" format:"certificates" default:"the image's authorities"`
+}
 
 // AuthUser is one who may connect.
 type AuthUser struct {
@@ -421,6 +545,13 @@ type AuthRule struct {
 	// `$share/group/topic` is taken for `topic`.
 	Topics []string `cfg:"topics" required:"true" format:"topic-filter"`
 }
+
+// Which client identifiers a user may have ([Auth.ClientID]).
+const (
+	ClientIDAny      = "any"
+	ClientIDUsername = "username"
+	ClientIDPrefix   = "usernamePrefix"
+)
 
 // GateUser is the stack's own user, by which it makes its round trip.
 const GateUser = "emqx-oci-gate"

@@ -187,7 +187,7 @@ func TestRoundTripGoesThroughEveryListener(t *testing.T) {
 	clients, topics := map[string]bool{}, map[string]bool{}
 	for i := range 4 * rounds {
 		clients[hook.clients[i]], topics[hook.topics[i]] = true, true
-		assert.Assert(t, strings.HasPrefix(hook.clients[i], "emqx-oci-gate-"), hook.clients[i])
+		assert.Assert(t, strings.HasPrefix(hook.clients[i], "emqx-oci-gate/"), hook.clients[i])
 		assert.Assert(t, strings.HasPrefix(hook.topics[i], "emqx-oci/gate/"), hook.topics[i])
 		assert.Assert(t, hook.clean[i] && hook.expiry[i] == 0, "a session that stays")
 	}

@@ -75,6 +75,8 @@ type mqttConfig struct {
 
 	certUsername, certClientID string // what of a certificate is the name; disabled
 	nameIsClientID             bool   // use_username_as_clientid
+	clientID                   *variform
+	banned                     string // banned.bootstrap_file
 }
 
 // nodeName is emqx@host; the short name's trailing digits move the ports.
@@ -260,6 +262,13 @@ func loadConfig(env []string) (config, error) {
 		topicAlias: get(s, 65535, "mqtt.max_topic_alias"), certUsername: get(s, "disabled", "mqtt.peer_cert_as_username"),
 		certClientID: get(s, "disabled", "mqtt.peer_cert_as_clientid"), nameIsClientID: get(s, false, "mqtt.use_username_as_clientid"),
 	}
+	if text := get(s, "disabled", "mqtt.clientid_override"); text != "disabled" {
+		c.mqtt.clientID, err = parseVariform(text)
+		if err != nil {
+			fault(fmt.Errorf("mqtt.clientid_override: %w", err))
+		}
+	}
+	c.mqtt.banned = get(s, "", "banned.bootstrap_file")
 	return c, errors.Join(faults...)
 }
 

@@ -77,18 +77,20 @@ func (b *bed) everywhere(t *testing.T, user, password, words string) {
 // whoMayConnect closes the cluster, asks as whom it lets in, and opens it again.
 func whoMayConnect(t *testing.T, b *bed) {
 	closed, _, pumpsUser := closedCluster(t, b)
+	closed = "    clientId: usernamePrefix\n" + closed + others(t, b)
 	b.edit(t, openCluster, closed)
 	r := b.must(t, "up", "lab", "--yes")
 	assert.Assert(t, strings.Contains(r.stdout, "-u USER -P PASSWORD"), "%s", r)
 	b.well(t, 20*time.Second)
 	b.must(t, "verify", "lab")
 
-	b.everywhere(t, "", "", "CONNACK 0x86 (bad user name or password)")
+	b.everywhere(t, "", "", "CONNACK 0x8a (banned)") // an identifier of the stack's own user
 	b.everywhere(t, "pump", metersPassword, "CONNACK 0x86 (bad user name or password)")
 	b.everywhere(t, "nobody", pumpsPassword, "CONNACK 0x87 (not authorized)")
 	b.everywhere(t, "meter", metersPassword, "not authorized") // none of its topics
 	b.everywhere(t, "pump", pumpsPassword, "passes")
 	b.topicsOfOthers(t)
+	b.othersConnect(t)
 	noSecrets(t, b)
 
 	// Whom the stack does not name, somebody else has brought in: the next update ends that.
@@ -221,7 +223,7 @@ func (c stayingClient) subscribes(t *testing.T) {
 // topicsOfOthers: a user publishes and subscribes to its own topics, and to nobody else's.
 func (b *bed) topicsOfOthers(t *testing.T) {
 	t.Helper()
-	const client = "-V mqttv5 -h " + name + " -u meter -P \"" + metersPassword + "\" -q 1 "
+	const client = "-i meter/1 -V mqttv5 -h " + name + " -u meter -P \"" + metersPassword + "\" -q 1 "
 	meter := func(words string) result {
 		return b.run(t, "lab", "exec", "--", "sh", "-c", words)
 	}
@@ -249,7 +251,7 @@ func (b *bed) stays(t *testing.T, user, password string) stayingClient {
 	c := stayingClient{out: &syncBuffer{}, ends: make(chan error, 1)}
 	// It ends with the code of a CONNACK that refuses it. Into a pipe it writes late, if let.
 	cmd := b.start(t, c.out, "lab", "exec", "--", "sh", "-c", fmt.Sprintf(
-		`while :; do stdbuf -oL mosquitto_sub -d -h %s -i of-%s -u %s -P "%s" -q 1 -t devices/%s/stays; case $? in 4|5) exit;; esac; sleep 0.2; done`, name, user, user, password, user))
+		`while :; do stdbuf -oL mosquitto_sub -d -h %s -i %s/stays -u %s -P "%s" -q 1 -t devices/%s/stays; case $? in 4|5) exit;; esac; sleep 0.2; done`, name, user, user, password, user))
 	go func() { c.ends <- cmd.Wait() }()
 	c.subscribes(t)
 	return c

@@ -159,6 +159,26 @@ variable "auth" {
   description = "Whether the secrets hold who may connect, and what they may do; else everybody may."
 }
 
+variable "clientid_override" {
+  type        = string
+  description = "EMQX's expression that binds client identifiers to users; empty where a client may call itself as it likes."
+}
+
+variable "banned" {
+  type        = string
+  description = "Whom EMQX refuses, as CSV, from its first start on."
+}
+
+variable "authorities" {
+  type        = map(string)
+  description = "Authorities of servers that EMQX asks who may connect: the secrets' items by their files' names."
+}
+
+variable "per_client" {
+  type        = map(string)
+  description = "EMQX's variables of what one client may do at most, and how often it may connect."
+}
+
 locals {
   # The four client listeners of EMQX: port label in this job, service in Consul.
   listeners = merge(
@@ -273,6 +293,13 @@ locals {
     "authz.json" = { item = "authz", secret = true }
     "acl.conf"   = { item = "acl", secret = false }
   } : {}
+
+  # Who comes with an identifier that is not his gets another one, which is banned. EMQX
+  # reads the file while it has no bans yet.
+  clientid_env = var.clientid_override == "" ? {} : {
+    EMQX_MQTT__CLIENTID_OVERRIDE = "\"${var.clientid_override}\""
+    EMQX_BANNED__BOOTSTRAP_FILE  = "\"$${NOMAD_TASK_DIR}/banned.csv\""
+  }
 
   tls_files = var.tls ? { "tls.crt" = "tls_cert", "tls.key" = "tls_key", "ca.crt" = "tls_ca" } : {}
 }
@@ -503,7 +530,7 @@ job "emqx" {
         destination = "/opt/emqx/data"
       }
 
-      env = merge(local.base_env, local.listener_env, local.no_tls_env, local.identity_env, var.extra_env, {
+      env = merge(local.base_env, local.listener_env, local.no_tls_env, local.identity_env, local.clientid_env, var.per_client, var.extra_env, {
         DRAIN_RATE     = "${var.drain_rate}"
         DRAIN_TIMEOUT  = "${var.drain_timeout}"
         DRAIN_EVACUATE = "${var.license}"
@@ -629,6 +656,17 @@ job "emqx" {
         EOT
       }
 
+      dynamic "template" {
+        for_each = var.banned == "" ? [] : [var.banned]
+        iterator = banned
+        content {
+          destination = "${NOMAD_TASK_DIR}/banned.csv"
+          change_mode = "noop"
+          perms       = "0444"
+          data        = banned.value
+        }
+      }
+
       # Taken out of the secrets, each is empty: see above.
       dynamic "template" {
         for_each = local.auth_files
@@ -647,6 +685,20 @@ job "emqx" {
             min = "50ms"
             max = "1s"
           }
+        }
+      }
+
+      dynamic "template" {
+        for_each = var.authorities
+        iterator = authority
+        content {
+          destination          = "${NOMAD_SECRETS_DIR}/${authority.key}.crt"
+          change_mode          = "noop"
+          perms                = "0400"
+          uid                  = 1000
+          gid                  = 1000
+          error_on_missing_key = true
+          data                 = "{{ with nomadVar \"nomad/jobs/emqx-${var.environment}\" }}{{ (index . \"${authority.value}\").Value }}{{ end }}\n"
         }
       }
 
