@@ -1,6 +1,9 @@
 package components
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
@@ -27,18 +30,17 @@ func secretsArgs(s settings.Settings, proxy seams.Proxy) (*nomad.SecretsArgs, er
 	if s.Secrets.License != "" {
 		emqx[nomad.ItemLicenseKey] = s.Secrets.License.Reveal()
 	}
-	if !s.Auth.Anonymous {
-		users, err := nomad.UsersFile(authUsers(s), s.Secrets.ErlangCookie.Reveal())
+	if a := auth(s); a != nil {
+		files, err := a.Files()
 		if err != nil {
 			return nil, err
 		}
-		emqx[nomad.ItemUsers] = users
+		maps.Copy(emqx, files.Items())
 	}
-	lists := authLists(s)
-	for file, ca := range nomad.Authorities(lists.authenticators, lists.sources) {
+	for file, ca := range authorities(s) {
 		emqx[nomad.AuthorityItem(file)] = ca
 	}
-	if env := secretVariables(s); len(env) > 0 {
+	if env := revealed(s.Broker.SecretEnv); len(env) > 0 {
 		emqx[nomad.ItemEnvironment] = nomad.Environment(env)
 	}
 	return &nomad.SecretsArgs{
@@ -87,9 +89,11 @@ func emqxArgs(s settings.Settings, opts ...pulumi.ResourceOption) *nomad.EMQXArg
 			DrainRate:            s.Broker.Drain.Rate,
 			DrainTimeout:         s.Broker.Drain.Timeout,
 			Env:                  s.Broker.Env,
-			SecretEnv:            nomad.EnvironmentDigest(secretVariables(s), s.Secrets.ErlangCookie.Reveal()),
+			SecretEnv:            nomad.EnvironmentDigest(revealed(s.Broker.SecretEnv), s.Secrets.ErlangCookie.Reveal()),
 			PerClient:            perClient(s),
-			Auth:                 authArgs(s),
+			Auth:                 !s.Auth.Anonymous,
+			ClientIDs:            clientIDs(s.Auth.ClientID),
+			Authorities:          slices.Sorted(maps.Keys(authorities(s))),
 			TLS:                  s.TLS.AtBroker(),
 			TLSProfile:           s.TLS.Profile,
 			CertificateNamesFrom: certificateNamesFrom(s),

@@ -35,7 +35,8 @@ type ClusterArgs struct {
 	TLS *TLSArgs `pulumi:"tls,optional"`
 	// Auth is who may connect by MQTT, and what they may do. Without anything here nobody may but the stack itself,
 	// whose user `emqx-oci-gate` makes the round trip of every update. What is declared here wins over the dashboard at
-	// every start of EMQX, and a change restarts the nodes in turn.
+	// every start of EMQX and in every update. A change is applied at run time at the end of the update, and restarts
+	// nothing but for `anonymous`.
 	Auth *AuthArgs `pulumi:"auth,optional"`
 	// Nomad is the scheduler that the nodes join.
 	Nomad NomadArgs `pulumi:"nomad"`
@@ -304,7 +305,8 @@ type TLSArgs struct {
 
 // AuthArgs: Auth is who may connect by MQTT, and what they may do. Without anything here nobody may but the stack
 // itself, whose user `emqx-oci-gate` makes the round trip of every update. What is declared here wins over the
-// dashboard at every start of EMQX, and a change restarts the nodes in turn.
+// dashboard at every start of EMQX and in every update. A change is applied at run time at the end of the update, and
+// restarts nothing but for `anonymous`.
 type AuthArgs struct {
 	// True leaves the cluster open: whoever reaches it may connect, and EMQX's own rules hold, or those that somebody
 	// makes in the dashboard or in `broker.env`. (`true` or `false`; default: `false`)
@@ -315,7 +317,8 @@ type AuthArgs struct {
 	// Further ways to tell who a client is, each asked where none before it knows the client. The database of `users` is
 	// always the first: a user of it is never asked about elsewhere. (list of groups)
 	Authenticators []AuthAuthenticatorArgs `pulumi:"authenticators,optional"`
-	// What they may do: the first rule that matches decides, and what none matches is denied. (list of groups)
+	// What they may do: the first rule that matches decides, and what none matches is denied. Who holds a subscription
+	// that changed rules do not allow is cut off at the end of the update. (list of groups)
 	Rules []AuthRuleArgs `pulumi:"rules,optional"`
 	// Where else EMQX asks about what no rule is about; what none of them allows is denied. (list of groups)
 	Sources []AuthSourceArgs `pulumi:"sources,optional"`
@@ -327,6 +330,10 @@ type AuthArgs struct {
 	// What happens to a client that does what it may not: it is told so where its protocol has words for it, or
 	// disconnected as well. (`ignore` or `disconnect`; default: `ignore`)
 	DenyAction *string `pulumi:"denyAction,optional"`
+	// What an update does about users, rules and authenticators that somebody has changed in EMQX since the last one: it
+	// puts them right, or says so and leaves them until what the stack declares changes, or EMQX restarts. `status` and
+	// a preview tell of them. (`repair` or `warn`; default: `repair`)
+	Drift *string `pulumi:"drift,optional"`
 }
 
 // NomadArgs: Nomad is the scheduler that the nodes join.
@@ -485,8 +492,8 @@ type AuthUserArgs struct {
 }
 
 // AuthAuthenticatorArgs: AuthAuthenticator is a way to tell who a client is. What it is decides which of the other
-// fields it has; one of each kind may be there. What is secret in it reaches EMQX as the stack's other secrets do,
-// and a change restarts the nodes in turn.
+// fields it has; one of each kind may be there. What is secret in it reaches EMQX as the stack's other secrets do. A
+// change is applied at run time; one that brings another authority's file restarts the nodes in turn.
 type AuthAuthenticatorArgs struct {
 	// What it is. `builtIn` is the database of `auth.users`, which is there without it, too. The code of `ldap` is not
 	// under an open licence, even in EMQX 5.8: its licence, BSL 1.1, wants an agreement with EMQ for production.

@@ -171,7 +171,7 @@ func (c *Cluster) declare(ctx *pulumi.Context, name string, s settings.Settings,
 	// Changed or not, an update ends by asking again: a sick cluster is never
 	// reported as a success (ADR 0018).
 	c.Verified, err = gate.verify(ctx, pulumi.Parent(c), broker.ModifyIndex, proxies.ModifyIndex, public)
-	if err := errors.Join(err, jobs.afterPreview(ctx, launched.Relaunched)); err != nil {
+	if err := errors.Join(err, jobs.afterPreview(ctx, launched.Relaunched), tellAccessDrift(ctx, s)); err != nil {
 		return err
 	}
 	c.Endpoints = pulumi.ToStringMap(endpoints(s, listeners)).ToStringMapOutput()

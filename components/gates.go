@@ -125,16 +125,12 @@ func (c conditions) proxiesReady() gates.Gate {
 	return c.proxy.Ready(c.Settings, seams.ProxyReadyArgs{Nomad: c.nomadAPI, Consul: c.consulAPI, Text: c.jobs.proxies})
 }
 
-// atEnd are the steps of an update before its round trip: none where everybody may connect.
+// atEnd are the steps of an update before its round trip.
 func (c conditions) atEnd() []gates.Step {
 	if c.Auth.Anonymous {
-		return nil
+		return []gates.Step{gates.OpenAccess(c.nomadAPI, cluster.EMQXJobID(c.Environment), settings.GateUser)}
 	}
-	args := gates.MatchUsersArgs{Job: cluster.EMQXJobID(c.Environment), Timeout: c.Gates.Settle}
-	for _, u := range authUsers(c.Settings) {
-		args.Names = append(args.Names, u.Name)
-	}
-	return []gates.Step{gates.MatchUsers(c.nomadAPI, args)}
+	return []gates.Step{gates.MatchUsers(c.nomadAPI, matchUsersArgs(c.Settings))}
 }
 
 func (c conditions) roundTripArgs() gates.RoundTripArgs {

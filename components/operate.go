@@ -1,6 +1,7 @@
 package components
 
 import (
+	"context"
 	"crypto/x509"
 
 	"github.com/emqx-oci/emqx-oci/components/certs"
@@ -20,6 +21,12 @@ func Operate(s settings.Settings) (*operate.Cluster, error) {
 	}
 	k := kinds.Of(s)
 	proxy := k.Proxy
+	drift := func(ctx context.Context) (string, error) {
+		if s.Auth.Anonymous || s.Secrets.GatePassword == "" { // whose secrets are hidden
+			return "", nil
+		}
+		return gates.AccessDrift(ctx, nomadAPI, matchUsersArgs(s))
+	}
 	c := conditions{Settings: s, jobs: wantedJobs(s, proxy), nomadAPI: nomadAPI, consulAPI: consulAPI, proxy: proxy, edgeHint: k.Edge.Hint(s)}
 	return operate.New(operate.Config{
 		Formed: c.clusterFormed(), Proxies: c.proxiesReady(), RoundTrip: c.roundTripArgs(), Verification: lastGates(gateList(c), c.rolling()),
@@ -27,7 +34,8 @@ func Operate(s settings.Settings) (*operate.Cluster, error) {
 		Proxy:           operate.ProxyConfig{Title: proxy.Title(), Job: proxy.JobID(s.Environment), Service: proxy.Service()},
 		DrainRate:       s.Broker.Drain.Rate,
 		Certificate:     ownCertificate(s),
-		Environment:     s.Environment, Datacenter: s.Consul.Datacenter, Count: s.Nodes.Count,
+		AccessDrift:     drift, LeavesDrift: s.Auth.Drift == settings.DriftWarn,
+		Environment: s.Environment, Datacenter: s.Consul.Datacenter, Count: s.Nodes.Count,
 		Nomad: nomadAPI, Consul: consulAPI,
 	})
 }

@@ -32,7 +32,7 @@ func TestNomadRestartsWhatIsAssumed(t *testing.T) {
 	assert.NilError(t, err)
 	broker, err := nomad.EMQXVars{
 		Environment: "lab", Datacenter: "dc1", NodeCount: 1, Image: "emqx/emqx:5.8.9", CPU: 100, MemoryMB: 600, MaxConnections: 100, KeepAliveMax: 600, NoFile: 4096,
-		DrainRate: 10, DrainTimeout: 10 * time.Second, TLS: true, Auth: &nomad.Auth{Rules: "{deny, all}.\n", UsersDigest: "d"},
+		DrainRate: 10, DrainTimeout: 10 * time.Second, TLS: true, Auth: true,
 	}.HCL2()
 	assert.NilError(t, err)
 	proxy, err := haproxy.Vars{
@@ -87,8 +87,6 @@ func another(name, value string) string {
 		return ""
 	case value == "true" || value == "false":
 		return map[string]string{"true": "false", "false": "true"}[value]
-	case name == "deny_action":
-		return map[string]string{"ignore": "disconnect"}[value]
 	case name == "tls_clients":
 		return "" // with what it needs beside it
 	case name == "ports":

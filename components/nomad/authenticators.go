@@ -65,12 +65,6 @@ type Request struct {
 	CA string
 }
 
-// What EMQX calls its configuration of it, as variables and as parts of its REST API.
-const (
-	AuthenticationVariable = "EMQX_AUTHENTICATION"
-	SourcesVariable        = "EMQX_AUTHORIZATION__SOURCES"
-)
-
 // imageAuthorities is where the image has those that it knows (deploy/docker/Dockerfile).
 const imageAuthorities = "/etc/ssl/certs/ca-certificates.crt"
 
@@ -200,10 +194,10 @@ func hostOf(address string) string {
 	return u.Hostname()
 }
 
-// Sources is EMQX's list of where it asks about rights, in the same form: the file of rules
-// first.
-func Sources(others []Source) string {
-	list := []object{{"type": "file", "enable": true, "path": "${NOMAD_TASK_DIR}/acl.conf"}}
+// sources is EMQX's list of where it asks about rights, in the same form: the file of rules
+// first, as it was when EMQX started.
+func sources(others []Source) []object {
+	list := []object{{"type": "file", "enable": true, "path": "${NOMAD_TASK_DIR}/acl-at-start.conf"}}
 	for _, s := range others {
 		if s.Request == nil {
 			list = append(list, object{"type": "built_in_database", "enable": true})
@@ -213,7 +207,7 @@ func Sources(others []Source) string {
 		o["type"], o["enable"] = "http", true
 		list = append(list, o)
 	}
-	return compact(list)
+	return list
 }
 
 // Authorities are the authorities of servers that EMQX asks, in PEM by the names of their files:

@@ -61,10 +61,13 @@ func TestTheListOfAuthenticatorsBeginsWithTheDatabase(t *testing.T) {
 }
 
 func TestTheListOfSourcesBeginsWithTheRules(t *testing.T) {
-	var list []map[string]any
-	assert.NilError(t, json.Unmarshal([]byte(Sources([]Source{{}, {Request: &Request{URL: "https://a.example.com/x", Get: true}}})), &list))
+	files, err := Auth{Sources: []Source{{}, {Request: &Request{URL: "https://a.example.com/x", Get: true}}}}.Files()
+	assert.NilError(t, err)
+	var authorization struct{ Sources []map[string]any }
+	assert.NilError(t, json.Unmarshal([]byte(files.Authorization), &authorization))
+	list := authorization.Sources
 	assert.Equal(t, len(list), 3)
-	assert.Equal(t, list[0]["path"], "${NOMAD_TASK_DIR}/acl.conf")
+	assert.Equal(t, list[0]["path"], "${NOMAD_TASK_DIR}/acl-at-start.conf")
 	assert.Equal(t, list[1]["type"], "built_in_database")
 	assert.Equal(t, list[2]["type"], "http")
 	assert.Equal(t, list[2]["method"], "get")

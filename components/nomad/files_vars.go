@@ -75,9 +75,14 @@ type EMQXVars struct {
 	SecretEnv string
 	// PerClient bounds what one client may do.
 	PerClient PerClient
-	// Auth is who may connect, and what they may do; nil leaves it to EMQX and its dashboard,
-	// where everybody may.
-	Auth *Auth
+	// Auth: the secrets hold who may connect, and what they may do ([AuthFiles]). Else it is left
+	// to EMQX and its dashboard, where everybody may.
+	Auth bool
+	// ClientIDs binds the clients' identifiers to their users; none where a client may call
+	// itself as it likes.
+	ClientIDs ClientIDs
+	// Authorities are the files' names of [Authorities], which the secrets hold.
+	Authorities []string
 }
 
 // HCL2 validates v and returns the values for hcl2.vars.
@@ -121,6 +126,10 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 			f.Add("env."+name, "must not be in the job's text, which anybody may read: put it into the secrets' item %s, and its digest into secretEnv", ItemEnvironment)
 		}
 	}
+	authorities := map[string]string{}
+	for _, file := range v.Authorities {
+		authorities[file] = AuthorityItem(file)
+	}
 	vars := TimeVars(v.Times)
 	maps.Copy(vars, map[string]string{
 		"environment":     v.Environment,
@@ -135,6 +144,7 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 		"tls_modern":      strconv.FormatBool(v.TLSProfile == cluster.ProfileModern),
 		"cert_names_from": v.CertificateNamesFrom,
 		"license":         strconv.FormatBool(v.License),
+		"auth":            strconv.FormatBool(v.Auth),
 		"keepalive_max":   strconv.Itoa(v.KeepAliveMax),
 		"nofile":          strconv.Itoa(v.NoFile),
 		"max_connections": strconv.Itoa(v.MaxConnections + cluster.BrokerSpare),
@@ -142,15 +152,17 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 		"extra_env":       hclMap(v.Env),
 		"secret_env":      v.SecretEnv,
 		"per_client":      hclMap(v.PerClient.vars(v.TLS)),
-		"drain_rate":      strconv.Itoa(v.DrainRate),
-		"drain_timeout":   strconv.Itoa(int(v.DrainTimeout.Seconds())),
-		"run":             EMQXRun,
-		"move":            EMQXMove,
-		"holds":           EMQXHolds,
-		"takeover":        EMQXTakeover,
-		"listeners":       EMQXListeners,
+		"authorities":     hclMap(authorities),
+
+		"clientid_override": string(v.ClientIDs), "banned": v.ClientIDs.Banned(),
+		"drain_rate":    strconv.Itoa(v.DrainRate),
+		"drain_timeout": strconv.Itoa(int(v.DrainTimeout.Seconds())),
+		"run":           EMQXRun,
+		"move":          EMQXMove,
+		"holds":         EMQXHolds,
+		"takeover":      EMQXTakeover,
+		"listeners":     EMQXListeners,
 	})
-	maps.Copy(vars, v.Auth.vars())
 	return vars, f.Err()
 }
 

@@ -389,8 +389,8 @@ func (t TLS) Authority() Secret {
 
 // Auth is who may connect by MQTT, and what they may do. Without anything here nobody may
 // but the stack itself, whose user `emqx-oci-gate` makes the round trip of every update. What
-// is declared here wins over the dashboard at every start of EMQX, and a change restarts the
-// nodes in turn.
+// is declared here wins over the dashboard at every start of EMQX and in every update. A change
+// is applied at run time at the end of the update, and restarts nothing but for `anonymous`.
 type Auth struct {
 	// True leaves the cluster open: whoever reaches it may connect, and EMQX's own rules
 	// hold, or those that somebody makes in the dashboard or in `broker.env`.
@@ -402,6 +402,7 @@ type Auth struct {
 	// The database of `users` is always the first: a user of it is never asked about elsewhere.
 	Authenticators []AuthAuthenticator `cfg:"authenticators"`
 	// What they may do: the first rule that matches decides, and what none matches is denied.
+	// Who holds a subscription that changed rules do not allow is cut off at the end of the update.
 	Rules []AuthRule `cfg:"rules"`
 	// Where else EMQX asks about what no rule is about; what none of them allows is denied.
 	Sources []AuthSource `cfg:"sources"`
@@ -413,11 +414,22 @@ type Auth struct {
 	// What happens to a client that does what it may not: it is told so where its protocol
 	// has words for it, or disconnected as well.
 	DenyAction string `cfg:"denyAction" oneof:"ignore|disconnect"`
+	// What an update does about users, rules and authenticators that somebody has changed in
+	// EMQX since the last one: it puts them right, or says so and leaves them until what the stack
+	// declares changes, or EMQX restarts. `status` and a preview tell of them.
+	Drift string `cfg:"drift" oneof:"repair|warn"`
 }
+
+// Values of [Auth.Drift].
+const (
+	DriftRepair = "repair"
+	DriftWarn   = "warn"
+)
 
 // AuthAuthenticator is a way to tell who a client is. What it is decides which of the other
 // fields it has; one of each kind may be there. What is secret in it reaches EMQX as the
-// stack's other secrets do, and a change restarts the nodes in turn.
+// stack's other secrets do. A change is applied at run time; one that brings another authority's
+// file restarts the nodes in turn.
 type AuthAuthenticator struct {
 	// What it is. `builtIn` is the database of `auth.users`, which is there without it, too. The
 	// code of `ldap` is not under an open licence, even in EMQX 5.8: its licence, BSL 1.1, wants

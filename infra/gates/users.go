@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	nomad "github.com/hashicorp/nomad/api"
-
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 )
 
@@ -27,59 +25,154 @@ var usersScript string
 // milliseconds on an idle node.
 const usersTime = 60 * time.Second
 
-// MatchUsersArgs describe the step that makes EMQX's users those that are declared. All are
-// required but Timeout.
+// MatchUsersArgs describe the step that makes EMQX's users, rules and authenticators those
+// that are declared.
 type MatchUsersArgs struct {
+	// Required.
+
 	// Job is the id of EMQX's job.
 	Job string
 	// Names are all users that there may be.
 	Names []string
+	// Access is what else is declared; it is asked for when the step is taken.
+	Access func() (Access, error)
+
+	// Optional.
+
+	// May tells whether the rules let a client hold a subscription to a filter; nil: any.
+	May func(c Client, filter string) bool
+	// LeaveDrift: what somebody else has changed stays, and is told.
+	LeaveDrift bool
 	// Timeout of the step by itself.
 	Timeout time.Duration
 }
 
-// MatchUsers is the step that makes the users of EMQX's built-in database, which all members
-// share, those that are declared: EMQX itself only adds users when it starts. Those of the
-// file in the task are brought in as they are there, all others are removed. Who is connected
-// as a user that was removed, or that was changed, is cut off, sessions and all. That holds
-// wherever a try ends: what is left to do stands in the database until it is done.
+// MatchUsers is the step that makes running members have what is declared of who may connect
+// and what they may do, without a restart: EMQX itself reads the files of its task only when
+// it starts, and adds users then and no more. Authenticators and rules are written on all
+// members at once, where one has others. Users of the file in the task are brought in as they
+// are there, all others are removed. Who is connected as a user that was removed or changed
+// is cut off, session and all, and who holds a subscription that the rules do not allow any
+// more. That holds wherever a try ends: what is left to do stands in the database until it
+// is done.
 func MatchUsers(client NomadClient, args MatchUsersArgs) Step {
 	return Step{
 		Name: "match users", Timeout: args.Timeout,
-		Next: "whether somebody took the authenticator password_based:built_in_database out of EMQX in the dashboard: a restart of the node brings it back",
+		Next: "the log of EMQX on the node that it names: why it does not take what is declared",
 		Do: func(ctx context.Context) (string, error) {
 			m := userMatcher{client: client, args: args}
-			err := m.match(ctx)
-			return m.done(), err
+			if err := m.match(ctx); err != nil {
+				return m.done(), fmt.Errorf("matching users: %w", err)
+			}
+			return m.done(), nil
 		},
 	}
 }
 
+// AccessDrift tells what running members have else than what is declared, in words; "" for
+// nothing, and for what no update has applied yet. Nothing is changed.
+func AccessDrift(ctx context.Context, client NomadClient, args MatchUsersArgs) (string, error) {
+	m := userMatcher{client: client, args: args}
+	err := m.prepare(ctx)
+	if errors.Is(err, errOtherFiles) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("asking EMQX who may connect: %w", err)
+	}
+	return m.drift(), nil
+}
+
 type userMatcher struct {
-	client                  NomadClient
-	args                    MatchUsersArgs
-	alloc                   string
+	client  NomadClient
+	args    MatchUsersArgs
+	access  Access
+	members []member
+	alloc   string   // of the member through which all is written
+	ids     []string // users of the database
+	lost    bool     // there is no database
+
+	put, righted, left      []string
 	added, changed, removed []string
 	cut                     int
 }
 
+// prepare asks what there is.
+func (m *userMatcher) prepare(ctx context.Context) (err error) {
+	if m.access, err = m.args.Access(); err != nil {
+		return err
+	}
+	if err := m.look(ctx); err != nil {
+		return err
+	}
+	m.ids, m.lost, err = m.users(ctx)
+	return err
+}
+
+// wasApplied tells whether what is declared was so, everywhere: what differs is drift.
+func (m *userMatcher) wasApplied() bool {
+	return m.lost || slices.ContainsFunc(m.ids, func(id string) bool { return strings.HasPrefix(id, m.access.mark()) })
+}
+
+// drift is what somebody else has changed since, in words.
+func (m *userMatcher) drift() string {
+	if !m.wasApplied() {
+		return ""
+	}
+	_, words := m.differing()
+	if strangers := m.undeclared(); len(strangers) > 0 {
+		words = append(words, "users that are not declared: "+OneLine(strings.Join(strangers, ", ")))
+	}
+	for _, name := range m.args.Names {
+		if !m.lost && !slices.Contains(m.ids, name) {
+			words = append(words, "no user "+name)
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
 func (m *userMatcher) match(ctx context.Context) error {
-	allocs, err := m.client.Allocations(ctx, m.args.Job)
-	if err != nil {
-		return fmt.Errorf("matching users: %w", err)
+	if err := m.prepare(ctx); err != nil {
+		return err
 	}
-	i := slices.IndexFunc(allocs, func(a *nomad.AllocationListStub) bool {
-		return a.ClientStatus == nomad.AllocClientStatusRunning && a.DesiredStatus == nomad.AllocDesiredStatusRun
-	})
-	if i < 0 {
-		return fmt.Errorf("matching users: no allocation of job %s runs", m.args.Job)
+	if m.args.LeaveDrift && m.wasApplied() {
+		if drift := m.drift(); drift != "" {
+			m.left = []string{drift}
+			return nil
+		}
 	}
-	m.alloc = allocs[i].ID
-	// A user that EMQX does not take keeps nobody else connected.
-	if err := errors.Join(m.bring(ctx), m.remove(ctx)); err != nil {
-		return fmt.Errorf("matching users: %w", err)
+	marks := slices.DeleteFunc(slices.Clone(m.ids), func(id string) bool { return !strings.HasPrefix(id, applied) })
+	parts, words := m.differing()
+	drifted := m.wasApplied()
+	if !drifted && m.members[0].secrets { // what it does not show may be another
+		parts = []string{ofChain, ofSettings, ofRules}
 	}
-	return nil
+	if current := len(parts) == 0 && len(marks) == 1 && marks[0] == m.access.mark()+m.starts(); current {
+		return m.matchUsers(ctx)
+	}
+	if err := m.dropMarks(ctx, marks); err != nil {
+		return err
+	}
+	if len(parts) > 0 {
+		if err := m.change(ctx, parts); err != nil {
+			return err
+		}
+		if m.put = parts; drifted {
+			m.put, m.righted = nil, words
+		}
+	}
+	if err := m.matchUsers(ctx); err != nil {
+		return err
+	}
+	if err := m.cutForbidden(ctx); err != nil {
+		return err
+	}
+	return m.setMark(ctx)
+}
+
+// A user that EMQX does not take keeps nobody else connected.
+func (m *userMatcher) matchUsers(ctx context.Context) error {
+	return errors.Join(m.bring(ctx), m.remove(ctx))
 }
 
 // bring imports the users of the file in the task. Those that it changes leave a mark.
@@ -107,6 +200,7 @@ func (m *userMatcher) bring(ctx context.Context) error {
 }
 
 const (
+	builtIn    = "password_based:built_in_database"
 	usersPath  = "/authentication/password_based%3Abuilt_in_database/users"
 	importPath = "/authentication/password_based%3Abuilt_in_database/import_users?type=hash"
 
@@ -116,17 +210,26 @@ const (
 	// nobodysHash is the hash of no password that anybody knows.
 	nobodysHash = "$2a$10$....................................................."
 
+	// DeviceMark, a name and "/" begin the name of a user that nobody can be, beside one that is a
+	// device's: whoever adds a device makes it, and no step removes the two. No user's name holds a "/".
+	DeviceMark = "emqx-oci-device/"
+	// RevokedMark begins the name of one that tells of a device that was revoked.
+	RevokedMark = "emqx-oci-revoked/"
+
 	// usersAtOnce bounds the users of one command, whose arguments have to fit.
 	usersAtOnce = 100
 )
 
 // remove takes away the users that are not declared, marks among them, and cuts off who is
 // connected by them. They go last: as long as one is there, a next try finds it.
-func (m *userMatcher) remove(ctx context.Context) error {
+func (m *userMatcher) remove(ctx context.Context) (err error) {
 	for {
-		ids, err := m.undeclared(ctx)
-		if err != nil || len(ids) == 0 {
+		if m.ids, m.lost, err = m.users(ctx); err != nil {
 			return err
+		}
+		ids := m.undeclared()
+		if len(ids) == 0 {
+			return nil
 		}
 		for some := range slices.Chunk(ids, usersAtOnce) {
 			if err := m.cutAndDelete(ctx, some); err != nil {
@@ -136,51 +239,50 @@ func (m *userMatcher) remove(ctx context.Context) error {
 	}
 }
 
-// undeclared are up to 10000 users of the database that are not declared.
-func (m *userMatcher) undeclared(ctx context.Context) (ids []string, err error) {
-	var list struct {
-		Data []struct {
-			ID string `json:"user_id"`
+// users are those of the database; lost is one that is not there.
+func (m *userMatcher) users(ctx context.Context) (ids []string, lost bool, err error) {
+	type user struct {
+		ID string `json:"user_id"`
+	}
+	err = pages(ctx, m, usersPath+"?", func(u user) { ids = append(ids, u.ID) })
+	if answer := (*apiError)(nil); errors.As(err, &answer) && answer.status == "404" {
+		return nil, true, nil
+	}
+	return ids, false, err
+}
+
+// undeclared are the users that nobody has declared, and that are no devices.
+func (m *userMatcher) undeclared() (ids []string) {
+	device := map[string]bool{}
+	for _, id := range m.ids {
+		if rest, ok := strings.CutPrefix(id, DeviceMark); ok {
+			name, _, _ := strings.Cut(rest, "/")
+			device[name] = true
 		}
 	}
-	// At most 251 are declared: a full page has others.
-	if err := m.ask(ctx, "GET", usersPath+"?page=1&limit=10000", "", &list); err != nil {
-		return nil, err
-	}
-	for _, u := range list.Data {
-		if !slices.Contains(m.args.Names, u.ID) {
-			ids = append(ids, u.ID)
+	for _, id := range m.ids {
+		kept := device[id] || slices.ContainsFunc([]string{applied, DeviceMark, RevokedMark}, func(mark string) bool { return strings.HasPrefix(id, mark) })
+		if !kept && !slices.Contains(m.args.Names, id) {
+			ids = append(ids, id)
 		}
 	}
-	return ids, nil
+	return ids
 }
 
 // cutAndDelete shuts users out, cuts off their clients, and deletes them, in this order: a
 // client that is cut off comes back at once where it can.
 func (m *userMatcher) cutAndDelete(ctx context.Context, ids []string) error {
-	type record struct {
-		ID        string `json:"user_id"`
-		Hash      string `json:"password_hash"`
-		Salt      string `json:"salt"`
-		Superuser bool   `json:"is_superuser"`
-	}
-	var locked []record
+	var locked []string
 	names := make([]string, len(ids))
 	for i, id := range ids {
 		name, mark := strings.CutPrefix(id, toCut)
 		names[i] = name
 		if !mark {
-			locked = append(locked, record{ID: id, Hash: nobodysHash})
+			locked = append(locked, id)
 		}
 	}
-	if len(locked) > 0 {
-		body, err := json.Marshal(locked)
-		if err != nil {
-			return err
-		}
-		if err := m.ask(ctx, "POST", importPath, string(body), nil); err != nil {
-			return err
-		}
+	if err := m.lock(ctx, locked...); err != nil {
+		return err
 	}
 	if err := m.cutOff(ctx, names); err != nil {
 		return err
@@ -196,16 +298,46 @@ func (m *userMatcher) cutAndDelete(ctx context.Context, ids []string) error {
 	return nil
 }
 
+// lock makes users nobody can be of these, or of new ones.
+func (m *userMatcher) lock(ctx context.Context, ids ...string) error {
+	type record struct {
+		ID        string `json:"user_id"`
+		Hash      string `json:"password_hash"`
+		Salt      string `json:"salt"`
+		Superuser bool   `json:"is_superuser"`
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	records := make([]record, len(ids))
+	for i, id := range ids {
+		records[i] = record{ID: id, Hash: nobodysHash}
+	}
+	body, err := json.Marshal(records)
+	if err != nil {
+		return err
+	}
+	return m.ask(ctx, "POST", importPath, string(body), nil)
+}
+
+// kick ends the connections and sessions of clients, on all members.
+func (m *userMatcher) kick(ctx context.Context, ids []string) error {
+	body, err := json.Marshal(ids)
+	if err != nil {
+		return err
+	}
+	if err := m.ask(ctx, "POST", "/clients/kickout/bulk", string(body), nil); err != nil {
+		return err
+	}
+	m.cut += len(ids)
+	return nil
+}
+
 // cutOff ends the connections and sessions of users, on all members, until there are none.
 func (m *userMatcher) cutOff(ctx context.Context, names []string) error {
 	of := url.Values{"fields": {"clientid,username"}, "limit": {"1000"}, "username": names}
 	for ctx.Err() == nil {
-		var list struct {
-			Data []struct {
-				ID       string `json:"clientid"`
-				Username string `json:"username"`
-			}
-		}
+		var list struct{ Data []Client }
 		if err := m.ask(ctx, "GET", "/clients?"+of.Encode(), "", &list); err != nil {
 			return err
 		}
@@ -218,16 +350,18 @@ func (m *userMatcher) cutOff(ctx context.Context, names []string) error {
 		if len(ids) == 0 {
 			return nil
 		}
-		body, err := json.Marshal(ids)
-		if err != nil {
+		if err := m.kick(ctx, ids); err != nil {
 			return err
 		}
-		if err := m.ask(ctx, "POST", "/clients/kickout/bulk", string(body), nil); err != nil {
-			return err
-		}
-		m.cut += len(ids)
 	}
 	return context.Cause(ctx)
+}
+
+// apiError is an answer of EMQX's other than 2xx.
+type apiError struct{ question, status, text string }
+
+func (e *apiError) Error() string {
+	return fmt.Sprintf("%s: EMQX answers %s: %s", e.question, OneLine(e.status), OneLine(e.text))
 }
 
 // ask asks the member's API; an answer other than 2xx is an error.
@@ -236,13 +370,9 @@ func (m *userMatcher) ask(ctx context.Context, method, path, body string, into a
 	if err != nil {
 		return err
 	}
-	_, answer, _ := strings.Cut(out, answerMark)
-	status, text, _ := strings.Cut(answer, "\n")
-	if !strings.HasPrefix(status, "2") {
-		return fmt.Errorf("%s %s: EMQX answers %s: %s", method, path, OneLine(status), OneLine(text))
-	}
-	if into == nil {
-		return nil
+	text, err := readAsked(method, path, out)
+	if err != nil || into == nil {
+		return err
 	}
 	if err := json.Unmarshal([]byte(text), into); err != nil {
 		return fmt.Errorf("%s %s: reading EMQX's answer: %w", method, path, err)
@@ -250,9 +380,23 @@ func (m *userMatcher) ask(ctx context.Context, method, path, body string, into a
 	return nil
 }
 
+// readAsked is the body of an answer.
+func readAsked(method, path, output string) (string, error) {
+	_, answer, _ := strings.Cut(output, answerMark)
+	status, text, _ := strings.Cut(answer, "\n")
+	if !strings.HasPrefix(status, "2") {
+		return "", &apiError{method + " " + path, status, text}
+	}
+	return text, nil
+}
+
 func (m *userMatcher) run(ctx context.Context, command ...string) (string, error) {
+	return m.runIn(ctx, m.alloc, command...)
+}
+
+func (m *userMatcher) runIn(ctx context.Context, alloc string, command ...string) (string, error) {
 	limit := strconv.Itoa(int(usersTime.Seconds()))
-	r, _, err := execWithin(ctx, m.client, usersTime+sessionTime, m.alloc, cluster.EMQXTask,
+	r, _, err := execWithin(ctx, m.client, usersTime+sessionTime, alloc, cluster.EMQXTask,
 		append([]string{"timeout", limit, "/bin/bash", "-c", usersScript, "users.sh"}, command...)...)
 	switch {
 	case err != nil:
@@ -268,7 +412,10 @@ func (m *userMatcher) done() string {
 	for _, x := range []struct {
 		what  string
 		names []string
-	}{{"added", m.added}, {"changed", m.changed}, {"removed", m.removed}} {
+	}{
+		{"left as somebody else has it, by auth.drift:", m.left}, {"put right what somebody else had changed:", m.righted}, {"applied", m.put},
+		{"added", m.added}, {"changed", m.changed}, {"removed", m.removed},
+	} {
 		if len(x.names) > 0 {
 			parts = append(parts, x.what+" "+OneLine(strings.Join(x.names, ", ")))
 		}

@@ -1,6 +1,7 @@
 package operate
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -11,7 +12,7 @@ import (
 )
 
 // Config says what the cluster is and where it is asked. All is required but
-// Certificate and Clock.
+// Certificate, AccessDrift and Clock.
 type Config struct {
 	// Environment is the stack's name, and the tag of its services in Consul.
 	Environment string
@@ -38,6 +39,10 @@ type Config struct {
 	DrainRate int
 	// Certificate is the one of the stack's chain that ends first; nil where the stack has none, or it cannot be read here.
 	Certificate *x509.Certificate
+	// AccessDrift tells what somebody else has changed in EMQX of who may connect, see
+	// [gates.AccessDrift]; nil asks nothing. LeavesDrift: no update puts it right.
+	AccessDrift func(context.Context) (string, error)
+	LeavesDrift bool
 	// Clock is for tests; default the system's.
 	Clock gates.Clock
 }

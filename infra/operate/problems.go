@@ -33,6 +33,9 @@ func (c *Cluster) problems(s *Status, l *look) []Problem {
 		d.add("no message came back through the public name: "+l.trip.seen, l.trip.next)
 	}
 	d.certificate()
+	if s.AccessDrift != "" && !c.LeavesDrift {
+		d.add("somebody has changed in EMQX who may connect or what they may do: "+s.AccessDrift, "`emqx-oci up "+c.Environment+"` puts it right")
+	}
 	return d.found
 }
 

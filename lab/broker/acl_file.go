@@ -16,23 +16,26 @@ const defaultRules = `{allow, {username, {re, "^dashboard$"}}, subscribe, ["$SYS
 {allow, all}.
 `
 
-// places are the directories that settings may name.
-type places struct{ etc, data string }
-
-func (p places) expand(path string) string {
-	return interpolated(strings.NewReplacer("${EMQX_ETC_DIR}", p.etc, "${EMQX_DATA_DIR}", p.data).Replace(path))
+// places are the directories that settings may name; env are the process's variables, in
+// which others may be.
+type places struct {
+	etc, data string
+	env       []string
 }
 
-// interpolated looks up a variable that a path begins with; one that there is not stays
-// (emqx_schema:naive_env_interpolation).
-func interpolated(path string) string {
-	first, rest, _ := strings.Cut(path, "/")
-	name, variable := strings.CutPrefix(first, "$")
-	value := os.Getenv(strings.Trim(name, "{}"))
-	if !variable || value == "" {
+// expand looks up the variable that a path begins with (emqx_schema:naive_env_interpolation).
+func (p places) expand(path string) string {
+	path = strings.NewReplacer("${EMQX_ETC_DIR}", p.etc, "${EMQX_DATA_DIR}", p.data).Replace(path)
+	name, rest, _ := strings.Cut(path, "/")
+	if !strings.HasPrefix(name, "$") {
 		return path
 	}
-	return filepath.Join(value, rest)
+	for _, kv := range p.env {
+		if value, ok := strings.CutPrefix(kv, strings.Trim(name[1:], "{}")+"="); ok && value != "" {
+			return filepath.Join(value, rest)
+		}
+	}
+	return path
 }
 
 // readFileSource takes rules as they come by the API, or those of a file, of which the

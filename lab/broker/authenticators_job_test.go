@@ -27,12 +27,12 @@ import (
 func authLists(t *testing.T, authenticators []nomad.Authenticator, sources []nomad.Source) []string {
 	t.Helper()
 	dir := t.TempDir()
-	users, err := nomad.UsersFile([]nomad.User{{Name: "ann", Password: "ann's-password"}}, "k")
-	assert.NilError(t, err)
-	files := map[string]string{
-		"users.json": users,
-		"acl.conf":   nomad.RulesFile([]nomad.Rule{{UserPattern: "[+#]", Action: "all"}, {Allow: true, Action: "all", Topics: []string{"devices/${username}/#"}}}, len(sources) > 0),
-	}
+	declared := filesOf(t, nomad.Auth{
+		Users:          []nomad.User{{Name: "ann", Password: "ann's-password"}},
+		Rules:          []nomad.Rule{{UserPattern: "[+#]", Action: "all"}, {Allow: true, Action: "all", Topics: []string{"devices/${username}/#"}}},
+		Authenticators: authenticators, Sources: sources,
+	})
+	files := map[string]string{"users.json": declared.Users, "acl-at-start.conf": declared.Rules}
 	for file, ca := range nomad.Authorities(authenticators, sources) {
 		files[file+".crt"] = ca
 	}
@@ -41,8 +41,7 @@ func authLists(t *testing.T, authenticators []nomad.Authenticator, sources []nom
 	}
 	placed := strings.NewReplacer("${NOMAD_SECRETS_DIR}", dir, "${NOMAD_TASK_DIR}", dir)
 	return []string{
-		nomad.AuthenticationVariable + "=" + placed.Replace(nomad.Authentication(authenticators)),
-		nomad.SourcesVariable + "=" + placed.Replace(nomad.Sources(sources)), "EMQX_AUTHORIZATION__NO_MATCH=deny",
+		"EMQX_AUTHENTICATION=" + placed.Replace(declared.Authentication), "EMQX_AUTHORIZATION=" + placed.Replace(declared.Authorization),
 	}
 }
 

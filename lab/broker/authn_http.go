@@ -108,7 +108,7 @@ func textOrFile(s string) ([]byte, error) {
 	if strings.Contains(s, "-----BEGIN") {
 		return []byte(s), nil
 	}
-	return os.ReadFile(interpolated(s))
+	return os.ReadFile(places{env: os.Environ()}.expand(s))
 }
 
 // mostAnswer bounds what is read of an answer.

@@ -39,6 +39,7 @@ type config struct {
 	retain    retainConfig
 	mqtt      mqttConfig
 	etcDir    string
+	env       []string // the process's, for paths
 	layers    accessLayers
 	access    *access // what they make at the start
 	statsAuth bool    // credentials needed for prometheus/stats
@@ -216,6 +217,7 @@ func loadConfig(env []string) (config, error) {
 		etcDir:     cmp.Or(plain["EMQX_ETC_DIR"], "/opt/emqx/etc"),
 		idle:       idle,
 		unknown:    unknown,
+		env:        env,
 	}
 	fault(c.readAccess(s))
 	if v := plain["EMQX_NODE_COOKIE"]; v != "" && s["node.cookie"] == nil {

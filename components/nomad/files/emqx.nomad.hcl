@@ -154,14 +154,9 @@ variable "secret_env" {
   description = "Changes with the variables that are among the secrets, and win over all others; empty when there are none."
 }
 
-variable "acl" {
-  type        = string
-  description = "Rules of who may do what, as EMQX reads them from a file; without any everybody may connect."
-}
-
-variable "deny_action" {
-  type        = string
-  description = "What happens to a client that does what it may not: ignore or disconnect."
+variable "auth" {
+  type        = bool
+  description = "Whether the secrets hold who may connect, and what they may do; else everybody may."
 }
 
 variable "clientid_override" {
@@ -174,11 +169,6 @@ variable "banned" {
   description = "Whom EMQX refuses, as CSV, from its first start on."
 }
 
-variable "secret_lists" {
-  type        = bool
-  description = "Whether the secrets hold the lists of authenticators and of sources of rights."
-}
-
 variable "authorities" {
   type        = map(string)
   description = "Authorities of servers that EMQX asks who may connect: the secrets' items by their files' names."
@@ -187,11 +177,6 @@ variable "authorities" {
 variable "per_client" {
   type        = map(string)
   description = "EMQX's variables of what one client may do at most, and how often it may connect."
-}
-
-variable "users_digest" {
-  type        = string
-  description = "Changes with the users, who are among the secrets."
 }
 
 locals {
@@ -297,28 +282,17 @@ locals {
     EMQX_LISTENERS__WSS__DEFAULT__ENABLE = "false"
   }
 
-  # Who may connect, and what they may do. EMQX adds the users of the file to its database
-  # when it starts, which is the same on all nodes; who is no longer among them is removed by
-  # a step of the update. As variables: what somebody changes in the dashboard ends with
-  # the next start.
-  auth_env = var.acl == "" ? {} : merge(var.secret_lists ? {} : {
-    EMQX_AUTHENTICATION = jsonencode([{
-      mechanism               = "password_based"
-      backend                 = "built_in_database"
-      user_id_type            = "username"
-      password_hash_algorithm = { name = "bcrypt", salt_rounds = 10 }
-      bootstrap_file          = "$${NOMAD_SECRETS_DIR}/users.json"
-      bootstrap_type          = "hash"
-    }])
-    EMQX_AUTHORIZATION__SOURCES = jsonencode([{ type = "file", enable = true, path = "$${NOMAD_TASK_DIR}/acl.conf" }])
-    }, {
-    EMQX_AUTHORIZATION__NO_MATCH      = "deny"
-    EMQX_AUTHORIZATION__DENY_ACTION   = var.deny_action
-    EMQX_AUTHORIZATION__CACHE__ENABLE = "true"
-
-    # Users are read at the start only: changed ones change the job.
-    USERS_DIGEST = var.users_digest
-  })
+  # Who may connect, and what they may do: the item of the secrets by the name of its file, and
+  # whether that is one that nobody may see. EMQX has the two parts of its configuration as
+  # variables, so that what somebody changes in the dashboard ends with the next start. What the
+  # stack changes while EMQX runs it tells it over its API, and the files that it starts with
+  # are those of the change.
+  auth_files = var.auth ? {
+    "users.json" = { item = "users", secret = true }
+    "authn.json" = { item = "authn", secret = true }
+    "authz.json" = { item = "authz", secret = true }
+    "acl.conf"   = { item = "acl", secret = false }
+  } : {}
 
   # Who comes with an identifier that is not his gets another one, which is banned. EMQX
   # reads the file while it has no bans yet.
@@ -556,7 +530,7 @@ job "emqx" {
         destination = "/opt/emqx/data"
       }
 
-      env = merge(local.base_env, local.listener_env, local.no_tls_env, local.identity_env, local.auth_env, local.clientid_env, var.per_client, var.extra_env, {
+      env = merge(local.base_env, local.listener_env, local.no_tls_env, local.identity_env, local.clientid_env, var.per_client, var.extra_env, {
         DRAIN_RATE     = "${var.drain_rate}"
         DRAIN_TIMEOUT  = "${var.drain_timeout}"
         DRAIN_EVACUATE = "${var.license}"
@@ -655,6 +629,14 @@ job "emqx" {
           {{- if ${var.license} }}
           EMQX_LICENSE__KEY='{{ (index . "license_key").Value | replaceAll "'" "'\\''" }}'
           {{- end }}
+          {{- if ${var.auth} }}
+          {{- with (index . "authn").Value }}
+          EMQX_AUTHENTICATION='{{ . | replaceAll "'" "'\\''" }}'
+          {{- end }}
+          {{- with (index . "authz").Value }}
+          EMQX_AUTHORIZATION='{{ . | replaceAll "'" "'\\''" }}'
+          {{- end }}
+          {{- end }}
           {{- if ${var.secret_env != ""} }}
           {{ (index . "environment").Value }}
           {{- end }}
@@ -675,17 +657,6 @@ job "emqx" {
       }
 
       dynamic "template" {
-        for_each = var.acl == "" ? [] : [var.acl]
-        iterator = acl
-        content {
-          destination = "${NOMAD_TASK_DIR}/acl.conf"
-          change_mode = "noop"
-          perms       = "0444"
-          data        = acl.value
-        }
-      }
-
-      dynamic "template" {
         for_each = var.banned == "" ? [] : [var.banned]
         iterator = banned
         content {
@@ -696,17 +667,24 @@ job "emqx" {
         }
       }
 
+      # Taken out of the secrets, each is empty: see above.
       dynamic "template" {
-        for_each = var.acl == "" ? [] : ["users"]
-        iterator = users
+        for_each = local.auth_files
+        iterator = file
         content {
-          destination          = "${NOMAD_SECRETS_DIR}/users.json"
+          destination          = "${file.value.secret ? NOMAD_SECRETS_DIR : NOMAD_TASK_DIR}/${file.key}"
           change_mode          = "noop"
-          perms                = "0400"
+          perms                = file.value.secret ? "0400" : "0444"
           uid                  = 1000
           gid                  = 1000
           error_on_missing_key = true
-          data                 = "{{ with nomadVar \"nomad/jobs/emqx-${var.environment}\" }}{{ .${users.value} }}{{ end }}\n"
+          data                 = "{{ with nomadVar \"nomad/jobs/emqx-${var.environment}\" }}{{ (index . \"${file.value.item}\").Value }}{{ end }}"
+
+          # A step of the update waits for them.
+          wait {
+            min = "50ms"
+            max = "1s"
+          }
         }
       }
 
