@@ -80,8 +80,8 @@ func (b *bed) edit(t *testing.T, from, to string) {
 	b.write(t, "Pulumi.lab.yaml", strings.Replace(string(text), from, to, 1))
 }
 
-// givenImages are archives of images that the lab gets, a colon between two, such as one of
-// the real EMQX: what the lab finds in none of them it pulls, or makes.
+// givenImages names the variable with archives of images that the suite's labs are given, a
+// colon between two: one of the real EMQX, say. What is in none of them a lab pulls, or makes.
 const givenImages = "EMQX_OCI_E2E_IMAGES"
 
 func (b *bed) command(ctx context.Context, args ...string) *exec.Cmd {
