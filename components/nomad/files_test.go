@@ -207,6 +207,23 @@ func TestListeners(t *testing.T) {
 	})
 }
 
+// Whom a PROXY header names EMQX believes, so it asks who writes one, where it can: it takes
+// rules for a WebSocket listener and never asks them (emqx_listeners:ranch_opts), and a rule
+// that does nothing would look like a guard.
+func TestNamesOfCertificatesAreTheProxiesToTell(t *testing.T) {
+	v := emqxVars()
+	v.TLS, v.CertificateNamesFrom = false, "10.0.2.0/24"
+	env := emqxJob(t, v).TaskGroups[0].Tasks[0].Env
+	assert.Equal(t, env["EMQX_MQTT__PEER_CERT_AS_USERNAME"], "cn")
+	assert.Equal(t, env["EMQX_LISTENERS__TCP__DEFAULT__ACCESS_RULES"], `["allow 10.0.2.0/24","deny all"]`)
+	assert.Equal(t, env["EMQX_LISTENERS__WS__DEFAULT__ACCESS_RULES"], "")
+
+	v.CertificateNamesFrom = ""
+	for name := range emqxJob(t, v).TaskGroups[0].Tasks[0].Env {
+		assert.Assert(t, !strings.HasSuffix(name, "__ACCESS_RULES") && !strings.HasPrefix(name, "EMQX_MQTT__PEER_CERT"), name)
+	}
+}
+
 // More or fewer nodes restart none of the others: Nomad compares the tasks.
 func TestTasksKnowNothingOfTheCount(t *testing.T) {
 	few, many := emqxVars(), emqxVars()

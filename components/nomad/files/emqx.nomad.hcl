@@ -267,8 +267,10 @@ locals {
         "EMQX_LISTENERS__${upper(name)}__DEFAULT__SSL_OPTIONS__VERSIONS"   = jsonencode(local.tls_versions)
         "EMQX_LISTENERS__${upper(name)}__DEFAULT__SSL_OPTIONS__CIPHERS"    = jsonencode(local.tls_ciphers)
       } : {},
-      # Whoever reaches the listener may write a PROXY header, and a name into it.
-      var.cert_names_from != "" ? {
+      # Whoever reaches the listener may write a PROXY header, and a name into it. EMQX takes
+      # such rules for a WebSocket listener, too, and asks them there never
+      # (emqx_listeners:ranch_opts): that one has the security group alone.
+      var.cert_names_from != "" && contains(["tcp", "ssl"], name) ? {
         "EMQX_LISTENERS__${upper(name)}__DEFAULT__ACCESS_RULES" = jsonencode(["allow ${var.cert_names_from}", "deny all"])
       } : {},
     )
