@@ -40,8 +40,11 @@ func authLists(t *testing.T, authenticators []nomad.Authenticator, sources []nom
 		assert.NilError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
 	placed := strings.NewReplacer("${NOMAD_SECRETS_DIR}", dir, "${NOMAD_TASK_DIR}", dir)
+	var authorization map[string]json.RawMessage
+	assert.NilError(t, json.Unmarshal([]byte(placed.Replace(declared.Authorization)), &authorization))
 	return []string{
 		"EMQX_AUTHENTICATION=" + placed.Replace(declared.Authentication), "EMQX_AUTHORIZATION=" + placed.Replace(declared.Authorization),
+		"EMQX_AUTHORIZATION__SOURCES=" + string(authorization["sources"]), // a lab of these tests has a variable of its own for them
 	}
 }
 

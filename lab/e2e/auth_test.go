@@ -193,7 +193,7 @@ func (b *bed) staysOnAllListeners(t *testing.T) func(*testing.T) {
 func (b *bed) holds(t *testing.T, user, password, filter string) stayingClient {
 	t.Helper()
 	c := stayingClient{out: &syncBuffer{}, ends: make(chan error, 1)}
-	cmd := b.start(t, c.out, "lab", "exec", "--", "stdbuf", "-oL", "mosquitto_sub", "-V", "mqttv5", "-d", "-h", name, "-i", "holds-"+user, "-u", user, "-P", password, "-q", "1", "-t", filter)
+	cmd := b.start(t, c.out, "lab", "exec", "--", "stdbuf", "-oL", "mosquitto_sub", "-V", "mqttv5", "-d", "-h", name, "-i", user+"/holds", "-u", user, "-P", password, "-q", "1", "-t", filter)
 	go func() { c.ends <- cmd.Wait() }()
 	c.subscribes(t)
 	return c
