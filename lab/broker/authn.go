@@ -189,7 +189,7 @@ func (a *app) endWhenExpired(k *link) {
 		return
 	}
 	k.expiry = time.AfterFunc(time.Until(k.who.expireAt), func() {
-		_ = a.server.DisconnectClient(k.client, packets.ErrNotAuthorized)
+		a.disconnect(k.client, packets.ErrNotAuthorized)
 	})
 }
 
