@@ -38,6 +38,8 @@ type Config struct {
 	DrainRate int
 	// Certificate is the one of the stack's chain that ends first; nil where the stack has none, or it cannot be read here.
 	Certificate *x509.Certificate
+	// Further are the same of the further certificates, nil for one that cannot be read here.
+	Further []*x509.Certificate
 	// Clock is for tests; default the system's.
 	Clock gates.Clock
 }

@@ -32,6 +32,8 @@ type Status struct {
 	RoundTrip string `json:"roundTrip,omitempty"`
 	// Certificate is that of the settings; nil where the stack has none, or it cannot be read here.
 	Certificate *CertificateStatus `json:"certificate,omitempty"`
+	// Further are those of tls.certificates.
+	Further []CertificateStatus `json:"furtherCertificates,omitempty"`
 	// Balancer and LastUpdate are as fresh as who was asked for them; nil is not asked.
 	// That they are not known is told in them, and makes a cluster no worse.
 	Balancer   *BalancerStatus `json:"balancer,omitempty"`
@@ -194,7 +196,7 @@ func (c *Cluster) Status(ctx context.Context, o StatusOptions) Status {
 		},
 	)
 	s := Status{Stack: c.Environment, ProxyTitle: c.Proxy.Title, Time: c.Clock.Now(), RoundTrip: l.trip.seen, Balancer: balancer, LastUpdate: update}
-	s.Certificate = c.certificate(s.Time)
+	s.Certificate, s.Further = c.certificates(s.Time)
 	s.Broker, s.Proxy = jobStatus(c.BrokerJob, l.broker), jobStatus(c.Proxy.Job, l.proxy)
 	s.Nodes = make([]NodeStatus, len(c.Nodes))
 	for i := range c.Nodes {
