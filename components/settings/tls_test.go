@@ -17,11 +17,14 @@ import (
 )
 
 // pair is a self-signed certificate for a name, and its key.
-func pair(t *testing.T, name string) (certificate, key string) {
+func pair(t *testing.T, name string, changes ...func(*x509.Certificate)) (certificate, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	assert.NilError(t, err)
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{name}, NotAfter: time.Now().Add(time.Hour)}
+	for _, change := range changes {
+		change(template)
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
 	assert.NilError(t, err)
 	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
@@ -155,9 +158,9 @@ func TestFurtherCertificates(t *testing.T) {
 	main, mainKey := pair(t, "mqtt.example.com")
 	eu, euKey := pair(t, "mqtt.example.eu")
 	again, againKey := pair(t, "mqtt.example.eu")
-	nobody, nobodyKey := pair(t, "")
+	nobody, nobodyKey := pair(t, "mqtt.example.org", func(c *x509.Certificate) { c.Subject.CommonName, c.DNSNames = "mqtt.example.org", nil })
 	of := func(pairs ...string) any {
-		var all []map[string]string
+		all := []map[string]string{}
 		for i := 0; i < len(pairs); i += 2 {
 			all = append(all, map[string]string{"certificate": pairs[i], "privateKey": pairs[i+1]})
 		}

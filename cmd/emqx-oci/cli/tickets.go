@@ -14,7 +14,7 @@ func (a *app) tickets() *cobra.Command {
 		Long: `tickets prints the keys by which TLS sessions resume at any proxy: those of the stack without the oldest,
 and a new one; new ones for a stack without any. They are secret, and nothing is changed by it:
 
-    emqx-oci tickets prod | pulumi config set -s prod --secret --path emqx-oci:tls.ticketKeys
+    keys=$(emqx-oci tickets prod) && echo "$keys" | pulumi config set -s prod --secret --path emqx-oci:tls.ticketKeys
     emqx-oci up prod
 
 A ticket outlives one such rotation, and not two. Whoever has the keys can read what was sent in sessions
