@@ -46,7 +46,7 @@ func RotateTicketKeys(keys Secret) Secret {
 // validateTickets checks what keys of session tickets need.
 func (s *Settings) validateTickets(f checker) {
 	t := s.TLS
-	if t.TicketKeys == "" || f.Has("tls.ticketKeys") || f.Has("tls.terminate") || f.Has("tls.clients") {
+	if t.TicketKeys == "" || f.Has("tls.terminate") || f.Has("tls.clients") {
 		return
 	}
 	switch {

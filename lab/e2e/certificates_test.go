@@ -94,7 +94,8 @@ func clientsShowCertificates(t *testing.T, b *bed) {
 	other := strangers.issue(t, "other.lab.test")
 	der, err := x509.MarshalPKCS8PrivateKey(other.PrivateKey)
 	assert.NilError(t, err)
-	secure := b.encrypted(t, inPEM("CERTIFICATE", append([]byte{}, other.Certificate[0]...))+inPEM("CERTIFICATE", strangers.cert.Raw), inPEM("PRIVATE KEY", der))
+	// Behind a comment, or Pulumi's command line takes them for a flag.
+	secure := b.encrypted(t, "# other\n"+inPEM("CERTIFICATE", other.Certificate[0])+inPEM("CERTIFICATE", strangers.cert.Raw), "# other\n"+inPEM("PRIVATE KEY", der))
 
 	closed, _, _ := closedCluster(t, b)
 	b.edit(t, openCluster, closed)

@@ -39,7 +39,7 @@ func (b *bed) encrypted(t *testing.T, values ...string) (secure []string) {
 	r := p.pulumiIn(t, dir, "stack", "init")
 	assert.Assert(t, r.code == 0 || strings.Contains(r.stderr, "already exists"), "%s", r)
 	for _, value := range values {
-		r := p.pulumiIn(t, dir, "config", "set", "--stack", "lab", "--secret", "--", "emqx-oci:scratch", value)
+		r := p.pulumiIn(t, dir, "config", "set", "--stack", "lab", "--secret", "emqx-oci:scratch", value)
 		assert.Equal(t, r.code, 0, "%s", r)
 		text, err := os.ReadFile(filepath.Join(dir, "Pulumi.lab.yaml"))
 		assert.NilError(t, err)
