@@ -343,7 +343,9 @@ func TestRunScriptKicksClientsThatCannotBeMoved(t *testing.T) {
 	assert.Equal(t, code, 4, out)
 	assert.Assert(t, cmp.Contains(out, "stop: EMQX does not move clients with their sessions: they are disconnected, and lose them"))
 	assert.DeepEqual(t, n.batches, []int{10, 10, 3})
-	assert.Assert(t, n.kicked[2].Sub(n.kicked[0]) > time.Second, "%v", n.kicked)
+	for i := range n.kicked[1:] {
+		assert.Assert(t, n.kicked[i+1].Sub(n.kicked[i]) >= time.Second, "%v", n.kicked)
+	}
 	assert.Assert(t, cmp.Contains(out, "stop: no client is left, 23 moved"))
 }
 

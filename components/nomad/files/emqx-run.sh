@@ -138,10 +138,9 @@ move() {
 # kick cuts clients off by the REST API, in batches of a second; it ends their
 # sessions.
 kick() {
-  local deadline=$((SECONDS + DRAIN_TIMEOUT)) batch=$DRAIN_RATE ids list moved total=0 second
+  local deadline=$((SECONDS + DRAIN_TIMEOUT)) batch=$DRAIN_RATE ids list moved total=0
   ((batch > 1000)) && batch=1000
   while ((SECONDS < deadline)) && kill -0 "$broker" 2>/dev/null; do
-    second=$SECONDS
     for ((moved = 0; moved < DRAIN_RATE; moved += ${#ids[@]})); do
       if ! list=$(connected "$((DRAIN_RATE - moved < batch ? DRAIN_RATE - moved : batch))"); then
         say "the REST API does not answer: no more clients are moved"
@@ -159,7 +158,7 @@ kick() {
       fi
       ((total += ${#ids[@]}))
     done
-    while ((SECONDS == second)); do sleep 0.1; done
+    sleep 1 # not to the clock's next second, which may be at once
   done
   say "${DRAIN_TIMEOUT} s are over, $total moved: those who are left are cut off"
 }
