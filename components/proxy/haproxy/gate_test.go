@@ -10,14 +10,22 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"log/slog"
 	"math/big"
+	"net"
+	"strings"
 	"testing"
 	"time"
 
+	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/hooks/auth"
 	"gotest.tools/v3/assert"
+	"gotest.tools/v3/assert/cmp"
 
 	"github.com/emqx-oci/emqx-oci/components/certs"
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/settings"
+	"github.com/emqx-oci/emqx-oci/infra/gates"
 )
 
 // The round trip gets in where clients have to show a certificate, by the name of its own
@@ -81,6 +89,54 @@ func TestHAProxyTakesTheGatesCertificate(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The whole of gate G5 through a HAProxy that wants certificates of everybody: its message
+// comes back. Where HAProxy does not know the gate's authority yet, it is told so.
+func TestTheRoundTripPassesWhereCertificatesAreRequired(t *testing.T) {
+	t.Parallel()
+	broker := mqtt.New(&mqtt.Options{InlineClient: true, Logger: slog.New(slog.DiscardHandler)})
+	assert.NilError(t, broker.AddHook(new(auth.AllowHook), nil))
+	assert.NilError(t, broker.Serve())
+	t.Cleanup(func() { _ = broker.Close() })
+	servers, clients := newAuthority(t, "servers"), newAuthority(t, "clients")
+	s := settings.Settings{
+		Environment: "lab",
+		TLS: settings.TLS{
+			Terminate: settings.TerminateProxy, Certificate: "certificate", PrivateKey: "key", Clients: settings.ClientsRequired, ClientCA: settings.Secret(clients.pem()),
+		},
+		Secrets: settings.Secrets{ErlangCookie: "aCookie", GatePassword: "a-password-of-the-gate"},
+	}
+	l := prepareProxyLab(t, 1, nil)
+	l.speak = func(c net.Conn) { _ = broker.EstablishConnection("mqtts", c) }
+	l.job.TLSAtProxy, l.job.TLSClients = true, settings.ClientsRequired
+	l.write(l.config())
+	address, _, err := net.SplitHostPort(l.addr(8883))
+	assert.NilError(t, err)
+	cert, key := servers.issue(t, address, "ecdsa")
+	l.renderItems(map[string]item{ItemTerminate: {"proxy"}, ItemCertificate: {cert}, ItemPrivateKey: {key}}, "tls.pem")
+	l.renderItems(map[string]item{ItemClientCA: {clients.pem()}}, "ca.pem") // as it was before there was such an authority
+	l.start()
+
+	authority, err := s.GateAuthority()
+	assert.NilError(t, err)
+	all := gates.RoundTripArgs{
+		Name: address, Listeners: cluster.Listeners(cluster.DefaultPorts, true), CACert: servers.pem(),
+		ClientCertificate: func() (tls.Certificate, error) { return authority.Issue(time.Now()) },
+	}
+	args, err := all.Through("mqtts")
+	assert.NilError(t, err)
+	status, err := gates.RoundTrip(args).Check(t.Context())
+	assert.NilError(t, err)
+	assert.Assert(t, cmp.Contains(status.Seen, "the listener wants a certificate of the client, of authorities that are not the gate's"))
+	assert.Assert(t, cmp.Contains(status.Next, "whether each proxy has taken over its files"))
+
+	l.renderItems(map[string]item{ItemClientCA: secretItems(t, s)[ItemClientCA]}, "ca.pem")
+	l.eventually(func() bool { return strings.Contains(l.out.String(), "the new configuration is in use") })
+	status, err = gates.RoundTrip(args).Check(t.Context())
+	assert.NilError(t, err)
+	assert.Assert(t, status.Holds, status.Seen)
+	assert.Equal(t, l.toldName(), settings.GateUser)
 }
 
 func secretItems(t *testing.T, s settings.Settings) map[string]item {
