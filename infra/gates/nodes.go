@@ -265,7 +265,7 @@ func nodesAnswer(ctx context.Context, client NomadClient, args NodesReadyArgs, n
 				return err
 			}
 			if err != nil {
-				silent[at] = fmt.Sprintf("%s is ready in Nomad, but its agent does not answer (%s)", cluster.NodeName(args.Environment, i), err)
+				silent[at] = silentNode(cluster.NodeName(args.Environment, i), err)
 			}
 			return nil
 		})
@@ -282,6 +282,10 @@ func nodesAnswer(ctx context.Context, client NomadClient, args NodesReadyArgs, n
 		Seen: ready + ": " + joinSome(silent),
 		Next: "whether the instances run: one that has ended stays ready in Nomad until it misses its heartbeat; then the nomad unit of the node",
 	}, nil
+}
+
+func silentNode(name string, err error) string {
+	return fmt.Sprintf("%s is ready in Nomad, but its agent does not answer (%s)", name, err)
 }
 
 // nodesOf finds what Nomad has of node i: the entries that live, and the dead ones.

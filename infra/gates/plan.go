@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	nomad "github.com/hashicorp/nomad/api"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 )
@@ -165,21 +166,41 @@ type Absence struct {
 }
 
 // Absences are the nodes 0 to count-1 of a stack for which gate G1 would wait, by index. One
-// whose predecessor Nomad has not forgotten is among them.
+// whose predecessor Nomad has not forgotten is among them, and one whose agent answers no
+// more: after a destroy Nomad may have what has gone as ready, until it misses a heartbeat.
 func Absences(ctx context.Context, client NomadClient, environment string, count int) (map[int]Absence, error) {
 	args := NodesReadyArgs{Environment: environment, Count: count, driver: "docker"}
 	nodes, err := newNodeReader(client).read(ctx)
 	if err != nil {
 		return nil, err
 	}
-	absent := map[int]Absence{}
+	why := make([]Absence, count)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(readsAtOnce)
 	for i := range count {
 		live, dead := nodesOf(args, i, nodes)
-		switch problem := nodeProblem(args, i, nodes); {
-		case problem != "":
-			absent[i] = Absence{Registered: len(live)+len(dead) > 0, Why: problem}
-		case len(dead) > 0:
-			absent[i] = Absence{Registered: true, Why: "Nomad still has the instance that was " + cluster.NodeName(args.Environment, i) + " before"}
+		problem := nodeProblem(args, i, nodes)
+		if problem == "" && len(dead) > 0 {
+			problem = "Nomad still has the instance that was " + cluster.NodeName(args.Environment, i) + " before"
+		}
+		if problem != "" {
+			why[i] = Absence{Registered: len(live)+len(dead) > 0, Why: problem}
+			continue
+		}
+		group.Go(func() error {
+			if err := client.Alive(ctx, live[0].ID); err != nil && !IsFatal(err) {
+				why[i] = Absence{Registered: true, Why: silentNode(cluster.NodeName(args.Environment, i), err)}
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	absent := map[int]Absence{}
+	for i, a := range why {
+		if a.Why != "" {
+			absent[i] = a
 		}
 	}
 	return absent, nil

@@ -2,6 +2,7 @@ package gates
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -97,12 +98,16 @@ func TestAPlanThatNomadDoesNotGiveIsAnError(t *testing.T) {
 func TestAbsencesAreWhatG1WaitsFor(t *testing.T) {
 	down := labNode(2, func(n *nomad.Node) { n.Status = nomad.NodeStatusDown })
 	before := labNode(3, func(n *nomad.Node) { n.ID, n.Status = "before", nomad.NodeStatusDown })
-	absent, err := Absences(t.Context(), &fakeNomad{nodes: []*nomad.Node{labNode(0), down, labNode(3), before}}, "lab", 4)
+	gone := labNode(4)
+	absent, err := Absences(t.Context(), &fakeNomad{
+		nodes: []*nomad.Node{labNode(0), down, labNode(3), before, gone}, silent: map[string]error{gone.ID: errors.New("no path")},
+	}, "lab", 5)
 	assert.NilError(t, err)
 	assert.DeepEqual(t, absent, map[int]Absence{
 		1: {Why: "emqx-lab-1 not registered in Nomad"},
 		2: {Registered: true, Why: "emqx-lab-2 is down in Nomad"},
 		3: {Registered: true, Why: "Nomad still has the instance that was emqx-lab-3 before"},
+		4: {Registered: true, Why: "emqx-lab-4 is ready in Nomad, but its agent does not answer (no path)"},
 	})
 }
 

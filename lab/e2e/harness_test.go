@@ -97,8 +97,9 @@ type result struct {
 	took           time.Duration
 }
 
+// The error output comes first: of a long text, who keeps the log may cut the rest.
 func (r result) String() string {
-	return fmt.Sprintf("exit %d after %s\n%s%s", r.code, r.took.Round(100*time.Millisecond), r.stdout, r.stderr)
+	return fmt.Sprintf("exit %d after %s\n%s%s", r.code, r.took.Round(100*time.Millisecond), r.stderr, r.stdout)
 }
 
 // run runs a command to its end.
