@@ -43,11 +43,15 @@ func secretsArgs(s settings.Settings, proxy seams.Proxy) (*nomad.SecretsArgs, er
 	if env := revealed(s.Broker.SecretEnv); len(env) > 0 {
 		emqx[nomad.ItemEnvironment] = nomad.Environment(env)
 	}
+	proxies, err := proxy.Secrets(s)
+	if err != nil {
+		return nil, err
+	}
 	return &nomad.SecretsArgs{
 		Environment: s.Environment,
 		Namespace:   s.Nomad.Namespace,
 		EMQX:        emqx,
-		Proxy:       proxy.Secrets(s),
+		Proxy:       proxies,
 		TLS:         s.TLS.Enabled(),
 		License:     s.Secrets.License != "",
 	}, nil

@@ -292,6 +292,15 @@ type TLSArgs struct {
 	// Authority for the stack's own round trip beside those of the machine that runs it. Needed where the certificate is
 	// signed by one that no machine knows. (PEM; default: the certificate's chain)
 	CA pulumi.StringInput `pulumi:"ca,optional" provider:"secret"`
+	// Further certificates: a client gets the one of the name that it asks for (SNI), and the main one where it asks for
+	// none or for another name. One more, or one less, is a reload of HAProxy. They need `terminate: proxy`. (list of
+	// groups)
+	Certificates []ServerCertificateArgs `pulumi:"certificates,optional"`
+	// By which a client resumes its TLS session at any HAProxy, not only at the one that it had before: three lines of
+	// 80 random bytes in base64. The second one makes tickets, all three read them. `emqx-oci tickets` makes them and
+	// rotates them: a ticket is good for one rotation and, at most, 5 minutes. It needs `terminate: proxy` and `clients:
+	// none`. (secret 3 lines of base64; default: none: sessions resume at one HAProxy)
+	TicketKeys pulumi.StringInput `pulumi:"ticketKeys,optional" provider:"secret"`
 	// Whether clients show a certificate on the encrypted protocols: `optional` refuses only wrong ones. Its common name
 	// is the user name in EMQX, whatever CONNECT says. It needs `terminate: proxy`, `clientCa` and
 	// `network.privateSubnetCidr`. (`none` or `optional` or `required`; default: `none`)
@@ -476,6 +485,14 @@ type BrokerPortsArgs struct {
 	// MQTT over WebSocket and TLS; unused without a certificate. Limited, because EMQX has no right to lower ones. (1024
 	// to 65535; default: `21984`)
 	WSS *int `pulumi:"wss,optional"`
+}
+
+// ServerCertificateArgs: ServerCertificate is one that clients get by its names.
+type ServerCertificateArgs struct {
+	// With its chain; for names that no certificate before it has with a key of its kind. (PEM; required)
+	Certificate pulumi.StringInput `pulumi:"certificate" provider:"secret"`
+	// Of the certificate. (secret PEM; required)
+	PrivateKey pulumi.StringInput `pulumi:"privateKey" provider:"secret"`
 }
 
 // AuthUserArgs: AuthUser is one who may connect.

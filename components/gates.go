@@ -2,6 +2,7 @@ package components
 
 import (
 	"context"
+	"crypto/tls"
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -142,10 +143,20 @@ func (c conditions) roundTripArgs() gates.RoundTripArgs {
 }
 
 func (c conditions) openRoundTripArgs() gates.RoundTripArgs {
-	return gates.RoundTripArgs{
+	args := gates.RoundTripArgs{
 		Name: c.DNS.Name, Listeners: cluster.Listeners(c.Ports.Cluster(), c.TLS.Enabled()), Proxy: c.Gates.Proxy,
 		CACert: c.TLS.CA.Reveal(), Certificate: c.TLS.Certificate.Reveal(), Timeout: c.Gates.RoundTrip, Edge: c.edgeHint,
 	}
+	if c.TLS.VerifiesClients() {
+		args.ClientCertificate = func() (tls.Certificate, error) {
+			authority, err := c.GateAuthority()
+			if err != nil {
+				return tls.Certificate{}, err
+			}
+			return authority.Issue(time.Now())
+		}
+	}
+	return args
 }
 
 func (c conditions) roundTrip() gates.Gate { return gates.RoundTrip(c.roundTripArgs()) }

@@ -33,20 +33,29 @@ func Operate(s settings.Settings) (*operate.Cluster, error) {
 		ListenersScript: nomad.EMQXListeners,
 		Proxy:           operate.ProxyConfig{Title: proxy.Title(), Job: proxy.JobID(s.Environment), Service: proxy.Service()},
 		DrainRate:       s.Broker.Drain.Rate,
-		Certificate:     ownCertificate(s),
 		AccessDrift:     drift, LeavesDrift: s.Auth.Drift == settings.DriftWarn,
-		Environment: s.Environment, Datacenter: s.Consul.Datacenter, Count: s.Nodes.Count,
+		Certificate:     firstToEnd(s.TLS.Certificate),
+		Further:         furtherCertificates(s),
+		Environment:     s.Environment, Datacenter: s.Consul.Datacenter, Count: s.Nodes.Count,
 		Nomad: nomadAPI, Consul: consulAPI,
 	})
 }
 
-// ownCertificate is the one of the stack's chain that ends first; nil where it has none, or it is hidden.
-func ownCertificate(s settings.Settings) *x509.Certificate {
-	all, err := certs.ReadCertificates(s.TLS.Certificate.Reveal())
+// firstToEnd is the one of a chain that ends first; nil where it has none, or it is hidden.
+func firstToEnd(chain settings.Secret) *x509.Certificate {
+	all, err := certs.ReadCertificates(chain.Reveal())
 	if err != nil {
 		return nil
 	}
 	return certs.FirstToEnd(all)
+}
+
+func furtherCertificates(s settings.Settings) []*x509.Certificate {
+	var all []*x509.Certificate
+	for _, c := range s.TLS.Certificates {
+		all = append(all, firstToEnd(c.Certificate))
+	}
+	return all
 }
 
 // agents are clients of the two APIs, as the settings say.

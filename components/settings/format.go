@@ -37,6 +37,7 @@ var formats = map[string]structconfig.Format{
 	"index":        {Short: "node index", Want: "a node's index, such as \"1\"", Pattern: `^(0|[1-9][0-9]?)$`},
 	"region":       {Short: "region", Want: "a region of OCI such as eu-frankfurt-1", Pattern: regionPattern.String(), Check: isRegion, Suggest: nearRegion},
 	"ssh-key":      {Short: "public key", Want: "one public key as in authorized_keys, such as ssh-ed25519 AAAA...", Pattern: `^(ssh-rsa|ssh-ed25519|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]+=*( [^\n]*)?\n?$`},
+	"ticket-keys":  {Short: "3 lines of base64", Want: "three different lines of 80 bytes in base64, as `emqx-oci tickets` makes them", Check: isTicketKeys},
 	"tag":          {Short: "name", Want: "1 to 100 characters of printable ASCII without spaces and dots", Pattern: limits.TagPattern},
 	"mqtt-user":    {Short: "user name", Want: "1 to 64 letters, digits and ._@:-", Pattern: `^[A-Za-z0-9._@:-]{1,64}$`}, // no wildcard, no level, and no quotes: it becomes part of topics
 	"topic-filter": {Short: "topic filter", Want: "a topic filter such as devices/${username}/#"},                        // the rest is told by its own words

@@ -340,6 +340,15 @@ type TLS struct {
 	// Authority for the stack's own round trip beside those of the machine that runs it.
 	// Needed where the certificate is signed by one that no machine knows.
 	CA Secret `cfg:"ca" format:"certificates" default:"the certificate's chain"`
+	// Further certificates: a client gets the one of the name that it asks for (SNI), and the
+	// main one where it asks for none or for another name. One more, or one less, is a reload of
+	// HAProxy. They need `terminate: proxy`.
+	Certificates []ServerCertificate `cfg:"certificates"`
+	// By which a client resumes its TLS session at any HAProxy, not only at the one that it had
+	// before: three lines of 80 random bytes in base64. The second one makes tickets, all three
+	// read them. `emqx-oci tickets` makes them and rotates them: a ticket is good for one rotation
+	// and, at most, 5 minutes. It needs `terminate: proxy` and `clients: none`.
+	TicketKeys Secret `cfg:"ticketKeys" secret:"true" format:"ticket-keys" default:"none: sessions resume at one HAProxy"`
 	// Whether clients show a certificate on the encrypted protocols: `optional` refuses
 	// only wrong ones. Its common name is the user name in EMQX, whatever CONNECT says. It
 	// needs `terminate: proxy`, `clientCa` and `network.privateSubnetCidr`.
@@ -349,6 +358,14 @@ type TLS struct {
 	// Revoked certificates: a list of each authority in `clientCa`, none of which may have
 	// ended, or no client with a certificate gets in.
 	ClientCRL Secret `cfg:"clientCrl" format:"revocation-lists"`
+}
+
+// ServerCertificate is one that clients get by its names.
+type ServerCertificate struct {
+	// With its chain; for names that no certificate before it has with a key of its kind.
+	Certificate Secret `cfg:"certificate" required:"true" format:"certificates"`
+	// Of the certificate.
+	PrivateKey Secret `cfg:"privateKey" required:"true" secret:"true" format:"private-key"`
 }
 
 // Where TLS ends ([TLS.Terminate]).

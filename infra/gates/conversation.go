@@ -31,6 +31,8 @@ type trip struct {
 	heard bool
 	// wantsCertificate: the listener asked for a certificate of the client.
 	wantsCertificate bool
+	// showsCertificate: it was shown one.
+	showsCertificate bool
 	said             conversation
 }
 

@@ -2,6 +2,7 @@ package gates
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"slices"
@@ -30,6 +31,9 @@ type RoundTripArgs struct {
 	Certificate string
 	// Username and Password are sent when Username is not empty.
 	Username, Password string
+	// ClientCertificate makes what is shown to a listener that asks for a certificate of its
+	// issuer; one per attempt, as it may be good for less than Timeout. With nil nothing is.
+	ClientCertificate func() (tls.Certificate, error)
 	// Edge is what else to look at when nothing answers at all: what may be wrong on the
 	// way to a proxy. Empty is nothing.
 	Edge string

@@ -35,6 +35,8 @@ type Status struct {
 	AccessDrift string `json:"accessDrift,omitempty"`
 	// Certificate is that of the settings; nil where the stack has none, or it cannot be read here.
 	Certificate *CertificateStatus `json:"certificate,omitempty"`
+	// Further are those of tls.certificates.
+	Further []CertificateStatus `json:"furtherCertificates,omitempty"`
 	// Balancer and LastUpdate are as fresh as who was asked for them; nil is not asked.
 	// That they are not known is told in them, and makes a cluster no worse.
 	Balancer   *BalancerStatus `json:"balancer,omitempty"`
@@ -203,7 +205,8 @@ func (c *Cluster) Status(ctx context.Context, o StatusOptions) Status {
 		},
 	)
 	s := Status{Stack: c.Environment, ProxyTitle: c.Proxy.Title, Time: c.Clock.Now(), RoundTrip: l.trip.seen, Balancer: balancer, LastUpdate: update}
-	s.Certificate, s.AccessDrift = c.certificate(s.Time), drift
+	s.Certificate, s.Further = c.certificates(s.Time)
+	s.AccessDrift = drift
 	s.Broker, s.Proxy = jobStatus(c.BrokerJob, l.broker), jobStatus(c.Proxy.Job, l.proxy)
 	s.Nodes = make([]NodeStatus, len(c.Nodes))
 	for i := range c.Nodes {

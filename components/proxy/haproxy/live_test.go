@@ -49,6 +49,7 @@ type proxyLab struct {
 	secrets map[string]item   // beside the statistics' login
 	job     Vars
 	heard   *proxyproto.Header // of the last client
+	speak   func(net.Conn)     // what brokers do with a client, where they do not repeat what they hear
 }
 
 // outFile is what the script prints; a file, as orphans keep a pipe open.
@@ -156,6 +157,10 @@ func (l *proxyLab) serveBroker(i int) {
 				l.mu.Lock()
 				l.heard = h
 				l.mu.Unlock()
+				if l.speak != nil {
+					l.speak(&readConn{c, r})
+					return
+				}
 				_, _ = fmt.Fprintf(c, "broker %d\n", i)
 				if l.is(l.curt, i) {
 					return
@@ -176,6 +181,14 @@ func (l *proxyLab) serveBroker(i int) {
 	go func() { _ = s.Serve(status) }()
 	l.t.Cleanup(func() { _ = s.Close() })
 }
+
+// readConn is a connection of which something has been read already.
+type readConn struct {
+	net.Conn
+	r *bufio.Reader
+}
+
+func (c *readConn) Read(p []byte) (int, error) { return c.r.Read(p) }
 
 func (l *proxyLab) answerCheck(i int, w io.Writer, r *bufio.Reader) {
 	first, _ := r.Peek(1)

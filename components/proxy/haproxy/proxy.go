@@ -2,6 +2,7 @@ package haproxy
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -72,6 +73,7 @@ func vars(s settings.Settings) Vars {
 		TLSProfile:       s.TLS.Profile,
 		TLSClients:       s.TLS.Clients,
 		TLSRevocations:   s.TLS.ClientCRL != "",
+		TLSTickets:       s.TLS.TicketKeys != "",
 		Times:            s.Proxy.Times(),
 	}
 }
@@ -84,21 +86,39 @@ func (Proxy) Job(s settings.Settings) (file string, variables map[string]string,
 
 // Secrets are the login of the statistics, and what TLS needs. The certificate is there
 // wherever TLS ends: HAProxy has it before EMQX's listeners go, and keeps it until they are
-// there again.
-func (Proxy) Secrets(s settings.Settings) *nomad.JobSecrets {
+// there again. To the authorities of clients comes the one of the round trip.
+func (Proxy) Secrets(s settings.Settings) (*nomad.JobSecrets, error) {
 	items := map[string]string{ItemStatsUser: "stats", ItemStatsPassword: s.Secrets.StatsPassword.Reveal()}
 	if s.TLS.Enabled() {
 		items[ItemTerminate] = s.TLS.Terminate
 		items[ItemCertificate] = s.TLS.Certificate.Reveal()
 		items[ItemPrivateKey] = s.TLS.PrivateKey.Reveal()
 	}
+	for _, c := range s.TLS.Certificates {
+		items[ItemFurther] += lines(furtherMark, c.Certificate.Reveal(), c.PrivateKey.Reveal())
+	}
+	if s.TLS.TicketKeys != "" {
+		items[ItemTicketKeys] = s.TLS.TicketKeys.Reveal()
+	}
 	if s.TLS.VerifiesClients() {
-		items[ItemClientCA] = s.TLS.ClientCA.Reveal()
+		gate, err := s.GateAuthority()
+		if err != nil {
+			return nil, err
+		}
+		items[ItemClientCA] = lines(s.TLS.ClientCA.Reveal(), gate.Certificate)
 		if s.TLS.ClientCRL != "" {
-			items[ItemClientCRL] = s.TLS.ClientCRL.Reveal()
+			items[ItemClientCRL] = lines(s.TLS.ClientCRL.Reveal(), gate.Revocations)
 		}
 	}
-	return &nomad.JobSecrets{JobID: JobID(s.Environment), Name: "haproxy", Items: items, Check: CheckSecrets}
+	return &nomad.JobSecrets{JobID: JobID(s.Environment), Name: "haproxy", Items: items, Check: CheckSecrets}, nil
+}
+
+// lines are texts of PEM behind each other.
+func lines(texts ...string) string {
+	for i, text := range texts {
+		texts[i] = strings.TrimSuffix(text, "\n") + "\n"
+	}
+	return strings.Join(texts, "")
 }
 
 // Declare registers the job.

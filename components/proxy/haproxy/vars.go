@@ -62,6 +62,9 @@ type Vars struct {
 	TLSClients string
 	// TLSRevocations: the secrets hold lists of revoked certificates, too.
 	TLSRevocations bool
+	// TLSTickets: the secrets hold keys of session tickets, by which a session resumes at
+	// any HAProxy.
+	TLSTickets bool
 	// MaxConnPerSource is the number of client connections of one address to one
 	// HAProxy; 0 is no limit.
 	MaxConnPerSource int
@@ -106,6 +109,7 @@ func (v Vars) HCL2() (map[string]string, error) {
 		"tls_profile":   v.TLSProfile,
 		"tls_clients":   v.TLSClients,
 		"tls_revoked":   strconv.FormatBool(v.TLSRevocations),
+		"tls_tickets":   strconv.FormatBool(v.TLSTickets),
 		"maxconn":       strconv.Itoa(v.MaxConn),
 		"headroom":      strconv.Itoa(cluster.ProxyHeadroom),
 		"per_source":    strconv.Itoa(v.MaxConnPerSource),
@@ -122,6 +126,9 @@ func (v Vars) HCL2() (map[string]string, error) {
 func (v Vars) checkTLS(f *fault.List) {
 	if !slices.Contains(cluster.Profiles, v.TLSProfile) {
 		f.Add("tlsProfile", "must be %s, got %q", strings.Join(cluster.Profiles, " or "), v.TLSProfile)
+	}
+	if v.TLSTickets && (!v.TLS || !v.TLSAtProxy || v.TLSClients != settings.ClientsNone) {
+		f.Add("tlsTickets", "must be false where HAProxy does not end TLS, or verifies clients")
 	}
 	switch {
 	case !slices.Contains(settings.Clients, v.TLSClients):

@@ -66,6 +66,11 @@ variable "tls_revoked" {
   description = "Whether the secrets hold lists of revoked client certificates."
 }
 
+variable "tls_tickets" {
+  type        = bool
+  description = "Whether the secrets hold keys of session tickets."
+}
+
 variable "ports" {
   type        = map(number)
   description = "Static ports of each node: mqtt, ws and admin, and with a certificate mqtts and wss."
@@ -152,9 +157,12 @@ locals {
   # the first is empty, until the variable says that HAProxy ends it: it does so before
   # EMQX's listeners go, and its job changes afterwards. An item that was taken away is
   # empty, too: after an error in a template a running task gets no new text of any file.
+  # HAProxy takes no empty line among the keys of tickets.
   ends = "or ${var.tls_at_proxy} (eq (index . \"tls_terminate\").Value \"proxy\")"
   tls_files = merge(
     var.tls ? { "tls.pem" = "{{ if ${local.ends} }}{{ (index . \"tls_certificate\").Value }}\n{{ (index . \"tls_private_key\").Value }}\n{{ end }}" } : {},
+    var.tls ? { "further.pem" = "{{ if ${local.ends} }}{{ (index . \"tls_further\").Value }}{{ end }}\n" } : {},
+    var.tls_tickets ? { "tickets" = "{{ (index . \"tls_ticket_keys\").Value }}" } : {},
     var.tls_clients != "none" ? { "ca.pem" = "{{ (index . \"tls_client_ca\").Value }}\n" } : {},
     var.tls_revoked ? { "crl.pem" = "{{ (index . \"tls_client_crl\").Value }}\n" } : {},
   )
@@ -283,6 +291,7 @@ job "haproxy" {
         TLS_PROFILE  = var.tls_profile
         TLS_CLIENTS  = var.tls_clients
         TLS_REVOKED  = "${var.tls_revoked}"
+        TLS_TICKETS  = "${var.tls_tickets}"
         CLIENTS      = "${var.maxconn}"
         MAXCONN      = "${var.maxconn + var.headroom}"
         PER_SOURCE   = "${var.per_source}"
