@@ -34,9 +34,9 @@ func Operate(s settings.Settings) (*operate.Cluster, error) {
 		Proxy:           operate.ProxyConfig{Title: proxy.Title(), Job: proxy.JobID(s.Environment), Service: proxy.Service()},
 		DrainRate:       s.Broker.Drain.Rate,
 		AccessDrift:     drift, LeavesDrift: s.Auth.Drift == settings.DriftWarn,
-		Certificate:     firstToEnd(s.TLS.Certificate),
-		Further:         furtherCertificates(s),
-		Environment:     s.Environment, Datacenter: s.Consul.Datacenter, Count: s.Nodes.Count,
+		Certificate: firstToEnd(s.TLS.Certificate),
+		Further:     furtherCertificates(s),
+		Environment: s.Environment, Datacenter: s.Consul.Datacenter, Count: s.Nodes.Count,
 		Nomad: nomadAPI, Consul: consulAPI,
 	})
 }
