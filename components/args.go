@@ -86,6 +86,8 @@ func emqxArgs(s settings.Settings, opts ...pulumi.ResourceOption) *nomad.EMQXArg
 			SecretEnv:            nomad.EnvironmentDigest(revealed(s.Broker.SecretEnv), s.Secrets.ErlangCookie.Reveal()),
 			Auth:                 authArgs(s),
 			TLS:                  s.TLS.AtBroker(),
+			Listeners:            s.BrokerListeners(),
+			Limits:               cluster.Limits(s.Broker.Limits),
 			TLSProfile:           s.TLS.Profile,
 			CertificateNamesFrom: certificateNamesFrom(s),
 			License:              s.Secrets.License != "",

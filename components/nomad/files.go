@@ -81,7 +81,7 @@ func VariablesFile(vars map[string]string) string {
 }
 
 // mapVars are the variables that are maps, in every job file that has them.
-var mapVars = []string{"extra_env", "ports"}
+var mapVars = []string{"extra_env", "limits", "ports", "rates"}
 
 // hclString is s as an HCL2 string literal. In one, "${" and "%{" begin an
 // expression: doubled, they are themselves.

@@ -20,16 +20,18 @@ func defaults() Settings {
 		Broker: Broker{
 			Image: cluster.DefaultBrokerImage, CPU: 2000, MemoryMB: 4096, KeepAliveMax: 600, NoFile: cluster.DefaultNoFile,
 			KillTimeout: broker.KillTimeout, Drain: Drain(cluster.DefaultDrain), ShutdownDelay: broker.ShutdownDelay, Rollout: rollout(broker),
+			Limits: Limits(cluster.DefaultLimits),
 		},
 		Proxy: Proxy{
 			Image: DefaultProxyImage, CPU: 1000,
 			KillTimeout: proxy.KillTimeout, ShutdownDelay: proxy.ShutdownDelay, Rollout: rollout(proxy),
 		},
-		Ports: ports(cluster.DefaultPorts),
-		Edge:  Edge{Kind: "network", Public: true, Backend: "address", HealthInterval: 10 * time.Second, HealthTimeout: 3 * time.Second, HealthRetries: 3},
-		DNS:   DNS{TTL: 60},
-		TLS:   TLS{Terminate: TerminateProxy, Profile: cluster.ProfileIntermediate, Clients: ClientsNone},
-		Auth:  Auth{DenyAction: "ignore"},
+		Ports:     ports(cluster.DefaultPorts),
+		Listeners: Listeners{MQTT: Listener{Open: OpenAll}, MQTTS: Listener{Open: OpenAll}, WS: Listener{Open: OpenAll}, WSS: Listener{Open: OpenAll}},
+		Edge:      Edge{Kind: "network", Public: true, Backend: "address", HealthInterval: 10 * time.Second, HealthTimeout: 3 * time.Second, HealthRetries: 3},
+		DNS:       DNS{TTL: 60},
+		TLS:       TLS{Terminate: TerminateProxy, Profile: cluster.ProfileIntermediate, Clients: ClientsNone},
+		Auth:      Auth{DenyAction: "ignore"},
 		Nomad: Nomad{
 			Datacenter: cluster.DefaultDatacenter, Region: cluster.DefaultRegion, Namespace: cluster.DefaultNamespace, Version: cluster.DefaultNomadVersion,
 		},
