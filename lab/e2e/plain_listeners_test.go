@@ -23,7 +23,8 @@ func plainListenersOff(t *testing.T, b *bed) {
 	r, unwell := beside(t, b, before.Nodes[0].Address, before.Nodes[1].Address, before.Nodes[2].Address)
 	assert.Equal(t, len(unwell), 0, "the balancer would have had fewer than two nodes: %q", unwell)
 	assert.Assert(t, strings.Contains(r.stdout, " by mqtts and wss"), "%s", r)
-	assert.Assert(t, !strings.Contains(r.stdout, "mqtt://"), "%s", r)
+	outputs := b.must(t, "outputs", "lab").stdout
+	assert.Assert(t, strings.Contains(outputs, "mqtts://") && !strings.Contains(outputs, "mqtt://") && !strings.Contains(outputs, "ws://"), outputs)
 	b.well(t, time.Minute)
 	r = b.must(t, "verify", "lab")
 	assert.Assert(t, strings.Contains(r.stdout, "by mqtts and wss"), "%s", r)
