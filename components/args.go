@@ -99,6 +99,8 @@ func emqxArgs(s settings.Settings, opts ...pulumi.ResourceOption) *nomad.EMQXArg
 			ClientIDs:            clientIDs(s.Auth.ClientID),
 			Authorities:          slices.Sorted(maps.Keys(authorities(s))),
 			TLS:                  s.TLS.AtBroker(),
+			Listeners:            s.BrokerListeners(),
+			Limits:               cluster.Limits(s.Broker.Limits),
 			TLSProfile:           s.TLS.Profile,
 			CertificateNamesFrom: certificateNamesFrom(s),
 			License:              s.Secrets.License != "",

@@ -16,6 +16,9 @@ type ClusterArgs struct {
 	// Network is the VCN that the stack is given, and who may reach it. What is given may be an OCID or a display name,
 	// which is looked up in the compartment.
 	Network NetworkArgs `pulumi:"network"`
+	// Listeners are what the stack offers to clients, each by itself. A TLS listener needs a certificate (`tls`),
+	// whatever is set here.
+	Listeners *ListenersArgs `pulumi:"listeners,optional"`
 	// Nodes are the cluster's instances.
 	Nodes NodesArgs `pulumi:"nodes"`
 	// Volumes hold EMQX's data, one per node.
@@ -78,14 +81,27 @@ type NetworkArgs struct {
 	PrivateSubnet string `pulumi:"privateSubnet"`
 	// The private subnet's range. With it `check` can tell without a cloud whether the nodes fit. (IPv4 range)
 	PrivateSubnetCIDR *string `pulumi:"privateSubnetCidr,optional"`
-	// Where MQTT clients come from. No default: nothing is open to the internet unless you say so. (list of IPv4 range;
-	// required)
+	// Where MQTT clients come from, unless a listener has ranges of its own (`listeners`). No default: nothing is open
+	// to the internet unless you say so. (list of IPv4 range; required)
 	ClientCIDRs []string `pulumi:"clientCidrs"`
 	// Where the Consul servers are: they gossip with the nodes. (list of IPv4 range; required)
 	ServerCIDRs []string `pulumi:"serverCidrs"`
 	// Who may reach EMQX's dashboard and REST API on the nodes (18083), such as a VPN. Public addresses need
 	// `guards.allowPublicDashboard`. (list of IPv4 range)
 	DashboardCIDRs []string `pulumi:"dashboardCidrs,optional"`
+}
+
+// ListenersArgs: Listeners are what the stack offers to clients, each by itself. A TLS listener needs a certificate
+// (`tls`), whatever is set here.
+type ListenersArgs struct {
+	// MQTT in clear.
+	MQTT *ListenerArgs `pulumi:"mqtt,optional"`
+	// MQTT over TLS.
+	MQTTS *ListenerArgs `pulumi:"mqtts,optional"`
+	// MQTT over WebSocket in clear.
+	WS *ListenerArgs `pulumi:"ws,optional"`
+	// MQTT over WebSocket and TLS.
+	WSS *ListenerArgs `pulumi:"wss,optional"`
 }
 
 // NodesArgs: Nodes are the cluster's instances.
@@ -177,6 +193,8 @@ type BrokerArgs struct {
 	Drain *DrainArgs `pulumi:"drain,optional"`
 	// PerClient bounds what one client may do. 0 of each is no bound.
 	PerClient *PerClientArgs `pulumi:"perClient,optional"`
+	// Limits are what EMQX takes from one client. A variable in `broker.env` wins over each.
+	Limits *LimitsArgs `pulumi:"limits,optional"`
 	// A node leaves Consul this long before it stops: HAProxy may send it new clients for 9 s more. (duration, at least
 	// 1s; default: `15s`)
 	ShutdownDelay *string `pulumi:"shutdownDelay,optional"`
@@ -204,6 +222,9 @@ type ProxyArgs struct {
 	// Clients of one address on one HAProxy; 0 is no limit, as all devices behind a carrier's or a company's NAT have
 	// one address. With a limit no single source fills the cluster. (connections, 0 to 2000000; default: `0`)
 	MaxConnPerSource *int `pulumi:"maxConnPerSource,optional"`
+	// Connections that one address may begin in 10 s on one HAProxy; 0 is no limit. Refused ones count: who goes on
+	// stays out. (connections in 10 s, 0 to 10000000; default: `0`)
+	MaxConnRatePerSource *int `pulumi:"maxConnRatePerSource,optional"`
 	// Limit of open files: two per connection, and 512. 0 derives it. (files, 0 to 16777216; default: from
 	// proxy.maxConn)
 	NoFile *int `pulumi:"noFile,optional"`
@@ -416,6 +437,9 @@ type GuardsArgs struct {
 	AllowPublicDashboard *bool `pulumi:"allowPublicDashboard,optional"`
 	// Lets `volumes.protect` be false in a production stack. (`true` or `false`; default: `false`)
 	AllowUnprotected *bool `pulumi:"allowUnprotected,optional"`
+	// Lets public addresses reach `listeners.mqtt` and `listeners.ws` of a production stack: MQTT in clear, passwords
+	// included. (`true` or `false`; default: `false`)
+	AllowPlainListeners *bool `pulumi:"allowPlainListeners,optional"`
 	// Lets `secrets.erlangCookie` change: nodes with the old and the new one do not see each other, so the cluster
 	// splits while it rolls. (`true` or `false`; default: `false`)
 	AllowCookieChange *bool `pulumi:"allowCookieChange,optional"`
@@ -446,6 +470,23 @@ type SecretsArgs struct {
 	License pulumi.StringInput `pulumi:"license,optional" provider:"secret"`
 }
 
+// ListenerArgs: Listener is one protocol.
+type ListenerArgs struct {
+	// To whom: `all` of `clientCidrs`; `vcn`, which is private ranges alone; `none`, and then it is nowhere on the path.
+	// A public balancer does not have one for the `vcn`: clients speak to HAProxy on the nodes, by the name that the
+	// outputs show. (`all` or `vcn` or `none`; default: `all`)
+	Open *string `pulumi:"open,optional"`
+	// Where its clients come from. With `vcn` they must be private. (list of IPv4 range; default: network.clientCidrs,
+	// with open: vcn the private ones)
+	ClientCIDRs []string `pulumi:"clientCidrs,optional"`
+	// Clients on one HAProxy; who comes beyond them is refused at once. 0 is no limit but `proxy.maxConn`, which is for
+	// all listeners together. (connections, 0 to 2000000; default: `0`)
+	MaxConn *int `pulumi:"maxConn,optional"`
+	// New connections on one HAProxy. Who comes beyond them waits for a turn. 0 is no limit. (connections per second, 0
+	// to 1000000; default: `0`)
+	MaxConnRate *int `pulumi:"maxConnRate,optional"`
+}
+
 // DrainArgs: Drain is how a stopping node moves the clients that are still connected to it, once HAProxy has moved
 // those that it knows of.
 type DrainArgs struct {
@@ -468,6 +509,20 @@ type PerClientArgs struct {
 	// Flapping is what EMQX does about a client that connects again and again: it is banned by its identifier. It counts
 	// before it asks who a client is, so that whoever knows an identifier can have it banned, too.
 	Flapping *FlappingArgs `pulumi:"flapping,optional"`
+}
+
+// LimitsArgs: Limits are what EMQX takes from one client. A variable in `broker.env` wins over each.
+type LimitsArgs struct {
+	// Of one packet. Who sends a larger one is disconnected. (kB, 1 to 262143; default: `1024`)
+	PacketKB *int `pulumi:"packetKb,optional"`
+	// Of a topic or a topic filter. Who uses a deeper one is disconnected. (levels, 1 to 65535; default: `128`)
+	TopicLevels *int `pulumi:"topicLevels,optional"`
+	// Of a client identifier. Who has a longer one is refused. (bytes, 23 to 65535; default: `65535`)
+	ClientIDLength *int `pulumi:"clientIdLength,optional"`
+	// How long a client has for its CONNECT, and before that for the TLS handshake with HAProxy. Where HAProxy sees
+	// MQTT, it ends those that send nothing or something else, and no broker hears of them. (duration, 1s to 5m in whole
+	// seconds; default: `15s`)
+	ConnectTimeout *string `pulumi:"connectTimeout,optional"`
 }
 
 // BrokerPortsArgs: BrokerPorts are where EMQX listens behind HAProxy, on every address of every node, which the

@@ -144,7 +144,7 @@ func (c conditions) roundTripArgs() gates.RoundTripArgs {
 
 func (c conditions) openRoundTripArgs() gates.RoundTripArgs {
 	args := gates.RoundTripArgs{
-		Name: c.DNS.Name, Listeners: cluster.Listeners(c.Ports.Cluster(), c.TLS.Enabled()), Proxy: c.Gates.Proxy,
+		Name: c.DNS.Name, Listeners: cluster.AtEdge(c.Offered()), Unasked: c.Unasked(), Proxy: c.Gates.Proxy,
 		CACert: c.TLS.CA.Reveal(), Certificate: c.TLS.Certificate.Reveal(), Timeout: c.Gates.RoundTrip, Edge: c.edgeHint,
 	}
 	if c.TLS.VerifiesClients() {

@@ -45,6 +45,9 @@ type EMQXVars struct {
 	// Ports that EMQX listens on, the same on every node, and the proxy's beside them;
 	// default [cluster.DefaultPorts].
 	Ports cluster.Ports
+	// Limits are what EMQX takes from one client; each defaults to that of
+	// [cluster.DefaultLimits].
+	Limits cluster.Limits
 	// Times default to [cluster.BrokerTimes] of the drain.
 	cluster.Times
 
@@ -52,6 +55,9 @@ type EMQXVars struct {
 
 	// TLS: EMQX ends TLS, with the certificate that the secrets hold.
 	TLS bool
+	// Listeners are the names of those that EMQX has, of mqtt, mqtts, ws and wss; default
+	// the plain ones, and with TLS all.
+	Listeners []string
 	// TLSProfile is Mozilla's configuration of that TLS, "intermediate" or "modern";
 	// default "intermediate".
 	TLSProfile string
@@ -94,6 +100,7 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 	size := cluster.BrokerSize{MemoryMB: v.MemoryMB, NoFile: v.NoFile, MaxConnections: v.MaxConnections, TLS: v.TLS}.Derived()
 	v.MaxConnections = size.MaxConnections
 	v.Ports = cmp.Or(v.Ports, cluster.DefaultPorts)
+	v.Limits = v.Limits.Or(cluster.DefaultLimits)
 	var f fault.List
 	CheckCommon(&f, v.Environment, v.Datacenter, v.NodeCount, v.KeepAliveMax)
 	f.Range("cpu", v.CPU, cluster.MinBrokerCPU, cluster.MaxCPU)
@@ -119,6 +126,8 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 		f.Add("certificateNamesFrom", "must be a range such as 10.0.2.0/24, got %q", v.CertificateNamesFrom)
 	}
 	AddFaults(&f, "ports.", v.Ports.Faults())
+	AddFaults(&f, "limits.", v.Limits.Faults())
+	v.checkListeners(&f)
 	for _, name := range slices.Sorted(maps.Keys(v.Env)) {
 		if what := cluster.VariableFault(name); what != "" {
 			f.Add("env."+name, "%s", what)
@@ -163,14 +172,33 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 		"takeover":      EMQXTakeover,
 		"listeners":     EMQXListeners,
 	})
+	maps.Copy(vars, limitVars(v.Limits))
 	return vars, f.Err()
 }
 
-// ports are the static ports by their labels, as HCL2. Without a certificate
-// those of the TLS protocols are not among them.
+func limitVars(l cluster.Limits) map[string]string {
+	return map[string]string{
+		"packet_kb":        strconv.Itoa(l.PacketKB),
+		"topic_levels":     strconv.Itoa(l.TopicLevels),
+		"client_id_length": strconv.Itoa(l.ClientIDLength),
+		"connect_timeout":  Seconds(l.ConnectTimeout),
+	}
+}
+
+// checkListeners finds names of none that EMQX can have.
+func (v EMQXVars) checkListeners(f *fault.List) {
+	known := cluster.ListenerNames(cluster.Listeners(v.Ports, v.TLS))
+	for i, name := range v.Listeners {
+		if !slices.Contains(known, name) {
+			f.Add(fmt.Sprintf("listeners[%d]", i), "must be one of %s, got %q", strings.Join(known, ", "), name)
+		}
+	}
+}
+
+// ports are the static ports by their labels, as HCL2: a listener without one is off.
 func (v EMQXVars) ports() string {
 	var pairs []string
-	for _, l := range cluster.Listeners(v.Ports, v.TLS) {
+	for _, l := range cluster.NamedListeners(v.Ports, v.TLS, v.Listeners) {
 		pairs = append(pairs, fmt.Sprintf("%s = %d", l.Name, l.BrokerPort))
 	}
 	return "{" + strings.Join(pairs, ", ") + "}"

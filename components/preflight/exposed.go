@@ -3,6 +3,7 @@ package preflight
 import (
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/emqx-oci/emqx-oci/components/settings"
@@ -10,6 +11,20 @@ import (
 
 // WhoMayConnect is the check that a production stack says who may connect.
 const WhoMayConnect = "who-may-connect"
+
+// PlainListeners is the check that passwords of a production stack do not cross the internet in clear.
+const PlainListeners = "plain-listeners"
+
+// plainListeners: MQTT in clear from the internet.
+func plainListeners(s settings.Settings, _ time.Time, r *Report) {
+	if !s.Production() || s.Guards.AllowPlainListeners {
+		return
+	}
+	for _, l := range s.PlainFromPublic() {
+		r.Errorf(Setting("listeners."+l.Name+".open"), "must be none or vcn in a production stack, whose clients come from %s, unless guards.allowPlainListeners is true: "+
+			"MQTT, with its passwords, is in clear there", strings.Join(settings.PublicRanges(l.ClientCIDRs), ", "))
+	}
+}
 
 // widest is the size of the largest range that somebody may own. What is wider, as
 // 0.0.0.0/0 or its two halves, is whoever comes.

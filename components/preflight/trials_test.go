@@ -431,6 +431,21 @@ var trials = map[string][]trial{
 		{name: "no production", stack: "staging"},
 		{name: "none", want: []string{"example"}},
 	},
+	"plain-listeners": {
+		{name: "the guard is set"},
+		{name: "no production", stack: "staging", settings: func(s *settings.Settings) { s.Guards.AllowPlainListeners = false }},
+		{name: "from inside", settings: func(s *settings.Settings) {
+			s.Guards.AllowPlainListeners = false
+			s.Listeners.MQTT.ClientCIDRs, s.Listeners.WS.ClientCIDRs = []string{"10.0.0.0/8"}, []string{"10.0.0.0/8"}
+		}},
+		{name: "a private balancer", settings: func(s *settings.Settings) { s.Guards.AllowPlainListeners, s.Edge.Public = false, false }},
+		{name: "none", tls: true, settings: func(s *settings.Settings) {
+			s.Guards.AllowPlainListeners, s.Listeners.MQTT.Open, s.Listeners.WS.Open = false, settings.OpenNone, settings.OpenNone
+		}},
+		{name: "open", tls: true, settings: func(s *settings.Settings) {
+			s.Guards.AllowPlainListeners, s.Listeners.WS.Open = false, settings.OpenNone
+		}, want: []string{"example"}},
+	},
 	"who-may-connect": {
 		{name: "everybody"},
 		{name: "somebody", settings: func(s *settings.Settings) {

@@ -22,7 +22,8 @@ type Given struct {
 	Name string
 	// Settings are checked, and complete but for what a Find looks up.
 	Settings settings.Settings
-	// Listeners are the protocols that clients speak to it.
+	// Listeners are the protocols that clients speak to it. An edge has those of
+	// [cluster.AtEdge].
 	Listeners []cluster.Listener
 	// HealthPath is the page of the proxies that an edge asks on their admin port.
 	HealthPath string

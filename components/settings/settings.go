@@ -32,22 +32,23 @@ type Settings struct {
 	// stack file does not set.
 	SecretsFrom string `cfg:"secretsFrom" format:"own-variable"`
 
-	OCI     OCI     `cfg:"oci"`
-	Network Network `cfg:"network"`
-	Nodes   Nodes   `cfg:"nodes"`
-	Volumes Volumes `cfg:"volumes"`
-	Broker  Broker  `cfg:"broker"`
-	Proxy   Proxy   `cfg:"proxy"`
-	Ports   Ports   `cfg:"ports"`
-	Edge    Edge    `cfg:"edge"`
-	DNS     DNS     `cfg:"dns"`
-	TLS     TLS     `cfg:"tls"`
-	Auth    Auth    `cfg:"auth"`
-	Nomad   Nomad   `cfg:"nomad"`
-	Consul  Consul  `cfg:"consul"`
-	Gates   Gates   `cfg:"gates"`
-	Guards  Guards  `cfg:"guards"`
-	Secrets Secrets `cfg:"secrets"`
+	OCI       OCI       `cfg:"oci"`
+	Network   Network   `cfg:"network"`
+	Listeners Listeners `cfg:"listeners"`
+	Nodes     Nodes     `cfg:"nodes"`
+	Volumes   Volumes   `cfg:"volumes"`
+	Broker    Broker    `cfg:"broker"`
+	Proxy     Proxy     `cfg:"proxy"`
+	Ports     Ports     `cfg:"ports"`
+	Edge      Edge      `cfg:"edge"`
+	DNS       DNS       `cfg:"dns"`
+	TLS       TLS       `cfg:"tls"`
+	Auth      Auth      `cfg:"auth"`
+	Nomad     Nomad     `cfg:"nomad"`
+	Consul    Consul    `cfg:"consul"`
+	Gates     Gates     `cfg:"gates"`
+	Guards    Guards    `cfg:"guards"`
+	Secrets   Secrets   `cfg:"secrets"`
 	// Further freeform tags of everything that is made in OCI. `emqx-cluster`,
 	// `pool_type` and `group-index` are the stack's own.
 	Tags map[string]string `cfg:"tags" keys:"tag" length:"0..256"`
@@ -76,8 +77,8 @@ type Network struct {
 	// The private subnet's range. With it `check` can tell without a cloud whether
 	// the nodes fit.
 	PrivateSubnetCIDR string `cfg:"privateSubnetCidr" format:"cidr"`
-	// Where MQTT clients come from. No default: nothing is open to the internet
-	// unless you say so.
+	// Where MQTT clients come from, unless a listener has ranges of its own (`listeners`).
+	// No default: nothing is open to the internet unless you say so.
 	ClientCIDRs []string `cfg:"clientCidrs" required:"true" format:"cidr"`
 	// Where the Consul servers are: they gossip with the nodes.
 	ServerCIDRs []string `cfg:"serverCidrs" required:"true" format:"cidr"`
@@ -176,6 +177,7 @@ type Broker struct {
 	KillTimeout time.Duration `cfg:"killTimeout" range:"130s..10m" why:"EMQX takes up to 120 s to stop, and the nodes' Nomad clients allow 10m"`
 	Drain       Drain         `cfg:"drain"`
 	PerClient   PerClient     `cfg:"perClient"`
+	Limits      Limits        `cfg:"limits"`
 	// A node leaves Consul this long before it stops: HAProxy may send it new
 	// clients for 9 s more.
 	ShutdownDelay time.Duration `cfg:"shutdownDelay" range:"1s.."`
@@ -217,6 +219,20 @@ type Drain struct {
 	Timeout time.Duration `cfg:"timeout" range:"1s..7m"`
 }
 
+// Limits are what EMQX takes from one client. A variable in `broker.env` wins over each.
+type Limits struct {
+	// Of one packet. Who sends a larger one is disconnected.
+	PacketKB int `cfg:"packetKb" unit:"kB" range:"1..262143"`
+	// Of a topic or a topic filter. Who uses a deeper one is disconnected.
+	TopicLevels int `cfg:"topicLevels" unit:"levels" range:"1..65535"`
+	// Of a client identifier. Who has a longer one is refused.
+	ClientIDLength int `cfg:"clientIdLength" unit:"bytes" range:"23..65535"`
+	// How long a client has for its CONNECT, and before that for the TLS handshake with
+	// HAProxy. Where HAProxy sees MQTT, it ends those that send nothing or something else,
+	// and no broker hears of them.
+	ConnectTimeout time.Duration `cfg:"connectTimeout" range:"1s..5m" step:"1s"`
+}
+
 // Rollout is the pace of a Nomad deployment.
 type Rollout struct {
 	// How long an allocation has to stay healthy before the next one is changed.
@@ -245,6 +261,9 @@ type Proxy struct {
 	// carrier's or a company's NAT have one address. With a limit no single source fills
 	// the cluster.
 	MaxConnPerSource int `cfg:"maxConnPerSource" unit:"connections" range:"0..2000000"`
+	// Connections that one address may begin in 10 s on one HAProxy; 0 is no limit. Refused
+	// ones count: who goes on stays out.
+	MaxConnRatePerSource int `cfg:"maxConnRatePerSource" unit:"connections in 10 s" range:"0..10000000"`
 	// Limit of open files: two per connection, and 512. 0 derives it.
 	NoFile int `cfg:"noFile" unit:"files" range:"0..16777216" default:"from proxy.maxConn"`
 	// How long a stopping allocation has before it is killed: at least 10s above
@@ -288,6 +307,34 @@ type BrokerPorts struct {
 	WS int `cfg:"ws" range:"1024..65535" why:"EMQX has no right to lower ones"`
 	// MQTT over WebSocket and TLS; unused without a certificate.
 	WSS int `cfg:"wss" range:"1024..65535" why:"EMQX has no right to lower ones"`
+}
+
+// Listeners are what the stack offers to clients, each by itself. A TLS listener needs a
+// certificate (`tls`), whatever is set here.
+type Listeners struct {
+	// MQTT in clear.
+	MQTT Listener `cfg:"mqtt"`
+	// MQTT over TLS.
+	MQTTS Listener `cfg:"mqtts"`
+	// MQTT over WebSocket in clear.
+	WS Listener `cfg:"ws"`
+	// MQTT over WebSocket and TLS.
+	WSS Listener `cfg:"wss"`
+}
+
+// Listener is one protocol.
+type Listener struct {
+	// To whom: `all` of `clientCidrs`; `vcn`, which is private ranges alone; `none`, and
+	// then it is nowhere on the path. A public balancer does not have one for the `vcn`:
+	// clients speak to HAProxy on the nodes, by the name that the outputs show.
+	Open string `cfg:"open" oneof:"all|vcn|none"`
+	// Where its clients come from. With `vcn` they must be private.
+	ClientCIDRs []string `cfg:"clientCidrs" format:"cidr" default:"network.clientCidrs, with open: vcn the private ones"`
+	// Clients on one HAProxy; who comes beyond them is refused at once. 0 is no limit but
+	// `proxy.maxConn`, which is for all listeners together.
+	MaxConn int `cfg:"maxConn" unit:"connections" range:"0..2000000"`
+	// New connections on one HAProxy. Who comes beyond them waits for a turn. 0 is no limit.
+	MaxConnRate int `cfg:"maxConnRate" unit:"connections per second" range:"0..1000000"`
 }
 
 // Edge is the balancer.
@@ -657,6 +704,9 @@ type Guards struct {
 	AllowPublicDashboard bool `cfg:"allowPublicDashboard"`
 	// Lets `volumes.protect` be false in a production stack.
 	AllowUnprotected bool `cfg:"allowUnprotected"`
+	// Lets public addresses reach `listeners.mqtt` and `listeners.ws` of a production stack:
+	// MQTT in clear, passwords included.
+	AllowPlainListeners bool `cfg:"allowPlainListeners"`
 	// Lets `secrets.erlangCookie` change: nodes with the old and the new one do
 	// not see each other, so the cluster splits while it rolls.
 	AllowCookieChange bool `cfg:"allowCookieChange"`

@@ -28,6 +28,7 @@ func (s *Settings) validate(f checker) {
 	s.validateBroker(f)
 	s.validateProxy(f)
 	s.validateEdge(f)
+	s.validateListeners(f)
 	s.validateTLS(f)
 	s.validateAuth(f)
 	s.validateServers(f)

@@ -296,6 +296,9 @@ func TestRoundTripThroughOneListener(t *testing.T) {
 	assert.Error(t, err, `must be a listener of the stack, which offers mqtt and ws, got "mqtts", which comes with tls.certificate`)
 	var unknown *UnknownListenerError
 	assert.Assert(t, errors.As(err, &unknown))
+	args.Listeners, args.Unasked = args.Listeners[1:], map[string]string{"mqtt": "which is for the private network alone"}
+	_, err = args.Through("mqtt")
+	assert.Error(t, err, `must be a listener of the stack, which offers ws, got "mqtt", which is for the private network alone`)
 }
 
 func TestRoundTripSendsItsCredentials(t *testing.T) {

@@ -46,7 +46,7 @@ variable "memory" {
 
 variable "tls" {
   type        = bool
-  description = "Whether EMQX ends TLS; else it has neither mqtts nor wss, nor a certificate."
+  description = "Whether EMQX ends TLS; else it has no certificate."
 }
 
 variable "tls_modern" {
@@ -71,7 +71,7 @@ variable "keepalive_max" {
 
 variable "ports" {
   type        = map(number)
-  description = "Where EMQX listens on every node: mqtt and ws, and where it ends TLS mqtts and wss."
+  description = "Where EMQX listens on every node, by listener: mqtt, ws, mqtts and wss; one that is not there is off."
 }
 
 variable "nofile" {
@@ -82,6 +82,26 @@ variable "nofile" {
 variable "max_connections" {
   type        = number
   description = "Connections that one listener accepts: what the memory holds, and some for those who ask whether it works."
+}
+
+variable "packet_kb" {
+  type        = number
+  description = "Largest packet that EMQX takes, in kB."
+}
+
+variable "topic_levels" {
+  type        = number
+  description = "Most levels of a topic or a topic filter."
+}
+
+variable "client_id_length" {
+  type        = number
+  description = "Longest client identifier, in bytes."
+}
+
+variable "connect_timeout" {
+  type        = string
+  description = "How long a client has for its CONNECT."
 }
 
 variable "shutdown_delay" {
@@ -180,11 +200,15 @@ variable "per_client" {
 }
 
 locals {
-  # The four client listeners of EMQX: port label in this job, service in Consul.
-  listeners = merge(
-    { tcp = { port = "mqtt", service = "emqx" }, ws = { port = "ws", service = "emqx-ws" } },
-    var.tls ? { ssl = { port = "mqtts", service = "emqx-tls" }, wss = { port = "wss", service = "emqx-wss" } } : {},
-  )
+  # The four client listeners of EMQX: port label in this job, service in Consul. It has
+  # those that have a port.
+  all_listeners = {
+    tcp = { port = "mqtt", service = "emqx" }
+    ws  = { port = "ws", service = "emqx-ws" }
+    ssl = { port = "mqtts", service = "emqx-tls" }
+    wss = { port = "wss", service = "emqx-wss" }
+  }
+  listeners = { for name, l in local.all_listeners : name => l if contains(keys(var.ports), l.port) }
 
   # Services on the dashboard's port: the REST API and the metrics.
   http_services = ["emqx-dashboard", "emqx-metrics"]
@@ -230,6 +254,12 @@ locals {
 
     # In memory by default: a restarted cluster would have lost every one.
     EMQX_RETAINER__BACKEND__STORAGE_TYPE = "disc"
+
+    # What EMQX takes from one client.
+    EMQX_MQTT__MAX_PACKET_SIZE  = "\"${var.packet_kb}KB\""
+    EMQX_MQTT__MAX_TOPIC_LEVELS = "${var.topic_levels}"
+    EMQX_MQTT__MAX_CLIENTID_LEN = "${var.client_id_length}"
+    EMQX_MQTT__IDLE_TIMEOUT     = "\"${var.connect_timeout}\""
   }
 
   # What EMQX has of Mozilla's recommended configurations, version 5.7: its own list has
@@ -278,11 +308,8 @@ locals {
 
   identity_env = var.cert_names_from != "" ? { EMQX_MQTT__PEER_CERT_AS_USERNAME = "cn" } : {}
 
-  # The image comes with these two listening, on a public test certificate.
-  no_tls_env = var.tls ? {} : {
-    EMQX_LISTENERS__SSL__DEFAULT__ENABLE = "false"
-    EMQX_LISTENERS__WSS__DEFAULT__ENABLE = "false"
-  }
+  # The image comes with all four listening, two on a public test certificate.
+  closed_env = { for name, l in local.all_listeners : "EMQX_LISTENERS__${upper(name)}__DEFAULT__ENABLE" => "false" if !contains(keys(var.ports), l.port) }
 
   # Who may connect, and what they may do: the item of the secrets by the name of its file, and
   # whether that is one that nobody may see. EMQX has the two parts of its configuration as
@@ -532,7 +559,7 @@ job "emqx" {
         destination = "/opt/emqx/data"
       }
 
-      env = merge(local.base_env, local.listener_env, local.no_tls_env, local.identity_env, local.clientid_env, var.per_client, var.extra_env, {
+      env = merge(local.base_env, local.listener_env, local.closed_env, local.identity_env, local.clientid_env, var.per_client, var.extra_env, {
         DRAIN_RATE     = "${var.drain_rate}"
         DRAIN_TIMEOUT  = "${var.drain_timeout}"
         DRAIN_EVACUATE = "${var.license}"

@@ -165,6 +165,7 @@ func (l *proxyLab) serveBroker(i int) {
 				if l.is(l.curt, i) {
 					return
 				}
+				skipHello(r)
 				_, _ = io.Copy(c, r)
 			}()
 		}
@@ -314,6 +315,7 @@ func (l *proxyLab) dial() (net.Conn, int, error) {
 		return nil, -1, err
 	}
 	_ = c.SetDeadline(time.Now().Add(8 * time.Second))
+	_, _ = io.WriteString(c, helloAt(1883))
 	var line []byte
 	for b := make([]byte, 1); !bytes.HasSuffix(line, []byte("\n")); line = append(line, b[0]) {
 		if _, err := c.Read(b); err != nil {

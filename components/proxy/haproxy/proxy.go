@@ -55,27 +55,41 @@ func (Proxy) HealthPath() string { return HealthPath }
 
 func vars(s settings.Settings) Vars {
 	return Vars{
-		Environment:      s.Environment,
-		Datacenter:       s.Nomad.Datacenter,
-		Region:           s.Nomad.Region,
-		Namespace:        s.Nomad.Namespace,
-		NodeCount:        s.Nodes.Count,
-		Image:            s.Proxy.Image,
-		CPU:              s.Proxy.CPU,
-		MemoryMB:         s.Proxy.MemoryMB,
-		MaxConn:          s.Proxy.MaxConn,
-		MaxConnPerSource: s.Proxy.MaxConnPerSource,
-		NoFile:           s.Proxy.NoFile,
-		KeepAliveMax:     s.Broker.KeepAliveMax,
-		Ports:            s.Ports.Cluster(),
-		TLS:              s.TLS.Enabled(),
-		TLSAtProxy:       s.TLS.AtProxy(),
-		TLSProfile:       s.TLS.Profile,
-		TLSClients:       s.TLS.Clients,
-		TLSRevocations:   s.TLS.ClientCRL != "",
-		TLSTickets:       s.TLS.TicketKeys != "",
-		Times:            s.Proxy.Times(),
+		Environment:          s.Environment,
+		Datacenter:           s.Nomad.Datacenter,
+		Region:               s.Nomad.Region,
+		Namespace:            s.Nomad.Namespace,
+		NodeCount:            s.Nodes.Count,
+		Image:                s.Proxy.Image,
+		CPU:                  s.Proxy.CPU,
+		MemoryMB:             s.Proxy.MemoryMB,
+		MaxConn:              s.Proxy.MaxConn,
+		MaxConnPerSource:     s.Proxy.MaxConnPerSource,
+		MaxConnRatePerSource: s.Proxy.MaxConnRatePerSource,
+		ConnectTimeout:       s.Broker.Limits.ConnectTimeout,
+		Listeners:            listeners(s),
+		NoFile:               s.Proxy.NoFile,
+		KeepAliveMax:         s.Broker.KeepAliveMax,
+		Ports:                s.Ports.Cluster(),
+		TLS:                  s.TLS.Enabled(),
+		TLSAtProxy:           s.TLS.AtProxy(),
+		TLSProfile:           s.TLS.Profile,
+		TLSClients:           s.TLS.Clients,
+		TLSRevocations:       s.TLS.ClientCRL != "",
+		TLSTickets:           s.TLS.TicketKeys != "",
+		Times:                s.Proxy.Times(),
 	}
+}
+
+// listeners are those that the stack offers, with their limits.
+func listeners(s settings.Settings) []Listener {
+	offered := s.Offered()
+	own := make([]Listener, len(offered))
+	for i, l := range offered {
+		of := s.Listeners.Named(l.Name)
+		own[i] = Listener{Name: l.Name, MaxConn: of.MaxConn, MaxConnRate: of.MaxConnRate}
+	}
+	return own
 }
 
 // Job is the job file and the values of its variables.
