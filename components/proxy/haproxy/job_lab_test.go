@@ -219,6 +219,12 @@ func TestHAProxyJobInNomad(t *testing.T) {
 		}
 	})
 	t.Run("both brokers get clients", func(t *testing.T) {
+		jobtest.Eventually(t, "both, by every listener", 20*time.Second, func() error { // the health page is about any
+			if _, body := get("/haproxy_ready", ""); body != "brokers that accept mqtt: 2, mqtts: 2, ws: 2, wss: 2" {
+				return errors.New(body)
+			}
+			return nil
+		})
 		seen := map[string]bool{}
 		var held []net.Conn
 		for range 6 {
