@@ -97,8 +97,7 @@ func TestNobodyTakesOverAnothersSession(t *testing.T) {
 			`EMQX_MQTT__CLIENTID_OVERRIDE="`+string(of)+`"`, `EMQX_BANNED__BOOTSTRAP_FILE="`+write("banned.csv", of.Banned())+`"`,
 			"EMQX_API_KEY__BOOTSTRAP_FILE="+write("key", "ops:s3cret-s3cret\n"))
 	}
-	l.wantUp(0)
-	l.wantUp(1)
+	l.wantWhole() // a node that joins begins anew
 	ann, _ := connect(t, dial(t, l.ip(0)+":1883"), connectOpts{id: "ann/1", v: 5, keep: true, user: "ann", password: "ann's-password"})
 	assert.Equal(t, ann.subscribe("t", 1), byte(1))
 	bob := connectOpts{id: "ann/1", user: "bob", password: "bob's-password"}
