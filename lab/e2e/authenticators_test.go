@@ -46,13 +46,12 @@ func answerFrom(file string) {
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			var asked map[string]string
 			_ = json.NewDecoder(r.Body).Decode(&asked)
-			result := "deny"
-			if hal := r.Header.Get("Authorization") == askedWord && asked["user"] == "hal"; hal && asked["word"] == halsPassword ||
-				hal && r.URL.Path == "/may" && strings.HasPrefix(asked["topic"], "emqx-oci/gate/") {
-				result = "allow"
+			answer := `{"result": "deny"}`
+			if r.Header.Get("Authorization") == askedWord && asked["user"] == "hal" && asked["word"] == halsPassword {
+				answer = `{"result": "allow", "acl": [{"permission": "allow", "action": "all", "topic": "emqx-oci/gate/#"}]}`
 			}
 			w.Header().Set("Content-Type", "application/json")
-			_, _ = fmt.Fprintf(w, `{"result":%q}`, result)
+			_, _ = fmt.Fprint(w, answer)
 		}),
 	}
 	fmt.Println(s.ListenAndServeTLS("", ""))
@@ -81,12 +80,9 @@ func others(t *testing.T, b *bed) string {
 
 	secure := b.encrypted(t, tokenSecret, askedWord)
 	authority := "          " + strings.ReplaceAll(strings.TrimSpace(ca), "\n", "\n          ") + "\n"
-	ask := func(path, body string) string {
-		return "        url: https://" + askedAddress + path + "\n        authorization: " + secure[1] + "\n        body: " + body + "\n        ca: |\n" + authority
-	}
 	return "    authenticators:\n      - {kind: jwt, secret: " + secure[0] + ", claims: {sub: \"${username}\"}}\n" +
-		"      - kind: http\n" + ask("/ask", `{user: "${username}", word: "${password}"}`) +
-		"    sources:\n      - kind: http\n" + ask("/may", `{user: "${username}", do: "${action}", topic: "${topic}"}`)
+		"      - kind: http\n        url: https://" + askedAddress + "/ask\n        authorization: " + secure[1] +
+		"\n        body: {user: \"${username}\", word: \"${password}\"}\n        ca: |\n" + authority
 }
 
 // othersConnect asks through each listener who has a token, or is known to the server: as nobody else, and with the
