@@ -143,7 +143,7 @@ func (m *userMatcher) match(ctx context.Context) error {
 	}
 	marks := slices.DeleteFunc(slices.Clone(m.ids), func(id string) bool { return !strings.HasPrefix(id, applied) })
 	parts, words := m.differing()
-	drifted := m.wasApplied()
+	told, drifted := parts, m.wasApplied()
 	if !drifted && m.members[0].secrets { // what it does not show may be another
 		parts = []string{ofChain, ofSettings, ofRules}
 	}
@@ -157,7 +157,7 @@ func (m *userMatcher) match(ctx context.Context) error {
 		if err := m.change(ctx, parts); err != nil {
 			return err
 		}
-		if m.put = parts; drifted {
+		if m.put = told; drifted {
 			m.put, m.righted = nil, words
 		}
 	}
