@@ -1,6 +1,9 @@
 package components
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
@@ -27,21 +30,28 @@ func secretsArgs(s settings.Settings, proxy seams.Proxy) (*nomad.SecretsArgs, er
 	if s.Secrets.License != "" {
 		emqx[nomad.ItemLicenseKey] = s.Secrets.License.Reveal()
 	}
-	if !s.Auth.Anonymous {
-		users, err := nomad.UsersFile(authUsers(s), s.Secrets.ErlangCookie.Reveal())
+	if a := auth(s); a != nil {
+		files, err := a.Files()
 		if err != nil {
 			return nil, err
 		}
-		emqx[nomad.ItemUsers] = users
+		maps.Copy(emqx, files.Items())
+	}
+	for file, ca := range authorities(s) {
+		emqx[nomad.AuthorityItem(file)] = ca
 	}
 	if env := revealed(s.Broker.SecretEnv); len(env) > 0 {
 		emqx[nomad.ItemEnvironment] = nomad.Environment(env)
+	}
+	proxies, err := proxy.Secrets(s)
+	if err != nil {
+		return nil, err
 	}
 	return &nomad.SecretsArgs{
 		Environment: s.Environment,
 		Namespace:   s.Nomad.Namespace,
 		EMQX:        emqx,
-		Proxy:       proxy.Secrets(s),
+		Proxy:       proxies,
 		TLS:         s.TLS.Enabled(),
 		License:     s.Secrets.License != "",
 	}, nil
@@ -84,8 +94,13 @@ func emqxArgs(s settings.Settings, opts ...pulumi.ResourceOption) *nomad.EMQXArg
 			DrainTimeout:         s.Broker.Drain.Timeout,
 			Env:                  s.Broker.Env,
 			SecretEnv:            nomad.EnvironmentDigest(revealed(s.Broker.SecretEnv), s.Secrets.ErlangCookie.Reveal()),
-			Auth:                 authArgs(s),
+			PerClient:            perClient(s),
+			Auth:                 !s.Auth.Anonymous,
+			ClientIDs:            clientIDs(s.Auth.ClientID),
+			Authorities:          slices.Sorted(maps.Keys(authorities(s))),
 			TLS:                  s.TLS.AtBroker(),
+			Listeners:            s.BrokerListeners(),
+			Limits:               cluster.Limits(s.Broker.Limits),
 			TLSProfile:           s.TLS.Profile,
 			CertificateNamesFrom: certificateNamesFrom(s),
 			DeviceCertificates:   s.TLS.DeviceCA != "" && !s.Auth.Anonymous,

@@ -16,6 +16,9 @@ type ClusterArgs struct {
 	// Network is the VCN that the stack is given, and who may reach it. What is given may be an OCID or a display name,
 	// which is looked up in the compartment.
 	Network NetworkArgs `pulumi:"network"`
+	// Listeners are what the stack offers to clients, each by itself. A TLS listener needs a certificate (`tls`),
+	// whatever is set here.
+	Listeners *ListenersArgs `pulumi:"listeners,optional"`
 	// Nodes are the cluster's instances.
 	Nodes NodesArgs `pulumi:"nodes"`
 	// Volumes hold EMQX's data, one per node.
@@ -35,7 +38,8 @@ type ClusterArgs struct {
 	TLS *TLSArgs `pulumi:"tls,optional"`
 	// Auth is who may connect by MQTT, and what they may do. Without anything here nobody may but the stack itself,
 	// whose user `emqx-oci-gate` makes the round trip of every update. What is declared here wins over the dashboard at
-	// every start of EMQX, and a change restarts the nodes in turn.
+	// every start of EMQX and in every update. A change is applied at run time at the end of the update, and restarts
+	// nothing but for `anonymous`.
 	Auth *AuthArgs `pulumi:"auth,optional"`
 	// Nomad is the scheduler that the nodes join.
 	Nomad NomadArgs `pulumi:"nomad"`
@@ -77,14 +81,27 @@ type NetworkArgs struct {
 	PrivateSubnet string `pulumi:"privateSubnet"`
 	// The private subnet's range. With it `check` can tell without a cloud whether the nodes fit. (IPv4 range)
 	PrivateSubnetCIDR *string `pulumi:"privateSubnetCidr,optional"`
-	// Where MQTT clients come from. No default: nothing is open to the internet unless you say so. (list of IPv4 range;
-	// required)
+	// Where MQTT clients come from, unless a listener has ranges of its own (`listeners`). No default: nothing is open
+	// to the internet unless you say so. (list of IPv4 range; required)
 	ClientCIDRs []string `pulumi:"clientCidrs"`
 	// Where the Consul servers are: they gossip with the nodes. (list of IPv4 range; required)
 	ServerCIDRs []string `pulumi:"serverCidrs"`
 	// Who may reach EMQX's dashboard and REST API on the nodes (18083), such as a VPN. Public addresses need
 	// `guards.allowPublicDashboard`. (list of IPv4 range)
 	DashboardCIDRs []string `pulumi:"dashboardCidrs,optional"`
+}
+
+// ListenersArgs: Listeners are what the stack offers to clients, each by itself. A TLS listener needs a certificate
+// (`tls`), whatever is set here.
+type ListenersArgs struct {
+	// MQTT in clear.
+	MQTT *ListenerArgs `pulumi:"mqtt,optional"`
+	// MQTT over TLS.
+	MQTTS *ListenerArgs `pulumi:"mqtts,optional"`
+	// MQTT over WebSocket in clear.
+	WS *ListenerArgs `pulumi:"ws,optional"`
+	// MQTT over WebSocket and TLS.
+	WSS *ListenerArgs `pulumi:"wss,optional"`
 }
 
 // NodesArgs: Nodes are the cluster's instances.
@@ -174,6 +191,10 @@ type BrokerArgs struct {
 	// Drain is how a stopping node moves the clients that are still connected to it, once HAProxy has moved those that
 	// it knows of.
 	Drain *DrainArgs `pulumi:"drain,optional"`
+	// PerClient bounds what one client may do. 0 of each is no bound.
+	PerClient *PerClientArgs `pulumi:"perClient,optional"`
+	// Limits are what EMQX takes from one client. A variable in `broker.env` wins over each.
+	Limits *LimitsArgs `pulumi:"limits,optional"`
 	// A node leaves Consul this long before it stops: HAProxy may send it new clients for 9 s more. (duration, at least
 	// 1s; default: `15s`)
 	ShutdownDelay *string `pulumi:"shutdownDelay,optional"`
@@ -201,6 +222,9 @@ type ProxyArgs struct {
 	// Clients of one address on one HAProxy; 0 is no limit, as all devices behind a carrier's or a company's NAT have
 	// one address. With a limit no single source fills the cluster. (connections, 0 to 2000000; default: `0`)
 	MaxConnPerSource *int `pulumi:"maxConnPerSource,optional"`
+	// Connections that one address may begin in 10 s on one HAProxy; 0 is no limit. Refused ones count: who goes on
+	// stays out. (connections in 10 s, 0 to 10000000; default: `0`)
+	MaxConnRatePerSource *int `pulumi:"maxConnRatePerSource,optional"`
 	// Limit of open files: two per connection, and 512. 0 derives it. (files, 0 to 16777216; default: from
 	// proxy.maxConn)
 	NoFile *int `pulumi:"noFile,optional"`
@@ -289,6 +313,15 @@ type TLSArgs struct {
 	// Authority for the stack's own round trip beside those of the machine that runs it. Needed where the certificate is
 	// signed by one that no machine knows. (PEM; default: the certificate's chain)
 	CA pulumi.StringInput `pulumi:"ca,optional" provider:"secret"`
+	// Further certificates: a client gets the one of the name that it asks for (SNI), and the main one where it asks for
+	// none or for another name. One more, or one less, is a reload of HAProxy. They need `terminate: proxy`. (list of
+	// groups)
+	Certificates []ServerCertificateArgs `pulumi:"certificates,optional"`
+	// By which a client resumes its TLS session at any HAProxy, not only at the one that it had before: three lines of
+	// 80 random bytes in base64. The second one makes tickets, all three read them. `emqx-oci tickets` makes them and
+	// rotates them: a ticket is good for one rotation and, at most, 5 minutes. It needs `terminate: proxy` and `clients:
+	// none`. (secret 3 lines of base64; default: none: sessions resume at one HAProxy)
+	TicketKeys pulumi.StringInput `pulumi:"ticketKeys,optional" provider:"secret"`
 	// Whether clients show a certificate on the encrypted protocols: `optional` refuses only wrong ones. Its common name
 	// is the user name in EMQX, whatever CONNECT says. It needs `terminate: proxy`, `clientCa` or `deviceCa`, and
 	// `network.privateSubnetCidr`. (`none` or `optional` or `required`; default: `none`)
@@ -306,7 +339,8 @@ type TLSArgs struct {
 
 // AuthArgs: Auth is who may connect by MQTT, and what they may do. Without anything here nobody may but the stack
 // itself, whose user `emqx-oci-gate` makes the round trip of every update. What is declared here wins over the
-// dashboard at every start of EMQX, and a change restarts the nodes in turn.
+// dashboard at every start of EMQX and in every update. A change is applied at run time at the end of the update, and
+// restarts nothing but for `anonymous`.
 type AuthArgs struct {
 	// True leaves the cluster open: whoever reaches it may connect, and EMQX's own rules hold, or those that somebody
 	// makes in the dashboard or in `broker.env`. (`true` or `false`; default: `false`)
@@ -314,11 +348,26 @@ type AuthArgs struct {
 	// Who may connect. A user that is taken away is removed from EMQX at the end of the update, and cut off. (list of
 	// groups)
 	Users []AuthUserArgs `pulumi:"users,optional"`
-	// What they may do: the first rule that matches decides, and what none matches is denied. (list of groups)
+	// Further ways to tell who a client is, each asked where none before it knows the client. The database of `users` is
+	// always the first: a user of it is never asked about elsewhere. (list of groups)
+	Authenticators []AuthAuthenticatorArgs `pulumi:"authenticators,optional"`
+	// What they may do: the first rule that matches decides, and what none matches is denied. Who holds a subscription
+	// that changed rules do not allow is cut off at the end of the update. (list of groups)
 	Rules []AuthRuleArgs `pulumi:"rules,optional"`
+	// Where else EMQX asks about what no rule is about; what none of them allows is denied. (list of groups)
+	Sources []AuthSourceArgs `pulumi:"sources,optional"`
+	// Which client identifiers a user may have, so that nobody takes over another's session: its own name alone with
+	// `username`, or also what begins with its name and `/` with `usernamePrefix`. Who comes with another one, or with
+	// none, is refused, and so is a user whose name holds a `/` with `usernamePrefix`. A change cuts nobody off but by
+	// the restart. (`any` or `username` or `usernamePrefix`; default: `any`)
+	ClientID *string `pulumi:"clientId,optional"`
 	// What happens to a client that does what it may not: it is told so where its protocol has words for it, or
 	// disconnected as well. (`ignore` or `disconnect`; default: `ignore`)
 	DenyAction *string `pulumi:"denyAction,optional"`
+	// What an update does about users, rules and authenticators that somebody has changed in EMQX since the last one: it
+	// puts them right, or says so and leaves them until what the stack declares changes, or EMQX restarts. `status` and
+	// a preview tell of them. (`repair` or `warn`; default: `repair`)
+	Drift *string `pulumi:"drift,optional"`
 }
 
 // NomadArgs: Nomad is the scheduler that the nodes join.
@@ -392,6 +441,9 @@ type GuardsArgs struct {
 	AllowPublicDashboard *bool `pulumi:"allowPublicDashboard,optional"`
 	// Lets `volumes.protect` be false in a production stack. (`true` or `false`; default: `false`)
 	AllowUnprotected *bool `pulumi:"allowUnprotected,optional"`
+	// Lets public addresses reach `listeners.mqtt` and `listeners.ws` of a production stack: MQTT in clear, passwords
+	// included. (`true` or `false`; default: `false`)
+	AllowPlainListeners *bool `pulumi:"allowPlainListeners,optional"`
 	// Lets `secrets.erlangCookie` change: nodes with the old and the new one do not see each other, so the cluster
 	// splits while it rolls. (`true` or `false`; default: `false`)
 	AllowCookieChange *bool `pulumi:"allowCookieChange,optional"`
@@ -425,6 +477,23 @@ type SecretsArgs struct {
 	License pulumi.StringInput `pulumi:"license,optional" provider:"secret"`
 }
 
+// ListenerArgs: Listener is one protocol.
+type ListenerArgs struct {
+	// To whom: `all` of `clientCidrs`; `vcn`, which is private ranges alone; `none`, and then it is nowhere on the path.
+	// A public balancer does not have one for the `vcn`: clients speak to HAProxy on the nodes, by the name that the
+	// outputs show. (`all` or `vcn` or `none`; default: `all`)
+	Open *string `pulumi:"open,optional"`
+	// Where its clients come from. With `vcn` they must be private. (list of IPv4 range; default: network.clientCidrs,
+	// with open: vcn the private ones)
+	ClientCIDRs []string `pulumi:"clientCidrs,optional"`
+	// Clients on one HAProxy; who comes beyond them is refused at once. 0 is no limit but `proxy.maxConn`, which is for
+	// all listeners together. (connections, 0 to 2000000; default: `0`)
+	MaxConn *int `pulumi:"maxConn,optional"`
+	// New connections on one HAProxy. Who comes beyond them waits for a turn. 0 is no limit. (connections per second, 0
+	// to 1000000; default: `0`)
+	MaxConnRate *int `pulumi:"maxConnRate,optional"`
+}
+
 // DrainArgs: Drain is how a stopping node moves the clients that are still connected to it, once HAProxy has moved
 // those that it knows of.
 type DrainArgs struct {
@@ -433,6 +502,34 @@ type DrainArgs struct {
 	Rate *int `pulumi:"rate,optional"`
 	// How long that may take; whoever is left then is cut. (duration, 1s to 7m; default: `2m`)
 	Timeout *string `pulumi:"timeout,optional"`
+}
+
+// PerClientArgs: PerClient bounds what one client may do. 0 of each is no bound.
+type PerClientArgs struct {
+	// What it may publish. EMQX stops reading from who sends more, and loses nothing. (messages per second, 0 to
+	// 1000000; default: `0`)
+	MessageRate *int `pulumi:"messageRate,optional"`
+	// What it may send. (kB per second, 0 to 1000000; default: `0`)
+	ByteRateKB *int `pulumi:"byteRateKb,optional"`
+	// What a session may be subscribed to; further ones are refused. (subscriptions, 0 to 1000000; default: `0`)
+	Subscriptions *int `pulumi:"subscriptions,optional"`
+	// Flapping is what EMQX does about a client that connects again and again: it is banned by its identifier. It counts
+	// before it asks who a client is, so that whoever knows an identifier can have it banned, too.
+	Flapping *FlappingArgs `pulumi:"flapping,optional"`
+}
+
+// LimitsArgs: Limits are what EMQX takes from one client. A variable in `broker.env` wins over each.
+type LimitsArgs struct {
+	// Of one packet. Who sends a larger one is disconnected. (kB, 1 to 262143; default: `1024`)
+	PacketKB *int `pulumi:"packetKb,optional"`
+	// Of a topic or a topic filter. Who uses a deeper one is disconnected. (levels, 1 to 65535; default: `128`)
+	TopicLevels *int `pulumi:"topicLevels,optional"`
+	// Of a client identifier. Who has a longer one is refused. (bytes, 23 to 65535; default: `65535`)
+	ClientIDLength *int `pulumi:"clientIdLength,optional"`
+	// How long a client has for its CONNECT, and before that for the TLS handshake with HAProxy. Where HAProxy sees
+	// MQTT, it ends those that send nothing or something else, and no broker hears of them. (duration, 1s to 5m in whole
+	// seconds; default: `15s`)
+	ConnectTimeout *string `pulumi:"connectTimeout,optional"`
 }
 
 // BrokerPortsArgs: BrokerPorts are where EMQX listens behind HAProxy, on every address of every node, which the
@@ -452,6 +549,14 @@ type BrokerPortsArgs struct {
 	WSS *int `pulumi:"wss,optional"`
 }
 
+// ServerCertificateArgs: ServerCertificate is one that clients get by its names.
+type ServerCertificateArgs struct {
+	// With its chain; for names that no certificate before it has with a key of its kind. (PEM; required)
+	Certificate pulumi.StringInput `pulumi:"certificate" provider:"secret"`
+	// Of the certificate. (secret PEM; required)
+	PrivateKey pulumi.StringInput `pulumi:"privateKey" provider:"secret"`
+}
+
 // AuthUserArgs: AuthUser is one who may connect.
 type AuthUserArgs struct {
 	// Unique; names that begin with `emqx-oci-` are the stack's own. (user name; required)
@@ -463,6 +568,72 @@ type AuthUserArgs struct {
 	PasswordHash pulumi.StringInput `pulumi:"passwordHash,optional" provider:"secret"`
 	// Whether no rule holds for it. (`true` or `false`; default: `false`)
 	Superuser *bool `pulumi:"superuser,optional"`
+}
+
+// AuthAuthenticatorArgs: AuthAuthenticator is a way to tell who a client is. What it is decides which of the other
+// fields it has; one of each kind may be there. What is secret in it reaches EMQX as the stack's other secrets do. A
+// change is applied at run time; one that brings another authority's file restarts the nodes in turn.
+type AuthAuthenticatorArgs struct {
+	// What it is. `builtIn` is the database of `auth.users`, which is there without it, too. The code of `ldap` is not
+	// under an open licence, even in EMQX 5.8: its licence, BSL 1.1, wants an agreement with EMQ for production.
+	// (`builtIn` or `jwt` or `http` or `ldap` or `postgresql` or `mysql` or `redis` or `mongodb`; required)
+	Kind string `pulumi:"kind"`
+	// Of `jwt`, one of three: what tokens are signed with by HMAC. A token is the client's password, and its time
+	// (`exp`, `nbf`) counts. Limited, because whoever finds it out makes tokens of his own. (secret printable ASCII, at
+	// least 32 characters)
+	Secret pulumi.StringInput `pulumi:"secret,optional" provider:"secret"`
+	// Of `jwt`, one of three: the public key of RSA, ECDSA or EdDSA signatures. (PEM)
+	PublicKey *string `pulumi:"publicKey,optional"`
+	// Of `jwt`, one of three: where the public keys are, as JWKS. EMQX asks every 5 minutes. (https URL)
+	JWKS *string `pulumi:"jwks,optional"`
+	// Of `jwt`: what a token must say, with `${username}` and `${clientid}`. One of them must be `${username}` and no
+	// more, or whoever has a token is whom he says. (text to text)
+	Claims map[string]string `pulumi:"claims,optional"`
+	// Of `jwt`: the claim that holds rules of the token's own, which are asked before `auth.rules`. (text; default: acl)
+	ACLClaim *string `pulumi:"aclClaim,optional"`
+	// Of `http`: who is asked. 200 with `{"result": "allow"}` or 204 lets the client in, `deny` keeps it out, and
+	// anything else asks the next authenticator. (https URL)
+	URL *string `pulumi:"url,optional"`
+	// Of `http`. With `get` the body's fields, the password among them, are in the address, and so in the server's log.
+	// (`post` or `get`; default: post)
+	Method *string `pulumi:"method,optional"`
+	// Of `http`: headers beside `accept` and `content-type`. (header to text)
+	Headers map[string]string `pulumi:"headers,optional"`
+	// Of `http`: the header of that name, such as `Bearer ...`. (secret 1 to 4096 characters)
+	Authorization pulumi.StringInput `pulumi:"authorization,optional" provider:"secret"`
+	// Of `http`: fields of the request, with placeholders; `${username}` and `${password}` must be among them. (text to
+	// text)
+	Body map[string]string `pulumi:"body,optional"`
+	// Of the databases and `ldap`. (host:port)
+	Server *string `pulumi:"server,optional"`
+	// Of the databases; of `redis` a number, 0 by default. (1 to 128 characters)
+	Database *string `pulumi:"database,optional"`
+	// Of the databases and `ldap`, where it is a DN: as whom EMQX asks. (1 to 512 characters)
+	Username *string `pulumi:"username,optional"`
+	// Of that user. (secret 1 to 512 characters)
+	Password pulumi.StringInput `pulumi:"password,optional" provider:"secret"`
+	// What is asked for `${username}`. Of `postgresql` and `mysql` it selects `password_hash`, and `salt` and
+	// `is_superuser` where there are; of `redis` it is `HMGET` or `HGET`, a key and these names; of `ldap` a filter
+	// beside `baseDn`. (1 to 4096 characters)
+	Query *string `pulumi:"query,optional"`
+	// Of `mongodb`: where users are, with the fields `password_hash`, `salt` and `is_superuser`. (1 to 128 characters)
+	Collection *string `pulumi:"collection,optional"`
+	// Of `mongodb`: which of them it is, with `${username}`. (text to text)
+	Filter map[string]string `pulumi:"filter,optional"`
+	// Of `ldap`: below which entry users are, with `${username}` unless `query` has it. The client's password is tried
+	// by binding as the entry that is found. (1 to 512 characters)
+	BaseDN *string `pulumi:"baseDn,optional"`
+	// Of the databases: how passwords are stored. (`bcrypt` or `pbkdf2-sha256` or `pbkdf2-sha512` or `sha256` or
+	// `sha512`)
+	Hash *string `pulumi:"hash,optional"`
+	// Of a `hash` of SHA-2: where the salt is. (`prefix` or `suffix` or `disable`; default: prefix)
+	Salt *string `pulumi:"salt,optional"`
+	// Of a `hash` by PBKDF2. (0 to 10000000; default: 210000)
+	Iterations *int `pulumi:"iterations,optional"`
+	// The authority of its certificate, which EMQX verifies. (PEM; default: the image's authorities)
+	CA *string `pulumi:"ca,optional"`
+	// Of the databases and `ldap`: speaks to the server without TLS. (`true` or `false`; default: `false`)
+	Plain *bool `pulumi:"plain,optional"`
 }
 
 // AuthRuleArgs: AuthRule permits or forbids something. It is about whom `user`, `clientId` or `address` names, one of
@@ -485,6 +656,25 @@ type AuthRuleArgs struct {
 	Topics []string `pulumi:"topics"`
 }
 
+// AuthSourceArgs: AuthSource is where EMQX asks about a right that no rule is about.
+type AuthSourceArgs struct {
+	// `builtIn` is EMQX's own database of rules, which its REST API and dashboard fill. (`builtIn` or `http`; required)
+	Kind string `pulumi:"kind"`
+	// Of `http`: who is asked; its answer is as that of an authenticator. (https URL)
+	URL *string `pulumi:"url,optional"`
+	// Of `http`. (`post` or `get`; default: post)
+	Method *string `pulumi:"method,optional"`
+	// Of `http`: headers beside `accept` and `content-type`. (header to text)
+	Headers map[string]string `pulumi:"headers,optional"`
+	// Of `http`: the header of that name, such as `Bearer ...`. (secret 1 to 4096 characters)
+	Authorization pulumi.StringInput `pulumi:"authorization,optional" provider:"secret"`
+	// Of `http`: fields of the request, with placeholders; `${username}`, `${action}` and `${topic}` must be among them.
+	// (text to text)
+	Body map[string]string `pulumi:"body,optional"`
+	// The authority of its certificate, which EMQX verifies. (PEM; default: the image's authorities)
+	CA *string `pulumi:"ca,optional"`
+}
+
 // ClientTLSArgs: ClientTLS is how an https API is spoken to.
 type ClientTLSArgs struct {
 	// Verifies the server, where its authority is not a public one. (PEM; default: the system's authorities)
@@ -493,4 +683,18 @@ type ClientTLSArgs struct {
 	Certificate *string `pulumi:"certificate,optional"`
 	// Of the client, set with its certificate. (secret PEM)
 	PrivateKey pulumi.StringInput `pulumi:"privateKey,optional" provider:"secret"`
+}
+
+// FlappingArgs: Flapping is what EMQX does about a client that connects again and again: it is banned by its
+// identifier. It counts before it asks who a client is, so that whoever knows an identifier can have it banned, too.
+type FlappingArgs struct {
+	// Whether it does. (`true` or `false`; default: `false`)
+	On *bool `pulumi:"on,optional"`
+	// At which connection within the window it is banned; each node counts by itself. (connections, 2 to 10000; default:
+	// `15`)
+	Count *int `pulumi:"count,optional"`
+	// Within which time. (duration, 1s to 24h; default: `1m`)
+	Window *string `pulumi:"window,optional"`
+	// For how long it is banned. (duration, 1s to 24h; default: `5m`)
+	Ban *string `pulumi:"ban,optional"`
 }

@@ -81,7 +81,7 @@ func declareCluster(ctx *pulumi.Context, name string, s settings.Settings, c *Cl
 
 // declare registers what is in the cluster, made of these kinds.
 func (c *Cluster) declare(ctx *pulumi.Context, name string, s settings.Settings, k kinds.Kinds) error {
-	listeners := cluster.Listeners(s.Ports.Cluster(), s.TLS.Enabled())
+	listeners := s.Offered()
 	in := seams.Given{Name: name, Settings: s, Listeners: listeners, HealthPath: k.Proxy.HealthPath()}
 	every, err := newProviders(ctx, &in, k)
 	if err != nil {
@@ -171,7 +171,7 @@ func (c *Cluster) declare(ctx *pulumi.Context, name string, s settings.Settings,
 	// Changed or not, an update ends by asking again: a sick cluster is never
 	// reported as a success (ADR 0018).
 	c.Verified, err = gate.verify(ctx, pulumi.Parent(c), broker.ModifyIndex, proxies.ModifyIndex, public)
-	if err := errors.Join(err, jobs.afterPreview(ctx, launched.Relaunched)); err != nil {
+	if err := errors.Join(err, jobs.afterPreview(ctx, launched.Relaunched), tellAccessDrift(ctx, s)); err != nil {
 		return err
 	}
 	c.Endpoints = pulumi.ToStringMap(endpoints(s, listeners)).ToStringMapOutput()
@@ -203,11 +203,16 @@ func find(ctx *pulumi.Context, in seams.Given, k kinds.Kinds) (seams.Fleet, seam
 func EntriesName(clusterName string) string { return clusterName + "-entries" }
 
 // endpoints are the URLs that clients are given, by protocol. They are known at
-// plan time: the name is the stack's, whatever address the balancer gets.
+// plan time: the name is the stack's, whatever address the balancer gets. What a public
+// balancer does not have is with the proxies, whom Consul names.
 func endpoints(s settings.Settings, listeners []cluster.Listener) map[string]string {
 	urls := map[string]string{}
 	for _, l := range listeners {
-		urls[l.Name] = fmt.Sprintf("%s://%s:%d%s", l.Scheme, s.DNS.Name, l.Port, l.Path)
+		name := s.DNS.Name
+		if l.Inside {
+			name = cluster.ServiceName(s.Environment, kinds.Of(s).Proxy.Service())
+		}
+		urls[l.Name] = fmt.Sprintf("%s://%s:%d%s", l.Scheme, name, l.Port, l.Path)
 	}
 	return urls
 }

@@ -13,7 +13,7 @@ import (
 // registers nothing but providers.
 func EdgeHealth(ctx *pulumi.Context, name string, s settings.Settings) (map[string]string, error) {
 	k := kinds.Of(s)
-	in := seams.Given{Name: name, Settings: s, Listeners: cluster.Listeners(s.Ports.Cluster(), s.TLS.Enabled())}
+	in := seams.Given{Name: name, Settings: s, Listeners: s.Offered()}
 	if _, err := newProviders(ctx, &in, k); err != nil {
 		return nil, err
 	}

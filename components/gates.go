@@ -2,6 +2,7 @@ package components
 
 import (
 	"context"
+	"crypto/tls"
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -125,16 +126,12 @@ func (c conditions) proxiesReady() gates.Gate {
 	return c.proxy.Ready(c.Settings, seams.ProxyReadyArgs{Nomad: c.nomadAPI, Consul: c.consulAPI, Text: c.jobs.proxies})
 }
 
-// atEnd are the steps of an update before its round trip: none where everybody may connect.
+// atEnd are the steps of an update before its round trip.
 func (c conditions) atEnd() []gates.Step {
 	if c.Auth.Anonymous {
-		return nil
+		return []gates.Step{gates.OpenAccess(c.nomadAPI, cluster.EMQXJobID(c.Environment), settings.GateUser)}
 	}
-	args := gates.MatchUsersArgs{Job: cluster.EMQXJobID(c.Environment), Timeout: c.Gates.Settle}
-	for _, u := range authUsers(c.Settings) {
-		args.Names = append(args.Names, u.Name)
-	}
-	return []gates.Step{gates.MatchUsers(c.nomadAPI, args)}
+	return []gates.Step{gates.MatchUsers(c.nomadAPI, matchUsersArgs(c.Settings))}
 }
 
 func (c conditions) roundTripArgs() gates.RoundTripArgs {
@@ -146,10 +143,20 @@ func (c conditions) roundTripArgs() gates.RoundTripArgs {
 }
 
 func (c conditions) openRoundTripArgs() gates.RoundTripArgs {
-	return gates.RoundTripArgs{
-		Name: c.DNS.Name, Listeners: cluster.Listeners(c.Ports.Cluster(), c.TLS.Enabled()), Proxy: c.Gates.Proxy,
+	args := gates.RoundTripArgs{
+		Name: c.DNS.Name, Listeners: cluster.AtEdge(c.Offered()), Unasked: c.Unasked(), Proxy: c.Gates.Proxy,
 		CACert: c.TLS.CA.Reveal(), Certificate: c.TLS.Certificate.Reveal(), Timeout: c.Gates.RoundTrip, Edge: c.edgeHint,
 	}
+	if c.TLS.VerifiesClients() {
+		args.ClientCertificate = func() (tls.Certificate, error) {
+			authority, err := c.GateAuthority()
+			if err != nil {
+				return tls.Certificate{}, err
+			}
+			return authority.Issue(time.Now())
+		}
+	}
+	return args
 }
 
 func (c conditions) roundTrip() gates.Gate { return gates.RoundTrip(c.roundTripArgs()) }

@@ -1,6 +1,7 @@
 package components
 
 import (
+	"crypto/x509"
 	"fmt"
 	"strings"
 	"testing"
@@ -24,5 +25,24 @@ func TestTheRoundTripGoesThroughWhatTheStackOffers(t *testing.T) {
 		assert.Equal(t, strings.Join(got, ", "), want)
 		assert.Equal(t, args.Name+" "+args.Proxy, "mqtt.example.com socks5h://10.0.0.1:1080")
 		assert.Equal(t, args.CACert+", "+args.Certificate, "clients' authority, "+certificate.Reveal())
+	}
+}
+
+// Where clients are asked for certificates the round trip has one of its own user, which follows from the stack's secrets.
+func TestTheRoundTripHasACertificateWhereClientsShowOne(t *testing.T) {
+	s := settings.Settings{Environment: "prod", TLS: settings.TLS{Terminate: settings.TerminateProxy, Certificate: "chain", Clients: settings.ClientsNone}}
+	s.Secrets.ErlangCookie = "aCookie"
+	assert.Assert(t, conditions{Settings: s}.roundTripArgs().ClientCertificate == nil)
+	for _, clients := range []string{settings.ClientsOptional, settings.ClientsRequired} {
+		s.TLS.Clients = clients
+		for _, anonymous := range []bool{false, true} { // in which the cluster has no users
+			s.Auth.Anonymous = anonymous
+			shown, err := conditions{Settings: s}.roundTripArgs().ClientCertificate()
+			assert.NilError(t, err)
+			leaf, err := x509.ParseCertificate(shown.Certificate[0])
+			assert.NilError(t, err)
+			assert.Equal(t, leaf.Subject.CommonName, settings.GateUser)
+			assert.Equal(t, leaf.Issuer.CommonName, "emqx-oci-gate of prod")
+		}
 	}
 }

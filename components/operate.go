@@ -1,6 +1,7 @@
 package components
 
 import (
+	"context"
 	"crypto/x509"
 	"fmt"
 
@@ -26,22 +27,30 @@ func Operate(s settings.Settings) (*operate.Cluster, error) {
 	k := kinds.Of(s)
 	proxy := k.Proxy
 	devices.ProxyTask, devices.Refused = proxy.Refused()
+	drift := func(ctx context.Context) (string, error) {
+		if s.Auth.Anonymous || s.Secrets.GatePassword == "" { // whose secrets are hidden
+			return "", nil
+		}
+		return gates.AccessDrift(ctx, nomadAPI, matchUsersArgs(s))
+	}
 	c := conditions{Settings: s, jobs: wantedJobs(s, proxy), nomadAPI: nomadAPI, consulAPI: consulAPI, proxy: proxy, edgeHint: k.Edge.Hint(s)}
 	return operate.New(operate.Config{
 		Formed: c.clusterFormed(), Proxies: c.proxiesReady(), RoundTrip: c.roundTripArgs(), Verification: lastGates(gateList(c), c.rolling()),
 		ListenersScript: nomad.EMQXListeners,
 		Proxy:           operate.ProxyConfig{Title: proxy.Title(), Job: proxy.JobID(s.Environment), Service: proxy.Service()},
 		DrainRate:       s.Broker.Drain.Rate,
-		Certificate:     ownCertificate(s),
-		DevicesConfig:   devices,
-		Environment:     s.Environment, Datacenter: s.Consul.Datacenter, Count: s.Nodes.Count,
+		AccessDrift:     drift, LeavesDrift: s.Auth.Drift == settings.DriftWarn,
+		Certificate:   firstToEnd(s.TLS.Certificate),
+		Further:       furtherCertificates(s),
+		DevicesConfig: devices,
+		Environment:   s.Environment, Datacenter: s.Consul.Datacenter, Count: s.Nodes.Count,
 		Nomad: nomadAPI, Consul: consulAPI,
 	})
 }
 
-// ownCertificate is the one of the stack's chain that ends first; nil where it has none, or it is hidden.
-func ownCertificate(s settings.Settings) *x509.Certificate {
-	all, err := certs.ReadCertificates(s.TLS.Certificate.Reveal())
+// firstToEnd is the one of a chain that ends first; nil where it has none, or it is hidden.
+func firstToEnd(chain settings.Secret) *x509.Certificate {
+	all, err := certs.ReadCertificates(chain.Reveal())
 	if err != nil {
 		return nil
 	}
@@ -67,6 +76,14 @@ func devicesConfig(s settings.Settings) (c operate.DevicesConfig, err error) {
 	}
 	c.Authority = &certs.DeviceAuthority{Certificate: x, Key: key}
 	return c, nil
+}
+
+func furtherCertificates(s settings.Settings) []*x509.Certificate {
+	var all []*x509.Certificate
+	for _, c := range s.TLS.Certificates {
+		all = append(all, firstToEnd(c.Certificate))
+	}
+	return all
 }
 
 // agents are clients of the two APIs, as the settings say.

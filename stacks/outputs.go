@@ -2,6 +2,7 @@ package stacks
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -11,9 +12,19 @@ import (
 
 // outputs are what people and other programs need next.
 func outputs(s settings.Settings, c *components.Cluster) pulumi.Map {
-	tls := "on: mqtts and wss end at the proxies with the stack's certificate"
+	var ended []string
+	for _, l := range s.Offered() {
+		if l.TLS {
+			ended = append(ended, l.Name)
+		}
+	}
+	where := [2]string{"ends at the proxies", "end at the proxies"}
 	if s.TLS.AtBroker() {
-		tls = "on: mqtts and wss pass through to EMQX with the stack's certificate"
+		where = [2]string{"passes through to EMQX", "pass through to EMQX"}
+	}
+	tls := fmt.Sprintf("on: %s %s with the stack's certificate", strings.Join(ended, " and "), where[min(1, max(0, len(ended)-1))])
+	if len(ended) == 0 {
+		tls = "off: listeners.mqtts.open and listeners.wss.open are none"
 	}
 	if !s.TLS.Enabled() {
 		tls = fmt.Sprintf("off: the stack has no certificate, so mqtts (%d) and wss (%d) do not exist; "+

@@ -34,6 +34,15 @@ func open(stack string, c orchestrate.Config) (cli.Cluster, error) {
 	return components.Operate(s)
 }
 
+// tickets are the keys of session tickets that follow those of a stack.
+func tickets(stack string, c orchestrate.Config) (string, error) {
+	s, err := settings.Load(stack, source(c))
+	if err != nil {
+		return "", err
+	}
+	return settings.RotateTicketKeys(s.TLS.TicketKeys).Reveal(), nil
+}
+
 // check tells what is wrong with a stack without a cloud: faults of its settings, then what the checks find. A finding
 // about a setting that is at fault already would only repeat it, and so would a graph that cannot be built.
 func check(stack string, c orchestrate.Config) []preflight.Finding {

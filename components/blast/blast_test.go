@@ -171,6 +171,23 @@ func TestJobs(t *testing.T) {
 	}
 }
 
+// What EMQX takes while it runs restarts nothing; whether there are users at all is of the job.
+func TestWhoMayConnectIsAppliedAtRunTime(t *testing.T) {
+	variable := blast.Change{Op: blast.Update, Type: "nomad:index/variable:Variable", Name: "secrets-emqx"}
+	for _, item := range []string{"users", "acl", "authn", "authz"} {
+		variable.Diffs = append(variable.Diffs, blast.Diff{Path: "items." + item, Kind: "update"})
+	}
+	r := blast.Assess([]blast.Change{variable}, lab(), kinds)
+	assert.Equal(t, r.Headline, "0 nodes restarted; no interruption")
+	assert.Equal(t, r.Lines[0].Text, "Secrets of job emqx change: users, rules of who may do what, authenticators, settings of authorization")
+	assert.Equal(t, len(r.Lines[0].Details), 4)
+	for _, detail := range r.Lines[0].Details {
+		assert.Assert(t, strings.Contains(detail, "Applied at run time at the end of the update, nothing restarts"), detail)
+	}
+	job := blast.Change{Op: blast.Update, Type: "nomad:index/job:Job", Name: "emqx", Diffs: []blast.Diff{{Path: "hcl2.vars.auth", Kind: "update", Old: "false", New: "true"}}}
+	assert.Assert(t, strings.Contains(blast.Assess([]blast.Change{job}, lab(), kinds).Headline, "3 nodes restarted, one at a time"))
+}
+
 // One node: nobody is left to serve.
 func TestOneNode(t *testing.T) {
 	s := lab()

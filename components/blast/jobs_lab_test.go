@@ -32,7 +32,7 @@ func TestNomadRestartsWhatIsAssumed(t *testing.T) {
 	assert.NilError(t, err)
 	broker, err := nomad.EMQXVars{
 		Environment: "lab", Datacenter: "dc1", NodeCount: 1, Image: "emqx/emqx:5.8.9", CPU: 100, MemoryMB: 600, MaxConnections: 100, KeepAliveMax: 600, NoFile: 4096,
-		DrainRate: 10, DrainTimeout: 10 * time.Second, TLS: true, Auth: &nomad.Auth{Rules: "{deny, all}.\n", UsersDigest: "d"},
+		DrainRate: 10, DrainTimeout: 10 * time.Second, TLS: true, Auth: true,
 	}.HCL2()
 	assert.NilError(t, err)
 	proxy, err := haproxy.Vars{
@@ -87,13 +87,11 @@ func another(name, value string) string {
 		return ""
 	case value == "true" || value == "false":
 		return map[string]string{"true": "false", "false": "true"}[value]
-	case name == "deny_action":
-		return map[string]string{"ignore": "disconnect"}[value]
 	case name == "tls_clients":
 		return "" // with what it needs beside it
 	case name == "ports":
 		return regexp.MustCompile(`mqtt = \d+`).ReplaceAllString(value, "mqtt = 20001")
-	case name == "extra_env":
+	case name == "extra_env" || name == "per_client" || name == "authorities":
 		return `{"EMQX_X" = "1"}`
 	case slices.Contains([]string{"node_count", "cpu", "memory"}, name):
 		return value + "0"

@@ -47,7 +47,19 @@ var brokerSecrets = []Secret{
 	},
 	{
 		Keys: []string{"users"}, Name: "users", Severity: Notice,
-		Effect: "The job changes with them, and every node restarts in turn; at the end those who are no longer among them are removed from EMQX and cut off.",
+		Effect: "Applied at run time at the end of the update, nothing restarts; who is connected as one that changes or goes is cut off then.",
+	},
+	{
+		Keys: []string{"acl"}, Name: "rules of who may do what", Severity: Notice,
+		Effect: "Applied at run time at the end of the update, nothing restarts; who holds a subscription that they allow no more is cut off then.",
+	},
+	{
+		Keys: []string{"authn"}, Name: "authenticators", Severity: Notice,
+		Effect: "Applied at run time at the end of the update, nothing restarts; who is connected stays.",
+	},
+	{
+		Keys: []string{"authz"}, Name: "settings of authorization", Severity: Notice,
+		Effect: "Applied at run time at the end of the update, nothing restarts; who is connected stays.",
 	},
 	{
 		Keys: []string{"license_key"}, Name: "licence key", Severity: Notice,

@@ -23,6 +23,14 @@ type Listener struct {
 	Path string
 	// TLS listeners exist only in a stack that has a certificate.
 	TLS bool
+
+	// ClientCIDRs are where its clients come from; none is wherever those of the stack do.
+	ClientCIDRs []string
+	// Inside: the edge does not have it, because it is for the private network alone and
+	// the edge is on the internet. Clients speak to the proxies on the nodes.
+	Inside bool
+	// LeadsTo is EMQX's port for what has had its TLS ended by the proxy; 0 is BrokerPort.
+	LeadsTo int
 }
 
 // Ports are where HAProxy and EMQX listen on every node. The balancer listens on
@@ -65,6 +73,29 @@ func Listeners(ports Ports, tls bool) []Listener {
 		}
 	}
 	return offered
+}
+
+// AtEdge are those of the listeners that the edge has.
+func AtEdge(listeners []Listener) []Listener {
+	return slices.DeleteFunc(slices.Clone(listeners), func(l Listener) bool { return l.Inside })
+}
+
+// ListenerNames are their names, in the same order.
+func ListenerNames(listeners []Listener) []string {
+	names := make([]string, len(listeners))
+	for i, l := range listeners {
+		names[i] = l.Name
+	}
+	return names
+}
+
+// NamedListeners are those of all four listeners that have one of these names; all of a
+// stack with or without a certificate where none is given.
+func NamedListeners(ports Ports, tls bool, names []string) []Listener {
+	if len(names) == 0 {
+		return Listeners(ports, tls)
+	}
+	return slices.DeleteFunc(Listeners(ports, true), func(l Listener) bool { return !slices.Contains(names, l.Name) })
 }
 
 // Ports that no setting moves.

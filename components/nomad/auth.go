@@ -8,47 +8,82 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 
 	"golang.org/x/crypto/blowfish" //nolint:staticcheck // bcrypt is made of it; nothing is encrypted
 )
 
-// Auth is who may connect to EMQX and what they may do. The built-in database of EMQX holds
-// the users, whom [ItemUsers] brings.
+// Auth is who may connect to EMQX and what they may do. The job's text has none of it: it is in
+// its Nomad variable, and so in files of the task, which EMQX reads at its start. What has changed
+// since, a step of the update tells the running members.
 type Auth struct {
 	// Required.
 
-	// Rules is the file of rules, as [RulesFile] makes it.
-	Rules string
-	// UsersDigest changes with the users, so that EMQX is restarted in turn with new ones:
-	// [EnvironmentDigest] makes one.
-	UsersDigest string
+	// Users of EMQX's built-in database.
+	Users []User
+	// Rules in the order in which they are asked; what none matches is denied.
+	Rules []Rule
+	// Key is secret, and the salts of passwords follow from it.
+	Key string
 
 	// Optional.
 
 	// Disconnect ends the connection of who does what he may not.
 	Disconnect bool
+	// Authenticators are asked behind the built-in database, Sources behind the rules; where
+	// there are some, what no rule matches is theirs.
+	Authenticators []Authenticator
+	Sources        []Source
 }
 
-// vars are the job's variables that say it.
-func (a *Auth) vars() map[string]string {
-	if a == nil {
-		a = &Auth{}
+// AuthFiles are what EMQX's task has in files of [Auth], each exactly as its item in the job's
+// Nomad variable.
+type AuthFiles struct {
+	// Users is users.json, as [UsersFile] makes it.
+	Users string
+	// Authentication and Authorization are these two parts of EMQX's configuration, as JSON: the
+	// authenticators, and what decides about rights, of which the file of rules is one. EMQX
+	// itself puts the directories in (emqx_schema:naive_env_interpolation).
+	Authentication, Authorization string
+	// Rules is the file of rules, as [RulesFile] makes it.
+	Rules string
+}
+
+// Files are the files of a.
+func (a Auth) Files() (AuthFiles, error) {
+	users, err := UsersFile(a.Users, a.Key)
+	if err != nil {
+		return AuthFiles{}, err
 	}
 	action := "ignore"
 	if a.Disconnect {
 		action = "disconnect"
 	}
-	return map[string]string{
-		// Nomad's templates begin with two braces.
-		"acl":         strings.ReplaceAll(a.Rules, "{{", `{{"{{"}}`),
-		"deny_action": action, "users_digest": a.UsersDigest,
-	}
+	f := AuthFiles{Users: users, Rules: RulesFile(a.Rules, len(a.Sources) > 0), Authentication: Authentication(a.Authenticators)}
+	f.Authorization = compact(object{
+		"no_match": "deny", "deny_action": action, "cache": object{"enable": true}, "sources": sources(a.Sources),
+	})
+	return f, nil
 }
 
-// Rule is one of EMQX's rules of the type "file". At most one of User, ClientID and Address is
-// set; none is everybody.
+// Items are the files as items of the job's Nomad variable.
+func (f AuthFiles) Items() map[string]string {
+	return map[string]string{ItemUsers: f.Users, ItemAuthentication: f.Authentication, ItemAuthorization: f.Authorization, ItemRules: f.Rules}
+}
+
+// Digest is the SHA-256 of the files, one behind the other, in hexadecimal: of users.json,
+// authn.json, authz.json and acl.conf in the task.
+func (f AuthFiles) Digest() string {
+	sum := sha256.Sum256([]byte(f.Users + f.Authentication + f.Authorization + f.Rules))
+	return hex.EncodeToString(sum[:])
+}
+
+// Rule is one of EMQX's rules of the type "file". At most one of User, UserPattern, ClientID and
+// Address is set; none is everybody.
 type Rule struct {
 	Allow bool
+	// UserPattern is a regular expression that a part of the name matches.
+	UserPattern string
 	// User, ClientID, and Address as an IPv4 range.
 	User, ClientID, Address string
 	// Action is publish, subscribe or all.
@@ -59,10 +94,13 @@ type Rule struct {
 }
 
 // RulesFile are rules as EMQX reads them (emqx_authz_rule.erl), and behind them that all else
-// is denied: Erlang terms, of which the first that matches decides.
-func RulesFile(rules []Rule) string {
+// is denied, unless others are asked then: Erlang terms, of which the first that matches decides.
+func RulesFile(rules []Rule, askOthers bool) string {
 	var b strings.Builder
-	for _, r := range append(rules, Rule{Action: "all"}) {
+	if !askOthers {
+		rules = append(rules, Rule{Action: "all"})
+	}
+	for _, r := range rules {
 		permit, who, topics := "deny", "all", "all"
 		if r.Allow {
 			permit = "allow"
@@ -71,6 +109,9 @@ func RulesFile(rules []Rule) string {
 			if x[1] != "" {
 				who = "{" + x[0] + ", " + erlangString(x[1]) + "}"
 			}
+		}
+		if r.UserPattern != "" {
+			who = "{username, {re, " + erlangString(r.UserPattern) + "}}"
 		}
 		if r.Topics != nil {
 			var quoted []string
@@ -113,7 +154,7 @@ func UsersFile(users []User, key string) (string, error) {
 			mac := hmac.New(sha256.New, []byte(key))
 			_, _ = mac.Write([]byte("salt\x00" + u.Name + "\x00" + u.Password))
 			var err error
-			if hash, err = bcryptHash(u.Password, [16]byte(mac.Sum(nil)), bcryptRounds); err != nil {
+			if hash, err = hashOnce(u.Password, [16]byte(mac.Sum(nil))); err != nil {
 				return "", fmt.Errorf("hashing the password of user %q: %w", u.Name, err)
 			}
 		}
@@ -132,13 +173,19 @@ func UsersFile(users []User, key string) (string, error) {
 	return "[\n" + strings.Join(lines, ",\n") + "\n]", nil
 }
 
-// UsersDigest changes with the users, and tells nothing about them to whoever has no key.
-func UsersDigest(users []User, key string) string {
-	mac := hmac.New(sha256.New, []byte(key))
-	for _, u := range users {
-		fmt.Fprintf(mac, "%q %q %q %t\n", u.Name, u.Password, u.PasswordHash, u.Superuser)
+// hashes are by their salt, which is one password's alone: the files are made several times in
+// an update.
+var hashes sync.Map
+
+func hashOnce(password string, salt [16]byte) (string, error) {
+	if known, ok := hashes.Load(salt); ok {
+		return known.(string), nil
 	}
-	return hex.EncodeToString(mac.Sum(nil)[:16])
+	hash, err := bcryptHash(password, salt, bcryptRounds)
+	if err == nil {
+		hashes.Store(salt, hash)
+	}
+	return hash, err
 }
 
 // bcryptEncoding is base64 in the order of bcrypt.

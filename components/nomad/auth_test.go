@@ -2,6 +2,8 @@ package nomad
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -45,7 +47,6 @@ func TestUsersAreALineEach(t *testing.T) {
 	assert.NilError(t, err)
 	assert.Equal(t, text, "[\n"+`{"user_id":"ann","password_hash":"`+hash+`","salt":"","is_superuser":false},`+"\n"+
 		`{"user_id":"bob","password_hash":"`+hash+`","salt":"","is_superuser":true}`+"\n]")
-	assert.Assert(t, UsersDigest([]User{{Name: "ann"}}, "k") != UsersDigest([]User{{Name: "ann", Superuser: true}}, "k"))
 }
 
 func TestRulesAreErlangTerms(t *testing.T) {
@@ -53,12 +54,47 @@ func TestRulesAreErlangTerms(t *testing.T) {
 		{Allow: true, User: "ann", Action: "publish", Topics: []string{"a/${username}/#", `q"\x`, "eq #"}},
 		{Address: "10.0.0.0/8", Action: "all"},
 		{ClientID: "c", Action: "subscribe", Topics: []string{"#"}},
-	})
+		{UserPattern: "[+#]", Action: "all"},
+	}, false)
 	assert.Equal(t, text, `{allow, {username, "ann"}, publish, ["a/${username}/#", "q\"\\x", "eq #"]}.
 {deny, {ipaddr, "10.0.0.0/8"}, all, all}.
 {deny, {clientid, "c"}, subscribe, ["#"]}.
+{deny, {username, {re, "[+#]"}}, all, all}.
 {deny, all, all, all}.
 `)
-	// Nomad's templates give it back as it was.
-	assert.Equal(t, (&Auth{Rules: `["{{x"]`}).vars()["acl"], `["{{"{{"}}x"]`)
+}
+
+// What is in the task's files is told by one digest, and is JSON where EMQX reads it so.
+func TestFilesOfWhoMayConnect(t *testing.T) {
+	a := Auth{
+		Users: []User{{Name: "ann", Password: "a-password-of-a-device"}}, Rules: []Rule{{Allow: true, User: "ann", Action: "all", Topics: []string{"a"}}},
+		Key: "a key",
+	}
+	files, err := a.Files()
+	assert.NilError(t, err)
+	same, err := a.Files()
+	assert.NilError(t, err)
+	assert.Equal(t, files.Digest(), same.Digest())
+	assert.DeepEqual(t, slices.Sorted(maps.Keys(files.Items())), []string{"acl", "authn", "authz", "users"})
+	var authentication []map[string]any
+	var authorization map[string]any
+	assert.NilError(t, json.Unmarshal([]byte(files.Authentication), &authentication))
+	assert.NilError(t, json.Unmarshal([]byte(files.Authorization), &authorization))
+	assert.Equal(t, authorization["no_match"], "deny")
+	assert.Equal(t, authorization["deny_action"], "ignore")
+
+	for name, change := range map[string]func(*Auth){
+		"users": func(a *Auth) { a.Users = []User{{Name: "ann", Password: "another-password"}} },
+		"acl":   func(a *Auth) { a.Rules = nil },
+		"authz": func(a *Auth) { a.Disconnect = true },
+	} {
+		other := a
+		change(&other)
+		changed, err := other.Files()
+		assert.NilError(t, err)
+		assert.Assert(t, changed.Digest() != files.Digest(), name)
+		for item, text := range changed.Items() {
+			assert.Equal(t, text != files.Items()[item], item == name, "%s: %s", name, item)
+		}
+	}
 }

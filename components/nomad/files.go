@@ -72,8 +72,8 @@ func hclMap(m map[string]string) string {
 
 // VariablesFile are the values of hcl2.vars as a variables file, which is how Nomad's
 // servers read them. The provider takes them as a command line does: a map is an
-// expression, all else is text. In every job file "ports" and "extra_env" are maps, and
-// no other variable is one.
+// expression, all else is text. Which are maps, in every job file that has
+// them, is mapVars.
 func VariablesFile(vars map[string]string) string {
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(vars)) {
@@ -87,7 +87,7 @@ func VariablesFile(vars map[string]string) string {
 }
 
 // mapVars are the variables that are maps, in every job file that has them.
-var mapVars = []string{"extra_env", "ports"}
+var mapVars = []string{"authorities", "extra_env", "limits", "per_client", "ports", "rates"}
 
 // hclString is s as an HCL2 string literal. In one, "${" and "%{" begin an
 // expression: doubled, they are themselves.

@@ -272,13 +272,13 @@ func TestRunScriptLetsDevicesIn(t *testing.T) {
 	// The job has it where it is asked for.
 	v := emqxVars()
 	for _, asked := range []bool{false, true} {
-		v.Auth, v.CertificateNamesFrom, v.DeviceCertificates = &Auth{Rules: RulesFile(nil)}, "10.0.2.0/24", asked
+		v.Auth, v.CertificateNamesFrom, v.DeviceCertificates = true, "10.0.2.0/24", asked
 		found := slices.ContainsFunc(emqxJob(t, v).TaskGroups[0].Tasks[0].Templates, func(x *api.Template) bool {
 			return strings.HasSuffix(*x.DestPath, "/emqx_oci_devices.erl") && *x.EmbeddedTmpl == EMQXDevices
 		})
 		assert.Equal(t, found, asked)
 	}
-	v.Auth = nil
+	v.Auth = false
 	_, err := v.HCL2()
 	assert.ErrorContains(t, err, "deviceCertificates: must be false without auth")
 }

@@ -21,7 +21,10 @@ const (
 	ItemAPISecret         = "api_secret"
 	ItemLicenseKey        = "license_key"
 	ItemEnvironment       = "environment" // see [Environment]
-	ItemUsers             = "users"       // see [UsersFile]
+	ItemUsers             = "users"       // see [AuthFiles], as the next three
+	ItemAuthentication    = "authn"
+	ItemAuthorization     = "authz"
+	ItemRules             = "acl"
 	ItemTLSCert           = "tls_cert"
 	ItemTLSKey            = "tls_key"
 	ItemTLSCA             = "tls_ca"

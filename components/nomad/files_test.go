@@ -207,6 +207,23 @@ func TestListeners(t *testing.T) {
 	})
 }
 
+// Whom a PROXY header names EMQX believes, so it asks who writes one, where it can: it takes
+// rules for a WebSocket listener and never asks them (emqx_listeners:ranch_opts), and a rule
+// that does nothing would look like a guard.
+func TestNamesOfCertificatesAreTheProxiesToTell(t *testing.T) {
+	v := emqxVars()
+	v.TLS, v.CertificateNamesFrom = false, "10.0.2.0/24"
+	env := emqxJob(t, v).TaskGroups[0].Tasks[0].Env
+	assert.Equal(t, env["EMQX_MQTT__PEER_CERT_AS_USERNAME"], "cn")
+	assert.Equal(t, env["EMQX_LISTENERS__TCP__DEFAULT__ACCESS_RULES"], `["allow 10.0.2.0/24","deny all"]`)
+	assert.Equal(t, env["EMQX_LISTENERS__WS__DEFAULT__ACCESS_RULES"], "")
+
+	v.CertificateNamesFrom = ""
+	for name := range emqxJob(t, v).TaskGroups[0].Tasks[0].Env {
+		assert.Assert(t, !strings.HasSuffix(name, "__ACCESS_RULES") && !strings.HasPrefix(name, "EMQX_MQTT__PEER_CERT"), name)
+	}
+}
+
 // More or fewer nodes restart none of the others: Nomad compares the tasks.
 func TestTasksKnowNothingOfTheCount(t *testing.T) {
 	few, many := emqxVars(), emqxVars()
@@ -324,5 +341,60 @@ func TestExtraEnvIsNotInterpreted(t *testing.T) {
 	env := emqxJob(t, v).TaskGroups[0].Tasks[0].Env
 	for key, value := range v.Env {
 		assert.Equal(t, env[key], value, key)
+	}
+}
+
+// A listener that is off is off, whatever the image or the dashboard says, and has neither
+// port nor service.
+func TestListenersThatAreOff(t *testing.T) {
+	v := emqxVars()
+	v.TLS, v.Listeners = true, []string{"mqtts", "ws"}
+	group := emqxJob(t, v).TaskGroups[0]
+	labels, services := map[string]bool{}, map[string]bool{}
+	for _, p := range group.Networks[0].ReservedPorts {
+		labels[p.Label] = true
+	}
+	for _, s := range group.Services {
+		services[s.Name] = true
+	}
+	for name, x := range map[string]struct {
+		listener, service string
+		on                bool
+	}{"mqtt": {"TCP", "emqx", false}, "mqtts": {"SSL", "emqx-tls", true}, "ws": {"WS", "emqx-ws", true}, "wss": {"WSS", "emqx-wss", false}} {
+		assert.Equal(t, group.Tasks[0].Env["EMQX_LISTENERS__"+x.listener+"__DEFAULT__ENABLE"], strconv.FormatBool(x.on), name)
+		assert.Equal(t, labels[name], x.on, name)
+		assert.Equal(t, services[x.service], x.on, name)
+	}
+	assert.Assert(t, services["emqx-dashboard"], "by which HAProxy finds brokers")
+	v.TLS = false
+	_, err := v.HCL2()
+	assert.ErrorContains(t, err, `listeners[0]: must be one of mqtt, ws, got "mqtts"`)
+}
+
+// ADR 0054: what a client may send.
+func TestLimitsReachEMQX(t *testing.T) {
+	limits := func(l cluster.Limits, env map[string]string) map[string]string {
+		v := emqxVars()
+		v.Limits, v.Env = l, env
+		got := map[string]string{}
+		for name, value := range emqxJob(t, v).TaskGroups[0].Tasks[0].Env {
+			if short, ok := strings.CutPrefix(name, "EMQX_MQTT__"); ok {
+				got[short] = value
+			}
+		}
+		return got
+	}
+	assert.DeepEqual(t, limits(cluster.Limits{}, nil), map[string]string{
+		"MAX_PACKET_SIZE": `"1024KB"`, "MAX_TOPIC_LEVELS": "128", "MAX_CLIENTID_LEN": "65535", "IDLE_TIMEOUT": `"15s"`,
+	})
+	own := cluster.Limits{PacketKB: 64, TopicLevels: 8, ClientIDLength: 40, ConnectTimeout: 5 * time.Second}
+	assert.DeepEqual(t, limits(own, map[string]string{"EMQX_MQTT__MAX_PACKET_SIZE": "2MB"}), map[string]string{
+		"MAX_PACKET_SIZE": "2MB", "MAX_TOPIC_LEVELS": "8", "MAX_CLIENTID_LEN": "40", "IDLE_TIMEOUT": `"5s"`,
+	})
+	v := emqxVars()
+	v.Limits = cluster.Limits{PacketKB: 1 << 20, TopicLevels: -1, ClientIDLength: 22, ConnectTimeout: time.Millisecond}
+	_, err := v.HCL2()
+	for _, path := range []string{"packetKb: must be 1 to 262143", "topicLevels: must be 1 to 65535", "clientIdLength: must be 23 to 65535", "connectTimeout: must be whole seconds"} {
+		assert.ErrorContains(t, err, "limits."+path)
 	}
 }

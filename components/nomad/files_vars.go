@@ -45,6 +45,9 @@ type EMQXVars struct {
 	// Ports that EMQX listens on, the same on every node, and the proxy's beside them;
 	// default [cluster.DefaultPorts].
 	Ports cluster.Ports
+	// Limits are what EMQX takes from one client; each defaults to that of
+	// [cluster.DefaultLimits].
+	Limits cluster.Limits
 	// Times default to [cluster.BrokerTimes] of the drain.
 	cluster.Times
 
@@ -52,6 +55,9 @@ type EMQXVars struct {
 
 	// TLS: EMQX ends TLS, with the certificate that the secrets hold.
 	TLS bool
+	// Listeners are the names of those that EMQX has, of mqtt, mqtts, ws and wss; default
+	// the plain ones, and with TLS all.
+	Listeners []string
 	// TLSProfile is Mozilla's configuration of that TLS, "intermediate" or "modern";
 	// default "intermediate".
 	TLSProfile string
@@ -77,9 +83,16 @@ type EMQXVars struct {
 	// SecretEnv is the [EnvironmentDigest] of more of them, which are in the secrets
 	// ([ItemEnvironment]) and win over Env.
 	SecretEnv string
-	// Auth is who may connect, and what they may do; nil leaves it to EMQX and its dashboard,
-	// where everybody may.
-	Auth *Auth
+	// PerClient bounds what one client may do.
+	PerClient PerClient
+	// Auth: the secrets hold who may connect, and what they may do ([AuthFiles]). Else it is left
+	// to EMQX and its dashboard, where everybody may.
+	Auth bool
+	// ClientIDs binds the clients' identifiers to their users; none where a client may call
+	// itself as it likes.
+	ClientIDs ClientIDs
+	// Authorities are the files' names of [Authorities], which the secrets hold.
+	Authorities []string
 }
 
 // HCL2 validates v and returns the values for hcl2.vars.
@@ -91,6 +104,7 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 	size := cluster.BrokerSize{MemoryMB: v.MemoryMB, NoFile: v.NoFile, MaxConnections: v.MaxConnections, TLS: v.TLS}.Derived()
 	v.MaxConnections = size.MaxConnections
 	v.Ports = cmp.Or(v.Ports, cluster.DefaultPorts)
+	v.Limits = v.Limits.Or(cluster.DefaultLimits)
 	var f fault.List
 	CheckCommon(&f, v.Environment, v.Datacenter, v.NodeCount, v.KeepAliveMax)
 	f.Range("cpu", v.CPU, cluster.MinBrokerCPU, cluster.MaxCPU)
@@ -115,16 +129,22 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 	if _, err := netip.ParsePrefix(v.CertificateNamesFrom); v.CertificateNamesFrom != "" && err != nil {
 		f.Add("certificateNamesFrom", "must be a range such as 10.0.2.0/24, got %q", v.CertificateNamesFrom)
 	}
-	if v.DeviceCertificates && v.Auth == nil {
+	if v.DeviceCertificates && !v.Auth {
 		f.Add("deviceCertificates", "must be false without auth: everybody gets in")
 	}
 	AddFaults(&f, "ports.", v.Ports.Faults())
+	AddFaults(&f, "limits.", v.Limits.Faults())
+	v.checkListeners(&f)
 	for _, name := range slices.Sorted(maps.Keys(v.Env)) {
 		if what := cluster.VariableFault(name); what != "" {
 			f.Add("env."+name, "%s", what)
 		} else if cluster.HoldsSecret(name, v.Env[name]) {
 			f.Add("env."+name, "must not be in the job's text, which anybody may read: put it into the secrets' item %s, and its digest into secretEnv", ItemEnvironment)
 		}
+	}
+	authorities := map[string]string{}
+	for _, file := range v.Authorities {
+		authorities[file] = AuthorityItem(file)
 	}
 	vars := TimeVars(v.Times)
 	maps.Copy(vars, map[string]string{
@@ -140,32 +160,55 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 		"tls_modern":      strconv.FormatBool(v.TLSProfile == cluster.ProfileModern),
 		"cert_names_from": v.CertificateNamesFrom,
 		"license":         strconv.FormatBool(v.License),
+		"auth":            strconv.FormatBool(v.Auth),
 		"keepalive_max":   strconv.Itoa(v.KeepAliveMax),
 		"nofile":          strconv.Itoa(v.NoFile),
 		"max_connections": strconv.Itoa(v.MaxConnections + cluster.BrokerSpare),
 		"ports":           v.ports(),
 		"extra_env":       hclMap(v.Env),
 		"secret_env":      v.SecretEnv,
-		"drain_rate":      strconv.Itoa(v.DrainRate),
-		"drain_timeout":   strconv.Itoa(int(v.DrainTimeout.Seconds())),
-		"run":             EMQXRun,
-		"move":            EMQXMove,
-		"holds":           EMQXHolds,
-		"takeover":        EMQXTakeover,
-		"listeners":       EMQXListeners,
+		"per_client":      hclMap(v.PerClient.vars(v.TLS)),
+		"authorities":     hclMap(authorities),
+
+		"clientid_override": string(v.ClientIDs), "banned": v.ClientIDs.Banned(),
+		"drain_rate":    strconv.Itoa(v.DrainRate),
+		"drain_timeout": strconv.Itoa(int(v.DrainTimeout.Seconds())),
+		"run":           EMQXRun,
+		"move":          EMQXMove,
+		"holds":         EMQXHolds,
+		"takeover":      EMQXTakeover,
+		"listeners":     EMQXListeners,
 	})
 	if vars["devices"] = ""; v.DeviceCertificates {
 		vars["devices"] = EMQXDevices
 	}
-	maps.Copy(vars, v.Auth.vars())
+	maps.Copy(vars, limitVars(v.Limits))
 	return vars, f.Err()
 }
 
-// ports are the static ports by their labels, as HCL2. Without a certificate
-// those of the TLS protocols are not among them.
+func limitVars(l cluster.Limits) map[string]string {
+	return map[string]string{
+		"packet_kb":        strconv.Itoa(l.PacketKB),
+		"topic_levels":     strconv.Itoa(l.TopicLevels),
+		"client_id_length": strconv.Itoa(l.ClientIDLength),
+		"connect_timeout":  Seconds(l.ConnectTimeout),
+	}
+}
+
+// checkListeners finds names of none that EMQX can have.
+func (v EMQXVars) checkListeners(f *fault.List) {
+	known := cluster.ListenerNames(cluster.Listeners(v.Ports, v.TLS))
+	for i, name := range v.Listeners {
+		if !slices.Contains(known, name) {
+			f.Add(fmt.Sprintf("listeners[%d]", i), "must be one of %s, got %q", strings.Join(known, ", "), name)
+		}
+	}
+}
+
+// ports are the static ports by their labels, as HCL2: a listener without one is off.
 func (v EMQXVars) ports() string {
 	var pairs []string
-	for _, l := range cluster.Listeners(v.Ports, v.TLS) {
+	for _, l := range cluster.NamedListeners(v.Ports, v.TLS, v.Listeners) {
 		pairs = append(pairs, fmt.Sprintf("%s = %d", l.Name, l.BrokerPort))
 	}
 	return "{" + strings.Join(pairs, ", ") + "}"

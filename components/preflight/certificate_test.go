@@ -97,3 +97,15 @@ func revocationsUntil(days int) func(*settings.Settings) {
 		s.TLS.ClientCRL = settings.Secret(pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der}))
 	}
 }
+
+// furtherOf has the certificate of the first beside the main one, and those of the others behind it.
+func furtherOf(main func(*settings.Settings), others ...func(*settings.Settings)) func(*settings.Settings) {
+	return func(s *settings.Settings) {
+		main(s)
+		for _, other := range others {
+			var of settings.Settings
+			other(&of)
+			s.TLS.Certificates = append(s.TLS.Certificates, settings.ServerCertificate{Certificate: of.TLS.Certificate, PrivateKey: of.TLS.PrivateKey})
+		}
+	}
+}

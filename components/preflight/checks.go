@@ -55,6 +55,12 @@ var Checks = []Check{
 		Remedy:  "Set `tls.certificate` and `tls.privateKey`.",
 	},
 	{
+		Name: PlainListeners, Severity: Error, Settings: plainListeners,
+		Reason:  "What crosses the internet without TLS is read on the way: passwords first.",
+		Example: `emqx-oci:listeners.mqtt.open: must be none or vcn in a production stack, whose clients come from 0.0.0.0/0, unless guards.allowPlainListeners is true: MQTT, with its passwords, is in clear there`,
+		Remedy:  "Set a certificate, and `open: none` or `vcn` for `listeners.mqtt` and `listeners.ws`; or private ranges as their `clientCidrs`; or, for as long as devices without TLS are out there, `guards.allowPlainListeners`.",
+	},
+	{
 		Name: WhoMayConnect, Severity: Error, Settings: whoMayConnect,
 		Reason:  "A cluster that nobody may connect to is as good as none, and one that everybody may connect to should be meant.",
 		Example: `emqx-oci:auth.users: must hold at least one, or auth.anonymous be true: nobody could connect but the stack itself`,

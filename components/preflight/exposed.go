@@ -3,6 +3,7 @@ package preflight
 import (
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/emqx-oci/emqx-oci/components/settings"
@@ -11,6 +12,20 @@ import (
 // WhoMayConnect is the check that a production stack says who may connect.
 const WhoMayConnect = "who-may-connect"
 
+// PlainListeners is the check that passwords of a production stack do not cross the internet in clear.
+const PlainListeners = "plain-listeners"
+
+// plainListeners: MQTT in clear from the internet.
+func plainListeners(s settings.Settings, _ time.Time, r *Report) {
+	if !s.Production() || s.Guards.AllowPlainListeners {
+		return
+	}
+	for _, l := range s.PlainFromPublic() {
+		r.Errorf(Setting("listeners."+l.Name+".open"), "must be none or vcn in a production stack, whose clients come from %s, unless guards.allowPlainListeners is true: "+
+			"MQTT, with its passwords, is in clear there", strings.Join(settings.PublicRanges(l.ClientCIDRs), ", "))
+	}
+}
+
 // widest is the size of the largest range that somebody may own. What is wider, as
 // 0.0.0.0/0 or its two halves, is whoever comes.
 const widest = 8
@@ -18,7 +33,7 @@ const widest = 8
 // whoMayConnect: nobody is an error where customers depend on the stack.
 func whoMayConnect(s settings.Settings, _ time.Time, r *Report) {
 	// Rules without users are what devices may, which are added without an update.
-	if s.Auth.Anonymous || len(s.Auth.Users) > 0 || len(s.Auth.Rules) > 0 {
+	if s.Auth.Anonymous || len(s.Auth.Users)+len(s.Auth.Authenticators)+len(s.Auth.Rules) > 0 {
 		return
 	}
 	at := Setting("auth.users")

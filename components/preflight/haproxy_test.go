@@ -35,6 +35,7 @@ func readProxy(j *job) (*proxyConfig, error) {
 			"parseBool":  strconv.ParseBool,
 			"regexMatch": func(re, s string) (bool, error) { return regexp.MatchString(re, s) },
 			"replaceAll": func(old, with, s string) string { return strings.ReplaceAll(s, old, with) },
+			"split":      func(at, s string) []string { return strings.Split(s, at) },
 			"nomadVar": func(string) map[string]item {
 				return map[string]item{"stats_user": {"stats"}, "stats_password": {"stats-password"}}
 			},

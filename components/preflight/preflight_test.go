@@ -289,7 +289,20 @@ func TestEveryGraphHoldsTogether(t *testing.T) {
 		"another datacenter": func(s *settings.Settings) { s.Nomad.Datacenter, s.Consul.Datacenter = "iot-9", "iot-9" },
 		"another name":       func(s *settings.Settings) { s.Environment = "eu-1" },
 		"private addresses":  func(s *settings.Settings) { s.Edge.Backend = "privateIp" },
-		"more of EMQX":       env("EMQX_MQTT__MAX_QOS_ALLOWED", "1"),
+		"no plain listener": func(s *settings.Settings) {
+			if s.TLS.Enabled() {
+				s.Listeners.MQTT.Open, s.Listeners.WS.Open = settings.OpenNone, settings.OpenNone
+			}
+		},
+		"no plain listener, passed through": func(s *settings.Settings) {
+			if s.TLS.Terminate = settings.TerminateBroker; s.TLS.Enabled() {
+				s.Listeners.MQTT.Open, s.Listeners.WS.Open = settings.OpenNone, settings.OpenNone
+			}
+		},
+		"one for the private network": func(s *settings.Settings) {
+			s.Listeners.MQTT = settings.Listener{Open: settings.OpenVCN, ClientCIDRs: []string{"10.0.0.0/8"}}
+		},
+		"more of EMQX": env("EMQX_MQTT__MAX_QOS_ALLOWED", "1"),
 	}
 	for _, stack := range []string{"prod", "staging", "lab"} {
 		for name, change := range variants {

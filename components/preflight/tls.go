@@ -3,6 +3,7 @@ package preflight
 import (
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"time"
 
 	"github.com/emqx-oci/emqx-oci/components/certs"
@@ -26,6 +27,7 @@ func clearText(s settings.Settings, _ time.Time, r *Report) {
 // certificate tells what keeps clients out. What cannot be read is hidden, or a fault of the settings.
 func certificate(s settings.Settings, now time.Time, r *Report) {
 	revocations(s, now, r)
+	further(s, now, r)
 	all, err := certs.ReadCertificates(s.TLS.Certificate.Reveal())
 	if err != nil {
 		return
@@ -40,8 +42,29 @@ func certificate(s settings.Settings, now time.Time, r *Report) {
 		_, err = certs.ReadKey(key.Reveal())
 		server.KeyIsRefused = err != nil
 	}
-	for _, f := range server.Judge(now) {
-		at, severity := Setting("tls.certificate"), Error
+	told(r, "tls.certificate", server.Judge(now))
+}
+
+// further tells the same of the certificates beside the main one. What clients trust by these
+// names nobody has said: tls.ca is the authority of the main one.
+func further(s settings.Settings, now time.Time, r *Report) {
+	for i, c := range s.TLS.Certificates {
+		all, err := certs.ReadCertificates(c.Certificate.Reveal())
+		if err != nil {
+			continue
+		}
+		server := certs.Server{Certificates: all, UnknownAuthorities: s.TLS.CA != ""}
+		if !c.PrivateKey.Hidden() {
+			_, err = certs.ReadKey(c.PrivateKey.Reveal())
+			server.KeyIsRefused = err != nil
+		}
+		told(r, fmt.Sprintf("tls.certificates[%d].certificate", i), server.Judge(now))
+	}
+}
+
+func told(r *Report, path string, found []certs.Finding) {
+	for _, f := range found {
+		at, severity := Setting(path), Error
 		if f.OfAuthority {
 			at = Setting("tls.ca")
 		}

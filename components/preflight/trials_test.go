@@ -431,6 +431,21 @@ var trials = map[string][]trial{
 		{name: "no production", stack: "staging"},
 		{name: "none", want: []string{"example"}},
 	},
+	"plain-listeners": {
+		{name: "the guard is set"},
+		{name: "no production", stack: "staging", settings: func(s *settings.Settings) { s.Guards.AllowPlainListeners = false }},
+		{name: "from inside", settings: func(s *settings.Settings) {
+			s.Guards.AllowPlainListeners = false
+			s.Listeners.MQTT.ClientCIDRs, s.Listeners.WS.ClientCIDRs = []string{"10.0.0.0/8"}, []string{"10.0.0.0/8"}
+		}},
+		{name: "a private balancer", settings: func(s *settings.Settings) { s.Guards.AllowPlainListeners, s.Edge.Public = false, false }},
+		{name: "none", tls: true, settings: func(s *settings.Settings) {
+			s.Guards.AllowPlainListeners, s.Listeners.MQTT.Open, s.Listeners.WS.Open = false, settings.OpenNone, settings.OpenNone
+		}},
+		{name: "open", tls: true, settings: func(s *settings.Settings) {
+			s.Guards.AllowPlainListeners, s.Listeners.WS.Open = false, settings.OpenNone
+		}, want: []string{"example"}},
+	},
 	"who-may-connect": {
 		{name: "everybody"},
 		{name: "somebody", settings: func(s *settings.Settings) {
@@ -492,6 +507,20 @@ var trials = map[string][]trial{
 		{name: "no PEM", settings: func(s *settings.Settings) { s.TLS.Certificate, s.TLS.PrivateKey = "/etc/ssl/mqtt.pem", "[secret]" }},
 		{name: "not yet", settings: certificateOf(90), now: judged.AddDate(-1, 0, 0), want: []string{
 			`error emqx-oci:tls.certificate: must be valid, got one ("mqtt.example.com") that begins on 2026-10-02`,
+		}},
+		{name: "a further one", settings: furtherOf(certificateOf(90), certificateOf(90)), now: judged},
+		{name: "a further one hidden", settings: func(s *settings.Settings) {
+			s.TLS.Certificates = []settings.ServerCertificate{{Certificate: "[secret]", PrivateKey: "[secret]"}}
+		}},
+		{name: "a further one ends", settings: furtherOf(certificateOf(90), certificateOf(90), certificateOf(-1), certificateOf(3)), now: judged, want: []string{
+			`error emqx-oci:tls.certificates[1].certificate: must be valid, got one ("mqtt.example.com") that ended on 2026-10-31`,
+			`warning emqx-oci:tls.certificates[2].certificate: should be renewed at once: the one in use ("mqtt.example.com") ends on 2026-11-04, in 3 days`,
+		}},
+		{name: "a further one for clients, without its chain", settings: furtherOf(certificateOf(90), served(false, func(leaf *x509.Certificate) {
+			leaf.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+		})), now: judged, want: []string{
+			`error emqx-oci:tls.certificates[0].certificate: must be for servers (extendedKeyUsage serverAuth), got one ("mqtt.example.com") for clientAuth alone`,
+			`error emqx-oci:tls.certificates[0].certificate: must be complete, or clients cannot verify it: append the issuer of "mqtt.example.com", "example CA", or set tls.ca to it, where clients trust it themselves`,
 		}},
 		{name: "revocations current", settings: revocationsUntil(30), now: judged},
 		{name: "revocations hidden", settings: func(s *settings.Settings) { s.TLS.ClientCRL = "[secret]" }},

@@ -59,7 +59,7 @@ func variableLengths(s settings.Settings, _ time.Time, r *Report) {
 func brokerMemory(in *Input, r *Report) {
 	b, tls := in.Settings.Broker, in.Settings.TLS.AtBroker()
 	most, env := cluster.BrokerConnections(b.MemoryMB, tls)+cluster.BrokerSpare, environment(b)
-	for _, l := range cluster.Listeners(in.Settings.Ports.Cluster(), tls) {
+	for _, l := range cluster.NamedListeners(in.Settings.Ports.Cluster(), tls, in.Settings.BrokerListeners()) {
 		name := "EMQX_LISTENERS__" + strings.ToUpper(l.EMQX) + "__DEFAULT__MAX_CONNECTIONS"
 		got, set := env[name]
 		if n, err := strconv.Atoi(got); set && (err != nil || n > most) {

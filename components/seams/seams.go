@@ -22,7 +22,8 @@ type Given struct {
 	Name string
 	// Settings are checked, and complete but for what a Find looks up.
 	Settings settings.Settings
-	// Listeners are the protocols that clients speak to it.
+	// Listeners are the protocols that clients speak to it. An edge has those of
+	// [cluster.AtEdge].
 	Listeners []cluster.Listener
 	// HealthPath is the page of the proxies that an edge asks on their admin port.
 	HealthPath string
@@ -162,7 +163,7 @@ type Proxy interface {
 	// Job is its job as these settings have it registered. Variables with a fault are an error.
 	Job(s settings.Settings) (file string, variables map[string]string, err error)
 	// Secrets are what its job must not carry in its text; nil for none.
-	Secrets(s settings.Settings) *nomad.JobSecrets
+	Secrets(s settings.Settings) (*nomad.JobSecrets, error)
 	// Declare registers it. Gates are options of the job.
 	Declare(ctx *pulumi.Context, in Given, gates []pulumi.ResourceOption, opts ...pulumi.ResourceOption) (Proxies, error)
 	// Ready is gate G3.

@@ -17,15 +17,30 @@ func ruledByAuth(name string) bool {
 	return root == "AUTHENTICATION" || root == "AUTHORIZATION"
 }
 
+// namesClients tells whether a variable of EMQX changes the identifiers of clients.
+func namesClients(name string) bool {
+	switch strings.TrimPrefix(name, "EMQX_") {
+	case "MQTT", "MQTT__CLIENTID_OVERRIDE", "MQTT__USE_USERNAME_AS_CLIENTID", "MQTT__PEER_CERT_AS_CLIENTID", "BANNED", "BANNED__BOOTSTRAP_FILE":
+		return true
+	}
+	return strings.HasPrefix(name, "EMQX_ZONES")
+}
+
 // validateAuth looks at who may connect, and whether the rules are about somebody and can
 // ever decide.
 func (s *Settings) validateAuth(f checker) {
 	a := &s.Auth
 	if a.Anonymous {
-		for path, given := range map[string]bool{"auth.users": len(a.Users) > 0, "auth.rules": len(a.Rules) > 0} {
+		for path, given := range map[string]bool{
+			"auth.users": len(a.Users) > 0, "auth.rules": len(a.Rules) > 0,
+			"auth.authenticators": len(a.Authenticators) > 0, "auth.sources": len(a.Sources) > 0,
+		} {
 			if given && !f.hasAbove(path) {
 				f.Add(path, "must not be set with auth.anonymous: nobody proves who he is there")
 			}
+		}
+		if a.ClientID != ClientIDAny && !f.hasAbove("auth.clientId") {
+			f.Add("auth.clientId", "must be any with auth.anonymous: nobody proves who he is there, got %s", a.ClientID)
 		}
 		return
 	}
@@ -37,6 +52,8 @@ func (s *Settings) validateAuth(f checker) {
 			s.howToGet("secrets.gatePassword"))
 	}
 	s.validateUsers(f)
+	a.validateAuthenticators(f)
+	a.validateSources(f)
 	a.validateRules(f)
 }
 
@@ -70,8 +87,8 @@ func (s *Settings) validateUsers(f checker) {
 }
 
 func (a *Auth) validateRules(f checker) {
-	bound := slices.ContainsFunc(a.Users, func(u AuthUser) bool { return !u.Superuser })
-	if bound && len(a.Rules) == 0 && !f.hasAbove("auth.rules") {
+	bound := a.hasOthers() || slices.ContainsFunc(a.Users, func(u AuthUser) bool { return !u.Superuser })
+	if bound && len(a.Rules) == 0 && len(a.Sources) == 0 && !f.hasAbove("auth.rules") {
 		f.Add("auth.rules", "must hold at least one: without any only superusers may publish or subscribe")
 	}
 	for i := range a.Rules {
@@ -88,7 +105,7 @@ func (a *Auth) validateRule(f checker, i int) {
 		f.Add(path, "must be about one of user, clientId and address, or about everybody, got %s", strings.Join(who, " and "))
 		return
 	}
-	if r.User != "" && !f.Has(path+".user") && !slices.ContainsFunc(a.Users, func(u AuthUser) bool { return u.Name == r.User }) {
+	if r.User != "" && !f.Has(path+".user") && !a.hasOthers() && !slices.ContainsFunc(a.Users, func(u AuthUser) bool { return u.Name == r.User }) {
 		f.Add(path+".user", "must be one of auth.users, as nobody else can connect, got %q", r.User)
 	}
 	for j, topic := range r.Topics {

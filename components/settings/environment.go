@@ -37,6 +37,10 @@ func (s *Settings) validateEnvironment(f checker) {
 			f.Add(path, "must not be set: it is what auth says, unless auth.anonymous is true")
 			continue
 		}
+		if s.Auth.ClientID != ClientIDAny && namesClients(name) {
+			f.Add(path, "must not be set: it says who a client is, as auth.clientId does, unless that is any")
+			continue
+		}
 		if value, clear := s.Broker.Env[name]; clear && cluster.HoldsSecret(name, value) {
 			f.Add(path, "must not be kept in clear; set it with: %s", howToSet(path))
 		}

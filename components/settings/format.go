@@ -37,6 +37,7 @@ var formats = map[string]structconfig.Format{
 	"index":        {Short: "node index", Want: "a node's index, such as \"1\"", Pattern: `^(0|[1-9][0-9]?)$`},
 	"region":       {Short: "region", Want: "a region of OCI such as eu-frankfurt-1", Pattern: regionPattern.String(), Check: isRegion, Suggest: nearRegion},
 	"ssh-key":      {Short: "public key", Want: "one public key as in authorized_keys, such as ssh-ed25519 AAAA...", Pattern: `^(ssh-rsa|ssh-ed25519|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]+=*( [^\n]*)?\n?$`},
+	"ticket-keys":  {Short: "3 lines of base64", Want: "three different lines of 80 bytes in base64, as `emqx-oci tickets` makes them", Check: isTicketKeys},
 	"tag":          {Short: "name", Want: "1 to 100 characters of printable ASCII without spaces and dots", Pattern: limits.TagPattern},
 	"mqtt-user":    {Short: "user name", Want: "1 to 64 letters, digits and ._@:-", Pattern: cluster.UserPattern},
 	"topic-filter": {Short: "topic filter", Want: "a topic filter such as devices/${username}/#"},                  // the rest is told by its own words
@@ -46,10 +47,13 @@ var formats = map[string]structconfig.Format{
 
 	"certificates":     ofPEM("PEM certificates", `-----BEGIN CERTIFICATE-----`, readCertificates),
 	"emqx-variable":    {Short: "EMQX_...", Want: "a variable of EMQX, EMQX_ and capital letters, with _ or __ between words", Pattern: cluster.VariablePattern},
+	"header":           {Short: "header", Want: "a header's name in small letters, such as x-api-key; authorization has a setting of its own", Pattern: `^[a-z0-9-]+$`, Check: func(s string) bool { return s != "authorization" && s != "content-type" }},
+	"https-url":        {Short: "https URL", Want: "an https URL without a user, such as https://auth.example.com/ask", Pattern: `^https://[^/\s@]+`, Check: isPlainURL},
 	"host-port":        {Short: "host:port", Want: "host:port, such as 10.0.2.10:4647", Pattern: `^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:[0-9]{1,5}$`, Check: func(s string) bool { _, p, _ := strings.Cut(s, ":"); return isPort(p) }},
 	"own-variable":     {Short: "EMQX_OCI_...", Want: "a variable of this program's, such as EMQX_OCI_SECRETS", Pattern: `^EMQX_OCI_[A-Z0-9_]+$`},
 	"printable":        {Short: "printable ASCII", Want: "printable ASCII without spaces", Pattern: cluster.PasswordPattern},
 	"private-key":      ofPEM("a private key in PEM", `-----BEGIN [A-Z ]*PRIVATE KEY-----`, readKey),
+	"public-key":       ofPEM("a public key in PEM", `-----BEGIN PUBLIC KEY-----`, readPublicKey),
 	"revocation-lists": {Short: "PEM", Want: "PEM lists of revoked certificates", Pattern: `-----BEGIN X509 CRL-----`, Check: isRevocationLists},
 	"socks":            {Short: "socks5h://host:port", Want: "socks5h://host:port", Pattern: `^socks5h://([^@/\s]+@)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:[0-9]{1,5}$`, Check: isURL},
 }
@@ -87,6 +91,12 @@ func isURL(text string) bool {
 	return err == nil && u.Hostname() != "" && (u.Port() == "" || isPort(u.Port()))
 }
 
+// isPlainURL: EMQX refuses a user and a fragment in one (emqx_auth_utils:parse_url).
+func isPlainURL(text string) bool {
+	u, err := url.Parse(text)
+	return isURL(text) && err == nil && u.User == nil && u.Fragment == ""
+}
+
 func isPort(text string) bool {
 	n, err := strconv.Atoi(text)
 	return err == nil && n >= 1 && n <= 65535
@@ -117,6 +127,19 @@ func readKey(text string) error {
 	if errors.Is(err, certs.ErrUnreadableKey) {
 		return nil
 	}
+	return err
+}
+
+// readPublicKey takes one key, as EMQX does.
+func readPublicKey(text string) error {
+	block, rest := pem.Decode([]byte(text))
+	switch {
+	case block == nil || block.Type != "PUBLIC KEY":
+		return certs.ErrNothing
+	case strings.TrimSpace(string(rest)) != "":
+		return errors.New("holds more than one")
+	}
+	_, err := x509.ParsePKIXPublicKey(block.Bytes)
 	return err
 }
 

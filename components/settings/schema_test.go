@@ -20,16 +20,18 @@ import (
 // together, in the value of a duration, in a range's host bits, in what Pulumi's
 // reader alone refuses.
 var unseen = []string{
-	"auth-anonymous", "auth-no-gate", "auth-no-rules",
+	"auth-anonymous", "auth-client-ids", "auth-client-ids-twice", "auth-no-gate", "auth-no-rules", "auth-sources", "auth-tokens",
 	"broker-crashes-on-join", "broker-dashboard-moved", "broker-data-elsewhere", "broker-deadlines", "broker-drain",
 	"broker-kill-after-progress", "broker-kill-timeout-long", "broker-kill-timeout-short", "broker-listeners-closed",
 	"broker-minor-tag", "broker-moving-tag", "broker-needs-a-licence", "broker-no-tag", "broker-old",
 	"broker-own-variable", "broker-roots-as-objects", "devices-key-alone", "devices-no-key", "devices-nobody-shows", "dns-apex", "dns-other-zone", "edge-half-second", "edge-timeout",
-	"gates-before-nomad", "key-of-another-project", "network-host-bits", "network-of-another-region",
+	"gates-before-nomad", "key-of-another-project",
+	"listeners-all-inside", "listeners-none", "listeners-none-without-certificate", "listeners-vcn-public", "listeners-vcn-without-ranges",
+	"network-host-bits", "network-of-another-region",
 	"nodes-too-little-memory", "nomad-datacenter", "nomad-tls-over-http", "oci-region-mistyped", "oci-region-of-others",
 	"proxy-connections", "proxy-files", "proxy-image", "proxy-kill-timeout", "proxy-memory", "secrets-missing",
-	"tags-own", "tls-ca-alone", "tls-clients-alone", "tls-clients-at-broker", "tls-clients-without-certificate", "tls-crl-without-clients",
-	"tls-key-alone", "tls-no-key", "volumes-adopt-and-restore", "volumes-fewer-than-nodes",
+	"tags-own", "tls-ca-alone", "tls-certificates-alone", "tls-certificates-at-broker", "tls-clients-alone", "tls-clients-at-broker", "tls-clients-without-certificate", "tls-crl-without-clients",
+	"tls-key-alone", "tls-no-key", "tls-tickets-alone", "tls-tickets-at-broker", "tls-tickets-of-clients", "volumes-adopt-and-restore", "volumes-fewer-than-nodes",
 }
 
 func TestSchemaKnowsGoodFromBad(t *testing.T) {

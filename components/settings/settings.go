@@ -32,22 +32,23 @@ type Settings struct {
 	// stack file does not set.
 	SecretsFrom string `cfg:"secretsFrom" format:"own-variable"`
 
-	OCI     OCI     `cfg:"oci"`
-	Network Network `cfg:"network"`
-	Nodes   Nodes   `cfg:"nodes"`
-	Volumes Volumes `cfg:"volumes"`
-	Broker  Broker  `cfg:"broker"`
-	Proxy   Proxy   `cfg:"proxy"`
-	Ports   Ports   `cfg:"ports"`
-	Edge    Edge    `cfg:"edge"`
-	DNS     DNS     `cfg:"dns"`
-	TLS     TLS     `cfg:"tls"`
-	Auth    Auth    `cfg:"auth"`
-	Nomad   Nomad   `cfg:"nomad"`
-	Consul  Consul  `cfg:"consul"`
-	Gates   Gates   `cfg:"gates"`
-	Guards  Guards  `cfg:"guards"`
-	Secrets Secrets `cfg:"secrets"`
+	OCI       OCI       `cfg:"oci"`
+	Network   Network   `cfg:"network"`
+	Listeners Listeners `cfg:"listeners"`
+	Nodes     Nodes     `cfg:"nodes"`
+	Volumes   Volumes   `cfg:"volumes"`
+	Broker    Broker    `cfg:"broker"`
+	Proxy     Proxy     `cfg:"proxy"`
+	Ports     Ports     `cfg:"ports"`
+	Edge      Edge      `cfg:"edge"`
+	DNS       DNS       `cfg:"dns"`
+	TLS       TLS       `cfg:"tls"`
+	Auth      Auth      `cfg:"auth"`
+	Nomad     Nomad     `cfg:"nomad"`
+	Consul    Consul    `cfg:"consul"`
+	Gates     Gates     `cfg:"gates"`
+	Guards    Guards    `cfg:"guards"`
+	Secrets   Secrets   `cfg:"secrets"`
 	// Further freeform tags of everything that is made in OCI. `emqx-cluster`,
 	// `pool_type` and `group-index` are the stack's own.
 	Tags map[string]string `cfg:"tags" keys:"tag" length:"0..256"`
@@ -76,8 +77,8 @@ type Network struct {
 	// The private subnet's range. With it `check` can tell without a cloud whether
 	// the nodes fit.
 	PrivateSubnetCIDR string `cfg:"privateSubnetCidr" format:"cidr"`
-	// Where MQTT clients come from. No default: nothing is open to the internet
-	// unless you say so.
+	// Where MQTT clients come from, unless a listener has ranges of its own (`listeners`).
+	// No default: nothing is open to the internet unless you say so.
 	ClientCIDRs []string `cfg:"clientCidrs" required:"true" format:"cidr"`
 	// Where the Consul servers are: they gossip with the nodes.
 	ServerCIDRs []string `cfg:"serverCidrs" required:"true" format:"cidr"`
@@ -175,10 +176,37 @@ type Broker struct {
 	// `drain.timeout` at least.
 	KillTimeout time.Duration `cfg:"killTimeout" range:"130s..10m" why:"EMQX takes up to 120 s to stop, and the nodes' Nomad clients allow 10m"`
 	Drain       Drain         `cfg:"drain"`
+	PerClient   PerClient     `cfg:"perClient"`
+	Limits      Limits        `cfg:"limits"`
 	// A node leaves Consul this long before it stops: HAProxy may send it new
 	// clients for 9 s more.
 	ShutdownDelay time.Duration `cfg:"shutdownDelay" range:"1s.."`
 	Rollout       `cfg:",inline"`
+}
+
+// PerClient bounds what one client may do. 0 of each is no bound.
+type PerClient struct {
+	// What it may publish. EMQX stops reading from who sends more, and loses nothing.
+	MessageRate int `cfg:"messageRate" unit:"messages per second" range:"0..1000000"`
+	// What it may send.
+	ByteRateKB int `cfg:"byteRateKb" unit:"kB per second" range:"0..1000000"`
+	// What a session may be subscribed to; further ones are refused.
+	Subscriptions int      `cfg:"subscriptions" unit:"subscriptions" range:"0..1000000"`
+	Flapping      Flapping `cfg:"flapping"`
+}
+
+// Flapping is what EMQX does about a client that connects again and again: it is banned by its
+// identifier. It counts before it asks who a client is, so that whoever knows an identifier can
+// have it banned, too.
+type Flapping struct {
+	// Whether it does.
+	On bool `cfg:"on"`
+	// At which connection within the window it is banned; each node counts by itself.
+	Count int `cfg:"count" unit:"connections" range:"2..10000"`
+	// Within which time.
+	Window time.Duration `cfg:"window" range:"1s..24h"`
+	// For how long it is banned.
+	Ban time.Duration `cfg:"ban" range:"1s..24h"`
 }
 
 // Drain is how a stopping node moves the clients that are still connected to it,
@@ -189,6 +217,20 @@ type Drain struct {
 	Rate int `cfg:"rate" unit:"clients per second" range:"0..100000"`
 	// How long that may take; whoever is left then is cut.
 	Timeout time.Duration `cfg:"timeout" range:"1s..7m"`
+}
+
+// Limits are what EMQX takes from one client. A variable in `broker.env` wins over each.
+type Limits struct {
+	// Of one packet. Who sends a larger one is disconnected.
+	PacketKB int `cfg:"packetKb" unit:"kB" range:"1..262143"`
+	// Of a topic or a topic filter. Who uses a deeper one is disconnected.
+	TopicLevels int `cfg:"topicLevels" unit:"levels" range:"1..65535"`
+	// Of a client identifier. Who has a longer one is refused.
+	ClientIDLength int `cfg:"clientIdLength" unit:"bytes" range:"23..65535"`
+	// How long a client has for its CONNECT, and before that for the TLS handshake with
+	// HAProxy. Where HAProxy sees MQTT, it ends those that send nothing or something else,
+	// and no broker hears of them.
+	ConnectTimeout time.Duration `cfg:"connectTimeout" range:"1s..5m" step:"1s"`
 }
 
 // Rollout is the pace of a Nomad deployment.
@@ -219,6 +261,9 @@ type Proxy struct {
 	// carrier's or a company's NAT have one address. With a limit no single source fills
 	// the cluster.
 	MaxConnPerSource int `cfg:"maxConnPerSource" unit:"connections" range:"0..2000000"`
+	// Connections that one address may begin in 10 s on one HAProxy; 0 is no limit. Refused
+	// ones count: who goes on stays out.
+	MaxConnRatePerSource int `cfg:"maxConnRatePerSource" unit:"connections in 10 s" range:"0..10000000"`
 	// Limit of open files: two per connection, and 512. 0 derives it.
 	NoFile int `cfg:"noFile" unit:"files" range:"0..16777216" default:"from proxy.maxConn"`
 	// How long a stopping allocation has before it is killed: at least 10s above
@@ -262,6 +307,34 @@ type BrokerPorts struct {
 	WS int `cfg:"ws" range:"1024..65535" why:"EMQX has no right to lower ones"`
 	// MQTT over WebSocket and TLS; unused without a certificate.
 	WSS int `cfg:"wss" range:"1024..65535" why:"EMQX has no right to lower ones"`
+}
+
+// Listeners are what the stack offers to clients, each by itself. A TLS listener needs a
+// certificate (`tls`), whatever is set here.
+type Listeners struct {
+	// MQTT in clear.
+	MQTT Listener `cfg:"mqtt"`
+	// MQTT over TLS.
+	MQTTS Listener `cfg:"mqtts"`
+	// MQTT over WebSocket in clear.
+	WS Listener `cfg:"ws"`
+	// MQTT over WebSocket and TLS.
+	WSS Listener `cfg:"wss"`
+}
+
+// Listener is one protocol.
+type Listener struct {
+	// To whom: `all` of `clientCidrs`; `vcn`, which is private ranges alone; `none`, and
+	// then it is nowhere on the path. A public balancer does not have one for the `vcn`:
+	// clients speak to HAProxy on the nodes, by the name that the outputs show.
+	Open string `cfg:"open" oneof:"all|vcn|none"`
+	// Where its clients come from. With `vcn` they must be private.
+	ClientCIDRs []string `cfg:"clientCidrs" format:"cidr" default:"network.clientCidrs, with open: vcn the private ones"`
+	// Clients on one HAProxy; who comes beyond them is refused at once. 0 is no limit but
+	// `proxy.maxConn`, which is for all listeners together.
+	MaxConn int `cfg:"maxConn" unit:"connections" range:"0..2000000"`
+	// New connections on one HAProxy. Who comes beyond them waits for a turn. 0 is no limit.
+	MaxConnRate int `cfg:"maxConnRate" unit:"connections per second" range:"0..1000000"`
 }
 
 // Edge is the balancer.
@@ -314,6 +387,15 @@ type TLS struct {
 	// Authority for the stack's own round trip beside those of the machine that runs it.
 	// Needed where the certificate is signed by one that no machine knows.
 	CA Secret `cfg:"ca" format:"certificates" default:"the certificate's chain"`
+	// Further certificates: a client gets the one of the name that it asks for (SNI), and the
+	// main one where it asks for none or for another name. One more, or one less, is a reload of
+	// HAProxy. They need `terminate: proxy`.
+	Certificates []ServerCertificate `cfg:"certificates"`
+	// By which a client resumes its TLS session at any HAProxy, not only at the one that it had
+	// before: three lines of 80 random bytes in base64. The second one makes tickets, all three
+	// read them. `emqx-oci tickets` makes them and rotates them: a ticket is good for one rotation
+	// and, at most, 5 minutes. It needs `terminate: proxy` and `clients: none`.
+	TicketKeys Secret `cfg:"ticketKeys" secret:"true" format:"ticket-keys" default:"none: sessions resume at one HAProxy"`
 	// Whether clients show a certificate on the encrypted protocols: `optional` refuses
 	// only wrong ones. Its common name is the user name in EMQX, whatever CONNECT says. It
 	// needs `terminate: proxy`, `clientCa` or `deviceCa`, and `network.privateSubnetCidr`.
@@ -327,6 +409,14 @@ type TLS struct {
 	// `secrets.deviceCaKey`. `emqx-oci device add --certificate` signs by it, and a device
 	// that it has added gets in by its certificate alone. `emqx-oci device init` makes one.
 	DeviceCA Secret `cfg:"deviceCa" format:"certificates"`
+}
+
+// ServerCertificate is one that clients get by its names.
+type ServerCertificate struct {
+	// With its chain; for names that no certificate before it has with a key of its kind.
+	Certificate Secret `cfg:"certificate" required:"true" format:"certificates"`
+	// Of the certificate.
+	PrivateKey Secret `cfg:"privateKey" required:"true" secret:"true" format:"private-key"`
 }
 
 // Where TLS ends ([TLS.Terminate]).
@@ -367,8 +457,8 @@ func (t TLS) Authority() Secret {
 
 // Auth is who may connect by MQTT, and what they may do. Without anything here nobody may
 // but the stack itself, whose user `emqx-oci-gate` makes the round trip of every update. What
-// is declared here wins over the dashboard at every start of EMQX, and a change restarts the
-// nodes in turn.
+// is declared here wins over the dashboard at every start of EMQX and in every update. A change
+// is applied at run time at the end of the update, and restarts nothing but for `anonymous`.
 type Auth struct {
 	// True leaves the cluster open: whoever reaches it may connect, and EMQX's own rules
 	// hold, or those that somebody makes in the dashboard or in `broker.env`.
@@ -376,11 +466,120 @@ type Auth struct {
 	// Who may connect. A user that is taken away is removed from EMQX at the end of the
 	// update, and cut off.
 	Users []AuthUser `cfg:"users"`
+	// Further ways to tell who a client is, each asked where none before it knows the client.
+	// The database of `users` is always the first: a user of it is never asked about elsewhere.
+	Authenticators []AuthAuthenticator `cfg:"authenticators"`
 	// What they may do: the first rule that matches decides, and what none matches is denied.
+	// Who holds a subscription that changed rules do not allow is cut off at the end of the update.
 	Rules []AuthRule `cfg:"rules"`
+	// Where else EMQX asks about what no rule is about; what none of them allows is denied.
+	Sources []AuthSource `cfg:"sources"`
+	// Which client identifiers a user may have, so that nobody takes over another's session:
+	// its own name alone with `username`, or also what begins with its name and `/` with
+	// `usernamePrefix`. Who comes with another one, or with none, is refused, and so is a user
+	// whose name holds a `/` with `usernamePrefix`. A change cuts nobody off but by the restart.
+	ClientID string `cfg:"clientId" oneof:"any|username|usernamePrefix"`
 	// What happens to a client that does what it may not: it is told so where its protocol
 	// has words for it, or disconnected as well.
 	DenyAction string `cfg:"denyAction" oneof:"ignore|disconnect"`
+	// What an update does about users, rules and authenticators that somebody has changed in
+	// EMQX since the last one: it puts them right, or says so and leaves them until what the stack
+	// declares changes, or EMQX restarts. `status` and a preview tell of them.
+	Drift string `cfg:"drift" oneof:"repair|warn"`
+}
+
+// Values of [Auth.Drift].
+const (
+	DriftRepair = "repair"
+	DriftWarn   = "warn"
+)
+
+// AuthAuthenticator is a way to tell who a client is. What it is decides which of the other
+// fields it has; one of each kind may be there. What is secret in it reaches EMQX as the
+// stack's other secrets do. A change is applied at run time; one that brings another authority's
+// file restarts the nodes in turn.
+type AuthAuthenticator struct {
+	// What it is. `builtIn` is the database of `auth.users`, which is there without it, too. The
+	// code of `ldap` is not under an open licence, even in EMQX 5.8: its licence, BSL 1.1, wants
+	// an agreement with EMQ for production.
+	Kind string `cfg:"kind" required:"true" oneof:"builtIn|jwt|http|ldap|postgresql|mysql|redis|mongodb"`
+
+	// Of `jwt`, one of three: what tokens are signed with by HMAC. A token is the client's
+	// password, and its time (`exp`, `nbf`) counts.
+	Secret Secret `cfg:"secret" secret:"true" length:"32.." format:"printable" why:"whoever finds it out makes tokens of his own"`
+	// Of `jwt`, one of three: the public key of RSA, ECDSA or EdDSA signatures.
+	PublicKey string `cfg:"publicKey" format:"public-key"`
+	// Of `jwt`, one of three: where the public keys are, as JWKS. EMQX asks every 5 minutes.
+	JWKS string `cfg:"jwks" format:"https-url"`
+	// Of `jwt`: what a token must say, with `${username}` and `${clientid}`. One of them must
+	// be `${username}` and no more, or whoever has a token is whom he says.
+	Claims map[string]string `cfg:"claims"`
+	// Of `jwt`: the claim that holds rules of the token's own, which are asked before `auth.rules`.
+	ACLClaim string `cfg:"aclClaim" default:"acl"`
+
+	// Of `http`: who is asked. 200 with `{"result": "allow"}` or 204 lets the client in, `deny`
+	// keeps it out, and anything else asks the next authenticator.
+	URL string `cfg:"url" format:"https-url"`
+	// Of `http`. With `get` the body's fields, the password among them, are in the address, and
+	// so in the server's log.
+	Method string `cfg:"method" oneof:"post|get" default:"post"`
+	// Of `http`: headers beside `accept` and `content-type`.
+	Headers map[string]string `cfg:"headers" keys:"header"`
+	// Of `http`: the header of that name, such as `Bearer ...`.
+	Authorization Secret `cfg:"authorization" secret:"true" length:"1..4096"`
+	// Of `http`: fields of the request, with placeholders; `${username}` and `${password}` must
+	// be among them.
+	Body map[string]string `cfg:"body"`
+
+	// Of the databases and `ldap`.
+	Server string `cfg:"server" format:"host-port"`
+	// Of the databases; of `redis` a number, 0 by default.
+	Database string `cfg:"database" length:"1..128"`
+	// Of the databases and `ldap`, where it is a DN: as whom EMQX asks.
+	Username string `cfg:"username" length:"1..512"`
+	// Of that user.
+	Password Secret `cfg:"password" secret:"true" length:"1..512"`
+	// What is asked for `${username}`. Of `postgresql` and `mysql` it selects `password_hash`,
+	// and `salt` and `is_superuser` where there are; of `redis` it is `HMGET` or `HGET`, a key and
+	// these names; of `ldap` a filter beside `baseDn`.
+	Query string `cfg:"query" length:"1..4096"`
+	// Of `mongodb`: where users are, with the fields `password_hash`, `salt` and `is_superuser`.
+	Collection string `cfg:"collection" length:"1..128"`
+	// Of `mongodb`: which of them it is, with `${username}`.
+	Filter map[string]string `cfg:"filter"`
+	// Of `ldap`: below which entry users are, with `${username}` unless `query` has it. The
+	// client's password is tried by binding as the entry that is found.
+	BaseDN string `cfg:"baseDn" length:"1..512"`
+	// Of the databases: how passwords are stored.
+	Hash string `cfg:"hash" oneof:"bcrypt|pbkdf2-sha256|pbkdf2-sha512|sha256|sha512"`
+	// Of a `hash` of SHA-2: where the salt is.
+	Salt string `cfg:"salt" oneof:"prefix|suffix|disable" default:"prefix"`
+	// Of a `hash` by PBKDF2.
+	Iterations int `cfg:"iterations" range:"0..10000000" default:"210000"`
+
+	// The authority of its certificate, which EMQX verifies.
+	CA string `cfg:"ca" format:"certificates" default:"the image's authorities"`
+	// Of the databases and `ldap`: speaks to the server without TLS.
+	Plain bool `cfg:"plain"`
+}
+
+// AuthSource is where EMQX asks about a right that no rule is about.
+type AuthSource struct {
+	// `builtIn` is EMQX's own database of rules, which its REST API and dashboard fill.
+	Kind string `cfg:"kind" required:"true" oneof:"builtIn|http"`
+	// Of `http`: who is asked; its answer is as that of an authenticator.
+	URL string `cfg:"url" format:"https-url"`
+	// Of `http`.
+	Method string `cfg:"method" oneof:"post|get" default:"post"`
+	// Of `http`: headers beside `accept` and `content-type`.
+	Headers map[string]string `cfg:"headers" keys:"header"`
+	// Of `http`: the header of that name, such as `Bearer ...`.
+	Authorization Secret `cfg:"authorization" secret:"true" length:"1..4096"`
+	// Of `http`: fields of the request, with placeholders; `${username}`, `${action}` and
+	// `${topic}` must be among them.
+	Body map[string]string `cfg:"body"`
+	// The authority of its certificate, which EMQX verifies.
+	CA string `cfg:"ca" format:"certificates" default:"the image's authorities"`
 }
 
 // AuthUser is one who may connect.
@@ -414,6 +613,13 @@ type AuthRule struct {
 	// `$share/group/topic` is taken for `topic`.
 	Topics []string `cfg:"topics" required:"true" format:"topic-filter"`
 }
+
+// Which client identifiers a user may have ([Auth.ClientID]).
+const (
+	ClientIDAny      = "any"
+	ClientIDUsername = "username"
+	ClientIDPrefix   = "usernamePrefix"
+)
 
 // GateUser is the stack's own user, by which it makes its round trip.
 const GateUser = "emqx-oci-gate"
@@ -502,6 +708,9 @@ type Guards struct {
 	AllowPublicDashboard bool `cfg:"allowPublicDashboard"`
 	// Lets `volumes.protect` be false in a production stack.
 	AllowUnprotected bool `cfg:"allowUnprotected"`
+	// Lets public addresses reach `listeners.mqtt` and `listeners.ws` of a production stack:
+	// MQTT in clear, passwords included.
+	AllowPlainListeners bool `cfg:"allowPlainListeners"`
 	// Lets `secrets.erlangCookie` change: nodes with the old and the new one do
 	// not see each other, so the cluster splits while it rolls.
 	AllowCookieChange bool `cfg:"allowCookieChange"`

@@ -17,11 +17,14 @@ import (
 )
 
 // pair is a self-signed certificate for a name, and its key.
-func pair(t *testing.T, name string) (certificate, key string) {
+func pair(t *testing.T, name string, changes ...func(*x509.Certificate)) (certificate, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	assert.NilError(t, err)
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{name}, NotAfter: time.Now().Add(time.Hour)}
+	for _, change := range changes {
+		change(template)
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
 	assert.NilError(t, err)
 	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
@@ -147,6 +150,87 @@ func TestCertificates(t *testing.T) {
 				assert.Assert(t, !strings.Contains(err.Error(), line[:16]) || strings.HasPrefix(line, "---"), "an error shows a key: %v", err)
 			}
 		})
+	}
+}
+
+// Certificates beside the main one are looked at as that one is, but for the public name.
+func TestFurtherCertificates(t *testing.T) {
+	main, mainKey := pair(t, "mqtt.example.com")
+	eu, euKey := pair(t, "mqtt.example.eu")
+	again, againKey := pair(t, "mqtt.example.eu")
+	nobody, nobodyKey := pair(t, "mqtt.example.org", func(c *x509.Certificate) { c.Subject.CommonName, c.DNSNames = "mqtt.example.org", nil })
+	of := func(pairs ...string) any {
+		all := []map[string]string{}
+		for i := 0; i < len(pairs); i += 2 {
+			all = append(all, map[string]string{"certificate": pairs[i], "privateKey": pairs[i+1]})
+		}
+		return all
+	}
+	for name, x := range map[string]struct {
+		further any
+		want    string
+	}{
+		"one":           {of(eu, euKey), ""},
+		"put right":     {of("# mine\n"+strings.ReplaceAll(eu, "\n", "\r\n"), euKey), ""},
+		"none":          {of(), ""},
+		"another key":   {of(eu, againKey), "emqx-oci:tls.certificates[0].certificate: must be a PEM certificate that fits the key: that of \"mqtt.example.eu\" is another ECDSA P-256 key"},
+		"no name":       {of(nobody, nobodyKey), "emqx-oci:tls.certificates[0].certificate: must have a name among its subjectAltName, by which clients ask for it"},
+		"the main name": {of(main, mainKey), "emqx-oci:tls.certificates[0].certificate: must have a name that no certificate before it has, got one for mqtt.example.com: no client would get it"},
+		"twice":         {of(eu, euKey, again, againKey), "emqx-oci:tls.certificates[1].certificate: must have a name that no certificate before it has, got one for mqtt.example.eu: no client would get it"},
+		"swapped": {
+			of(euKey, eu), "emqx-oci:tls.certificates[0].certificate: must be PEM certificates: it holds a private key, which belongs into privateKey\n" +
+				"emqx-oci:tls.certificates[0].privateKey: must be a private key in PEM: it holds a certificate and no key",
+		},
+		"damaged": {
+			of(eu, block("PRIVATE KEY", []byte("no key"))),
+			"emqx-oci:tls.certificates[0].privateKey: must be a private key in PEM: it cannot be read: it is damaged, or of another kind: RSA and ECDSA keys are taken",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := good()
+			body, err := json.Marshal(map[string]any{"certificate": main, "privateKey": mainKey, "certificates": x.further})
+			assert.NilError(t, err)
+			g["tls"] = string(body)
+			s, err := load("prod", g, "secrets", "tls")
+			if x.want != "" {
+				assert.Error(t, err, x.want)
+				return
+			}
+			assert.NilError(t, err)
+			for _, c := range s.TLS.Certificates {
+				assert.Equal(t, c.Certificate.Reveal(), eu, "its text is normal")
+				assert.Equal(t, c.PrivateKey.Reveal(), euKey)
+			}
+		})
+	}
+}
+
+// Keys of session tickets are three, of one size; a rotation leaves two of them.
+func TestTicketKeys(t *testing.T) {
+	main, mainKey := pair(t, "mqtt.example.com")
+	first := RotateTicketKeys("")
+	second := RotateTicketKeys(first)
+	keys := func(s Secret) []string { return strings.Fields(s.Reveal()) }
+	assert.DeepEqual(t, keys(second)[:2], keys(first)[1:])
+	assert.Assert(t, keys(second)[2] != keys(first)[0])
+	assert.Equal(t, len(keys(RotateTicketKeys("")))+len(keys(second)), 6)
+	assert.Assert(t, RotateTicketKeys("") != RotateTicketKeys(""))
+	lines := keys(first)
+	for name, text := range map[string]string{
+		"": first.Reveal(), "with CRLF": strings.Join(lines, "\r\n"), "too few": strings.Join(lines[:2], "\n"), "too many": first.Reveal() + keys(second)[2],
+		"twice": lines[0] + "\n" + lines[1] + "\n" + lines[0], "short": lines[0] + "\n" + lines[1] + "\n" + lines[2][:64], "no base64": "a\nb\nc",
+	} {
+		g := good()
+		body, err := json.Marshal(map[string]any{"certificate": main, "privateKey": mainKey, "ticketKeys": text})
+		assert.NilError(t, err)
+		g["tls"] = string(body)
+		s, err := load("prod", g, "secrets", "tls")
+		if name == "" || name == "with CRLF" {
+			assert.NilError(t, err)
+			assert.Equal(t, s.TLS.TicketKeys, first)
+			continue
+		}
+		assert.Error(t, err, "emqx-oci:tls.ticketKeys: must be three different lines of 80 bytes in base64, as `emqx-oci tickets` makes them", name)
 	}
 }
 

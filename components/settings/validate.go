@@ -28,6 +28,7 @@ func (s *Settings) validate(f checker) {
 	s.validateBroker(f)
 	s.validateProxy(f)
 	s.validateEdge(f)
+	s.validateListeners(f)
 	s.validateTLS(f)
 	s.validateAuth(f)
 	s.validateServers(f)
@@ -173,7 +174,9 @@ func (s *Settings) validateTLS(f checker) {
 	}
 	s.validateClients(f)
 	s.validateDevices(f)
+	s.validateTickets(f)
 	all := s.validatePair(f, "tls", s.TLS.Certificate, s.TLS.PrivateKey, true)
+	s.validateFurther(f, all)
 	if len(all) == 0 || f.hasAbove("dns.name") {
 		return
 	}
@@ -269,7 +272,11 @@ func (*Settings) validatePair(f checker, group string, certificate, key Secret, 
 
 // validateKeys refuses keys that cannot be read. One that lies in clear has to be another one anyway.
 func (s *Settings) validateKeys(f checker) {
-	for group, key := range map[string]Secret{"tls": s.TLS.PrivateKey, "nomad.tls": s.Nomad.TLS.PrivateKey, "consul.tls": s.Consul.TLS.PrivateKey} {
+	keys := map[string]Secret{"tls": s.TLS.PrivateKey, "nomad.tls": s.Nomad.TLS.PrivateKey, "consul.tls": s.Consul.TLS.PrivateKey}
+	for i, c := range s.TLS.Certificates {
+		keys[furtherPath(i)] = c.PrivateKey
+	}
+	for group, key := range keys {
 		if _, err := certs.ReadKey(key.Reveal()); errors.Is(err, certs.ErrUnreadableKey) && !f.hasAbove(group+".privateKey") {
 			f.Add(group+".privateKey", "must be a private key in PEM: %v", err)
 		}
@@ -285,6 +292,12 @@ func (s *Settings) normalizePEM() {
 	normalizeKey := func(key Secret) Secret { return Secret(certs.NormalizeKey(key.Reveal())) }
 	t := &s.TLS
 	t.Certificate, t.CA, t.PrivateKey = chain(t.Certificate, t.PrivateKey), Secret(certs.NormalizeCertificates(t.CA.Reveal())), normalizeKey(t.PrivateKey)
+	if keys := strings.Fields(t.TicketKeys.Reveal()); len(keys) == ticketKeys { // whatever ends their lines
+		t.TicketKeys = Secret(strings.Join(keys, "\n") + "\n")
+	}
+	for i, c := range t.Certificates {
+		t.Certificates[i] = ServerCertificate{Certificate: chain(c.Certificate, c.PrivateKey), PrivateKey: normalizeKey(c.PrivateKey)}
+	}
 	for _, t := range []*ClientTLS{&s.Nomad.TLS, &s.Consul.TLS} {
 		t.Certificate = chain(Secret(t.Certificate), t.PrivateKey).Reveal()
 		t.CA, t.PrivateKey = certs.NormalizeCertificates(t.CA), normalizeKey(t.PrivateKey)

@@ -1,6 +1,7 @@
 package gates
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -30,6 +31,8 @@ type trip struct {
 	heard bool
 	// wantsCertificate: the listener asked for a certificate of the client.
 	wantsCertificate bool
+	// showsCertificate: it was shown one.
+	showsCertificate bool
 	said             conversation
 }
 
@@ -91,7 +94,8 @@ func (t *trip) run(ctx context.Context) *setback {
 }
 
 func (t *trip) connect(ctx context.Context, client *paho.Client, id string) *setback {
-	connect := &paho.Connect{ClientID: "emqx-oci-gate-" + id, CleanStart: true, KeepAlive: 30}
+	// Where identifiers are bound to users, one begins with the name of its user and a slash.
+	connect := &paho.Connect{ClientID: cmp.Or(t.Username, "emqx-oci-gate") + "/" + id, CleanStart: true, KeepAlive: 30}
 	if t.Username != "" {
 		connect.UsernameFlag, connect.Username = true, t.Username
 		connect.PasswordFlag, connect.Password = t.Password != "", []byte(t.Password)

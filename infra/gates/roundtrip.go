@@ -2,6 +2,7 @@ package gates
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"slices"
@@ -20,6 +21,8 @@ type RoundTripArgs struct {
 	Name string
 	// Listeners are those that the stack offers: a message must come back through each.
 	Listeners []cluster.Listener
+	// Unasked are listeners of other stacks that are not among them, and why.
+	Unasked map[string]string
 	// Proxy is a SOCKS5 proxy that resolves Name at its side:
 	// "socks5h://127.0.77.1:1080". Empty means to connect directly.
 	Proxy string
@@ -30,6 +33,9 @@ type RoundTripArgs struct {
 	Certificate string
 	// Username and Password are sent when Username is not empty.
 	Username, Password string
+	// ClientCertificate makes what is shown to a listener that asks for a certificate of its
+	// issuer; one per attempt, as it may be good for less than Timeout. With nil nothing is.
+	ClientCertificate func() (tls.Certificate, error)
 	// Edge is what else to look at when nothing answers at all: what may be wrong on the
 	// way to a proxy. Empty is nothing.
 	Edge string
@@ -48,7 +54,7 @@ func (a RoundTripArgs) Through(listener string) (RoundTripArgs, error) {
 		a.Listeners = a.Listeners[i : i+1]
 		return a, nil
 	}
-	unknown := &UnknownListenerError{Name: listener}
+	unknown := &UnknownListenerError{Name: listener, Why: a.Unasked[listener]}
 	for _, l := range a.Listeners {
 		unknown.Offered = append(unknown.Offered, l.Name)
 	}
@@ -59,10 +65,15 @@ func (a RoundTripArgs) Through(listener string) (RoundTripArgs, error) {
 type UnknownListenerError struct {
 	Name    string
 	Offered []string
+	// Why it is not there, as a clause; empty where that is not known.
+	Why string
 }
 
 func (e *UnknownListenerError) Error() string {
 	text := fmt.Sprintf("must be a listener of the stack, which offers %s, got %q", JoinNames(e.Offered), e.Name)
+	if e.Why != "" {
+		return text + ", " + e.Why
+	}
 	for _, l := range cluster.Listeners(cluster.DefaultPorts, true) {
 		if l.Name == e.Name && l.TLS {
 			text += ", which comes with tls.certificate"

@@ -149,6 +149,20 @@ func (t *trip) upgrades() string {
 	return fmt.Sprintf("what answers there: EMQX's WebSocket listeners take %s with the subprotocol %s (`emqx ctl listeners` on the nodes)", t.listener.Path, subprotocol)
 }
 
+// certificateRefused: the listener wanted another certificate than it got.
+func (t *trip) certificateRefused() *setback {
+	if t.showsCertificate {
+		return &setback{
+			"the TLS handshake is refused: the listener does not take the gate's certificate",
+			"the clock of this machine, which makes it for an hour; then what the proxies' logs say of their authorities and lists of revoked certificates",
+		}
+	}
+	return &setback{
+		"the TLS handshake is refused: the listener wants a certificate of the client, of authorities that are not the gate's",
+		"whether each proxy has taken over its files (the logs of the proxies' job); where EMQX's listeners ask for certificates, the gate has none for them",
+	}
+}
+
 // broken is the end of a connection, or of patience, while something was wanted:
 // "TLS handshake", "CONNACK". Another error is what the caller says.
 func (t *trip) broken(want string, err error, other setback) *setback {
@@ -164,10 +178,7 @@ func (t *trip) broken(want string, err error, other setback) *setback {
 		return &setback{fmt.Sprintf("no %s within %s", want, t.patience), t.after("whether EMQX has processor time, and its logs (`emqx-oci status`)")}
 	// TLS 1.3 says so only after the handshake, and what it says may be lost: who has written already is reset.
 	case t.wantsCertificate && (isClosed(err) || errors.As(err, &alert) && alert.Op == "remote error"):
-		return &setback{
-			"the TLS handshake is refused: the listener wants a certificate of the client",
-			"tls.clients, or EMQX's listeners: the gate has no certificate of its own",
-		}
+		return t.certificateRefused()
 	case errors.As(err, &alert) && alert.Op == "remote error":
 		return &setback{
 			"the TLS handshake is refused: " + plain(err),

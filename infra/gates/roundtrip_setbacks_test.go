@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -104,7 +106,8 @@ func TestRoundTripTellsCertificatesApart(t *testing.T) {
 		},
 		"a certificate of clients": {
 			&tls.Config{MinVersion: tls.VersionTLS12, ClientAuth: tls.RequireAnyClientCert, Certificates: ca.server(t, nil).Certificates},
-			"the TLS handshake is refused: the listener wants a certificate of the client", "tls.clients, or EMQX's listeners",
+			"the TLS handshake is refused: the listener wants a certificate of the client, of authorities that are not the gate's",
+			"whether each proxy has taken over its files",
 		},
 	} {
 		for _, kind := range []string{"mqtts", "wss"} {
@@ -118,6 +121,76 @@ func TestRoundTripTellsCertificatesApart(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A listener that asks for certificates of the gate's authority is shown one, made anew each time; one that asks for
+// those of others is shown none, as it may do without.
+func TestRoundTripShowsItsCertificate(t *testing.T) {
+	ca, strangers := newAuthority(t), authority{root: &x509.Certificate{Subject: pkix.Name{CommonName: "strangers"}}}
+	strangers.key = ca.key
+	gate := ca.server(t, func(c *x509.Certificate) { c.Subject.CommonName = "gate" }).Certificates[0]
+	made := 0
+	shows := func() (tls.Certificate, error) {
+		made++
+		return gate, nil
+	}
+	pool := func(subject string) *x509.CertPool {
+		of := &x509.Certificate{Subject: pkix.Name{CommonName: subject}}
+		var err error
+		of.RawSubject, err = asn1.Marshal(of.Subject.ToRDNSequence())
+		assert.NilError(t, err)
+		of.Raw = of.RawSubject
+		p := x509.NewCertPool()
+		p.AddCert(of)
+		return p
+	}
+	for name, c := range map[string]struct {
+		asks        tls.ClientAuthType
+		of          string
+		shown, seen string
+	}{
+		"asked for its own":       {tls.RequireAnyClientCert, "test", "gate", ""},
+		"may show its own":        {tls.RequestClientCert, "test", "gate", ""},
+		"may show another's":      {tls.RequestClientCert, "strangers", "", ""},
+		"has to show another's":   {tls.RequireAnyClientCert, "strangers", "", "the listener wants a certificate of the client, of authorities that are not the gate's"},
+		"is refused with its own": {tls.RequireAnyClientCert, "test", "", "the listener does not take the gate's certificate"},
+		"is asked for none":       {tls.NoClientCert, "test", "", ""},
+	} {
+		for _, kind := range []string{"mqtts", "wss"} {
+			t.Run(name+" "+kind, func(t *testing.T) {
+				config := ca.server(t, nil)
+				config.ClientAuth, config.ClientCAs = c.asks, pool(c.of)
+				shown := make(chan string, 1)
+				config.VerifyConnection = func(s tls.ConnectionState) error {
+					who := ""
+					if len(s.PeerCertificates) > 0 {
+						who = s.PeerCertificates[0].Subject.CommonName
+					}
+					shown <- who
+					if strings.HasPrefix(name, "is refused") {
+						return errors.New("refused")
+					}
+					return nil
+				}
+				l := listenerAt(t, kind, 0)
+				l.Port = serve(t, l, config, script{deliver: []string{""}})
+				before := made
+				s, err := once(t, RoundTrip(RoundTripArgs{Name: "127.0.0.1", Listeners: []cluster.Listener{l}, CACert: ca.pem, ClientCertificate: shows}))
+				assert.NilError(t, err)
+				assert.Equal(t, made, before+1)
+				assert.Equal(t, s.Holds, c.seen == "", s.Seen)
+				assert.Assert(t, strings.Contains(s.Seen, c.seen), s.Seen)
+				if s.Holds {
+					assert.Equal(t, <-shown, c.shown)
+				}
+			})
+		}
+	}
+	_, err := once(t, RoundTrip(RoundTripArgs{
+		Name: "127.0.0.1", Listeners: []cluster.Listener{listenerAt(t, "mqtts", 1)},
+		ClientCertificate: func() (tls.Certificate, error) { return tls.Certificate{}, errors.New("no certificate today") },
+	}))
+	assert.ErrorContains(t, err, "no certificate today")
 }
 
 // Whose certificate nobody else vouches for is its own authority; what is signed by another

@@ -187,7 +187,7 @@ func TestRoundTripGoesThroughEveryListener(t *testing.T) {
 	clients, topics := map[string]bool{}, map[string]bool{}
 	for i := range 4 * rounds {
 		clients[hook.clients[i]], topics[hook.topics[i]] = true, true
-		assert.Assert(t, strings.HasPrefix(hook.clients[i], "emqx-oci-gate-"), hook.clients[i])
+		assert.Assert(t, strings.HasPrefix(hook.clients[i], "emqx-oci-gate/"), hook.clients[i])
 		assert.Assert(t, strings.HasPrefix(hook.topics[i], "emqx-oci/gate/"), hook.topics[i])
 		assert.Assert(t, hook.clean[i] && hook.expiry[i] == 0, "a session that stays")
 	}
@@ -296,6 +296,9 @@ func TestRoundTripThroughOneListener(t *testing.T) {
 	assert.Error(t, err, `must be a listener of the stack, which offers mqtt and ws, got "mqtts", which comes with tls.certificate`)
 	var unknown *UnknownListenerError
 	assert.Assert(t, errors.As(err, &unknown))
+	args.Listeners, args.Unasked = args.Listeners[1:], map[string]string{"mqtt": "which is for the private network alone"}
+	_, err = args.Through("mqtt")
+	assert.Error(t, err, `must be a listener of the stack, which offers ws, got "mqtt", which is for the private network alone`)
 }
 
 func TestRoundTripSendsItsCredentials(t *testing.T) {

@@ -24,6 +24,8 @@ type way struct {
 	// proxy is the host and port of the SOCKS proxy; empty is a direct way.
 	proxy string
 	roots *x509.CertPool
+	// shown is the client's certificate; nil is none.
+	shown *tls.Certificate
 }
 
 // way reads what cannot get better by waiting.
@@ -39,6 +41,13 @@ func (a RoundTripArgs) way() (way, error) {
 	var err error
 	if w.roots, err = a.authorities(); err != nil {
 		faults = append(faults, err)
+	}
+	if a.ClientCertificate != nil {
+		shown, err := a.ClientCertificate()
+		if err != nil {
+			faults = append(faults, err)
+		}
+		w.shown = &shown
 	}
 	if a.Proxy != "" {
 		if w.dialer, w.proxy, err = socks(a.Proxy); err != nil {
@@ -107,8 +116,13 @@ func (t *trip) layers(ctx context.Context, conn net.Conn) (net.Conn, *setback) {
 	if t.listener.TLS {
 		secured := tls.Client(conn, &tls.Config{
 			ServerName: t.Name, RootCAs: t.way.roots, MinVersion: tls.VersionTLS12,
-			GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			GetClientCertificate: func(asked *tls.CertificateRequestInfo) (*tls.Certificate, error) {
 				t.wantsCertificate = true
+				// One of another issuer would be refused where none is not.
+				if shown := t.way.shown; shown != nil && asked.SupportsCertificate(shown) == nil {
+					t.showsCertificate = true
+					return shown, nil
+				}
 				return &tls.Certificate{}, nil // none
 			},
 		})

@@ -2,7 +2,6 @@ package gates
 
 import (
 	"context"
-	_ "embed" // the script
 	"errors"
 	"fmt"
 	"slices"
@@ -13,72 +12,160 @@ import (
 // RoundTripTopics is the filter of all topics of [RoundTrip].
 const RoundTripTopics = gateTopics + "#"
 
-//go:embed files/users.sh
-var usersScript string
-
-// usersTime bounds one command: 250 users are imported one by one, each in a few
-// milliseconds on an idle node.
-const usersTime = 60 * time.Second
-
-// MatchUsersArgs describe the step that makes EMQX's users those that are declared. All are
-// required but Timeout.
+// MatchUsersArgs describe the step that makes EMQX's users, rules and authenticators those
+// that are declared.
 type MatchUsersArgs struct {
+	// Required.
+
 	// Job is the id of EMQX's job.
 	Job string
 	// Names are all users that there may be.
 	Names []string
+	// Access is what else is declared; it is asked for when the step is taken.
+	Access func() (Access, error)
+
+	// Optional.
+
+	// May tells whether the rules let a client hold a subscription to a filter; nil: any.
+	May func(c Client, filter string) bool
+	// LeaveDrift: what somebody else has changed stays, and is told.
+	LeaveDrift bool
 	// Timeout of the step by itself.
 	Timeout time.Duration
 }
 
-// MatchUsers is the step that makes the users of EMQX's built-in database, which all members
-// share, those that are declared: EMQX itself only adds users when it starts. Those of the
-// file in the task are brought in as they are there, all others but devices are removed. Who is connected
-// as a user that was removed, or that was changed, is cut off, sessions and all. That holds
-// wherever a try ends: what is left to do stands in the database until it is done.
+// MatchUsers is the step that makes running members have what is declared of who may connect
+// and what they may do, without a restart: EMQX itself reads the files of its task only when
+// it starts, and adds users then and no more. Authenticators and rules are written on all
+// members at once, where one has others. Users of the file in the task are brought in as they
+// are there, all others are removed. Who is connected as a user that was removed or changed
+// is cut off, session and all, and who holds a subscription that the rules do not allow any
+// more. That holds wherever a try ends: what is left to do stands in the database until it
+// is done.
 func MatchUsers(client NomadClient, args MatchUsersArgs) Step {
 	return Step{
 		Name: "match users", Timeout: args.Timeout,
-		Next: "whether somebody took the authenticator password_based:built_in_database out of EMQX in the dashboard: a restart of the node brings it back",
+		Next: "the log of EMQX on the node that it names: why it does not take what is declared",
 		Do: func(ctx context.Context) (string, error) {
-			m := userMatcher{args: args}
-			err := m.match(ctx, client)
-			return m.done(), err
+			m := userMatcher{client: client, args: args}
+			if err := m.match(ctx); err != nil {
+				return m.done(), fmt.Errorf("matching users: %w", err)
+			}
+			return m.done(), nil
 		},
 	}
 }
 
-type userMatcher struct {
-	*UsersAPI
+// AccessDrift tells what running members have else than what is declared, in words; "" for
+// nothing, and for what no update has applied yet. Nothing is changed.
+func AccessDrift(ctx context.Context, client NomadClient, args MatchUsersArgs) (string, error) {
+	m := userMatcher{client: client, args: args}
+	err := m.prepare(ctx)
+	if errors.Is(err, errOtherFiles) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("asking EMQX who may connect: %w", err)
+	}
+	return m.drift(), nil
+}
 
-	args                    MatchUsersArgs
+type userMatcher struct {
+	*UsersAPI // of the member through which all is written
+
+	client  NomadClient
+	args    MatchUsersArgs
+	access  Access
+	members []member
+	ids     []string        // users of the database
+	devices map[string]bool // those among them that are devices
+	lost    bool            // there is no database
+
+	put, righted, left      []string
 	added, changed, removed []string
 	cut                     int
 }
 
-func (m *userMatcher) match(ctx context.Context, client NomadClient) (err error) {
-	if m.UsersAPI, err = NewUsersAPI(ctx, client, m.args.Job, nil); err != nil {
-		return fmt.Errorf("matching users: %w", err)
+// prepare asks what there is.
+func (m *userMatcher) prepare(ctx context.Context) (err error) {
+	if m.access, err = m.args.Access(); err != nil {
+		return err
 	}
-	if err := m.noDevices(ctx); err != nil {
-		return fmt.Errorf("matching users: %w", err)
+	if err := m.look(ctx); err != nil {
+		return err
 	}
-	// A user that EMQX does not take keeps nobody else connected.
-	if err := errors.Join(m.bring(ctx), m.remove(ctx)); err != nil {
-		return fmt.Errorf("matching users: %w", err)
+	return m.list(ctx)
+}
+
+// wasApplied tells whether what is declared was so, everywhere: what differs is drift.
+func (m *userMatcher) wasApplied() bool {
+	return m.lost || slices.ContainsFunc(m.ids, func(id string) bool { return strings.HasPrefix(id, m.access.mark()) })
+}
+
+// drift is what somebody else has changed since, in words.
+func (m *userMatcher) drift() string {
+	if !m.wasApplied() {
+		return ""
 	}
-	return nil
+	_, words := m.differing()
+	if strangers := m.undeclared(); len(strangers) > 0 {
+		words = append(words, "users that are not declared: "+OneLine(strings.Join(strangers, ", ")))
+	}
+	for _, name := range m.args.Names {
+		if !m.lost && !slices.Contains(m.ids, name) {
+			words = append(words, "no user "+name)
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+func (m *userMatcher) match(ctx context.Context) error {
+	if err := m.prepare(ctx); err != nil {
+		return err
+	}
+	if err := m.noDevices(); err != nil {
+		return err
+	}
+	if m.args.LeaveDrift && m.wasApplied() {
+		if drift := m.drift(); drift != "" {
+			m.left = []string{drift}
+			return nil
+		}
+	}
+	marks := slices.DeleteFunc(slices.Clone(m.ids), func(id string) bool { return !strings.HasPrefix(id, applied) })
+	parts, words := m.differing()
+	told, drifted := parts, m.wasApplied()
+	if !drifted && m.members[0].secrets { // what it does not show may be another
+		parts = []string{ofChain, ofSettings, ofRules}
+	}
+	if current := len(parts) == 0 && len(marks) == 1 && marks[0] == m.access.mark()+m.starts(); current {
+		return m.matchUsers(ctx)
+	}
+	if err := m.dropMarks(ctx, marks); err != nil {
+		return err
+	}
+	if len(parts) > 0 {
+		if err := m.change(ctx, parts); err != nil {
+			return err
+		}
+		if m.put = told; drifted {
+			m.put, m.righted = nil, words
+		}
+	}
+	if err := m.matchUsers(ctx); err != nil {
+		return err
+	}
+	if err := m.cutForbidden(ctx); err != nil {
+		return err
+	}
+	return m.setMark(ctx)
 }
 
 // noDevices finds declared users that are devices.
-func (m *userMatcher) noDevices(ctx context.Context) error {
-	devices, err := m.devices(ctx)
-	if err != nil {
-		return err
-	}
+func (m *userMatcher) noDevices() error {
 	var both []string
 	for _, name := range m.args.Names {
-		if devices[name] {
+		if m.devices[name] {
 			both = append(both, OneLine(name))
 		}
 	}
@@ -88,17 +175,9 @@ func (m *userMatcher) noDevices(ctx context.Context) error {
 	return nil
 }
 
-// devices are the names beside which there is a [DeviceMark].
-func (m *userMatcher) devices(ctx context.Context) (map[string]bool, error) {
-	marks, err := m.Users(ctx, DeviceMark)
-	names := map[string]bool{}
-	for _, mark := range marks {
-		if rest, ok := strings.CutPrefix(mark, DeviceMark); ok {
-			name, _, _ := strings.Cut(rest, "/")
-			names[name] = true
-		}
-	}
-	return names, err
+// A user that EMQX does not take keeps nobody else connected.
+func (m *userMatcher) matchUsers(ctx context.Context) error {
+	return errors.Join(m.bring(ctx), m.remove(ctx))
 }
 
 // bring imports the users of the file in the task. Those that it changes leave a mark.
@@ -125,28 +204,35 @@ func (m *userMatcher) bring(ctx context.Context) error {
 	return nil
 }
 
+// Users that nobody can be, whose names are marks: what the database itself does not keep. No
+// declared name begins like one of these.
 const (
-	// toCut and a name is a user that nobody can be, beside one whose clients have still to
-	// be cut off. users.sh writes it. No declared name begins like this.
+	// applied tells, by the database that all members share and keep, what was declared when
+	// all members were last as declared, and which starts of theirs that was.
+	applied = "emqx-oci-applied-"
+	// toCut and a name stands beside one whose clients have still to be cut off. users.sh
+	// writes it.
 	toCut = "emqx-oci-cut-"
-	// DeviceMark, a name and "/" begin the name of a user that nobody can be, beside one that is a device's: "emqx-oci
-	// device add" has made it, and no step removes it. No user's name holds a "/".
+	// DeviceMark, a name and "/" stand beside one that is a device's: "emqx-oci device add"
+	// makes it, and no step removes the two. No user's name holds a "/".
 	DeviceMark = "emqx-oci-device/"
-	// RevokedMark begins the name of one that tells of a certificate whose device was revoked. It says nothing about
-	// the user of that name.
+	// RevokedMark tells of a device that was revoked. It says nothing about the user of that name.
 	RevokedMark = "emqx-oci-revoked/"
-
-	// usersAtOnce bounds the users of one command, whose arguments have to fit.
-	usersAtOnce = 100
 )
 
+// usersAtOnce bounds the users of one command, whose arguments have to fit.
+const usersAtOnce = 100
+
 // remove takes away the users that are not declared, marks among them, and cuts off who is
-// connected by them. They go last: as long as one is there, a next try finds it. Devices stay.
+// connected by them. They go last: as long as one is there, a next try finds it.
 func (m *userMatcher) remove(ctx context.Context) error {
 	for {
-		ids, err := m.undeclared(ctx)
-		if err != nil || len(ids) == 0 {
+		if err := m.list(ctx); err != nil {
 			return err
+		}
+		ids := m.undeclared()
+		if len(ids) == 0 {
+			return nil
 		}
 		for some := range slices.Chunk(ids, usersAtOnce) {
 			if err := m.cutAndDelete(ctx, some); err != nil {
@@ -156,21 +242,43 @@ func (m *userMatcher) remove(ctx context.Context) error {
 	}
 }
 
-// undeclared are the users of the database that are neither declared nor devices.
-func (m *userMatcher) undeclared(ctx context.Context) (ids []string, err error) {
-	all, err := m.Users(ctx, "")
-	if err != nil {
-		return nil, err
+// list asks for the users of the database, and which of them are devices.
+func (m *userMatcher) list(ctx context.Context) (err error) {
+	m.ids, err = m.Users(ctx, "")
+	if m.lost = errors.Is(err, errNoDatabase); m.lost {
+		err = nil
 	}
-	ids = slices.DeleteFunc(all, func(id string) bool {
-		return slices.Contains(m.args.Names, id) || strings.HasPrefix(id, DeviceMark) || strings.HasPrefix(id, RevokedMark)
-	})
-	if len(ids) == 0 {
-		return nil, nil
+	m.devices = map[string]bool{}
+	m.noteDevices(m.ids)
+	if err != nil || len(m.undeclared()) == 0 {
+		return err
 	}
-	// A device's mark comes with its user, in one transaction: asked for now, it is there for each that was listed.
-	devices, err := m.devices(ctx)
-	return slices.DeleteFunc(ids, func(id string) bool { return devices[id] }), err
+	// A device's mark comes with its user, in one transaction: asked for now, it is there for
+	// each that was listed, whatever page of the list it would have been on.
+	marks, err := m.Users(ctx, DeviceMark)
+	m.noteDevices(marks)
+	return err
+}
+
+// noteDevices notes the names beside which there is a [DeviceMark].
+func (m *userMatcher) noteDevices(ids []string) {
+	for _, id := range ids {
+		if rest, ok := strings.CutPrefix(id, DeviceMark); ok {
+			name, _, _ := strings.Cut(rest, "/")
+			m.devices[name] = true
+		}
+	}
+}
+
+// undeclared are the users that nobody has declared, and that are no devices.
+func (m *userMatcher) undeclared() (ids []string) {
+	for _, id := range m.ids {
+		kept := m.devices[id] || slices.ContainsFunc([]string{applied, DeviceMark, RevokedMark}, func(mark string) bool { return strings.HasPrefix(id, mark) })
+		if !kept && !slices.Contains(m.args.Names, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 // cutAndDelete shuts users out, cuts off their clients, and deletes them, in this order: a
@@ -211,7 +319,10 @@ func (m *userMatcher) done() string {
 	for _, x := range []struct {
 		what  string
 		names []string
-	}{{"added", m.added}, {"changed", m.changed}, {"removed", m.removed}} {
+	}{
+		{"left as somebody else has it, by auth.drift:", m.left}, {"put right what somebody else had changed:", m.righted}, {"applied", m.put},
+		{"added", m.added}, {"changed", m.changed}, {"removed", m.removed},
+	} {
 		if len(x.names) > 0 {
 			parts = append(parts, x.what+" "+OneLine(strings.Join(x.names, ", ")))
 		}

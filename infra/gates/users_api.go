@@ -2,6 +2,7 @@ package gates
 
 import (
 	"context"
+	_ "embed" // the script
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,14 +10,22 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	nomad "github.com/hashicorp/nomad/api"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 )
 
-// UsersAPI asks one member's REST API for the users of the built-in database and for clients, with the stack's own key,
-// through Nomad's exec. All members share what it changes.
+//go:embed files/users.sh
+var usersScript string
+
+// usersTime bounds one command: 250 users are imported one by one, each in a few
+// milliseconds on an idle node.
+const usersTime = 60 * time.Second
+
+// UsersAPI asks one member's REST API, with the stack's own key, through Nomad's exec: for the users of the built-in
+// database, which all members share, and for the clients of all of them.
 type UsersAPI struct {
 	client NomadClient
 	alloc  string
@@ -25,29 +34,52 @@ type UsersAPI struct {
 // NewUsersAPI chooses a member of EMQX's job whose task runs. Members for which skip is true are left out; nil leaves out
 // none. The error wraps [ErrNotFound] when none is left.
 func NewUsersAPI(ctx context.Context, client NomadClient, job string, skip func(alloc string) bool) (*UsersAPI, error) {
+	allocs, err := runningMembers(ctx, client, job)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range allocs {
+		if skip == nil || !skip(a.ID) {
+			return &UsersAPI{client: client, alloc: a.ID}, nil
+		}
+	}
+	return nil, fmt.Errorf("no other allocation of job %s runs: %w", job, ErrNotFound)
+}
+
+// runningMembers are the allocations of EMQX's job that run and are meant to, by name. The error wraps [ErrNotFound]
+// when there are none.
+func runningMembers(ctx context.Context, client NomadClient, job string) ([]*nomad.AllocationListStub, error) {
 	allocs, err := client.Allocations(ctx, job)
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(allocs, func(a *nomad.AllocationListStub) bool {
-		return a.ClientStatus == nomad.AllocClientStatusRunning && a.DesiredStatus == nomad.AllocDesiredStatusRun && (skip == nil || !skip(a.ID))
-	})
-	if i < 0 {
+	var running []*nomad.AllocationListStub
+	for _, a := range allocs {
+		if a.ClientStatus == nomad.AllocClientStatusRunning && a.DesiredStatus == nomad.AllocDesiredStatusRun {
+			running = append(running, a)
+		}
+	}
+	if len(running) == 0 {
 		return nil, fmt.Errorf("no allocation of job %s runs: %w", job, ErrNotFound)
 	}
-	return &UsersAPI{client: client, alloc: allocs[i].ID}, nil
+	slices.SortFunc(running, func(a, b *nomad.AllocationListStub) int { return strings.Compare(a.Name, b.Name) })
+	return running, nil
 }
 
 // Alloc is the allocation of the member.
 func (u *UsersAPI) Alloc() string { return u.alloc }
 
 const (
+	builtIn    = "password_based:built_in_database"
 	usersPath  = "/authentication/password_based%3Abuilt_in_database/users"
 	importPath = "/authentication/password_based%3Abuilt_in_database/import_users?type=hash"
 
-	// usersPage is how many users EMQX hands out at a time (emqx_mgmt_api: 10000 at most).
-	usersPage = 10000
+	// pageSize is how many of a long list one command brings: about 1 MB.
+	pageSize = 5000
 )
+
+// errNoDatabase: somebody has taken the built-in database away.
+var errNoDatabase = errors.New("there is no built-in database")
 
 // NobodysHash is the hash of no password that anybody knows.
 const NobodysHash = "$2a$10$....................................................."
@@ -60,31 +92,42 @@ type UserRecord struct {
 	Superuser bool   `json:"is_superuser"`
 }
 
+// pages asks for a list, page by page. The path ends with the beginning of a query.
+func pages[T any](ctx context.Context, u *UsersAPI, path string, each func(T)) error {
+	for page := 1; ; page++ {
+		var list struct {
+			Data []T
+		}
+		if err := u.ask(ctx, "GET", fmt.Sprintf("%spage=%d&limit=%d", path, page, pageSize), "", &list); err != nil {
+			return err
+		}
+		for _, one := range list.Data {
+			each(one)
+		}
+		if len(list.Data) < pageSize {
+			return nil
+		}
+	}
+}
+
 // Users lists the names of the database that hold a text; empty lists all.
 func (u *UsersAPI) Users(ctx context.Context, holding string) (names []string, err error) {
-	q := url.Values{"limit": {strconv.Itoa(usersPage)}}
+	type user struct {
+		ID string `json:"user_id"`
+	}
+	path := usersPath + "?"
 	if holding != "" {
-		q.Set("like_user_id", holding)
+		path += url.Values{"like_user_id": {holding}}.Encode() + "&"
 	}
-	for page := 1; ; page++ {
-		q.Set("page", strconv.Itoa(page))
-		var list struct {
-			Data []struct {
-				ID string `json:"user_id"`
-			}
+	err = pages(ctx, u, path, func(x user) {
+		if strings.Contains(x.ID, holding) { // whatever the API makes of the question
+			names = append(names, x.ID)
 		}
-		if err := u.ask(ctx, "GET", usersPath+"?"+q.Encode(), "", &list); err != nil {
-			return nil, err
-		}
-		for _, x := range list.Data {
-			if strings.Contains(x.ID, holding) { // whatever the API makes of the question
-				names = append(names, x.ID)
-			}
-		}
-		if len(list.Data) < usersPage {
-			return names, nil
-		}
+	})
+	if answer := (*apiError)(nil); errors.As(err, &answer) && answer.status == "404" {
+		err = fmt.Errorf("%w: %w", errNoDatabase, err)
 	}
+	return names, err
 }
 
 // Import brings users in, over those that are there, all or none of them (emqx_authn_mnesia:do_import_users). They stand
@@ -100,23 +143,27 @@ func (u *UsersAPI) Import(ctx context.Context, users ...UserRecord) error {
 // Delete takes a user away; one that is not there is no error.
 func (u *UsersAPI) Delete(ctx context.Context, name string) error {
 	err := u.ask(ctx, "DELETE", usersPath+"/"+url.PathEscape(name), "", nil)
-	var answer *answerError
+	var answer *apiError
 	if errors.As(err, &answer) && answer.status == "404" && strings.Contains(answer.text, "User not found") {
 		return nil
 	}
 	return err
 }
 
+// kick ends the connections and sessions of clients, on all members.
+func (u *UsersAPI) kick(ctx context.Context, ids []string) error {
+	body, err := json.Marshal(ids)
+	if err != nil {
+		return err
+	}
+	return u.ask(ctx, "POST", "/clients/kickout/bulk", string(body), nil)
+}
+
 // CutOff ends the connections and sessions of users, on all members, until there are none, and says how many there were.
 func (u *UsersAPI) CutOff(ctx context.Context, names []string) (cut int, err error) {
 	of := url.Values{"fields": {"clientid,username"}, "limit": {"1000"}, "username": names}
 	for ctx.Err() == nil {
-		var list struct {
-			Data []struct {
-				ID       string `json:"clientid"`
-				Username string `json:"username"`
-			}
-		}
+		var list struct{ Data []Client }
 		if err := u.ask(ctx, "GET", "/clients?"+of.Encode(), "", &list); err != nil {
 			return cut, err
 		}
@@ -129,11 +176,7 @@ func (u *UsersAPI) CutOff(ctx context.Context, names []string) (cut int, err err
 		if len(ids) == 0 {
 			return cut, nil
 		}
-		body, err := json.Marshal(ids)
-		if err != nil {
-			return cut, err
-		}
-		if err := u.ask(ctx, "POST", "/clients/kickout/bulk", string(body), nil); err != nil {
+		if err := u.kick(ctx, ids); err != nil {
 			return cut, err
 		}
 		cut += len(ids)
@@ -143,36 +186,22 @@ func (u *UsersAPI) CutOff(ctx context.Context, names []string) (cut int, err err
 
 // Connections counts the connections of each user name, on all members.
 func (u *UsersAPI) Connections(ctx context.Context) (map[string]int, error) {
-	q := url.Values{"fields": {"username"}, "conn_state": {"connected"}, "limit": {strconv.Itoa(usersPage)}}
 	of := map[string]int{}
-	for page := 1; ; page++ {
-		q.Set("page", strconv.Itoa(page))
-		var list struct {
-			Data []struct{ Username string }
-		}
-		if err := u.ask(ctx, "GET", "/clients?"+q.Encode(), "", &list); err != nil {
-			return nil, err
-		}
-		for _, c := range list.Data {
-			of[c.Username]++
-		}
-		if len(list.Data) < usersPage {
-			return of, nil
-		}
-	}
+	err := pages(ctx, u, "/clients?fields=username&conn_state=connected&", func(c Client) { of[c.Username]++ })
+	return of, err
 }
 
 // Answered tells whether an error is an answer of EMQX: another member would give the same.
 func Answered(err error) bool {
-	var answer *answerError
+	var answer *apiError
 	return errors.As(err, &answer) && answer.status != "none"
 }
 
-// answerError is an answer other than 2xx.
-type answerError struct{ method, path, status, text string }
+// apiError is an answer of EMQX's other than 2xx.
+type apiError struct{ question, status, text string }
 
-func (e *answerError) Error() string {
-	return fmt.Sprintf("%s %s: EMQX answers %s: %s", e.method, e.path, OneLine(e.status), OneLine(e.text))
+func (e *apiError) Error() string {
+	return fmt.Sprintf("%s: EMQX answers %s: %s", e.question, OneLine(e.status), OneLine(e.text))
 }
 
 // ask asks the member's API; an answer other than 2xx is an error.
@@ -181,18 +210,24 @@ func (u *UsersAPI) ask(ctx context.Context, method, path, body string, into any)
 	if err != nil {
 		return err
 	}
-	_, answer, _ := strings.Cut(out, answerMark)
-	status, text, _ := strings.Cut(answer, "\n")
-	if !strings.HasPrefix(status, "2") {
-		return &answerError{method, path, status, text}
-	}
-	if into == nil {
-		return nil
+	text, err := readAsked(method, path, out)
+	if err != nil || into == nil {
+		return err
 	}
 	if err := json.Unmarshal([]byte(text), into); err != nil {
 		return fmt.Errorf("%s %s: reading EMQX's answer: %w", method, path, err)
 	}
 	return nil
+}
+
+// readAsked is the body of an answer.
+func readAsked(method, path, output string) (string, error) {
+	_, answer, _ := strings.Cut(output, answerMark)
+	status, text, _ := strings.Cut(answer, "\n")
+	if !strings.HasPrefix(status, "2") {
+		return "", &apiError{method + " " + path, status, text}
+	}
+	return text, nil
 }
 
 func (u *UsersAPI) run(ctx context.Context, command ...string) (string, error) {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	nomad "github.com/hashicorp/nomad/api"
 	"gotest.tools/v3/assert"
@@ -16,38 +17,101 @@ import (
 	"github.com/emqx-oci/emqx-oci/infra/gates"
 )
 
-// userAPI is EMQX's database and its clients, with the script before it. Clients come back
-// as soon as they are cut off, where they can.
+// userAPI is EMQX's database and its clients, with the script before it, on two members.
+// Clients come back as soon as they are cut off, where they can.
 type userAPI struct {
 	gates.NomadClient
-	users   map[string]string // password by name
-	clients map[string]client // by id
-	file    map[string]string // the users of the task's file
+	users   map[string]string  // password by name; nil: there is no database
+	clients map[string]client  // by id
+	file    map[string]string  // the users of the task's file
+	digest  string             // of the task's files
+	has     map[string]*access // by allocation
+	kept    map[string]string  // rules that were laid down, by allocation
 	asked   []string
-	dies    int // which command is the last whose answer is heard; 0 is none
+	late    string // a user that the list of all does not have yet
+	dies    int    // which command is the last whose answer is heard; 0 is none
 }
 
-type client struct{ Username, Password string }
+type client struct{ Username, Password, Filter string }
+
+// access is what a member has, and shows.
+type access struct{ Authn, DenyAction, Rules string }
+
+var declared = access{Authn: "built-in", DenyAction: "ignore", Rules: "the rules"}
+
+func (a access) authentication() string {
+	return `[{"mechanism": "` + a.Authn + `", "salt_rounds": 10}]`
+}
+
+func (a access) authorization() string {
+	return `{"deny_action": "` + a.DenyAction + `", "no_match": "deny", "sources": [{"type": "file", "path": "x"}]}`
+}
 
 func (a *userAPI) Allocations(context.Context, string) ([]*nomad.AllocationListStub, error) {
-	return []*nomad.AllocationListStub{{ID: "x", ClientStatus: "running", DesiredStatus: "run"}}, nil
+	var list []*nomad.AllocationListStub
+	for _, id := range slices.Backward(slices.Sorted(maps.Keys(a.has))) {
+		list = append(list, &nomad.AllocationListStub{
+			ID: id, Name: id, NodeName: "node-" + id, ClientStatus: "running", DesiredStatus: "run",
+			TaskStates: map[string]*nomad.TaskState{"emqx": {StartedAt: time.Unix(1, 0)}},
+		})
+	}
+	return append(list, &nomad.AllocationListStub{ID: "gone", ClientStatus: "complete", DesiredStatus: "stop"}), nil
 }
 
-func (a *userAPI) Exec(_ context.Context, _, _ string, command ...string) (gates.ExecResult, error) {
+func (a *userAPI) Exec(_ context.Context, alloc, _ string, command ...string) (gates.ExecResult, error) {
 	a.asked = append(a.asked, strings.Join(command[6:], " "))
 	if a.dies > 0 && len(a.asked) > a.dies {
 		return gates.ExecResult{}, errors.New("no answer")
 	}
 	var out string
-	if command[6] == "import" {
+	switch command[6] {
+	case "look":
+		out = a.look(alloc)
+	case "keep":
+		a.kept[alloc] = command[7]
+	case "drop":
+	case "change":
+		out = a.change(command[7], command[8:])
+	case "import":
 		out = a.bring()
-	} else {
+	default:
 		out = "\n--- " + a.answer(command[7], command[8], command[9]) + "\n"
 	}
 	if len(a.asked) == a.dies {
 		return gates.ExecResult{}, errors.New("the answer is lost")
 	}
 	return gates.ExecResult{Stdout: out}, nil
+}
+
+func (a *userAPI) look(alloc string) string {
+	has := a.has[alloc]
+	rules, err := json.Marshal(has.Rules)
+	if err != nil {
+		panic(err)
+	}
+	// EMQX shows defaults, too.
+	return "\n--- files\n" + a.digest + "  -\n--- authentication\n200\n" + has.authentication() +
+		"\n--- settings\n200\n" + `{"deny_action": "` + has.DenyAction + `", "no_match": "deny", "cache": {"max_size": 32}}` +
+		"\n--- sources\n200\n" + `{"sources": [{"type": "file", "enable": true, "rules": ` + string(rules) + `}]}`
+}
+
+// change is EMQX's own, on all members: it takes the rules where they were laid down.
+func (a *userAPI) change(digest string, roots []string) string {
+	for alloc, has := range a.has {
+		if slices.Contains(roots, "authentication") {
+			has.Authn = declared.Authn
+			if a.users == nil {
+				a.users = maps.Clone(a.file)
+			}
+		}
+		if slices.Contains(roots, "authorization") {
+			if a.kept[alloc] != digest {
+				return "\n--- 400\nfailed_to_read_acl_file\n"
+			}
+			has.DenyAction, has.Rules = declared.DenyAction, declared.Rules
+		}
+	}
+	return "\n--- 200\n\n"
 }
 
 // bring is what users.sh does.
@@ -73,8 +137,12 @@ func (a *userAPI) answer(method, path, body string) string {
 	var list []map[string]string
 	switch what := method + " " + at.Path[strings.LastIndex(at.Path, "/"):]; what {
 	case "GET /users":
+		if a.users == nil {
+			return "404\n{}"
+		}
+		like := at.Query().Get("like_user_id")
 		for name := range a.users {
-			if strings.Contains(name, at.Query().Get("like_user_id")) {
+			if strings.Contains(name, like) && (like != "" || name != a.late) {
 				list = append(list, map[string]string{"user_id": name})
 			}
 		}
@@ -82,12 +150,19 @@ func (a *userAPI) answer(method, path, body string) string {
 		for id, c := range a.clients {
 			list = append(list, map[string]string{"clientid": id, "username": c.Username}) // all, whatever was asked
 		}
+	case "GET /subscriptions":
+		for id, c := range a.clients {
+			list = append(list, map[string]string{"clientid": id, "topic": c.Filter})
+		}
 	case "POST /bulk":
 		var ids []string
 		_ = json.Unmarshal([]byte(body), &ids)
 		for _, id := range ids {
-			if c := a.clients[id]; a.users[c.Username] != c.Password || c.Password == "" {
+			switch c := a.clients[id]; {
+			case a.users[c.Username] != c.Password || c.Password == "":
 				delete(a.clients, id)
+			case c.Filter == "forbidden": // SUBACK refuses it
+				a.clients[id] = client{c.Username, c.Password, ""}
 			}
 		}
 		return "204\n"
@@ -100,7 +175,11 @@ func (a *userAPI) answer(method, path, body string) string {
 			a.users[u.ID] = "nobody's"
 		}
 	default: // DELETE
-		delete(a.users, at.Path[strings.LastIndex(at.Path, "/")+1:])
+		name, err := url.PathUnescape(at.EscapedPath()[strings.LastIndex(at.EscapedPath(), "/")+1:])
+		if err != nil {
+			panic(err)
+		}
+		delete(a.users, name)
 		return "204\n"
 	}
 	text, err := json.Marshal(map[string]any{"data": list})
@@ -111,18 +190,62 @@ func (a *userAPI) answer(method, path, body string) string {
 }
 
 // closing is a cluster whose user old is not declared any more, and whose user ann has
-// another password; bob stays as he is.
+// another password; bob stays as he is, and so does the device d.
 func closing() *userAPI {
+	first, second := declared, declared
 	return &userAPI{
-		users:   map[string]string{"ann": "first", "bob": "bob's", "old": "old's"},
-		clients: map[string]client{"a": {"ann", "first"}, "b": {"bob", "bob's"}, "o": {"old", "old's"}},
+		users: map[string]string{
+			"ann": "first", "bob": "bob's", "old": "old's", "d": "d's", "emqx-oci-device/d/1": "nobody's", "emqx-oci-revoked/e/1": "nobody's",
+		},
+		clients: map[string]client{"a": {"ann", "first", ""}, "b": {"bob", "bob's", "allowed"}, "o": {"old", "old's", ""}, "d": {"d", "d's", ""}},
 		file:    map[string]string{"ann": "second", "bob": "bob's", "new": "new's"},
+		digest:  "0123456789abcdef0123456789abcdef0123", has: map[string]*access{"x": &first, "y": &second}, kept: map[string]string{},
+	}
+}
+
+func (a *userAPI) args() gates.MatchUsersArgs {
+	return gates.MatchUsersArgs{
+		Job: "emqx-lab", Names: []string{"ann", "bob", "new"},
+		Access: func() (gates.Access, error) {
+			return gates.Access{
+				Digest: "0123456789abcdef0123456789abcdef0123", Authentication: declared.authentication(),
+				Authorization: declared.authorization(), Rules: declared.Rules,
+			}, nil
+		},
+		May: func(c gates.Client, filter string) bool { return c.Username != "" && filter != "forbidden" },
 	}
 }
 
 func (a *userAPI) match(t *testing.T) (string, error) {
 	t.Helper()
-	return gates.MatchUsers(a, gates.MatchUsersArgs{Job: "emqx-lab", Names: []string{"ann", "bob", "new"}}).Do(t.Context())
+	return gates.MatchUsers(a, a.args()).Do(t.Context())
+}
+
+// matched wants the declared users and d, and nothing left to do.
+func (a *userAPI) matched(t *testing.T) {
+	t.Helper()
+	users := maps.Clone(a.file)
+	users["d"], users["emqx-oci-device/d/1"], users["emqx-oci-revoked/e/1"] = "d's", "nobody's", "nobody's"
+	marks := 0
+	for name := range a.users {
+		if strings.HasPrefix(name, "emqx-oci-applied-0123456789abcdef0123456789abcdef-") {
+			users[name] = "nobody's"
+			marks++
+		}
+	}
+	assert.Equal(t, marks, 1)
+	assert.DeepEqual(t, a.users, users)
+	assert.DeepEqual(t, a.clients, map[string]client{"b": {"bob", "bob's", a.clients["b"].Filter}, "d": {"d", "d's", ""}})
+	assert.Assert(t, a.clients["b"].Filter != "forbidden")
+	for _, has := range a.has {
+		assert.Equal(t, *has, declared)
+	}
+	a.asked = nil
+	done, err := a.match(t)
+	assert.NilError(t, err)
+	assert.Equal(t, done, "")
+	assert.Assert(t, !strings.Contains(strings.Join(a.asked, " "), "change"), "%v", a.asked)
+	assert.Assert(t, !strings.Contains(strings.Join(a.asked, " "), "/subscriptions"), "%v", a.asked)
 }
 
 func TestUsersThatAreNotDeclaredAreRemovedAndCutOff(t *testing.T) {
@@ -131,12 +254,95 @@ func TestUsersThatAreNotDeclaredAreRemovedAndCutOff(t *testing.T) {
 	done, err := api.match(t)
 	assert.NilError(t, err)
 	assert.Equal(t, done, "added new; changed ann; removed old; clients cut off: 2")
-	assert.DeepEqual(t, api.clients, map[string]client{"b": {"bob", "bob's"}})
-	assert.DeepEqual(t, api.users, api.file)
+	api.matched(t)
+}
+
+// Where one member has other rules all get the declared ones, and who holds a subscription that
+// they do not allow is cut off, and nobody else.
+func TestRunningMembersGetTheRulesOfTheStack(t *testing.T) {
+	t.Parallel()
+	api := closing()
+	api.has["y"].Rules = "former rules"
+	api.has["x"].DenyAction, api.has["y"].DenyAction = "disconnect", "disconnect"
+	delete(api.users, "old")
+	api.file["ann"] = "first"
+	api.clients = map[string]client{"b": {"bob", "bob's", "forbidden"}, "d": {"d", "d's", ""}}
+	done, err := api.match(t)
+	assert.NilError(t, err)
+	assert.Equal(t, done, "applied denyAction, rules; added new; clients cut off: 1")
+	api.matched(t)
+}
+
+// A member that starts again may bring sessions of others with it, and rules of another time: all
+// subscriptions are looked at once more.
+func TestSubscriptionsAreLookedAtAfterAStart(t *testing.T) {
+	t.Parallel()
+	api := closing()
+	_, err := api.match(t)
+	assert.NilError(t, err)
+	api.has["z"] = api.has["y"]
+	delete(api.has, "y")
+	api.clients["b"] = client{"bob", "bob's", "forbidden"}
+	done, err := api.match(t)
+	assert.NilError(t, err)
+	assert.Equal(t, done, "clients cut off: 1")
+	api.matched(t)
+}
+
+// What somebody else changes is found, told, and put right; or left, where the stack wants that.
+func TestDriftIsFoundAndPutRightOrLeft(t *testing.T) {
+	t.Parallel()
+	api := closing()
+	drift := func() string {
+		words, err := gates.AccessDrift(t.Context(), api, api.args())
+		assert.NilError(t, err)
+		return words
+	}
+	api.has["x"].Rules = "never applied"
+	assert.Equal(t, drift(), "", "what no update has applied yet is none")
+	_, err := api.match(t)
+	assert.NilError(t, err)
+	assert.Equal(t, drift(), "")
+
+	api.has["x"].Rules, api.has["y"].Authn, api.has["x"].Authn = "a guest may all", "ldap", "ldap"
+	api.users["guest"] = "guest's"
+	delete(api.users, "new")
+	const words = "authenticators, rules on node-x, users that are not declared: guest, no user new"
+	assert.Equal(t, drift(), words)
+
+	left := api.args()
+	left.LeaveDrift = true
+	done, err := gates.MatchUsers(api, left).Do(t.Context())
+	assert.NilError(t, err)
+	assert.Equal(t, done, "left as somebody else has it, by auth.drift: "+words)
+	assert.Equal(t, drift(), words)
 
 	done, err = api.match(t)
 	assert.NilError(t, err)
-	assert.Equal(t, done, "")
+	assert.Equal(t, done, "put right what somebody else had changed: authenticators, rules on node-x; added new; removed guest")
+	assert.Equal(t, drift(), "")
+	api.matched(t)
+
+	// Who takes the database away takes what was noted in it, too.
+	api.users = nil
+	api.has["x"].Authn, api.has["y"].Authn = "none", "none"
+	assert.Equal(t, drift(), "authenticators")
+	done, err = api.match(t)
+	assert.NilError(t, err)
+	assert.Equal(t, done, "put right what somebody else had changed: authenticators")
+}
+
+// Nomad writes the files of a task a moment after its variable has changed.
+func TestTheStepWaitsForTheFilesOfTheStack(t *testing.T) {
+	t.Parallel()
+	api := closing()
+	api.digest = "another"
+	_, err := api.match(t)
+	assert.ErrorContains(t, err, "node-x: the files of its task are not those of the stack yet")
+	assert.DeepEqual(t, api.asked, []string{"look"})
+	drift, err := gates.AccessDrift(t.Context(), api, api.args())
+	assert.NilError(t, err)
+	assert.Equal(t, drift, "")
 }
 
 // Wherever a try ends, the next one cuts off whom that one has left, and nobody else.
@@ -144,51 +350,89 @@ func TestATryThatEndedLeavesNobodyConnected(t *testing.T) {
 	t.Parallel()
 	for dies := 1; ; dies++ {
 		api := closing()
+		api.has["y"].Rules = "former rules"
+		api.clients["b"] = client{"bob", "bob's", "forbidden"}
 		api.dies = dies
 		_, err := api.match(t)
 		if err == nil {
-			assert.Assert(t, dies > 5, "%v", api.asked)
+			assert.Assert(t, dies > 10, "%v", api.asked)
 			return
 		}
 		first := slices.Clone(api.asked)
 		api.dies = 0
 		_, err = api.match(t)
 		assert.NilError(t, err)
-		assert.DeepEqual(t, api.clients, map[string]client{"b": {"bob", "bob's"}})
-		assert.DeepEqual(t, api.users, api.file)
+		api.matched(t)
 		assert.Assert(t, len(first) == dies || len(first) == dies+1, "%v", first)
 	}
 }
 
-// devicesToo adds a device to a cluster, with its mark and that of a certificate that was revoked.
-func (a *userAPI) devicesToo() {
-	for _, users := range []map[string]string{a.users, a.file} {
-		users["pump-1"] = "the pump's"
-		users[gates.DeviceMark+"pump-1/password/1764000000"] = "nobody's"
-		users[gates.RevokedMark+"old/1a2b"] = "nobody's"
-	}
-	a.clients["p"] = client{"pump-1", "the pump's"}
-}
-
-// A device is none of the declared users, and stays; the mark of a revoked certificate protects nobody.
+// A device is none of the declared users, and stays, also one that is added meanwhile; the mark of one that was revoked
+// protects nobody.
 func TestDevicesAreLeftAlone(t *testing.T) {
 	t.Parallel()
 	api := closing()
-	api.devicesToo()
-	want := maps.Clone(api.file)
-	for name := range api.file {
-		if strings.Contains(name, "pump-1") || strings.Contains(name, "/") {
-			delete(api.file, name) // it is in no file
-		}
-	}
+	api.late = gates.DeviceMark + "pump-1/password/1764000000"
+	api.users["pump-1"], api.users[api.late] = "the pump's", "nobody's"
+	api.users[gates.RevokedMark+"old/password/1764000000/1764000001/1766592001"] = "nobody's"
+	api.clients["p"] = client{"pump-1", "the pump's", ""}
+	want := maps.Clone(api.users)
 	done, err := api.match(t)
 	assert.NilError(t, err)
 	assert.Equal(t, done, "added new; changed ann; removed old; clients cut off: 2")
-	assert.DeepEqual(t, api.clients, map[string]client{"b": {"bob", "bob's"}, "p": {"pump-1", "the pump's"}})
+	assert.DeepEqual(t, api.clients, map[string]client{"b": {"bob", "bob's", "allowed"}, "d": {"d", "d's", ""}, "p": {"pump-1", "the pump's", ""}})
+	delete(want, "old")
+	maps.Copy(want, api.file)
+	maps.DeleteFunc(api.users, func(name, _ string) bool { return strings.HasPrefix(name, "emqx-oci-applied-") })
 	assert.DeepEqual(t, api.users, want)
+	drift, err := gates.AccessDrift(t.Context(), api, api.args())
+	assert.NilError(t, err)
+	assert.Equal(t, drift, "")
 
 	// A name is a user's or a device's.
 	api.users[gates.DeviceMark+"bob/password/1764000000"] = "nobody's"
 	_, err = api.match(t)
 	assert.ErrorContains(t, err, `auth.users must not name a device: bob; revoke it by "emqx-oci device revoke"`)
+}
+
+// openedAPI is a cluster that was closed, and whose job says no more of it.
+type openedAPI struct {
+	userAPI
+	enabled, own bool
+	puts         []string
+}
+
+func (a *openedAPI) Exec(_ context.Context, _, _ string, command ...string) (gates.ExecResult, error) {
+	if command[6] == "look" {
+		rules := `{allow, all}.`
+		if a.own {
+			rules = `{allow, {username, \"emqx-oci-gate\"}, all, all}.`
+		}
+		enabled := map[bool]string{true: "true", false: "false"}[a.enabled]
+		return gates.ExecResult{Stdout: "\n--- files\nnone  -\n--- authentication\n200\n" +
+			`[{"id": "password_based:built_in_database", "enable": ` + enabled + `, "bootstrap_file": "${NOMAD_SECRETS_DIR}/users.json"}]` +
+			"\n--- settings\n200\n{}\n--- sources\n200\n" + `{"sources": [{"type": "file", "rules": "` + rules + `"}]}`}, nil
+	}
+	a.puts = append(a.puts, command[7]+" "+command[8])
+	if strings.HasPrefix(command[8], "/configs") {
+		a.own = false
+	} else {
+		a.enabled = !strings.Contains(command[9], `"enable":false`)
+	}
+	return gates.ExecResult{Stdout: "\n--- 204\n\n"}, nil
+}
+
+// What a step has written at run time counts where no variable says otherwise: it is taken back.
+func TestAnOpenedClusterIsOpen(t *testing.T) {
+	t.Parallel()
+	api := &openedAPI{userAPI: *closing(), enabled: true, own: true}
+	step := gates.OpenAccess(api, "emqx-lab", "emqx-oci-gate")
+	done, err := step.Do(t.Context())
+	assert.NilError(t, err)
+	assert.Equal(t, done, "authenticators switched off; EMQX's own rules count")
+	assert.DeepEqual(t, api.puts, []string{"PUT /authentication/password_based:built_in_database", "PUT /configs?mode=replace"})
+	done, err = step.Do(t.Context())
+	assert.NilError(t, err)
+	assert.Equal(t, done, "")
+	assert.Equal(t, len(api.puts), 2)
 }

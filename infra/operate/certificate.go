@@ -1,7 +1,9 @@
 package operate
 
 import (
+	"crypto/x509"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/emqx-oci/emqx-oci/components/certs"
@@ -10,6 +12,8 @@ import (
 // CertificateStatus is the stack's own certificate as its settings have it: EMQX serves it within 2 minutes of the update
 // that brings it. Of a chain it is the one that ends first.
 type CertificateStatus struct {
+	// Setting is where it stands: "tls.certificate", or the path of a further one.
+	Setting string `json:"setting"`
 	// Name is its common name, or else its first name.
 	Name string `json:"name"`
 	// Ends is when clients begin to refuse it.
@@ -23,18 +27,34 @@ func (c CertificateStatus) Summary(now time.Time) string {
 	return fmt.Sprintf("%q %s", c.Name, certs.Expiry(c.Ends, now))
 }
 
-// certificate is nil for a stack without one.
-func (c *Cluster) certificate(now time.Time) *CertificateStatus {
-	x := c.Certificate
-	if x == nil {
-		return nil
+// certificates are the main one, which is nil for a stack without one, and the further ones.
+func (c *Cluster) certificates(now time.Time) (main *CertificateStatus, further []CertificateStatus) {
+	for i, x := range c.Further {
+		if x != nil {
+			further = append(further, certificateStatus(fmt.Sprintf("tls.certificates[%d].certificate", i), x, now))
+		}
 	}
-	return &CertificateStatus{Name: certs.Name(x), Ends: x.NotAfter.UTC(), DaysLeft: certs.DaysLeft(x.NotAfter, now)}
+	if c.Certificate != nil {
+		own := certificateStatus("tls.certificate", c.Certificate, now)
+		main = &own
+	}
+	return main, further
 }
 
-// certificate tells of one that ends before long.
-func (d *diagnosis) certificate() {
-	if c := d.status.Certificate; c != nil && certs.EndsSoon(c.Ends, d.status.Time) {
-		d.add("certificate "+c.Summary(d.status.Time), "renew it, set tls.certificate and tls.privateKey, and run `emqx-oci up "+d.Environment+"`: no client is cut off")
+func certificateStatus(setting string, x *x509.Certificate, now time.Time) CertificateStatus {
+	return CertificateStatus{Setting: setting, Name: certs.Name(x), Ends: x.NotAfter.UTC(), DaysLeft: certs.DaysLeft(x.NotAfter, now)}
+}
+
+// certificates tells of those that end before long.
+func (d *diagnosis) certificates() {
+	all := d.status.Further
+	if c := d.status.Certificate; c != nil {
+		all = append([]CertificateStatus{*c}, all...)
+	}
+	for _, c := range all {
+		if certs.EndsSoon(c.Ends, d.status.Time) {
+			key := strings.TrimSuffix(c.Setting, "certificate") + "privateKey"
+			d.add("certificate "+c.Summary(d.status.Time), "renew it, set "+c.Setting+" and "+key+", and run `emqx-oci up "+d.Environment+"`: no client is cut off")
+		}
 	}
 }

@@ -47,3 +47,20 @@ func TestACertificateThatEndsSoonIsAProblem(t *testing.T) {
 		}
 	}
 }
+
+// Those that clients get by other names end, too.
+func TestAFurtherCertificateThatEndsSoonIsAProblem(t *testing.T) {
+	w := newWorld(t, 3)
+	w.now = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	c := w.cluster()
+	c.Certificate = certificateThatEnds(t, w.now.AddDate(0, 0, 90))
+	c.Further = []*x509.Certificate{certificateThatEnds(t, w.now.AddDate(0, 0, 80)), nil, certificateThatEnds(t, w.now.AddDate(0, 0, 3))}
+	s := c.Status(t.Context(), StatusOptions{})
+	assert.Equal(t, s.Certificate.Setting, "tls.certificate")
+	assert.Equal(t, len(s.Further), 2)
+	assert.Equal(t, s.Further[1].DaysLeft, 3)
+	assert.Assert(t, !s.Well)
+	assert.Equal(t, s.Problems[0].What, `certificate "mqtt.example.com" ends on 2026-11-04, in 3 days`)
+	assert.Equal(t, s.Problems[0].Next,
+		"renew it, set tls.certificates[2].certificate and tls.certificates[2].privateKey, and run `emqx-oci up lab`: no client is cut off")
+}

@@ -1,6 +1,7 @@
 package operate
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -11,7 +12,7 @@ import (
 )
 
 // Config says what the cluster is and where it is asked. All is required but
-// Certificate and Clock.
+// Certificate, AccessDrift and Clock.
 type Config struct {
 	// Environment is the stack's name, and the tag of its services in Consul.
 	Environment string
@@ -40,6 +41,12 @@ type Config struct {
 	Certificate *x509.Certificate
 	// DevicesConfig says what devices there may be; none: every question about them is refused.
 	DevicesConfig DevicesConfig
+	// AccessDrift tells what somebody else has changed in EMQX of who may connect, see
+	// [gates.AccessDrift]; nil asks nothing. LeavesDrift: no update puts it right.
+	AccessDrift func(context.Context) (string, error)
+	LeavesDrift bool
+	// Further are the same of the further certificates, nil for one that cannot be read here.
+	Further []*x509.Certificate
 	// Clock is for tests; default the system's.
 	Clock gates.Clock
 }

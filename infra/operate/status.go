@@ -30,8 +30,13 @@ type Status struct {
 	// RoundTrip is what became of a message through the public name; empty when
 	// none was sent.
 	RoundTrip string `json:"roundTrip,omitempty"`
+	// AccessDrift is what somebody else has changed in EMQX of who may connect and what they may
+	// do; empty for nothing, and where it is not known.
+	AccessDrift string `json:"accessDrift,omitempty"`
 	// Certificate is that of the settings; nil where the stack has none, or it cannot be read here.
 	Certificate *CertificateStatus `json:"certificate,omitempty"`
+	// Further are those of tls.certificates.
+	Further []CertificateStatus `json:"furtherCertificates,omitempty"`
 	// Balancer and LastUpdate are as fresh as who was asked for them; nil is not asked.
 	// That they are not known is told in them, and makes a cluster no worse.
 	Balancer   *BalancerStatus `json:"balancer,omitempty"`
@@ -161,6 +166,7 @@ func (c *Cluster) Status(ctx context.Context, o StatusOptions) Status {
 	var l look
 	var balancer *BalancerStatus
 	var update *UpdateStatus
+	var drift string
 	views, listeners := make([]view, len(c.Nodes)), make([]map[string]string, len(c.Nodes))
 	together(
 		func() { l.nodes, l.nomadErr = c.Nomad.Nodes(ctx) },
@@ -181,6 +187,11 @@ func (c *Cluster) Status(ctx context.Context, o StatusOptions) Status {
 			}
 		},
 		func() {
+			if c.AccessDrift != nil {
+				drift, _ = c.AccessDrift(ctx) // a member that does not answer is told of by itself
+			}
+		},
+		func() {
 			if o.Balancer != nil {
 				b := o.Balancer(ctx)
 				balancer = &b
@@ -194,7 +205,8 @@ func (c *Cluster) Status(ctx context.Context, o StatusOptions) Status {
 		},
 	)
 	s := Status{Stack: c.Environment, ProxyTitle: c.Proxy.Title, Time: c.Clock.Now(), RoundTrip: l.trip.seen, Balancer: balancer, LastUpdate: update}
-	s.Certificate = c.certificate(s.Time)
+	s.Certificate, s.Further = c.certificates(s.Time)
+	s.AccessDrift = drift
 	s.Broker, s.Proxy = jobStatus(c.BrokerJob, l.broker), jobStatus(c.Proxy.Job, l.proxy)
 	s.Nodes = make([]NodeStatus, len(c.Nodes))
 	for i := range c.Nodes {

@@ -126,7 +126,7 @@ func readAccessFile(path string) (map[string]any, error) {
 	return tree, nil
 }
 
-func (c *config) places() places { return places{etc: c.etcDir, data: c.dataDir} }
+func (c *config) places() places { return places{etc: c.etcDir, data: c.dataDir, env: c.env} }
 
 // readAccess reads the layers that do not change, and checks what they make.
 func (c *config) readAccess(s settings) error {

@@ -89,10 +89,16 @@ func readSource(path string, v any, in places) (aclSource, error) {
 	case databaseSource:
 		s.maxRules = f.integer("max_rules", 100, 1, many)
 		s.decide = decideByDatabase
+	case "http":
+		h, err := readWebhook(f)
+		if err == nil {
+			s.decide = h.decide
+		}
+		return s, err
 	case "":
 		return s, fmt.Errorf("%s: missing_type_field", path)
 	default:
-		return s, fmt.Errorf("%s: the stand-in has no authorization by %s; want file or built_in_database", path, s.typ)
+		return s, fmt.Errorf("%s: the stand-in has no authorization by %s; want file, built_in_database or http", path, s.typ)
 	}
 	return s, f.done()
 }

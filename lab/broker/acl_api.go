@@ -143,9 +143,22 @@ func (h *api) postSource(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	raw, _ := h.sourcesRaw("")
+	if pathOfFile(w, in) {
+		return
+	}
 	if h.writeAuthz(w, map[string]any{"sources": slices.Insert(raw, 0, any(in))}) {
 		w.WriteHeader(http.StatusNoContent)
 	}
+}
+
+// pathOfFile refuses a file of rules that is named: by these paths the API takes their text alone
+// (emqx_authz_file_schema, "api_file").
+func pathOfFile(w http.ResponseWriter, in map[string]any) bool {
+	if _, named := in["path"]; in["type"] != "file" || !named {
+		return false
+	}
+	fail(w, http.StatusBadRequest, "BAD_REQUEST", "unknown_fields: path")
+	return true
 }
 
 // source is the one that the path names; it has answered when there is none.
@@ -172,6 +185,9 @@ func (h *api) putSource(w http.ResponseWriter, r *http.Request) {
 	}
 	if in["type"] != r.PathValue("type") {
 		fail(w, http.StatusBadRequest, "BAD_REQUEST", "Type mismatch")
+		return
+	}
+	if pathOfFile(w, in) {
 		return
 	}
 	raw[at] = revealed(in, raw[at])

@@ -16,11 +16,26 @@ const defaultRules = `{allow, {username, {re, "^dashboard$"}}, subscribe, ["$SYS
 {allow, all}.
 `
 
-// places are the directories that settings may name.
-type places struct{ etc, data string }
+// places are the directories that settings may name; env are the process's variables, in
+// which others may be.
+type places struct {
+	etc, data string
+	env       []string
+}
 
+// expand looks up the variable that a path begins with (emqx_schema:naive_env_interpolation).
 func (p places) expand(path string) string {
-	return strings.NewReplacer("${EMQX_ETC_DIR}", p.etc, "${EMQX_DATA_DIR}", p.data).Replace(path)
+	path = strings.NewReplacer("${EMQX_ETC_DIR}", p.etc, "${EMQX_DATA_DIR}", p.data).Replace(path)
+	name, rest, _ := strings.Cut(path, "/")
+	if !strings.HasPrefix(name, "$") {
+		return path
+	}
+	for _, kv := range p.env {
+		if value, ok := strings.CutPrefix(kv, strings.Trim(name[1:], "{}")+"="); ok && value != "" {
+			return filepath.Join(value, rest)
+		}
+	}
+	return path
 }
 
 // readFileSource takes rules as they come by the API, or those of a file, of which the

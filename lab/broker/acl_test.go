@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -161,7 +162,9 @@ func TestADenialMayDisconnect(t *testing.T) {
 	} {
 		c := l.mqtt(0, connectOpts{id: name, v: 5, user: "ann"})
 		act(c)
-		assert.Equal(t, c.want(packets.Disconnect).ReasonCode, byte(0x87), name)
+		why := c.want(packets.Disconnect)
+		assert.Equal(t, why.ReasonCode, byte(0x87), name)
+		assert.Equal(t, why.Properties.ReasonString, "", name)
 		c.wantClosed()
 		for _, pk := range c.kept {
 			t.Fatalf("%s: got %s", name, packets.PacketNames[pk.FixedHeader.Type])
@@ -169,7 +172,10 @@ func TestADenialMayDisconnect(t *testing.T) {
 	}
 	old := l.mqtt(0, connectOpts{id: "old", user: "ann"})
 	old.send(publishPacket("closed", "x"))
-	old.wantClosed()
+	_ = old.conn.SetReadDeadline(time.Now().Add(3 * time.Second))
+	said, err := io.ReadAll(old.conn)
+	assert.NilError(t, err)
+	assert.Equal(t, len(said), 0, "MQTT 3.1.1 has no such packet: %x", said)
 }
 
 // A will is authorized when it is sent (prepare_will_message_for_publishing).
@@ -314,6 +320,7 @@ func TestSourcesAtRunTime(t *testing.T) {
 	l.wantREST(0, "POST", "/authorization/sources", `{"type":"file","rules":"{deny, all, publish, [\"t\"]}."}`, 204)
 	l.wantREST(0, "POST", "/authorization/sources", `{"type":"file","rules":"{deny, all}."}`, 400)
 	l.wantREST(0, "PUT", "/authorization/sources/file", `{"type":"file","rules":"{deny, all"}`, 400)
+	l.wantREST(0, "PUT", "/authorization/sources/file", `{"type":"file","path":"/etc/hostname"}`, 400)
 	l.wantREST(0, "POST", "/authorization/sources", `{"type":"mysql"}`, 400)
 	assert.Equal(t, c.puback("t", 1), byte(0x87), "a source that changes empties the cache")
 	assert.Equal(t, c.puback("u", 1), byte(0))

@@ -45,6 +45,7 @@ func openAPI(a *app) (*api, error) {
 		"GET /api/v5/clients/{id}":                      h.client,
 		"DELETE /api/v5/clients/{id}":                   h.kickOne,
 		"POST /api/v5/clients/kickout/bulk":             h.kickMany,
+		"GET /api/v5/subscriptions":                     h.subscriptions,
 		"POST /api/v5/publish":                          h.publish,
 		"GET /api/v5/stats":                             h.stats,
 		"GET /api/v5/listeners":                         h.listeners,
@@ -203,12 +204,25 @@ func (h *api) clients(w http.ResponseWriter, r *http.Request) {
 		}
 		kept = append(kept, m)
 	}
-	page, limit := number(q.Get("page"), 1), min(number(q.Get("limit"), 100), 10000)
-	from := min((page-1)*limit, len(kept))
-	to := min(from+limit, len(kept))
-	reply(w, http.StatusOK, map[string]any{
-		"data": kept[from:to], "meta": map[string]any{"count": len(kept), "page": page, "limit": limit, "hasnext": to < len(kept)},
-	})
+	page(w, r, kept)
+}
+
+// subscriptions are those of all sessions, also of clients that are away
+// (emqx_mgmt_api_subscriptions, apps/emqx_management/src).
+func (h *api) subscriptions(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	all := h.app.node.clusterClients(r.Context())
+	sortClients(all)
+	var rows []map[string]any
+	for _, c := range all {
+		if q.Has("clientid") && q.Get("clientid") != c.ID || q.Has("node") && q.Get("node") != c.Node {
+			continue
+		}
+		for _, topic := range sortedKeys(c.Filters) {
+			rows = append(rows, map[string]any{"node": c.Node, "clientid": c.ID, "topic": topic, "qos": c.Filters[topic], "durable": false})
+		}
+	}
+	page(w, r, rows)
 }
 
 func number(s string, def int) int {

@@ -97,7 +97,7 @@ func (n *node) startApp() error {
 		a.listeners = append(a.listeners, l)
 		a.listening[c.id()] = specOf(c)
 	}
-	if err := errors.Join(n.loadKeys(), n.startAccess()); err != nil {
+	if err := errors.Join(n.loadKeys(), n.startAccess(), n.loadBans()); err != nil {
 		a.closeListeners()
 		return err
 	}

@@ -127,7 +127,12 @@ func readAuthenticator(path string, v any) (authenticator, error) {
 	case "":
 		err = fmt.Errorf("%s: want a mechanism and, for password_based, a backend", path)
 	default:
-		err = fmt.Errorf("%s: the stand-in has no authentication by %s; want %s", path, a.id, strings.Join([]string{builtinID, jwtID, httpID}, ", "))
+		fields, known := databases[a.id]
+		if !known {
+			err = fmt.Errorf("%s: the stand-in has no authentication by %s; want %s", path, a.id, strings.Join([]string{builtinID, jwtID, httpID}, ", "))
+			break
+		}
+		a.provider, err = readDatabase(f, fields)
 	}
 	return a, err
 }
@@ -197,7 +202,7 @@ func (a *app) endWhenExpired(k *link) {
 		return
 	}
 	k.expiry = time.AfterFunc(time.Until(k.who.expireAt), func() {
-		_ = a.server.DisconnectClient(k.client, packets.ErrNotAuthorized)
+		a.disconnect(k.client, packets.ErrNotAuthorized)
 	})
 }
 
@@ -219,4 +224,34 @@ func denyConnack(pk packets.Packet, why packets.Code, version byte) packets.Pack
 		}
 	}
 	return pk
+}
+
+// databases are what the authenticators have that the stand-in cannot ask: the fields without
+// which EMQX does not start, and others, by id (apps/emqx_auth_*/src/emqx_authn_*_schema.erl,
+// emqx_connector_schema_lib, emqx_redis, emqx_mongodb, emqx_ldap).
+var databases = map[string]struct{ need, may string }{
+	"password_based:postgresql": {"server database username query", "password disable_prepared_statements"},
+	"password_based:mysql":      {"server database query", "username password query_timeout"},
+	"password_based:redis":      {"server redis_type cmd", "username password database"},
+	"password_based:mongodb":    {"server mongo_type database collection", "username password filter auth_source password_hash_field salt_field is_superuser_field srv_record use_legacy_protocol w_mode topology"},
+	"password_based:ldap":       {"server username base_dn method", "password filter query_timeout request_timeout"},
+}
+
+// database is one whose server never answers: it knows nobody.
+type database struct{}
+
+func (database) authenticate(*node, *principal) verdict { return ignored }
+
+func readDatabase(f *fields, of struct{ need, may string }) (database, error) {
+	for _, name := range strings.Fields(of.need) {
+		if f.value(name) == nil {
+			f.fault(name, "required_field")
+		}
+	}
+	f.ignore(strings.Fields(of.may + " pool_size auto_reconnect")...)
+	if !strings.Contains(of.need, "base_dn") {
+		readPasswords(f)
+	}
+	_, err := readHTTPClient(f, 0) // for its ssl
+	return database{}, errors.Join(f.done(), err)
 }

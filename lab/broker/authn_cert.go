@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"net"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
@@ -110,7 +111,17 @@ func (a *app) nameByCertificate(k *link, cl *mqtt.Client) *packets.Code {
 			return &packets.ErrClientIdentifierNotValid
 		}
 	}
-	if id != "" {
+	if id == "" {
+		id = who.clientID
+	}
+	if m.clientID != nil { // a failure leaves the client its own (override_clientid)
+		if other, err := m.clientID.render(who); err != nil || other == "" {
+			a.node.log.Warn("clientid_override_expression_failed", "clientid", id, "reason", fmt.Sprint(err))
+		} else {
+			id = other
+		}
+	}
+	if id != who.clientID {
 		who.clientID, cl.ID = id, id
 		cl.Properties.Props.AssignedClientID = ""
 	}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -107,7 +108,7 @@ func textOrFile(s string) ([]byte, error) {
 	if strings.Contains(s, "-----BEGIN") {
 		return []byte(s), nil
 	}
-	return os.ReadFile(s)
+	return os.ReadFile(places{env: os.Environ()}.expand(s))
 }
 
 // mostAnswer bounds what is read of an answer.
@@ -125,10 +126,10 @@ func answer(client *http.Client, req *http.Request) (code int, contentType strin
 
 // request fills in the placeholders: those that the client has no value for are empty. With
 // GET the body's fields are in the query (emqx_auth_utils:generate_request).
-func (h *webhook) request(n *node, who *principal) (*http.Request, error) {
-	fill := func(template string) string { s, _ := who.render(template, authnPlaceholders); return s }
+func (h *webhook) request(n *node, render func(template string, escape func(string) string) string) (*http.Request, error) {
+	fill := func(template string) string { return render(template, func(s string) string { return s }) }
 	to := *h.url
-	rendered, _ := who.renderEach(h.url.Path, authnPlaceholders, url.QueryEscape)
+	rendered := render(h.url.Path, url.QueryEscape)
 	to.RawPath, to.Path = rendered, ""
 	var err error
 	if to.Path, err = url.PathUnescape(rendered); err != nil {
@@ -180,7 +181,10 @@ func (h *webhook) authenticate(n *node, who *principal) verdict {
 	if who.enhanced {
 		return ignored
 	}
-	req, err := h.request(n, who)
+	req, err := h.request(n, func(template string, escape func(string) string) string {
+		s, _ := who.renderEach(template, authnPlaceholders, escape)
+		return s
+	})
 	if err != nil {
 		n.log.Error("generate_http_request_failed", "reason", err.Error())
 		return ignored
@@ -252,4 +256,46 @@ func allowedBy(fields map[string]any) verdict {
 		}
 	}
 	return v
+}
+
+// authzPlaceholders are those that a question about a right may have (emqx_authz_http.erl).
+var authzPlaceholders = []string{"username", "clientid", "peerhost", "topic", "action", "cert_subject", "cert_common_name", "qos", "retain"}
+
+// decide asks about a right: 204 and a result of allow or deny are answers, and anything else
+// is none (emqx_authz_http:authorize).
+func (h *webhook) decide(n *node, who *principal, do action, topic string) *bool {
+	known := map[string]string{"topic": topic, "action": "subscribe", "qos": strconv.Itoa(int(do.qos)), "retain": strconv.FormatBool(do.retain)}
+	if do.publish {
+		known["action"] = "publish"
+	}
+	req, err := h.request(n, func(template string, escape func(string) string) string {
+		return placeholderRE.ReplaceAllStringFunc(template, func(p string) string {
+			if v, ok := known[p[2:len(p)-1]]; ok {
+				return escape(v)
+			}
+			s, _ := who.renderEach(p, authzPlaceholders, escape)
+			return s
+		})
+	})
+	if err != nil {
+		n.log.Error("http_request_generation_failed", "reason", err.Error())
+		return nil
+	}
+	allow := true
+	code, contentType, content, err := answer(h.client, req)
+	switch {
+	case err != nil:
+		n.log.Error("http_server_query_failed", "reason", err.Error())
+		return nil
+	case code == http.StatusNoContent:
+		return &allow
+	case code != http.StatusOK:
+		return nil
+	}
+	fields, err := answerFields(contentType, content)
+	if err != nil || fields["result"] != "allow" && fields["result"] != "deny" {
+		return nil
+	}
+	allow = fields["result"] == "allow"
+	return &allow
 }

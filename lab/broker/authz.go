@@ -40,7 +40,7 @@ func (h *hook) mayPublish(k *link, pk packets.Packet) bool {
 	h.app.node.log.Warn("cannot_publish_to_topic_due_to_not_authorized", "clientid", k.who.clientID, "topic", pk.TopicName)
 	if h.app.node.access().rules.disconnect {
 		k.open = nil
-		_ = h.app.server.DisconnectClient(k.client, packets.ErrNotAuthorized)
+		h.app.disconnect(k.client, packets.ErrNotAuthorized)
 	}
 	return false
 }
@@ -69,7 +69,7 @@ func (h *hook) allowedFilters(cl *mqtt.Client, k *link, filters packets.Subscrip
 			for i := range filters {
 				filters[i].Filter = ""
 			}
-			_ = h.app.server.DisconnectClient(cl, packets.ErrNotAuthorized)
+			h.app.disconnect(cl, packets.ErrNotAuthorized)
 		}
 	}
 	return filters

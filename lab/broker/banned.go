@@ -2,6 +2,7 @@ package broker
 
 import (
 	"net/netip"
+	"os"
 	"regexp"
 	"time"
 )
@@ -68,4 +69,32 @@ func (n *node) banned(who *principal) bool {
 		}
 	}
 	return false
+}
+
+// loadBans reads the file of bans while there is none; one that cannot be read is only told
+// of (emqx_banned:init_from_csv).
+func (n *node) loadBans() error {
+	path := n.cfg.mqtt.banned
+	if path == "" || len(n.data.keysOf(bannedTable)) > 0 {
+		return nil
+	}
+	text, err := os.ReadFile(n.cfg.places().expand(path))
+	var list []map[string]any
+	if err == nil {
+		list, err = readCSV(string(text))
+	}
+	if err != nil {
+		n.log.Error("load_banned_bootstrap_file_failed", "file", path, "reason", err.Error())
+		return nil
+	}
+	rows := map[string]any{}
+	for _, m := range list {
+		word := func(name string) string { s, _ := m[name].(string); return s }
+		b := ban{As: word("as"), Who: word("who"), By: "mgmt_api", Reason: word("reason"), At: time.Now().Unix()}
+		if word("by") != "" {
+			b.By = word("by")
+		}
+		rows[banKey(b.As, b.Who)] = b
+	}
+	return n.writeRows(bannedTable, rows)
 }

@@ -25,6 +25,7 @@ type clientInfo struct {
 	Keepalive   uint16
 	Expiry      uint32
 	Subs        int
+	Filters     map[string]byte // QoS by what is subscribed to, as EMQX shows it
 	Inflight    int
 	Connected   bool
 	ConnectedAt time.Time
@@ -47,6 +48,10 @@ func (a *app) describe(cl *mqtt.Client) clientInfo {
 		Subs: cl.State.Subscriptions.Len(), Inflight: cl.State.Inflight.Len(), Connected: !cl.Closed(),
 		Expiry: cl.Properties.Props.SessionExpiryInterval,
 	}
+	c.Filters = map[string]byte{}
+	for name, sub := range cl.State.Subscriptions.GetAll() {
+		c.Filters[shownFilter(name)] = sub.Qos
+	}
 	if c.Version < 5 && !c.CleanStart {
 		c.Expiry = uint32(min(a.node.cfg.mqtt.sessionExpiry, 1<<31*time.Second).Seconds())
 	}
@@ -58,6 +63,18 @@ func (a *app) describe(cl *mqtt.Client) clientInfo {
 		c.GoneAt = time.Unix(t, 0)
 	}
 	return c
+}
+
+// shownFilter is emqx_topic:maybe_format_share.
+func shownFilter(name string) string {
+	if !mqtt.IsSharedFilter(name) {
+		return name
+	}
+	_, rest, _ := strings.Cut(name, "/")
+	if strings.HasPrefix(rest, queuePrefix) {
+		return rest
+	}
+	return "$share/" + rest
 }
 
 // String is the line of `ctl clients list`.

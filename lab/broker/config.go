@@ -39,6 +39,7 @@ type config struct {
 	retain    retainConfig
 	mqtt      mqttConfig
 	etcDir    string
+	env       []string // the process's, for paths
 	layers    accessLayers
 	access    *access // what they make at the start
 	statsAuth bool    // credentials needed for prometheus/stats
@@ -74,6 +75,8 @@ type mqttConfig struct {
 
 	certUsername, certClientID string // what of a certificate is the name; disabled
 	nameIsClientID             bool   // use_username_as_clientid
+	clientID                   *variform
+	banned                     string // banned.bootstrap_file
 }
 
 // nodeName is emqx@host; the short name's trailing digits move the ports.
@@ -214,6 +217,7 @@ func loadConfig(env []string) (config, error) {
 		etcDir:     cmp.Or(plain["EMQX_ETC_DIR"], "/opt/emqx/etc"),
 		idle:       idle,
 		unknown:    unknown,
+		env:        env,
 	}
 	fault(c.readAccess(s))
 	if v := plain["EMQX_NODE_COOKIE"]; v != "" && s["node.cookie"] == nil {
@@ -258,6 +262,13 @@ func loadConfig(env []string) (config, error) {
 		topicAlias: get(s, 65535, "mqtt.max_topic_alias"), certUsername: get(s, "disabled", "mqtt.peer_cert_as_username"),
 		certClientID: get(s, "disabled", "mqtt.peer_cert_as_clientid"), nameIsClientID: get(s, false, "mqtt.use_username_as_clientid"),
 	}
+	if text := get(s, "disabled", "mqtt.clientid_override"); text != "disabled" {
+		c.mqtt.clientID, err = parseVariform(text)
+		if err != nil {
+			fault(fmt.Errorf("mqtt.clientid_override: %w", err))
+		}
+	}
+	c.mqtt.banned = get(s, "", "banned.bootstrap_file")
 	return c, errors.Join(faults...)
 }
 

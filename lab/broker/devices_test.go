@@ -4,9 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -66,23 +65,26 @@ const devicesFile = "../../components/nomad/files/emqx_oci_devices.erl"
 type shellNomad struct {
 	gates.NomadClient
 
-	l   *lab
-	key string
+	jobFiles
 }
 
 func (n shellNomad) Allocations(context.Context, string) (list []*nomadapi.AllocationListStub, _ error) {
 	for i := range 2 {
-		list = append(list, &nomadapi.AllocationListStub{ID: n.l.ip(i), ClientStatus: "running", DesiredStatus: "run"})
+		list = append(list, &nomadapi.AllocationListStub{ID: fmt.Sprint(i), ClientStatus: "running", DesiredStatus: "run"})
 	}
 	return list, nil
 }
 
 func (n shellNomad) Exec(ctx context.Context, alloc, _ string, command ...string) (gates.ExecResult, error) {
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
-	cmd.Env = append(os.Environ(), "NOMAD_ADDR_dashboard="+alloc+":18083", "KEY_FILE="+n.key, "NOMAD_SECRETS_DIR="+filepath.Dir(n.key))
+	i, err := strconv.Atoi(alloc)
+	if err != nil {
+		return gates.ExecResult{}, err
+	}
+	cmd.Env = n.taskEnv(i)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	err := cmd.Run()
+	err = cmd.Run()
 	return gates.ExecResult{Stdout: out.String(), Stderr: errs.String(), Exit: cmd.ProcessState.ExitCode()}, err
 }
 
@@ -110,26 +112,19 @@ func (c *consulKey) SetKey(_ context.Context, _, value string, version uint64) (
 // and nobody else is; the step that matches users leaves it all alone.
 func TestDeviceCommandsOnTwoMembers(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	key := filepath.Join(dir, "key")
-	assert.NilError(t, os.WriteFile(key, []byte("ops:s3cret-s3cret\n"), 0o600))
-	assert.NilError(t, os.WriteFile(filepath.Join(dir, "users.json"), []byte("[\n]\n"), 0o600)) // the stack declares nobody
-	l := newLab(t, 2)
 	const p = "EMQX_LISTENERS__TCP__PROXIED__"
+	files := filesOf(t, nomad.Auth{Rules: []nomad.Rule{{Allow: true, Action: "all", Topics: []string{"devices/${username}/#"}}}}) // the stack declares nobody
+	j := closedLab(t, files, func(l *lab, i int) []string {
+		return []string{certNames + "USERNAME=cn", p + "BIND=" + l.ip(i) + ":1884", p + "PROXY_PROTOCOL=true"}
+	})
+	l := j.lab
 	for i := range 2 {
-		l.start(i, certNames+"USERNAME=cn", p+"BIND="+l.ip(i)+":1884", p+"PROXY_PROTOCOL=true", "EMQX_API_KEY__BOOTSTRAP_FILE="+key,
-			`EMQX_AUTHENTICATION=[{mechanism = password_based, backend = built_in_database, user_id_type = username, password_hash_algorithm {name = bcrypt}}]`)
-	}
-	l.wantCluster(0, []int{0, 1}, nil)
-	l.wantCluster(1, []int{0, 1}, nil)
-	for i := range 2 {
-		l.wantUp(i)
 		out, exit := l.ctl(i, "eval_erl", fmt.Sprintf(waitExpression, devicesFile, devicesFile, 0))
 		assert.Equal(t, exit, 0, out)
 	}
 	authority, _, err := certs.NewDeviceAuthority("devices", time.Hour, time.Now())
 	assert.NilError(t, err)
-	kv, shell := &consulKey{}, shellNomad{l: l, key: key}
+	kv, shell := &consulKey{}, shellNomad{jobFiles: j}
 	c, err := operate.New(operate.Config{
 		Environment: "lab", Datacenter: "dc1", Count: 2, Nomad: shell, Consul: kv, Proxy: operate.ProxyConfig{Title: "HAProxy", Job: "none"},
 		DevicesConfig: operate.DevicesConfig{Hash: nomad.NewHash, Authority: &authority, Keys: kv},
@@ -157,7 +152,12 @@ func TestDeviceCommandsOnTwoMembers(t *testing.T) {
 		assert.Assert(t, d.Connections == 1 && d.State == operate.DeviceIn, "%+v", d)
 	}
 	match := func() string {
-		done, err := gates.MatchUsers(shell, gates.MatchUsersArgs{Job: "emqx-lab"}).Do(t.Context())
+		done, err := gates.MatchUsers(shell, gates.MatchUsersArgs{
+			Job: "emqx-lab", May: func(c gates.Client, _ string) bool { return c.Username != "" },
+			Access: func() (gates.Access, error) {
+				return gates.Access{Digest: files.Digest(), Authentication: files.Authentication, Authorization: files.Authorization, Rules: files.Rules}, nil
+			},
+		}).Do(t.Context())
 		assert.NilError(t, err)
 		return done
 	}

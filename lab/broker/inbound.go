@@ -87,7 +87,7 @@ func (h *hook) read(cl *mqtt.Client, k *link, pk packets.Packet) (packets.Packet
 			h.answer(cl, packets.Pubrec, in.id, packets.ErrPacketIdentifierInUse)
 			return nothing(cl), nil
 		case full:
-			_ = h.app.server.DisconnectClient(cl, packets.ErrReceiveMaximum)
+			h.app.disconnect(cl, packets.ErrReceiveMaximum)
 			return nothing(cl), nil
 		}
 	}

@@ -162,7 +162,7 @@ func (k keyTable) addMQTTKeys() {
 	k.add(on, "mqtt.", map[string]check{
 		"idle_timeout": durationOr("infinity"), "max_packet_size": byteSize, "session_expiry_interval": duration, "max_inflight": integer(1, 65535),
 		"max_mqueue_len": intOr("infinity"), "server_keepalive": intOr("disabled"), "max_qos_allowed": integer(0, 2),
-		"peer_cert_as_username": oneOf(certFields...), "peer_cert_as_clientid": oneOf(certFields...), "use_username_as_clientid": boolean,
+		"peer_cert_as_username": oneOf(certFields...), "peer_cert_as_clientid": oneOf(certFields...), "use_username_as_clientid": boolean, "clientid_override": text,
 		"retain_available": boolean, "wildcard_subscription": boolean, "shared_subscription": boolean, "max_topic_alias": integer(0, 65535),
 	})
 	k.add(idle, "mqtt.", map[string]check{
@@ -172,7 +172,7 @@ func (k keyTable) addMQTTKeys() {
 		"max_subscriptions": intOr("infinity"), "mqueue_priorities": anything, "mqueue_default_priority": oneOf("highest", "lowest"),
 		"mqueue_store_qos0":                       boolean,
 		"shared_subscription_strategy":            oneOf("random", "round_robin", "round_robin_per_group", "sticky", "local", "hash_topic", "hash_clientid"),
-		"shared_subscription_initial_sticky_pick": text, "client_attrs_init": anything, "clientid_override": text,
+		"shared_subscription_initial_sticky_pick": text, "client_attrs_init": anything,
 		"message_expiry_interval": durationOr("infinity"),
 	})
 }
@@ -205,7 +205,7 @@ func (k keyTable) addAccessKeys() {
 		"no_match": asGiven(oneOf("allow", "deny")), "deny_action": asGiven(oneOf("ignore", "disconnect")), "sources": anything, "sources.*": anything,
 		"cache.enable": asGiven(boolean), "cache.max_size": asGiven(integer(1, 1048576)), "cache.ttl": asGiven(duration), "cache.excludes": asGiven(list),
 	})
-	k.add(on, "", map[string]check{"authentication": anything, "authentication.*": anything})
+	k.add(on, "", map[string]check{"authentication": anything, "authentication.*": anything, "banned.bootstrap_file": text})
 }
 
 // addOtherKeys adds what is checked and has no effect here.

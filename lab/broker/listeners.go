@@ -234,7 +234,7 @@ func clusterSettings(text string) settings {
 	return s
 }
 
-// listenersText is `ctl listeners`.
+// listenersText is `ctl listeners`, which does not know the dashboard (emqx_mgmt_cli:listeners, and tried).
 func (a *app) listenersText() string {
 	var b strings.Builder
 	for _, s := range a.specs() {
@@ -250,9 +250,6 @@ func (a *app) listenersText() string {
 		}
 		_, _ = fmt.Fprintf(&b, "%s\n  listen_on       : %s\n  acceptors       : %d\n  proxy_protocol  : %t\n  running         : %t\n  current_conn    : %d\n  max_conns       : %s\n",
 			s.ID, s.Bind, acceptors, s.Proxy, l != nil, open, limit)
-	}
-	if a.http != nil {
-		_, _ = fmt.Fprintf(&b, "http:dashboard\n  listen_on       : %s\n  running         : true\n", a.node.cfg.dashboard.bind)
 	}
 	return b.String()
 }

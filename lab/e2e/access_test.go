@@ -17,6 +17,8 @@ func TestAccess(t *testing.T) {
 	}{
 		{"who may connect is what the stack says", whoMayConnect},
 		{"TLS ended at the proxy", tlsEndsAtProxy},
+		{"plain listeners are off", plainListenersOff},
+		{"clients show certificates", clientsShowCertificates}, // to the end: it leaves them required
 	} {
 		if !t.Run(c.name, func(t *testing.T) { c.f(t, b) }) {
 			b.diagnose(t)

@@ -3,7 +3,11 @@
 package e2e
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +18,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/infra/gates"
 	"github.com/emqx-oci/emqx-oci/lab"
+	"github.com/emqx-oci/emqx-oci/lab/load"
 )
 
 // The users of a closed cluster. The pump may do what a round trip does.
@@ -23,6 +28,7 @@ const (
 
 	openCluster = "    anonymous: true # its internet is on this machine\n"
 	ruleOfAll   = "      - {permit: allow, topics: [\"devices/${username}/#\"]}\n"
+	ruleOfLoad  = "      - {permit: allow, user: meter, topics: [\"emqx-oci/load/#\"]}\n"
 	ruleOfPump  = "      - {permit: allow, user: pump, topics: [\"emqx-oci/gate/#\"]}\n"
 )
 
@@ -31,7 +37,7 @@ func closedCluster(t *testing.T, b *bed) (text, meter, pump string) {
 	t.Helper()
 	secure := b.encrypted(t, metersPassword, pumpsPassword)
 	meter, pump = "      - {name: meter, password: "+secure[0]+"}\n", "      - {name: pump, password: "+secure[1]+"}\n"
-	return "    users:\n" + meter + pump + "    rules:\n" + ruleOfAll + ruleOfPump, meter, pump
+	return "    users:\n" + meter + pump + "    rules:\n" + ruleOfAll + ruleOfLoad + ruleOfPump, meter, pump
 }
 
 // roundTrips says what a client sees through each listener, from the internet.
@@ -70,19 +76,21 @@ func (b *bed) everywhere(t *testing.T, user, password, words string) {
 
 // whoMayConnect closes the cluster, asks as whom it lets in, and opens it again.
 func whoMayConnect(t *testing.T, b *bed) {
-	closed, _, _ := closedCluster(t, b)
+	closed, _, pumpsUser := closedCluster(t, b)
+	closed = "    clientId: usernamePrefix\n" + closed + others(t, b)
 	b.edit(t, openCluster, closed)
 	r := b.must(t, "up", "lab", "--yes")
 	assert.Assert(t, strings.Contains(r.stdout, "-u USER -P PASSWORD"), "%s", r)
 	b.well(t, 20*time.Second)
 	b.must(t, "verify", "lab")
 
-	b.everywhere(t, "", "", "CONNACK 0x86 (bad user name or password)")
+	b.everywhere(t, "", "", "CONNACK 0x8a (banned)") // an identifier of the stack's own user
 	b.everywhere(t, "pump", metersPassword, "CONNACK 0x86 (bad user name or password)")
 	b.everywhere(t, "nobody", pumpsPassword, "CONNACK 0x87 (not authorized)")
 	b.everywhere(t, "meter", metersPassword, "not authorized") // none of its topics
 	b.everywhere(t, "pump", pumpsPassword, "passes")
 	b.topicsOfOthers(t)
+	b.othersConnect(t)
 	noSecrets(t, b)
 
 	// Whom the stack does not name, somebody else has brought in: the next update ends that.
@@ -97,15 +105,125 @@ func whoMayConnect(t *testing.T, b *bed) {
 	r = b.must(t, "up", "lab", "--yes")
 	assert.Assert(t, !strings.Contains(r.stdout, "match users"), "there was nothing left to do: %s", r)
 
-	b.edit(t, closed, openCluster)
-	b.must(t, "up", "lab", "--yes")
+	now := b.changesAtRunTime(t, closed, pumpsUser)
+	b.edit(t, now, openCluster)
+	r = b.must(t, "up", "lab", "--yes")
+	assert.Assert(t, strings.Contains(r.stdout, "open access: authenticators switched off; EMQX's own rules count"), "%s", r)
 	b.everywhere(t, "", "", "passes")
+}
+
+// brokerStarts are the starts of the brokers' tasks, by allocation.
+func brokerStarts(t *testing.T) map[string]time.Time {
+	t.Helper()
+	starts := map[string]time.Time{}
+	for _, a := range running(t, nomadClient(t), emqxJob) {
+		starts[a.ID] = a.TaskStates[cluster.EMQXTask].StartedAt
+	}
+	return starts
+}
+
+// changesAtRunTime: a user and rules change while clients are connected through all listeners. No
+// broker restarts; who is concerned is cut off, and nobody else. What somebody changes in the
+// dashboard is found, and put right.
+func (b *bed) changesAtRunTime(t *testing.T, closed, pump string) (now string) {
+	t.Helper()
+	starts, stay := brokerStarts(t), b.staysOnAllListeners(t)
+	reader := b.holds(t, "pump", pumpsPassword, "emqx-oci/gate/held")
+	changed := strings.Replace(closed, ruleOfPump, "      - {permit: allow, user: pump, topics: [\"pumps/#\"]}\n", 1)
+	b.edit(t, closed, changed)
+	plan := strings.Join(strings.Fields(b.must(t, "preview", "lab").stdout), " ")
+	for _, want := range []string{"Rules of who may do what: Applied at run time at the end of the update, nothing restarts", "0 nodes restarted"} {
+		assert.Assert(t, strings.Contains(plan, want), "%q is missing in\n%s", want, plan)
+	}
+	r := b.must(t, "up", "lab", "--yes")
+	assert.Assert(t, strings.Contains(r.stdout, "match users: applied rules; clients cut off: 1"), "%s", r)
+	reader.isRefused(t)
+
+	again := strings.Replace(changed, pump, "      - {name: pump, password: "+b.encrypted(t, "another-word-of-the-pump's")[0]+"}\n", 1)
+	b.edit(t, changed, again)
+	r = b.must(t, "up", "lab", "--yes")
+	assert.Assert(t, strings.Contains(r.stdout, "match users: changed pump"), "%s", r)
+	b.everywhere(t, "pump", pumpsPassword, "CONNACK 0x86 (bad user name or password)")
+
+	// Somebody lets everybody do everything.
+	b.broker(t, 2, `cat /secrets/api_keys | tr -d '\n' | base64 -w0 | sed 's/^/Authorization: Basic /' | curl -sf -X PUT -H @- -H 'Content-Type: application/json' `+
+		`-d '{"type": "file", "enable": true, "rules": "{allow, all}."}' http://127.0.0.1:18083/api/v5/authorization/sources/file`)
+	drift := b.sees(t, 20*time.Second, "somebody has changed in EMQX who may connect or what they may do: rules")
+	assert.Equal(t, drift.Next, "`emqx-oci up lab` puts it right")
+	r = b.must(t, "preview", "lab")
+	assert.Assert(t, strings.Contains(r.stdout+r.stderr, "somebody has changed in EMQX who may connect"), "%s", r)
+	r = b.must(t, "up", "lab", "--yes")
+	assert.Assert(t, strings.Contains(r.stdout, "match users: put right what somebody else had changed: rules"), "%s", r)
+	b.well(t, 20*time.Second)
+	stay(t)
+	assert.DeepEqual(t, brokerStarts(t), starts)
+	return again
+}
+
+// staysOnAllListeners connects clients of the meter through each listener, and returns what ends
+// them: none was cut, and none has lost a message.
+func (b *bed) staysOnAllListeners(t *testing.T) func(*testing.T) {
+	t.Helper()
+	out, progress := &syncBuffer{}, &syncBuffer{}
+	cmd := b.command(context.Background(), "lab", "load", "--json", "--publishers=8", "--subscribers=4", "--rate=2", "--duration=10m", "--nodes-every=0",
+		"--username=meter", "--password="+metersPassword)
+	cmd.Stdout, cmd.Stderr = out, progress
+	assert.NilError(t, cmd.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	eventually(t, 30*time.Second, "twelve clients", func() error {
+		if s := progress.String(); !strings.Contains(s, "12 connected") {
+			return fmt.Errorf("%s", s)
+		}
+		return nil
+	})
+	return func(t *testing.T) {
+		t.Helper()
+		assert.NilError(t, cmd.Process.Signal(os.Interrupt))
+		err := <-ended
+		var r load.Report
+		assert.NilError(t, errors.Join(err, json.Unmarshal([]byte(out.String()), &r)), "%s", progress)
+		assert.Assert(t, r.Sent > 0 && r.Lost == 0, "%s", lost(r))
+		assert.Equal(t, r.Reconnects, 0, "%s", lost(r))
+	}
+}
+
+// holds subscribes, and stays as long as it may.
+func (b *bed) holds(t *testing.T, user, password, filter string) stayingClient {
+	t.Helper()
+	c := stayingClient{out: &syncBuffer{}, ends: make(chan error, 1)}
+	cmd := b.start(t, c.out, "lab", "exec", "--", "stdbuf", "-oL", "mosquitto_sub", "-V", "mqttv5", "-d", "-h", name, "-i", user+"/holds", "-u", user, "-P", password, "-q", "1", "-t", filter)
+	go func() { c.ends <- cmd.Wait() }()
+	c.subscribes(t)
+	return c
+}
+
+// isRefused waits for a client that was cut off, and was not let subscribe again.
+func (c stayingClient) isRefused(t *testing.T) {
+	t.Helper()
+	select {
+	case <-c.ends:
+	case <-time.After(20 * time.Second):
+		t.Fatalf("it is still there: %s", c.out.String())
+	}
+	assert.Assert(t, strings.Contains(c.out.String(), "All subscription requests were denied"), "%s", c.out.String())
+}
+
+func (c stayingClient) subscribes(t *testing.T) {
+	t.Helper()
+	eventually(t, 20*time.Second, "a subscription", func() error {
+		if s := c.out.String(); !strings.Contains(s, "received SUBACK") {
+			return fmt.Errorf("%s", s)
+		}
+		return nil
+	})
 }
 
 // topicsOfOthers: a user publishes and subscribes to its own topics, and to nobody else's.
 func (b *bed) topicsOfOthers(t *testing.T) {
 	t.Helper()
-	const client = "-V mqttv5 -h " + name + " -u meter -P \"" + metersPassword + "\" -q 1 "
+	const client = "-i meter/1 -V mqttv5 -h " + name + " -u meter -P \"" + metersPassword + "\" -q 1 "
 	meter := func(words string) result {
 		return b.run(t, "lab", "exec", "--", "sh", "-c", words)
 	}
@@ -133,14 +251,9 @@ func (b *bed) stays(t *testing.T, user, password string) stayingClient {
 	c := stayingClient{out: &syncBuffer{}, ends: make(chan error, 1)}
 	// It ends with the code of a CONNACK that refuses it. Into a pipe it writes late, if let.
 	cmd := b.start(t, c.out, "lab", "exec", "--", "sh", "-c", fmt.Sprintf(
-		`while :; do stdbuf -oL mosquitto_sub -d -h %s -i of-%s -u %s -P "%s" -q 1 -t devices/%s/stays; case $? in 4|5) exit;; esac; sleep 0.2; done`, name, user, user, password, user))
+		`while :; do stdbuf -oL mosquitto_sub -d -h %s -i %s/stays -u %s -P "%s" -q 1 -t devices/%s/stays; case $? in 4|5) exit;; esac; sleep 0.2; done`, name, user, user, password, user))
 	go func() { c.ends <- cmd.Wait() }()
-	eventually(t, 20*time.Second, "a subscription", func() error {
-		if s := c.out.String(); !strings.Contains(s, "received SUBACK") {
-			return fmt.Errorf("%s", s)
-		}
-		return nil
-	})
+	c.subscribes(t)
 	return c
 }
 
@@ -158,8 +271,7 @@ func (c stayingClient) isCutOff(t *testing.T, codes ...int) {
 	}), "%s", c.out.String())
 }
 
-// usersChange: the node that a client is on restarts, and it comes back: what ends it is the
-// end of the update.
+// usersChange takes a user away and gives another one a new password, while both are connected.
 func usersChange(t *testing.T, b *bed) {
 	closed, meter, pump := closedCluster(t, b)
 	b.edit(t, openCluster, closed)

@@ -25,6 +25,10 @@ func TestMain(m *testing.M) {
 		floodFrom(os.Args[2])
 		return
 	}
+	if len(os.Args) == 3 && os.Args[1] == askedServer {
+		answerFrom(os.Args[2])
+		return
+	}
 	os.Exit(m.Run())
 }
 

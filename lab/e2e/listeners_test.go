@@ -24,7 +24,7 @@ func (b *bed) everyListener(t *testing.T) {
 	for i, n := range s.Nodes {
 		assert.DeepEqual(t, n.Listeners, map[string]string{"mqtt": "ok", "mqtts": "ok", "ws": "ok", "wss": "ok"})
 		out := b.broker(t, i, "emqx ctl listeners")
-		assert.Equal(t, strings.Count(out, "running         : true"), 5, "%s: %s", n.Name, out) // the dashboard is one
+		assert.Equal(t, strings.Count(out, "running         : true"), 4, "%s: %s", n.Name, out)
 		b.on(t, (i+1)%len(s.Nodes), fmt.Sprintf("for p in 21883 21884 21983 21984; do : <>/dev/tcp/%s/$p || exit 1; done", n.Address))
 	}
 }

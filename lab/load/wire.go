@@ -170,6 +170,7 @@ func (w *wire) open(ctx context.Context, s resolved, id string) error {
 	if s.Username != "" {
 		connect.UsernameFlag, connect.Username = true, s.Username
 		connect.PasswordFlag, connect.Password = s.Password != "", []byte(s.Password)
+		connect.ClientID = s.Username + "/" + id // as a stack may want it (auth.clientId)
 	}
 	if err := w.send(packets.CONNECT, connect); err != nil {
 		return failure("connack", err)

@@ -76,6 +76,8 @@ It fails when a message was lost that the broker had acknowledged.`,
 	f.StringVar(&with.sources, "sources", "", "addresses that the clients come from, such as 203.0.113.11-99")
 	f.StringVar(&with.ca, "ca", "", "file with the authority of the brokers' certificate (default: the lab's)")
 	f.StringVar(&o.ServerName, "server-name", "", "name in the brokers' certificate (default: the endpoint's)")
+	f.StringVar(&o.Username, "username", "", "user of all clients, whom the stack lets use emqx-oci/load/#")
+	f.StringVar(&o.Password, "password", "", "its password")
 	f.DurationVar(&o.KeepAlive, "keep-alive", o.KeepAlive, "silence after which a client asks with a PING")
 	f.DurationVar(&o.PingTimeout, "ping-timeout", o.PingTimeout, "how long it waits for the answer")
 	f.DurationVar(&o.ConnectTimeout, "connect-timeout", o.ConnectTimeout, "how long an attempt to connect may take")

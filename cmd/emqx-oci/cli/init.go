@@ -77,7 +77,7 @@ func (a *app) makeStack(ctx context.Context, stack, provider string, stated map[
 	}
 	secrets := newSecrets()
 	// All of it once more, as up would: some faults only show beside other settings.
-	if err := exceptWhoMayConnect(a.validate(progress.Up, stack, known.config(secrets))); err != nil {
+	if err := exceptLaterChoices(a.validate(progress.Up, stack, known.config(secrets))); err != nil {
 		return &orchestrate.ConfigError{Stack: stack, Err: err}
 	}
 	text, err := stackFile(stack, known)
@@ -91,14 +91,16 @@ func (a *app) makeStack(ctx context.Context, stack, provider string, stated map[
 	return a.initDone(stack, file, len(secrets))
 }
 
-// exceptWhoMayConnect leaves out what init does not ask for: the file that it writes says where users and rules go, and
-// the first preview asks for them.
-func exceptWhoMayConnect(err error) error {
+// exceptLaterChoices leaves out what init does not ask for: the file that it writes says where users, rules and listeners
+// go, and the first preview asks for them.
+func exceptLaterChoices(err error) error {
 	var failed *preflight.FailedError
 	if !errors.As(err, &failed) {
 		return err
 	}
-	failed.Findings = slices.DeleteFunc(failed.Findings, func(f preflight.Finding) bool { return f.Check == preflight.WhoMayConnect })
+	failed.Findings = slices.DeleteFunc(failed.Findings, func(f preflight.Finding) bool {
+		return f.Check == preflight.WhoMayConnect || f.Check == preflight.PlainListeners
+	})
 	var faults *fault.Error
 	switch {
 	case len(failed.Findings) > 0:

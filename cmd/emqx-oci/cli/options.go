@@ -55,6 +55,8 @@ type Options struct {
 	Assess func(stack string, c orchestrate.Config, plan []progress.Event) (blast.Report, error)
 	// Operate opens the cluster of a stack for work between two updates: components.Operate, from its settings.
 	Operate func(stack string, c orchestrate.Config) (Cluster, error)
+	// TicketKeys are the stack's next keys of session tickets: settings.RotateTicketKeys.
+	TicketKeys func(stack string, c orchestrate.Config) (string, error)
 	// Edge asks the stack's cloud for the health of the balancer's backends: stacks.Edge.
 	Edge func(*pulumi.Context) (map[string]string, error)
 	// NewEngine makes the runner of a stack.

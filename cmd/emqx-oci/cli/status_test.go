@@ -100,6 +100,9 @@ func operated(t *testing.T, c *fakeCluster, args string, width int, stdin string
 		Size: func() (int, int) { return width, 24 }, Getenv: func(string) string { return "" }, Dir: dir, Executable: "/usr/local/bin/emqx-oci", Signals: sigs,
 		NewEngine: func(o orchestrate.Options) (cli.Engine, error) { f.opts = o; return f, nil },
 		Operate:   func(string, orchestrate.Config) (cli.Cluster, error) { return c, nil },
+		TicketKeys: func(stack string, _ orchestrate.Config) (string, error) {
+			return "first of " + stack + "\nsecond\nthird\n", c.fail
+		},
 		Edge:      func(*pulumi.Context) (map[string]string, error) { return c.backends, c.edgeErr },
 		Extension: f.extension,
 	}, strings.Fields(args))
@@ -145,12 +148,13 @@ func TestClusterVerbs(t *testing.T) {
 		Problems: []operate.Problem{{What: "cannot reach Nomad at http://x: connection refused"}}, Broker: operate.JobStatus{ID: "emqx-lab"}, Proxy: operate.JobStatus{ID: "emqx-lab-haproxy"},
 	}
 	ending := sick()
-	ending.Certificate = &operate.CertificateStatus{Name: "mqtt.lab.test", Ends: ending.Time.AddDate(0, 0, 6), DaysLeft: 6}
+	ending.Certificate = &operate.CertificateStatus{Setting: "tls.certificate", Name: "mqtt.lab.test", Ends: ending.Time.AddDate(0, 0, 6), DaysLeft: 6}
+	ending.Further = []operate.CertificateStatus{{Setting: "tls.certificates[0].certificate", Name: "mqtt.example.eu", Ends: ending.Time.AddDate(0, 0, 60), DaysLeft: 60}}
 	half := map[string]string{"mqtt/emqx-lab-0": "OK", "mqtt/emqx-lab-1": "CRITICAL", "ws/emqx-lab-0": "OK", "ws/emqx-lab-1": "CRITICAL"}
 	failed := &orchestrate.Update{Kind: "update", Result: "failed", Started: sick().Time.Add(-10 * time.Minute), Ended: sick().Time.Add(-4 * time.Minute)}
 	away := errors.New("connection refused")
 	well := sick()
-	well.Certificate = &operate.CertificateStatus{Name: "mqtt.lab.test", Ends: well.Time.AddDate(0, 0, 61), DaysLeft: 61}
+	well.Certificate = &operate.CertificateStatus{Setting: "tls.certificate", Name: "mqtt.lab.test", Ends: well.Time.AddDate(0, 0, 61), DaysLeft: 61}
 	well.Well, well.Problems = true, []operate.Problem{}
 	crowded := operate.Plan{Clients: 90, Target: 45, Nodes: []operate.Load{{Name: "emqx-lab-0", Clients: 90, Move: 45}, {Name: "emqx-lab-1"}}}
 	even := operate.Plan{Clients: 90, Target: 45, Nodes: []operate.Load{{Name: "emqx-lab-0", Clients: 45}, {Name: "emqx-lab-1", Clients: 45}}}
@@ -288,4 +292,17 @@ func TestWhatOthersSayIsPrintable(t *testing.T) {
 			}
 		}
 	}
+}
+
+// They go into a pipe as they are.
+func TestTicketsPrintsTheNextKeys(t *testing.T) {
+	out, exit := operated(t, &fakeCluster{}, "tickets", 0, "", nil)
+	assert.Equal(t, out, "first of lab\nsecond\nthird\n")
+	assert.Equal(t, exit, 0)
+	out, exit = operated(t, &fakeCluster{}, "tickets --json", 0, "", nil)
+	assert.Equal(t, out, `{"ticketKeys":"first of lab\nsecond\nthird\n"}`+"\n")
+	assert.Equal(t, exit, 0)
+	out, exit = operated(t, &fakeCluster{fail: errors.New("no configuration")}, "tickets", 0, "", nil)
+	assert.Equal(t, out, "error: making keys of session tickets: no configuration\n")
+	assert.Equal(t, exit, 1)
 }

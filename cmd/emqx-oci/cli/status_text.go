@@ -69,6 +69,12 @@ func writeStatus(w io.Writer, s operate.Status, width int, color bool) {
 	if c := s.Certificate; c != nil {
 		wrap(w, width, "", "  ", "certificate: "+c.Summary(s.Time))
 	}
+	if s.AccessDrift != "" {
+		wrap(w, width, "", "  ", "access: somebody has changed "+s.AccessDrift)
+	}
+	for _, c := range s.Further {
+		wrap(w, width, "", "  ", "certificate: "+c.Summary(s.Time))
+	}
 	if b := s.Balancer; b != nil {
 		line := "balancer: " + b.Summary()
 		if age := s.Time.Sub(b.Asked); b.Error == "" && age >= 5*time.Second {

@@ -111,6 +111,13 @@ func (a *app) printEndpoints(t *target, out map[string]any) {
 	if anonymous, given := out["anonymous"].(bool); given && !anonymous {
 		topic = "-u USER -P PASSWORD -t TOPIC"
 	}
+	if url, ok := endpoints["mqtt"].(string); !ok || !strings.HasPrefix(url, "mqtt://"+name+":") { // not at the public name
+		port := "8883"
+		if url, ok = endpoints["mqtts"].(string); ok {
+			port = url[strings.LastIndex(url, ":")+1:]
+		}
+		topic = "-p " + port + " --cafile AUTHORITY " + topic
+	}
 	_, _ = fmt.Fprintf(w, `
 try
   %[1]smosquitto_sub -h %[2]s %[5]s -C 1 &

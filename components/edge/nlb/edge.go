@@ -91,7 +91,7 @@ func (e *front) Declare(ctx *pulumi.Context, nodes []cluster.Node, hosts seams.P
 		CompartmentID:   s.OCI.Compartment,
 		SubnetID:        e.subnet,
 		SecurityGroupID: hosts.EdgeGroup,
-		Listeners:       e.Listeners,
+		Listeners:       cluster.AtEdge(e.Listeners),
 		Backends:        backends,
 		Health: HealthCheck{
 			Port:            s.Ports.Admin,
@@ -114,7 +114,7 @@ func (e *front) Healthy(ctx *pulumi.Context, nodes []cluster.Node) gates.Gate {
 		health = e.balancer.BackendHealth(ctx, cluster.Names(nodes), e.Invoke(oci.Package))
 	}
 	return gates.EdgeHealthy(health, gates.EdgeArgs{
-		Count:   len(nodes) * len(e.Listeners),
+		Count:   len(nodes) * len(cluster.AtEdge(e.Listeners)),
 		Timeout: e.Settings.Gates.EdgeHealthy,
 		Next:    fmt.Sprintf("whether the nodes' security group admits the balancer on %d, and http://<node>:%d%s", e.Settings.Ports.Admin, e.Settings.Ports.Admin, e.HealthPath),
 	})
@@ -123,7 +123,7 @@ func (e *front) Healthy(ctx *pulumi.Context, nodes []cluster.Node) gates.Gate {
 func (e *front) Open(ctx *pulumi.Context, gates []pulumi.ResourceOption, opts ...pulumi.ResourceOption) ([]pulumi.Resource, error) {
 	open, err := NewListeners(ctx, e.Name+"-listeners", &ListenersArgs{
 		Balancer:           e.balancer,
-		Listeners:          e.Listeners,
+		Listeners:          cluster.AtEdge(e.Listeners),
 		IdleTimeoutSeconds: cluster.IdleTimeout(e.Settings.Broker.KeepAliveMax),
 		ChildOptions:       gates,
 	}, opts...)
@@ -135,9 +135,6 @@ func (e *front) Open(ctx *pulumi.Context, gates []pulumi.ResourceOption, opts ..
 
 // Health asks the stack's balancer, which it finds by its name.
 func (Edge) Health(ctx *pulumi.Context, in seams.Given, nodes []string) (map[string]string, error) {
-	sets := make([]string, len(in.Listeners))
-	for i, l := range in.Listeners {
-		sets[i] = l.Name
-	}
+	sets := cluster.ListenerNames(cluster.AtEdge(in.Listeners))
 	return edgeHealth(ctx, in.Settings.OCI.Compartment, in.Settings.Environment, sets, nodes, in.Invoke(oci.Package))
 }

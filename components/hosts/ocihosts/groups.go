@@ -24,8 +24,9 @@ type SecurityGroupsArgs struct {
 	CompartmentID string
 	// VCNID is the OCID of the network.
 	VCNID string
-	// ClientCIDRs are the ranges that MQTT clients come from. They are admitted
-	// on the nodes too: the network balancer keeps the client's address.
+	// ClientCIDRs are the ranges that MQTT clients come from, but for listeners with ranges
+	// of their own. They are admitted on the nodes too: the network balancer keeps the
+	// client's address.
 	ClientCIDRs []string
 	// ServerCIDRs are the ranges of the Consul servers, which gossip with the
 	// nodes.
@@ -132,6 +133,9 @@ func (a *SecurityGroupsArgs) validate() error {
 		checkCIDRs(&f, path, cidrs)
 	}
 	checkCIDRs(&f, "dashboardCidrs", a.DashboardCIDRs)
+	for i, l := range a.Listeners {
+		checkCIDRs(&f, fmt.Sprintf("listeners[%d].clientCidrs", i), l.ClientCIDRs)
+	}
 	f.Range("adminPort", a.AdminPort, 1, 65535)
 	if len(a.Listeners) == 0 {
 		f.Add("listeners", "must hold at least one listener")

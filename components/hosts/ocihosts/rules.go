@@ -42,18 +42,24 @@ func (a *SecurityGroupsArgs) rules() []rule {
 	in := func(group, peer, protocol string, low, high int, why string) {
 		table = append(table, rule{group: group, peer: peer, protocol: protocol, min: low, max: high, why: why})
 	}
-	clients, servers := slices.Sorted(slices.Values(a.ClientCIDRs)), slices.Sorted(slices.Values(a.ServerCIDRs))
-	for _, cidr := range clients {
+	servers := slices.Sorted(slices.Values(a.ServerCIDRs))
+	for _, cidr := range a.allClients() {
 		for _, l := range a.Listeners {
-			in(balancerGroup, cidr, protocolTCP, l.Port, l.Port, "clients, "+l.Name)
-			in(nodesGroup, cidr, protocolTCP, l.Port, l.Port, "clients through the balancer, "+l.Name)
+			switch {
+			case !slices.Contains(a.clientsOf(l), cidr):
+			case l.Inside:
+				in(nodesGroup, cidr, protocolTCP, l.Port, l.Port, "clients inside the network, "+l.Name)
+			default:
+				in(balancerGroup, cidr, protocolTCP, l.Port, l.Port, "clients, "+l.Name)
+				in(nodesGroup, cidr, protocolTCP, l.Port, l.Port, "clients through the balancer, "+l.Name)
+			}
 		}
 	}
 	in(nodesGroup, balancerGroup, protocolTCP, a.AdminPort, a.AdminPort, "the balancer's health check")
 	in(nodesGroup, nodesGroup, protocolTCP, cluster.Distribution, cluster.Distribution, "Erlang distribution")
 	in(nodesGroup, nodesGroup, protocolTCP, cluster.RPC, cluster.RPC, "EMQX cluster RPC")
 	in(nodesGroup, nodesGroup, protocolTCP, cluster.Dashboard, cluster.Dashboard, "HAProxy asks EMQX's status")
-	for _, l := range a.Listeners {
+	for _, l := range a.brokerPorts() {
 		in(nodesGroup, nodesGroup, protocolTCP, l.BrokerPort, l.BrokerPort, "HAProxy to EMQX, "+l.Name)
 	}
 	for _, cidr := range slices.Sorted(slices.Values(a.DashboardCIDRs)) {
@@ -69,6 +75,37 @@ func (a *SecurityGroupsArgs) rules() []rule {
 		table = append(table, rule{group: group, egress: true, peer: "0.0.0.0/0", protocol: protocolAll, why: "everything out"})
 	}
 	return table
+}
+
+// clientsOf are the ranges that a listener admits.
+func (a *SecurityGroupsArgs) clientsOf(l cluster.Listener) []string {
+	if len(l.ClientCIDRs) > 0 {
+		return l.ClientCIDRs
+	}
+	return a.ClientCIDRs
+}
+
+// allClients are the ranges that any listener admits, in order.
+func (a *SecurityGroupsArgs) allClients() []string {
+	var all []string
+	for _, l := range a.Listeners {
+		all = append(all, a.clientsOf(l)...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// brokerPorts are the listeners with their ports at EMQX, and the plain ones that the proxy
+// leads to for those whose TLS it ends, each once.
+func (a *SecurityGroupsArgs) brokerPorts() []cluster.Listener {
+	all := slices.Clone(a.Listeners)
+	for _, l := range a.Listeners {
+		if l.LeadsTo != 0 && !slices.ContainsFunc(all, func(x cluster.Listener) bool { return x.BrokerPort == l.LeadsTo }) {
+			l.BrokerPort = l.LeadsTo
+			all = append(all, l)
+		}
+	}
+	return all
 }
 
 func (r rule) peerIsGroup() bool { return r.peer == balancerGroup || r.peer == nodesGroup }

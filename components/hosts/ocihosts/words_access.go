@@ -114,11 +114,11 @@ func (w *wordsHosts) rules(op, from string, rules []*blast.Change) {
 	case blast.Delete:
 		l.Severity = blast.Interruption
 		l.Text, l.Brief = fmt.Sprintf("%s may no longer reach %s", phrase.Capital(from), phrase.List(what)), from+" shut out"
-		inside, covered := wordsWithin(cidr, w.Settings.Network.ClientCIDRs)
+		inside, covered := w.stillIn(cidr, what)
 		switch {
 		case clients && covered:
 			l.Severity, l.Brief = blast.Notice, ""
-			l.Text += ", but another range of network.clientCidrs lets them in"
+			l.Text += ", but another range of theirs lets them in"
 		case clients && len(inside) > 0:
 			l.Details = []string{"Of that range, " + phrase.List(inside) + " may still."}
 		}
@@ -135,6 +135,26 @@ func (w *wordsHosts) rules(op, from string, rules []*blast.Change) {
 		}
 	}
 	w.Add(l, rules)
+}
+
+// stillIn tells what the listeners that are there afterwards let in of a range: all of it,
+// or some parts of it, whichever of these listeners it is.
+func (w *wordsHosts) stillIn(cidr string, listeners []string) (inside []string, covered bool) {
+	covered = true
+	for _, name := range listeners {
+		var ranges []string
+		for _, l := range w.Settings.Offered() {
+			if l.Name == name {
+				ranges = l.ClientCIDRs
+			}
+		}
+		parts, whole := wordsWithin(cidr, ranges)
+		covered = covered && whole
+		for _, p := range parts {
+			inside = phrase.AddNew(inside, p)
+		}
+	}
+	return inside, covered
 }
 
 // wordsWithin tells whether one of the ranges covers cidr, and which lie inside it.

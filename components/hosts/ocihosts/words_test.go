@@ -125,3 +125,26 @@ func TestWordsFollowTheCloudsLatency(t *testing.T) {
 		assert.Equal(t, seconds(blast.Replace, "1 instance relaunched"), want[1]+fixed)
 	}
 }
+
+// A listener that goes shuts its clients out, whatever ranges others have; a range that goes
+// inside a wider one of the same listener shuts out nobody.
+func TestWordsOfAListenerThatGoes(t *testing.T) {
+	gone := func(s settings.Settings) blast.Line {
+		r := blast.Assess([]blast.Change{{
+			Op: blast.Delete, Type: "oci:Core/networkSecurityGroupSecurityRule:NetworkSecurityGroupSecurityRule", Name: "groups-nodes-in-tcp-1883-from-203.0.113.0-24",
+			Old: map[string]any{"description": "clients through the balancer, mqtt"},
+		}}, s, wordsKinds)
+		assert.Equal(t, len(r.Lines), 1)
+		return r.Lines[0]
+	}
+	s := wordsSettings()
+	s.Network.ClientCIDRs = []string{"203.0.113.0/24"}
+	s.Listeners.MQTT.Open = settings.OpenNone
+	l := gone(s)
+	assert.Equal(t, l.Severity, blast.Interruption)
+	assert.Equal(t, l.Text, "Clients of 203.0.113.0/24 may no longer reach mqtt")
+	s.Listeners.MQTT = settings.Listener{ClientCIDRs: []string{"203.0.0.0/16"}}
+	l = gone(s)
+	assert.Equal(t, l.Severity, blast.Notice)
+	assert.Equal(t, l.Text, "Clients of 203.0.113.0/24 may no longer reach mqtt, but another range of theirs lets them in")
+}

@@ -7,7 +7,8 @@
 # Only what the official image has: bash and coreutils, grep, flock; no curl.
 #
 # move.sh and emqx_oci_takeover.erl lie beside it, and holds.sh, which tells whether this
-# allocation's broker has the volume; emqx_oci_devices.erl where devices show certificates.
+# allocation's broker has the volume. acl.conf is there where the stack has rules, and
+# emqx_oci_devices.erl where devices show certificates.
 #
 #   DRAIN_RATE      clients per second; 0 moves none
 #   DRAIN_TIMEOUT   seconds that this may take
@@ -286,6 +287,8 @@ start() {
   set -a
   # shellcheck disable=SC1090 # Nomad's own.
   . "$SECRETS_FILE" || exit
+  # EMQX shows the file as the rules that it has: this one stays, Nomad's follows the stack.
+  [[ ! -e ${0%/*}/acl.conf ]] || cp -f "${0%/*}/acl.conf" "${0%/*}/acl-at-start.conf" || exit
   exec "$@"
 }
 

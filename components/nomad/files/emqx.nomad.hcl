@@ -46,7 +46,7 @@ variable "memory" {
 
 variable "tls" {
   type        = bool
-  description = "Whether EMQX ends TLS; else it has neither mqtts nor wss, nor a certificate."
+  description = "Whether EMQX ends TLS; else it has no certificate."
 }
 
 variable "tls_modern" {
@@ -71,7 +71,7 @@ variable "keepalive_max" {
 
 variable "ports" {
   type        = map(number)
-  description = "Where EMQX listens on every node: mqtt and ws, and where it ends TLS mqtts and wss."
+  description = "Where EMQX listens on every node, by listener: mqtt, ws, mqtts and wss; one that is not there is off."
 }
 
 variable "nofile" {
@@ -82,6 +82,26 @@ variable "nofile" {
 variable "max_connections" {
   type        = number
   description = "Connections that one listener accepts: what the memory holds, and some for those who ask whether it works."
+}
+
+variable "packet_kb" {
+  type        = number
+  description = "Largest packet that EMQX takes, in kB."
+}
+
+variable "topic_levels" {
+  type        = number
+  description = "Most levels of a topic or a topic filter."
+}
+
+variable "client_id_length" {
+  type        = number
+  description = "Longest client identifier, in bytes."
+}
+
+variable "connect_timeout" {
+  type        = string
+  description = "How long a client has for its CONNECT."
 }
 
 variable "shutdown_delay" {
@@ -159,27 +179,41 @@ variable "secret_env" {
   description = "Changes with the variables that are among the secrets, and win over all others; empty when there are none."
 }
 
-variable "acl" {
-  type        = string
-  description = "Rules of who may do what, as EMQX reads them from a file; without any everybody may connect."
+variable "auth" {
+  type        = bool
+  description = "Whether the secrets hold who may connect, and what they may do; else everybody may."
 }
 
-variable "deny_action" {
+variable "clientid_override" {
   type        = string
-  description = "What happens to a client that does what it may not: ignore or disconnect."
+  description = "EMQX's expression that binds client identifiers to users; empty where a client may call itself as it likes."
 }
 
-variable "users_digest" {
+variable "banned" {
   type        = string
-  description = "Changes with the users, who are among the secrets."
+  description = "Whom EMQX refuses, as CSV, from its first start on."
+}
+
+variable "authorities" {
+  type        = map(string)
+  description = "Authorities of servers that EMQX asks who may connect: the secrets' items by their files' names."
+}
+
+variable "per_client" {
+  type        = map(string)
+  description = "EMQX's variables of what one client may do at most, and how often it may connect."
 }
 
 locals {
-  # The four client listeners of EMQX: port label in this job, service in Consul.
-  listeners = merge(
-    { tcp = { port = "mqtt", service = "emqx" }, ws = { port = "ws", service = "emqx-ws" } },
-    var.tls ? { ssl = { port = "mqtts", service = "emqx-tls" }, wss = { port = "wss", service = "emqx-wss" } } : {},
-  )
+  # The four client listeners of EMQX: port label in this job, service in Consul. It has
+  # those that have a port.
+  all_listeners = {
+    tcp = { port = "mqtt", service = "emqx" }
+    ws  = { port = "ws", service = "emqx-ws" }
+    ssl = { port = "mqtts", service = "emqx-tls" }
+    wss = { port = "wss", service = "emqx-wss" }
+  }
+  listeners = { for name, l in local.all_listeners : name => l if contains(keys(var.ports), l.port) }
 
   # Services on the dashboard's port: the REST API and the metrics.
   http_services = ["emqx-dashboard", "emqx-metrics"]
@@ -225,6 +259,12 @@ locals {
 
     # In memory by default: a restarted cluster would have lost every one.
     EMQX_RETAINER__BACKEND__STORAGE_TYPE = "disc"
+
+    # What EMQX takes from one client.
+    EMQX_MQTT__MAX_PACKET_SIZE  = "\"${var.packet_kb}KB\""
+    EMQX_MQTT__MAX_TOPIC_LEVELS = "${var.topic_levels}"
+    EMQX_MQTT__MAX_CLIENTID_LEN = "${var.client_id_length}"
+    EMQX_MQTT__IDLE_TIMEOUT     = "\"${var.connect_timeout}\""
   }
 
   # What EMQX has of Mozilla's recommended configurations, version 5.7: its own list has
@@ -262,8 +302,10 @@ locals {
         "EMQX_LISTENERS__${upper(name)}__DEFAULT__SSL_OPTIONS__VERSIONS"   = jsonencode(local.tls_versions)
         "EMQX_LISTENERS__${upper(name)}__DEFAULT__SSL_OPTIONS__CIPHERS"    = jsonencode(local.tls_ciphers)
       } : {},
-      # Whoever reaches the listener may write a PROXY header, and a name into it.
-      var.cert_names_from != "" ? {
+      # Whoever reaches the listener may write a PROXY header, and a name into it. EMQX takes
+      # such rules for a WebSocket listener, too, and asks them there never
+      # (emqx_listeners:ranch_opts): that one has the security group alone.
+      var.cert_names_from != "" && contains(["tcp", "ssl"], name) ? {
         "EMQX_LISTENERS__${upper(name)}__DEFAULT__ACCESS_RULES" = jsonencode(["allow ${var.cert_names_from}", "deny all"])
       } : {},
     )
@@ -271,32 +313,26 @@ locals {
 
   identity_env = var.cert_names_from != "" ? { EMQX_MQTT__PEER_CERT_AS_USERNAME = "cn" } : {}
 
-  # The image comes with these two listening, on a public test certificate.
-  no_tls_env = var.tls ? {} : {
-    EMQX_LISTENERS__SSL__DEFAULT__ENABLE = "false"
-    EMQX_LISTENERS__WSS__DEFAULT__ENABLE = "false"
-  }
+  # The image comes with all four listening, two on a public test certificate.
+  closed_env = { for name, l in local.all_listeners : "EMQX_LISTENERS__${upper(name)}__DEFAULT__ENABLE" => "false" if !contains(keys(var.ports), l.port) }
 
-  # Who may connect, and what they may do. EMQX adds the users of the file to its database
-  # when it starts, which is the same on all nodes; who is no longer among them is removed by
-  # a step of the update. As variables: what somebody changes in the dashboard ends with
-  # the next start.
-  auth_env = var.acl == "" ? {} : {
-    EMQX_AUTHENTICATION = jsonencode([{
-      mechanism               = "password_based"
-      backend                 = "built_in_database"
-      user_id_type            = "username"
-      password_hash_algorithm = { name = "bcrypt", salt_rounds = 10 }
-      bootstrap_file          = "$${NOMAD_SECRETS_DIR}/users.json"
-      bootstrap_type          = "hash"
-    }])
-    EMQX_AUTHORIZATION__SOURCES       = jsonencode([{ type = "file", enable = true, path = "$${NOMAD_TASK_DIR}/acl.conf" }])
-    EMQX_AUTHORIZATION__NO_MATCH      = "deny"
-    EMQX_AUTHORIZATION__DENY_ACTION   = var.deny_action
-    EMQX_AUTHORIZATION__CACHE__ENABLE = "true"
+  # Who may connect, and what they may do: the item of the secrets by the name of its file, and
+  # whether that is one that nobody may see. EMQX has the two parts of its configuration as
+  # variables, so that what somebody changes in the dashboard ends with the next start. What the
+  # stack changes while EMQX runs it tells it over its API, and the files that it starts with
+  # are those of the change.
+  auth_files = var.auth ? {
+    "users.json" = { item = "users", secret = true }
+    "authn.json" = { item = "authn", secret = true }
+    "authz.json" = { item = "authz", secret = true }
+    "acl.conf"   = { item = "acl", secret = false }
+  } : {}
 
-    # Users are read at the start only: changed ones change the job.
-    USERS_DIGEST = var.users_digest
+  # Who comes with an identifier that is not his gets another one, which is banned. EMQX
+  # reads the file while it has no bans yet.
+  clientid_env = var.clientid_override == "" ? {} : {
+    EMQX_MQTT__CLIENTID_OVERRIDE = "\"${var.clientid_override}\""
+    EMQX_BANNED__BOOTSTRAP_FILE  = "\"$${NOMAD_TASK_DIR}/banned.csv\""
   }
 
   tls_files = var.tls ? { "tls.crt" = "tls_cert", "tls.key" = "tls_key", "ca.crt" = "tls_ca" } : {}
@@ -528,7 +564,7 @@ job "emqx" {
         destination = "/opt/emqx/data"
       }
 
-      env = merge(local.base_env, local.listener_env, local.no_tls_env, local.identity_env, local.auth_env, var.extra_env, {
+      env = merge(local.base_env, local.listener_env, local.closed_env, local.identity_env, local.clientid_env, var.per_client, var.extra_env, {
         DRAIN_RATE     = "${var.drain_rate}"
         DRAIN_TIMEOUT  = "${var.drain_timeout}"
         DRAIN_EVACUATE = "${var.license}"
@@ -638,6 +674,14 @@ job "emqx" {
           {{- if ${var.license} }}
           EMQX_LICENSE__KEY='{{ (index . "license_key").Value | replaceAll "'" "'\\''" }}'
           {{- end }}
+          {{- if ${var.auth} }}
+          {{- with (index . "authn").Value }}
+          EMQX_AUTHENTICATION='{{ . | replaceAll "'" "'\\''" }}'
+          {{- end }}
+          {{- with (index . "authz").Value }}
+          EMQX_AUTHORIZATION='{{ . | replaceAll "'" "'\\''" }}'
+          {{- end }}
+          {{- end }}
           {{- if ${var.secret_env != ""} }}
           {{ (index . "environment").Value }}
           {{- end }}
@@ -658,27 +702,48 @@ job "emqx" {
       }
 
       dynamic "template" {
-        for_each = var.acl == "" ? [] : [var.acl]
-        iterator = acl
+        for_each = var.banned == "" ? [] : [var.banned]
+        iterator = banned
         content {
-          destination = "${NOMAD_TASK_DIR}/acl.conf"
+          destination = "${NOMAD_TASK_DIR}/banned.csv"
           change_mode = "noop"
           perms       = "0444"
-          data        = acl.value
+          data        = banned.value
+        }
+      }
+
+      # Taken out of the secrets, each is empty: see above.
+      dynamic "template" {
+        for_each = local.auth_files
+        iterator = file
+        content {
+          destination          = "${file.value.secret ? NOMAD_SECRETS_DIR : NOMAD_TASK_DIR}/${file.key}"
+          change_mode          = "noop"
+          perms                = file.value.secret ? "0400" : "0444"
+          uid                  = 1000
+          gid                  = 1000
+          error_on_missing_key = true
+          data                 = "{{ with nomadVar \"nomad/jobs/emqx-${var.environment}\" }}{{ (index . \"${file.value.item}\").Value }}{{ end }}"
+
+          # A step of the update waits for them.
+          wait {
+            min = "50ms"
+            max = "1s"
+          }
         }
       }
 
       dynamic "template" {
-        for_each = var.acl == "" ? [] : ["users"]
-        iterator = users
+        for_each = var.authorities
+        iterator = authority
         content {
-          destination          = "${NOMAD_SECRETS_DIR}/users.json"
+          destination          = "${NOMAD_SECRETS_DIR}/${authority.key}.crt"
           change_mode          = "noop"
           perms                = "0400"
           uid                  = 1000
           gid                  = 1000
           error_on_missing_key = true
-          data                 = "{{ with nomadVar \"nomad/jobs/emqx-${var.environment}\" }}{{ .${users.value} }}{{ end }}\n"
+          data                 = "{{ with nomadVar \"nomad/jobs/emqx-${var.environment}\" }}{{ (index . \"${authority.value}\").Value }}{{ end }}\n"
         }
       }
 

@@ -39,6 +39,7 @@ func renderTemplate(t *testing.T, text string, env map[string]string, secrets ma
 		},
 		"regexMatch": regexp.MatchString,
 		"replaceAll": func(from, to, s string) string { return strings.ReplaceAll(s, from, to) },
+		"split":      func(at, s string) []string { return strings.Split(s, at) },
 	}).Parse(text)
 	assert.NilError(t, err)
 	var b strings.Builder

@@ -25,12 +25,14 @@ import (
 func TestHAProxyRefusesRevokedDevices(t *testing.T) {
 	t.Parallel()
 	servers, clients, devices := newAuthority(t, "servers"), newAuthority(t, "clients"), newAuthority(t, "devices")
+	gate, err := (&settings.Settings{Environment: "lab"}).GateAuthority()
+	assert.NilError(t, err)
 	for _, asked := range []string{settings.ClientsOptional, settings.ClientsRequired} {
 		t.Run(asked, func(t *testing.T) {
 			l := newTLSLab(t, 1, servers, "ecdsa", func(v *Vars) { v.TLSClients, v.TLSDevices = asked, true })
 			l.renderItems(map[string]item{ItemClientCA: {clientAuthorities(settings.TLS{
 				ClientCA: settings.Secret(clients.pem()), DeviceCA: settings.Secret(devices.pem()),
-			})}}, "ca.pem")
+			}, gate)}}, "ca.pem")
 			l.render("revoked.map", "\n")
 			l.start()
 			client := func(name string, a *authority) (*tls.Config, string) {

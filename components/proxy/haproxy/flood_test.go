@@ -2,6 +2,7 @@ package haproxy
 
 import (
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -30,6 +31,7 @@ func (l *proxyLab) flood(n int, from string) (in []net.Conn) {
 			assert.Assert(l.t, errors.Is(err, syscall.ECONNRESET), "refused, not left to wait: %v", err)
 			continue
 		}
+		_, _ = io.WriteString(c, helloAt(port))
 		dialled = append(dialled, c)
 	}
 	for _, c := range dialled {

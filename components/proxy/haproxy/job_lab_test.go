@@ -67,6 +67,9 @@ func startBroker(t *testing.T, c *consul.Client, address string) *broker {
 			}
 		}))
 	}()
+	assert.NilError(t, c.Agent().ServiceRegister(&consul.AgentServiceRegistration{
+		ID: "emqx-dashboard" + address, Name: "emqx-dashboard", Address: address, Port: 18083, Tags: []string{"lab"},
+	}))
 	for i, service := range []string{"emqx", "emqx-tls", "emqx-ws", "emqx-wss"} {
 		l := listen(21001 + i)
 		go b.serve(l)
@@ -100,6 +103,7 @@ func (b *broker) serve(l net.Listener) {
 				return
 			}
 			fmt.Fprintf(conn, "%s\n", b.address)
+			skipHello(r)
 			_, _ = io.Copy(conn, r)
 		}()
 	}
@@ -113,6 +117,7 @@ func dial(port int) (net.Conn, string, error) {
 		return nil, "", err
 	}
 	_ = conn.SetReadDeadline(time.Now().Add(3 * time.Second))
+	_, _ = io.WriteString(conn, helloAt(port))
 	line, err := bufio.NewReaderSize(conn, 16).ReadString('\n')
 	if err != nil {
 		_ = conn.Close()
@@ -214,6 +219,12 @@ func TestHAProxyJobInNomad(t *testing.T) {
 		}
 	})
 	t.Run("both brokers get clients", func(t *testing.T) {
+		jobtest.Eventually(t, "both, by every listener", 20*time.Second, func() error { // the health page is about any
+			if _, body := get("/haproxy_ready", ""); body != "brokers that accept mqtt: 2, mqtts: 2, ws: 2, wss: 2" {
+				return errors.New(body)
+			}
+			return nil
+		})
 		seen := map[string]bool{}
 		var held []net.Conn
 		for range 6 {

@@ -57,6 +57,28 @@ func asksAsTheScriptDoes(t *testing.T, config string, atProxy bool, clients stri
 	assert.DeepEqual(t, said, want)
 }
 
+// connect is a whole CONNECT of MQTT 3.1.1.
+const connect = "\x10\x10\x00\x04MQTT\x04\x02\x00\x3c\x00\x04test"
+
+// helloAt is what a client says first at a listener's port, or HAProxy ends it.
+func helloAt(port int) string {
+	if port == 8083 || port == 8084 {
+		return "GET "
+	}
+	return connect
+}
+
+// skipHello reads it away: the rest is said again to the client.
+func skipHello(r *bufio.Reader) {
+	switch first, err := r.Peek(1); {
+	case err != nil:
+	case first[0] == connect[0]:
+		_, _ = r.Discard(len(connect))
+	case first[0] == 'G':
+		_, _ = r.Discard(len("GET "))
+	}
+}
+
 // checkPort is the source's port in the PROXY header of a check.
 const checkPort = 1
 

@@ -49,6 +49,7 @@ type proxyLab struct {
 	secrets map[string]item   // beside the statistics' login
 	job     Vars
 	heard   *proxyproto.Header // of the last client
+	speak   func(net.Conn)     // what brokers do with a client, where they do not repeat what they hear
 }
 
 // outFile is what the script prints; a file, as orphans keep a pipe open.
@@ -156,10 +157,15 @@ func (l *proxyLab) serveBroker(i int) {
 				l.mu.Lock()
 				l.heard = h
 				l.mu.Unlock()
+				if l.speak != nil {
+					l.speak(&readConn{c, r})
+					return
+				}
 				_, _ = fmt.Fprintf(c, "broker %d\n", i)
 				if l.is(l.curt, i) {
 					return
 				}
+				skipHello(r)
 				_, _ = io.Copy(c, r)
 			}()
 		}
@@ -176,6 +182,14 @@ func (l *proxyLab) serveBroker(i int) {
 	go func() { _ = s.Serve(status) }()
 	l.t.Cleanup(func() { _ = s.Close() })
 }
+
+// readConn is a connection of which something has been read already.
+type readConn struct {
+	net.Conn
+	r *bufio.Reader
+}
+
+func (c *readConn) Read(p []byte) (int, error) { return c.r.Read(p) }
 
 func (l *proxyLab) answerCheck(i int, w io.Writer, r *bufio.Reader) {
 	first, _ := r.Peek(1)
@@ -301,6 +315,7 @@ func (l *proxyLab) dial() (net.Conn, int, error) {
 		return nil, -1, err
 	}
 	_ = c.SetDeadline(time.Now().Add(8 * time.Second))
+	_, _ = io.WriteString(c, helloAt(1883))
 	var line []byte
 	for b := make([]byte, 1); !bytes.HasSuffix(line, []byte("\n")); line = append(line, b[0]) {
 		if _, err := c.Read(b); err != nil {

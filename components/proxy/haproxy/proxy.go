@@ -7,6 +7,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/emqx-oci/emqx-oci/components/certs"
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/nomad"
 	"github.com/emqx-oci/emqx-oci/components/seams"
@@ -55,27 +56,42 @@ func (Proxy) HealthPath() string { return HealthPath }
 
 func vars(s settings.Settings) Vars {
 	return Vars{
-		Environment:      s.Environment,
-		Datacenter:       s.Nomad.Datacenter,
-		Region:           s.Nomad.Region,
-		Namespace:        s.Nomad.Namespace,
-		NodeCount:        s.Nodes.Count,
-		Image:            s.Proxy.Image,
-		CPU:              s.Proxy.CPU,
-		MemoryMB:         s.Proxy.MemoryMB,
-		MaxConn:          s.Proxy.MaxConn,
-		MaxConnPerSource: s.Proxy.MaxConnPerSource,
-		NoFile:           s.Proxy.NoFile,
-		KeepAliveMax:     s.Broker.KeepAliveMax,
-		Ports:            s.Ports.Cluster(),
-		TLS:              s.TLS.Enabled(),
-		TLSAtProxy:       s.TLS.AtProxy(),
-		TLSProfile:       s.TLS.Profile,
-		TLSClients:       s.TLS.Clients,
-		TLSRevocations:   s.TLS.ClientCRL != "",
-		TLSDevices:       s.TLS.DeviceCA != "",
-		Times:            s.Proxy.Times(),
+		Environment:          s.Environment,
+		Datacenter:           s.Nomad.Datacenter,
+		Region:               s.Nomad.Region,
+		Namespace:            s.Nomad.Namespace,
+		NodeCount:            s.Nodes.Count,
+		Image:                s.Proxy.Image,
+		CPU:                  s.Proxy.CPU,
+		MemoryMB:             s.Proxy.MemoryMB,
+		MaxConn:              s.Proxy.MaxConn,
+		MaxConnPerSource:     s.Proxy.MaxConnPerSource,
+		MaxConnRatePerSource: s.Proxy.MaxConnRatePerSource,
+		ConnectTimeout:       s.Broker.Limits.ConnectTimeout,
+		Listeners:            listeners(s),
+		NoFile:               s.Proxy.NoFile,
+		KeepAliveMax:         s.Broker.KeepAliveMax,
+		Ports:                s.Ports.Cluster(),
+		TLS:                  s.TLS.Enabled(),
+		TLSAtProxy:           s.TLS.AtProxy(),
+		TLSProfile:           s.TLS.Profile,
+		TLSClients:           s.TLS.Clients,
+		TLSRevocations:       s.TLS.ClientCRL != "",
+		TLSDevices:           s.TLS.DeviceCA != "",
+		TLSTickets:           s.TLS.TicketKeys != "",
+		Times:                s.Proxy.Times(),
 	}
+}
+
+// listeners are those that the stack offers, with their limits.
+func listeners(s settings.Settings) []Listener {
+	offered := s.Offered()
+	own := make([]Listener, len(offered))
+	for i, l := range offered {
+		of := s.Listeners.Named(l.Name)
+		own[i] = Listener{Name: l.Name, MaxConn: of.MaxConn, MaxConnRate: of.MaxConnRate}
+	}
+	return own
 }
 
 // Job is the job file and the values of its variables.
@@ -86,32 +102,51 @@ func (Proxy) Job(s settings.Settings) (file string, variables map[string]string,
 
 // Secrets are the login of the statistics, and what TLS needs. The certificate is there
 // wherever TLS ends: HAProxy has it before EMQX's listeners go, and keeps it until they are
-// there again.
-func (Proxy) Secrets(s settings.Settings) *nomad.JobSecrets {
+// there again. To the authorities of clients comes the one of the round trip.
+func (Proxy) Secrets(s settings.Settings) (*nomad.JobSecrets, error) {
 	items := map[string]string{ItemStatsUser: "stats", ItemStatsPassword: s.Secrets.StatsPassword.Reveal()}
 	if s.TLS.Enabled() {
 		items[ItemTerminate] = s.TLS.Terminate
 		items[ItemCertificate] = s.TLS.Certificate.Reveal()
 		items[ItemPrivateKey] = s.TLS.PrivateKey.Reveal()
 	}
+	for _, c := range s.TLS.Certificates {
+		items[ItemFurther] += lines(furtherMark, c.Certificate.Reveal(), c.PrivateKey.Reveal())
+	}
+	if s.TLS.TicketKeys != "" {
+		items[ItemTicketKeys] = s.TLS.TicketKeys.Reveal()
+	}
 	if s.TLS.VerifiesClients() {
-		items[ItemClientCA] = clientAuthorities(s.TLS)
+		gate, err := s.GateAuthority()
+		if err != nil {
+			return nil, err
+		}
+		items[ItemClientCA] = clientAuthorities(s.TLS, gate)
 		if s.TLS.ClientCRL != "" {
-			items[ItemClientCRL] = s.TLS.ClientCRL.Reveal()
+			items[ItemClientCRL] = lines(s.TLS.ClientCRL.Reveal(), gate.Revocations)
 		}
 	}
-	return &nomad.JobSecrets{JobID: JobID(s.Environment), Name: "haproxy", Items: items, Check: CheckSecrets}
+	return &nomad.JobSecrets{JobID: JobID(s.Environment), Name: "haproxy", Items: items, Check: CheckSecrets}, nil
 }
 
-// clientAuthorities are those of the clients' certificates: that of the devices beside the others.
-func clientAuthorities(t settings.TLS) string {
+// lines are texts of PEM behind each other.
+func lines(texts ...string) string {
+	for i, text := range texts {
+		texts[i] = strings.TrimSuffix(text, "\n") + "\n"
+	}
+	return strings.Join(texts, "")
+}
+
+// clientAuthorities are those of the clients' certificates, that of the devices, and that of the
+// round trip.
+func clientAuthorities(t settings.TLS, gate certs.Authority) string {
 	var all []string
 	for _, s := range []settings.Secret{t.ClientCA, t.DeviceCA} {
 		if s != "" {
-			all = append(all, strings.TrimSpace(s.Reveal()))
+			all = append(all, s.Reveal())
 		}
 	}
-	return strings.Join(all, "\n")
+	return lines(append(all, gate.Certificate)...)
 }
 
 // Declare registers the job.

@@ -18,11 +18,18 @@ const (
 	ItemTerminate   = "tls_terminate"
 	ItemCertificate = "tls_certificate"
 	ItemPrivateKey  = "tls_private_key"
+	// ItemFurther are the certificates that clients get by their names, each with its key
+	// behind a line [furtherMark], by which the script that runs HAProxy tells them apart.
+	ItemFurther = "tls_further"
+	// ItemTicketKeys are those of session tickets.
+	ItemTicketKeys = "tls_ticket_keys"
 	// ItemClientCA are the authorities of clients' certificates, ItemClientCRL lists of
 	// those that were revoked.
 	ItemClientCA  = "tls_client_ca"
 	ItemClientCRL = "tls_client_crl"
 )
+
+const furtherMark = "# certificate"
 
 // CheckSecrets finds values that the job could not hand over unchanged, and missing
 // ones. Its error holds no value.

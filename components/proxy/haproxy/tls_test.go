@@ -81,6 +81,9 @@ func (a *authority) issue(t *testing.T, name, kind string) (certificate, key str
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
+	if ip := net.ParseIP(name); ip != nil {
+		template.DNSNames, template.IPAddresses = nil, []net.IP{ip}
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, public, a.key)
 	assert.NilError(t, err)
 	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
@@ -136,6 +139,15 @@ func (l *proxyLab) renderItems(items map[string]item, names ...string) {
 
 // tlsClient speaks TLS to a port, and hears which broker it got to.
 func (l *proxyLab) tlsClient(port int, c *tls.Config) (*tls.Conn, error) {
+	return l.tlsClientWith(port, helloAt(port), c)
+}
+
+// tlsClientSaying says something of its own first.
+func (l *proxyLab) tlsClientSaying(port int, hello string, pool *x509.CertPool) (*tls.Conn, error) {
+	return l.tlsClientWith(port, hello, &tls.Config{RootCAs: pool})
+}
+
+func (l *proxyLab) tlsClientWith(port int, hello string, c *tls.Config) (*tls.Conn, error) {
 	c.ServerName = serverName
 	raw, err := net.DialTimeout("tcp", l.addr(port), 5*time.Second)
 	if err != nil {
@@ -147,6 +159,7 @@ func (l *proxyLab) tlsClient(port int, c *tls.Config) (*tls.Conn, error) {
 		_ = raw.Close()
 		return nil, err
 	}
+	_, _ = io.WriteString(conn, hello)
 	line, err := bufio.NewReader(io.LimitReader(conn, int64(len("broker 0\n")))).ReadString('\n')
 	if err == nil && !strings.HasPrefix(line, "broker ") {
 		err = fmt.Errorf("heard %q", line)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/fault"
@@ -51,6 +52,8 @@ type Vars struct {
 
 	// TLS: the secrets hold a certificate.
 	TLS bool
+	// Listeners are what clients have; default mqtt and ws, and with TLS all four.
+	Listeners []Listener
 	// TLSAtProxy: HAProxy ends TLS and leads to the plain listeners of EMQX, rather than
 	// passing it through.
 	TLSAtProxy bool
@@ -65,9 +68,27 @@ type Vars struct {
 	// TLSDevices: devices have certificates of the stack's own authority, and Consul has a list
 	// of those that were revoked.
 	TLSDevices bool
+	// TLSTickets: the secrets hold keys of session tickets, by which a session resumes at
+	// any HAProxy.
+	TLSTickets bool
 	// MaxConnPerSource is the number of client connections of one address to one
 	// HAProxy; 0 is no limit.
 	MaxConnPerSource int
+	// MaxConnRatePerSource is how many one address may begin in 10 s, whether they are let
+	// in or not; 0 is no limit.
+	MaxConnRatePerSource int
+	// ConnectTimeout is how long a client has for its TLS handshake, and then for its
+	// CONNECT, in whole seconds; default [cluster.DefaultConnectTimeout].
+	ConnectTimeout time.Duration
+}
+
+// Listener is one that clients have.
+type Listener struct {
+	// Name is mqtt, mqtts, ws or wss.
+	Name string
+	// MaxConn is the number of its clients at one HAProxy, MaxConnRate how many of them may
+	// come in a second; 0 is no limit.
+	MaxConn, MaxConnRate int
 }
 
 // HCL2 validates v and returns the values for hcl2.vars.
@@ -80,6 +101,12 @@ func (v Vars) HCL2() (map[string]string, error) {
 	v.Times = v.Or(cluster.ProxyTimes())
 	v.TLSProfile = cmp.Or(v.TLSProfile, cluster.ProfileIntermediate)
 	v.TLSClients = cmp.Or(v.TLSClients, settings.ClientsNone)
+	v.ConnectTimeout = cmp.Or(v.ConnectTimeout, cluster.DefaultConnectTimeout)
+	if len(v.Listeners) == 0 {
+		for _, l := range cluster.Listeners(v.Ports, v.TLS) {
+			v.Listeners = append(v.Listeners, Listener{Name: l.Name})
+		}
+	}
 	var f fault.List
 	nomad.CheckCommon(&f, v.Environment, v.Datacenter, v.NodeCount, v.KeepAliveMax)
 	f.Range("cpu", v.CPU, cluster.MinProxyCPU, cluster.MaxCPU)
@@ -94,6 +121,7 @@ func (v Vars) HCL2() (map[string]string, error) {
 	}
 	nomad.AddFaults(&f, "", size.Faults())
 	v.checkTLS(&f)
+	v.checkClients(&f)
 	vars := nomad.TimeVars(v.Times)
 	maps.Copy(vars, map[string]string{
 		"environment":   v.Environment,
@@ -110,6 +138,7 @@ func (v Vars) HCL2() (map[string]string, error) {
 		"tls_clients":   v.TLSClients,
 		"tls_revoked":   strconv.FormatBool(v.TLSRevocations),
 		"tls_devices":   strconv.FormatBool(v.TLSDevices),
+		"tls_tickets":   strconv.FormatBool(v.TLSTickets),
 		"maxconn":       strconv.Itoa(v.MaxConn),
 		"headroom":      strconv.Itoa(cluster.ProxyHeadroom),
 		"per_source":    strconv.Itoa(v.MaxConnPerSource),
@@ -119,13 +148,28 @@ func (v Vars) HCL2() (map[string]string, error) {
 		"config":        Config,
 		"run":           Run,
 	})
+	maps.Copy(vars, v.clientVars())
 	return vars, f.Err()
+}
+
+// clientVars are what bounds clients.
+func (v Vars) clientVars() map[string]string {
+	return map[string]string{
+		"per_source":      strconv.Itoa(v.MaxConnPerSource),
+		"per_source_rate": strconv.Itoa(v.MaxConnRatePerSource),
+		"connect_timeout": nomad.Seconds(v.ConnectTimeout),
+		"limits":          v.byListener(func(l Listener) int { return l.MaxConn }),
+		"rates":           v.byListener(func(l Listener) int { return l.MaxConnRate }),
+	}
 }
 
 // checkTLS finds what does not fit together.
 func (v Vars) checkTLS(f *fault.List) {
 	if !slices.Contains(cluster.Profiles, v.TLSProfile) {
 		f.Add("tlsProfile", "must be %s, got %q", strings.Join(cluster.Profiles, " or "), v.TLSProfile)
+	}
+	if v.TLSTickets && (!v.TLS || !v.TLSAtProxy || v.TLSClients != settings.ClientsNone) {
+		f.Add("tlsTickets", "must be false where HAProxy does not end TLS, or verifies clients")
 	}
 	switch {
 	case !slices.Contains(settings.Clients, v.TLSClients):
@@ -139,11 +183,48 @@ func (v Vars) checkTLS(f *fault.List) {
 	}
 }
 
-// ports are the static ports by their labels, as HCL2. Without a certificate
-// those of the TLS protocols are not among them.
+// checkClients finds limits that are none.
+func (v Vars) checkClients(f *fault.List) {
+	if v.MaxConnRatePerSource < 0 {
+		f.Add("maxConnRatePerSource", "must be 0 (no limit) or more, got %d", v.MaxConnRatePerSource)
+	}
+	if v.ConnectTimeout < time.Second || v.ConnectTimeout%time.Second != 0 {
+		f.Add("connectTimeout", "must be whole seconds, 1s or more, got %s", v.ConnectTimeout)
+	}
+	known := cluster.ListenerNames(cluster.Listeners(v.Ports, v.TLS))
+	for i, l := range v.Listeners {
+		at := fmt.Sprintf("listeners[%d]", i)
+		switch {
+		case !slices.Contains(known, l.Name):
+			f.Add(at, "must be one of %s, got %q", strings.Join(known, ", "), l.Name)
+		case l.MaxConn < 0 || l.MaxConnRate < 0:
+			f.Add(at, "must have limits of 0 (none) or more, got %d and %d", l.MaxConn, l.MaxConnRate)
+		}
+	}
+}
+
+// names are those of the listeners.
+func (v Vars) names() []string {
+	names := make([]string, len(v.Listeners))
+	for i, l := range v.Listeners {
+		names[i] = l.Name
+	}
+	return names
+}
+
+// byListener is a value of each listener, as HCL2.
+func (v Vars) byListener(value func(Listener) int) string {
+	pairs := make([]string, len(v.Listeners))
+	for i, l := range v.Listeners {
+		pairs[i] = fmt.Sprintf("%s = %d", l.Name, value(l))
+	}
+	return "{" + strings.Join(pairs, ", ") + "}"
+}
+
+// ports are the static ports by their labels, as HCL2: those of the listeners, and admin.
 func (v Vars) ports() string {
 	pairs := make([]string, 0, 5)
-	for _, l := range cluster.Listeners(v.Ports, v.TLS) {
+	for _, l := range cluster.NamedListeners(v.Ports, v.TLS, v.names()) {
 		pairs = append(pairs, fmt.Sprintf("%s = %d", l.Name, l.Port))
 	}
 	return "{" + strings.Join(append(pairs, fmt.Sprintf("admin = %d", v.Ports.Admin)), ", ") + "}"

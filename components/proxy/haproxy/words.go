@@ -44,10 +44,13 @@ func (words) Secrets(a *blast.Assessment) []blast.Secret {
 		each = "HAProxy passes TLS through and does not read it"
 	}
 	return []blast.Secret{{
-		Keys: []string{ItemCertificate, ItemPrivateKey}, Name: "certificate at HAProxy", Severity: blast.Notice, Effect: each + ". One that it cannot read leaves the old one in use.",
+		Keys: []string{ItemCertificate, ItemPrivateKey, ItemFurther}, Name: "certificate at HAProxy", Severity: blast.Notice, Effect: each + ". One that it cannot read leaves the old one in use.",
 	}, {
 		Keys: []string{ItemClientCA, ItemClientCRL}, Name: "authorities and revocations of clients' certificates", Severity: blast.Notice,
 		Effect: each + ": a revoked certificate opens no new connection.",
+	}, {
+		Keys: []string{ItemTicketKeys}, Name: "keys of session tickets", Severity: blast.Notice,
+		Effect: each + ". Tickets of the key that makes them now are good until the next rotation.",
 	}, {
 		Keys: []string{ItemTerminate}, Name: "where TLS ends", Severity: blast.Notice,
 		Effect: "Who ends it next begins before the other stops: HAProxy at once, for new connections, or EMQX as each node restarts. Clients connect again as their node's EMQX and HAProxy restart, and no more.",

@@ -16,7 +16,7 @@ umask 077
 # Nomad's files, the folder that HAProxy reads, and the last files that were looked at.
 # They hold a password and keys: the container's own folder, like that of the secrets,
 # cannot be read through Nomad. The secrets' one cannot be written to after a power cycle.
-files='haproxy.cfg tls.pem ca.pem crl.pem revoked.map'
+files='haproxy.cfg tls.pem further.pem tickets ca.pem crl.pem revoked.map'
 folder=${FOLDER:-/tmp/haproxy}
 seen=$folder/seen
 master=
@@ -34,6 +34,18 @@ copy() {
   done
 }
 
+# spread FOLDER gives each further certificate a file of its own, as HAProxy reads them.
+# Their names are in the order of the stack's.
+spread() {
+  rm -rf "$1/further" && mkdir "$1/further" || return
+  [ -e "$1/further.pem" ] || return 0
+  n=1000
+  while IFS= read -r line; do
+    [ "$line" != '# certificate' ] || n=$((n + 1))
+    [ "$n" = 1000 ] || echo "$line" >>"$1/further/$n.pem" || return
+  done <"$1/further.pem"
+}
+
 # changed tells whether Nomad has written one of its files since they were looked at.
 changed() {
   for file in $files; do
@@ -46,9 +58,9 @@ changed() {
 # take makes Nomad's files HAProxy's, unless HAProxy would not start with them: it goes on
 # with the old ones then, a certificate among them.
 take() {
-  copy "$NOMAD_SECRETS_DIR" "$seen" || return
+  { copy "$NOMAD_SECRETS_DIR" "$seen" && spread "$seen"; } || return
   if out=$(CERTIFICATES=$seen haproxy -c -f "$seen/haproxy.cfg" 2>&1); then
-    copy "$seen" "$folder"
+    copy "$seen" "$folder" && spread "$folder"
   else
     # Only what is wrong: the rest of the text may quote a password.
     say "the new configuration is refused:" "$(echo "$out" | grep ALERT)"

@@ -43,7 +43,7 @@ variable "memory" {
 
 variable "tls" {
   type        = bool
-  description = "Whether the stack has a certificate; without one mqtts and wss exist nowhere."
+  description = "Whether the secrets hold a certificate."
 }
 
 variable "tls_at_proxy" {
@@ -71,9 +71,24 @@ variable "tls_devices" {
   description = "Whether Consul has a list of devices whose certificates were revoked."
 }
 
+variable "tls_tickets" {
+  type        = bool
+  description = "Whether the secrets hold keys of session tickets."
+}
+
 variable "ports" {
   type        = map(number)
-  description = "Static ports of each node: mqtt, ws and admin, and with a certificate mqtts and wss."
+  description = "Static ports of each node: admin, and of mqtt, mqtts, ws and wss those that clients have."
+}
+
+variable "limits" {
+  type        = map(number)
+  description = "Client connections that one HAProxy accepts, by listener; 0 is no limit but maxconn."
+}
+
+variable "rates" {
+  type        = map(number)
+  description = "New client connections a second of one HAProxy, by listener; 0 is no limit."
 }
 
 variable "maxconn" {
@@ -89,6 +104,16 @@ variable "headroom" {
 variable "per_source" {
   type        = number
   description = "Client connections that one HAProxy accepts from one address; 0 is no limit."
+}
+
+variable "per_source_rate" {
+  type        = number
+  description = "Connections that one address may begin in 10 s at one HAProxy; 0 is no limit."
+}
+
+variable "connect_timeout" {
+  type        = string
+  description = "How long a client has for its handshake, and then for its CONNECT."
 }
 
 variable "nofile" {
@@ -147,6 +172,8 @@ variable "progress_deadline" {
 }
 
 locals {
+  listeners = [for name, port in var.ports : name if name != "admin"]
+
   grace = parseint(trimsuffix(var.shutdown_delay, "s"), 10)
 
   # Time for the clients that are left once the ports are closed: what the kill
@@ -157,9 +184,12 @@ locals {
   # the first is empty, until the variable says that HAProxy ends it: it does so before
   # EMQX's listeners go, and its job changes afterwards. An item that was taken away is
   # empty, too: after an error in a template a running task gets no new text of any file.
+  # HAProxy takes no empty line among the keys of tickets.
   ends = "or ${var.tls_at_proxy} (eq (index . \"tls_terminate\").Value \"proxy\")"
   tls_files = merge(
     var.tls ? { "tls.pem" = "{{ if ${local.ends} }}{{ (index . \"tls_certificate\").Value }}\n{{ (index . \"tls_private_key\").Value }}\n{{ end }}" } : {},
+    var.tls ? { "further.pem" = "{{ if ${local.ends} }}{{ (index . \"tls_further\").Value }}{{ end }}\n" } : {},
+    var.tls_tickets ? { "tickets" = "{{ (index . \"tls_ticket_keys\").Value }}" } : {},
     var.tls_clients != "none" ? { "ca.pem" = "{{ (index . \"tls_client_ca\").Value }}\n" } : {},
     var.tls_revoked ? { "crl.pem" = "{{ (index . \"tls_client_crl\").Value }}\n" } : {},
   )
@@ -281,22 +311,28 @@ job "haproxy" {
       }
 
       # What the configuration and the script need to know.
-      env {
-        ENVIRONMENT  = var.environment
-        TLS          = "${var.tls}"
-        TLS_AT_PROXY = "${var.tls_at_proxy}"
-        TLS_PROFILE  = var.tls_profile
-        TLS_CLIENTS  = var.tls_clients
-        TLS_REVOKED  = "${var.tls_revoked}"
-        TLS_DEVICES  = "${var.tls_devices}"
-        CLIENTS      = "${var.maxconn}"
-        MAXCONN      = "${var.maxconn + var.headroom}"
-        PER_SOURCE   = "${var.per_source}"
-        IDLE_TIMEOUT = "${ceil(var.keepalive_max * 1.5)}s"
-        GRACE        = "${local.grace}"
-        HARD_STOP    = "${local.hard_stop}"
-        SPREAD       = "5"
-      }
+      env = merge({
+        ENVIRONMENT     = var.environment
+        LISTENERS       = join(" ", local.listeners)
+        TLS             = "${var.tls}"
+        TLS_AT_PROXY    = "${var.tls_at_proxy}"
+        TLS_PROFILE     = var.tls_profile
+        TLS_CLIENTS     = var.tls_clients
+        TLS_REVOKED     = "${var.tls_revoked}"
+        TLS_DEVICES     = "${var.tls_devices}"
+        TLS_TICKETS     = "${var.tls_tickets}"
+        CLIENTS         = "${var.maxconn}"
+        MAXCONN         = "${var.maxconn + var.headroom}"
+        PER_SOURCE      = "${var.per_source}"
+        PER_SOURCE_RATE = "${var.per_source_rate}"
+        CONNECT_TIMEOUT = var.connect_timeout
+        IDLE_TIMEOUT    = "${ceil(var.keepalive_max * 1.5)}s"
+        GRACE           = "${local.grace}"
+        HARD_STOP       = "${local.hard_stop}"
+        SPREAD          = "5"
+        }, { for name in local.listeners : "LIMIT_${name}" => "${lookup(var.limits, name, 0)}" },
+        { for name in local.listeners : "RATE_${name}" => "${lookup(var.rates, name, 0)}" },
+      )
 
       template {
         destination = "${NOMAD_TASK_DIR}/run.sh"
