@@ -304,6 +304,9 @@ func (n *node) changeAccess(root string, v any) error {
 		raw[r] = old
 	}
 	v = rulesFirst(v)
+	if err := absentFiles(root, v); err != nil {
+		return err
+	}
 	raw[root] = v
 	a, err := newAccess(raw, n.cfg.places())
 	if err != nil {
@@ -325,6 +328,31 @@ func (n *node) changeAccess(root string, v any) error {
 		}
 	}
 	return n.saveClusterConf()
+}
+
+// absentFiles refuses a change over the API whose files of TLS are not there or hold nothing
+// (emqx_tls_lib:ensure_ssl_files). What EMQX starts with may name such ones.
+func absentFiles(path string, v any) error {
+	var faults []error
+	switch v := v.(type) {
+	case []any:
+		for i, item := range v {
+			faults = append(faults, absentFiles(fmt.Sprintf("%s.%d", path, i+1), item))
+		}
+	case map[string]any:
+		for _, key := range sortedKeys(v) {
+			at := path + "." + key
+			text, _ := v[key].(string)
+			if slices.Contains([]string{"cacertfile", "certfile", "keyfile"}, key) && text != "" {
+				if content, err := textOrFile(text); err != nil || !bytes.Contains(content, []byte("-----BEGIN")) {
+					faults = append(faults, fmt.Errorf("%s: invalid_file_path_or_pem_string", at))
+				}
+				continue
+			}
+			faults = append(faults, absentFiles(at, v[key]))
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // accessTold takes over what another member has changed.

@@ -99,6 +99,20 @@ func TestAServerAuthenticates(t *testing.T) {
 	l.wantCodes(0, o, 0x87, 5) // it asks nobody else, and nobody else is in the chain
 }
 
+// What EMQX starts with may name a file that is not there; what it is told over its API may not.
+func TestAnAuthorityThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	a := newAsked(t)
+	a.answers(204, "", "")
+	l := newLab(t, 1)
+	conf := `authentication = [{mechanism = password_based, backend = http, method = post, url = "` + a.URL + `",
+		body {user = "${username}"}, ssl {enable = true, verify = verify_peer, cacertfile = "/nowhere/ca.crt"}}]`
+	l.start(0, "EMQX_AUTHENTICATION="+strings.TrimPrefix(conf, "authentication = "))
+	l.wantUp(0) // EMQX starts with what it was given
+	text := l.wantREST(0, "PUT", "/configs?mode=replace", conf, 400)
+	assert.Assert(t, strings.Contains(text, "authentication.1.ssl.cacertfile: invalid_file_path_or_pem_string"), "%s", text)
+}
+
 // An answer brings rules, the rights of a superuser and the end of the connection with it.
 func TestWhatAServersAnswerBrings(t *testing.T) {
 	t.Parallel()

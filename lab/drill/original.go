@@ -113,7 +113,7 @@ func originalBroker(job *nomad.Job) error {
 var (
 	checkFigures = regexp.MustCompile(`inter \S+ fastinter \S+ downinter \S+ fall \d+ rise \d+`)
 	markedDown   = regexp.MustCompile(` on-marked-down \S+`)
-	silence      = regexp.MustCompile(`(?m)^(\s*timeout (client|server)) \{\{.*\}\}$`)
+	silence      = regexp.MustCompile(`(?m)^(\s*timeout (client|server)) \{\{ \$idle \}\}$`)
 	keepAlive    = regexp.MustCompile(`(?m)^\s*option (srvtcpka|clitcpka)\n|^\s*(srvtcpka|clitcpka)-\w+ .*\n`)
 	userTimeout  = regexp.MustCompile(` tcp-ut \S+`)
 )

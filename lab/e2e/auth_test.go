@@ -128,7 +128,8 @@ func brokerStarts(t *testing.T) map[string]time.Time {
 func (b *bed) changesAtRunTime(t *testing.T, closed, pump string) (now string) {
 	t.Helper()
 	starts, stay := brokerStarts(t), b.staysOnAllListeners(t)
-	reader := b.holds(t, "pump", pumpsPassword, "emqx-oci/gate/held")
+	held := []string{"-V", "mqttv5", "-h", name, "-i", "pump/holds", "-u", "pump", "-P", pumpsPassword, "-q", "1", "-t", "emqx-oci/gate/held"}
+	reader := b.holds(t, held...)
 	changed := strings.Replace(closed, ruleOfPump, "      - {permit: allow, user: pump, topics: [\"pumps/#\"]}\n", 1)
 	b.edit(t, closed, changed)
 	plan := strings.Join(strings.Fields(b.must(t, "preview", "lab").stdout), " ")
@@ -137,7 +138,7 @@ func (b *bed) changesAtRunTime(t *testing.T, closed, pump string) (now string) {
 	}
 	r := b.must(t, "up", "lab", "--yes")
 	assert.Assert(t, strings.Contains(r.stdout, "match users: applied rules; clients cut off: 1"), "%s", r)
-	reader.isRefused(t)
+	reader.isDenied(t, b, held...)
 
 	again := strings.Replace(changed, pump, "      - {name: pump, password: "+b.encrypted(t, "another-word-of-the-pump's")[0]+"}\n", 1)
 	b.edit(t, changed, again)
@@ -189,25 +190,27 @@ func (b *bed) staysOnAllListeners(t *testing.T) func(*testing.T) {
 	}
 }
 
-// holds subscribes, and stays as long as it may.
-func (b *bed) holds(t *testing.T, user, password, filter string) stayingClient {
+// holds subscribes, and stays until it is cut off.
+func (b *bed) holds(t *testing.T, subscription ...string) stayingClient {
 	t.Helper()
 	c := stayingClient{out: &syncBuffer{}, ends: make(chan error, 1)}
-	cmd := b.start(t, c.out, "lab", "exec", "--", "stdbuf", "-oL", "mosquitto_sub", "-V", "mqttv5", "-d", "-h", name, "-i", user+"/holds", "-u", user, "-P", password, "-q", "1", "-t", filter)
+	cmd := b.start(t, c.out, append([]string{"lab", "exec", "--", "stdbuf", "-oL", "mosquitto_sub", "-d", "-W", "120"}, subscription...)...)
 	go func() { c.ends <- cmd.Wait() }()
 	c.subscribes(t)
 	return c
 }
 
-// isRefused waits for a client that was cut off, and was not let subscribe again.
-func (c stayingClient) isRefused(t *testing.T) {
+// isDenied waits for a client that was cut off, and does not let its subscription come back.
+func (c stayingClient) isDenied(t *testing.T, b *bed, subscription ...string) {
 	t.Helper()
 	select {
 	case <-c.ends:
 	case <-time.After(20 * time.Second):
 		t.Fatalf("it is still there: %s", c.out.String())
 	}
-	assert.Assert(t, strings.Contains(c.out.String(), "All subscription requests were denied"), "%s", c.out.String())
+	assert.Assert(t, strings.Contains(c.out.String(), "Received DISCONNECT (152)"), "%s", c.out.String()) // by an administrator
+	r := b.run(t, append([]string{"lab", "exec", "--", "mosquitto_sub", "-W", "10"}, subscription...)...)
+	assert.Assert(t, strings.Contains(r.stderr, "All subscription requests were denied"), "%s", r)
 }
 
 func (c stayingClient) subscribes(t *testing.T) {

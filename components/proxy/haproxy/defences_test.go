@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -241,6 +242,7 @@ func TestHAProxyHasTheListenersOfTheStack(t *testing.T) {
 			assert.Assert(t, strings.Contains(config, ready[:strings.Index(ready, ":")]), config)
 			l.certify(a, "ecdsa")
 			t.Setenv("CERTIFICATES", l.dir)
+			assert.NilError(t, os.Mkdir(filepath.Join(l.dir, "further"), 0o700))
 			if x.clients != "none" {
 				l.renderItems(map[string]item{ItemClientCA: {a.pem()}}, "ca.pem")
 			}
