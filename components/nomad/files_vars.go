@@ -126,22 +126,11 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 	if v.TLSProfile != "" && !slices.Contains(cluster.Profiles, v.TLSProfile) {
 		f.Add("tlsProfile", "must be %s, got %q", strings.Join(cluster.Profiles, " or "), v.TLSProfile)
 	}
-	if _, err := netip.ParsePrefix(v.CertificateNamesFrom); v.CertificateNamesFrom != "" && err != nil {
-		f.Add("certificateNamesFrom", "must be a range such as 10.0.2.0/24, got %q", v.CertificateNamesFrom)
-	}
-	if v.DeviceCertificates && !v.Auth {
-		f.Add("deviceCertificates", "must be false without auth: everybody gets in")
-	}
+	v.checkCertificates(&f)
 	AddFaults(&f, "ports.", v.Ports.Faults())
 	AddFaults(&f, "limits.", v.Limits.Faults())
 	v.checkListeners(&f)
-	for _, name := range slices.Sorted(maps.Keys(v.Env)) {
-		if what := cluster.VariableFault(name); what != "" {
-			f.Add("env."+name, "%s", what)
-		} else if cluster.HoldsSecret(name, v.Env[name]) {
-			f.Add("env."+name, "must not be in the job's text, which anybody may read: put it into the secrets' item %s, and its digest into secretEnv", ItemEnvironment)
-		}
-	}
+	v.checkEnv(&f)
 	authorities := map[string]string{}
 	for _, file := range v.Authorities {
 		authorities[file] = AuthorityItem(file)
@@ -179,9 +168,7 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 		"takeover":      EMQXTakeover,
 		"listeners":     EMQXListeners,
 	})
-	if vars["devices"] = ""; v.DeviceCertificates {
-		vars["devices"] = EMQXDevices
-	}
+	vars["devices"] = v.devices()
 	maps.Copy(vars, limitVars(v.Limits))
 	return vars, f.Err()
 }
@@ -192,6 +179,33 @@ func limitVars(l cluster.Limits) map[string]string {
 		"topic_levels":     strconv.Itoa(l.TopicLevels),
 		"client_id_length": strconv.Itoa(l.ClientIDLength),
 		"connect_timeout":  Seconds(l.ConnectTimeout),
+	}
+}
+
+// devices is the module that lets devices in by their certificates, where there are some.
+func (v EMQXVars) devices() string {
+	if v.DeviceCertificates {
+		return EMQXDevices
+	}
+	return ""
+}
+
+func (v EMQXVars) checkCertificates(f *fault.List) {
+	if _, err := netip.ParsePrefix(v.CertificateNamesFrom); v.CertificateNamesFrom != "" && err != nil {
+		f.Add("certificateNamesFrom", "must be a range such as 10.0.2.0/24, got %q", v.CertificateNamesFrom)
+	}
+	if v.DeviceCertificates && !v.Auth {
+		f.Add("deviceCertificates", "must be false without auth: everybody gets in")
+	}
+}
+
+func (v EMQXVars) checkEnv(f *fault.List) {
+	for _, name := range slices.Sorted(maps.Keys(v.Env)) {
+		if what := cluster.VariableFault(name); what != "" {
+			f.Add("env."+name, "%s", what)
+		} else if cluster.HoldsSecret(name, v.Env[name]) {
+			f.Add("env."+name, "must not be in the job's text, which anybody may read: put it into the secrets' item %s, and its digest into secretEnv", ItemEnvironment)
+		}
 	}
 }
 

@@ -32,7 +32,7 @@ func TestHAProxyRefusesRevokedDevices(t *testing.T) {
 			l := newTLSLab(t, 1, servers, "ecdsa", func(v *Vars) { v.TLSClients, v.TLSDevices = asked, true })
 			l.renderItems(map[string]item{ItemClientCA: {clientAuthorities(settings.TLS{
 				ClientCA: settings.Secret(clients.pem()), DeviceCA: settings.Secret(devices.pem()),
-			}, gate)}}, "ca.pem")
+			}, gate.Certificate)}}, "ca.pem")
 			l.render("revoked.map", "\n")
 			l.start()
 			client := func(name string, a *authority) (*tls.Config, string) {

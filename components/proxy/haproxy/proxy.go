@@ -7,7 +7,6 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/emqx-oci/emqx-oci/components/certs"
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/nomad"
 	"github.com/emqx-oci/emqx-oci/components/seams"
@@ -121,7 +120,7 @@ func (Proxy) Secrets(s settings.Settings) (*nomad.JobSecrets, error) {
 		if err != nil {
 			return nil, err
 		}
-		items[ItemClientCA] = clientAuthorities(s.TLS, gate)
+		items[ItemClientCA] = clientAuthorities(s.TLS, gate.Certificate)
 		if s.TLS.ClientCRL != "" {
 			items[ItemClientCRL] = lines(s.TLS.ClientCRL.Reveal(), gate.Revocations)
 		}
@@ -139,14 +138,14 @@ func lines(texts ...string) string {
 
 // clientAuthorities are those of the clients' certificates, that of the devices, and that of the
 // round trip.
-func clientAuthorities(t settings.TLS, gate certs.Authority) string {
+func clientAuthorities(t settings.TLS, gate string) string {
 	var all []string
 	for _, s := range []settings.Secret{t.ClientCA, t.DeviceCA} {
 		if s != "" {
 			all = append(all, s.Reveal())
 		}
 	}
-	return lines(append(all, gate.Certificate)...)
+	return lines(append(all, gate)...)
 }
 
 // Declare registers the job.
