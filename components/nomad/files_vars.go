@@ -128,13 +128,7 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 	AddFaults(&f, "ports.", v.Ports.Faults())
 	AddFaults(&f, "limits.", v.Limits.Faults())
 	v.checkListeners(&f)
-	for _, name := range slices.Sorted(maps.Keys(v.Env)) {
-		if what := cluster.VariableFault(name); what != "" {
-			f.Add("env."+name, "%s", what)
-		} else if cluster.HoldsSecret(name, v.Env[name]) {
-			f.Add("env."+name, "must not be in the job's text, which anybody may read: put it into the secrets' item %s, and its digest into secretEnv", ItemEnvironment)
-		}
-	}
+	v.checkEnv(&f)
 	authorities := map[string]string{}
 	for _, file := range v.Authorities {
 		authorities[file] = AuthorityItem(file)
@@ -174,6 +168,16 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 	})
 	maps.Copy(vars, limitVars(v.Limits))
 	return vars, f.Err()
+}
+
+func (v EMQXVars) checkEnv(f *fault.List) {
+	for _, name := range slices.Sorted(maps.Keys(v.Env)) {
+		if what := cluster.VariableFault(name); what != "" {
+			f.Add("env."+name, "%s", what)
+		} else if cluster.HoldsSecret(name, v.Env[name]) {
+			f.Add("env."+name, "must not be in the job's text, which anybody may read: put it into the secrets' item %s, and its digest into secretEnv", ItemEnvironment)
+		}
+	}
 }
 
 func limitVars(l cluster.Limits) map[string]string {

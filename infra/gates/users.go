@@ -210,7 +210,7 @@ const (
 	// nobodysHash is the hash of no password that anybody knows.
 	nobodysHash = "$2a$10$....................................................."
 
-	// DeviceMark, a name and "/" begin the name of a user that nobody can be, beside one that is a
+	// DeviceMark with a name and "/" begins the name of a user that nobody can be, beside one that is a
 	// device's: whoever adds a device makes it, and no step removes the two. No user's name holds a "/".
 	DeviceMark = "emqx-oci-device/"
 	// RevokedMark begins the name of one that tells of a device that was revoked.
@@ -413,8 +413,12 @@ func (m *userMatcher) done() string {
 		what  string
 		names []string
 	}{
-		{"left as somebody else has it, by auth.drift:", m.left}, {"put right what somebody else had changed:", m.righted}, {"applied", m.put},
-		{"added", m.added}, {"changed", m.changed}, {"removed", m.removed},
+		{"left as somebody else has it, by auth.drift:", m.left},
+		{"put right what somebody else had changed:", m.righted},
+		{"applied", m.put},
+		{"added", m.added},
+		{"changed", m.changed},
+		{"removed", m.removed},
 	} {
 		if len(x.names) > 0 {
 			parts = append(parts, x.what+" "+OneLine(strings.Join(x.names, ", ")))
