@@ -152,7 +152,7 @@ func tellAccessDrift(ctx *pulumi.Context, s settings.Settings) error {
 	defer cancel()
 	drift, err := gates.AccessDrift(asking, nomadAPI, matchUsersArgs(s))
 	if err != nil || drift == "" {
-		return nil //nolint:nilerr // see above
+		return nil
 	}
 	end := "the update puts that right"
 	if s.Auth.Drift == settings.DriftWarn {

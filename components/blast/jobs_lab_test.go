@@ -7,6 +7,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -91,6 +92,8 @@ func another(name, value string) string {
 		return "" // with what it needs beside it
 	case name == "ports":
 		return regexp.MustCompile(`mqtt = \d+`).ReplaceAllString(value, "mqtt = 20001")
+	case name == "limits" || name == "rates":
+		return strings.Replace(value, "mqtt = 0", "mqtt = 5", 1)
 	case name == "extra_env" || name == "per_client" || name == "authorities":
 		return `{"EMQX_X" = "1"}`
 	case slices.Contains([]string{"node_count", "cpu", "memory"}, name):

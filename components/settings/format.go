@@ -45,9 +45,12 @@ var formats = map[string]structconfig.Format{
 	"url":          {Short: "URL", Want: "a URL such as https://10.0.2.10:4646", Pattern: `^https?://[^/\s]+`, Check: isURL},
 	"version":      {Short: "version", Want: "a version such as 1.11.2", Pattern: `^[0-9]+\.[0-9]+\.[0-9]+$`},
 
-	"certificates":     ofPEM("PEM certificates", `-----BEGIN CERTIFICATE-----`, readCertificates),
-	"emqx-variable":    {Short: "EMQX_...", Want: "a variable of EMQX, EMQX_ and capital letters, with _ or __ between words", Pattern: cluster.VariablePattern},
-	"header":           {Short: "header", Want: "a header's name in small letters, such as x-api-key; authorization has a setting of its own", Pattern: `^[a-z0-9-]+$`, Check: func(s string) bool { return s != "authorization" && s != "content-type" }},
+	"certificates":  ofPEM("PEM certificates", `-----BEGIN CERTIFICATE-----`, readCertificates),
+	"emqx-variable": {Short: "EMQX_...", Want: "a variable of EMQX, EMQX_ and capital letters, with _ or __ between words", Pattern: cluster.VariablePattern},
+	"header": {
+		Short: "header", Want: "a header's name in small letters, such as x-api-key; authorization has a setting of its own", Pattern: `^[a-z0-9-]+$`,
+		Check: func(s string) bool { return s != "authorization" && s != "content-type" },
+	},
 	"https-url":        {Short: "https URL", Want: "an https URL without a user, such as https://auth.example.com/ask", Pattern: `^https://[^/\s@]+`, Check: isPlainURL},
 	"host-port":        {Short: "host:port", Want: "host:port, such as 10.0.2.10:4647", Pattern: `^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:[0-9]{1,5}$`, Check: func(s string) bool { _, p, _ := strings.Cut(s, ":"); return isPort(p) }},
 	"own-variable":     {Short: "EMQX_OCI_...", Want: "a variable of this program's, such as EMQX_OCI_SECRETS", Pattern: `^EMQX_OCI_[A-Z0-9_]+$`},

@@ -213,7 +213,7 @@ const (
 	// toCut and a name stands beside one whose clients have still to be cut off. users.sh
 	// writes it.
 	toCut = "emqx-oci-cut-"
-	// DeviceMark, a name and "/" stand beside one that is a device's: "emqx-oci device add"
+	// DeviceMark with a name and "/" stands beside one that is a device's: "emqx-oci device add"
 	// makes it, and no step removes the two. No user's name holds a "/".
 	DeviceMark = "emqx-oci-device/"
 	// RevokedMark tells of a device that was revoked. It says nothing about the user of that name.
@@ -320,8 +320,12 @@ func (m *userMatcher) done() string {
 		what  string
 		names []string
 	}{
-		{"left as somebody else has it, by auth.drift:", m.left}, {"put right what somebody else had changed:", m.righted}, {"applied", m.put},
-		{"added", m.added}, {"changed", m.changed}, {"removed", m.removed},
+		{"left as somebody else has it, by auth.drift:", m.left},
+		{"put right what somebody else had changed:", m.righted},
+		{"applied", m.put},
+		{"added", m.added},
+		{"changed", m.changed},
+		{"removed", m.removed},
 	} {
 		if len(x.names) > 0 {
 			parts = append(parts, x.what+" "+OneLine(strings.Join(x.names, ", ")))

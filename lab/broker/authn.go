@@ -132,7 +132,7 @@ func readAuthenticator(path string, v any) (authenticator, error) {
 			err = fmt.Errorf("%s: the stand-in has no authentication by %s; want %s", path, a.id, strings.Join([]string{builtinID, jwtID, httpID}, ", "))
 			break
 		}
-		a.provider, err = readDatabase(f, fields)
+		a.provider, err = database{}, readDatabase(f, fields)
 	}
 	return a, err
 }
@@ -242,7 +242,7 @@ type database struct{}
 
 func (database) authenticate(*node, *principal) verdict { return ignored }
 
-func readDatabase(f *fields, of struct{ need, may string }) (database, error) {
+func readDatabase(f *fields, of struct{ need, may string }) error {
 	for _, name := range strings.Fields(of.need) {
 		if f.value(name) == nil {
 			f.fault(name, "required_field")
@@ -253,5 +253,5 @@ func readDatabase(f *fields, of struct{ need, may string }) (database, error) {
 		readPasswords(f)
 	}
 	_, err := readHTTPClient(f, 0) // for its ssl
-	return database{}, errors.Join(f.done(), err)
+	return errors.Join(f.done(), err)
 }

@@ -129,7 +129,7 @@ func clientsShowCertificates(t *testing.T, b *bed) {
 	}
 	for _, port := range []int{8883, 8084} {
 		hello := func(server string, change func(*tls.Config)) (*x509.Certificate, error) {
-			c := &tls.Config{ServerName: server, InsecureSkipVerify: true, Certificates: []tls.Certificate{pump}} //nolint:gosec // the test looks at what is shown
+			c := &tls.Config{ServerName: server, InsecureSkipVerify: true, Certificates: []tls.Certificate{pump}}
 			change(c)
 			return b.handshake(t, port, c)
 		}

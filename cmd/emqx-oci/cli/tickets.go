@@ -22,7 +22,7 @@ that resumed by them, so rotate them as often as certificates, or more often.`,
 		Args: oneStack,
 		RunE: func(c *cobra.Command, args []string) error {
 			stack := a.stackOf(args)
-			t, err := a.open(quiet, stack) //nolint:contextcheck // what a cloud is asked before has a time of its own
+			t, err := a.open(quiet, stack)
 			if err != nil {
 				return err
 			}
