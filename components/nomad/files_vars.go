@@ -173,16 +173,6 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 	return vars, f.Err()
 }
 
-func (v EMQXVars) checkEnv(f *fault.List) {
-	for _, name := range slices.Sorted(maps.Keys(v.Env)) {
-		if what := cluster.VariableFault(name); what != "" {
-			f.Add("env."+name, "%s", what)
-		} else if cluster.HoldsSecret(name, v.Env[name]) {
-			f.Add("env."+name, "must not be in the job's text, which anybody may read: put it into the secrets' item %s, and its digest into secretEnv", ItemEnvironment)
-		}
-	}
-}
-
 func limitVars(l cluster.Limits) map[string]string {
 	return map[string]string{
 		"packet_kb":        strconv.Itoa(l.PacketKB),
