@@ -64,33 +64,31 @@ func (m *userMatcher) open(ctx context.Context, ownUser string) (string, error) 
 	return strings.Join(append(done, "EMQX's own rules count"), "; "), nil
 }
 
-// switchOff switches all authenticators off, the built-in one last: as long as it is on, a
-// next try finds the others. EMQX takes a secret that it hides for the one that it has.
+// switchOff takes the other authenticators away, and then switches the built-in one off, which
+// keeps its users: as long as it is on, a next try finds the others. Those cannot be switched
+// off: the files of their servers' authorities were the old job's, and EMQX takes no change of
+// an authenticator whose files are not there.
 func (m *userMatcher) switchOff(ctx context.Context, chain []map[string]any) error {
 	for i := range chain {
-		one := chain[len(chain)-1-i]
-		id, _ := one["id"].(string)
+		id, _ := chain[len(chain)-1-i]["id"].(string)
 		if id == builtIn {
 			continue
 		}
-		if err := m.switchOffOne(ctx, id, one); err != nil {
+		if err := m.ask(ctx, "DELETE", "/authentication/"+url.PathEscape(id), "", nil); err != nil {
 			return err
 		}
 	}
 	for _, one := range chain {
-		if one["id"] == builtIn {
-			return m.switchOffOne(ctx, builtIn, one)
+		if one["id"] != builtIn {
+			continue
 		}
+		one["enable"] = false
+		delete(one, "id")
+		body, err := json.Marshal(one)
+		if err != nil {
+			return err
+		}
+		return m.ask(ctx, "PUT", "/authentication/"+url.PathEscape(builtIn), string(body), nil)
 	}
 	return nil
-}
-
-func (m *userMatcher) switchOffOne(ctx context.Context, id string, conf map[string]any) error {
-	conf["enable"] = false
-	delete(conf, "id")
-	body, err := json.Marshal(conf)
-	if err != nil {
-		return err
-	}
-	return m.ask(ctx, "PUT", "/authentication/"+url.PathEscape(id), string(body), nil)
 }

@@ -410,13 +410,13 @@ func (a *openedAPI) Exec(_ context.Context, _, _ string, command ...string) (gat
 		}
 		enabled := map[bool]string{true: "true", false: "false"}[a.enabled]
 		return gates.ExecResult{Stdout: "\n--- files\nnone  -\n--- authentication\n200\n" +
-			`[{"id": "password_based:built_in_database", "enable": ` + enabled + `, "bootstrap_file": "${NOMAD_SECRETS_DIR}/users.json"}]` +
+			`[{"id": "jwt", "enable": true}, {"id": "password_based:built_in_database", "enable": ` + enabled + `, "bootstrap_file": "${NOMAD_SECRETS_DIR}/users.json"}]` +
 			"\n--- settings\n200\n{}\n--- sources\n200\n" + `{"sources": [{"type": "file", "rules": "` + rules + `"}]}`}, nil
 	}
 	a.puts = append(a.puts, command[7]+" "+command[8])
 	if strings.HasPrefix(command[8], "/configs") {
 		a.own = false
-	} else {
+	} else if command[7] == "PUT" {
 		a.enabled = !strings.Contains(command[9], `"enable":false`)
 	}
 	return gates.ExecResult{Stdout: "\n--- 204\n\n"}, nil
@@ -430,9 +430,9 @@ func TestAnOpenedClusterIsOpen(t *testing.T) {
 	done, err := step.Do(t.Context())
 	assert.NilError(t, err)
 	assert.Equal(t, done, "authenticators switched off; EMQX's own rules count")
-	assert.DeepEqual(t, api.puts, []string{"PUT /authentication/password_based:built_in_database", "PUT /configs?mode=replace"})
+	assert.DeepEqual(t, api.puts, []string{"DELETE /authentication/jwt", "PUT /authentication/password_based:built_in_database", "PUT /configs?mode=replace"})
 	done, err = step.Do(t.Context())
 	assert.NilError(t, err)
 	assert.Equal(t, done, "")
-	assert.Equal(t, len(api.puts), 2)
+	assert.Equal(t, len(api.puts), 3)
 }

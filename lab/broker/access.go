@@ -304,9 +304,6 @@ func (n *node) changeAccess(root string, v any) error {
 		raw[r] = old
 	}
 	v = rulesFirst(v)
-	if err := absentFiles(root, v); err != nil {
-		return err
-	}
 	raw[root] = v
 	a, err := newAccess(raw, n.cfg.places())
 	if err != nil {

@@ -78,7 +78,10 @@ func (h *api) putConfigs(w http.ResponseWriter, r *http.Request) {
 				return
 			}
 		}
-		if err := h.app.node.changeAccess(root, v); err != nil {
+		if err = absentFiles(root, v); err == nil {
+			err = h.app.node.changeAccess(root, v)
+		}
+		if err != nil {
 			wrong(err.Error())
 			return
 		}

@@ -137,6 +137,15 @@ func (h *api) writeChain(w http.ResponseWriter, raw []any) bool {
 	return true
 }
 
+// filesThere answers for an authenticator that is made or changed by files that are not there.
+func (h *api) filesThere(w http.ResponseWriter, conf any) bool {
+	err := absentFiles(rootAuthn, conf)
+	if err != nil {
+		fail(w, http.StatusBadRequest, "BAD_REQUEST", err.Error())
+	}
+	return err == nil
+}
+
 func noAuthenticator(w http.ResponseWriter, id string) {
 	fail(w, http.StatusNotFound, "NOT_FOUND", "Authenticator '"+id+"' does not exist")
 }
@@ -152,7 +161,7 @@ func (h *api) postAuthn(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusConflict, "ALREADY_EXISTS", "Authenticator '"+id+"' already exist")
 		return
 	}
-	if h.writeChain(w, append(raw, conf)) {
+	if h.filesThere(w, conf) && h.writeChain(w, append(raw, conf)) {
 		chain := h.app.node.access().chain
 		reply(w, http.StatusOK, chain[len(chain)-1].shown())
 	}
@@ -186,7 +195,7 @@ func (h *api) putAuthn(w http.ResponseWriter, r *http.Request) {
 	}
 	delete(conf, "id")
 	raw[at] = revealed(conf, raw[at])
-	if h.writeChain(w, raw) {
+	if h.filesThere(w, raw[at]) && h.writeChain(w, raw) {
 		w.WriteHeader(http.StatusNoContent)
 	}
 }

@@ -111,6 +111,9 @@ func TestAnAuthorityThatIsNotThere(t *testing.T) {
 	l.wantUp(0) // EMQX starts with what it was given
 	text := l.wantREST(0, "PUT", "/configs?mode=replace", conf, 400)
 	assert.Assert(t, strings.Contains(text, "authentication.1.ssl.cacertfile: invalid_file_path_or_pem_string"), "%s", text)
+	one := strings.TrimSuffix(strings.TrimPrefix(conf, "authentication = ["), "]")
+	l.wantREST(0, "PUT", "/configs?mode=merge", "authentication = ["+strings.Replace(one, ", cacertfile = \"/nowhere/ca.crt\"", "", 1)+"]", 400) // merged, it has it
+	l.wantREST(0, "DELETE", "/authentication/password_based:http", "", 204)
 }
 
 // An answer brings rules, the rights of a superuser and the end of the connection with it.
