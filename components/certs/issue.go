@@ -116,36 +116,41 @@ func Serial(c *x509.Certificate) string { return fmt.Sprintf("%X", c.SerialNumbe
 // ReadRequest gives the request for a certificate in a PEM text. It has to be signed by its own key, which has to be one
 // that clients use today.
 func ReadRequest(text string) (*x509.CertificateRequest, error) {
-	for _, b := range blocks(text) {
-		if b.label != "CERTIFICATE REQUEST" && b.label != "NEW CERTIFICATE REQUEST" {
-			return nil, fmt.Errorf("it holds a %s", b.label)
-		}
-		if b.fault != "" {
-			return nil, fmt.Errorf("its request %s", b.fault)
-		}
-		r, err := x509.ParseCertificateRequest(b.der)
-		if err != nil {
-			return nil, fmt.Errorf("it cannot be read: %w", err)
-		}
-		if err := r.CheckSignature(); err != nil {
-			return nil, fmt.Errorf("its key has not signed it: %w", err)
-		}
-		switch k := r.PublicKey.(type) {
-		case *rsa.PublicKey:
-			if k.N.BitLen() < 2048 {
-				return nil, fmt.Errorf("its key is weak: %s", kind(k))
-			}
-		case *ecdsa.PublicKey:
-			if k.Curve.Params().BitSize < 256 {
-				return nil, fmt.Errorf("its key is weak: %s", kind(k))
-			}
-		case ed25519.PublicKey:
-		default:
-			return nil, errors.New("its key is neither RSA nor ECDSA nor Ed25519")
-		}
-		return r, nil
+	all := blocks(text)
+	if len(all) == 0 {
+		return nil, errors.New("there is no CERTIFICATE REQUEST in it")
 	}
-	return nil, errors.New("there is no CERTIFICATE REQUEST in it")
+	if len(all) > 1 {
+		return nil, fmt.Errorf("it holds %d blocks, and one request is signed at a time", len(all))
+	}
+	b := all[0]
+	if b.label != "CERTIFICATE REQUEST" && b.label != "NEW CERTIFICATE REQUEST" {
+		return nil, fmt.Errorf("it holds a %s", b.label)
+	}
+	if b.fault != "" {
+		return nil, fmt.Errorf("its request %s", b.fault)
+	}
+	r, err := x509.ParseCertificateRequest(b.der)
+	if err != nil {
+		return nil, fmt.Errorf("it cannot be read: %w", err)
+	}
+	if err := r.CheckSignature(); err != nil {
+		return nil, fmt.Errorf("its key has not signed it: %w", err)
+	}
+	switch k := r.PublicKey.(type) {
+	case *rsa.PublicKey:
+		if k.N.BitLen() < 2048 {
+			return nil, fmt.Errorf("its key is weak: %s", kind(k))
+		}
+	case *ecdsa.PublicKey:
+		if k.Curve.Params().BitSize < 256 {
+			return nil, fmt.Errorf("its key is weak: %s", kind(k))
+		}
+	case ed25519.PublicKey:
+	default:
+		return nil, errors.New("its key is neither RSA nor ECDSA nor Ed25519")
+	}
+	return r, nil
 }
 
 // PEM is a certificate as text.

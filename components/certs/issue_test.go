@@ -84,6 +84,7 @@ func TestRequestsOfDevices(t *testing.T) {
 		"there is no CERTIFICATE REQUEST in it": "nothing",
 		"it holds a PRIVATE KEY":                "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n",
 		"is cut off":                            request(t, good)[:200],
+		"it holds 2 blocks":                     request(t, good) + request(t, edwards),
 		"it cannot be read":                     "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n",
 	} {
 		_, err := certs.ReadRequest(text)

@@ -93,7 +93,7 @@ password nor key. With --csr the device has made its key itself, and the key nev
 }
 
 func (a *app) readRequest(file string) (*x509.CertificateRequest, error) {
-	read := func() ([]byte, error) { return os.ReadFile(file) }
+	read := func() ([]byte, error) { return os.ReadFile(file) } //nolint:gosec // the file that its user names
 	if file == "-" {
 		read = func() ([]byte, error) { return io.ReadAll(io.LimitReader(a.Stdin, 1<<20)) }
 	}
@@ -137,7 +137,7 @@ func writePrivate(dir string, files []privateFile) (paths []string, err error) {
 	}()
 	for _, x := range files {
 		path := filepath.Join(dir, x.name)
-		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // in the folder that its user names
 		if errors.Is(err, os.ErrExist) {
 			return paths, usage(fmt.Errorf("--out: %s exists, and is not replaced", path))
 		}
