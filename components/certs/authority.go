@@ -1,9 +1,7 @@
 package certs
 
 import (
-	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
@@ -11,7 +9,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
-	"encoding/pem"
 	"fmt"
 	"math/big"
 	"time"
@@ -71,11 +68,11 @@ func NewAuthority(secret, title, client string) (Authority, error) {
 		return Authority{}, fmt.Errorf("reading authority %q: %w", title, err)
 	}
 	a.Certificate = encode(labelCertificate, der)
-	list, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: always, NextUpdate: noEnd}, a.own, a.key)
+	list, err := emptyList(a.own, a.key)
 	if err != nil {
 		return Authority{}, fmt.Errorf("making the revocation list of authority %q: %w", title, err)
 	}
-	a.Revocations = string(pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: list}))
+	a.Revocations = ListPEM(list)
 	return a, nil
 }
 
@@ -98,17 +95,11 @@ func onlyName(client string) (pkix.Extension, error) {
 func (a Authority) Issue(now time.Time) (tls.Certificate, error) { return a.issue(now, a.client) }
 
 func (a Authority) issue(now time.Time, client string) (tls.Certificate, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key, err := NewClientKey()
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("making a key for %q: %w", client, err)
 	}
-	serial := make([]byte, 16)
-	_, _ = rand.Read(serial) // it never fails
-	template := &x509.Certificate{
-		SerialNumber: new(big.Int).SetBytes(serial[1:]), Subject: pkix.Name{CommonName: client}, NotBefore: now.Add(-skew), NotAfter: now.Add(skew),
-		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.own, key.Public(), a.key)
+	der, err := signClient(a.own, a.key, client, key.Public(), now.Add(-skew), now.Add(skew))
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("making a certificate for %q: %w", client, err)
 	}

@@ -66,10 +66,15 @@ func NewDeviceAuthority(name string, lasts time.Duration, now time.Time) (a Devi
 		return a, nil, err
 	}
 	a.Key = key
-	list, err = x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
-		Number: big.NewInt(1), ThisUpdate: template.NotBefore, NextUpdate: template.NotAfter,
-	}, a.Certificate, key)
+	list, err = emptyList(a.Certificate, key)
 	return a, list, err
+}
+
+// emptyList is an authority's list of no revoked certificates, in DER, which lasts as long as it does.
+func emptyList(authority *x509.Certificate, key crypto.Signer) ([]byte, error) {
+	return x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
+		Number: big.NewInt(1), ThisUpdate: authority.NotBefore, NextUpdate: authority.NotAfter,
+	}, authority, key)
 }
 
 // NewClientKey makes a client's own key, of the curve P-256, which small devices can do.
@@ -81,22 +86,27 @@ func (a DeviceAuthority) SignClient(name string, key crypto.PublicKey, lasts tim
 	if now.After(a.Certificate.NotAfter) {
 		return nil, fmt.Errorf("the authority %q ended on %s", Name(a.Certificate), day(a.Certificate.NotAfter))
 	}
-	serial, err := newSerial()
-	if err != nil {
-		return nil, err
+	end := now.Add(lasts)
+	if end.After(a.Certificate.NotAfter) {
+		end = a.Certificate.NotAfter
 	}
-	template := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: name}, NotBefore: now.Add(-backdated), NotAfter: now.Add(lasts),
-		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	}
-	if template.NotAfter.After(a.Certificate.NotAfter) {
-		template.NotAfter = a.Certificate.NotAfter
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.Certificate, key, a.Key)
+	der, err := signClient(a.Certificate, a.Key, name, key, now.Add(-backdated), end)
 	if err != nil {
 		return nil, err
 	}
 	return x509.ParseCertificate(der)
+}
+
+// signClient makes a client's certificate, in DER, which is good for showing to a server alone.
+func signClient(authority *x509.Certificate, by crypto.Signer, name string, key crypto.PublicKey, begin, end time.Time) ([]byte, error) {
+	serial, err := newSerial()
+	if err != nil {
+		return nil, err
+	}
+	return x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		SerialNumber: serial, Subject: pkix.Name{CommonName: name}, NotBefore: begin, NotAfter: end,
+		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}, authority, key, by)
 }
 
 // newSerial is a serial number of 16 bytes that nobody guesses (RFC 5280, 4.1.2.2: at most 20). Its first byte is 0x40 to
