@@ -20,9 +20,6 @@ func TestAccess(t *testing.T) {
 		{"plain listeners are off", plainListenersOff},
 		{"clients show certificates", clientsShowCertificates}, // to the end: it leaves them required
 	} {
-		if !t.Run(c.name, func(t *testing.T) { c.f(t, b) }) {
-			b.diagnose(t)
-			t.FailNow()
-		}
+		b.chapter(t, c.name, c.f)
 	}
 }

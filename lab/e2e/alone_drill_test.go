@@ -34,10 +34,7 @@ func TestWhoMayConnect(t *testing.T) {
 		name string
 		f    func(*testing.T, *bed)
 	}{{"who may connect", whoMayConnect}, {"a user is taken away, another has a new password", usersChange}} {
-		if !t.Run(c.name, func(t *testing.T) { c.f(t, b) }) {
-			b.diagnose(t)
-			t.FailNow()
-		}
+		b.chapter(t, c.name, c.f)
 	}
 }
 
@@ -65,10 +62,7 @@ func TestFlood(t *testing.T) {
 		name string
 		f    func(*testing.T, *bed)
 	}{{"no secret stands in clear", noSecrets}, {"flooded", flooded}} {
-		if !t.Run(c.name, func(t *testing.T) { c.f(t, b) }) {
-			b.diagnose(t)
-			t.FailNow()
-		}
+		b.chapter(t, c.name, c.f)
 	}
 }
 
@@ -217,10 +211,7 @@ func TestListeners(t *testing.T) {
 		name string
 		f    func(*testing.T, *bed)
 	}{{"off", listenerOff}, {"restored", restoredBesideClients}} {
-		if !t.Run(c.name, func(t *testing.T) { c.f(t, b) }) {
-			b.diagnose(t)
-			t.FailNow()
-		}
+		b.chapter(t, c.name, c.f)
 	}
 }
 
@@ -238,10 +229,7 @@ func TestTLSEndsAtProxy(t *testing.T) {
 		{"at the proxies", tlsEndsAtProxy},
 		{"back to the brokers", func(t *testing.T, b *bed) { tlsMoves(t, b, tlsAtProxy, tlsAtBroker); b.everyListener(t) }},
 	} {
-		if !t.Run(c.name, func(t *testing.T) { c.f(t, b) }) {
-			b.diagnose(t)
-			t.FailNow()
-		}
+		b.chapter(t, c.name, c.f)
 	}
 }
 

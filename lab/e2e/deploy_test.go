@@ -38,10 +38,7 @@ func TestLab(t *testing.T) {
 	b := newBed(t)
 
 	chapter := func(name string, f func(*testing.T)) {
-		if !t.Run(name, f) {
-			b.diagnose(t)
-			t.FailNow()
-		}
+		b.chapter(t, name, func(t *testing.T, _ *bed) { f(t) })
 	}
 	chapter("bad input ends with one message", func(t *testing.T) { badInput(t, b) })
 	chapter("lab up", func(t *testing.T) {

@@ -99,6 +99,15 @@ func (b *bed) command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
+// chapter is a part of a story: without it nothing that follows would mean anything.
+func (b *bed) chapter(t *testing.T, name string, f func(*testing.T, *bed)) {
+	t.Helper()
+	if !t.Run(name, func(t *testing.T) { f(t, b) }) {
+		b.diagnose(t)
+		t.FailNow()
+	}
+}
+
 // result is what a command left: its exit code, and all that it printed.
 type result struct {
 	code           int
