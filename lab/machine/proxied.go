@@ -35,7 +35,7 @@ var proxiedBalances = map[string]string{"LEAST_CONNECTIONS": "leastconn", "ROUND
 func renderProxied(dir string, balancers []cloud.Balancer) proxiedConfig {
 	c := proxiedConfig{files: map[string]string{}, states: map[string]bool{}}
 	var b strings.Builder
-	fmt.Fprintf(&b, "global\n    maxconn 20000\n    log stdout format raw local0 notice\n    stats socket %s mode 600 level admin\n", filepath.Join(dir, "admin.sock"))
+	fmt.Fprintf(&b, "global\n    maxconn 8000\n    log stdout format raw local0 notice\n    stats socket %s mode 600 level admin\n", filepath.Join(dir, "admin.sock"))
 	b.WriteString("    tune.ssl.default-dh-param 2048\n    spread-checks 0\ndefaults\n    mode tcp\n    log global\n    timeout connect 5s\n")
 	for n, balancer := range balancers {
 		for _, l := range balancer.Listeners {

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -84,6 +85,8 @@ func TestProxiedBalancers(t *testing.T) {
 		program = "/usr/sbin/haproxy"
 	}
 	cmd := exec.Command(program, "-W", "-db", "-f", config)
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
 	assert.NilError(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Signal(syscall.SIGTERM); _ = cmd.Wait() })
 
@@ -104,7 +107,7 @@ func TestProxiedBalancers(t *testing.T) {
 			break
 		}
 	}
-	assert.NilError(t, err)
+	assert.NilError(t, err, "%s", &said)
 	line := <-heard
 	assert.Assert(t, strings.HasPrefix(line, "127.0.0.9:") && strings.Contains(line, " by "+at.String()+":"), line)
 	assert.NilError(t, hello(func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }))

@@ -39,7 +39,7 @@ const mostFromOne = 64511
 
 // checkSourcePorts: behind this balancer all clients of a listener come from its one address.
 func checkSourcePorts(in *preflight.Input, r *preflight.Report) {
-	if got := in.Settings.Proxy.MaxConn; got > mostFromOne {
+	if got := in.Settings.Proxy.MaxConn; got > mostFromOne && len(in.Kind(balancerType)) > 0 {
 		r.Warnf(preflight.Setting("proxy.maxConn"), "should be at most %d with edge.kind: flexible, whose one address has no more connections to a listener of a node, got %d", mostFromOne, got)
 	}
 }

@@ -174,15 +174,15 @@ func (v Vars) clientVars() map[string]string {
 	}
 }
 
-// announced are the listeners to which a header says who the client is, as HCL2.
+// announced are the listeners to which a header says who the client is, with a space between two.
 func (v Vars) announced() string {
 	var names []string
 	for _, l := range v.Listeners {
 		if v.ProxyProtocolFrom != "" && !l.Inside {
-			names = append(names, strconv.Quote(l.Name))
+			names = append(names, l.Name)
 		}
 	}
-	return "[" + strings.Join(names, ", ") + "]"
+	return strings.Join(names, " ")
 }
 
 // checkTLS finds what does not fit together.

@@ -62,8 +62,8 @@ variable "announced_from" {
 }
 
 variable "announced" {
-  type        = list(string)
-  description = "Listeners that are come to in that way."
+  type        = string
+  description = "Listeners that are come to in that way, with a space between two."
 }
 
 variable "tls_profile" {
@@ -348,7 +348,7 @@ job "haproxy" {
         SPREAD          = "5"
         }, { for name in local.listeners : "LIMIT_${name}" => "${lookup(var.limits, name, 0)}" },
         { for name in local.listeners : "RATE_${name}" => "${lookup(var.rates, name, 0)}" },
-        { for name in local.listeners : "ANNOUNCED_${name}" => contains(var.announced, name) ? var.announced_from : "" },
+        { for name in local.listeners : "ANNOUNCED_${name}" => contains(split(" ", var.announced), name) ? var.announced_from : "" },
       )
 
       template {

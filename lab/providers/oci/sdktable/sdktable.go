@@ -98,10 +98,14 @@ var corrections = map[string]correction{
 	"Backend.name":    {set: []string{"autoname"}},
 	"Listener.name":   {set: []string{"autoname"}},
 	"NetworkLoadBalancersBackendSetsUnified.name": {set: []string{"autoname"}},
+	// Sensitive in the Terraform provider.
+	"Certificate.privateKey": {set: []string{"secret"}},
+	"Certificate.passphrase": {set: []string{"secret"}},
 	// TypeSet in the Terraform provider: order means nothing.
 	"*.nsgIds":    {setType: true},
 	"Rrset.items": {setType: true},
 	"NetworkLoadBalancer.networkSecurityGroupIds":     {setType: true},
+	"LoadBalancer.networkSecurityGroupIds":            {setType: true},
 	"NetworkLoadBalancersBackendSetsUnified.backends": {setType: true},
 }
 
