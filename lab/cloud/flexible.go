@@ -158,8 +158,9 @@ func flexView(defaults Props) func(s *state, r *resource) Props {
 	}
 }
 
+// Sets, backends and listeners are written as a whole: the provider takes TLS off a listener by leaving it out.
 var flexSetKind = kind{
-	noun: "backend set", starting: creating, ready: active,
+	noun: "backend set", starting: creating, ready: active, whole: true,
 	id: flexID("backendSets"),
 	check: func(s *state, id string, in, old Props) error {
 		if err := checkFlexChild(s, typeFlexSet, id, str(in, "name"), in, old); err != nil {
@@ -261,7 +262,7 @@ func checkFlexHealth(checker Props) error {
 }
 
 var flexBackendKind = kind{
-	noun: "backend", starting: creating, ready: active,
+	noun: "backend", starting: creating, ready: active, whole: true,
 	id: func(r *resource) string {
 		return "loadBalancers/" + parentOf(r) + "/backendSets/" + setOf(r) + "/backends/" + childName(r)
 	},
@@ -372,7 +373,7 @@ const (
 )
 
 var flexListenerKind = kind{
-	noun: "listener", starting: creating, ready: active,
+	noun: "listener", starting: creating, ready: active, whole: true,
 	id: flexID("listeners"),
 	check: func(s *state, id string, in, old Props) error {
 		if err := checkFlexChild(s, typeFlexListener, id, str(in, "name"), in, old); err != nil {

@@ -165,6 +165,8 @@ func TestHealthOfAFlexibleSet(t *testing.T) {
 	assert.Assert(t, len(ends) == 2 && ends[0].Up && !ends[1].Up, "%+v", ends)
 
 	// What the official provider makes of a set's backends that it does not know.
-	_, err := b.c.Update(t.Context(), typeFlexSet, "loadBalancers/"+b.lb+"/backendSets/mqtt", Props{"policy": "IP_HASH", "backends": []any{Props{"port": nil}}})
+	set := flexSet("mqtt")
+	set["loadBalancerId"], set["backends"] = b.lb, []any{Props{"port": nil}}
+	_, err := b.c.Update(t.Context(), typeFlexSet, "loadBalancers/"+b.lb+"/backendSets/mqtt", set)
 	assert.ErrorContains(t, err, "backends[0].ipAddress is required")
 }
