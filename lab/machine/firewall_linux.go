@@ -105,7 +105,7 @@ func (m *Machine) SetBalancers(ctx context.Context, bs []cloud.Balancer) error {
 	if err := nft(ctx, m.ns(nsGateway), balancerRules(bs)); err != nil {
 		return err
 	}
-	if err := m.setProxied(bs); err != nil {
+	if err := m.setProxied(ctx, bs); err != nil {
 		return err
 	}
 	m.openMQTT(ctx, bs)

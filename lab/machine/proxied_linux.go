@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -13,15 +14,13 @@ import (
 	"syscall"
 	"time"
 
-	"maps"
-
 	"github.com/emqx-oci/emqx-oci/lab/cloud"
 )
 
 // setProxied has one HAProxy in the gateway's namespace take the connections of the balancers that do so themselves. What
 // is connected stays with the process that took it when another configuration comes; a backend that gets no new
 // connections keeps those that it has.
-func (m *Machine) setProxied(balancers []cloud.Balancer) error {
+func (m *Machine) setProxied(ctx context.Context, balancers []cloud.Balancer) error {
 	dir := m.path("proxied")
 	want := renderProxied(dir, balancers)
 	p, running := m.proxiedProcess()
@@ -34,14 +33,14 @@ func (m *Machine) setProxied(balancers []cloud.Balancer) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	if !running || m.proxiedID() != want.id() {
-		if err := m.loadProxied(dir, want, p, running); err != nil {
+	if !running || m.proxiedID(ctx) != want.id() {
+		if err := m.loadProxied(ctx, dir, want, p, running); err != nil {
 			return fmt.Errorf("serving the balancers: %w", err)
 		}
 	}
 	for _, server := range slices.Sorted(maps.Keys(want.states)) {
 		state := map[bool]string{true: "ready", false: "drain"}[want.states[server]]
-		if _, err := m.askProxied("set server " + server + " state " + state); err != nil {
+		if _, err := m.askProxied(ctx, "set server "+server+" state "+state); err != nil {
 			return fmt.Errorf("serving the balancers: %w", err)
 		}
 	}
@@ -49,7 +48,7 @@ func (m *Machine) setProxied(balancers []cloud.Balancer) error {
 }
 
 // loadProxied starts HAProxy, or lets it read its configuration anew, and waits until it serves.
-func (m *Machine) loadProxied(dir string, want proxiedConfig, p procID, running bool) error {
+func (m *Machine) loadProxied(ctx context.Context, dir string, want proxiedConfig, p procID, running bool) error {
 	program, err := lookProgram("haproxy")
 	if err != nil {
 		return err
@@ -65,7 +64,7 @@ func (m *Machine) loadProxied(dir string, want proxiedConfig, p procID, running 
 	if err := os.WriteFile(config+".new", []byte(text), 0o600); err != nil {
 		return err
 	}
-	if out, err := exec.Command(program, "-c", "-f", config+".new").CombinedOutput(); err != nil { //nolint:noctx // it ends by itself
+	if out, err := exec.CommandContext(ctx, program, "-c", "-f", config+".new").CombinedOutput(); err != nil {
 		return fmt.Errorf("HAProxy refuses its configuration: %w: %s", err, out)
 	}
 	if err := os.Rename(config+".new", config); err != nil {
@@ -79,7 +78,7 @@ func (m *Machine) loadProxied(dir string, want proxiedConfig, p procID, running 
 	if err != nil {
 		return err
 	}
-	if !waitUntil(15*time.Second, func() bool { return m.proxiedID() == want.id() }) {
+	if !waitUntil(15*time.Second, func() bool { return m.proxiedID(ctx) == want.id() }) {
 		return fmt.Errorf("HAProxy does not serve its configuration; its last lines:\n%s", lastLines(filepath.Join(dir, "haproxy.log"), 5))
 	}
 	m.forgetFiles(dir, want)
@@ -121,8 +120,8 @@ func (*Machine) forgetFiles(dir string, want proxiedConfig) {
 }
 
 // proxiedID is the configuration that HAProxy serves, "" while it serves none.
-func (m *Machine) proxiedID() string {
-	out, err := m.askProxied("show info")
+func (m *Machine) proxiedID(ctx context.Context) string {
+	out, err := m.askProxied(ctx, "show info")
 	if err != nil {
 		return ""
 	}
@@ -135,8 +134,8 @@ func (m *Machine) proxiedID() string {
 }
 
 // askProxied gives HAProxy a command, and fails with what it has against it.
-func (m *Machine) askProxied(command string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+func (m *Machine) askProxied(ctx context.Context, command string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", m.path("proxied", "admin.sock"))
 	if err != nil {

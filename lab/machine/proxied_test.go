@@ -36,17 +36,22 @@ func proxiedListener(t *testing.T, at netip.Addr, port int, secure *cloud.Listen
 	}}}
 }
 
-// The real HAProxy ends the TLS of a balancer's clients by its suite, and tells a backend in a header who they are.
-func TestProxiedBalancers(t *testing.T) {
+// pairOf is a certificate of that number, with its key.
+func pairOf(t *testing.T, serial int64) string {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	assert.NilError(t, err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(7), NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(serial), NotAfter: time.Now().Add(time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	assert.NilError(t, err)
 	raw, err := x509.MarshalPKCS8PrivateKey(key)
 	assert.NilError(t, err)
-	certificate := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})) + string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}))
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})) + string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}))
+}
 
+// The real HAProxy ends the TLS of a balancer's clients by its suite, and tells a backend in a header who they are.
+func TestProxiedBalancers(t *testing.T) {
+	certificate := pairOf(t, 7)
 	heard := make(chan string, 10)
 	backend, err := net.Listen("tcp", "127.0.0.1:0")
 	assert.NilError(t, err)

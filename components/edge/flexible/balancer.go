@@ -230,8 +230,12 @@ func (a *LoadBalancerArgs) setDefaults() {
 		field *int
 		value int
 	}{
-		{&a.Health.Port, cluster.DefaultPorts.Admin}, {&a.Health.IntervalSeconds, 10}, {&a.Health.TimeoutSeconds, 3}, {&a.Health.Retries, 3},
-		{&a.MinMbps, limits.MinMbps}, {&a.MaxMbps, max(a.MinMbps, 100)},
+		{&a.Health.Port, cluster.DefaultPorts.Admin},
+		{&a.Health.IntervalSeconds, 10},
+		{&a.Health.TimeoutSeconds, 3},
+		{&a.Health.Retries, 3},
+		{&a.MinMbps, limits.MinMbps},
+		{&a.MaxMbps, max(a.MinMbps, 100)},
 	} {
 		if *d.field == 0 {
 			*d.field = d.value

@@ -72,7 +72,8 @@ func TestWordsOfChanges(t *testing.T) {
 		want     string
 	}{
 		"another certificate": {
-			[]blast.Change{change(blast.Replace, "LoadBalancer/certificate:Certificate", "balancer-certificate", renamed)}, blast.Notice,
+			[]blast.Change{change(blast.Replace, "LoadBalancer/certificate:Certificate", "balancer-certificate", renamed)},
+			blast.Notice,
 			"The balancer gets another certificate: made beside the old one, which goes once no listener has it",
 		},
 		"another bandwidth": {
