@@ -68,6 +68,7 @@ func TestEMQXJobInDocker(t *testing.T) {
 	} {
 		assert.Assert(t, cmp.Contains(jobtest.Output(t, a), text))
 	}
+	jobtest.Hardened(t, docker, a)
 }
 
 const registryUser, registryPassword = "puller", "t0ken-of-tests"
