@@ -184,8 +184,29 @@ fuzz: ## fuzz each reader of what comes from outside, for FUZZTIME each
 	while read -r dir name; do echo "$$dir: $$name"; \
 	  go test ./$$dir -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s </dev/null || exit 1; done
 
+$(TOOLS)/govulncheck: tools/vuln/go.mod
+	@cd tools/vuln && go build -ldflags '-s -w' -o $@ golang.org/x/vuln/cmd/govulncheck
+
+# Go's database of known vulnerabilities; where it cannot be reached, that of the day which tools/vuln/go.mod names.
+VULNDB ?= https://vuln.go.dev
+
+# The programs as a release has them, of its Go: what is not linked into one concerns nobody. They keep their symbols, or
+# every function of a module would count.
+.PHONY: vuln
+vuln: export GOTOOLCHAIN := $(shell sed -n 's/^toolchain //p' go.mod)
+vuln: $(TOOLS)/govulncheck ## fails when a program has a vulnerability that is known
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; db=$(VULNDB); \
+	if ! curl -fsS --max-time 20 -o /dev/null $$db/index/db.json; then \
+	  echo "vuln: $$db cannot be reached: the snapshot of $$(sed -nE 's/.*vulndb v0\.0\.0-([0-9]{8}).*/\1/p' tools/vuln/go.mod)"; \
+	  (cd tools/vuln && go mod download golang.org/x/vulndb && \
+	    go run golang.org/x/vulndb/cmd/indexdb -vulns "$$(go list -m -f '{{.Dir}}' golang.org/x/vulndb)/data/osv" -out "$$dir/db"); \
+	  db=file://$$dir/db; fi; \
+	failed=0; for p in ./cmd/emqx-oci ./cmd/emqx-oci-lab ./provider ./lab/guest/cmd/lab-guest ./lab/broker/cmd/emqx; do \
+	  go build -o "$$dir/program" $$p; echo "vuln: $$p"; \
+	  govulncheck -db "$$db" -mode binary "$$dir/program" || failed=1; done; exit $$failed
+
 .PHONY: verify
-verify: test race lint ## what has to be green before a change is merged
+verify: test race lint vuln ## what has to be green before a change is merged
 
 $(TOOLS)/goreleaser: tools/release/go.mod
 	@echo "building goreleaser (some minutes, once)"
