@@ -129,7 +129,7 @@ func readAuthenticator(path string, v any) (authenticator, error) {
 	default:
 		fields, known := databases[a.id]
 		if !known {
-			err = fmt.Errorf("%s: the stand-in has no authentication by %s; want %s", path, a.id, strings.Join([]string{builtinID, jwtID, httpID}, ", "))
+			err = thrown{fmt.Errorf("%s: the stand-in has no authentication by %s; want %s", path, a.id, strings.Join([]string{builtinID, jwtID, httpID}, ", "))}
 			break
 		}
 		a.provider, err = database{}, readDatabase(f, fields)
@@ -226,7 +226,7 @@ func malformedConnack(pk packets.Packet, version byte) packets.Packet {
 // denyConnack puts the reason into CONNACK, in the words of the client's version.
 func denyConnack(pk packets.Packet, why packets.Code, version byte) packets.Packet {
 	pk.ReasonCode = why.Code
-	pk.Properties.ReasonString = ""
+	pk.Properties = packets.Properties{}
 	if version < 5 {
 		code, known := connack3[why.Code]
 		if !known {
