@@ -175,6 +175,9 @@ func clientJSON(c clientInfo) map[string]any {
 		"proto_name": "MQTT", "proto_ver": c.Version, "clean_start": c.CleanStart, "keepalive": c.Keepalive,
 		"expiry_interval": c.Expiry, "subscriptions_cnt": c.Subs, "inflight_cnt": c.Inflight, "connected": c.Connected,
 	}
+	if c.Nameless {
+		m["username"] = nil
+	}
 	if !c.ConnectedAt.IsZero() {
 		m["connected_at"] = c.ConnectedAt.Format(time.RFC3339)
 	}
@@ -195,7 +198,7 @@ func (h *api) clients(w http.ResponseWriter, r *http.Request) {
 	kept := []map[string]any{}
 	for _, c := range all {
 		state := map[bool]string{true: "connected", false: "disconnected"}[c.Connected]
-		if want := q.Get("conn_state"); want != "" && want != state || q.Has("clientid") && !slices.Contains(q["clientid"], c.ID) || q.Has("username") && !slices.Contains(q["username"], c.Username) ||
+		if want := q.Get("conn_state"); want != "" && want != state || q.Has("clientid") && !slices.Contains(q["clientid"], c.ID) || q.Has("username") && (c.Nameless || !slices.Contains(q["username"], c.Username)) ||
 			q.Has("node") && q.Get("node") != c.Node || q.Has("like_clientid") && !strings.Contains(c.ID, q.Get("like_clientid")) {
 			continue
 		}

@@ -173,3 +173,27 @@ func TestTheAPIAnswersAsMeasured(t *testing.T) {
 		assert.Assert(t, strings.Contains(string(text), c.code) && strings.Contains(string(text), c.says), "%s", text)
 	}
 }
+
+// A client without a user name is none with an empty one.
+func TestWhoHasNoNameIsShownSo(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, 1, keyFile(t, "ops:s3cret\n"))
+	l.start(0)
+	l.wantUp(0)
+	empty, p := "", "p"
+	for id, user := range map[string]*string{"nameless": nil, "empty": &empty} {
+		c := rawConnect{id: id, user: user}
+		if user != nil {
+			c.password = &p
+		}
+		conn := dial(t, l.ip(0)+":1883")
+		assert.Equal(t, answers(t, conn, 5, c.packet(5)), "CONNACK 00")
+	}
+	for query, want := range map[string]string{
+		"": `{"clientid":"empty","username":""},{"clientid":"nameless","username":null}`, "&username=": `{"clientid":"empty","username":""}`,
+	} {
+		code, body := httpGet(l.url(0, "/api/v5/clients?fields=clientid,username"+query), "ops", "s3cret")
+		assert.Equal(t, code, 200)
+		assert.Assert(t, strings.Contains(body, `"data":[`+want+`]`), "%s", body)
+	}
+}
