@@ -189,11 +189,14 @@ func TestWhoHasNoNameIsShownSo(t *testing.T) {
 		conn := dial(t, l.ip(0)+":1883")
 		assert.Equal(t, answers(t, conn, 5, c.packet(5)), "CONNACK 00")
 	}
-	for query, want := range map[string]string{
-		"": `{"clientid":"empty","username":""},{"clientid":"nameless","username":null}`, "&username=": `{"clientid":"empty","username":""}`,
+	for query, want := range map[string][]string{
+		"": {`{"clientid":"empty","username":""}`, `{"clientid":"nameless","username":null}`}, "&username=": {`{"clientid":"empty","username":""}`},
 	} {
 		code, body := httpGet(l.url(0, "/api/v5/clients?fields=clientid,username"+query), "ops", "s3cret")
 		assert.Equal(t, code, 200)
-		assert.Assert(t, strings.Contains(body, `"data":[`+want+`]`), "%s", body)
+		assert.Equal(t, strings.Count(body, "clientid"), len(want), "%s", body)
+		for _, one := range want {
+			assert.Assert(t, strings.Contains(body, one), "%s", body)
+		}
 	}
 }
