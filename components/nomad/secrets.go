@@ -2,6 +2,7 @@ package nomad
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -32,6 +33,8 @@ type SecretsArgs struct {
 
 	// Proxy is what the job in front of EMQX must not carry in its text; none without it.
 	Proxy *JobSecrets
+	// Addresses are those of the nodes, by their index, for who asks for them by Members.
+	Addresses []pulumi.StringOutput
 	// TLS and License demand the items of EMQX that belong to them.
 	TLS     bool
 	License bool
@@ -51,6 +54,8 @@ type JobSecrets struct {
 
 	// Optional.
 
+	// Members names one more item: the addresses of the nodes, with spaces between.
+	Members string
 	// Check returns the faults of the items, as a [*fault.Error] without their values.
 	Check func(items map[string]string) error
 }
@@ -97,7 +102,7 @@ func NewSecrets(ctx *pulumi.Context, name string, args *SecretsArgs, opts ...pul
 		variable, err := nomad.NewVariable(ctx, name+"-"+j.Name, &nomad.VariableArgs{
 			Path:      pulumi.String("nomad/jobs/" + j.JobID),
 			Namespace: pulumi.String(a.Namespace),
-			Items:     pulumi.ToSecret(pulumi.ToStringMap(j.Items)).(pulumi.StringMapOutput),
+			Items:     pulumi.ToSecret(j.items(a.Addresses)).(pulumi.StringMapOutput),
 		}, pulumi.Parent(s))
 		if err != nil {
 			return nil, fmt.Errorf("creating the Nomad variable of job %q: %w", j.JobID, err)
@@ -105,6 +110,19 @@ func NewSecrets(ctx *pulumi.Context, name string, args *SecretsArgs, opts ...pul
 		s.Each = append(s.Each, variable)
 	}
 	return s, ctx.RegisterResourceOutputs(s, pulumi.Map{})
+}
+
+// items are those of the variable, with what only the cloud knows.
+func (j JobSecrets) items(addresses []pulumi.StringOutput) pulumi.StringMap {
+	items := pulumi.ToStringMap(j.Items)
+	if j.Members != "" {
+		all := make([]any, len(addresses))
+		for i, address := range addresses {
+			all[i] = address
+		}
+		items[j.Members] = pulumi.Sprintf(strings.TrimSuffix(strings.Repeat("%s ", len(all)), " "), all...)
+	}
+	return items
 }
 
 func (a *SecretsArgs) validate() error {
