@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/internals"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/fault"
@@ -98,11 +99,15 @@ func NewSecrets(ctx *pulumi.Context, name string, args *SecretsArgs, opts ...pul
 	if a.Proxy != nil {
 		jobs = append(jobs, *a.Proxy)
 	}
+	addresses, err := told(ctx, a.Addresses)
+	if err != nil {
+		return nil, err
+	}
 	for _, j := range jobs {
 		variable, err := nomad.NewVariable(ctx, name+"-"+j.Name, &nomad.VariableArgs{
 			Path:      pulumi.String("nomad/jobs/" + j.JobID),
 			Namespace: pulumi.String(a.Namespace),
-			Items:     pulumi.ToSecret(j.items(a.Addresses)).(pulumi.StringMapOutput),
+			Items:     j.items(addresses),
 		}, pulumi.Parent(s))
 		if err != nil {
 			return nil, fmt.Errorf("creating the Nomad variable of job %q: %w", j.JobID, err)
@@ -112,15 +117,31 @@ func NewSecrets(ctx *pulumi.Context, name string, args *SecretsArgs, opts ...pul
 	return s, ctx.RegisterResourceOutputs(s, pulumi.Map{})
 }
 
+// told are the addresses, and in a preview a stand-in for one that only an update makes known:
+// among secrets, one unknown value would make all of them unknown.
+func told(ctx *pulumi.Context, addresses []pulumi.StringOutput) ([]any, error) {
+	all := make([]any, len(addresses))
+	for i, address := range addresses {
+		all[i] = address
+		if !ctx.DryRun() {
+			continue
+		}
+		got, err := internals.UnsafeAwaitOutput(ctx.Context(), address)
+		if err != nil {
+			return nil, fmt.Errorf("waiting for the address of node %d: %w", i, err)
+		}
+		if !got.Known {
+			all[i] = "(known-later)"
+		}
+	}
+	return all, nil
+}
+
 // items are those of the variable, with what only the cloud knows.
-func (j JobSecrets) items(addresses []pulumi.StringOutput) pulumi.StringMap {
+func (j JobSecrets) items(addresses []any) pulumi.StringMap {
 	items := pulumi.ToStringMap(j.Items)
 	if j.Members != "" {
-		all := make([]any, len(addresses))
-		for i, address := range addresses {
-			all[i] = address
-		}
-		items[j.Members] = pulumi.Sprintf(strings.TrimSuffix(strings.Repeat("%s ", len(all)), " "), all...)
+		items[j.Members] = pulumi.Sprintf(strings.TrimSuffix(strings.Repeat("%s ", len(addresses)), " "), addresses...)
 	}
 	return items
 }

@@ -543,13 +543,6 @@ job "emqx" {
       kill_signal  = "SIGTERM"
       kill_timeout = var.kill_timeout
 
-      # Who asks Nomad's API for this task shows this token. In a file, and not in the
-      # container's environment, which Docker tells.
-      identity {
-        env  = false
-        file = true
-      }
-
       config {
         image              = var.image
         image_pull_timeout = "10m"
@@ -570,6 +563,13 @@ job "emqx" {
         ulimit {
           nofile = "${var.nofile}:${var.nofile}"
         }
+      }
+
+      # Who asks Nomad's API for this task shows this token. In a file, and not in the
+      # container's environment, which Docker tells.
+      identity {
+        env  = false
+        file = true
       }
 
       volume_mount {

@@ -37,7 +37,7 @@ func (Proxy) Checks() []preflight.Check {
 			Example: `emqx-oci:broker.noFile: must be at least 101224 for its share of 100200 connections of each HAProxy, got 101024`,
 			Remedy:  "Raise `broker.noFile`, or lower `proxy.maxConn`.",
 			Quotas: []preflight.Quota{
-				{Of: "nodes", Most: fmt.Sprint(cluster.MaxNodes), Source: "server slots of HAProxy's configuration", Check: "settings"},
+				{Of: "nodes", Most: fmt.Sprint(cluster.MaxNodes), Source: "names that HAProxy asks Consul for, each once a second", Check: "settings"},
 			},
 		},
 		{

@@ -241,6 +241,9 @@ func (l *proxyLab) members() string {
 	for _, i := range slices.Sorted(maps.Keys(l.named)) {
 		all = append(all, l.ip(i))
 	}
+	if len(all) == 0 {
+		return l.ip(0)
+	}
 	return strings.Join(all, " ")
 }
 
