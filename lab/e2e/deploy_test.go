@@ -62,6 +62,7 @@ func TestLab(t *testing.T) {
 	chapter("a flood of idle clients cuts nobody", func(t *testing.T) { flooded(t, b) })
 	chapter("a command in a task is heard to its end", wholeAnswers)
 	chapter("security groups are really closed", func(t *testing.T) { closedPorts(t, b) })
+	chapter("who reaches the open servers, or a container, loses the cluster nothing", func(t *testing.T) { intruders(t, b) })
 	chapter("other users of the machine get nothing out of the lab", func(t *testing.T) { strangers(t, b) })
 	chapter("up again changes nothing", func(t *testing.T) {
 		r := b.must(t, "up", "lab", "--yes", "--json")
