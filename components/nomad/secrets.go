@@ -131,7 +131,7 @@ func told(ctx *pulumi.Context, addresses []pulumi.StringOutput) ([]any, error) {
 			return nil, fmt.Errorf("waiting for the address of node %d: %w", i, err)
 		}
 		if !got.Known {
-			all[i] = "(known-later)"
+			all[i] = pulumi.OutputWithDependencies(ctx.Context(), pulumi.String("(known-later)").ToStringOutput(), got.Dependencies...)
 		}
 	}
 	return all, nil
