@@ -123,6 +123,9 @@ func serviceTags(in *program, r *Report) {
 				continue
 			}
 			name, _, _ := strings.Cut(address, ":")
+			if name == memberAddress { // while Consul names nobody
+				continue
+			}
 			service, tag, ok := lookedUp(name)
 			tagged := func(svc block) bool {
 				return svc.text("name") == service && slices.Contains(svc.list("tags"), strings.Replace(tag, "--0", "--${NOMAD_ALLOC_INDEX}", 1))

@@ -57,6 +57,28 @@ func TestHAProxyLeadsToMembersAlone(t *testing.T) {
 	}
 }
 
+// Consul that names nobody takes no clients away: who answers gets them, strangers as little as ever.
+func TestHAProxyServesWhileConsulNamesNobody(t *testing.T) {
+	t.Parallel()
+	l := newProxyLab(t, 2)
+	here := l.client(0)
+	l.set(l.named, 0, false)
+	l.set(l.named, 1, false)
+	time.Sleep(8 * time.Second)
+	_ = l.client(0)
+	_ = l.client(1)
+	assert.Assert(t, lives(here))
+	assert.Equal(t, l.health(), 200)
+	l.set(l.sick, 0, true)
+	time.Sleep(5 * time.Second)
+	for range 6 {
+		c, who, err := l.dial()
+		assert.NilError(t, err)
+		assert.Equal(t, who, 1)
+		_ = c.Close()
+	}
+}
+
 // While EMQX moves to other ports, node by node, HAProxy leads to both: its job has those of
 // before, and the variable the new ones.
 func TestHAProxyFollowsPortsOfTheVariable(t *testing.T) {
