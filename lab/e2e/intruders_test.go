@@ -115,7 +115,7 @@ func listenIn(t *testing.T, ns string, ports ...int) (address string, came *atom
 					runtime.UnlockOSThread()
 				}
 			}()
-			h, err := netns.GetFromName(labName + "-" + ns)
+			h, err := netns.GetFromName(bedOf(t).labName + "-" + ns)
 			if err != nil {
 				return fmt.Errorf("opening namespace %s: %w", ns, err)
 			}
