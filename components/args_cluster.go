@@ -109,7 +109,7 @@ type ListenersArgs struct {
 
 // NodesArgs: Nodes are the cluster's instances.
 type NodesArgs struct {
-	// HAProxy has 100 server slots, so that a new node needs no new configuration. (1 to 100; default: `3`)
+	// Each HAProxy asks Consul for each node once a second. (1 to 100; default: `3`)
 	Count *int `pulumi:"count,optional"`
 	// Of the instances; `ocpus` and `memoryGb` are for a flexible one. (text; default: `VM.Standard.E5.Flex`)
 	Shape *string `pulumi:"shape,optional"`

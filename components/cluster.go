@@ -136,6 +136,7 @@ func (c *Cluster) declare(ctx *pulumi.Context, name string, s settings.Settings,
 	if err != nil {
 		return err
 	}
+	forJobs.Addresses = prepared.Addresses
 	secrets, err := nomad.NewSecrets(ctx, name+"-secrets", forJobs, child)
 	if err != nil {
 		return err

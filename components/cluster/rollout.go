@@ -51,7 +51,7 @@ const (
 	// for beyond it, it does not get. Nomad's own is 30 s.
 	MaxKillTimeout = 10 * time.Minute
 	// Forgotten is how long after a broker left Consul a HAProxy may still send it new
-	// clients: haproxy.cfg's hold obsolete (3 s) and hold valid (1 s), counted from an
+	// clients: haproxy.cfg's hold nx (3 s) and hold valid (1 s), counted from an
 	// answer that may be one hold valid old, and three answers that may be lost, 1 s each
 	// (resolve_retries, timeout retry); 1 s for Consul to tell its agents.
 	Forgotten = 9 * time.Second

@@ -87,7 +87,7 @@ func VariablesFile(vars map[string]string) string {
 }
 
 // mapVars are the variables that are maps, in every job file that has them.
-var mapVars = []string{"authorities", "extra_env", "limits", "per_client", "ports", "rates"}
+var mapVars = []string{"authorities", "broker_ports", "extra_env", "limits", "per_client", "ports", "rates"}
 
 // hclString is s as an HCL2 string literal. In one, "${" and "%{" begin an
 // expression: doubled, they are themselves.

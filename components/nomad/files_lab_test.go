@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"gotest.tools/v3/assert"
 	"gotest.tools/v3/assert/cmp"
 
+	"github.com/emqx-oci/emqx-oci/internal/agenttest"
 	"github.com/emqx-oci/emqx-oci/internal/jobtest"
 )
 
@@ -53,6 +55,22 @@ func TestEMQXJobInNomad(t *testing.T) {
 		value, _, _ := strings.Cut(rest, "\n")
 		return value
 	}
+	// ADR 0070: the script's own expression, Erlang, and Nomad itself, with the task's identity.
+	_, text, ok := strings.Cut(EMQXRun, "printf -v text '{ok, T}")
+	assert.Assert(t, ok)
+	text, _, _ = strings.Cut("{ok, T}"+text, "'")
+	ask := func(token string) string {
+		expression := fmt.Sprintf(strings.TrimSuffix(text, "."), token, taskValue(t, task, "API_SOCKET"), a.JobID, a.Namespace)
+		said, err := exec.Command(agenttest.Tool(t, "erl"), "-noshell", "-eval", `io:format("~p~n", [catch begin `+expression+` end]), halt().`).CombinedOutput()
+		assert.NilError(t, err, string(said))
+		return strings.Join(strings.Fields(string(said)), "")
+	}
+	assert.Equal(t, ask(taskValue(t, task, "TOKEN_FILE")), "{false,1}")
+	none := filepath.Join(t.TempDir(), "token")
+	assert.NilError(t, os.WriteFile(none, nil, 0o600))
+	assert.Assert(t, cmp.Contains(ask(none), "nomatch"), "whoever comes without an identity")
+	assert.Assert(t, !strings.Contains(task, "task: NOMAD_TOKEN="), "Docker would show the token")
+
 	var read string // HOCON reads a quoted string as JSON does
 	assert.NilError(t, json.Unmarshal([]byte(get("EMQX_DASHBOARD__DEFAULT_PASSWORD")), &read))
 	assert.Equal(t, read, password)
@@ -77,4 +95,13 @@ func TestEMQXJobInNomad(t *testing.T) {
 	for _, text := range []string{"400 1000:1000\ndeploy01:s3cr3t-s3cr3t\n", "tls.key 400 1000:1000\nKEY\n", "tls.crt 400 1000:1000\nCERT\n", "ca.crt 400 1000:1000\nCA\n"} {
 		assert.Assert(t, cmp.Contains(files, text))
 	}
+}
+
+// taskValue is a variable of the task's environment.
+func taskValue(t *testing.T, task, name string) string {
+	t.Helper()
+	_, rest, ok := strings.Cut("\n"+task, "\ntask: "+name+"=")
+	assert.Assert(t, ok, name)
+	value, _, _ := strings.Cut(rest, "\n")
+	return value
 }

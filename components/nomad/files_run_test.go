@@ -65,6 +65,7 @@ func newFakeNode(t *testing.T, clients ...string) *fakeNode {
 	t.Cleanup(n.other.Close)
 	n.write("api_keys", "key-1234:secret-1234\n", 0o600)
 	n.write("size", "3\n", 0o600)
+	n.write("nomad", "{false,2}\n", 0o600)
 	n.write("secrets.env", Environment(map[string]string{"EMQX_NODE__COOKIE": hostile}), 0o600)
 	n.write("emqx", `#!/bin/bash
 cd "${0%/*}"
@@ -76,6 +77,12 @@ if [[ $1 == eval && $2 == *compile:file* ]]; then
   echo "a warning"
   echo ok
   exit
+fi
+if [[ $1 == eval && $2 == *api.sock* ]]; then
+  echo "$2" >>questions
+  [[ -e nomad ]] && cat nomad && exit
+  echo "RPC to emqx@n2 error: {badmatch,{error,enoent}}"
+  exit 1
 fi
 if [[ $1 == eval ]]; then
   echo "$2" >>evals
@@ -192,7 +199,9 @@ func (n *fakeNode) script(index int, args []string, env ...string) *exec.Cmd {
 		"PATH=" + n.dir + ":" + os.Getenv("PATH"), "EMQX_NODE__NAME=emqx@n2", "EMQX_NODE__DATA_DIR=" + n.dir,
 		"NOMAD_ALLOC_ID=" + firstAlloc,
 		"NOMAD_ADDR_dashboard=" + n.api.Listener.Addr().String(), fmt.Sprint("NOMAD_ALLOC_INDEX=", index),
-		"TAKEOVER_PAUSE=0", "DRAIN_RATE=10", "DRAIN_TIMEOUT=20", "DRAIN_EVACUATE=false", "SIZE_FILE=" + n.dir + "/size", "KEY_FILE=" + n.dir + "/api_keys", "SECRETS_FILE=" + n.dir + "/secrets.env",
+		"TAKEOVER_PAUSE=0", "DRAIN_RATE=10", "DRAIN_TIMEOUT=20", "DRAIN_EVACUATE=false", "SIZE_FILE=" + n.dir + "/size",
+		"API_SOCKET=/secrets/api.sock", "TOKEN_FILE=/secrets/nomad_token", "NOMAD_JOB_ID=emqx-lab", "NOMAD_NAMESPACE=default",
+		"KEY_FILE=" + n.dir + "/api_keys", "SECRETS_FILE=" + n.dir + "/secrets.env",
 	}, env...)
 	return cmd
 }
@@ -436,6 +445,18 @@ func TestRunScriptLeavesWhenNoLongerWanted(t *testing.T) {
 		"no record":     {size: "\n"},
 		"nonsense":      {size: "nonsense"},
 		"nobody wanted": {size: "0"},
+		"Nomad wants it": {
+			size: "2", want: "stop: Consul says 2 nodes, and Nomad 3: this node stays a member",
+			change: func(n *fakeNode) { n.write("nomad", "a warning\n{false,3}\n", 0o600) },
+		},
+		"the whole job is stopped": {
+			size: "2", want: "stop: Consul says 2 nodes, and in Nomad the whole job is stopped: this node stays a member",
+			change: func(n *fakeNode) { n.write("nomad", "{true,2}\n", 0o600) },
+		},
+		"Nomad does not say": {
+			size: "2", want: "stop: Consul says 2 nodes, and Nomad says nothing of its job: this node stays a member (RPC to emqx@n2 error: {badmatch,{error,enoent}})",
+			change: func(n *fakeNode) { _ = os.Remove(n.dir + "/nomad") },
+		},
 		"EMQX fails and ends with 0": {
 			size: "2", asks: true, want: "stop: emqx@127.0.0.2 still has this node as a member\nstop: if it stays one: 'emqx ctl cluster force-leave emqx@n2'",
 			change: func(n *fakeNode) {
@@ -459,9 +480,7 @@ func TestRunScriptLeavesWhenNoLongerWanted(t *testing.T) {
 			if tc.change != nil {
 				tc.change(n)
 			}
-			for _, dir := range []string{"/mnesia/emqx@n2", "/left-20010101T000000Z"} {
-				assert.NilError(t, os.MkdirAll(n.dir+dir, 0o700))
-			}
+			assert.NilError(t, os.MkdirAll(n.dir+"/mnesia/emqx@n2", 0o700))
 			n.write("mnesia/emqx@n2/data", "kept", 0o600)
 			code, out := n.run(2, "go")
 			assert.Equal(t, code, 4, out)
@@ -481,14 +500,100 @@ func TestRunScriptLeavesWhenNoLongerWanted(t *testing.T) {
 			assert.Assert(t, os.IsNotExist(err))
 			aside, err := filepath.Glob(n.dir + "/left-2*")
 			assert.NilError(t, err)
-			assert.Equal(t, len(aside), 1, "the last one only: %v", aside)
-			if tc.leaves {
-				assert.Assert(t, cmp.Contains(out, "says emqx@127.0.0.2); what it knew then is in "+aside[0]))
-				assert.Equal(t, n.read(filepath.Base(aside[0])+"/data"), "kept")
-			} else {
+			for _, dir := range aside {
+				assert.Equal(t, n.read(filepath.Base(dir)+"/data"), "kept")
+			}
+			switch {
+			case tc.leaves: // what it knew when it left, and what was there when it came back
+				assert.Equal(t, len(aside), 2, "%v", aside)
+				assert.Assert(t, cmp.Contains(out, "says emqx@127.0.0.2); what was left of it is in "+aside[1]))
+				assert.Assert(t, cmp.Contains(out, "start: data aside in "+n.dir+"/left-*: "))
+			case tc.asks:
+				assert.Equal(t, len(aside), 1, "%v", aside)
+				assert.Assert(t, cmp.Contains(out, "start: nobody says that "+aside[0]+" was left behind"))
+			default:
+				assert.Equal(t, len(aside), 0, "%v", aside)
+			}
+			if !tc.leaves {
 				assert.Equal(t, n.read("mnesia/emqx@n2/data"), "kept")
 			}
 		})
+	}
+}
+
+// EMQX deletes what it has on disk when it leaves: it is there under another name, as it was
+// last. What another member says was left behind is bounded, and nothing else is removed.
+func TestRunScriptDeletesNothingThatIsNotLeftBehind(t *testing.T) {
+	t.Parallel()
+	n := newFakeNode(t)
+	n.write("size", "2\n", 0o600)
+	for i := range 6 {
+		dir := fmt.Sprintf("left-2001010%dT000000Z", i+1)
+		assert.NilError(t, os.MkdirAll(n.dir+"/"+dir, 0o700))
+		if i > 0 {
+			n.write(dir+"/left.behind", "on a day\n", 0o600)
+		}
+	}
+	assert.NilError(t, os.MkdirAll(n.dir+"/mnesia/emqx@n2", 0o700))
+	n.write("mnesia/emqx@n2/data", "before, ", 0o600)
+	// As EMQX does: it writes the last of it, and unlinks its files.
+	emqx := n.read("emqx")
+	n.write("emqx", strings.Replace(emqx, `"cluster leave")`, `"cluster leave")
+  echo -n "and at the end" >>mnesia/emqx@n2/data
+  rm -r mnesia/emqx@n2`, 1), 0o755)
+	code, out := n.run(2, "go")
+	assert.Equal(t, code, 4, out)
+	kept := func() (names []string) {
+		all, err := filepath.Glob(n.dir + "/left-2*")
+		assert.NilError(t, err)
+		for _, dir := range all {
+			names = append(names, strings.TrimPrefix(filepath.Base(dir), "left-200101"))
+		}
+		return names
+	}
+	assert.Assert(t, cmp.Contains(out, "start: nobody says that "+n.dir+"/left-20010101T000000Z was left behind: it stays until somebody removes it"))
+	assert.Assert(t, cmp.Contains(out, "start: removing "+n.dir+"/left-20010102T000000Z, left behind on a day"))
+	names := kept()
+	assert.DeepEqual(t, names[:5], []string{"01T000000Z", "03T000000Z", "04T000000Z", "05T000000Z", "06T000000Z"})
+	assert.Equal(t, len(names), 6)
+	assert.Equal(t, n.read(filepath.Base(names[5])+"/data"), "before, and at the end")
+	assert.Assert(t, cmp.Contains(n.read(filepath.Base(names[5])+"/left.behind"), "says emqx@127.0.0.2"))
+}
+
+// The expression is run.sh's own, and the answer one of Nomad's: what Erlang makes of it is
+// what the script decides by.
+func TestErlangReadsNomadsAnswer(t *testing.T) {
+	t.Parallel()
+	erl := agenttest.Tool(t, "erl")
+	_, text, ok := strings.Cut(EMQXRun, "printf -v text '{ok, T}")
+	assert.Assert(t, ok)
+	text, _, _ = strings.Cut("{ok, T}"+text, "'")
+	dir, err := os.MkdirTemp("", "task-api") // a socket's path is short
+	assert.NilError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	assert.NilError(t, os.WriteFile(dir+"/nomad_token", []byte("eyJ.token"), 0o600))
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", dir+"/api.sock")
+	assert.NilError(t, err)
+	answer := func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/v1/job/emqx-lab/scale" || r.URL.Query().Get("namespace") != "prod" || r.Header.Get("X-Nomad-Token") != "eyJ.token" {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(api.JobScaleStatusResponse{
+			JobID: "emqx-lab", Namespace: "prod", JobModifyIndex: 77, TaskGroups: map[string]api.TaskGroupScaleStatus{"emqx": {
+				Desired: 4, Placed: 5, Events: []api.ScalingEvent{{Message: strings.Repeat("many ", 5000)}},
+			}},
+		})
+	}
+	s := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(answer)}
+	go func() { _ = s.Serve(l) }()
+	t.Cleanup(func() { _ = s.Close() })
+	for namespace, want := range map[string]string{"prod": "{false,4}", "other": "badmatch,nomatch"} {
+		expression := strings.TrimSuffix(fmt.Sprintf(text, dir+"/nomad_token", dir+"/api.sock", "emqx-lab", namespace), ".")
+		cmd := exec.Command(erl, "-noshell", "-eval", `io:format("~p~n", [catch begin `+expression+` end]), halt().`)
+		out, err := cmd.CombinedOutput()
+		assert.NilError(t, err, string(out))
+		assert.Assert(t, strings.Contains(strings.Join(strings.Fields(string(out)), ""), want), string(out))
 	}
 }
 

@@ -79,7 +79,20 @@ func TestServices(t *testing.T) {
 			wanted["emqx-tls"], wanted["emqx-wss"] = "mqtts", "wss"
 		}
 		assert.DeepEqual(t, jobtest.Services(t, emqxJob(t, v)), wanted)
+		for _, s := range emqxJob(t, v).TaskGroups[0].Services {
+			if s.Name == "emqx-dashboard" {
+				assert.Equal(t, len(s.Tags), map[bool]int{true: 6, false: 4}[tls], "%v", s.Tags)
+			}
+		}
 	})
+}
+
+// ADR 0070: the task has Nomad's token in a file, and not in its environment, which Docker tells.
+func TestTheTaskHasItsIdentityInAFile(t *testing.T) {
+	task := emqxJob(t, emqxVars()).TaskGroups[0].Tasks[0]
+	assert.Assert(t, task.Identity != nil && task.Identity.File && !task.Identity.Env)
+	assert.Equal(t, task.Env["TOKEN_FILE"], "${NOMAD_SECRETS_DIR}/nomad_token")
+	assert.Equal(t, task.Env["API_SOCKET"], "${NOMAD_SECRETS_DIR}/api.sock")
 }
 
 // ADRs 0004 and 0026: no check restarts a node that waits for its peers; the services

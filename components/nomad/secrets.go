@@ -2,8 +2,10 @@ package nomad
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/internals"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/fault"
@@ -32,6 +34,8 @@ type SecretsArgs struct {
 
 	// Proxy is what the job in front of EMQX must not carry in its text; none without it.
 	Proxy *JobSecrets
+	// Addresses are those of the nodes, by their index, for who asks for them by Members.
+	Addresses []pulumi.StringOutput
 	// TLS and License demand the items of EMQX that belong to them.
 	TLS     bool
 	License bool
@@ -51,6 +55,8 @@ type JobSecrets struct {
 
 	// Optional.
 
+	// Members names one more item: the addresses of the nodes, with spaces between.
+	Members string
 	// Check returns the faults of the items, as a [*fault.Error] without their values.
 	Check func(items map[string]string) error
 }
@@ -93,11 +99,15 @@ func NewSecrets(ctx *pulumi.Context, name string, args *SecretsArgs, opts ...pul
 	if a.Proxy != nil {
 		jobs = append(jobs, *a.Proxy)
 	}
+	addresses, err := told(ctx, a.Addresses)
+	if err != nil {
+		return nil, err
+	}
 	for _, j := range jobs {
 		variable, err := nomad.NewVariable(ctx, name+"-"+j.Name, &nomad.VariableArgs{
 			Path:      pulumi.String("nomad/jobs/" + j.JobID),
 			Namespace: pulumi.String(a.Namespace),
-			Items:     pulumi.ToSecret(pulumi.ToStringMap(j.Items)).(pulumi.StringMapOutput),
+			Items:     j.items(addresses),
 		}, pulumi.Parent(s))
 		if err != nil {
 			return nil, fmt.Errorf("creating the Nomad variable of job %q: %w", j.JobID, err)
@@ -105,6 +115,35 @@ func NewSecrets(ctx *pulumi.Context, name string, args *SecretsArgs, opts ...pul
 		s.Each = append(s.Each, variable)
 	}
 	return s, ctx.RegisterResourceOutputs(s, pulumi.Map{})
+}
+
+// told are the addresses, and in a preview a stand-in for one that only an update makes known:
+// among secrets, one unknown value would make all of them unknown.
+func told(ctx *pulumi.Context, addresses []pulumi.StringOutput) ([]any, error) {
+	all := make([]any, len(addresses))
+	for i, address := range addresses {
+		all[i] = address
+		if !ctx.DryRun() {
+			continue
+		}
+		got, err := internals.UnsafeAwaitOutput(ctx.Context(), address)
+		if err != nil {
+			return nil, fmt.Errorf("waiting for the address of node %d: %w", i, err)
+		}
+		if !got.Known {
+			all[i] = pulumi.OutputWithDependencies(ctx.Context(), pulumi.String("(known-later)").ToStringOutput(), got.Dependencies...)
+		}
+	}
+	return all, nil
+}
+
+// items are those of the variable, with what only the cloud knows.
+func (j JobSecrets) items(addresses []any) pulumi.StringMap {
+	items := pulumi.ToStringMap(j.Items)
+	if j.Members != "" {
+		items[j.Members] = pulumi.Sprintf(strings.TrimSuffix(strings.Repeat("%s ", len(addresses)), " "), addresses...)
+	}
+	return items
 }
 
 func (a *SecretsArgs) validate() error {

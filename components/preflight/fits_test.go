@@ -64,13 +64,13 @@ func (in *program) drainTime() time.Duration {
 }
 
 // forgets is how long a HAProxy may send new clients to a broker that left Consul: what
-// it missed for "hold obsolete" goes with the next answer, which "hold valid" or the
+// it missed for "hold nx" goes with the next answer, which "hold valid" or the
 // retries of lost questions may delay; and 2 s for Consul itself and the age of the
 // last answer.
 func (c *proxyConfig) forgets() time.Duration {
 	dns := c.section("resolvers")
 	total := 2 * time.Second
-	for _, words := range [][]string{{"hold", "obsolete"}, {"hold", "valid"}} {
+	for _, words := range [][]string{{"hold", "nx"}, {"hold", "valid"}} {
 		if d, err := proxyTime(dns.value(words...)); err == nil {
 			total += d
 		}

@@ -21,6 +21,9 @@ type section struct {
 	lines      [][]string
 }
 
+// memberAddress stands for those of the nodes, which the cloud knows.
+const memberAddress = "192.0.2.10"
+
 // readProxy renders the configuration as Nomad would on a node. It holds no
 // function that asks the machine that this runs on.
 func readProxy(j *job) (*proxyConfig, error) {
@@ -37,7 +40,11 @@ func readProxy(j *job) (*proxyConfig, error) {
 			"replaceAll": func(old, with, s string) string { return strings.ReplaceAll(s, old, with) },
 			"split":      func(at, s string) []string { return strings.Split(s, at) },
 			"nomadVar": func(string) map[string]item {
-				return map[string]item{"stats_user": {"stats"}, "stats_password": {"stats-password"}}
+				all := map[string]item{"stats_user": {"stats"}, "stats_password": {"stats-password"}, "members": {memberAddress}}
+				for _, name := range []string{"mqtt", "mqtts", "ws", "wss"} {
+					all["broker_"+name] = item{env["BROKER_"+name]}
+				}
+				return all
 			},
 		}).Parse(t.text("data"))
 		if err != nil {

@@ -1,7 +1,6 @@
 package preflight
 
 import (
-	"maps"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -105,39 +104,51 @@ func (in *program) nodes(host string, r *Report) {
 	}
 }
 
-// serviceTags: Consul answers a lookup with a tag only for services that carry
-// it; without an answer HAProxy has no broker.
+// serviceTags: Consul answers a lookup with a tag only for services that carry it; without an
+// answer HAProxy has no broker. Whatever it answers, clients are led to a member's own address.
 func serviceTags(in *program, r *Report) {
-	lookups := in.proxy.lookups()
-	for _, backend := range slices.Sorted(maps.Keys(lookups)) {
-		lookup := lookups[backend]
-		at := Path(in.haproxy.resource, "hcl2.vars.config") + ": backend " + backend
-		service, tag, ok := lookedUp(lookup)
-		if !ok || !strings.HasPrefix(lookup, "_") {
-			r.Errorf(at, "must ask for _<service>._<tag>%s: HAProxy asks for SRV records only by such a name, got %q", cluster.ServiceDomain, lookup)
-			continue
-		}
-		found, tagged := false, false
-		for _, s := range in.emqx.services() {
-			if s.text("name") != service {
+	at := Path(in.haproxy.resource, "hcl2.vars.config")
+	found := 0
+	for _, s := range in.proxy.sections {
+		for _, line := range s.lines {
+			if s.kind != "backend" || !strings.HasPrefix(line[0], "server") {
 				continue
 			}
-			found = true
-			tagged = tagged || slices.Contains(s.list("tags"), tag)
-			if port := s.text("port"); port != backend {
-				r.Errorf(in.emqx.path("service."+service), "must have port %q, which backend %s is for, got %q", backend, backend, port)
+			found++
+			address := line[2]
+			if option(line, "check") == "" && option(line, "track") != "" {
+				if host, _, _ := strings.Cut(address, ":"); host != memberAddress {
+					r.Errorf(at+": backend "+s.name, "must lead to the members' own addresses, got %q", address)
+				}
+				continue
+			}
+			name, _, _ := strings.Cut(address, ":")
+			if name == memberAddress { // while Consul names nobody
+				continue
+			}
+			service, tag, ok := lookedUp(name)
+			tagged := func(svc block) bool {
+				return svc.text("name") == service && slices.Contains(svc.list("tags"), strings.Replace(tag, "--0", "--${NOMAD_ALLOC_INDEX}", 1))
+			}
+			switch {
+			case option(line, "addr") != memberAddress:
+				r.Errorf(at+": backend "+s.name, "must check the members' own addresses, got %q", option(line, "addr"))
+			case !ok || !slices.ContainsFunc(in.emqx.services(), tagged):
+				r.Errorf(in.emqx.path("service."+service), "must carry the tag %q that HAProxy asks for", tag)
 			}
 		}
-		switch {
-		case !found:
-			r.Errorf(at, "must ask for a service of the EMQX job, got %q", service)
-		case !tagged:
-			r.Errorf(in.emqx.path("service."+service), "must carry the tag %q that HAProxy asks for", tag)
-		}
 	}
-	if len(lookups) == 0 {
-		r.Errorf(Path(in.haproxy.resource, "hcl2.vars.config"), "must have a backend with a server-template")
+	if found == 0 {
+		r.Errorf(at, "must have a backend with servers")
 	}
+}
+
+// option is the word behind another in a line.
+func option(line []string, name string) string {
+	if i := slices.Index(line, name); i >= 0 && i+1 < len(line) {
+		return line[i+1]
+	}
+	return ""
 }
 
 // lookedUp takes a name of Consul's DNS apart: "<tag>.<service>.service.consul",
@@ -156,18 +167,4 @@ func lookedUp(name string) (service, tag string, ok bool) {
 	default:
 		return second, first, true
 	}
-}
-
-// lookups are the names that HAProxy asks Consul for, by backend that clients come to.
-// Servers that are checked on a port of their own are for a health page.
-func (c *proxyConfig) lookups() map[string]string {
-	found := map[string]string{}
-	for _, s := range c.sections {
-		for _, line := range s.lines {
-			if s.kind == "backend" && line[0] == "server-template" && len(line) > 3 && !slices.Contains(line, "port") {
-				found[s.name] = strings.TrimPrefix(line[3], "ipv4@")
-			}
-		}
-	}
-	return found
 }

@@ -83,8 +83,8 @@ var ProgramChecks = []Check{
 	},
 	{
 		Name: "service-tags", Severity: Error, Graph: of(serviceTags),
-		Reason:  "HAProxy asks Consul for services by a tag; one that no service carries is an empty backend.",
-		Example: `Job cluster-emqx.jobspec: service.emqx: must carry the tag "prod" that HAProxy asks for`,
+		Reason:  "HAProxy asks Consul by a tag whether a member takes part; one that no service carries is a member that gets no clients. Nothing else that Consul says counts.",
+		Example: `Job cluster-emqx.jobspec: service.emqx-dashboard: must carry the tag "prod--0" that HAProxy asks for`,
 	},
 	{
 		Name: "idle-timeouts", Severity: Error, Graph: of(idleTimeouts),

@@ -74,7 +74,7 @@ var trials = map[string][]trial{
 		{name: "a set without backends", graph: func(g graph) { g.set("Listener", "defaultBackendSetName", "none") }, want: []string{
 			`error Listener cluster-listeners-mqtt.defaultBackendSetName: must name a set with backends, got "none"`,
 		}},
-		{name: "no PROXY header", graph: func(g graph) { g.configure(" send-proxy-v2 ", " ") }, want: []string{
+		{name: "no PROXY header", graph: func(g graph) { g.configure("default-server send-proxy-v2", "default-server weight 1") }, want: []string{
 			`error Job cluster-emqx.jobspec: env.EMQX_LISTENERS__TCP__DEFAULT__PROXY_PROTOCOL: must be false, as HAProxy's default-server says, got "true"`,
 			`error Job cluster-emqx.jobspec: env.EMQX_LISTENERS__WS__DEFAULT__PROXY_PROTOCOL: must be false, as HAProxy's default-server says, got "true"`,
 		}},
@@ -131,20 +131,22 @@ var trials = map[string][]trial{
 	},
 	"service-tags": {
 		{name: "as it is", tls: true},
-		{name: "untagged", graph: func(g graph) { g.edit("emqx", "tags     = [var.environment]", "tags     = []") }, want: []string{
-			"example",
-			`error Job cluster-emqx.jobspec: service.emqx-ws: must carry the tag "prod" that HAProxy asks for`,
+		{name: "untagged", graph: func(g graph) {
+			g.edit("emqx", `"${var.environment}--${NOMAD_ALLOC_INDEX}"],`, `],`)
+		}, want: []string{"example"}},
+		{name: "no such service", graph: func(g graph) { g.configure("}}.emqx-dashboard.service", "}}.emqx-web.service") }, want: []string{
+			`error Job cluster-emqx.jobspec: service.emqx-web: must carry the tag "prod--0" that HAProxy asks for`,
 		}},
-		{name: "no such service", graph: func(g graph) { g.configure("_emqx-ws._", "_emqx-web._") }, want: []string{
-			`error Job cluster-haproxy.hcl2.vars.config: backend ws: must ask for a service of the EMQX job, got "emqx-web"`,
+		{name: "a check of what Consul says", graph: func(g graph) { g.configure("addr {{ $address }}", "addr 198.51.100.1") }, want: []string{
+			`error Job cluster-haproxy.hcl2.vars.config: backend brokers: must check the members' own addresses, got "198.51.100.1"`,
+			`error Job cluster-haproxy.hcl2.vars.config: backend seen-mqtt: must check the members' own addresses, got "198.51.100.1"`,
+			`error Job cluster-haproxy.hcl2.vars.config: backend seen-ws: must check the members' own addresses, got "198.51.100.1"`,
 		}},
-		{name: "no SRV name", graph: func(g graph) {
-			g.configure("_emqx-ws._{{ $environment }}.service.consul", "{{ $environment }}.emqx-ws.service.consul")
+		{name: "clients led by Consul", graph: func(g graph) {
+			g.configure("{{ $address }}:{{ $port }} tcp-ut", "prod.emqx.service.consul:{{ $port }} tcp-ut")
 		}, want: []string{
-			`error Job cluster-haproxy.hcl2.vars.config: backend ws: must ask for _<service>._<tag>.service.consul: HAProxy asks for SRV records only by such a name, got "prod.emqx-ws.service.consul"`,
-		}},
-		{name: "the wrong port", graph: func(g graph) { g.configure("_emqx-ws._", "_emqx._") }, want: []string{
-			`error Job cluster-emqx.jobspec: service.emqx: must have port "ws", which backend ws is for, got "mqtt"`,
+			`error Job cluster-haproxy.hcl2.vars.config: backend mqtt: must lead to the members' own addresses, got "prod.emqx.service.consul:21883"`,
+			`error Job cluster-haproxy.hcl2.vars.config: backend ws: must lead to the members' own addresses, got "prod.emqx.service.consul:21983"`,
 		}},
 	},
 	"kill-timeout": {
@@ -171,7 +173,7 @@ var trials = map[string][]trial{
 		{name: "HAProxy takes longer", graph: func(g graph) { g.edit("haproxy", `"${local.hard_stop}"`, `"60"`) }, want: []string{
 			"error Job cluster-haproxy.jobspec: task.kill_timeout: must be above the script's GRACE (40s) and HARD_STOP (1m0s) together, got 1m0s",
 		}},
-		{name: "HAProxy remembers for longer", graph: func(g graph) { g.configure("hold obsolete 3s", "hold obsolete 30s") }, want: []string{
+		{name: "HAProxy remembers for longer", graph: func(g graph) { g.configure("hold nx 3s", "hold nx 30s") }, want: []string{
 			"error Job cluster-haproxy.hcl2.vars.config: resolvers: must forget within 9s, as settings and checks have it, got 36s",
 		}},
 	},

@@ -92,7 +92,7 @@ type Network struct {
 
 // Nodes are the cluster's instances.
 type Nodes struct {
-	// HAProxy has 100 server slots, so that a new node needs no new configuration.
+	// Each HAProxy asks Consul for each node once a second.
 	Count int `cfg:"count" range:"1..100"`
 	// Of the instances; `ocpus` and `memoryGb` are for a flexible one.
 	Shape string `cfg:"shape"`

@@ -118,13 +118,18 @@ func LostNodeIsReplacedByItsSuccessor(t testing.TB, job *api.Job) {
 }
 
 // Services are the ports of the job's services by their names. Each has the environment
-// lab as its tag, or no name that holds it resolves (ADR 0002).
+// lab as its first tag, or no name that holds it resolves (ADR 0002); further ones are of one
+// member (ADR 0070).
 func Services(t testing.TB, job *api.Job) map[string]string {
 	t.Helper()
 	ports := map[string]string{}
 	for _, s := range job.TaskGroups[0].Services {
 		ports[s.Name] = s.PortLabel
-		assert.DeepEqual(t, s.Tags, []string{"lab"})
+		assert.Assert(t, len(s.Tags) > 0)
+		assert.Equal(t, s.Tags[0], "lab")
+		for _, tag := range s.Tags[1:] {
+			assert.Assert(t, strings.HasPrefix(tag, "lab--${NOMAD_ALLOC_INDEX}"), tag)
+		}
 		assert.Equal(t, s.Provider, "consul")
 		assert.Equal(t, s.Address, "")
 	}

@@ -2,6 +2,8 @@ package broker
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"regexp"
 	"strconv"
@@ -11,7 +13,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
-// The stand-in knows two Erlang expressions, those of the EMQX job. A test compares them.
+// The stand-in knows three Erlang expressions, those of the EMQX job. A test compares them.
 //
 // By moveExpression its move.sh moves clients, with how many at most, how many at once
 // and the pause after those, in milliseconds.
@@ -23,23 +25,34 @@ const moveExpression = `case ets:select(emqx_channel_live, [{ {'$1', '_'}, [], [
 // nothing.
 const waitExpression = `{ok, M, B} = compile:file("%s", [binary]), {module, M} = code:load_binary(M, "%s", B), M:start(%d).`
 
+// By jobExpression run.sh asks Nomad for its job, with the token's file, the socket, the job
+// and its namespace.
+const jobExpression = `{ok, T} = file:read_file("%s"), {ok, S} = gen_tcp:connect({local, "%s"}, 0, [binary, {active, false}], 5000), ` +
+	`ok = gen_tcp:send(S, ["GET /v1/job/%s/scale?namespace=%s HTTP/1.0", 13, 10, "Host: nomad", 13, 10, "X-Nomad-Token: ", T, 13, 10, 13, 10]), ` +
+	`R = fun(F, A) -> case gen_tcp:recv(S, 0, 10000) of {ok, B} -> F(F, <<A/binary, B/binary>>); {error, closed} -> A end end, ` +
+	`{match, [X, N]} = re:run(R(R, <<>>), "^HTTP/1.. 200 .*.JobStopped.:(true|false).*.Desired.:([0-9]+)", ` +
+	`[dotall, {capture, all_but_first, list}]), {list_to_atom(X), list_to_integer(N)}.`
+
 // The files have to say what they are.
 var (
 	waitModule    = regexp.MustCompile(`(?m)^-module\(emqx_oci_takeover\)\.$`)
 	devicesModule = regexp.MustCompile(`(?m)^-module\(emqx_oci_devices\)\.$`)
 )
 
-var movePattern, waitPattern = pattern(moveExpression), pattern(waitExpression)
+var movePattern, waitPattern, jobPattern = pattern(moveExpression), pattern(waitExpression), pattern(jobExpression)
 
 func pattern(format string) *regexp.Regexp {
 	text := strings.ReplaceAll(regexp.QuoteMeta(format), "%s", `([^"]+)`)
 	return regexp.MustCompile("^" + strings.ReplaceAll(text, "%d", `(\d{1,9})`) + "$")
 }
 
-// eval is `emqx eval`: not Erlang, but what the two expressions do.
+// eval is `emqx eval`: not Erlang, but what the three expressions do.
 func (a *app) eval(expression string) *message {
 	if m := waitPattern.FindStringSubmatch(expression); m != nil {
 		return a.node.loadModule(m[1], m[3])
+	}
+	if m := jobPattern.FindStringSubmatch(expression); m != nil {
+		return a.node.askJob(m[1], m[2], m[3], m[4])
 	}
 	m := movePattern.FindStringSubmatch(expression)
 	if m == nil {
@@ -53,6 +66,35 @@ func (a *app) eval(expression string) *message {
 		return failed("RPC to %s error: {badarg,badarith}", a.node.cfg.node)
 	}
 	return done(fmt.Sprint(a.move(n[0], n[1], time.Duration(n[2])*time.Millisecond)))
+}
+
+var jobAnswer = regexp.MustCompile(`(?s)^HTTP/1.. 200 .*"JobStopped":(true|false).*"Desired":([0-9]+)`)
+
+// askJob asks Nomad at a socket how many allocations a job is to have.
+func (n *node) askJob(tokenFile, socket, job, namespace string) *message {
+	fault := func(err error) *message { return failed("RPC to %s error: {badmatch,{error,%v}}", n.cfg.node, err) }
+	token, err := os.ReadFile(tokenFile)
+	if err != nil {
+		return fault(err)
+	}
+	c, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(n.ctx, "unix", socket)
+	if err != nil {
+		return fault(err)
+	}
+	defer func() { _ = c.Close() }()
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := fmt.Fprintf(c, "GET /v1/job/%s/scale?namespace=%s HTTP/1.0\r\nHost: nomad\r\nX-Nomad-Token: %s\r\n\r\n", job, namespace, token); err != nil {
+		return fault(err)
+	}
+	answer, err := io.ReadAll(c)
+	if err != nil {
+		return fault(err)
+	}
+	m := jobAnswer.FindSubmatch(answer)
+	if m == nil {
+		return failed("RPC to %s error: {badmatch,nomatch}", n.cfg.node)
+	}
+	return done(fmt.Sprintf("{%s,%s}", m[1], m[2]))
 }
 
 // loadModule does what the file says, as far as it is one of the two.

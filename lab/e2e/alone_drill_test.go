@@ -66,6 +66,22 @@ func TestFlood(t *testing.T) {
 	}
 }
 
+// TestIntruders is its chapter, and that of the secrets, on a lab of their own.
+func TestIntruders(t *testing.T) {
+	b := newBed(t)
+	b.must(t, "lab", "up")
+	plantSecret(t, b)
+	b.must(t, "up", "lab", "--yes")
+	for _, c := range []struct {
+		name string
+		f    func(*testing.T, *bed)
+	}{{"intruders", intruders}, {"no secret stands in clear", noSecrets}} {
+		if !t.Run(c.name, func(t *testing.T) { c.f(t, b) }) {
+			b.diagnose(t)
+		}
+	}
+}
+
 // TestStrangers is its chapter on a lab of its own.
 func TestStrangers(t *testing.T) {
 	b := newBed(t)

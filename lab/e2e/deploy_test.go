@@ -4,11 +4,13 @@ package e2e
 
 import (
 	"bytes"
-	"encoding/json"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -60,6 +62,7 @@ func TestLab(t *testing.T) {
 	b.undisturbed(t, "a flood of idle clients cuts nobody", flooded)
 	chapter("a command in a task is heard to its end", wholeAnswers)
 	chapter("security groups are really closed", func(t *testing.T) { closedPorts(t, b) })
+	chapter("who reaches the open servers, or a container, loses the cluster nothing", func(t *testing.T) { intruders(t, b) })
 	chapter("other users of the machine get nothing out of the lab", func(t *testing.T) { strangers(t, b) })
 	chapter("up again changes nothing", func(t *testing.T) {
 		r := b.must(t, "up", "lab", "--yes", "--json")
@@ -276,68 +279,175 @@ func allProtocols(t *testing.T, b *bed) {
 	assert.NilError(t, conn.Close())
 }
 
-// noSecrets looks for every secret of the stack in all that others may read.
+// noSecrets looks for every secret of the stack in all that others may read, and finds a decoy in
+// each kind of place first: a look-out that sees nothing proves nothing.
 func noSecrets(t *testing.T, b *bed) {
 	secrets, err := lab.Secrets(lab.Options{Dir: b.dir})
 	assert.NilError(t, err)
 	secrets["emqx-oci:broker.env."+plantedName] = plantedValue
 	secrets["emqx-oci:auth.users[0].password"], secrets["emqx-oci:auth.users[1].password"] = metersPassword, pumpsPassword
-	texts := map[string]string{}
-	c := nomadClient(t)
-	for i := range 3 {
-		// What Docker says of the containers, and what Nomad lets a command in one see.
-		texts[fmt.Sprint("docker inspect on node ", i)] = b.on(t, i, "docker inspect $(docker ps -q)").stdout
+	for _, public := range []string{"emqx-oci:tls.certificate", "emqx-oci:tls.ca", "emqx-oci:tls.deviceCa"} {
+		delete(secrets, public)
 	}
-	for _, a := range running(t, c, emqxJob) {
-		texts["environment of "+a.NodeName] = b.must(t, "lab", "exec", "--in", a.NodeName, "--", "sh", "-c",
-			"docker exec $(docker ps -q --filter name=emqx-"+a.ID+") env").stdout
+	remove := plantDecoys(t, b)
+	places := b.readable(t)
+	remove()
+	for kind, texts := range places {
+		assert.Check(t, len(leaks(texts, map[string]string{"decoy": decoy})) > 0, "a decoy among %d texts of %s is not found", len(texts), kind)
 	}
-	for _, job := range []string{emqxJob, proxyJob} {
-		j, _, err := c.Jobs().Info(job, nil)
-		assert.NilError(t, err)
-		text, err := json.Marshal(j)
-		assert.NilError(t, err)
-		texts["job "+job] = string(text)
-	}
-	roots := []string{"pulumi", "stage", "daemon.log", "servers"} // the servers' logs, raft logs and snapshots
-	for _, pattern := range []string{"instances/*/log", "instances/*/disk/docker/containers", "instances/*/disk/nomad/data/client/state.db"} {
-		found, err := filepath.Glob(filepath.Join(b.dir, pattern))
-		assert.NilError(t, err)
-		assert.Assert(t, len(found) >= 3, "%s: %v", pattern, found)
-		for _, path := range found {
-			rel, err := filepath.Rel(b.dir, path)
-			assert.NilError(t, err)
-			roots = append(roots, rel)
-		}
-	}
-	for _, root := range roots {
-		assert.NilError(t, filepath.WalkDir(filepath.Join(b.dir, root), func(path string, d os.DirEntry, err error) error {
-			if err != nil || !d.Type().IsRegular() {
-				return err
-			}
-			text, err := os.ReadFile(path)
-			if errors.Is(err, fs.ErrNotExist) { // a log that was put away meanwhile
-				return nil
-			}
-			texts[path] = string(text)
-			return err
-		}))
-	}
-	assert.Assert(t, len(texts) > 4, "too little to look at: %d texts", len(texts))
 	checked := 0
-	for where, text := range texts {
-		for path, secret := range secrets {
-			if path == "emqx-oci:tls.certificate" || path == "emqx-oci:tls.ca" || path == "emqx-oci:tls.deviceCa" {
-				continue // public
+	for kind, texts := range places {
+		for _, leak := range leaks(texts, secrets) {
+			// EMQX 5.8 takes its cookie from nowhere else (ADR 0033).
+			if kind == "arguments" && strings.HasPrefix(leak, "emqx-oci:secrets.erlangCookie ") {
+				continue
 			}
-			// As written, and as JSON writes its line ends.
-			for _, form := range []string{secret, strings.ReplaceAll(secret, "\n", `\n`)} {
-				assert.Check(t, !strings.Contains(text, form), "%s stands in clear in %s", path, where)
-			}
-			checked++
+			t.Errorf("%s (%s)", leak, kind)
 		}
+		checked += len(texts) * len(secrets)
 	}
 	t.Logf("looked for %d pairs of text and secret", checked)
+}
+
+// leaks are the secrets that stand in a text: as written, as JSON writes line ends, and in base64
+// whatever is before it.
+func leaks(texts, secrets map[string]string) (found []string) {
+	for path, secret := range secrets {
+		forms := []string{secret, strings.ReplaceAll(secret, "\n", `\n`)}
+		for before := range 3 {
+			// The first and the last characters depend on what is beside it.
+			coded := base64.StdEncoding.EncodeToString([]byte(strings.Repeat(" ", before) + secret))
+			if from, to := (before*8+5)/6, len(coded)-4; to-from > 12 {
+				forms = append(forms, coded[from:to])
+			}
+		}
+		for where, text := range texts {
+			if slices.ContainsFunc(forms, func(form string) bool { return strings.Contains(text, form) }) {
+				found = append(found, path+" stands in clear in "+where)
+			}
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
+// readable are the texts that others may read, by the kind of place.
+func (b *bed) readable(t *testing.T) map[string]map[string]string {
+	t.Helper()
+	places := map[string]map[string]string{}
+	add := func(kind, where, text string) {
+		if places[kind] == nil {
+			places[kind] = map[string]string{}
+		}
+		places[kind][where] = text
+	}
+	c := nomadClient(t)
+	for i := range 3 {
+		on := fmt.Sprint("node ", i)
+		// What Docker says of the containers, and what Nomad lets a command in one see.
+		add("docker inspect", on, b.on(t, i, "docker inspect $(docker ps -aq)").stdout)
+		add("arguments", on, b.in(t, i, "cat /proc/[0-9]*/cmdline 2>/dev/null; true").stdout)
+		add("environments", on, b.in(t, i, "setpriv --reuid 65534 --clear-groups cat /proc/[0-9]*/environ 2>/dev/null; true").stdout)
+		add("user data", on, b.in(t, i, `curl -s -H "Authorization: Bearer Oracle" http://169.254.169.254/opc/v2/instance/;
+			curl -s -H "Authorization: Bearer Oracle" http://169.254.169.254/opc/v2/instance/metadata/user_data | base64 -d | zcat;
+			cat /usr/local/sbin/emqx-boot /var/lib/cloud/instance/* 2>/dev/null; true`).stdout)
+	}
+	for _, a := range running(t, c, emqxJob) {
+		add("docker inspect", "environment of "+a.NodeName, b.must(t, "lab", "exec", "--in", a.NodeName, "--", "sh", "-c",
+			"docker exec $(docker ps -q --filter name=emqx-"+a.ID+") env").stdout)
+	}
+	for _, path := range []string{"/v1/jobs?meta=true", "/v1/allocations", "/v1/evaluations", "/v1/deployments"} {
+		add("Nomad's answers", path, b.answer(t, path))
+	}
+	for _, job := range []string{emqxJob, proxyJob, decoy} {
+		add("Nomad's answers", job, b.answer(t, "/v1/job/"+job))
+		add("Nomad's answers", job+" versions", b.answer(t, "/v1/job/"+job+"/versions"))
+		add("submissions", job, b.answer(t, "/v1/job/"+job+"/submission?version=0"))
+	}
+	for i, args := range [][]string{{"preview", "lab", "--json"}, {"preview", "lab", "-v"}, {"status", "lab", "--json"}, {"outputs", "lab", "--json"}} {
+		r := b.run(t, args...)
+		add("output", fmt.Sprint(i, " ", strings.Join(args, " ")), r.stdout+r.stderr)
+	}
+	add("output", "decoy", decoy)
+	for kind, patterns := range map[string][]string{
+		"Pulumi's files": {"pulumi", "stage"}, "servers": {"servers", "daemon.log"}, // logs, raft logs and snapshots
+		"instances": {"instances/*/log"}, "Docker's files": {"instances/*/disk/docker/containers"}, "Nomad's files": {"instances/*/disk/nomad/data/client"},
+	} {
+		for _, pattern := range patterns {
+			found, err := filepath.Glob(filepath.Join(b.dir, pattern))
+			assert.NilError(t, err)
+			assert.Assert(t, len(found) >= 1, "%s: nothing there", pattern)
+			for _, root := range found {
+				assert.NilError(t, filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+					if err != nil || !d.Type().IsRegular() {
+						return err
+					}
+					text, err := os.ReadFile(path)
+					if errors.Is(err, fs.ErrNotExist) { // a log that was put away meanwhile
+						return nil
+					}
+					add(kind, path, string(text))
+					return err
+				}))
+			}
+		}
+	}
+	return places
+}
+
+// answer is what Nomad's servers say.
+func (b *bed) answer(t *testing.T, path string) string {
+	t.Helper()
+	r, err := http.Get("http://" + b.door + ":4646" + path)
+	assert.NilError(t, err)
+	defer func() { _ = r.Body.Close() }()
+	text, err := io.ReadAll(r.Body)
+	assert.NilError(t, err)
+	return string(text)
+}
+
+// decoy is what plantDecoys leaves where no secret may be.
+const decoy = "decoy-that-has-to-be-found"
+
+// plantDecoys puts it into each kind of place that readable reads, as whoever makes a mistake would;
+// what it returns takes it away again, but for a process that ends by itself.
+func plantDecoys(t *testing.T, b *bed) (remove func()) {
+	t.Helper()
+	c := nomadClient(t)
+	source := `job "` + decoy + `" {
+  type = "batch"
+  meta { password = "` + decoy + `" }
+  group "none" {
+    count = 0
+    task "none" { driver = "docker" }
+  }
+}`
+	job, err := c.Jobs().ParseHCL(source, true)
+	assert.NilError(t, err)
+	_, _, err = c.Jobs().RegisterOpts(job, &nomad.RegisterOptions{Submission: &nomad.JobSubmission{Source: source, Format: "hcl2"}}, nil)
+	assert.NilError(t, err)
+	var files []string
+	for _, pattern := range []string{"pulumi", "servers", "instances/*/log", "instances/*/disk/docker/containers", "instances/*/disk/nomad/data/client"} {
+		found, err := filepath.Glob(filepath.Join(b.dir, pattern))
+		assert.NilError(t, err)
+		for _, dir := range found {
+			files = append(files, filepath.Join(dir, decoy))
+			assert.NilError(t, os.WriteFile(files[len(files)-1], []byte(base64.StdEncoding.EncodeToString([]byte("before:"+decoy+":after"))), 0o600))
+		}
+	}
+	b.must(t, "lab", "exec", "--in", "emqx-lab-0", "--", "bash", "-c", `
+		docker create --name `+decoy+` -e PASSWORD=`+decoy+` "$(docker ps -q | head -n 1 | xargs docker inspect -f '{{.Image}}')" >/dev/null
+		echo `+decoy+` >>/usr/local/sbin/emqx-boot
+		PASSWORD=`+decoy+` setsid setpriv --reuid 65534 --clear-groups bash -c 'sleep 120; : `+decoy+`' </dev/null >/dev/null 2>&1 &`)
+	return func() {
+		b.must(t, "lab", "exec", "--in", "emqx-lab-0", "--", "bash", "-c", `docker rm `+decoy+` >/dev/null
+			sed -i '$d' /usr/local/sbin/emqx-boot`)
+		for _, file := range files {
+			assert.Check(t, os.Remove(file))
+		}
+		_, _, err := c.Jobs().Deregister(decoy, true, nil)
+		assert.Check(t, err)
+	}
 }
 
 func previewChange(t *testing.T, b *bed) {

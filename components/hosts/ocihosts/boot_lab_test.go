@@ -398,6 +398,11 @@ inside 'echo precious >/mnt/bv/emqx-1/data; stat -c "owner %u:%g" /mnt/bv/emqx-1
 inside 'cat /etc/fstab /etc/resolv.conf /etc/dnsmasq.d/consul.conf /etc/systemd/system/docker.service.d/emqx.conf; ls /etc/nomad.d; cat /etc/modules-load.d/emqx.conf /etc/systemd/system/emqx-boot.service'
 inside 'jq -c . /etc/consul.d/emqx.json /etc/nomad.d/emqx.json'
 ip -4 -br addr show ens3
+for uid in 0 99 1000 1001; do
+  for url in http://169.254.169.254/opc/v2/instance/ http://127.0.0.1:8500/v1/status/leader http://127.0.0.1:4646/v1/agent/health; do
+    setpriv --reuid $uid --clear-groups curl -s -m 3 -o /dev/null -H 'Authorization: Bearer Oracle' "$url" && echo "user $uid reads $url" || echo "user $uid reads nothing of $url"
+  done
+done
 inside 'cat /boot-test/systemctl'
 inside 'stat -c "%n %Y %i" /etc/consul.d/emqx.json /etc/nomad.d/emqx.json /etc/fstab /etc/resolv.conf /var/lib/emqx-boot/done /etc/sysctl.d/90-emqx.conf
   ip -4 -br addr; tune2fs -l /dev/oracleoci/oraclevdb | grep -E "UUID|created"; wc -l </boot-test/systemctl' >"$T/before" 2>&1
@@ -431,6 +436,9 @@ inside 'umount /mnt/bv/emqx-1'
 		"done: emqx-lab-1 is 10.80.1.11, its volume is on /mnt/bv/emqx-1",
 		"precious", "NOTHING CHANGED",
 	)
+	for _, url := range []string{"http://169.254.169.254/opc/v2/instance/", "http://127.0.0.1:8500/v1/status/leader", "http://127.0.0.1:4646/v1/agent/health"} {
+		has(t, out, "user 0 reads "+url, "user 1001 reads "+url, "user 99 reads nothing of "+url, "user 1000 reads nothing of "+url)
+	}
 	// The programs' own opinion of their configuration.
 	for tool, begin := range map[string]string{"consul": `{"server":false,`, "nomad": `{"region":`} {
 		_, rest, ok := strings.Cut(out, begin)

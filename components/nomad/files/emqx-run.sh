@@ -15,6 +15,7 @@
 #   TAKEOVER_PAUSE  milliseconds that a session from another node waits
 #   DRAIN_EVACUATE  true: the enterprise edition's evacuation, sessions and all
 #   SIZE_FILE       how many nodes the stack wants, kept current by Nomad
+#   API_SOCKET      Nomad's API for this task, which takes the token in TOKEN_FILE
 #   KEY_FILE        "key:secret" of the REST API
 #   SECRETS_FILE    variables for EMQX's process alone, as a shell reads them
 # shellcheck disable=SC2317 # The trap reaches it all.
@@ -28,6 +29,7 @@ broker='' loader=''
 # A volume can outlive its node: what is left of a member that has left says so.
 data=${EMQX_NODE__DATA_DIR:-/opt/emqx/data}
 gone=$data/left-the-cluster
+proof=left.behind # in a folder aside: who says that it was
 lock=$data/broker.lock
 
 say() { echo "stop: $*"; }
@@ -54,20 +56,47 @@ hold() {
 }
 
 # begin_anew: what a member that has left still has on disk would keep it from coming
-# back as a new one. It is moved aside, once; that of an earlier time goes.
+# back as a new one. It is moved aside.
 begin_anew() {
-  [[ -e $gone ]] || return 0
   local why old=$data/mnesia/$EMQX_NODE__NAME aside
-  why=$(<"$gone")
-  aside=$data/left-$(date -u +%Y%m%dT%H%M%SZ)
-  if [[ -d $old ]]; then
-    mv "$old" "$aside" || exit 1
-    echo "start: a new member: this node had left the cluster ($why); what it knew then is in $aside until it leaves again"
-    for old in "$data"/left-2*; do
-      [[ $old == "$aside" ]] || rm -rf "$old"
-    done
+  if [[ -e $gone ]]; then
+    why=$(<"$gone")
+    aside=$data/left-$(date -u +%Y%m%dT%H%M%SZ)-rest
+    if [[ -d $old ]]; then
+      mv "$old" "$aside" && echo "$why" >"$aside/$proof" || exit 1
+      echo "start: a new member: this node had left the cluster ($why); what was left of it is in $aside"
+    fi
+    rm -f "$gone"
   fi
-  rm -f "$gone"
+  tell_aside
+}
+
+# tell_aside says what lies aside and how much that is. What another member said was left
+# behind goes when it is older than the last four of its kind, two times that this node left.
+# What nobody vouches for is somebody's to look at: it stays.
+tell_aside() {
+  local all=("$data"/left-2*/) dir known=0 i
+  [[ -d ${all[0]} ]] || return 0
+  for ((i = ${#all[@]} - 1; i >= 0; i--)); do # the youngest first
+    dir=${all[i]%/}
+    if [[ ! -e $dir/$proof ]]; then
+      echo "start: nobody says that $dir was left behind: it stays until somebody removes it"
+    elif ((++known > 4)); then
+      echo "start: removing $dir, left behind $(<"$dir/$proof")"
+      rm -rf "$dir"
+    fi
+  done
+  dir=$(du -csh "$data"/left-2*/ 2>/dev/null | tail -n 1)
+  echo "start: data aside in $data/left-*: ${dir%%[[:space:]]*}"
+}
+
+# set_aside gives what EMQX has on disk a second name, before it leaves and deletes all of it:
+# links, which take no room and hold what the files have at their end.
+set_aside() {
+  local old=$data/mnesia/$EMQX_NODE__NAME
+  aside=$data/left-$(date -u +%Y%m%dT%H%M%SZ)
+  [[ -d $old ]] || return 0
+  cp -al "$old" "$aside" && say "what this node knows stays in $aside"
 }
 
 # api METHOD PATH [BODY] prints an answer's body and fails on all but 2xx. The key
@@ -249,14 +278,55 @@ left() {
   return 2
 }
 
-# leave: allocation i is wanted while i is below the size. EMQX's exit code is 0 when it
-# has not left, and what it says may be lost: whether it has, another member knows. Only
-# then its volume is marked for begin_anew.
-leave() {
-  local size='' said others code witness='' deadline
+# job asks Nomad, by the task's own API and in EMQX, as a shell has no such sockets, how many
+# allocations the job is to have, and prints "{stopped,count}". The server's own answer: it is
+# of this job's newest version, whatever this allocation is of.
+job() {
+  local text answer try
+  # shellcheck disable=SC2016 # It is Erlang.
+  printf -v text '{ok, T} = file:read_file("%s"), {ok, S} = gen_tcp:connect({local, "%s"}, 0, [binary, {active, false}], 5000), ok = gen_tcp:send(S, ["GET /v1/job/%s/scale?namespace=%s HTTP/1.0", 13, 10, "Host: nomad", 13, 10, "X-Nomad-Token: ", T, 13, 10, 13, 10]), R = fun(F, A) -> case gen_tcp:recv(S, 0, 10000) of {ok, B} -> F(F, <<A/binary, B/binary>>); {error, closed} -> A end end, {match, [X, N]} = re:run(R(R, <<>>), "^HTTP/1.. 200 .*.JobStopped.:(true|false).*.Desired.:([0-9]+)", [dotall, {capture, all_but_first, list}]), {list_to_atom(X), list_to_integer(N)}.' \
+    "$TOKEN_FILE" "$API_SOCKET" "$NOMAD_JOB_ID" "$NOMAD_NAMESPACE"
+  for try in 1 2 3; do
+    answer=$(timeout 30 emqx eval "$text" 2>&1)
+    answer=${answer##*$'\n'}
+    [[ $answer =~ ^\{(true|false),[0-9]+\}$ ]] && echo "$answer" && return 0 # in a trap, a bare one returns what was before it
+    ((try < 3)) && sleep 1
+  done
+  echo "$answer"
+  return 1
+}
+
+# unwanted: allocation i is wanted while i is below the size. The record in Consul alone
+# decides nothing: who may write there could empty the cluster. Nomad has to say the same,
+# and a job that is stopped as a whole leaves nobody behind.
+unwanted() {
+  local size='' answer
   [[ -r $SIZE_FILE ]] && size=$(<"$SIZE_FILE")
-  [[ $size =~ ^[1-9][0-9]*$ ]] && ((NOMAD_ALLOC_INDEX >= size)) || return 0
-  say "the stack wants $size nodes, not node $NOMAD_ALLOC_INDEX: leaving the cluster"
+  [[ $size =~ ^[1-9][0-9]*$ ]] && ((NOMAD_ALLOC_INDEX >= size)) || return 1
+  if ! answer=$(job); then
+    say "Consul says $size nodes, and Nomad says nothing of its job: this node stays a member (${answer:-no answer})"
+    return 1
+  fi
+  local count=${answer//[^0-9]/}
+  if [[ $answer == *true* ]]; then
+    say "Consul says $size nodes, and in Nomad the whole job is stopped: this node stays a member"
+    return 1
+  elif ((NOMAD_ALLOC_INDEX < count)); then
+    say "Consul says $size nodes, and Nomad $count: this node stays a member"
+    return 1
+  fi
+  say "the stack wants $size nodes, not node $NOMAD_ALLOC_INDEX, and so does Nomad: leaving the cluster"
+}
+
+# leave: EMQX's exit code is 0 when it has not left, and what it says may be lost: whether it
+# has, another member knows. Only then its volume is marked for begin_anew.
+leave() {
+  local said others code witness='' deadline aside
+  unwanted || return 0
+  set_aside || {
+    say "what this node knows cannot be set aside: it stays a member"
+    return 0
+  }
   mapfile -t others < <(api GET /nodes "" | grep -oE '"node": ?"[^"]+"' | cut -d '"' -f 4 | grep -vxF "$EMQX_NODE__NAME")
   said=$("${ctl[@]}" cluster leave 2>&1)
   code=$?
@@ -271,7 +341,7 @@ leave() {
   case $code in
   0)
     say "$witness does not know this node any more: it has left"
-    echo "on $(date -u +%FT%TZ), says $witness" >"$gone"
+    echo "on $(date -u +%FT%TZ), says $witness" | tee "$gone" >"$aside/$proof"
     return 0
     ;;
   1) say "$witness still has this node as a member" ;;

@@ -497,7 +497,13 @@ job "emqx" {
         provider = "consul"
         name     = http.value
         port     = "dashboard"
-        tags     = [var.environment]
+
+        # By these HAProxy asks whether this very member takes part, and with which port while
+        # EMQX moves to others. No environment has two dashes beside each other.
+        tags = concat(
+          [var.environment, "${var.environment}--${NOMAD_ALLOC_INDEX}"],
+          [for port in values(var.ports) : "${var.environment}--${NOMAD_ALLOC_INDEX}--${port}"],
+        )
 
         check {
           name     = "${http.value} status"
@@ -585,6 +591,13 @@ job "emqx" {
         }
       }
 
+      # Who asks Nomad's API for this task shows this token. In a file, and not in the
+      # container's environment, which Docker tells.
+      identity {
+        env  = false
+        file = true
+      }
+
       volume_mount {
         volume      = "data"
         destination = "/opt/emqx/data"
@@ -597,6 +610,8 @@ job "emqx" {
         DRAIN_EVACUATE = "${var.license}"
         TAKEOVER_PAUSE = "500"
         SIZE_FILE      = "${NOMAD_TASK_DIR}/size"
+        API_SOCKET     = "${NOMAD_SECRETS_DIR}/api.sock"
+        TOKEN_FILE     = "${NOMAD_SECRETS_DIR}/nomad_token"
         KEY_FILE       = "${NOMAD_SECRETS_DIR}/api_keys"
         SECRETS_FILE   = "${NOMAD_SECRETS_DIR}/emqx.env"
 

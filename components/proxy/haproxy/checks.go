@@ -11,9 +11,8 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
-// Tried are the lines that are not warned of. The tests run 2.6, and a 3.4.0 has taken
-// the configuration without a warning; 3.2, the default, lies between and was not run
-// itself.
+// Tried are the lines that are not warned of. The tests run 2.6 here, and have run a 3.2.0, the
+// line of the default; a 3.4.0 has taken the configuration without a warning.
 var Tried = []string{"2.6", "3.2", "3.4"}
 
 // Checks are those of HAProxy between what it is given and what the brokers are.
@@ -37,7 +36,7 @@ func (Proxy) Checks() []preflight.Check {
 			Example: `emqx-oci:broker.noFile: must be at least 101224 for its share of 100200 connections of each HAProxy, got 101024`,
 			Remedy:  "Raise `broker.noFile`, or lower `proxy.maxConn`.",
 			Quotas: []preflight.Quota{
-				{Of: "nodes", Most: fmt.Sprint(cluster.MaxNodes), Source: "server slots of HAProxy's configuration", Check: "settings"},
+				{Of: "nodes", Most: fmt.Sprint(cluster.MaxNodes), Source: "names that HAProxy asks Consul for, each once a second", Check: "settings"},
 			},
 		},
 		{

@@ -2,6 +2,7 @@ package haproxy
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,6 +31,18 @@ func renderHAProxy(t *testing.T, env map[string]string, secrets map[string]item)
 
 func renderTemplate(t *testing.T, text string, env map[string]string, secrets map[string]item) string {
 	t.Helper()
+	all := map[string]item{}
+	maps.Copy(all, secrets)
+	secrets = all
+	given := map[string]item{ItemMembers: {"10.0.1.11 10.0.1.12 10.0.1.13"}}
+	for _, l := range cluster.Listeners(cluster.DefaultPorts, true) {
+		given[itemBroker(l.Name)] = item{strconv.Itoa(l.BrokerPort)}
+	}
+	for name, value := range given {
+		if _, own := secrets[name]; !own {
+			secrets[name] = value
+		}
+	}
 	tmpl, err := template.New("").Option("missingkey=error").Funcs(template.FuncMap{
 		"env":       func(k string) string { return env[k] },
 		"parseBool": strconv.ParseBool,
@@ -81,13 +94,13 @@ func TestHAProxyAcceptsTheConfiguration(t *testing.T) {
 		out, err := checkHAProxy(t, config)
 		assert.NilError(t, err, out)
 		assert.Assert(t, !strings.Contains(out, "WARNING"), out)
-		for _, text := range []string{":8883", ":8084", "_emqx-tls.", "_emqx-wss.", "nbsrv(mqtts)"} {
+		for _, text := range []string{":8883", ":8084", ":21884 ", ":21984 ", "nbsrv(mqtts)"} {
 			assert.Equal(t, strings.Contains(config, text), tls, text)
 		}
 		assert.Assert(t, cmp.Contains(config, fmt.Sprintf("maxconn %d\n", 4000+cluster.ProxyHeadroom)))
 		assert.Assert(t, cmp.Contains(config, "timeout tunnel 452s\n"))
-		assert.Assert(t, cmp.Contains(config, "_emqx._lab.service.consul tcp-ut 5s\n"))
-		assert.Assert(t, cmp.Contains(config, "-"+strconv.Itoa(cluster.MaxNodes)+" ipv4@_emqx."))
+		assert.Assert(t, cmp.Contains(config, "    server mqtt-2-21883 10.0.1.13:21883 tcp-ut 5s track seen-mqtt/2-21883\n"))
+		assert.Assert(t, cmp.Contains(config, "    server 2-21883 lab--2.emqx-dashboard.service.consul:21883 addr 10.0.1.13 port 21883\n"))
 	})
 }
 

@@ -214,7 +214,7 @@ func TestHAProxyHasTheListenersOfTheStack(t *testing.T) {
 	}{
 		"TLS alone, ended here":       {[]string{"mqtts", "wss"}, true, "none", []string{"mqtt-in", "ws-in", "backend mqtts", "backend wss"}},
 		"with certificates":           {[]string{"mqtts", "wss"}, true, "required", []string{"mqtt-in", "ws-in", "backend mqtt\n", "backend ws\n"}},
-		"TLS alone, passed through":   {[]string{"mqtts", "wss"}, false, "none", []string{"mqtt-in", "ws-in", "backend mqtt\n", "backend ws\n", "_emqx._"}},
+		"TLS alone, passed through":   {[]string{"mqtts", "wss"}, false, "none", []string{"mqtt-in", "ws-in", "backend mqtt\n", "backend ws\n", ":21883 "}},
 		"one of four":                 {[]string{"wss"}, true, "none", []string{"mqtt-in", "ws-in", "mqtts-in", "backend mqtt\n"}},
 		"one without TLS":             {[]string{"mqtt"}, true, "none", []string{"mqtts-in", "ws-in", "wss-in", "backend ws"}},
 		"one without, passed through": {[]string{"ws"}, false, "none", []string{"mqtt-in", "mqtts-in", "wss-in", "backend mqtt"}},

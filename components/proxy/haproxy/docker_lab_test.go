@@ -21,7 +21,7 @@ func TestHAProxyJobInDocker(t *testing.T) {
 	docker := jobtest.Docker(t)
 	jobtest.ImportProbe(t, docker, "haproxy:3.2.25", "bin/haproxy", `ENV PATH=/bin`)
 	n, _ := servers(t)
-	jobtest.PutVariable(t, n, JobID("lab"), map[string]string{ItemStatsUser: "stats", ItemStatsPassword: "password"})
+	putSecrets(t, n, "password")
 	v := testVars()
 	v.NodeCount, v.ShutdownDelay, v.KillTimeout, v.MinHealthyTime = 1, time.Second, 11*time.Second, time.Second
 	a := jobtest.Start(t, n, testJob(t, v))

@@ -23,7 +23,7 @@ type Args struct {
 }
 
 // Proxies are the job of the proxies, as many as nodes, on the fixed client
-// ports. They find EMQX by Consul's SRV records.
+// ports. They lead to EMQX at the nodes' own addresses, while Consul names the node.
 //
 //	proxies, err := haproxy.New(ctx, "haproxy", &haproxy.Args{
 //		Vars: haproxy.Vars{

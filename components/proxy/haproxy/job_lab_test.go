@@ -24,6 +24,7 @@ import (
 	"gotest.tools/v3/assert"
 	"gotest.tools/v3/assert/cmp"
 
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/internal/agenttest"
 	"github.com/emqx-oci/emqx-oci/internal/jobtest"
 )
@@ -68,16 +69,28 @@ func startBroker(t *testing.T, c *consul.Client, address string) *broker {
 		}))
 	}()
 	assert.NilError(t, c.Agent().ServiceRegister(&consul.AgentServiceRegistration{
-		ID: "emqx-dashboard" + address, Name: "emqx-dashboard", Address: address, Port: 18083, Tags: []string{"lab"},
+		ID: "emqx-dashboard" + address, Name: "emqx-dashboard", Address: address, Port: 18083, Tags: memberTags(address),
 	}))
-	for i, service := range []string{"emqx", "emqx-tls", "emqx-ws", "emqx-wss"} {
-		l := listen(21001 + i)
-		go b.serve(l)
-		assert.NilError(t, c.Agent().ServiceRegister(&consul.AgentServiceRegistration{
-			ID: service + address, Name: service, Address: address, Port: 21001 + i, Tags: []string{"lab"},
-		}))
+	for _, l := range cluster.Listeners(cluster.DefaultPorts, true) {
+		go b.serve(listen(l.BrokerPort))
 	}
 	return b
+}
+
+// memberTags are those of the broker's allocation.
+func memberTags(address string) []string {
+	return []string{"lab", fmt.Sprint("lab--", slices.Index(brokerAddresses, address))}
+}
+
+// putSecrets are those of the job, with the members that the test has.
+func putSecrets(t *testing.T, n *api.Client, password string) map[string]string {
+	t.Helper()
+	items := map[string]string{ItemStatsUser: "stats", ItemStatsPassword: password, ItemMembers: strings.Join(brokerAddresses, " ")}
+	for _, l := range cluster.Listeners(cluster.DefaultPorts, true) {
+		items[itemBroker(l.Name)] = strconv.Itoa(l.BrokerPort)
+	}
+	jobtest.PutVariable(t, n, JobID("lab"), items)
+	return items
 }
 
 func (b *broker) serve(l net.Listener) {
@@ -175,7 +188,7 @@ func TestHAProxyJobInNomad(t *testing.T) {
 	}
 	const password = `p w'd"#$\${X} %[x] 'end`
 	n, c := servers(t)
-	jobtest.PutVariable(t, n, JobID("lab"), map[string]string{ItemStatsUser: "stats", ItemStatsPassword: password})
+	items := putSecrets(t, n, password)
 	v := testVars()
 	v.NodeCount, v.ShutdownDelay, v.KillTimeout = 1, 5*time.Second, 20*time.Second
 	// HAProxy's own template file is read by root here.
@@ -294,29 +307,25 @@ func TestHAProxyJobInNomad(t *testing.T) {
 	})
 	t.Run("Consul away for a moment empties nothing", func(t *testing.T) {
 		for _, b := range []*broker{first, second} {
-			for _, service := range []string{"emqx", "emqx-tls", "emqx-ws", "emqx-wss"} {
-				assert.NilError(t, c.Agent().ServiceDeregister(service+b.address))
-			}
+			assert.NilError(t, c.Agent().ServiceDeregister("emqx-dashboard"+b.address))
 		}
 		time.Sleep(8 * time.Second)
 		conn, _, err := dial(1883)
-		assert.NilError(t, err, "hold nx")
+		assert.NilError(t, err, "who answers gets clients")
 		_ = conn.Close()
+		assert.NilError(t, answers("/haproxy_health", http.StatusOK)())
 		for _, b := range []*broker{first, second} {
-			for i, service := range []string{"emqx", "emqx-tls", "emqx-ws", "emqx-wss"} {
-				assert.NilError(t, c.Agent().ServiceRegister(&consul.AgentServiceRegistration{
-					ID: service + b.address, Name: service, Address: b.address, Port: 21001 + i, Tags: []string{"lab"},
-				}))
-			}
+			assert.NilError(t, c.Agent().ServiceRegister(&consul.AgentServiceRegistration{
+				ID: "emqx-dashboard" + b.address, Name: "emqx-dashboard", Address: b.address, Port: 18083, Tags: memberTags(b.address),
+			}))
 		}
 	})
 	t.Run("a new password keeps the clients", func(t *testing.T) {
 		conn, _, err := dial(1883)
 		assert.NilError(t, err)
 		defer conn.Close()
-		_, _, err = n.Variables().Update(&api.Variable{
-			Path: "nomad/jobs/" + JobID("lab"), Items: map[string]string{ItemStatsUser: "stats", ItemStatsPassword: "new password"},
-		}, nil)
+		items[ItemStatsPassword] = "new password"
+		_, _, err = n.Variables().Update(&api.Variable{Path: "nomad/jobs/" + JobID("lab"), Items: items}, nil)
 		assert.NilError(t, err)
 		jobtest.Eventually(t, "the new password", 30*time.Second, func() error {
 			if code, body := get("/stats", "new password"); code != http.StatusOK {
@@ -363,7 +372,7 @@ func TestHAProxyJobInNomadWithoutTLS(t *testing.T) {
 		return
 	}
 	n, c := servers(t)
-	jobtest.PutVariable(t, n, JobID("lab"), map[string]string{ItemStatsUser: "stats", ItemStatsPassword: "password"})
+	putSecrets(t, n, "password")
 	v := testVars()
 	v.NodeCount, v.TLS, v.ShutdownDelay, v.KillTimeout = 1, false, time.Second, 12*time.Second
 	jobtest.StartWithoutDocker(t, n, testJob(t, v), agenttest.Tool(t, "sh"), "${NOMAD_TASK_DIR}/run.sh")

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,12 +39,14 @@ type proxyLab struct {
 	done   chan struct{}
 	out    *outFile
 
-	mu      sync.Mutex
-	named   map[int]bool // in Consul's answers
-	sick    map[int]bool // fails all its checks
-	off     map[int]bool // runs, and does not speak MQTT on its first listener
-	curt    map[int]bool // closes each connection at once
-	answers atomic.Int64
+	mu    sync.Mutex
+	named map[int]bool // in Consul's answers
+	// stranger is whose address Consul has for everybody, where somebody changed them.
+	stranger string
+	sick     map[int]bool // fails all its checks
+	off      map[int]bool // runs, and does not speak MQTT on its first listener
+	curt     map[int]bool // closes each connection at once
+	answers  atomic.Int64
 
 	vars    map[string]string // of the job, where they differ
 	secrets map[string]item   // beside the statistics' login
@@ -115,16 +118,15 @@ func (l *proxyLab) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 	m := new(dns.Msg)
 	m.SetReply(q)
 	name := q.Question[0].Name
-	for i := range 100 {
-		if !l.named[i] {
-			continue
+	tag := strings.TrimSuffix(name, ".emqx-dashboard.service.consul.")
+	tag = strings.TrimSuffix(tag, fmt.Sprintf("--%d", brokerPort))
+	if i, err := strconv.Atoi(strings.TrimPrefix(tag, "lab--")); err == nil && l.named[i] {
+		address := l.ip(i)
+		if l.stranger != "" {
+			address = l.stranger
 		}
-		target := fmt.Sprintf("n%d.node.dc1.consul.", i)
-		m.Answer = append(m.Answer, &dns.SRV{
-			Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypeSRV, Class: dns.ClassINET}, Priority: 1, Weight: 1, Port: brokerPort, Target: target,
-		})
-		m.Extra = append(m.Extra, &dns.A{
-			Hdr: dns.RR_Header{Name: target, Rrtype: dns.TypeA, Class: dns.ClassINET}, A: net.ParseIP(l.ip(i)),
+		m.Answer = append(m.Answer, &dns.A{
+			Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypeA, Class: dns.ClassINET}, A: net.ParseIP(address),
 		})
 	}
 	if len(m.Answer) == 0 {
@@ -217,14 +219,32 @@ func (l *proxyLab) is(m map[int]bool, i int) bool {
 func (l *proxyLab) config() string {
 	env := envOf(l.t, l.job)
 	env["NOMAD_TASK_DIR"] = l.dir
+	secrets := map[string]item{ItemStatsUser: {"admin"}, ItemStatsPassword: {"password"}, ItemMembers: {l.members()}}
+	for _, name := range []string{"mqtt", "mqtts", "ws", "wss"} {
+		env["BROKER_"+name] = strconv.Itoa(brokerPort)
+		secrets[itemBroker(name)] = item{strconv.Itoa(brokerPort)}
+	}
 	maps.Copy(env, l.vars)
 	for port, number := range map[string]int{"mqtt": 1883, "mqtts": 8883, "ws": 8083, "wss": 8084, "admin": 8080} {
 		env["NOMAD_ADDR_"+port] = l.addr(number)
 	}
-	secrets := map[string]item{ItemStatsUser: {"admin"}, ItemStatsPassword: {"password"}}
 	maps.Copy(secrets, l.secrets)
 	text := renderHAProxy(l.t, env, secrets)
 	return strings.ReplaceAll(text, "127.0.0.1:8600", l.subnet+"1:8600")
+}
+
+// members are the addresses of all brokers that there ever were.
+func (l *proxyLab) members() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []string
+	for _, i := range slices.Sorted(maps.Keys(l.named)) {
+		all = append(all, l.ip(i))
+	}
+	if len(all) == 0 {
+		return l.ip(0)
+	}
+	return strings.Join(all, " ")
 }
 
 func (l *proxyLab) addr(port int) string { return fmt.Sprintf("%s2:%d", l.subnet, port) }

@@ -2,6 +2,7 @@ package haproxy
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -101,11 +102,14 @@ func (Proxy) Job(s settings.Settings, arrival cluster.Arrival) (file string, var
 	return Job, variables, err
 }
 
-// Secrets are the login of the statistics, and what TLS needs. The certificate is there
+// Secrets are the login of the statistics, who may get clients and where, and what TLS needs. The certificate is there
 // wherever TLS ends: HAProxy has it before EMQX's listeners go, and keeps it until they are
 // there again. To the authorities of clients comes the one of the round trip.
 func (Proxy) Secrets(s settings.Settings) (*nomad.JobSecrets, error) {
 	items := map[string]string{ItemStatsUser: "stats", ItemStatsPassword: s.Secrets.StatsPassword.Reveal()}
+	for _, l := range cluster.Listeners(s.Ports.Cluster(), true) {
+		items[itemBroker(l.Name)] = strconv.Itoa(l.BrokerPort)
+	}
 	if s.TLS.Enabled() {
 		items[ItemTerminate] = s.TLS.Terminate
 		items[ItemCertificate] = s.TLS.Certificate.Reveal()
@@ -127,7 +131,7 @@ func (Proxy) Secrets(s settings.Settings) (*nomad.JobSecrets, error) {
 			items[ItemClientCRL] = lines(s.TLS.ClientCRL.Reveal(), gate.Revocations)
 		}
 	}
-	return &nomad.JobSecrets{JobID: JobID(s.Environment), Name: "haproxy", Items: items, Check: CheckSecrets}, nil
+	return &nomad.JobSecrets{JobID: JobID(s.Environment), Name: "haproxy", Items: items, Check: CheckSecrets, Members: ItemMembers}, nil
 }
 
 // lines are texts of PEM behind each other.

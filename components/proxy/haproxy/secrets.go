@@ -29,6 +29,13 @@ const (
 	ItemClientCRL = "tls_client_crl"
 )
 
+// ItemMembers are the addresses of the nodes, by their index, with spaces between: to them
+// alone clients are passed on.
+const ItemMembers = "members"
+
+// itemBroker is where EMQX listens for one listener, "broker_mqtt".
+func itemBroker(listener string) string { return "broker_" + listener }
+
 const furtherMark = "# certificate"
 
 // CheckSecrets finds values that the job could not hand over unchanged, and missing

@@ -154,6 +154,7 @@ func (v Vars) HCL2() (map[string]string, error) {
 		"nofile":        strconv.Itoa(v.NoFile),
 		"keepalive_max": strconv.Itoa(v.KeepAliveMax),
 		"ports":         v.ports(),
+		"broker_ports":  brokerPorts(v.Ports),
 		"config":        Config,
 		"run":           Run,
 	})
@@ -245,6 +246,15 @@ func (v Vars) byListener(value func(Listener) int) string {
 	pairs := make([]string, len(v.Listeners))
 	for i, l := range v.Listeners {
 		pairs[i] = fmt.Sprintf("%s = %d", l.Name, value(l))
+	}
+	return "{" + strings.Join(pairs, ", ") + "}"
+}
+
+// brokerPorts are where EMQX listens by their labels, as HCL2.
+func brokerPorts(p cluster.Ports) string {
+	var pairs []string
+	for _, l := range cluster.Listeners(p, true) {
+		pairs = append(pairs, fmt.Sprintf("%s = %d", l.Name, l.BrokerPort))
 	}
 	return "{" + strings.Join(pairs, ", ") + "}"
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/emqx-oci/emqx-oci/components/blast"
 	"github.com/emqx-oci/emqx-oci/components/blast/phrase"
+	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 )
 
@@ -40,13 +41,18 @@ func (words) Area() string { return wordsJobName }
 func (words) Secrets(a *blast.Assessment) []blast.Secret {
 	nodes := a.Staying()
 	each := fmt.Sprintf("HAProxy reads it on one node after another (%s), new connections have it at once, and those that are open stay for up to a day", phrase.List(nodes))
+	members := []string{ItemMembers}
+	for _, l := range cluster.Listeners(cluster.DefaultPorts, true) {
+		members = append(members, itemBroker(l.Name))
+	}
+	whom := blast.Secret{Keys: members, Name: "brokers that HAProxy leads to", Severity: blast.Notice, Effect: each + "."}
 	switch a.Settings.TLS.Terminate {
 	case settings.TerminateBroker:
 		each = "HAProxy passes TLS through and does not read it"
 	case settings.TerminateEdge:
 		each = "TLS ends before HAProxy, which does not read it"
 	}
-	return []blast.Secret{{
+	return []blast.Secret{whom, {
 		Keys: []string{ItemCertificate, ItemPrivateKey, ItemFurther}, Name: "certificate at HAProxy", Severity: blast.Notice, Effect: each + ". One that it cannot read leaves the old one in use.",
 	}, {
 		Keys: []string{ItemClientCA, ItemClientCRL}, Name: "authorities and revocations of clients' certificates", Severity: blast.Notice,

@@ -20,8 +20,8 @@ readonly HELD=/run/emqx-boot/address
 readonly NOMAD=http://127.0.0.1:4646
 # What Docker's driver logs in to registries with; Nomad reads all files of /etc/nomad.d.
 readonly REGISTRIES=/etc/emqx-registries.json
-# The user of the EMQX image.
-readonly EMQX_UID=1000
+# The users of the images: of EMQX's, and of HAProxy's.
+readonly EMQX_UID=1000 HAPROXY_UID=99
 
 # To standard error: standard output is what functions return.
 log() { printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*" >&2; }
@@ -91,7 +91,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 # What the image has is used as it is; what it lacks comes from its vendor, pinned.
 install_packages() {
   local missing=() p
-  for p in curl jq docker consul nomad oci mkfs.ext4; do
+  for p in curl jq docker consul nomad nft oci mkfs.ext4; do
     have "$p" || missing+=("$p")
   done
   resolved || have dnsmasq || missing+=(dnsmasq)
@@ -125,6 +125,7 @@ install_ol() {
         packages+=(python39-oci-cli)
         ;;
       mkfs.ext4) packages+=(e2fsprogs) ;;
+      nft) packages+=(nftables) ;;
       *) packages+=("$p") ;;
     esac
   done
@@ -162,6 +163,7 @@ install_ubuntu() {
         ln -sfn /opt/oci-cli/bin/oci /usr/local/bin/oci
         ;;
       mkfs.ext4) packages+=(e2fsprogs) ;;
+      nft) packages+=(nftables) ;;
       *) packages+=("$p") ;;
     esac
   done
@@ -468,6 +470,26 @@ open_firewall() {
   fi
 }
 
+# confine_containers: containers have the host's network, and would reach what tells or does
+# everything: the metadata service (user data, the instance's certificates) and the agents,
+# here and on servers. Names stay: port 53 of the same address, Consul's DNS on 8600. Their
+# own API the tasks have at a socket. Only what matches is refused: the kernel's own packets
+# have no user.
+confine_containers() {
+  put /etc/emqx-containers.nft 644 <<END || true
+table inet emqx_containers
+delete table inet emqx_containers
+table inet emqx_containers {
+  chain output {
+    type filter hook output priority filter; policy accept;
+    meta skuid { $HAPROXY_UID, $EMQX_UID } ip daddr 169.254.0.0/16 meta l4proto { tcp, udp } th dport != 53 reject
+    meta skuid { $HAPROXY_UID, $EMQX_UID } meta l4proto { tcp, udp } th dport { 4646-4648, 8300-8302, 8500-8503 } reject
+  }
+}
+END
+  nft -f /etc/emqx-containers.nft || die "nft does not take /etc/emqx-containers.nft: containers would reach the agents and the metadata service"
+}
+
 resolved() { systemctl is-active --quiet systemd-resolved; }
 
 # Names in .consul come from the local agent, all others from where they came.
@@ -755,6 +777,7 @@ main() {
 
   tune_kernel
   open_firewall
+  confine_containers
   claim_volume
   mount_volume
   claim_address

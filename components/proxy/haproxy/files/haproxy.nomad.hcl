@@ -96,6 +96,11 @@ variable "ports" {
   description = "Static ports of each node: admin, and of mqtt, mqtts, ws and wss those that clients have."
 }
 
+variable "broker_ports" {
+  type        = map(number)
+  description = "Where EMQX listens on every node, by listener; while it moves, the secrets name the new ports already."
+}
+
 variable "limits" {
   type        = map(number)
   description = "Client connections that one HAProxy accepts, by listener; 0 is no limit but maxconn."
@@ -371,6 +376,7 @@ job "haproxy" {
         }, { for name in local.listeners : "LIMIT_${name}" => "${lookup(var.limits, name, 0)}" },
         { for name in local.listeners : "RATE_${name}" => "${lookup(var.rates, name, 0)}" },
         { for name in local.listeners : "ANNOUNCED_${name}" => contains(split(" ", var.announced), name) ? var.announced_from : "" },
+        { for name, port in var.broker_ports : "BROKER_${name}" => "${port}" },
       )
 
       template {
