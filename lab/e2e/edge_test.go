@@ -29,12 +29,12 @@ const (
 
 // TestEdge deploys a cluster behind OCI's load balancer, which ends TLS, on a lab of its own.
 func TestEdge(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	b.edit(t, healthOfEdge, flexibleEdge)
 	b.edit(t, publicSubnet, publicRange)
 	b.edit(t, tlsAtBroker, tlsAtEdge)
-	b.must(t, "lab", "up")
-	b.must(t, "up", "lab", "--yes")
+	b.chapters(t)("a cluster", b.deploy)
 	b.chapter(t, "TLS ended at the edge", tlsEndsAtEdge)
 }
 
