@@ -171,6 +171,12 @@ type Proxy interface {
 	// Refused is a command in a task of its job, which prints the list of devices' certificates that new connections are
 	// refused for by now: that in [cluster.RevokedKey], as soon as it has read it.
 	Refused() (task string, command []string)
+	// CertificateVariable is the path of the Nomad variable, beside that of its secrets, in which it finds a certificate
+	// that comes from outside the stack: [cluster.ItemCertificate] and [cluster.ItemPrivateKey].
+	CertificateVariable(environment string) string
+	// Shown is a command in a task of its job, which prints the certificate that new connections get by now, in PEM with
+	// its chain and without its key, and behind it why a newer one was refused, if one was.
+	Shown() (task string, command []string)
 	// StopTime is how long one takes to stop.
 	StopTime(s settings.Settings) time.Duration
 }
