@@ -88,15 +88,19 @@ func furtherCertificates(s settings.Settings) []*x509.Certificate {
 
 // agents are clients of the two APIs, as the settings say.
 func agents(s settings.Settings) (gates.NomadClient, gates.ConsulClient, error) {
-	nomadAPI, err := gates.NewNomad(gates.NomadConfig{
-		Address: s.Nomad.Address, Token: s.Nomad.Token.Reveal(), Region: s.Nomad.Region, Namespace: s.Nomad.Namespace,
-		CACert: s.Nomad.TLS.CA, Cert: s.Nomad.TLS.Certificate, Key: s.Nomad.TLS.PrivateKey.Reveal(),
-	})
+	nomadAPI, err := gates.NewNomad(nomadConfig(s))
 	if err != nil {
 		return nil, nil, err
 	}
 	consulAPI, err := gates.NewConsul(consulConfig(s))
 	return nomadAPI, consulAPI, err
+}
+
+func nomadConfig(s settings.Settings) gates.NomadConfig {
+	return gates.NomadConfig{
+		Address: s.Nomad.Address, Token: s.Nomad.Token.Reveal(), Region: s.Nomad.Region, Namespace: s.Nomad.Namespace,
+		CACert: s.Nomad.TLS.CA, Cert: s.Nomad.TLS.Certificate, Key: s.Nomad.TLS.PrivateKey.Reveal(),
+	}
 }
 
 func consulConfig(s settings.Settings) gates.ConsulConfig {

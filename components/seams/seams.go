@@ -204,4 +204,8 @@ type Names interface {
 	Words() blast.NameWords
 	// Declare registers the name. Gates are options of the record itself. The name is known once the record exists.
 	Declare(ctx *pulumi.Context, in Given, address pulumi.StringOutput, gates []pulumi.ResourceOption, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error)
+	// Prove registers TXT records with these values, all of them at one full name inside the zone, by which an authority
+	// of certificates sees whose the zone is. One that is there already is written over. It is no part of a cluster: its program
+	// takes it away again.
+	Prove(ctx *pulumi.Context, in Given, record string, values []string, opts ...pulumi.ResourceOption) (pulumi.CustomResource, error)
 }
