@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -38,16 +37,6 @@ func (b *bed) withDevices(t *testing.T) {
 	b.writeSecrets(t, secrets)
 	b.edit(t, tlsAtProxy, tlsOfDevices)
 	b.edit(t, aServerRange, withSubnet)
-}
-
-// writeSecrets gives the stack other secrets than the lab has made.
-func (b *bed) writeSecrets(t *testing.T, secrets map[string]string) {
-	t.Helper()
-	body, err := json.Marshal(secrets)
-	assert.NilError(t, err)
-	var env map[string]string
-	assert.NilError(t, json.Unmarshal([]byte(b.must(t, "lab", "env", "--json").stdout), &env))
-	assert.NilError(t, os.WriteFile(env["EMQX_OCI_LAB_SECRETS"], body, 0o600))
 }
 
 // deviceStays is a client that comes back until CONNACK refuses it.
