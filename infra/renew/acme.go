@@ -70,13 +70,14 @@ func (a Authority) Obtain(ctx context.Context, name string, prove Prove) (certs.
 			return certs.Pair{}, err
 		}
 	}
-	if order, err = client.WaitOrder(ctx, order.URI); err != nil {
+	ready, err := client.WaitOrder(ctx, order.URI)
+	if err != nil {
 		return certs.Pair{}, a.explain("waiting for the order of a certificate for "+name, err)
 	}
-	return a.finish(ctx, client, order, name)
+	return a.finish(ctx, client, order.URI, ready.FinalizeURL, name)
 }
 
-func (a Authority) finish(ctx context.Context, client *acme.Client, order *acme.Order, name string) (certs.Pair, error) {
+func (a Authority) finish(ctx context.Context, client *acme.Client, order, finalize, name string) (certs.Pair, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return certs.Pair{}, fmt.Errorf("making a key for %s: %w", name, err)
@@ -85,7 +86,13 @@ func (a Authority) finish(ctx context.Context, client *acme.Client, order *acme.
 	if err != nil {
 		return certs.Pair{}, fmt.Errorf("making a certificate request for %s: %w", name, err)
 	}
-	chain, _, err := client.CreateOrderCert(ctx, order.FinalizeURL, request, true)
+	chain, _, err := client.CreateOrderCert(ctx, finalize, request, true)
+	if err != nil {
+		// The answer need not say which order it is about (RFC 8555, 7.4), and the library would have to ask that one again.
+		if done, again := client.WaitOrder(ctx, order); again == nil && done.CertURL != "" {
+			chain, err = client.FetchCert(ctx, done.CertURL, true)
+		}
+	}
 	if err != nil {
 		return certs.Pair{}, a.explain("fetching the certificate for "+name, err)
 	}

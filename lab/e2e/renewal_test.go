@@ -87,15 +87,28 @@ func (b *bed) labsDNS(t *testing.T) string {
 		}
 		_ = w.WriteMsg(answer)
 	})
-	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
-	assert.NilError(t, err)
-	tcp, err := net.Listen("tcp", udp.LocalAddr().String())
-	assert.NilError(t, err)
+	udp, tcp := bothPorts(t)
 	for _, s := range []*dns.Server{{PacketConn: udp, Handler: ask}, {Listener: tcp, Handler: ask}} {
 		go func() { _ = s.ActivateAndServe() }()
 		t.Cleanup(func() { _ = s.Shutdown() })
 	}
 	return udp.LocalAddr().String()
+}
+
+// bothPorts are one number that is free for both.
+func bothPorts(t *testing.T) (net.PacketConn, net.Listener) {
+	t.Helper()
+	for range 50 {
+		udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+		assert.NilError(t, err)
+		tcp, err := net.Listen("tcp", udp.LocalAddr().String())
+		if err == nil {
+			return udp, tcp
+		}
+		assert.NilError(t, udp.Close())
+	}
+	t.Fatal("no port is free for UDP and TCP")
+	return nil, nil
 }
 
 // pebble is a real authority that speaks ACME, with the lab's DNS. It gives its directory, what to trust it by, and the root
