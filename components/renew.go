@@ -62,6 +62,10 @@ func RenewCertificate(ctx context.Context, s settings.Settings, o renew.Options)
 	if err != nil {
 		return renew.Outcome{}, err
 	}
+	return renewBy(ctx, s, r, o)
+}
+
+func renewBy(ctx context.Context, s settings.Settings, r renew.Renewal, o renew.Options) (renew.Outcome, error) {
 	r.Options = o
 	switch s.TLS.Source {
 	case settings.SourceVault:
@@ -143,6 +147,10 @@ func certificateFirst(ctx *pulumi.Context, s settings.Settings, planner jobPlann
 	if err != nil {
 		return err
 	}
+	return wantCertificate(ctx, s, r)
+}
+
+func wantCertificate(ctx *pulumi.Context, s settings.Settings, r renew.Renewal) error {
 	look, err := r.Look(ctx.Context())
 	if gates.IsFatal(err) {
 		return ctx.Log.Warn(fmt.Sprintf("nobody has looked at the certificate: %v", err), nil)
