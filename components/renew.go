@@ -2,7 +2,6 @@ package components
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,7 +14,6 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/fault"
 	"github.com/emqx-oci/emqx-oci/components/kinds"
 	"github.com/emqx-oci/emqx-oci/components/nomad"
-	"github.com/emqx-oci/emqx-oci/components/oci"
 	"github.com/emqx-oci/emqx-oci/components/seams"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/gates"
@@ -118,17 +116,17 @@ func prover(s settings.Settings, o renew.Options) renew.Prove {
 
 // readVault reads the current version of tls.vaultSecret.
 func readVault(ctx *pulumi.Context, name string, s settings.Settings) (certs.Pair, error) {
-	in := seams.Given{Name: name, Settings: s}
-	if _, err := newProviders(ctx, &in, kinds.Of(s)); err != nil {
+	k, in := kinds.Of(s), seams.Given{Name: name, Settings: s}
+	if _, err := newProviders(ctx, &in, k); err != nil {
 		return certs.Pair{}, err
 	}
-	content, err := oci.Secret(ctx, s.TLS.VaultSecret, in.Invoke(oci.Package))
+	cloud := k.Hosts.Provider()
+	if cloud == nil || cloud.Secret == nil {
+		return certs.Pair{}, errors.New("the cloud of these hosts has no vault")
+	}
+	text, err := cloud.Secret(ctx, s.TLS.VaultSecret, in.Invoke(cloud.Package))
 	if err != nil {
 		return certs.Pair{}, fmt.Errorf("reading the secret tls.vaultSecret: %w", err)
-	}
-	text, err := base64.StdEncoding.DecodeString(content)
-	if err != nil {
-		return certs.Pair{}, errors.New("the secret tls.vaultSecret must be a text, got what is no base64")
 	}
 	pair, err := certs.ReadPair(string(text))
 	if err != nil {

@@ -45,6 +45,8 @@ type Provider struct {
 	Find func(ctx *pulumi.Context, lost interrupted.Lost, opts ...pulumi.InvokeOption) ([]string, error)
 	// Fates tells by their ids what became of resources that were to be deleted. Those that are there are left out.
 	Fates func(ctx *pulumi.Context, held []interrupted.Held, opts ...pulumi.InvokeOption) (map[string]interrupted.Fate, error)
+	// Secret reads the current version of a secret in the cloud's vault, by its id. Nil for a cloud without one.
+	Secret func(ctx *pulumi.Context, id string, opts ...pulumi.InvokeOption) ([]byte, error)
 }
 
 // Kind is what all implementations have in common.

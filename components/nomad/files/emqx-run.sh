@@ -285,7 +285,7 @@ leave() {
 # already it goes on with that.
 take_certificate() {
   local new=$CERTIFICATES/new file why=''
-  mkdir -p "$new" && cp -fp "$NOMAD_SECRETS_DIR"/{tls.crt,tls.key,ca.crt} "$new/" || return
+  mkdir -p "$new" && cp -fp "$NEW_CERTIFICATES"/{tls.crt,tls.key,ca.crt} "$new/" || return
   if ! why=$(openssl x509 -noout -in "$new/tls.crt" 2>&1); then
     why="tls.crt is no certificate: ${why%%$'\n'*}"
   elif ! why=$(openssl pkey -noout -in "$new/tls.key" -passin pass: 2>&1); then
@@ -315,7 +315,7 @@ watch_certificate() {
   local file
   while sleep 1 && kill -0 "$broker" 2>/dev/null; do
     for file in tls.crt tls.key ca.crt; do
-      [[ $NOMAD_SECRETS_DIR/$file -nt $CERTIFICATES/new/$file ]] || continue
+      [[ $NEW_CERTIFICATES/$file -nt $CERTIFICATES/new/$file ]] || continue
       sleep 1 # each file is written by itself
       take_certificate && echo "certificate: EMQX has a new one"
       break

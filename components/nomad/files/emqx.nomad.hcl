@@ -595,6 +595,8 @@ job "emqx" {
         SECRETS_FILE   = "${NOMAD_SECRETS_DIR}/emqx.env"
         CERTIFICATES   = var.tls ? local.certificates : ""
 
+        NEW_CERTIFICATES = "${NOMAD_SECRETS_DIR}"
+
         # Variables are read at the start only: changed ones change the job.
         SECRETS_DIGEST = var.secret_env
       })

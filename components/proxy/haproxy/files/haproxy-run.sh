@@ -52,11 +52,11 @@ certificates() {
   inside=
   while IFS= read -r line; do
     case $line in
-    *'-----BEGIN CERTIFICATE-----'*) inside=yes ;;
-    *'-----BEGIN '*) inside= ;;
+    -----B*' CERTIFICATE-----'*) inside=yes ;;
+    -----B*) inside= ;;
     esac
     [ -z "$inside" ] || echo "$line"
-    case $line in *'-----END '*) inside= ;; esac
+    case $line in -----E*) inside= ;; esac
   done <"$1"
 }
 
