@@ -130,7 +130,7 @@ func (d *diagnosis) outside() {
 	}
 	for _, n := range d.status.Nodes {
 		if why := s.Refused[n.Name]; why != "" {
-			d.each("", n.Name, "with another certificate than the newest, which it refused: "+why, "the Nomad variable "+s.Variable+"; those who are connected stay, and a restart there would end with it")
+			d.each("", n.Name, "going on with an older certificate, as the newest was refused there: "+why, "the Nomad variable "+s.Variable+"; those who are connected stay, and a restart there would end with it")
 		}
 	}
 	if len(s.Behind) > 0 {
