@@ -13,6 +13,7 @@ import (
 	"github.com/pulumi/pulumi-oci/sdk/v3/go/oci/dns"
 	"github.com/pulumi/pulumi-oci/sdk/v3/go/oci/identity"
 	"github.com/pulumi/pulumi-oci/sdk/v3/go/oci/networkloadbalancer"
+	"github.com/pulumi/pulumi-oci/sdk/v3/go/oci/secrets"
 	"gotest.tools/v3/assert"
 
 	"github.com/emqx-oci/emqx-oci/lab/providers/oci/sdktable"
@@ -69,6 +70,7 @@ func TestTableHasExactlyTheInputsOfTheSDK(t *testing.T) {
 		"oci:NetworkLoadBalancer/getBackendSets:getBackendSets":                              plain(networkloadbalancer.GetBackendSetsOutputArgs{}),
 		"oci:NetworkLoadBalancer/getBackends:getBackends":                                    plain(networkloadbalancer.GetBackendsOutputArgs{}),
 		"oci:NetworkLoadBalancer/getListeners:getListeners":                                  plain(networkloadbalancer.GetListenersOutputArgs{}),
+		"oci:Secrets/getSecretbundle:getSecretbundle":                                        plain(secrets.GetSecretbundleOutputArgs{}),
 	} {
 		r, ok := s.Resources[token]
 		if !ok {
@@ -77,7 +79,7 @@ func TestTableHasExactlyTheInputsOfTheSDK(t *testing.T) {
 		assert.Assert(t, ok, token)
 		compare(t, token, &r.In, typ, map[reflect.Type]bool{})
 	}
-	assert.Equal(t, len(s.Resources)+len(s.Functions), 31)
+	assert.Equal(t, len(s.Resources)+len(s.Functions), 32)
 	compare(t, "config", &s.Config, plain(oci.ProviderArgs{}), map[reflect.Type]bool{})
 }
 

@@ -63,6 +63,7 @@ var Items = []Item{
 	{"oci:NetworkLoadBalancer/getBackendSets:getBackendSets", "networkloadbalancer", "GetBackendSets"},
 	{"oci:NetworkLoadBalancer/getBackends:getBackends", "networkloadbalancer", "GetBackends"},
 	{"oci:NetworkLoadBalancer/getListeners:getListeners", "networkloadbalancer", "GetListeners"},
+	{"oci:Secrets/getSecretbundle:getSecretbundle", "secrets", "GetSecretbundle"},
 }
 
 type correction struct {
