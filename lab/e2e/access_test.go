@@ -17,7 +17,6 @@ func TestAccess(t *testing.T) {
 	}{
 		{"who may connect is what the stack says", whoMayConnect},
 		{"TLS ended at the proxy", tlsEndsAtProxy},
-		{"certificates are renewed by others", certificatesAreRenewed},
 		{"plain listeners are off", plainListenersOff},
 		{"clients show certificates", clientsShowCertificates}, // to the end: it leaves them required
 	} {
