@@ -8,7 +8,6 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"math/big"
@@ -128,14 +127,4 @@ func (b *bed) renewCertificate(t *testing.T) (authority string) {
 	authority = filepath.Join(b.project, "authority.pem")
 	assert.NilError(t, os.WriteFile(authority, []byte(ca), 0o600))
 	return authority
-}
-
-// writeSecrets gives the stack other secrets than the lab has made.
-func (b *bed) writeSecrets(t *testing.T, secrets map[string]string) {
-	t.Helper()
-	body, err := json.Marshal(secrets)
-	assert.NilError(t, err)
-	var env map[string]string
-	assert.NilError(t, json.Unmarshal([]byte(b.must(t, "lab", "env", "--json").stdout), &env))
-	assert.NilError(t, os.WriteFile(env["EMQX_OCI_LAB_SECRETS"], body, 0o600))
 }
