@@ -71,7 +71,7 @@ func (b *bed) shownEverywhere(t *testing.T, issuer string) {
 // labsDNS lets a program of this machine ask the lab's name server, which only the lab's internet reaches.
 func (b *bed) labsDNS(t *testing.T) string {
 	t.Helper()
-	socks, err := proxy.SOCKS5("tcp", door+":1080", nil, proxy.Direct)
+	socks, err := proxy.SOCKS5("tcp", b.door+":1080", nil, proxy.Direct)
 	assert.NilError(t, err)
 	ask := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
 		answer := new(dns.Msg).SetRcode(q, dns.RcodeServerFailure)
