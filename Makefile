@@ -85,6 +85,10 @@ $(TOOLS)/pulumi-language-yaml: tools/pulumi/go.mod
 	@echo "building pulumi-language-yaml"
 	@cd tools/pulumi && go build -ldflags '-s -w' -o $@ github.com/pulumi/pulumi-yaml/cmd/pulumi-language-yaml
 
+$(TOOLS)/pebble: tools/pebble/go.mod
+	@echo "building pebble, a certificate authority"
+	@cd tools/pebble && go build -trimpath -ldflags '-s -w' -o $@ github.com/letsencrypt/pebble/v2/cmd/pebble
+
 $(TOOLS)/golangci-lint: tools/lint/go.mod
 	@echo "building golangci-lint (some minutes, once)"
 	@cd tools/lint && go build -trimpath -ldflags '-s -w' -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
@@ -125,7 +129,7 @@ unit: ## the tests that need no root and no network
 # the machine has cores: a lab waits two thirds of its time. Chapters that measure play alone.
 e2e: export EMQX_OCI_BIN := $(BIN)
 e2e: export EMQX_OCI_TOOLS := $(TOOLS)
-e2e: $(TOOLS)/pulumi-language-yaml ## the tests that need root: real Nomad, Consul, Docker, HAProxy on the lab
+e2e: $(TOOLS)/pulumi-language-yaml $(TOOLS)/pebble ## the tests that need root: real Nomad, Consul, Docker, HAProxy on the lab
 	failed=0; \
 	go test -tags lab -p 3 -timeout 30m $$(go list ./... | grep -v /lab/e2e$$) || failed=1; \
 	go test -tags lab -timeout 60m ./lab/e2e || failed=1; \

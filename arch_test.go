@@ -94,9 +94,10 @@ func TestRoomsKnowOnlyWhatTheyMay(t *testing.T) {
 		"components/settings":              {"components/settings", "components/certs", "components/cluster", "components/fault", "components/oci/limits", "internal/structconfig"},
 		"components/guards":                {"components/settings", "components/cluster", "components/fault"},
 		// The whole: the graph with its gates.
-		"components":            {"components", "infra/gates", "infra/operate"},
+		"components":            {"components", "infra/gates", "infra/operate", "infra/renew"},
 		"infra/gates":           {"infra/gates", "components/cluster"},
-		"infra/operate":         {"infra/operate", "infra/gates", "components/certs", "components/cluster"},
+		"infra/operate":         {"infra/operate", "infra/gates", "infra/renew", "components/certs", "components/cluster"},
+		"infra/renew":           {"infra/gates", "components/certs", "components/cluster"},
 		"infra/orchestrate":     {"infra/orchestrate", "infra/gates", "components/cluster", "components/interrupted"},
 		"components/blast":      {"components/blast", "components/settings", "components/cluster"},
 		"components/preflight":  {"components/settings", "components/certs", "components/cluster", "components/fault", "components/hocon", "components/recorder"},

@@ -36,7 +36,7 @@ require (
 	github.com/vishvananda/netlink v1.3.1 // the lab's links, addresses and routes
 	github.com/vishvananda/netns v0.0.5 // the lab's network namespaces
 	github.com/zclconf/go-cty v1.13.2 // values of the variables of a job file
-	golang.org/x/crypto v0.58.0 // password hashes of the stand-in broker
+	golang.org/x/crypto v0.58.0 // ACME, by which certificates are renewed; password hashes of the stand-in broker
 	golang.org/x/mod v0.41.0 // publishes this module as a proxy does, for the test of an importer
 	golang.org/x/net v0.62.0 // SOCKS5 client of gate G5
 	golang.org/x/sync v0.24.0 // limits what gate G1 and the lab do at once

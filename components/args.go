@@ -22,7 +22,7 @@ func secretsArgs(s settings.Settings, proxy seams.Proxy) (*nomad.SecretsArgs, er
 		nomad.ItemAPIKey:            s.Secrets.APIKey.Reveal(),
 		nomad.ItemAPISecret:         s.Secrets.APISecret.Reveal(),
 	}
-	if s.TLS.Enabled() {
+	if s.TLS.Enabled() && !s.TLS.Outside() {
 		emqx[nomad.ItemTLSCert] = s.TLS.Certificate.Reveal()
 		emqx[nomad.ItemTLSKey] = s.TLS.PrivateKey.Reveal()
 		emqx[nomad.ItemTLSCA] = s.TLS.Authority().Reveal()
@@ -52,7 +52,7 @@ func secretsArgs(s settings.Settings, proxy seams.Proxy) (*nomad.SecretsArgs, er
 		Namespace:   s.Nomad.Namespace,
 		EMQX:        emqx,
 		Proxy:       proxies,
-		TLS:         s.TLS.Enabled(),
+		TLS:         s.TLS.Enabled() && !s.TLS.Outside(),
 		License:     s.Secrets.License != "",
 	}, nil
 }
@@ -99,6 +99,7 @@ func emqxArgs(s settings.Settings, opts ...pulumi.ResourceOption) *nomad.EMQXArg
 			ClientIDs:            clientIDs(s.Auth.ClientID),
 			Authorities:          slices.Sorted(maps.Keys(authorities(s))),
 			TLS:                  s.TLS.AtBroker(),
+			TLSOutside:           s.TLS.Outside(),
 			Listeners:            s.BrokerListeners(),
 			Limits:               cluster.Limits(s.Broker.Limits),
 			TLSProfile:           s.TLS.Profile,

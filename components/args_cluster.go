@@ -321,8 +321,21 @@ type TLSArgs struct {
 	// One of Mozilla's recommended configurations, version 5.7: `intermediate` is TLS 1.2 and 1.3 with ephemeral keys
 	// and authenticated ciphers, `modern` is TLS 1.3 alone. (`intermediate` or `modern`; default: `intermediate`)
 	Profile *string `pulumi:"profile,optional"`
+	// Where certificate and key come from. `secrets` are `certificate` and `privateKey`. With `variable` somebody else
+	// writes them into the Nomad variable of the job that ends TLS, as items `certificate` and `private_key`:
+	// `nomad/jobs/emqx-<stack>-haproxy/haproxy`, or `nomad/jobs/emqx-<stack>/emqx` with `terminate: broker`; both jobs
+	// take over what changes there without a restart. With `vault` and `acme` it is `emqx-oci up` that writes them
+	// there, and `emqx-oci certificate renew` between updates. (`secrets` or `variable` or `vault` or `acme`; default:
+	// `secrets`)
+	Source *string `pulumi:"source,optional"`
+	// A Vault secret that holds the certificate with its chain and its key, all in PEM, one behind the other: for
+	// `source: vault`. Whoever runs `emqx-oci` has to be allowed to read it. (OCID)
+	VaultSecret *string `pulumi:"vaultSecret,optional"`
+	// ACME is the authority that `source: acme` asks for the certificate of `dns.name`, and proves the name to by a TXT
+	// record in `dns.zone` (DNS-01).
+	ACME *ACMEArgs `pulumi:"acme,optional"`
 	// With its chain; valid for `dns.name`. One that is self-signed counts as its own authority in the round trip:
-	// whoever sets it trusts it. (PEM)
+	// whoever sets it trusts it. Of `source: secrets` alone. (PEM)
 	Certificate pulumi.StringInput `pulumi:"certificate,optional" provider:"secret"`
 	// Set with the certificate. (secret PEM)
 	PrivateKey pulumi.StringInput `pulumi:"privateKey,optional" provider:"secret"`
@@ -566,6 +579,24 @@ type BrokerPortsArgs struct {
 	// MQTT over WebSocket and TLS; unused without a certificate. Limited, because EMQX has no right to lower ones. (1024
 	// to 65535; default: `21984`)
 	WSS *int `pulumi:"wss,optional"`
+}
+
+// ACMEArgs: ACME is the authority that `source: acme` asks for the certificate of `dns.name`, and proves the name to
+// by a TXT record in `dns.zone` (DNS-01).
+type ACMEArgs struct {
+	// Of the authority, such as `https://acme-v02.api.letsencrypt.org/directory`. (https URL)
+	Directory *string `pulumi:"directory,optional"`
+	// Whom the authority may write to. (e-mail address)
+	Contact *string `pulumi:"contact,optional"`
+	// That you have read the authority's terms of service and agree to them. It issues nothing without. (`true` or
+	// `false`; default: `false`)
+	TermsAgreed *bool `pulumi:"termsAgreed,optional"`
+	// Authorities of the directory's own https address, of a private one. (PEM; default: those of the machine that runs
+	// it)
+	CA pulumi.StringInput `pulumi:"ca,optional" provider:"secret"`
+	// A DNS server that is asked whether the record is there, before the authority looks. (host:port; default: the name
+	// servers of dns.zone)
+	Resolver *string `pulumi:"resolver,optional"`
 }
 
 // ServerCertificateArgs: ServerCertificate is one that clients get by its names.

@@ -95,7 +95,7 @@ func (c *Cluster) declare(ctx *pulumi.Context, name string, s settings.Settings,
 	if err != nil {
 		return err
 	}
-	if err := jobs.beforeUpdate(ctx); err != nil {
+	if err := errors.Join(jobs.beforeUpdate(ctx), certificateFirst(ctx, s, jobs)); err != nil {
 		return err
 	}
 	child := pulumi.Composite(pulumi.Parent(c), every)

@@ -8,6 +8,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/certs"
 	"github.com/emqx-oci/emqx-oci/components/kinds"
 	"github.com/emqx-oci/emqx-oci/components/nomad"
+	"github.com/emqx-oci/emqx-oci/components/seams"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/gates"
 	"github.com/emqx-oci/emqx-oci/infra/operate"
@@ -33,6 +34,10 @@ func Operate(s settings.Settings) (*operate.Cluster, error) {
 		}
 		return gates.AccessDrift(ctx, nomadAPI, matchUsersArgs(s))
 	}
+	outside, err := outsideOf(s, proxy)
+	if err != nil {
+		return nil, err
+	}
 	c := conditions{Settings: s, jobs: wantedJobs(s, k), nomadAPI: nomadAPI, consulAPI: consulAPI, proxy: proxy, edgeHint: k.Edge.Hint(s)}
 	return operate.New(operate.Config{
 		Formed: c.clusterFormed(), Proxies: c.proxiesReady(), RoundTrip: c.roundTripArgs(), Verification: lastGates(gateList(c), c.rolling()),
@@ -41,11 +46,31 @@ func Operate(s settings.Settings) (*operate.Cluster, error) {
 		DrainRate:       s.Broker.Drain.Rate,
 		AccessDrift:     drift, LeavesDrift: s.Auth.Drift == settings.DriftWarn,
 		Certificate:   firstToEnd(s.TLS.Certificate),
+		Outside:       outside,
 		Further:       furtherCertificates(s),
 		DevicesConfig: devices,
 		Environment:   s.Environment, Datacenter: s.Consul.Datacenter, Count: s.Nodes.Count,
 		Nomad: nomadAPI, Consul: consulAPI,
 	})
+}
+
+// outsideOf says how a certificate from outside is looked at; nil for a stack that has its own.
+func outsideOf(s settings.Settings, proxy seams.Proxy) (*operate.Outside, error) {
+	if !s.TLS.Outside() {
+		return nil, nil
+	}
+	r, err := renewal(s)
+	if err != nil {
+		return nil, err
+	}
+	o := &operate.Outside{Look: r.Look, Path: r.Store.Paths[0], HowToWrite: "`" + r.Store.HowToWrite() + "`", AtProxy: s.TLS.AtProxy()}
+	if s.TLS.Obtained() {
+		o.HowToWrite = "`emqx-oci certificate renew " + s.Environment + "`"
+	}
+	if o.Task, o.Command = proxy.Shown(); !o.AtProxy {
+		o.Task, o.Command = nomad.ShownCertificate()
+	}
+	return o, nil
 }
 
 // firstToEnd is the one of a chain that ends first; nil where it has none, or it is hidden.
@@ -88,15 +113,19 @@ func furtherCertificates(s settings.Settings) []*x509.Certificate {
 
 // agents are clients of the two APIs, as the settings say.
 func agents(s settings.Settings) (gates.NomadClient, gates.ConsulClient, error) {
-	nomadAPI, err := gates.NewNomad(gates.NomadConfig{
-		Address: s.Nomad.Address, Token: s.Nomad.Token.Reveal(), Region: s.Nomad.Region, Namespace: s.Nomad.Namespace,
-		CACert: s.Nomad.TLS.CA, Cert: s.Nomad.TLS.Certificate, Key: s.Nomad.TLS.PrivateKey.Reveal(),
-	})
+	nomadAPI, err := gates.NewNomad(nomadConfig(s))
 	if err != nil {
 		return nil, nil, err
 	}
 	consulAPI, err := gates.NewConsul(consulConfig(s))
 	return nomadAPI, consulAPI, err
+}
+
+func nomadConfig(s settings.Settings) gates.NomadConfig {
+	return gates.NomadConfig{
+		Address: s.Nomad.Address, Token: s.Nomad.Token.Reveal(), Region: s.Nomad.Region, Namespace: s.Nomad.Namespace,
+		CACert: s.Nomad.TLS.CA, Cert: s.Nomad.TLS.Certificate, Key: s.Nomad.TLS.PrivateKey.Reveal(),
+	}
 }
 
 func consulConfig(s settings.Settings) gates.ConsulConfig {

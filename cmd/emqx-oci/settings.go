@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/components/preflight"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
+	"github.com/emqx-oci/emqx-oci/infra/renew"
 	"github.com/emqx-oci/emqx-oci/stacks"
 )
 
@@ -41,6 +43,15 @@ func tickets(stack string, c orchestrate.Config) (string, error) {
 		return "", err
 	}
 	return settings.RotateTicketKeys(s.TLS.TicketKeys).Reveal(), nil
+}
+
+// renewCertificate gets the certificate of a stack if it is due.
+func renewCertificate(ctx context.Context, stack string, c orchestrate.Config, o renew.Options) (renew.Outcome, error) {
+	s, err := settings.Load(stack, source(c))
+	if err != nil {
+		return renew.Outcome{}, err
+	}
+	return components.RenewCertificate(ctx, s, o)
 }
 
 // check tells what is wrong with a stack without a cloud: faults of its settings, then what the checks find. A finding

@@ -10,3 +10,14 @@ const (
 
 // Profiles are those that whoever ends TLS knows.
 var Profiles = []string{ProfileIntermediate, ProfileModern}
+
+// A certificate that comes from outside the stack is in a Nomad variable beside the one of the stack's secrets: that of the
+// group in the job that ends TLS, which this job alone may read.
+const (
+	// ItemCertificate is the server's certificate with its chain, ItemPrivateKey its key, both as PEM.
+	ItemCertificate = "certificate"
+	ItemPrivateKey  = "private_key"
+)
+
+// CertificateVariable is the path of that variable.
+func CertificateVariable(job, group string) string { return "nomad/jobs/" + job + "/" + group }

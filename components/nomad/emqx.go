@@ -72,6 +72,18 @@ func NewEMQX(ctx *pulumi.Context, name string, args *EMQXArgs, opts ...pulumi.Re
 	return e, ctx.RegisterResourceOutputs(e, pulumi.Map{"jobId": pulumi.String(e.JobID)})
 }
 
+// CertificateVariable is the path of the Nomad variable, beside that of the secrets, in which the job finds a certificate
+// that comes from outside the stack: [cluster.ItemCertificate] and [cluster.ItemPrivateKey].
+func CertificateVariable(environment string) string {
+	return cluster.CertificateVariable(cluster.EMQXJobID(environment), "emqx")
+}
+
+// ShownCertificate is a command in the job's task, which prints the certificate that EMQX reads by now, with its chain and
+// without its key, and behind it why a newer one was refused, if one was.
+func ShownCertificate() (task string, command []string) {
+	return "emqx", []string{"/bin/sh", "-c", "cat /tmp/emqx-certificate/tls.crt /tmp/emqx-certificate/refused 2>/dev/null; :"}
+}
+
 // jobPlace are the variables that say which job of Nomad's it is. The provider looks for
 // another id or namespace only when the text changes, and would leave the old job running.
 var jobPlace = []string{"hcl2.vars.environment", "hcl2.vars.namespace", "hcl2.vars.region"}

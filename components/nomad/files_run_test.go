@@ -197,7 +197,7 @@ func (n *fakeNode) script(index int, args []string, env ...string) *exec.Cmd {
 	cmd := exec.Command("bash", args...)
 	cmd.Env = append([]string{
 		"PATH=" + n.dir + ":" + os.Getenv("PATH"), "EMQX_NODE__NAME=emqx@n2", "EMQX_NODE__DATA_DIR=" + n.dir,
-		"NOMAD_ALLOC_ID=" + firstAlloc,
+		"NOMAD_ALLOC_ID=" + firstAlloc, "NEW_CERTIFICATES=" + n.dir,
 		"NOMAD_ADDR_dashboard=" + n.api.Listener.Addr().String(), fmt.Sprint("NOMAD_ALLOC_INDEX=", index),
 		"TAKEOVER_PAUSE=0", "DRAIN_RATE=10", "DRAIN_TIMEOUT=20", "DRAIN_EVACUATE=false", "SIZE_FILE=" + n.dir + "/size",
 		"API_SOCKET=/secrets/api.sock", "TOKEN_FILE=/secrets/nomad_token", "NOMAD_JOB_ID=emqx-lab", "NOMAD_NAMESPACE=default",

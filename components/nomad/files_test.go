@@ -212,7 +212,7 @@ func TestListeners(t *testing.T) {
 		for key, file := range map[string]string{"CERTFILE": "tls.crt", "KEYFILE": "tls.key", "CACERTFILE": "ca.crt"} {
 			wanted := ""
 			if tls {
-				wanted = `"${NOMAD_SECRETS_DIR}/` + file + `"`
+				wanted = `"/tmp/emqx-certificate/` + file + `"`
 			}
 			assert.Equal(t, get("SSL", "SSL_OPTIONS__"+key), wanted)
 			assert.Equal(t, get("WSS", "SSL_OPTIONS__"+key), wanted)

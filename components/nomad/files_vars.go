@@ -53,8 +53,11 @@ type EMQXVars struct {
 
 	// Optional.
 
-	// TLS: EMQX ends TLS, with the certificate that the secrets hold.
+	// TLS: EMQX ends TLS.
 	TLS bool
+	// TLSOutside: its certificate is in the Nomad variable of the job's group ([CertificateVariable]), which is none of the
+	// stack's; else the secrets hold it.
+	TLSOutside bool
 	// Listeners are the names of those that EMQX has, of mqtt, mqtts, ws and wss; default
 	// the plain ones, and with TLS all.
 	Listeners []string
@@ -146,6 +149,7 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 		"cpu":             strconv.Itoa(v.CPU),
 		"memory":          strconv.Itoa(v.MemoryMB),
 		"tls":             strconv.FormatBool(v.TLS),
+		"tls_outside":     strconv.FormatBool(v.TLS && v.TLSOutside),
 		"tls_modern":      strconv.FormatBool(v.TLSProfile == cluster.ProfileModern),
 		"cert_names_from": v.CertificateNamesFrom,
 		"license":         strconv.FormatBool(v.License),

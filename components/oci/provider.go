@@ -17,5 +17,5 @@ var Provider = &seams.Provider{
 	New: func(ctx *pulumi.Context, name string, s settings.Settings) (pulumi.ProviderResource, error) {
 		return ocisdk.NewProvider(ctx, name, &ocisdk.ProviderArgs{Region: pulumi.String(s.OCI.Region)})
 	},
-	Find: Find, Fates: Fates,
+	Find: Find, Fates: Fates, Secret: Secret,
 }

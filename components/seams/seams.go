@@ -47,6 +47,8 @@ type Provider struct {
 	Find func(ctx *pulumi.Context, lost interrupted.Lost, opts ...pulumi.InvokeOption) ([]string, error)
 	// Fates tells by their ids what became of resources that were to be deleted. Those that are there are left out.
 	Fates func(ctx *pulumi.Context, held []interrupted.Held, opts ...pulumi.InvokeOption) (map[string]interrupted.Fate, error)
+	// Secret reads the current version of a secret in the cloud's vault, by its id. Nil for a cloud without one.
+	Secret func(ctx *pulumi.Context, id string, opts ...pulumi.InvokeOption) ([]byte, error)
 }
 
 // Kind is what all implementations have in common.
@@ -176,6 +178,12 @@ type Proxy interface {
 	// Refused is a command in a task of its job, which prints the list of devices' certificates that new connections are
 	// refused for by now: that in [cluster.RevokedKey], as soon as it has read it.
 	Refused() (task string, command []string)
+	// CertificateVariable is the path of the Nomad variable, beside that of its secrets, in which it finds a certificate
+	// that comes from outside the stack: [cluster.ItemCertificate] and [cluster.ItemPrivateKey].
+	CertificateVariable(environment string) string
+	// Shown is a command in a task of its job, which prints the certificate that new connections get by now, in PEM with
+	// its chain and without its key, and behind it why a newer one was refused, if one was.
+	Shown() (task string, command []string)
 	// StopTime is how long one takes to stop.
 	StopTime(s settings.Settings) time.Duration
 }
@@ -203,4 +211,8 @@ type Names interface {
 	Words() blast.NameWords
 	// Declare registers the name. Gates are options of the record itself. The name is known once the record exists.
 	Declare(ctx *pulumi.Context, in Given, address pulumi.StringOutput, gates []pulumi.ResourceOption, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error)
+	// Prove registers TXT records with these values, all of them at one full name inside the zone, by which an authority
+	// of certificates sees whose the zone is. One that is there already is written over. It is no part of a cluster: its program
+	// takes it away again.
+	Prove(ctx *pulumi.Context, in Given, record string, values []string, opts ...pulumi.ResourceOption) (pulumi.CustomResource, error)
 }

@@ -31,7 +31,7 @@ func defaults() Settings {
 		Listeners: Listeners{MQTT: Listener{Open: OpenAll}, MQTTS: Listener{Open: OpenAll}, WS: Listener{Open: OpenAll}, WSS: Listener{Open: OpenAll}},
 		Edge:      Edge{Kind: EdgeNetwork, Public: true, Backend: "address", Policy: "leastConnections", MinMbps: 10, MaxMbps: 100, HealthInterval: 10 * time.Second, HealthTimeout: 3 * time.Second, HealthRetries: 3},
 		DNS:       DNS{TTL: 60},
-		TLS:       TLS{Terminate: TerminateProxy, Profile: cluster.ProfileIntermediate, Clients: ClientsNone},
+		TLS:       TLS{Source: SourceSecrets, Terminate: TerminateProxy, Profile: cluster.ProfileIntermediate, Clients: ClientsNone},
 		Auth:      Auth{ClientID: ClientIDAny, DenyAction: "ignore", Drift: DriftRepair},
 		Nomad: Nomad{
 			Datacenter: cluster.DefaultDatacenter, Region: cluster.DefaultRegion, Namespace: cluster.DefaultNamespace, Version: cluster.DefaultNomadVersion,

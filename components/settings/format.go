@@ -46,6 +46,7 @@ var formats = map[string]structconfig.Format{
 	"version":      {Short: "version", Want: "a version such as 1.11.2", Pattern: `^[0-9]+\.[0-9]+\.[0-9]+$`},
 
 	"certificates":  ofPEM("PEM certificates", `-----BEGIN CERTIFICATE-----`, readCertificates),
+	"email":         {Short: "e-mail address", Want: "an e-mail address such as ops@example.com", Pattern: `^[^\s@,;:<>?%&]+@([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z]{2,}$`},
 	"emqx-variable": {Short: "EMQX_...", Want: "a variable of EMQX, EMQX_ and capital letters, with _ or __ between words", Pattern: cluster.VariablePattern},
 	"header": {
 		Short: "header", Want: "a header's name in small letters, such as x-api-key; authorization has a setting of its own", Pattern: `^[a-z0-9-]+$`,

@@ -396,8 +396,19 @@ type TLS struct {
 	// One of Mozilla's recommended configurations, version 5.7: `intermediate` is TLS 1.2
 	// and 1.3 with ephemeral keys and authenticated ciphers, `modern` is TLS 1.3 alone.
 	Profile string `cfg:"profile" oneof:"intermediate|modern"`
+	// Where certificate and key come from. `secrets` are `certificate` and `privateKey`. With
+	// `variable` somebody else writes them into the Nomad variable of the job that ends TLS, as
+	// items `certificate` and `private_key`: `nomad/jobs/emqx-<stack>-haproxy/haproxy`, or
+	// `nomad/jobs/emqx-<stack>/emqx` with `terminate: broker`; both jobs take over what changes
+	// there without a restart. With `vault` and `acme` it is `emqx-oci up` that writes them
+	// there, and `emqx-oci certificate renew` between updates.
+	Source string `cfg:"source" oneof:"secrets|variable|vault|acme"`
+	// A Vault secret that holds the certificate with its chain and its key, all in PEM, one
+	// behind the other: for `source: vault`. Whoever runs `emqx-oci` has to be allowed to read it.
+	VaultSecret string `cfg:"vaultSecret" format:"ocid:vaultsecret"`
+	ACME        ACME   `cfg:"acme"`
 	// With its chain; valid for `dns.name`. One that is self-signed counts as its own
-	// authority in the round trip: whoever sets it trusts it.
+	// authority in the round trip: whoever sets it trusts it. Of `source: secrets` alone.
 	Certificate Secret `cfg:"certificate" format:"certificates"`
 	// Set with the certificate.
 	PrivateKey Secret `cfg:"privateKey" secret:"true" format:"private-key"`
@@ -426,6 +437,22 @@ type TLS struct {
 	// `secrets.deviceCaKey`. `emqx-oci device add --certificate` signs by it, and a device
 	// that it has added gets in by its certificate alone. `emqx-oci device init` makes one.
 	DeviceCA Secret `cfg:"deviceCa" format:"certificates"`
+}
+
+// ACME is the authority that `source: acme` asks for the certificate of `dns.name`, and proves the name to by a TXT record
+// in `dns.zone` (DNS-01).
+type ACME struct {
+	// Of the authority, such as `https://acme-v02.api.letsencrypt.org/directory`.
+	Directory string `cfg:"directory" format:"https-url"`
+	// Whom the authority may write to.
+	Contact string `cfg:"contact" format:"email"`
+	// That you have read the authority's terms of service and agree to them. It issues nothing
+	// without.
+	TermsAgreed bool `cfg:"termsAgreed"`
+	// Authorities of the directory's own https address, of a private one.
+	CA Secret `cfg:"ca" format:"certificates" default:"those of the machine that runs it"`
+	// A DNS server that is asked whether the record is there, before the authority looks.
+	Resolver string `cfg:"resolver" format:"host-port" default:"the name servers of dns.zone"`
 }
 
 // ServerCertificate is one that clients get by its names.
@@ -460,7 +487,13 @@ const (
 var Clients = []string{ClientsNone, ClientsOptional, ClientsRequired}
 
 // Enabled tells whether the stack offers the encrypted protocols.
-func (t TLS) Enabled() bool { return t.Certificate != "" }
+func (t TLS) Enabled() bool { return t.Certificate != "" || t.Outside() }
+
+// Outside tells whether certificate and key are in a Nomad variable that is no resource of the stack.
+func (t TLS) Outside() bool { return t.Source != "" && t.Source != SourceSecrets }
+
+// Obtained tells whether it is this program that gets them and writes them there.
+func (t TLS) Obtained() bool { return t.Source == SourceVault || t.Source == SourceACME }
 
 // AtProxy tells whether HAProxy ends the encrypted protocols.
 func (t TLS) AtProxy() bool { return t.Enabled() && t.Terminate == TerminateProxy }

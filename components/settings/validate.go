@@ -52,7 +52,7 @@ func (s *Settings) validateRegion(f checker) {
 	}
 	given := map[string]string{
 		"network.vcn": s.Network.VCN, "network.publicSubnet": s.Network.PublicSubnet, "network.privateSubnet": s.Network.PrivateSubnet,
-		"nodes.image": s.Nodes.Image, "nodes.registryAuth": s.Nodes.RegistryAuth, "volumes.backupPolicy": s.Volumes.BackupPolicy,
+		"nodes.image": s.Nodes.Image, "nodes.registryAuth": s.Nodes.RegistryAuth, "tls.vaultSecret": s.TLS.VaultSecret, "volumes.backupPolicy": s.Volumes.BackupPolicy,
 	}
 	for index, ocid := range s.Volumes.Restore {
 		given["volumes.restore."+index] = ocid
@@ -193,13 +193,17 @@ func (s *Settings) validateFlexible(f checker) {
 }
 
 func (s *Settings) validateTLS(f checker) {
-	if s.TLS.CA != "" && s.TLS.Certificate == "" && s.TLS.PrivateKey == "" {
+	if s.TLS.CA != "" && !s.TLS.Enabled() && s.TLS.PrivateKey == "" {
 		f.Add("tls.ca", "must not be set without a certificate and its key")
 	}
+	s.validateSource(f)
 	s.validateClients(f)
 	s.validateDevices(f)
 	s.validateTickets(f)
-	all := s.validatePair(f, "tls", s.TLS.Certificate, s.TLS.PrivateKey, true)
+	var all []*x509.Certificate
+	if !s.TLS.Outside() {
+		all = s.validatePair(f, "tls", s.TLS.Certificate, s.TLS.PrivateKey, true)
+	}
 	s.validateFurther(f, all)
 	if len(all) == 0 || f.hasAbove("dns.name") {
 		return
@@ -320,6 +324,7 @@ func (s *Settings) normalizePEM() {
 	normalizeKey := func(key Secret) Secret { return Secret(certs.NormalizeKey(key.Reveal())) }
 	t := &s.TLS
 	t.Certificate, t.CA, t.PrivateKey = chain(t.Certificate, t.PrivateKey), Secret(certs.NormalizeCertificates(t.CA.Reveal())), normalizeKey(t.PrivateKey)
+	t.ACME.CA = Secret(certs.NormalizeCertificates(t.ACME.CA.Reveal()))
 	if keys := strings.Fields(t.TicketKeys.Reveal()); len(keys) == ticketKeys { // whatever ends their lines
 		t.TicketKeys = Secret(strings.Join(keys, "\n") + "\n")
 	}

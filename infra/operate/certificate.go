@@ -48,7 +48,7 @@ func certificateStatus(setting string, x *x509.Certificate, now time.Time) Certi
 // certificates tells of those that end before long.
 func (d *diagnosis) certificates() {
 	all := d.status.Further
-	if c := d.status.Certificate; c != nil {
+	if c := d.status.Certificate; c != nil && d.status.Outside == nil { // who renews that has a time of his own
 		all = append([]CertificateStatus{*c}, all...)
 	}
 	for _, c := range all {

@@ -45,6 +45,8 @@ type Config struct {
 	// [gates.AccessDrift]; nil asks nothing. LeavesDrift: no update puts it right.
 	AccessDrift func(context.Context) (string, error)
 	LeavesDrift bool
+	// Outside looks at a certificate that comes from outside the stack, in the place of Certificate; nil where none does.
+	Outside *Outside
 	// Further are the same of the further certificates, nil for one that cannot be read here.
 	Further []*x509.Certificate
 	// Clock is for tests; default the system's.

@@ -32,6 +32,7 @@ func (c *Cluster) problems(s *Status, l *look) []Problem {
 	if l.trip.asked && !l.trip.holds {
 		d.add("no message came back through the public name: "+l.trip.seen, l.trip.next)
 	}
+	d.outside()
 	d.certificates()
 	if s.AccessDrift != "" && !c.LeavesDrift {
 		d.add("somebody has changed in EMQX who may connect or what they may do: "+s.AccessDrift, "`emqx-oci up "+c.Environment+"` puts it right")

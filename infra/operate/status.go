@@ -2,6 +2,7 @@ package operate
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"sync"
@@ -35,6 +36,8 @@ type Status struct {
 	AccessDrift string `json:"accessDrift,omitempty"`
 	// Certificate is that of the settings; nil where the stack has none, or it cannot be read here.
 	Certificate *CertificateStatus `json:"certificate,omitempty"`
+	// Outside is what else is known of one that comes from outside the stack; nil where none does.
+	Outside *OutsideStatus `json:"outsideCertificate,omitempty"`
 	// Further are those of tls.certificates.
 	Further []CertificateStatus `json:"furtherCertificates,omitempty"`
 	// Balancer and LastUpdate are as fresh as who was asked for them; nil is not asked.
@@ -167,6 +170,8 @@ func (c *Cluster) Status(ctx context.Context, o StatusOptions) Status {
 	var balancer *BalancerStatus
 	var update *UpdateStatus
 	var drift string
+	var outside *OutsideStatus
+	var fromOutside *x509.Certificate
 	views, listeners := make([]view, len(c.Nodes)), make([]map[string]string, len(c.Nodes))
 	together(
 		func() { l.nodes, l.nomadErr = c.Nomad.Nodes(ctx) },
@@ -179,6 +184,7 @@ func (c *Cluster) Status(ctx context.Context, o StatusOptions) Status {
 		},
 		func() { l.proxy = c.job(ctx, c.Proxy.Job) },
 		func() { l.checks, l.consulErr = c.Consul.Service(ctx, c.Proxy.Service, c.Environment) },
+		func() { outside, fromOutside = c.outside(ctx) },
 		func() { l.formed = askGate(ctx, c.Formed) },
 		func() { l.proxies = askGate(ctx, c.Proxies) },
 		func() {
@@ -206,6 +212,9 @@ func (c *Cluster) Status(ctx context.Context, o StatusOptions) Status {
 	)
 	s := Status{Stack: c.Environment, ProxyTitle: c.Proxy.Title, Time: c.Clock.Now(), RoundTrip: l.trip.seen, Balancer: balancer, LastUpdate: update}
 	s.Certificate, s.Further = c.certificates(s.Time)
+	if s.Outside = outside; fromOutside != nil {
+		s.Certificate = outsideStatus(outside.Variable, fromOutside, s.Time)
+	}
 	s.AccessDrift = drift
 	s.Broker, s.Proxy = jobStatus(c.BrokerJob, l.broker), jobStatus(c.Proxy.Job, l.proxy)
 	s.Nodes = make([]NodeStatus, len(c.Nodes))

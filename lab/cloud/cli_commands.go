@@ -2,7 +2,6 @@ package cloud
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
 	"maps"
 	"slices"
@@ -61,21 +60,6 @@ func getVNIC(_ context.Context, c *Cloud, call *ocicli.Call) (*answer, error) {
 		}
 		return nil
 	})
-}
-
-// getSecret has the vault's one secret, in its one version.
-func getSecret(_ context.Context, _ *Cloud, call *ocicli.Call) (*answer, error) {
-	if id := call.Option("secret-id"); id != SecretID {
-		return nil, notFound(id)
-	}
-	return &answer{
-		data: Props{
-			"secret-id": SecretID, "version-number": 1, "version-name": nil, "stages": []any{"CURRENT", "LATEST"},
-			"secret-bundle-content": Props{"content-type": "BASE64", "content": base64.StdEncoding.EncodeToString([]byte(registries))},
-			"metadata":              nil, "time-created": fixedCreated, "time-of-deletion": nil, "time-of-expiry": nil,
-		},
-		etag: true,
-	}, nil
 }
 
 func ofCompartment(call *ocicli.Call) error {

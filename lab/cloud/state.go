@@ -44,6 +44,7 @@ type state struct {
 	Instances   map[string]*instance
 	Attachments map[string]*attachment
 	Backups     map[string]*backup        `json:",omitempty"`
+	Secrets     map[string][]string       `json:",omitempty"` // versions that somebody made, by their secret
 	Ended       map[string]*endedResource `json:",omitempty"`
 }
 

@@ -14,6 +14,8 @@ const (
 	ImageID       = "ocid1.image.oc1.lab-1.lab"
 	ZoneName      = "lab.test"
 	SecretID      = "ocid1.vaultsecret.oc1.lab-1.registries"
+	// CertificateSecretID is a secret that has no version until somebody makes one ([Cloud.PutSecret]).
+	CertificateSecretID = "ocid1.vaultsecret.oc1.lab-1.certificate"
 
 	// registries is the secret: what docker login writes where there is no login.
 	registries = `{"auths":{}}`

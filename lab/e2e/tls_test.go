@@ -8,7 +8,6 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"math/big"
@@ -124,11 +123,7 @@ func (b *bed) renewCertificate(t *testing.T) (authority string) {
 	secrets, readErr := lab.Secrets(lab.Options{Dir: b.dir})
 	assert.NilError(t, readErr)
 	secrets["emqx-oci:tls.certificate"], secrets["emqx-oci:tls.privateKey"], secrets["emqx-oci:tls.ca"] = cert, encode("PRIVATE KEY", der, err), ca
-	body, err := json.Marshal(secrets)
-	assert.NilError(t, err)
-	var env map[string]string
-	assert.NilError(t, json.Unmarshal([]byte(b.must(t, "lab", "env", "--json").stdout), &env))
-	assert.NilError(t, os.WriteFile(env["EMQX_OCI_LAB_SECRETS"], body, 0o600))
+	b.writeSecrets(t, secrets)
 	authority = filepath.Join(b.project, "authority.pem")
 	assert.NilError(t, os.WriteFile(authority, []byte(ca), 0o600))
 	return authority

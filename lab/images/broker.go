@@ -2,6 +2,7 @@ package images
 
 import (
 	"fmt"
+	"os/exec"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
@@ -17,6 +18,13 @@ func Broker(binary string) (v1.Image, error) {
 		return nil, fmt.Errorf("building the stand-in broker's image: %w", err)
 	}
 	if err := t.program("/opt/emqx/bin/emqx", binary); err != nil {
+		return nil, fmt.Errorf("building the stand-in broker's image: %w", err)
+	}
+	openssl, err := exec.LookPath("openssl") // the official image has it with Debian's ca-certificates
+	if err != nil {
+		return nil, fmt.Errorf("building the stand-in broker's image: %w; install the package openssl", err)
+	}
+	if err := t.program("/usr/bin/openssl", openssl); err != nil {
 		return nil, fmt.Errorf("building the stand-in broker's image: %w", err)
 	}
 	t.user("emqx", brokerID, "/opt/emqx")

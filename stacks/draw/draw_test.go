@@ -42,7 +42,7 @@ func TestBoxesSayWhatWaitsForWhat(t *testing.T) {
 		after[b.Name], gates[b.Name] = b.After, b.Gates
 	}
 	assert.DeepEqual(t, after, map[string][]string{
-		"addresses": nil, "groups": nil, "volumes": nil, "entries": nil, "members": nil, "secrets": nil,
+		"addresses": nil, "groups": nil, "volumes": nil, "entries": nil, "members": nil, "secrets": {"addresses"},
 		"pools": {"addresses", "groups", "volumes"}, "balancer": {"addresses", "groups"},
 		"emqx": {"entries", "members", "pools", "secrets"}, "haproxy": {"emqx"},
 		"listeners": {"balancer", "haproxy"}, "dns": {"listeners"},

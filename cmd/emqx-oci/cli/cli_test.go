@@ -99,6 +99,8 @@ func (f *fake) LastUpdate(context.Context) (*orchestrate.Update, error) { return
 
 func (f *fake) Ask(_ context.Context, program pulumi.RunFunc) error { return program(nil) }
 
+func (f *fake) Aside(_ context.Context, _ string, program pulumi.RunFunc) error { return program(nil) }
+
 func (f *fake) Note(text string) { f.opts.View.Note(text) }
 
 func (f *fake) Outputs(context.Context) (orchestrate.Outputs, error) {

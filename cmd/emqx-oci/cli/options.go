@@ -15,6 +15,7 @@ import (
 	"github.com/emqx-oci/emqx-oci/infra/operate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 	"github.com/emqx-oci/emqx-oci/infra/orchestrate/progress"
+	"github.com/emqx-oci/emqx-oci/infra/renew"
 )
 
 // Options are everything that the command line takes from outside.
@@ -57,6 +58,8 @@ type Options struct {
 	Operate func(stack string, c orchestrate.Config) (Cluster, error)
 	// TicketKeys are the stack's next keys of session tickets: settings.RotateTicketKeys.
 	TicketKeys func(stack string, c orchestrate.Config) (string, error)
+	// Renew gets the stack's certificate from where its settings say, if it is due: components.RenewCertificate.
+	Renew func(ctx context.Context, stack string, c orchestrate.Config, o renew.Options) (renew.Outcome, error)
 	// Edge asks the stack's cloud for the health of the balancer's backends: stacks.Edge.
 	Edge func(*pulumi.Context) (map[string]string, error)
 	// NewEngine makes the runner of a stack.
@@ -79,6 +82,7 @@ type Engine interface {
 	Cancel(context.Context) error
 	LastUpdate(context.Context) (*orchestrate.Update, error)
 	Ask(context.Context, pulumi.RunFunc) error
+	Aside(ctx context.Context, what string, program pulumi.RunFunc) error
 	Note(text string)
 }
 

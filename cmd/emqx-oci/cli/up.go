@@ -56,6 +56,9 @@ func (a *app) up() *cobra.Command {
 			if err := a.prepare(c.Context(), t); err != nil {
 				return err
 			}
+			if err := a.renewFirst(c.Context(), t); err != nil {
+				return err
+			}
 			res, err := t.Up(c.Context())
 			if err != nil {
 				return err

@@ -83,9 +83,7 @@ func NewDNSRecord(ctx *pulumi.Context, name string, args *DNSRecordArgs, opts ..
 			Ttl:    pulumi.Int(a.TTLSeconds),
 		}},
 	}
-	if a.ViewID != "" { // a private zone's name is its own within its view only
-		record.Scope, record.ViewId = pulumi.String("PRIVATE"), pulumi.String(a.ViewID)
-	}
+	scope(record, a.ViewID)
 	set, err := dns.NewRrset(ctx, name, record, childOpts...)
 	if err != nil {
 		return nil, fmt.Errorf("creating the A record of %q: %w", a.Name, err)

@@ -4,7 +4,7 @@
 # the stack no longer wants leaves the cluster, so that no dead member remains. It
 # lives in the task, so that a roll, a `nomad node drain` and a scale-in all do it.
 #
-# Only what the official image has: bash and coreutils, grep, flock; no curl.
+# Only what the official image has: bash and coreutils, grep, flock, openssl; no curl.
 #
 # move.sh and emqx_oci_takeover.erl lie beside it, and holds.sh, which tells whether this
 # allocation's broker has the volume. acl.conf is there where the stack has rules, and
@@ -350,6 +350,49 @@ leave() {
   say "if it stays one: 'emqx ctl cluster force-leave $EMQX_NODE__NAME' on another node"
 }
 
+# take_certificate gives EMQX the files that Nomad has written, unless they are no certificate
+# with its key: EMQX, which reads them by itself, would end every handshake. Where it has one
+# already it goes on with that.
+take_certificate() {
+  local new=$CERTIFICATES/new file why=''
+  mkdir -p "$new" && cp -fp "$NEW_CERTIFICATES"/{tls.crt,tls.key,ca.crt} "$new/" || return
+  if ! why=$(openssl x509 -noout -in "$new/tls.crt" 2>&1); then
+    why="tls.crt is no certificate: ${why%%$'\n'*}"
+  elif ! why=$(openssl pkey -noout -in "$new/tls.key" -passin pass: 2>&1); then
+    why="tls.key is no private key: ${why%%$'\n'*}"
+  elif [[ $(openssl x509 -noout -pubkey -in "$new/tls.crt" 2>&1) != "$(openssl pkey -pubout -in "$new/tls.key" -passin pass: 2>&1)" ]]; then
+    why='tls.key is the key of another certificate than the first in tls.crt'
+  fi
+  if [[ -n $why ]]; then
+    echo "$why" >"$CERTIFICATES/refused"
+    echo "certificate: the new one is refused: $why"
+    return 1
+  fi
+  for file in ca.crt tls.key tls.crt; do
+    cp -f "$new/$file" "$CERTIFICATES/$file.next" || return
+  done
+  # Key and certificate are of two versions for as long as this takes. EMQX reads a file again
+  # that has changed since it looked last: with the time at which Nomad wrote it, one that it has
+  # looked at in between would stay (OTP, ssl_pem_cache).
+  for file in ca.crt tls.key tls.crt; do
+    mv -f "$CERTIFICATES/$file.next" "$CERTIFICATES/$file" || return
+  done
+  touch "$CERTIFICATES"/{ca.crt,tls.key,tls.crt} && rm -f "$CERTIFICATES/refused"
+}
+
+# watch_certificate takes over what changes, until EMQX has ended.
+watch_certificate() {
+  local file
+  while sleep 1 && kill -0 "$broker" 2>/dev/null; do
+    for file in tls.crt tls.key ca.crt; do
+      [[ $NEW_CERTIFICATES/$file -nt $CERTIFICATES/new/$file ]] || continue
+      sleep 1 # each file is written by itself
+      take_certificate && echo "certificate: EMQX has a new one"
+      break
+    done
+  done
+}
+
 # start becomes EMQX, with the variables that nobody else may see: what the container
 # has is no secret. "emqx ctl" needs none of them: it takes the cookie from the running
 # node's arguments.
@@ -385,10 +428,14 @@ stop() {
 trap '[[ -n $loader ]] && stop; exit 143' TERM INT
 hold
 begin_anew
+if [[ -n ${CERTIFICATES:-} ]]; then
+  (umask 077 && take_certificate) || exit 1
+fi
 [[ -x $entry ]] && set -- "$entry" "$@"
 start "$@" &
 broker=$!
 exec 9>&-
+[[ -z ${CERTIFICATES:-} ]] || (umask 077 && watch_certificate) &
 load_modules &
 loader=$!
 await

@@ -49,6 +49,11 @@ variable "tls" {
   description = "Whether EMQX ends TLS; else it has no certificate."
 }
 
+variable "tls_outside" {
+  type        = bool
+  description = "Whether the certificate is in the variable of the job's group, which somebody else writes; else among the secrets."
+}
+
 variable "tls_modern" {
   type        = bool
   description = "Whether EMQX speaks TLS 1.3 alone, rather than 1.2 too."
@@ -298,10 +303,11 @@ locals {
         "EMQX_LISTENERS__${upper(name)}__DEFAULT__WEBSOCKET__PROXY_PORT_HEADER"    = "\"\""
       } : {},
       contains(["ssl", "wss"], name) ? {
-        # EMQX reads a changed file at an unchanged path by itself, within 2 min.
-        "EMQX_LISTENERS__${upper(name)}__DEFAULT__SSL_OPTIONS__CERTFILE"   = "\"$${NOMAD_SECRETS_DIR}/tls.crt\""
-        "EMQX_LISTENERS__${upper(name)}__DEFAULT__SSL_OPTIONS__KEYFILE"    = "\"$${NOMAD_SECRETS_DIR}/tls.key\""
-        "EMQX_LISTENERS__${upper(name)}__DEFAULT__SSL_OPTIONS__CACERTFILE" = "\"$${NOMAD_SECRETS_DIR}/ca.crt\""
+        # EMQX reads a changed file at an unchanged path by itself, within 2 min. What Nomad
+        # writes the script has looked at before.
+        "EMQX_LISTENERS__${upper(name)}__DEFAULT__SSL_OPTIONS__CERTFILE"   = "\"${local.certificates}/tls.crt\""
+        "EMQX_LISTENERS__${upper(name)}__DEFAULT__SSL_OPTIONS__KEYFILE"    = "\"${local.certificates}/tls.key\""
+        "EMQX_LISTENERS__${upper(name)}__DEFAULT__SSL_OPTIONS__CACERTFILE" = "\"${local.certificates}/ca.crt\""
         "EMQX_LISTENERS__${upper(name)}__DEFAULT__SSL_OPTIONS__VERSIONS"   = jsonencode(local.tls_versions)
         "EMQX_LISTENERS__${upper(name)}__DEFAULT__SSL_OPTIONS__CIPHERS"    = jsonencode(local.tls_ciphers)
       } : {},
@@ -338,7 +344,22 @@ locals {
     EMQX_BANNED__BOOTSTRAP_FILE  = "\"$${NOMAD_TASK_DIR}/banned.csv\""
   }
 
-  tls_files = var.tls ? { "tls.crt" = "tls_cert", "tls.key" = "tls_key", "ca.crt" = "tls_ca" } : {}
+  # The folder that EMQX reads its certificate from: the container's own, like that of the
+  # secrets, cannot be read through Nomad.
+  certificates = "/tmp/emqx-certificate"
+
+  # A certificate from outside may go away: its files are empty then, which EMQX never sees.
+  tls_items = var.tls_outside ? {
+    "tls.crt" = "certificate", "tls.key" = "private_key", "ca.crt" = "certificate"
+    } : {
+    "tls.crt" = "tls_cert", "tls.key" = "tls_key", "ca.crt" = "tls_ca"
+  }
+  outside = "nomad/jobs/emqx-${var.environment}/emqx"
+  tls_files = var.tls ? {
+    for file, item in local.tls_items : file => var.tls_outside ?
+    "{{ if nomadVarExists \"${local.outside}\" }}{{ with nomadVar \"${local.outside}\" }}{{ (index . \"${item}\").Value }}{{ end }}{{ end }}\n" :
+    "{{ with nomadVar \"nomad/jobs/emqx-${var.environment}\" }}{{ (index . \"${item}\").Value }}{{ end }}\n"
+  } : {}
 }
 
 job "emqx" {
@@ -614,6 +635,9 @@ job "emqx" {
         TOKEN_FILE     = "${NOMAD_SECRETS_DIR}/nomad_token"
         KEY_FILE       = "${NOMAD_SECRETS_DIR}/api_keys"
         SECRETS_FILE   = "${NOMAD_SECRETS_DIR}/emqx.env"
+        CERTIFICATES   = var.tls ? local.certificates : ""
+
+        NEW_CERTIFICATES = "${NOMAD_SECRETS_DIR}"
 
         # Variables are read at the start only: changed ones change the job.
         SECRETS_DIGEST = var.secret_env
@@ -799,7 +823,7 @@ job "emqx" {
           uid                  = 1000
           gid                  = 1000
           error_on_missing_key = true
-          data                 = "{{ with nomadVar \"nomad/jobs/emqx-${var.environment}\" }}{{ (index . \"${file.value}\").Value }}{{ end }}\n"
+          data                 = file.value
         }
       }
 

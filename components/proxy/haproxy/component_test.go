@@ -65,7 +65,7 @@ func TestBadArgsRegisterNothing(t *testing.T) {
 				Environment: "prod",
 				EMQX:        map[string]string{nomad.ItemErlangCookie: "hidden#cookie"},
 				Proxy: &nomad.JobSecrets{
-					JobID: JobID("prod"), Name: "haproxy", Check: CheckSecrets,
+					JobID: JobID("prod"), Name: "haproxy", Check: func(items map[string]string) error { return CheckSecrets(items, false) },
 					Items: map[string]string{ItemStatsUser: "hidden:user", ItemStatsPassword: "hidden"},
 				},
 			})

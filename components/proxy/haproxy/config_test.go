@@ -47,8 +47,12 @@ func renderTemplate(t *testing.T, text string, env map[string]string, secrets ma
 		"env":       func(k string) string { return env[k] },
 		"parseBool": strconv.ParseBool,
 		"nomadVar": func(path string) map[string]item {
-			assert.Equal(t, path, "nomad/jobs/emqx-lab-haproxy")
+			assert.Assert(t, path == "nomad/jobs/emqx-lab-haproxy" || path == Proxy{}.CertificateVariable("lab"), path)
 			return secrets
+		},
+		"nomadVarExists": func(path string) bool {
+			assert.Equal(t, path, Proxy{}.CertificateVariable("lab"))
+			return secrets[cluster.ItemCertificate] != item{}
 		},
 		"regexMatch": regexp.MatchString,
 		"replaceAll": func(from, to, s string) string { return strings.ReplaceAll(s, from, to) },

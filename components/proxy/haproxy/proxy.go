@@ -73,6 +73,7 @@ func vars(s settings.Settings, arrival cluster.Arrival) Vars {
 		KeepAliveMax:         s.Broker.KeepAliveMax,
 		Ports:                s.Ports.Cluster(),
 		TLS:                  s.TLS.Enabled(),
+		TLSOutside:           s.TLS.Outside(),
 		TLSAtProxy:           s.TLS.AtProxy(),
 		TLSAtEdge:            s.TLS.AtEdge(),
 		ProxyProtocolFrom:    arrival.ProxyProtocolFrom,
@@ -112,8 +113,10 @@ func (Proxy) Secrets(s settings.Settings) (*nomad.JobSecrets, error) {
 	}
 	if s.TLS.Enabled() {
 		items[ItemTerminate] = s.TLS.Terminate
-		items[ItemCertificate] = s.TLS.Certificate.Reveal()
-		items[ItemPrivateKey] = s.TLS.PrivateKey.Reveal()
+		if !s.TLS.Outside() {
+			items[ItemCertificate] = s.TLS.Certificate.Reveal()
+			items[ItemPrivateKey] = s.TLS.PrivateKey.Reveal()
+		}
 	}
 	for _, c := range s.TLS.Certificates {
 		items[ItemFurther] += lines(furtherMark, c.Certificate.Reveal(), c.PrivateKey.Reveal())
@@ -131,7 +134,8 @@ func (Proxy) Secrets(s settings.Settings) (*nomad.JobSecrets, error) {
 			items[ItemClientCRL] = lines(s.TLS.ClientCRL.Reveal(), gate.Revocations)
 		}
 	}
-	return &nomad.JobSecrets{JobID: JobID(s.Environment), Name: "haproxy", Items: items, Check: CheckSecrets, Members: ItemMembers}, nil
+	check := func(items map[string]string) error { return CheckSecrets(items, s.TLS.Outside()) }
+	return &nomad.JobSecrets{JobID: JobID(s.Environment), Name: "haproxy", Items: items, Check: check, Members: ItemMembers}, nil
 }
 
 // lines are texts of PEM behind each other.
@@ -177,6 +181,16 @@ func (Proxy) Ready(s settings.Settings, ask seams.ProxyReadyArgs) gates.Gate {
 // Refused reads what run.sh has copied: see there.
 func (Proxy) Refused() (task string, command []string) {
 	return "haproxy", []string{"cat", "/tmp/haproxy/revoked.inuse"}
+}
+
+// CertificateVariable is that of the job's group, where no other job may read.
+func (Proxy) CertificateVariable(environment string) string {
+	return cluster.CertificateVariable(JobID(environment), "haproxy")
+}
+
+// Shown reads what run.sh has written down: see there.
+func (Proxy) Shown() (task string, command []string) {
+	return "haproxy", []string{"/bin/sh", "-c", "cat /tmp/haproxy/certificate.inuse /tmp/haproxy/refused 2>/dev/null; :"}
 }
 
 // StopTime is how long one takes to stop: it lets the balancer turn away first.

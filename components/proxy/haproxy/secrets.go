@@ -14,7 +14,8 @@ const (
 	ItemStatsUser     = "stats_user"
 	ItemStatsPassword = "stats_password"
 	// ItemTerminate is where TLS ends, "proxy" or "broker", and what the next three
-	// belong to; without it there is no TLS.
+	// belong to; without it there is no TLS. The next two are not there where the certificate
+	// comes from outside the stack.
 	ItemTerminate   = "tls_terminate"
 	ItemCertificate = "tls_certificate"
 	ItemPrivateKey  = "tls_private_key"
@@ -39,8 +40,8 @@ func itemBroker(listener string) string { return "broker_" + listener }
 const furtherMark = "# certificate"
 
 // CheckSecrets finds values that the job could not hand over unchanged, and missing
-// ones. Its error holds no value.
-func CheckSecrets(items map[string]string) error {
+// ones. outside says that a certificate is not among them. Its error holds no value.
+func CheckSecrets(items map[string]string, outside bool) error {
 	var f fault.List
 	if user := items[ItemStatsUser]; user == "" || strings.Contains(user, ":") || !ascii.MatchString(user) {
 		f.Add(ItemStatsUser, "must be printable ASCII without spaces, and hold no colon: HTTP ends the user's name there")
@@ -48,7 +49,7 @@ func CheckSecrets(items map[string]string) error {
 	if what := cluster.PasswordFault(items[ItemStatsPassword]); what != "" {
 		f.Add(ItemStatsPassword, "%s", what)
 	}
-	if items[ItemTerminate] != "" {
+	if items[ItemTerminate] != "" && !outside {
 		f.Require(ItemCertificate, items[ItemCertificate])
 		f.Require(ItemPrivateKey, items[ItemPrivateKey])
 	}

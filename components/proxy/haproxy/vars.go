@@ -51,8 +51,11 @@ type Vars struct {
 
 	// Optional.
 
-	// TLS: the secrets hold a certificate.
+	// TLS: there is a certificate.
 	TLS bool
+	// TLSOutside: it is in the Nomad variable of the job's group ([cluster.CertificateVariable]), which is none of the
+	// stack's; else the secrets hold it.
+	TLSOutside bool
 	// Listeners are what clients have; default mqtt and ws, and with TLS all four.
 	Listeners []Listener
 	// TLSAtProxy: HAProxy ends TLS and leads to the plain listeners of EMQX, rather than
@@ -141,6 +144,7 @@ func (v Vars) HCL2() (map[string]string, error) {
 		"cpu":           strconv.Itoa(v.CPU),
 		"memory":        strconv.Itoa(v.MemoryMB),
 		"tls":           strconv.FormatBool(v.TLS),
+		"tls_outside":   strconv.FormatBool(v.TLS && v.TLSOutside),
 		"tls_at_proxy":  strconv.FormatBool(v.TLS && v.TLSAtProxy),
 		"tls_at_edge":   strconv.FormatBool(v.TLS && v.TLSAtEdge),
 		"tls_profile":   v.TLSProfile,

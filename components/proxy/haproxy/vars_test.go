@@ -59,9 +59,9 @@ func TestAllFaultsAtOnce(t *testing.T) {
 }
 
 func TestCheckSecrets(t *testing.T) {
-	assert.NilError(t, CheckSecrets(map[string]string{ItemStatsUser: "admin", ItemStatsPassword: `pw'd"#$\${X}yz`}))
-	assert.ErrorContains(t, CheckSecrets(map[string]string{ItemStatsUser: "a:b", ItemStatsPassword: "long-enough-it-is"}), "stats_user: must be printable ASCII without spaces, and hold no colon")
-	assert.ErrorContains(t, CheckSecrets(map[string]string{ItemStatsUser: "a", ItemStatsPassword: "line\nbreak"}), "stats_password: must be 12 or more characters of printable ASCII")
+	assert.NilError(t, CheckSecrets(map[string]string{ItemStatsUser: "admin", ItemStatsPassword: `pw'd"#$\${X}yz`}, false))
+	assert.ErrorContains(t, CheckSecrets(map[string]string{ItemStatsUser: "a:b", ItemStatsPassword: "long-enough-it-is"}, false), "stats_user: must be printable ASCII without spaces, and hold no colon")
+	assert.ErrorContains(t, CheckSecrets(map[string]string{ItemStatsUser: "a", ItemStatsPassword: "line\nbreak"}, false), "stats_password: must be 12 or more characters of printable ASCII")
 }
 
 // One way of giving the values is the provider's, the other that of whoever asks the

@@ -376,7 +376,7 @@ func TestTheOfficialProviderIsPointedHere(t *testing.T) {
 	_, err = createVolume(t.Context(), newSDK(t, server.URL(), key), "data")
 	assert.NilError(t, err)
 	pairs := strings.Split(rest.HostOverrides(server.URL()), ";")
-	assert.Equal(t, len(pairs), 6)
+	assert.Equal(t, len(pairs), 7)
 	for _, pair := range pairs {
 		client, url, ok := strings.Cut(pair, "=")
 		assert.Assert(t, ok && strings.HasPrefix(client, "oci_") && url == server.URL(), pair)

@@ -104,6 +104,8 @@ func (s *service) routes() {
 	for _, l := range lookups {
 		s.look(l)
 	}
+	s.handle("GET "+bundlePath, s.getBundle)
+	s.handle("PUT "+secretPath, s.updateSecret)
 	group := "/" + cores + "networkSecurityGroups/{networkSecurityGroupId}"
 	s.handle("GET "+group+"/securityRules",
 		s.lists(group+"/securityRules", "oci:Core/getNetworkSecurityGroupSecurityRules:getNetworkSecurityGroupSecurityRules", shape[core.SecurityRule]))

@@ -54,7 +54,7 @@ func (s *Server) Close() error { return s.server.Close() }
 // clients of the official provider that are used here, by its own names.
 var clients = []string{
 	"oci_core.BlockstorageClient", "oci_core.ComputeManagementClient", "oci_core.VirtualNetworkClient", "oci_dns.DnsClient",
-	"oci_identity.IdentityClient", "oci_network_load_balancer.NetworkLoadBalancerClient",
+	"oci_identity.IdentityClient", "oci_network_load_balancer.NetworkLoadBalancerClient", "oci_secrets.SecretsClient",
 }
 
 // HostOverrides is the value of CLIENT_HOST_OVERRIDES that points the official provider

@@ -13,6 +13,7 @@ import (
 	"github.com/pulumi/pulumi-oci/sdk/v3/go/oci/dns"
 	"github.com/pulumi/pulumi-oci/sdk/v3/go/oci/loadbalancer"
 	"github.com/pulumi/pulumi-oci/sdk/v3/go/oci/networkloadbalancer"
+	"github.com/pulumi/pulumi-oci/sdk/v3/go/oci/secrets"
 	"gotest.tools/v3/assert"
 
 	"github.com/emqx-oci/emqx-oci/lab/providers/oci/sdktable"
@@ -80,6 +81,7 @@ func TestTableHasExactlyTheInputsOfTheSDK(t *testing.T) {
 		"oci:NetworkLoadBalancer/getBackendSets:getBackendSets":                                                 plain(networkloadbalancer.GetBackendSetsOutputArgs{}),
 		"oci:NetworkLoadBalancer/getBackends:getBackends":                                                       plain(networkloadbalancer.GetBackendsOutputArgs{}),
 		"oci:NetworkLoadBalancer/getListeners:getListeners":                                                     plain(networkloadbalancer.GetListenersOutputArgs{}),
+		"oci:Secrets/getSecretbundle:getSecretbundle":                                                           plain(secrets.GetSecretbundleOutputArgs{}),
 	} {
 		r, ok := s.Resources[token]
 		if !ok {
@@ -89,7 +91,7 @@ func TestTableHasExactlyTheInputsOfTheSDK(t *testing.T) {
 		compare(t, token, &r.In, typ, map[reflect.Type]bool{})
 	}
 	// And one of package identity, which takes too much to compile: the test above reads its source.
-	assert.Equal(t, len(s.Resources)+len(s.Functions), 43)
+	assert.Equal(t, len(s.Resources)+len(s.Functions), 44)
 	compare(t, "config", &s.Config, plain(oci.ProviderArgs{}), map[reflect.Type]bool{})
 }
 

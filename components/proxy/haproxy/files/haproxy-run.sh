@@ -46,6 +46,20 @@ spread() {
   done <"$1/further.pem"
 }
 
+# certificates FILE prints the certificates in it, and nothing else: no key behind one that
+# does not end, either.
+certificates() {
+  inside=
+  while IFS= read -r line; do
+    case $line in
+    -----B*' CERTIFICATE-----'*) inside=yes ;;
+    -----B*) inside= ;;
+    esac
+    [ -z "$inside" ] || echo "$line"
+    case $line in -----E*) inside= ;; esac
+  done <"$1"
+}
+
 # changed tells whether Nomad has written one of its files since they were looked at.
 changed() {
   for file in $files; do
@@ -60,10 +74,12 @@ changed() {
 take() {
   { copy "$NOMAD_SECRETS_DIR" "$seen" && spread "$seen"; } || return
   if out=$(CERTIFICATES=$seen haproxy -c -f "$seen/haproxy.cfg" 2>&1); then
+    rm -f "$folder/refused"
     copy "$seen" "$folder" && spread "$folder"
   else
     # Only what is wrong: the rest of the text may quote a password.
-    say "the new configuration is refused:" "$(echo "$out" | grep ALERT)"
+    echo "$out" | grep ALERT >"$folder/refused"
+    say "the new configuration is refused:" "$(cat "$folder/refused")"
     return 1
   fi
 }
@@ -93,9 +109,10 @@ watch() {
   done
 }
 
-# in_use keeps the list of revoked devices that new connections are held to by now: who asks
-# whether one is in it reads that, whole.
+# in_use keeps what new connections are held to by now, for those who ask: the certificate
+# that they get, without its key, and the list of revoked devices, which is read whole.
 in_use() {
+  [ ! -e "$folder/tls.pem" ] || certificates "$folder/tls.pem" >"$folder/certificate.inuse"
   [ -e "$folder/revoked.map" ] || return 0
   cp -fp "$folder/revoked.map" "$folder/revoked.new" && mv -f "$folder/revoked.new" "$folder/revoked.inuse"
 }

@@ -43,7 +43,12 @@ variable "memory" {
 
 variable "tls" {
   type        = bool
-  description = "Whether the secrets hold a certificate."
+  description = "Whether there is a certificate."
+}
+
+variable "tls_outside" {
+  type        = bool
+  description = "Whether the certificate is in the variable of the job's group, which somebody else writes; else among the secrets."
 }
 
 variable "tls_at_proxy" {
@@ -204,10 +209,15 @@ locals {
   # the first is empty, until the variable says that HAProxy ends it: it does so before
   # EMQX's listeners go, and its job changes afterwards. An item that was taken away is
   # empty, too: after an error in a template a running task gets no new text of any file.
-  # HAProxy takes no empty line among the keys of tickets.
-  ends = "and ${!var.tls_at_edge} (or ${var.tls_at_proxy} (eq (index . \"tls_terminate\").Value \"proxy\"))"
+  # HAProxy takes no empty line among the keys of tickets. A certificate from outside may
+  # go away, too: its file is empty then, which HAProxy does not take.
+  own_pair     = "{{ (index . \"tls_certificate\").Value }}\n{{ (index . \"tls_private_key\").Value }}\n"
+  outside      = "nomad/jobs/emqx-${var.environment}-haproxy/haproxy"
+  outside_pair = "{{ if nomadVarExists \"${local.outside}\" }}{{ with nomadVar \"${local.outside}\" }}{{ (index . \"certificate\").Value }}\n{{ (index . \"private_key\").Value }}\n{{ end }}{{ end }}"
+  pair         = var.tls_outside ? local.outside_pair : local.own_pair
+  ends         = "and ${!var.tls_at_edge} (or ${var.tls_at_proxy} (eq (index . \"tls_terminate\").Value \"proxy\"))"
   tls_files = merge(
-    var.tls ? { "tls.pem" = "{{ if ${local.ends} }}{{ (index . \"tls_certificate\").Value }}\n{{ (index . \"tls_private_key\").Value }}\n{{ end }}" } : {},
+    var.tls ? { "tls.pem" = "{{ if ${local.ends} }}${local.pair}{{ end }}" } : {},
     var.tls ? { "further.pem" = "{{ if ${local.ends} }}{{ (index . \"tls_further\").Value }}{{ end }}\n" } : {},
     var.tls_tickets ? { "tickets" = "{{ (index . \"tls_ticket_keys\").Value }}" } : {},
     var.tls_clients != "none" ? { "ca.pem" = "{{ (index . \"tls_client_ca\").Value }}\n" } : {},

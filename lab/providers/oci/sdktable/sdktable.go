@@ -75,6 +75,7 @@ var Items = []Item{
 	{"oci:LoadBalancer/getBackends:getBackends", "loadbalancer", "GetBackends"},
 	{"oci:LoadBalancer/getCertificates:getCertificates", "loadbalancer", "GetCertificates"},
 	{"oci:LoadBalancer/getSslCipherSuites:getSslCipherSuites", "loadbalancer", "GetSslCipherSuites"},
+	{"oci:Secrets/getSecretbundle:getSecretbundle", "secrets", "GetSecretbundle"},
 }
 
 type correction struct {
