@@ -63,15 +63,17 @@ func getVNIC(_ context.Context, c *Cloud, call *ocicli.Call) (*answer, error) {
 	})
 }
 
-// getSecret has the vault's one secret, in its one version.
-func getSecret(_ context.Context, _ *Cloud, call *ocicli.Call) (*answer, error) {
-	if id := call.Option("secret-id"); id != SecretID {
+// getSecret has the vault's secrets, each in its one version.
+func getSecret(_ context.Context, c *Cloud, call *ocicli.Call) (*answer, error) {
+	id := call.Option("secret-id")
+	content, ok := c.secrets[id]
+	if !ok {
 		return nil, notFound(id)
 	}
 	return &answer{
 		data: Props{
-			"secret-id": SecretID, "version-number": 1, "version-name": nil, "stages": []any{"CURRENT", "LATEST"},
-			"secret-bundle-content": Props{"content-type": "BASE64", "content": base64.StdEncoding.EncodeToString([]byte(registries))},
+			"secret-id": id, "version-number": 1, "version-name": nil, "stages": []any{"CURRENT", "LATEST"},
+			"secret-bundle-content": Props{"content-type": "BASE64", "content": base64.StdEncoding.EncodeToString([]byte(content))},
 			"metadata":              nil, "time-created": fixedCreated, "time-of-deletion": nil, "time-of-expiry": nil,
 		},
 		etag: true,

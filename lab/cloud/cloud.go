@@ -22,6 +22,8 @@ type Options struct {
 	Log func(string)
 	// Latency of the operations; none by default.
 	Latency Latency
+	// Secrets is what the vault holds, by OCID; default what [SecretID] names.
+	Secrets map[string]string
 	// Clock replaces the wall clock in tests.
 	Clock Clock
 }
@@ -32,6 +34,7 @@ type Cloud struct {
 	log     func(string)
 	latency Latency
 	clock   Clock
+	secrets map[string]string
 	path    string
 	lock    *os.File
 
@@ -75,7 +78,7 @@ func Open(dir string, m Machine, opts Options) (*Cloud, error) {
 		return nil, err
 	}
 	c := &Cloud{
-		machine: m, log: opts.Log, latency: opts.Latency, clock: opts.Clock, path: path, lock: lock, s: s,
+		machine: m, log: opts.Log, latency: opts.Latency, clock: opts.Clock, secrets: opts.Secrets, path: path, lock: lock, s: s,
 		inflight: map[string]*operation{}, busy: map[string]bool{}, streaks: map[string]int{},
 		pools: map[string]chan struct{}{}, retryAt: map[string]time.Time{}, admitted: map[string]bool{},
 		wake: make(chan struct{}, 1), closing: make(chan struct{}), lost: map[string]bool{},
@@ -88,6 +91,9 @@ func Open(dir string, m Machine, opts Options) (*Cloud, error) {
 	}
 	if c.clock == nil {
 		c.clock = wallClock{}
+	}
+	if c.secrets == nil {
+		c.secrets = map[string]string{SecretID: Registries}
 	}
 	return c, nil
 }

@@ -15,8 +15,8 @@ const (
 	ZoneName      = "lab.test"
 	SecretID      = "ocid1.vaultsecret.oc1.lab-1.registries"
 
-	// registries is the secret: what docker login writes where there is no login.
-	registries = `{"auths":{}}`
+	// Registries is that secret: what docker login writes where there is no login.
+	Registries = `{"auths":{}}`
 
 	// fixedCreated is the timeCreated of what was there before the lab.
 	fixedCreated = "2025-01-01T00:00:00Z"

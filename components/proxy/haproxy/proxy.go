@@ -78,6 +78,7 @@ func vars(s settings.Settings) Vars {
 		TLSRevocations:       s.TLS.ClientCRL != "",
 		TLSDevices:           s.TLS.DeviceCA != "",
 		TLSTickets:           s.TLS.TicketKeys != "",
+		ConsulIdentity:       s.Consul.AuthMethod != "",
 		Times:                s.Proxy.Times(),
 	}
 }

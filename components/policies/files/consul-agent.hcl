@@ -1,0 +1,18 @@
+# Consul: the agent of a node, as `agentToken` of the secret that `consul.agentSecret` names. It writes the node's own entry
+# and takes the node out when its instance ends; Nomad's agent on the node knows Consul by it. It may register no service.
+
+node_prefix "emqx-{{ .Environment }}-" {
+  policy = "write"
+}
+
+agent_prefix "emqx-{{ .Environment }}-" {
+  policy = "write"
+}
+
+node_prefix "" {
+  policy = "read"
+}
+
+service_prefix "" {
+  policy = "read"
+}
