@@ -27,11 +27,13 @@ const (
 	ConsulDNS      = "consul-dns"
 	ConsulJobEMQX  = "consul-job-emqx"
 	ConsulJobProxy = "consul-job-proxy"
+	CloudNodes     = "cloud-nodes"
 )
 
 // Names are all of them, in the order in which people meet them.
 var Names = []string{
 	NomadDeployer, NomadPreview, NomadNodes, ConsulDeployer, ConsulPreview, ConsulAgent, ConsulDNS, ConsulJobEMQX, ConsulJobProxy,
+	CloudNodes,
 }
 
 // DefaultAuthMethod is how Nomad's own `nomad setup consul` calls the auth method of its jobs in Consul.
@@ -48,11 +50,16 @@ type Of struct {
 	ProxyJob, ProxyService string
 	// Namespace of its jobs in Nomad; default "default".
 	Namespace string
+	// Secrets are the OCIDs of the vault's secrets that its nodes read; none by default.
+	Secrets []string
 }
 
-// Text is a policy in HCL. An unknown name is an error that tells the known ones.
+// Text is a policy in HCL, or the cloud's statements. An unknown name is an error that tells the known ones.
 func (o Of) Text(name string) (string, error) {
 	raw, err := files.ReadFile("files/" + name + ".hcl")
+	if name == CloudNodes {
+		raw, err = files.ReadFile("files/" + name + ".txt")
+	}
 	if err != nil {
 		return "", fmt.Errorf("no policy is called %q: there are %s", name, strings.Join(Names, ", "))
 	}
@@ -63,7 +70,7 @@ func (o Of) Text(name string) (string, error) {
 	var b strings.Builder
 	if err := t.Execute(&b, map[string]any{
 		"Environment": o.Environment, "Namespace": cmp.Or(o.Namespace, cluster.DefaultNamespace), "EMQXServices": emqxServices,
-		"ProxyJob": o.ProxyJob, "ProxyService": o.ProxyService,
+		"ProxyJob": o.ProxyJob, "ProxyService": o.ProxyService, "Secrets": o.Secrets,
 	}); err != nil {
 		return "", fmt.Errorf("writing policy %s: %w", name, err)
 	}

@@ -57,6 +57,8 @@ type Options struct {
 	Operate func(stack string, c orchestrate.Config) (Cluster, error)
 	// TicketKeys are the stack's next keys of session tickets: settings.RotateTicketKeys.
 	TicketKeys func(stack string, c orchestrate.Config) (string, error)
+	// Policies are the rights that the stack's cluster needs in Nomad, Consul and OCI, as text by name.
+	Policies func(stack string, c orchestrate.Config) (map[string]string, error)
 	// Edge asks the stack's cloud for the health of the balancer's backends: stacks.Edge.
 	Edge func(*pulumi.Context) (map[string]string, error)
 	// NewEngine makes the runner of a stack.

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"slices"
+
+	"github.com/emqx-oci/emqx-oci/components/kinds"
+	"github.com/emqx-oci/emqx-oci/components/policies"
+	"github.com/emqx-oci/emqx-oci/components/settings"
+	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
+)
+
+// printPolicies are the rights that a stack's cluster needs, by their names. What is encrypted in its file does not matter.
+func printPolicies(stack string, c orchestrate.Config) (map[string]string, error) {
+	from := source(c)
+	from.Offline = true
+	s, err := settings.Load(stack, from)
+	if err != nil {
+		return nil, err
+	}
+	proxy := kinds.Of(s).Proxy
+	of := policies.Of{
+		Environment: s.Environment, Namespace: s.Nomad.Namespace, ProxyJob: proxy.JobID(s.Environment), ProxyService: proxy.Service(),
+		Secrets: slices.DeleteFunc([]string{s.Nodes.RegistryAuth, s.Consul.AgentSecret, s.Nomad.AgentSecret}, func(id string) bool { return id == "" }),
+	}
+	texts := map[string]string{}
+	for _, name := range policies.Names {
+		if texts[name], err = of.Text(name); err != nil {
+			return nil, err
+		}
+	}
+	return texts, nil
+}
