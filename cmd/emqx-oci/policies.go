@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"slices"
 
+	"github.com/emqx-oci/emqx-oci/components/fault"
 	"github.com/emqx-oci/emqx-oci/components/kinds"
 	"github.com/emqx-oci/emqx-oci/components/policies"
 	"github.com/emqx-oci/emqx-oci/components/settings"
@@ -13,8 +15,9 @@ import (
 func printPolicies(stack string, c orchestrate.Config) (map[string]string, error) {
 	from := source(c)
 	from.Offline = true
+	// Rights come before secrets, and before the rest of the file is right.
 	s, err := settings.Load(stack, from)
-	if err != nil {
+	if faults := (*fault.Error)(nil); err != nil && !errors.As(err, &faults) {
 		return nil, err
 	}
 	proxy := kinds.Of(s).Proxy

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/emqx-oci/emqx-oci/cmd/internal/console"
+	"github.com/emqx-oci/emqx-oci/infra/orchestrate"
 )
 
 func (a *app) policies() *cobra.Command {
@@ -27,14 +28,13 @@ of all, or one of them to hand to the servers. Nothing is changed by it:
 			}
 			return nil
 		},
-		RunE: func(c *cobra.Command, args []string) error {
+		RunE: func(_ *cobra.Command, args []string) error {
 			stack := a.stackOf(args[:min(1, len(args))])
-			t, err := a.open(quiet, stack)
+			dir, err := a.projectDir()
 			if err != nil {
 				return err
 			}
-			defer t.close()
-			config, err := t.Config(c.Context())
+			config, err := orchestrate.Read(dir, stack)
 			if err != nil {
 				return err
 			}

@@ -825,7 +825,7 @@ inside 'grep -E "secret-(key|agent|default|nomad)" /var/log/emqx-boot.log /usr/l
 		t, files, "/etc/consul.d/emqx-privateKey.pem root 640", "/etc/nomad.d/emqx-privateKey.pem root 640", "/etc/consul.d/emqx-secret.json root 640",
 		"/etc/nomad.d/emqx.json root 600", "/etc/emqx-consul.token root 600", "/etc/nomad.d/boot.token root 600",
 		`"encrypt":"c2VjcmV0`, `"tls":{"defaults":{"ca_file":"/etc/consul.d/emqx-ca.pem","verify_outgoing":true,"cert_file":"/etc/consul.d/emqx-certificate.pem","key_file":"/etc/consul.d/emqx-privateKey.pem"},"internal_rpc":{"verify_server_hostname":true}}`,
-		`"acl":{"enabled":true,"tokens":{"agent":"secret-agent","default":"secret-default"}}`,
+		`"acl":{"enabled":true,"default_policy":"deny","tokens":{"agent":"secret-agent","default":"secret-default"}}`,
 		`"service_auth_method":"nomad-workloads","task_auth_method":"nomad-workloads"`, `"addresses":{"http":"127.0.0.1"}`,
 		`"tls":{"rpc":true,"http":false,"ca_file":"/etc/nomad.d/emqx-ca.pem"`, `"acl":{"enabled":true}}`,
 		"X-Consul-Token: secret-agent\n", "X-Nomad-Token: secret-nomad\n", "\n0\n",

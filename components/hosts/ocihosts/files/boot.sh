@@ -641,7 +641,7 @@ secure_consul() {
         internal_rpc: {verify_server_hostname: true}} else null end),
       auto_encrypt: (if .autoEncrypt then {tls: true} else null end),
       acl: (if .agentToken or .defaultToken then {
-        enabled: true, tokens: ({agent: .agentToken, default: .defaultToken} | map_values(values))} else null end)
+        enabled: true, default_policy: "deny", tokens: ({agent: .agentToken, default: .defaultToken} | map_values(values))} else null end)
     } | map_values(values)' "$SCRATCH/consul" | put /etc/consul.d/emqx-secret.json 640 && changed=0
   belongs consul /etc/consul.d/emqx-secret.json
   token_file "$CONSUL_TOKEN" X-Consul-Token consul agentToken
