@@ -37,8 +37,9 @@ func TestWhoMayWriteWhat(t *testing.T) {
 	preview := has(NomadPreview, `"parse-job", "plan-job", "read-job"`)
 	assert.Assert(t, !strings.Contains(preview, "submit-job") && !strings.Contains(preview, "variables"), preview)
 	has(ConsulDeployer, `key_prefix "emqx/prod/"`, `node "emqx-prod-members"`, `service "emqx-cluster"`)
-	// No agent and no one without a token registers a service.
-	for _, name := range []string{ConsulAgent, ConsulDNS, ConsulPreview} {
+	has(ConsulAgent, `service "emqx-listeners"`, `service "emqx-haproxy"`)
+	// No one without a token registers a service.
+	for _, name := range []string{ConsulDNS, ConsulPreview} {
 		text := has(name, `service_prefix ""`)
 		_, after, _ := strings.Cut(text, `service_prefix ""`)
 		assert.Assert(t, !strings.Contains(after, "write") && !strings.Contains(text, "service \""), text)

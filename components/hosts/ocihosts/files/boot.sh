@@ -704,31 +704,52 @@ start_nomad() {
         cert_file: "/etc/nomad.d/emqx-certificate.pem", key_file: "/etc/nomad.d/emqx-privateKey.pem"} else {} end)} else {} end
     + if $nomad[0].token then {acl: {enabled: true}} else {} end')
   put /etc/nomad.d/emqx.json 600 <<<"$config" && changed=1
+  INTRODUCE_AT=$((SECONDS + 30))
+  if [[ -r $NOMAD_TOKEN && ! -e /opt/nomad/data/client/state.db ]]; then introduce || true; fi
   start nomad "$changed"
   until_true 300 "Nomad (are its servers reachable: $NOMAD_SERVERS?)" nomad_joined
   rm -f "$INTRODUCTION"
   forget_predecessors
 }
 
-# nomad_joined: the agent is well, and its servers know it. Servers may let in only who has been
-# introduced by somebody with node:write: a node without an entry introduces itself, by its name. The
-# agent reads that when it starts; one from before would hinder it later.
+# nomad_joined: the agent is well, and its servers know it. Until they do, it forwards nothing.
 nomad_joined() {
-  local own introduction
+  local own
   nomad_ready || return 1
   if [[ ! -r $NOMAD_TOKEN ]] || ! own=$(cat /opt/nomad/data/client/client-id); then return 0; fi
-  nomad_api "/v1/node/$own" -o /dev/null 2>"$SCRATCH/said" && return 0
-  case $(<"$SCRATCH/said") in
-    *' 403') return 0 ;; # a token without node:read: nobody can tell
-    *' 404') ((SECONDS >= ${INTRODUCE_AT:-0})) || return 1 ;;
-    *) return 1 ;;
-  esac
-  INTRODUCE_AT=$((SECONDS + 30))
-  introduction=$(jq -n --arg node "$NODE" '{NodeName: $node}' | nomad_api /v1/acl/identity/client-introduction-token -X POST -d @- | jq -er .JWT) ||
-    { log "Nomad's servers do not introduce $NODE" && return 1; }
-  put "$INTRODUCTION" 600 <<<"$introduction" || true
-  systemctl restart --no-block nomad
-  log "introduced $NODE to Nomad's servers"
+  nomad_api "/v1/node/$own" --max-time 5 -o /dev/null 2>"$SCRATCH/said" && return 0
+  # A token without node:read cannot tell.
+  [[ $(<"$SCRATCH/said") != *' 403' ]] || return 0
+  # An identity that ended while the instance was off: the agent forgets it when it is refused
+  # without an introduction at hand.
+  if ((SECONDS >= INTRODUCE_AT)); then
+    INTRODUCE_AT=$((SECONDS + 60))
+    if introduce; then systemctl restart --no-block nomad; fi
+  fi
+  return 1
+}
+
+# introduce: servers may let in only nodes that somebody with node:write introduces. The agent reads
+# that when it starts, once, so that it is asked for before: of the servers, by their API, whose
+# certificates have the name that Nomad gives servers.
+introduce() {
+  local server host name="server.$NOMAD_REGION.nomad" scheme=http tls=() introduction
+  if [[ -r /etc/nomad.d/emqx-ca.pem ]]; then
+    scheme=https tls=(--cacert /etc/nomad.d/emqx-ca.pem)
+    if [[ -r /etc/nomad.d/emqx-certificate.pem ]]; then tls+=(--cert /etc/nomad.d/emqx-certificate.pem --key /etc/nomad.d/emqx-privateKey.pem); fi
+  fi
+  for server in $(jq -r '.[]' <<<"$NOMAD_SERVERS"); do
+    host=$server
+    if [[ $server =~ ^(.*[^:]):[0-9]+$ && ($server != *:*:* || $server == *]:*) ]]; then host=${BASH_REMATCH[1]}; fi
+    if introduction=$(jq -n --arg node "$NODE" '{NodeName: $node}' |
+      agent_api "$NOMAD_TOKEN" "$scheme://$name:4646/v1/acl/identity/client-introduction-token" --connect-to "$name:4646:$host:4646" "${tls[@]}" -X POST -d @- |
+      jq -er .JWT); then
+      put "$INTRODUCTION" 600 <<<"$introduction" || true
+      log "introduced by Nomad's server $host"
+      return 0
+    fi
+  done
+  log "no server of Nomad introduces this node, which is needed where they demand it (4646 of $NOMAD_SERVERS)"
   return 1
 }
 
