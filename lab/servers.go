@@ -123,14 +123,14 @@ const (
 
 // settings are the stack's settings that follow from it, by their path.
 func (k *serverKeys) settings(secured bool) map[string]string {
-	s := map[string]string{"emqx-oci:nomad.tls.ca": k.CA, "emqx-oci:consul.tls.ca": k.CA}
 	if !secured {
-		return s
+		return nil
 	}
-	s["emqx-oci:nomad.token"], s["emqx-oci:consul.token"] = k.Nomad.Deployer, k.Consul.Deployer
-	s["emqx-oci:nomad.agentSecret"], s["emqx-oci:consul.agentSecret"] = nomadSecretID, consulSecretID
-	s["emqx-oci:consul.authMethod"] = policies.DefaultAuthMethod
-	return s
+	return map[string]string{
+		"emqx-oci:nomad.token": k.Nomad.Deployer, "emqx-oci:consul.token": k.Consul.Deployer,
+		"emqx-oci:nomad.agentSecret": nomadSecretID, "emqx-oci:consul.agentSecret": consulSecretID,
+		"emqx-oci:consul.authMethod": policies.DefaultAuthMethod,
+	}
 }
 
 // vault is what the cloud's vault has for the nodes.
