@@ -77,6 +77,9 @@ type NetworkArgs struct {
 	VCN string `pulumi:"vcn"`
 	// The balancer's subnet; a public one unless `edge.public` is false. (OCID or name; required)
 	PublicSubnet string `pulumi:"publicSubnet"`
+	// The public subnet's range. With `edge.kind: flexible` it must be set: the balancer's connections come from there,
+	// and HAProxy believes nobody else who a client is. (IPv4 range)
+	PublicSubnetCIDR *string `pulumi:"publicSubnetCidr,optional"`
 	// The nodes' subnet. (OCID or name; required)
 	PrivateSubnet string `pulumi:"privateSubnet"`
 	// The private subnet's range. With it `check` can tell without a cloud whether the nodes fit. (IPv4 range)
@@ -266,17 +269,29 @@ type PortsArgs struct {
 
 // EdgeArgs: Edge is the balancer.
 type EdgeArgs struct {
-	// OCI's network load balancer, the only kind so far. (`network`; default: `network`)
+	// `network` is OCI's network load balancer, which passes packets on. `flexible` is OCI's load balancer, which takes
+	// connections itself, ends TLS with `tls.terminate: edge`, and tells the proxies by PROXY protocol v2 who the client
+	// is. Changing it makes another balancer, with another address, before the old one goes. (`network` or `flexible`;
+	// default: `network`)
 	Kind *string `pulumi:"kind,optional"`
 	// False keeps the balancer without a public address: clients come from inside the network, and so must whoever runs
 	// `up`, or through `gates.proxy`. Changing it replaces the balancer. (`true` or `false`; default: `true`)
 	Public *bool `pulumi:"public,optional"`
 	// By what the balancer knows a node: its reserved `address`, or that `privateIp` by its OCID. Oracle's documents
-	// contradict each other on addresses where clients keep theirs, as here. Changing it cuts what is connected.
-	// (`address` or `privateIp`; default: `address`)
+	// contradict each other on addresses where clients keep theirs, as with `network`; a `flexible` one takes addresses
+	// alone. Changing it cuts what is connected. (`address` or `privateIp`; default: `address`)
 	Backend *string `pulumi:"backend,optional"`
-	// Between two health checks; this default and the next two are OCI's own. (duration, 1s to 30m in whole seconds;
-	// default: `10s`)
+	// Of a `flexible` balancer: to which node a new connection goes. With `ipHash` all of one address go to one.
+	// (`leastConnections` or `roundRobin` or `ipHash`; default: `leastConnections`)
+	Policy *string `pulumi:"policy,optional"`
+	// Of a `flexible` balancer: what it always has, both ways together, and is paid for. (Mbit/s, 10 to 8000; default:
+	// `10`)
+	MinMbps *int `pulumi:"minMbps,optional"`
+	// Of a `flexible` balancer: what it grows to, at least `minMbps`. Changing either of the two resets every
+	// connection. (Mbit/s, 10 to 8000; default: `100`)
+	MaxMbps *int `pulumi:"maxMbps,optional"`
+	// Between two health checks; this default and the next two are those of OCI's network load balancer. (duration, 1s
+	// to 30m in whole seconds; default: `10s`)
 	HealthInterval *string `pulumi:"healthInterval,optional"`
 	// Of one health check; at most the interval. (duration, 1s to 10m in whole seconds; default: `3s`)
 	HealthTimeout *string `pulumi:"healthTimeout,optional"`
@@ -300,7 +315,8 @@ type DNSArgs struct {
 type TLSArgs struct {
 	// Where TLS ends. With `proxy` HAProxy has the certificate and leads to EMQX's plain listeners: from node to node
 	// the clients' traffic is in clear. With `broker` it passes through to EMQX, which takes twice the memory for a
-	// client. (`proxy` or `broker`; default: `proxy`)
+	// client. With `edge` the balancer ends it, which takes `edge.kind: flexible`: from there on all is in clear.
+	// (`proxy` or `broker` or `edge`; default: `proxy`)
 	Terminate *string `pulumi:"terminate,optional"`
 	// One of Mozilla's recommended configurations, version 5.7: `intermediate` is TLS 1.2 and 1.3 with ephemeral keys
 	// and authenticated ciphers, `modern` is TLS 1.3 alone. (`intermediate` or `modern`; default: `intermediate`)

@@ -82,7 +82,7 @@ func declareCluster(ctx *pulumi.Context, name string, s settings.Settings, c *Cl
 // declare registers what is in the cluster, made of these kinds.
 func (c *Cluster) declare(ctx *pulumi.Context, name string, s settings.Settings, k kinds.Kinds) error {
 	listeners := s.Offered()
-	in := seams.Given{Name: name, Settings: s, Listeners: listeners, HealthPath: k.Proxy.HealthPath()}
+	in := seams.Given{Name: name, Settings: s, Listeners: listeners, HealthPath: k.Proxy.HealthPath(), Arrival: k.Edge.Arrival(s)}
 	every, err := newProviders(ctx, &in, k)
 	if err != nil {
 		return err

@@ -76,7 +76,7 @@ func newGates(
 			edgeHealthy: edge.Healthy(ctx, nodes[:min(count, len(nodes))]), edgeHint: k.Edge.Hint(s),
 		}
 	}
-	c := of(len(nodes), wantedJobs(s, k.Proxy))
+	c := of(len(nodes), wantedJobs(s, k))
 	set, err := bindGates(ctx, name, gateList(c), c.rolling(), c.servers()...)
 	// Relaunches come before the jobs are registered: what stands has to be whole.
 	turns := newRelauncher(s, k.Proxy, nomadAPI, func(count int) gates.List { return gateList(of(count, asTheyStand())) })
@@ -185,12 +185,12 @@ type jobTexts struct {
 // lacks may be what the relaunch is to bring.
 func asTheyStand() jobTexts { return jobTexts{} }
 
-func wantedJobs(s settings.Settings, proxy seams.Proxy) jobTexts {
+func wantedJobs(s settings.Settings, k kinds.Kinds) jobTexts {
 	emqx, err := emqxArgs(s).HCL2()
 	return jobTexts{
 		discovery: cluster.ServiceName(s.Environment, cluster.MembersService),
 		emqx:      jobText(nomad.EMQXJob, emqx, err),
-		proxies:   jobText(proxy.Job(s)),
+		proxies:   jobText(k.Proxy.Job(s, k.Edge.Arrival(s))),
 	}
 }
 

@@ -33,7 +33,7 @@ func Operate(s settings.Settings) (*operate.Cluster, error) {
 		}
 		return gates.AccessDrift(ctx, nomadAPI, matchUsersArgs(s))
 	}
-	c := conditions{Settings: s, jobs: wantedJobs(s, proxy), nomadAPI: nomadAPI, consulAPI: consulAPI, proxy: proxy, edgeHint: k.Edge.Hint(s)}
+	c := conditions{Settings: s, jobs: wantedJobs(s, k), nomadAPI: nomadAPI, consulAPI: consulAPI, proxy: proxy, edgeHint: k.Edge.Hint(s)}
 	return operate.New(operate.Config{
 		Formed: c.clusterFormed(), Proxies: c.proxiesReady(), RoundTrip: c.roundTripArgs(), Verification: lastGates(gateList(c), c.rolling()),
 		ListenersScript: nomad.EMQXListeners,

@@ -13,7 +13,6 @@ import (
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/kinds"
-	"github.com/emqx-oci/emqx-oci/components/seams"
 	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/infra/gates"
 )
@@ -38,14 +37,14 @@ func newJobPlanner(ctx *pulumi.Context, s settings.Settings, k kinds.Kinds) (job
 		return jobPlanner{}, nil
 	}
 	nomadAPI, _, err := agents(s)
-	return jobPlanner{nomad: nomadAPI, environment: s.Environment, nodes: s.Nodes.Count, jobs: plannedJobs(s, k.Proxy)}, err
+	return jobPlanner{nomad: nomadAPI, environment: s.Environment, nodes: s.Nodes.Count, jobs: plannedJobs(s, k)}, err
 }
 
 // plannedJobs leaves out a job whose variables have a fault: whoever registers it says so.
-func plannedJobs(s settings.Settings, proxy seams.Proxy) []plannedJob {
-	wanted := wantedJobs(s, proxy)
+func plannedJobs(s settings.Settings, k kinds.Kinds) []plannedJob {
+	wanted := wantedJobs(s, k)
 	return slices.DeleteFunc([]plannedJob{
-		{cluster.EMQXJobID(s.Environment), wanted.emqx}, {proxy.JobID(s.Environment), wanted.proxies},
+		{cluster.EMQXJobID(s.Environment), wanted.emqx}, {k.Proxy.JobID(s.Environment), wanted.proxies},
 	}, func(j plannedJob) bool { return j.text == gates.JobText{} })
 }
 
@@ -171,7 +170,7 @@ func JobOutlooks(ctx context.Context, s settings.Settings) (map[string]JobOutloo
 	if err != nil {
 		return nil, err
 	}
-	return jobOutlooks(ctx, nomadAPI, plannedJobs(s, kinds.Of(s).Proxy))
+	return jobOutlooks(ctx, nomadAPI, plannedJobs(s, kinds.Of(s)))
 }
 
 func jobOutlooks(ctx context.Context, client gates.NomadClient, jobs []plannedJob) (map[string]JobOutlook, error) {

@@ -24,6 +24,7 @@ func Assess(changes []Change, s settings.Settings, kinds Kinds) Report {
 	}
 	a.Nodes = &a.report.Nodes
 	a.countNodes()
+	a.otherEdges()
 	// What stands for many others first: a node that comes or goes takes its
 	// volume, address and backends along, an edge its children, a protocol its rules.
 	kinds.Hosts.VolumeLines(a)

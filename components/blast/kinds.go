@@ -6,6 +6,8 @@ type Kinds struct {
 	Edge  EdgeWords
 	Proxy ProxyWords
 	Names NameWords
+	// OtherEdges are those of the kinds of edge that the cluster is not made of, and may have been.
+	OtherEdges []EdgeWords
 }
 
 // HostWords speak of one kind of hosts: what nodes run on, their data volumes and addresses, and who may reach
@@ -46,6 +48,9 @@ type EdgeWords interface {
 
 	// EdgeLines tell of everything else, and what waits for the edge.
 	EdgeLines(a *Assessment)
+	// ClaimLeft takes the deletions of an edge of this kind that one of another kind takes the place of, and says
+	// what its clients see until they have gone over, "" for nothing.
+	ClaimLeft(a *Assessment) (gone []*Change, until string)
 }
 
 // ProxyWords speak of one kind of proxy between the edge and EMQX. They keep nothing between two calls.

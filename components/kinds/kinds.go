@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/emqx-oci/emqx-oci/components/blast"
+	"github.com/emqx-oci/emqx-oci/components/edge/flexible"
 	"github.com/emqx-oci/emqx-oci/components/edge/nlb"
 	"github.com/emqx-oci/emqx-oci/components/hosts/ocihosts"
 	"github.com/emqx-oci/emqx-oci/components/names/ocidns"
@@ -24,7 +25,8 @@ var (
 	}
 	// `edge.kind`
 	edges = map[string]seams.Edge{
-		"network": nlb.Edge{},
+		"network":  nlb.Edge{},
+		"flexible": flexible.Edge{},
 	}
 	proxies = map[string]seams.Proxy{
 		"": haproxy.Proxy{},
@@ -65,7 +67,13 @@ func (k Kinds) all() []seams.Kind { return []seams.Kind{k.Hosts, k.Edge, k.Proxy
 
 // Words are in what a plan is told.
 func (k Kinds) Words() blast.Kinds {
-	return blast.Kinds{Hosts: k.Hosts.Words(), Edge: k.Edge.Words(), Proxy: k.Proxy.Words(), Names: k.Names.Words()}
+	words := blast.Kinds{Hosts: k.Hosts.Words(), Edge: k.Edge.Words(), Proxy: k.Proxy.Words(), Names: k.Names.Words()}
+	for _, other := range sorted(edges) {
+		if other != seams.Kind(k.Edge) {
+			words.OtherEdges = append(words.OtherEdges, other.(seams.Edge).Words())
+		}
+	}
+	return words
 }
 
 // StandIn makes the settings ones that can be recorded without a cloud: see [seams.Kind].

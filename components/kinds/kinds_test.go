@@ -18,7 +18,7 @@ func TestTheTableHasWhatSettingsOffer(t *testing.T) {
 		offered[f.Path] = f.OneOf
 	}
 	assert.DeepEqual(t, slices.Sorted(maps.Keys(hosts)), slices.DeleteFunc(slices.Clone(offered["cloud"]), func(v string) bool { return v == "lab" }))
-	assert.DeepEqual(t, slices.Sorted(maps.Keys(edges)), offered["edge.kind"])
+	assert.DeepEqual(t, slices.Sorted(maps.Keys(edges)), slices.Sorted(slices.Values(offered["edge.kind"])))
 	assert.Equal(t, len(proxies), 1, "there is a choice now: by which setting?")
 	assert.Equal(t, len(names), 1, "there is a choice now: by which setting?")
 }
@@ -32,7 +32,8 @@ func TestOfAValueThatIsNotInTheTable(t *testing.T) {
 func TestPhaseAndDataVolume(t *testing.T) {
 	for typ, want := range map[string]string{
 		"oci:Core/volume:Volume": "volumes", "oci:Core/privateIp:PrivateIp": "addresses", "oci:NetworkLoadBalancer/listener:Listener": "load balancer",
-		"oci:Dns/rrset:Rrset": "dns", "nomad:index/job:Job": "",
+		"oci:LoadBalancer/certificate:Certificate": "load balancer",
+		"oci:Dns/rrset:Rrset":                      "dns", "nomad:index/job:Job": "",
 	} {
 		assert.Equal(t, Phase(typ), want, typ)
 	}

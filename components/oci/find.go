@@ -82,6 +82,30 @@ var searches = map[string]search{
 		args: []string{"networkLoadBalancerId"}, same: []string{"name"},
 		id: part("networkLoadBalancers/%v/backendSets/%v", "networkLoadBalancerId", "name"),
 	},
+	"oci:LoadBalancer/loadBalancer:LoadBalancer": {
+		list: "oci:LoadBalancer/getLoadBalancers:getLoadBalancers", key: "loadBalancers",
+		args: []string{"compartmentId", "displayName"}, same: []string{"displayName"}, lingers: true,
+	},
+	"oci:LoadBalancer/backendSet:BackendSet": {
+		list: "oci:LoadBalancer/getBackendSets:getBackendSets", key: "backendsets",
+		args: []string{"loadBalancerId"}, same: []string{"name"},
+		id: part("loadBalancers/%v/backendSets/%v", "loadBalancerId", "name"),
+	},
+	"oci:LoadBalancer/backend:Backend": {
+		list: "oci:LoadBalancer/getBackends:getBackends", key: "backends",
+		args: []string{"loadBalancerId", "backendsetName"}, same: []string{"ipAddress", "port"},
+		id: part("loadBalancers/%v/backendSets/%v/backends/%v", "loadBalancerId", "backendsetName", "name"),
+	},
+	"oci:LoadBalancer/certificate:Certificate": {
+		list: "oci:LoadBalancer/getCertificates:getCertificates", key: "certificates",
+		args: []string{"loadBalancerId"}, same: []string{"certificateName"},
+		id: part("loadBalancers/%v/certificates/%v", "loadBalancerId", "certificateName"),
+	},
+	"oci:LoadBalancer/sslCipherSuite:SslCipherSuite": {
+		list: "oci:LoadBalancer/getSslCipherSuites:getSslCipherSuites", key: "sslCipherSuites",
+		args: []string{"loadBalancerId"}, same: []string{"name"},
+		id: part("loadBalancers/%v/sslCipherSuites/%v", "loadBalancerId", "name"),
+	},
 	"oci:NetworkLoadBalancer/listener:Listener": {
 		list: "oci:NetworkLoadBalancer/getListeners:getListeners", key: "listenerCollections",
 		args: []string{"networkLoadBalancerId"}, same: []string{"name"},

@@ -33,6 +33,8 @@ type Subnet struct {
 	Ranges []string
 	// Private ones are closed to public addresses.
 	Private bool
+	// Any stands in for whatever subnet there is, where nobody is asked.
+	Any bool
 }
 
 // Known tells whether it was found.
@@ -92,7 +94,28 @@ func (l Lookup) Subnet(setting, given, vcn string) Subnet {
 	if vcn != "" && answer.VcnId != vcn {
 		l.fault(setting, "must be in network.vcn (%s), got %q, which is in %s", vcn, given, answer.VcnId)
 	}
-	return newSubnet(given, answer.CidrBlock, answer.Ipv4cidrBlocks, answer.ProhibitPublicIpOnVnic)
+	found := newSubnet(given, answer.CidrBlock, answer.Ipv4cidrBlocks, answer.ProhibitPublicIpOnVnic)
+	found.Any = answer.DisplayName == anyName
+	return found
+}
+
+// NodeAddresses are the reserved addresses of nodes, by their names. A node without one is left out.
+func (l Lookup) NodeAddresses(vcn, subnet string, nodes []string) (map[string]string, error) {
+	found := l.Subnet("privateSubnet", subnet, l.VCN("vcn", vcn))
+	if err := l.Faults.Err(); err != nil {
+		return nil, err
+	}
+	answer, err := core.GetPrivateIps(l.Ctx, &core.GetPrivateIpsArgs{SubnetId: &found.ID}, l.By)
+	if err != nil {
+		return nil, fmt.Errorf("looking up the nodes' addresses: %w", err)
+	}
+	addresses := map[string]string{}
+	for _, a := range answer.PrivateIps {
+		if slices.Contains(nodes, a.DisplayName) && a.IpAddress != "" {
+			addresses[a.DisplayName] = a.IpAddress
+		}
+	}
+	return addresses, nil
 }
 
 func (l Lookup) subnets(name *string, vcn string) ([]named[Subnet], error) {

@@ -345,6 +345,12 @@ var trials = map[string][]trial{
 		{name: "too many for two", stack: "staging", settings: maxConn(150000), want: []string{
 			"warning emqx-oci:proxy.maxConn: should be at most 126986, so that the source ports last while one broker is away, got 150000",
 		}},
+		{name: "from one address", stack: "staging", settings: func(s *settings.Settings) {
+			s.Edge.Kind, s.Network.PublicSubnetCIDR = "flexible", "10.0.0.0/24"
+			maxConn(100000)(s)
+		}, want: []string{
+			"warning emqx-oci:proxy.maxConn: should be at most 64511 with edge.kind: flexible, whose one address has no more connections to a listener of a node, got 100000",
+		}},
 		{name: "never reached", stack: "staging", settings: func(s *settings.Settings) {
 			s.Broker.MaxConnections, s.Broker.NoFile, s.Broker.MemoryMB = 300000, 1048576, 20480
 		}, want: []string{

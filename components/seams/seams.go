@@ -27,6 +27,8 @@ type Given struct {
 	Listeners []cluster.Listener
 	// HealthPath is the page of the proxies that an edge asks on their admin port.
 	HealthPath string
+	// Arrival is how clients come through the edge to the hosts and their proxies.
+	Arrival cluster.Arrival
 	// Providers are those that the implementations ask for, by their packages ([Provider]).
 	Providers map[string]pulumi.ProviderResource
 }
@@ -126,6 +128,8 @@ type Edge interface {
 	Kind
 	// Words tell what a plan does to its resources.
 	Words() blast.EdgeWords
+	// Arrival is how clients come through it: what the proxies have to expect, and whom the hosts admit.
+	Arrival(s settings.Settings) cluster.Arrival
 	// Find looks up what the stack is given for it, in a network of that id; see [Hosts].
 	Find(ctx *pulumi.Context, in Given, network string, f *fault.List) (Front, error)
 	// Hint is what may keep clients from the proxies though the edge is healthy, for whoever looks next; "" for nothing.
@@ -160,8 +164,9 @@ type Proxy interface {
 	Service() string
 	// HealthPath is the page on its admin port that answers 200 while it can pass clients on.
 	HealthPath() string
-	// Job is its job as these settings have it registered. Variables with a fault are an error.
-	Job(s settings.Settings) (file string, variables map[string]string, err error)
+	// Job is its job as these settings have it registered, behind an edge that clients come through in this way.
+	// Variables with a fault are an error.
+	Job(s settings.Settings, arrival cluster.Arrival) (file string, variables map[string]string, err error)
 	// Secrets are what its job must not carry in its text; nil for none.
 	Secrets(s settings.Settings) (*nomad.JobSecrets, error)
 	// Declare registers it. Gates are options of the job.

@@ -29,7 +29,7 @@ func defaults() Settings {
 		},
 		Ports:     ports(cluster.DefaultPorts),
 		Listeners: Listeners{MQTT: Listener{Open: OpenAll}, MQTTS: Listener{Open: OpenAll}, WS: Listener{Open: OpenAll}, WSS: Listener{Open: OpenAll}},
-		Edge:      Edge{Kind: "network", Public: true, Backend: "address", HealthInterval: 10 * time.Second, HealthTimeout: 3 * time.Second, HealthRetries: 3},
+		Edge:      Edge{Kind: EdgeNetwork, Public: true, Backend: "address", Policy: "leastConnections", MinMbps: 10, MaxMbps: 100, HealthInterval: 10 * time.Second, HealthTimeout: 3 * time.Second, HealthRetries: 3},
 		DNS:       DNS{TTL: 60},
 		TLS:       TLS{Terminate: TerminateProxy, Profile: cluster.ProfileIntermediate, Clients: ClientsNone},
 		Auth:      Auth{ClientID: ClientIDAny, DenyAction: "ignore", Drift: DriftRepair},

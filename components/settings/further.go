@@ -24,6 +24,9 @@ func (s *Settings) validateFurther(f checker, main []*x509.Certificate) {
 	case t.Terminate == TerminateBroker:
 		f.Add("tls.certificates", "must not be set with tls.terminate: broker: EMQX 5.8 has one certificate for all names")
 		return
+	case t.Terminate == TerminateEdge:
+		f.Add("tls.certificates", "must not be set with tls.terminate: edge: a listener of OCI's balancer has one certificate for all names")
+		return
 	}
 	before := [][]*x509.Certificate{main}
 	for i, c := range t.Certificates {

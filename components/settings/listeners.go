@@ -30,7 +30,7 @@ func (s *Settings) Offered() []cluster.Listener {
 		}
 		l.ClientCIDRs = s.clientsOf(*of)
 		l.Inside = of.Open == OpenVCN && s.Edge.Public
-		if l.TLS && s.TLS.AtProxy() {
+		if l.TLS && !s.TLS.AtBroker() {
 			l.LeadsTo = s.brokerPortBehind(l.Name)
 		}
 		offered = append(offered, l)
@@ -50,7 +50,7 @@ func (s *Settings) clientsOf(l Listener) []string {
 	return s.Network.ClientCIDRs
 }
 
-// brokerPortBehind is where the proxy leads what it has ended the TLS of.
+// brokerPortBehind is where the proxy leads what has had its TLS ended.
 func (s *Settings) brokerPortBehind(name string) int {
 	if name == "wss" {
 		return s.Ports.Broker.WS
@@ -58,7 +58,7 @@ func (s *Settings) brokerPortBehind(name string) int {
 	return s.Ports.Broker.MQTT
 }
 
-// BrokerListeners are the names of those that EMQX has: where TLS ends at the proxy the
+// BrokerListeners are the names of those that EMQX has: where TLS ends before it the
 // plain ones, each as long as it or its TLS sibling is offered.
 func (s *Settings) BrokerListeners() []string {
 	var names []string

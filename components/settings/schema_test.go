@@ -24,14 +24,15 @@ var unseen = []string{
 	"broker-crashes-on-join", "broker-dashboard-moved", "broker-data-elsewhere", "broker-deadlines", "broker-drain",
 	"broker-kill-after-progress", "broker-kill-timeout-long", "broker-kill-timeout-short", "broker-listeners-closed",
 	"broker-minor-tag", "broker-moving-tag", "broker-needs-a-licence", "broker-no-tag", "broker-old",
-	"broker-own-variable", "broker-roots-as-objects", "devices-key-alone", "devices-no-key", "devices-nobody-shows", "dns-apex", "dns-other-zone", "edge-half-second", "edge-timeout",
+	"broker-own-variable", "broker-roots-as-objects", "devices-key-alone", "devices-no-key", "devices-nobody-shows", "dns-apex", "dns-other-zone", "edge-ends-no-tls", "edge-flexible", "edge-half-second", "edge-timeout",
 	"gates-before-nomad", "key-of-another-project",
 	"listeners-all-inside", "listeners-none", "listeners-none-without-certificate", "listeners-vcn-public", "listeners-vcn-without-ranges",
 	"network-host-bits", "network-of-another-region",
 	"nodes-too-little-memory", "nomad-datacenter", "nomad-tls-over-http", "oci-region-mistyped", "oci-region-of-others",
 	"proxy-connections", "proxy-files", "proxy-image", "proxy-kill-timeout", "proxy-memory", "secrets-missing",
-	"tags-own", "tls-ca-alone", "tls-certificates-alone", "tls-certificates-at-broker", "tls-clients-alone", "tls-clients-at-broker", "tls-clients-without-certificate", "tls-crl-without-clients",
-	"tls-key-alone", "tls-no-key", "tls-tickets-alone", "tls-tickets-at-broker", "tls-tickets-of-clients", "volumes-adopt-and-restore", "volumes-fewer-than-nodes",
+	"tags-own", "tls-ca-alone", "tls-certificates-alone", "tls-certificates-at-broker", "tls-certificates-at-edge",
+	"tls-clients-alone", "tls-clients-at-broker", "tls-clients-at-edge", "tls-clients-without-certificate", "tls-crl-without-clients",
+	"tls-key-alone", "tls-no-key", "tls-tickets-alone", "tls-tickets-at-broker", "tls-tickets-at-edge", "tls-tickets-of-clients", "volumes-adopt-and-restore", "volumes-fewer-than-nodes",
 }
 
 func TestSchemaKnowsGoodFromBad(t *testing.T) {

@@ -72,6 +72,9 @@ type Network struct {
 	VCN string `cfg:"vcn" required:"true" format:"given:vcn"`
 	// The balancer's subnet; a public one unless `edge.public` is false.
 	PublicSubnet string `cfg:"publicSubnet" required:"true" format:"given:subnet"`
+	// The public subnet's range. With `edge.kind: flexible` it must be set: the balancer's
+	// connections come from there, and HAProxy believes nobody else who a client is.
+	PublicSubnetCIDR string `cfg:"publicSubnetCidr" format:"cidr"`
 	// The nodes' subnet.
 	PrivateSubnet string `cfg:"privateSubnet" required:"true" format:"given:subnet"`
 	// The private subnet's range. With it `check` can tell without a cloud whether
@@ -339,17 +342,30 @@ type Listener struct {
 
 // Edge is the balancer.
 type Edge struct {
-	// OCI's network load balancer, the only kind so far.
-	Kind string `cfg:"kind" oneof:"network"`
+	// `network` is OCI's network load balancer, which passes packets on. `flexible` is OCI's
+	// load balancer, which takes connections itself, ends TLS with `tls.terminate: edge`, and
+	// tells the proxies by PROXY protocol v2 who the client is. Changing it makes another
+	// balancer, with another address, before the old one goes.
+	Kind string `cfg:"kind" oneof:"network|flexible"`
 	// False keeps the balancer without a public address: clients come from inside the
 	// network, and so must whoever runs `up`, or through `gates.proxy`. Changing it
 	// replaces the balancer.
 	Public bool `cfg:"public"`
 	// By what the balancer knows a node: its reserved `address`, or that `privateIp` by
 	// its OCID. Oracle's documents contradict each other on addresses where clients keep
-	// theirs, as here. Changing it cuts what is connected.
+	// theirs, as with `network`; a `flexible` one takes addresses alone. Changing it cuts what
+	// is connected.
 	Backend string `cfg:"backend" oneof:"address|privateIp"`
-	// Between two health checks; this default and the next two are OCI's own.
+	// Of a `flexible` balancer: to which node a new connection goes. With `ipHash` all of one
+	// address go to one.
+	Policy string `cfg:"policy" oneof:"leastConnections|roundRobin|ipHash"`
+	// Of a `flexible` balancer: what it always has, both ways together, and is paid for.
+	MinMbps int `cfg:"minMbps" unit:"Mbit/s" range:"10..8000"`
+	// Of a `flexible` balancer: what it grows to, at least `minMbps`. Changing either of the two
+	// resets every connection.
+	MaxMbps int `cfg:"maxMbps" unit:"Mbit/s" range:"10..8000"`
+	// Between two health checks; this default and the next two are those of OCI's network load
+	// balancer.
 	HealthInterval time.Duration `cfg:"healthInterval" range:"1s..30m" step:"1s"`
 	// Of one health check; at most the interval.
 	HealthTimeout time.Duration `cfg:"healthTimeout" range:"1s..10m" step:"1s"`
@@ -374,8 +390,9 @@ type DNS struct {
 type TLS struct {
 	// Where TLS ends. With `proxy` HAProxy has the certificate and leads to EMQX's plain
 	// listeners: from node to node the clients' traffic is in clear. With `broker` it
-	// passes through to EMQX, which takes twice the memory for a client.
-	Terminate string `cfg:"terminate" oneof:"proxy|broker"`
+	// passes through to EMQX, which takes twice the memory for a client. With `edge` the
+	// balancer ends it, which takes `edge.kind: flexible`: from there on all is in clear.
+	Terminate string `cfg:"terminate" oneof:"proxy|broker|edge"`
 	// One of Mozilla's recommended configurations, version 5.7: `intermediate` is TLS 1.2
 	// and 1.3 with ephemeral keys and authenticated ciphers, `modern` is TLS 1.3 alone.
 	Profile string `cfg:"profile" oneof:"intermediate|modern"`
@@ -423,6 +440,13 @@ type ServerCertificate struct {
 const (
 	TerminateProxy  = "proxy"
 	TerminateBroker = "broker"
+	TerminateEdge   = "edge"
+)
+
+// Kinds of [Edge.Kind].
+const (
+	EdgeNetwork  = "network"
+	EdgeFlexible = "flexible"
 )
 
 // Which certificates clients are asked for ([TLS.Clients]).
@@ -443,6 +467,9 @@ func (t TLS) AtProxy() bool { return t.Enabled() && t.Terminate == TerminateProx
 
 // AtBroker tells whether EMQX does.
 func (t TLS) AtBroker() bool { return t.Enabled() && t.Terminate == TerminateBroker }
+
+// AtEdge tells whether the balancer does.
+func (t TLS) AtEdge() bool { return t.Enabled() && t.Terminate == TerminateEdge }
 
 // VerifiesClients tells whether clients may show a certificate.
 func (t TLS) VerifiesClients() bool { return t.AtProxy() && t.Clients != ClientsNone }

@@ -54,6 +54,8 @@ func (s *Settings) validateTickets(f checker) {
 		f.Add("tls.ticketKeys", "must not be set without tls.certificate")
 	case t.Terminate == TerminateBroker:
 		f.Add("tls.ticketKeys", "must not be set with tls.terminate: broker: EMQX 5.8 takes none")
+	case t.Terminate == TerminateEdge:
+		f.Add("tls.ticketKeys", "must not be set with tls.terminate: edge: OCI's balancer takes none")
 	case t.Clients != ClientsNone:
 		f.Add("tls.ticketKeys", "must not be set with tls.clients: %s: who resumes a session is not asked for the certificate again, and one that was revoked would go on", t.Clients)
 	}

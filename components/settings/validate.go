@@ -164,8 +164,32 @@ func (s *Settings) validateEdge(f checker) {
 		f.Add("edge.healthTimeout", "must be at most the interval (%s), got %s",
 			fault.Duration(s.Edge.HealthInterval), fault.Duration(s.Edge.HealthTimeout))
 	}
+	s.validateFlexible(f)
 	if !strings.HasSuffix(s.DNS.Name, "."+s.DNS.Zone) && !f.hasAbove("dns.zone") && !f.Has("dns.name") {
 		f.Add("dns.name", "must be a full name inside zone %q, got %q", s.DNS.Zone, s.DNS.Name)
+	}
+}
+
+// validateFlexible checks what OCI's load balancer needs, and what only it has.
+func (s *Settings) validateFlexible(f checker) {
+	if f.Has("edge.kind") {
+		return
+	}
+	e := s.Edge
+	if e.Kind != EdgeFlexible {
+		if s.TLS.Terminate == TerminateEdge && !f.Has("tls.terminate") {
+			f.Add("tls.terminate", "must be proxy or broker with edge.kind: %s, which passes TLS through, or edge.kind be %s; got %s", e.Kind, EdgeFlexible, s.TLS.Terminate)
+		}
+		return
+	}
+	if s.Network.PublicSubnetCIDR == "" && !f.hasAbove("network.publicSubnetCidr") {
+		f.Add("network.publicSubnetCidr", "must be set with edge.kind: %s: HAProxy believes the balancer, which is there, and nobody else who a client is", e.Kind)
+	}
+	if e.Backend == "privateIp" {
+		f.Add("edge.backend", "must be address with edge.kind: %s, which knows nodes by nothing else, got %s", e.Kind, e.Backend)
+	}
+	if e.MaxMbps < e.MinMbps && !f.Has("edge.minMbps") && !f.Has("edge.maxMbps") {
+		f.Add("edge.maxMbps", "must be at least edge.minMbps (%d), got %d", e.MinMbps, e.MaxMbps)
 	}
 }
 
@@ -204,6 +228,10 @@ func (s *Settings) validateClients(f checker) {
 		return
 	case t.Terminate == TerminateBroker:
 		f.Add("tls.clients", "must be none with tls.terminate: broker, got %s: EMQX 5.8 does not see a client's certificate behind the PROXY protocol, and would admit everybody as anybody",
+			t.Clients)
+		return
+	case t.Terminate == TerminateEdge:
+		f.Add("tls.clients", "must be none with tls.terminate: edge, got %s: OCI's balancer tells nobody behind it of a client's certificate, and any of them would be admitted as anybody",
 			t.Clients)
 		return
 	}

@@ -230,6 +230,11 @@ func (m *userMatcher) remove(ctx context.Context) error {
 		if err := m.list(ctx); err != nil {
 			return err
 		}
+		if slices.Contains(m.ids, "") {
+			if err := m.shutOut(ctx, []string{""}); err != nil {
+				return err
+			}
+		}
 		ids := m.undeclared()
 		if len(ids) == 0 {
 			return nil
@@ -270,10 +275,11 @@ func (m *userMatcher) noteDevices(ids []string) {
 	}
 }
 
-// undeclared are the users that nobody has declared, and that are no devices.
+// undeclared are the users that nobody has declared, and that are no devices. The one with an empty name, which somebody may
+// have brought in, has no path by which EMQX would delete it: it is shut out, and stays.
 func (m *userMatcher) undeclared() (ids []string) {
 	for _, id := range m.ids {
-		kept := m.devices[id] || slices.ContainsFunc([]string{applied, DeviceMark, RevokedMark}, func(mark string) bool { return strings.HasPrefix(id, mark) })
+		kept := id == "" || m.devices[id] || slices.ContainsFunc([]string{applied, DeviceMark, RevokedMark}, func(mark string) bool { return strings.HasPrefix(id, mark) })
 		if !kept && !slices.Contains(m.args.Names, id) {
 			ids = append(ids, id)
 		}
@@ -284,6 +290,22 @@ func (m *userMatcher) undeclared() (ids []string) {
 // cutAndDelete shuts users out, cuts off their clients, and deletes them, in this order: a
 // client that is cut off comes back at once where it can.
 func (m *userMatcher) cutAndDelete(ctx context.Context, ids []string) error {
+	if err := m.shutOut(ctx, ids); err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if err := m.Delete(ctx, id); err != nil {
+			return err
+		}
+		if !strings.HasPrefix(id, toCut) {
+			m.removed = append(m.removed, id)
+		}
+	}
+	return nil
+}
+
+// shutOut leaves nobody connected as one of these users, and lets nobody in.
+func (m *userMatcher) shutOut(ctx context.Context, ids []string) error {
 	var locked []UserRecord
 	names := make([]string, len(ids))
 	for i, id := range ids {
@@ -300,18 +322,7 @@ func (m *userMatcher) cutAndDelete(ctx context.Context, ids []string) error {
 	}
 	cut, err := m.CutOff(ctx, names)
 	m.cut += cut
-	if err != nil {
-		return err
-	}
-	for _, id := range ids {
-		if err := m.Delete(ctx, id); err != nil {
-			return err
-		}
-		if !strings.HasPrefix(id, toCut) {
-			m.removed = append(m.removed, id)
-		}
-	}
-	return nil
+	return err
 }
 
 func (m *userMatcher) done() string {

@@ -29,10 +29,21 @@ type userAPI struct {
 	kept    map[string]string  // rules that were laid down, by allocation
 	asked   []string
 	late    string // a user that the list of all does not have yet
+	number  bool   // there is a user 7, which is no text
 	dies    int    // which command is the last whose answer is heard; 0 is none
 }
 
 type client struct{ Username, Password, Filter string }
+
+// shown is its name as EMQX shows it: nobody's is none.
+func (c client) shown() any {
+	if c.Username == nobodys {
+		return nil
+	}
+	return c.Username
+}
+
+const nobodys = "no name at all"
 
 // access is what a member has, and shows.
 type access struct{ Authn, DenyAction, Rules string }
@@ -134,25 +145,32 @@ func (a *userAPI) answer(method, path, body string) string {
 	if err != nil {
 		panic(err)
 	}
-	var list []map[string]string
+	var list []map[string]any
 	switch what := method + " " + at.Path[strings.LastIndex(at.Path, "/"):]; what {
 	case "GET /users":
 		if a.users == nil {
 			return "404\n{}"
 		}
 		like := at.Query().Get("like_user_id")
+		if a.number && like != "" { // binary:match of a number
+			return `400
+{"code": "BAD_REQUEST", "message": "User error: {exception, {error,badarg}}"}`
+		}
+		if a.number {
+			list = append(list, map[string]any{"user_id": 7})
+		}
 		for name := range a.users {
 			if strings.Contains(name, like) && (like != "" || name != a.late) {
-				list = append(list, map[string]string{"user_id": name})
+				list = append(list, map[string]any{"user_id": name})
 			}
 		}
 	case "GET /clients":
 		for id, c := range a.clients {
-			list = append(list, map[string]string{"clientid": id, "username": c.Username}) // all, whatever was asked
+			list = append(list, map[string]any{"clientid": id, "username": c.shown()}) // all, whatever was asked
 		}
 	case "GET /subscriptions":
 		for id, c := range a.clients {
-			list = append(list, map[string]string{"clientid": id, "topic": c.Filter})
+			list = append(list, map[string]any{"clientid": id, "topic": c.Filter})
 		}
 	case "POST /bulk":
 		var ids []string
@@ -178,6 +196,9 @@ func (a *userAPI) answer(method, path, body string) string {
 		name, err := url.PathUnescape(at.EscapedPath()[strings.LastIndex(at.EscapedPath(), "/")+1:])
 		if err != nil {
 			panic(err)
+		}
+		if name == "" {
+			return "405\n"
 		}
 		delete(a.users, name)
 		return "204\n"
@@ -393,6 +414,30 @@ func TestDevicesAreLeftAlone(t *testing.T) {
 	api.users[gates.DeviceMark+"bob/password/1764000000"] = "nobody's"
 	_, err = api.match(t)
 	assert.ErrorContains(t, err, `auth.users must not name a device: bob; revoke it by "emqx-oci device revoke"`)
+}
+
+// Users that only the API can make, and not even the API can delete: they are in nobody's way.
+func TestUsersThatEMQXCannotDelete(t *testing.T) {
+	t.Parallel()
+	api := closing()
+	api.number, api.late = true, "nobody"
+	api.users[""] = "guessed"
+	api.clients["e"], api.clients["n"] = client{"", "guessed", ""}, client{nobodys, "a token", ""}
+	delete(api.users, "old") // nothing but these is to be removed, and the devices are asked for all the same
+	delete(api.clients, "o")
+	args := api.args()
+	args.May = nil
+	done, err := gates.MatchUsers(api, args).Do(t.Context())
+	assert.NilError(t, err)
+	assert.Equal(t, done, "added new; changed ann; clients cut off: 2")
+	assert.Equal(t, api.users[""], "nobody's")
+	assert.DeepEqual(t, slices.Sorted(maps.Keys(api.clients)), []string{"b", "d", "n"})
+	done, err = api.match(t)
+	assert.NilError(t, err)
+	assert.Equal(t, done, "")
+	drift, err := gates.AccessDrift(t.Context(), api, api.args())
+	assert.NilError(t, err)
+	assert.Equal(t, drift, "")
 }
 
 // openedAPI is a cluster that was closed, and whose job says no more of it.

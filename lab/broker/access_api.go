@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -24,14 +25,23 @@ func (h *api) accessRoutes() map[string]http.HandlerFunc {
 
 // getConfigs shows the two roots, as HOCON unless JSON is asked for (emqx_mgmt_api_configs).
 func (h *api) getConfigs(w http.ResponseWriter, r *http.Request) {
+	accept := r.Header.Get("Accept")
+	if accept != "" && !strings.Contains(accept, "*/*") && !strings.Contains(accept, "application/json") && !strings.Contains(accept, "text/plain") {
+		fail(w, http.StatusBadRequest, "INVALID_ACCEPT", "{error,no_suitable_accept}")
+		return
+	}
 	tree := map[string]any{}
 	key := r.URL.Query().Get("key")
+	if key != "" && !slices.ContainsFunc(configRoots(), func(root string) bool { return root == key }) {
+		invalid(w, "key", key, "not_a_enum_symbol")
+		return
+	}
 	for root, v := range h.app.node.access().raw {
 		if key == "" || key == root {
 			tree[root] = redacted(v)
 		}
 	}
-	if accept := r.Header.Get("Accept"); strings.Contains(accept, "application/json") && !strings.Contains(accept, "*/*") {
+	if strings.Contains(accept, "application/json") && !strings.Contains(accept, "*/*") && !strings.Contains(accept, "text/plain") {
 		reply(w, http.StatusOK, tree)
 		return
 	}
@@ -48,6 +58,15 @@ func (h *api) getConfigs(w http.ResponseWriter, r *http.Request) {
 // source of a kind that is there is merged into it and a new one is added at the end; with
 // mode=replace a root that the piece has is replaced. Roots that it has not stay.
 func (h *api) putConfigs(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	if mode := q.Get("mode"); q.Has("mode") && mode != "merge" && mode != "replace" {
+		invalid(w, "mode", mode, "not_a_enum_symbol")
+		return
+	}
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") { // it wants HOCON as plain text
+		badJSON(w)
+		return
+	}
 	wrong := func(err string) {
 		w.Header().Set("Content-Type", "text/plain")
 		w.WriteHeader(http.StatusBadRequest)
@@ -58,6 +77,10 @@ func (h *api) putConfigs(w http.ResponseWriter, r *http.Request) {
 		wrong(err.Error())
 		return
 	}
+	if len(text) == 0 {
+		fail(w, http.StatusInternalServerError, "INTERNAL_ERROR", "error, function_clause, [{emqx_conf_cli,load_config}]")
+		return
+	}
 	tree, ok := parseHocon(string(text)).(map[string]any)
 	if !ok || len(tree) == 0 {
 		wrong("want HOCON")
@@ -65,7 +88,14 @@ func (h *api) putConfigs(w http.ResponseWriter, r *http.Request) {
 	}
 	merge := r.URL.Query().Get("mode") != "replace"
 	for _, root := range sortedKeys(tree) {
-		if !slices.Contains(accessRoots, root) {
+		switch {
+		case !slices.Contains(configRoots(), root):
+			wrong(fmt.Sprintf(`%s: {root_key_not_found,<<"%s">>}`, root, root))
+			return
+		case root == "node" || root == "rpc" || root == "cluster":
+			wrong("Cannot update read-only key '" + root + "'.")
+			return
+		case !slices.Contains(accessRoots, root):
 			wrong(root + ": the stand-in changes only " + strings.Join(accessRoots, " and ") + " at run time")
 			return
 		}
@@ -81,12 +111,26 @@ func (h *api) putConfigs(w http.ResponseWriter, r *http.Request) {
 		if err = absentFiles(root, v); err == nil {
 			err = h.app.node.changeAccess(root, v)
 		}
+		if errors.As(err, new(thrown)) {
+			fail(w, http.StatusInternalServerError, "INTERNAL_ERROR", fmt.Sprintf("throw, {emqx_conf_schema,[#{kind => validation_error,reason => %q}]}", err))
+			return
+		}
 		if err != nil {
 			wrong(err.Error())
 			return
 		}
 	}
 	w.WriteHeader(http.StatusOK)
+}
+
+// configRoots are the roots of EMQX's configuration that are known here.
+func configRoots() []string {
+	roots := map[string]bool{}
+	for path := range knownKeys {
+		root, _, _ := strings.Cut(path, ".")
+		roots[root] = true
+	}
+	return sortedKeys(roots)
 }
 
 // mergedRoot is emqx_authn:merge_config and emqx_authz:merge: deep puts the fields of one over

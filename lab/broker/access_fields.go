@@ -177,7 +177,7 @@ func (f *fields) done(inner ...*fields) error {
 	faults := slices.Clone(f.faults)
 	for _, name := range sortedKeys(f.m) {
 		if !f.asked[name] {
-			faults = append(faults, fmt.Errorf("%s.%s: unknown_fields: want one of %s", f.path, name, strings.Join(sortedKeys(f.asked), ", ")))
+			faults = append(faults, thrown{fmt.Errorf("%s.%s: unknown_fields: want one of %s", f.path, name, strings.Join(sortedKeys(f.asked), ", "))})
 		}
 	}
 	for _, in := range inner {

@@ -98,7 +98,7 @@ func readSource(path string, v any, in places) (aclSource, error) {
 	case "":
 		return s, fmt.Errorf("%s: missing_type_field", path)
 	default:
-		return s, fmt.Errorf("%s: the stand-in has no authorization by %s; want file, built_in_database or http", path, s.typ)
+		return s, thrown{fmt.Errorf("%s: the stand-in has no authorization by %s; want file, built_in_database or http", path, s.typ)}
 	}
 	return s, f.done()
 }

@@ -29,7 +29,7 @@ func (h *api) aclRoutes() map[string]http.HandlerFunc {
 		"DELETE " + rules + "/all":                h.withRules(h.deleteAllRules),
 	}
 	for path, kind := range map[string]string{"/users": "username", "/clients": "clientid"} {
-		routes["GET "+rules+path] = h.withRules(h.listRules(kind))
+		routes["GET "+rules+path] = paged(h.withRules(h.listRules(kind)))
 		routes["POST "+rules+path] = h.withRules(h.postRules(kind))
 		routes["GET "+rules+path+"/{who}"] = h.withRules(h.getRules(kind))
 		routes["PUT "+rules+path+"/{who}"] = h.withRules(h.putRules(kind))
@@ -161,9 +161,16 @@ func pathOfFile(w http.ResponseWriter, in map[string]any) bool {
 	return true
 }
 
+// sourceTypes are those of emqx_authz_api_sources.
+var sourceTypes = []string{"file", databaseSource, "http", "redis", "mysql", "postgresql", "mongodb", "ldap"}
+
 // source is the one that the path names; it has answered when there is none.
 func (h *api) source(w http.ResponseWriter, r *http.Request) (raw []any, at int) {
 	typ := r.PathValue("type")
+	if !slices.Contains(sourceTypes, typ) {
+		invalid(w, "type", typ, "unable_to_convert_to_enum_symbol")
+		return nil, -1
+	}
 	if raw, at = h.sourcesRaw(typ); at < 0 {
 		fail(w, http.StatusNotFound, "NOT_FOUND", "Not found: "+typ)
 	}

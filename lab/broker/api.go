@@ -37,20 +37,19 @@ func openAPI(a *app) (*api, error) {
 		mux.HandleFunc("GET /api/v5/prometheus/"+p, h.prometheus)
 	}
 	for pattern, f := range map[string]http.HandlerFunc{
-		"GET /api/v5/nodes":                             h.nodes,
-		"GET /api/v5/nodes/{node}":                      h.node,
-		"GET /api/v5/cluster":                           h.cluster,
-		"DELETE /api/v5/cluster/{node}/force_leave":     h.forceLeave,
-		"GET /api/v5/clients":                           h.clients,
-		"GET /api/v5/clients/{id}":                      h.client,
-		"DELETE /api/v5/clients/{id}":                   h.kickOne,
-		"POST /api/v5/clients/kickout/bulk":             h.kickMany,
-		"GET /api/v5/subscriptions":                     h.subscriptions,
-		"POST /api/v5/publish":                          h.publish,
-		"GET /api/v5/stats":                             h.stats,
-		"GET /api/v5/listeners":                         h.listeners,
-		"PUT /api/v5/listeners/{id}":                    h.putListener,
-		"GET /api/v5/load_rebalance/availability_check": h.enterprise,
+		"GET /api/v5/nodes":                         h.nodes,
+		"GET /api/v5/nodes/{node}":                  h.node,
+		"GET /api/v5/cluster":                       h.cluster,
+		"DELETE /api/v5/cluster/{node}/force_leave": h.forceLeave,
+		"GET /api/v5/clients":                       paged(h.clients),
+		"GET /api/v5/clients/{id}":                  h.client,
+		"DELETE /api/v5/clients/{id}":               h.kickOne,
+		"POST /api/v5/clients/kickout/bulk":         h.kickMany,
+		"GET /api/v5/subscriptions":                 paged(h.subscriptions),
+		"POST /api/v5/publish":                      h.publish,
+		"GET /api/v5/stats":                         h.stats,
+		"GET /api/v5/listeners":                     h.listeners,
+		"PUT /api/v5/listeners/{id}":                h.putListener,
 	} {
 		mux.HandleFunc(pattern, h.guard(f))
 	}
@@ -59,7 +58,7 @@ func openAPI(a *app) (*api, error) {
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/" {
-			fail(w, http.StatusNotFound, "NOT_FOUND", "Request Path Not Found")
+			noPath(mux, w, r)
 			return
 		}
 		_, _ = fmt.Fprintf(w, "Stand-in for EMQX %s, node %s. It has no dashboard.\n", Version, a.node.cfg.node)
@@ -152,7 +151,7 @@ func (h *api) node(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	fail(w, http.StatusNotFound, "NOT_FOUND", "node_not_found")
+	fail(w, http.StatusNotFound, "NOT_FOUND", "Node not found: "+r.PathValue("node"))
 }
 
 func (h *api) cluster(w http.ResponseWriter, _ *http.Request) {
@@ -163,8 +162,6 @@ func (h *api) cluster(w http.ResponseWriter, _ *http.Request) {
 func (h *api) forceLeave(w http.ResponseWriter, r *http.Request) {
 	err := h.app.node.forceLeave(context.WithoutCancel(r.Context()), r.PathValue("node"))
 	switch {
-	case errors.Is(err, errNoSuchNode):
-		fail(w, http.StatusNotFound, "NOT_FOUND", err.Error())
 	case err != nil:
 		fail(w, http.StatusBadRequest, "BAD_REQUEST", err.Error())
 	default:
@@ -178,6 +175,9 @@ func clientJSON(c clientInfo) map[string]any {
 		"proto_name": "MQTT", "proto_ver": c.Version, "clean_start": c.CleanStart, "keepalive": c.Keepalive,
 		"expiry_interval": c.Expiry, "subscriptions_cnt": c.Subs, "inflight_cnt": c.Inflight, "connected": c.Connected,
 	}
+	if c.Nameless {
+		m["username"] = nil
+	}
 	if !c.ConnectedAt.IsZero() {
 		m["connected_at"] = c.ConnectedAt.Format(time.RFC3339)
 	}
@@ -189,18 +189,22 @@ func clientJSON(c clientInfo) map[string]any {
 
 func (h *api) clients(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
+	fields, ok := fieldsAsked(w, r)
+	if !ok || !oneOfQuery(w, r, "conn_state", "connected", "disconnected", "idle") || !h.nodeAsked(w, r) {
+		return
+	}
 	all := h.app.node.clusterClients(r.Context())
 	sortClients(all)
 	kept := []map[string]any{}
 	for _, c := range all {
 		state := map[bool]string{true: "connected", false: "disconnected"}[c.Connected]
-		if want := q.Get("conn_state"); want != "" && want != state || q.Has("clientid") && !slices.Contains(q["clientid"], c.ID) || q.Has("username") && !slices.Contains(q["username"], c.Username) ||
+		if want := q.Get("conn_state"); want != "" && want != state || q.Has("clientid") && !slices.Contains(q["clientid"], c.ID) || q.Has("username") && (c.Nameless || !slices.Contains(q["username"], c.Username)) ||
 			q.Has("node") && q.Get("node") != c.Node || q.Has("like_clientid") && !strings.Contains(c.ID, q.Get("like_clientid")) {
 			continue
 		}
 		m := clientJSON(c)
-		if fields := q.Get("fields"); fields != "" && fields != "all" {
-			maps.DeleteFunc(m, func(key string, _ any) bool { return !slices.Contains(strings.Split(fields, ","), key) })
+		if fields != nil {
+			maps.DeleteFunc(m, func(key string, _ any) bool { return !slices.Contains(fields, key) })
 		}
 		kept = append(kept, m)
 	}
@@ -211,6 +215,13 @@ func (h *api) clients(w http.ResponseWriter, r *http.Request) {
 // (emqx_mgmt_api_subscriptions, apps/emqx_management/src).
 func (h *api) subscriptions(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
+	if qos := q.Get("qos"); q.Has("qos") && !slices.Contains([]string{"0", "1", "2"}, qos) {
+		invalid(w, "qos", qos, "Unable to parse string")
+		return
+	}
+	if !h.nodeAsked(w, r) {
+		return
+	}
 	all := h.app.node.clusterClients(r.Context())
 	sortClients(all)
 	var rows []map[string]any
@@ -219,6 +230,9 @@ func (h *api) subscriptions(w http.ResponseWriter, r *http.Request) {
 			continue
 		}
 		for _, topic := range sortedKeys(c.Filters) {
+			if q.Has("qos") && q.Get("qos") != strconv.Itoa(int(c.Filters[topic])) {
+				continue
+			}
 			rows = append(rows, map[string]any{"node": c.Node, "clientid": c.ID, "topic": topic, "qos": c.Filters[topic], "durable": false})
 		}
 	}
@@ -251,10 +265,17 @@ func (h *api) kickOne(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *api) kickMany(w http.ResponseWriter, r *http.Request) {
-	var ids []string
-	if err := json.NewDecoder(io.LimitReader(r.Body, 1<<20)).Decode(&ids); err != nil {
-		fail(w, http.StatusBadRequest, "BAD_REQUEST", "want a JSON list of client identifiers: "+err.Error())
+	var in any
+	if err := json.NewDecoder(io.LimitReader(r.Body, 1<<20)).Decode(&in); err != nil && !errors.Is(err, io.EOF) {
+		badJSON(w)
 		return
+	}
+	var ids []string // what is none kicks nobody
+	list, _ := in.([]any)
+	for _, one := range list {
+		if id, ok := one.(string); ok {
+			ids = append(ids, id)
+		}
 	}
 	h.app.node.kickClients(context.WithoutCancel(r.Context()), ids)
 	w.WriteHeader(http.StatusNoContent)
@@ -262,16 +283,16 @@ func (h *api) kickMany(w http.ResponseWriter, r *http.Request) {
 
 func (h *api) publish(w http.ResponseWriter, r *http.Request) {
 	var m struct {
-		Topic   string `json:"topic"`
-		Payload string `json:"payload"`
-		QoS     byte   `json:"qos"`
-		Retain  bool   `json:"retain"`
+		Topic   string  `json:"topic"`
+		Payload *string `json:"payload"`
+		QoS     byte    `json:"qos"`
+		Retain  bool    `json:"retain"`
 	}
-	if err := json.NewDecoder(io.LimitReader(r.Body, 1<<20)).Decode(&m); err != nil || m.Topic == "" || m.QoS > 2 {
+	if err := json.NewDecoder(io.LimitReader(r.Body, 1<<20)).Decode(&m); err != nil || m.Topic == "" || m.Payload == nil || m.QoS > 2 {
 		fail(w, http.StatusBadRequest, "BAD_REQUEST", "want topic, payload, qos, retain")
 		return
 	}
-	if err := h.app.publish(m.Topic, []byte(m.Payload), m.QoS, m.Retain); err != nil {
+	if err := h.app.publish(m.Topic, []byte(*m.Payload), m.QoS, m.Retain); err != nil {
 		fail(w, http.StatusBadRequest, "BAD_REQUEST", err.Error())
 		return
 	}
@@ -290,8 +311,4 @@ func (h *api) stats(w http.ResponseWriter, r *http.Request) {
 		})
 	}
 	reply(w, http.StatusOK, list)
-}
-
-func (h *api) enterprise(w http.ResponseWriter, _ *http.Request) {
-	fail(w, http.StatusNotFound, "NOT_FOUND", "Request Path Not Found (enterprise edition only)")
 }

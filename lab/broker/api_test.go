@@ -145,7 +145,7 @@ func TestAClusterOverREST(t *testing.T) {
 	_, body = httpGet(l.url(0, "/api/v5/nodes"), "ops", "s3cret")
 	assert.Assert(t, strings.Contains(body, `"node":"emqx@n1.test","node_status":"stopped"`), body)
 	code, _ = httpDo("DELETE", l.url(0, "/api/v5/cluster/emqx@nobody.test/force_leave"), "", "ops", "s3cret")
-	assert.Equal(t, code, 404)
+	assert.Equal(t, code, 400)
 	code, _ = httpDo("DELETE", l.url(0, "/api/v5/cluster/emqx@n1.test/force_leave"), "", "ops", "s3cret")
 	assert.Equal(t, code, 204)
 	l.wantCluster(0, []int{0}, nil)

@@ -70,7 +70,10 @@ func (h *api) guard(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if why := h.denied(r); why != "" {
 			w.Header().Set("WWW-Authenticate", `Basic Realm="minirest-server"`)
-			fail(w, http.StatusUnauthorized, why, "")
+			fail(w, http.StatusUnauthorized, why, map[string]string{
+				"BAD_API_KEY_OR_SECRET": "Check api_key/api_secret", "AUTHORIZATION_HEADER_ERROR": "Support authorization: basic/bearer ",
+				"BAD_TOKEN": "Get a token by POST /login",
+			}[why])
 			return
 		}
 		next(w, r)
@@ -86,10 +89,10 @@ func (h *api) denied(r *http.Request) string {
 	}
 	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok {
-		return "UNAUTHORIZED"
+		return "AUTHORIZATION_HEADER_ERROR"
 	}
 	if !h.app.node.tokenValid(token) {
-		return "TOKEN_TIME_OUT"
+		return "BAD_TOKEN"
 	}
 	return ""
 }

@@ -129,7 +129,7 @@ func readAuthenticator(path string, v any) (authenticator, error) {
 	default:
 		fields, known := databases[a.id]
 		if !known {
-			err = fmt.Errorf("%s: the stand-in has no authentication by %s; want %s", path, a.id, strings.Join([]string{builtinID, jwtID, httpID}, ", "))
+			err = thrown{fmt.Errorf("%s: the stand-in has no authentication by %s; want %s", path, a.id, strings.Join([]string{builtinID, jwtID, httpID}, ", "))}
 			break
 		}
 		a.provider, err = database{}, readDatabase(f, fields)
@@ -206,22 +206,33 @@ func (a *app) endWhenExpired(k *link) {
 	})
 }
 
-// badCredentials3 is CONNACK's code of MQTT 3.1.1 that the server has no name for.
-const badCredentials3 = 0x04
+// connack3 are the codes that CONNACK of MQTT 3.1.1 has for those of MQTT 5 (emqx_reason_codes:compat): 1 protocol, 2
+// identifier, 3 server, 4 credentials, 5 authorization.
+var connack3 = map[byte]byte{
+	packets.ErrProtocolViolation.Code: 1, packets.ErrClientIdentifierNotValid.Code: 2, packets.ErrTopicNameInvalid.Code: 3,
+	packets.ErrBadUsernameOrPassword.Code: 4, packets.ErrNotAuthorized.Code: 5, packets.ErrBanned.Code: 5,
+}
 
-// denyConnack puts the reason into CONNACK, in the words of the client's version
-// (emqx_reason_codes:compat): MQTT 3.1.1 has 4 for bad credentials and 5 for the others.
+// malformedConnack answers a CONNECT that cannot be one: MQTT 5 clients hear that their packet is too large, whatever it is, and
+// others nothing (emqx_channel:handle_frame_error).
+func malformedConnack(pk packets.Packet, version byte) packets.Packet {
+	if version == 5 {
+		return denyConnack(pk, packets.ErrPacketTooLarge, version)
+	}
+	pk.FixedHeader.Type = packets.Reserved
+	return pk
+}
+
+// denyConnack puts the reason into CONNACK, in the words of the client's version.
 func denyConnack(pk packets.Packet, why packets.Code, version byte) packets.Packet {
 	pk.ReasonCode = why.Code
-	pk.Properties.ReasonString = ""
+	pk.Properties = packets.Properties{}
 	if version < 5 {
-		pk.ReasonCode = packets.Err3NotAuthorized.Code
-		switch why.Code {
-		case packets.ErrBadUsernameOrPassword.Code:
-			pk.ReasonCode = badCredentials3
-		case packets.ErrClientIdentifierNotValid.Code:
-			pk.ReasonCode = packets.Err3ClientIdentifierNotValid.Code
+		code, known := connack3[why.Code]
+		if !known {
+			code = packets.Err3ServerUnavailable.Code
 		}
+		pk.ReasonCode = code
 	}
 	return pk
 }

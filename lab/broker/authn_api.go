@@ -22,7 +22,7 @@ func (h *api) authnRoutes() map[string]http.HandlerFunc {
 		"DELETE " + one:                       h.deleteAuthn,
 		"GET " + one + "/status":              h.statusAuthn,
 		"PUT " + one + "/position/{position}": h.moveAuthn,
-		"GET " + one + "/users":               h.listUsers,
+		"GET " + one + "/users":               paged(h.listUsers),
 		"POST " + one + "/users":              h.postUser,
 		"POST " + one + "/import_users":       h.importUsers,
 		"GET " + one + "/users/{user}":        h.getUser,
@@ -34,10 +34,14 @@ func (h *api) authnRoutes() map[string]http.HandlerFunc {
 // body reads a JSON body; it has answered when it is none.
 func body(w http.ResponseWriter, r *http.Request, into any) bool {
 	if err := json.NewDecoder(io.LimitReader(r.Body, 1<<20)).Decode(into); err != nil {
-		fail(w, http.StatusBadRequest, "BAD_REQUEST", "invalid JSON: "+err.Error())
+		badJSON(w)
 		return false
 	}
 	return true
+}
+
+func badJSON(w http.ResponseWriter) {
+	fail(w, http.StatusBadRequest, "BAD_REQUEST", "Invalid json message received")
 }
 
 // concealed is what stands for a secret in an answer (emqx_utils:redact).
@@ -320,7 +324,7 @@ func shownUser(u user) map[string]any {
 // page answers with a part of a list, as emqx_mgmt_api does.
 func page(w http.ResponseWriter, r *http.Request, rows []map[string]any) {
 	q := r.URL.Query()
-	no, limit := number(q.Get("page"), 1), min(number(q.Get("limit"), 100), 10000)
+	no, limit := number(q.Get("page"), 1), number(q.Get("limit"), 100)
 	from := min((no-1)*limit, len(rows))
 	to := min(from+limit, len(rows))
 	shown := slices.Clone(rows[from:to])
@@ -348,6 +352,14 @@ func (h *api) listUsers(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q := r.URL.Query()
+	if q.Has("is_superuser") && !slices.Contains([]string{"true", "false"}, q.Get("is_superuser")) {
+		invalid(w, "is_superuser", q.Get("is_superuser"), "Unable to parse boolean value")
+		return
+	}
+	if q.Has("like_user_id") && q.Get("like_user_id") == "" && len(h.app.node.users()) > 0 { // binary:match of nothing
+		fail(w, http.StatusBadRequest, "BAD_REQUEST", "User error: {exception,{error,badarg,[{binary,match}]}}")
+		return
+	}
 	var rows []map[string]any
 	for _, u := range h.app.node.users() {
 		if strings.Contains(u.ID, q.Get("like_user_id")) && (!q.Has("is_superuser") || q.Get("is_superuser") == fmt.Sprint(u.Superuser)) {
@@ -381,7 +393,7 @@ func (h *api) postUser(w http.ResponseWriter, r *http.Request) {
 	var old user
 	switch {
 	case in.UserID == "":
-		fail(w, http.StatusBadRequest, "BAD_REQUEST", "Missing required parameter: user_id")
+		fail(w, http.StatusBadRequest, "BAD_REQUEST", "User error: invalid_user_id")
 	case in.Password == nil:
 		fail(w, http.StatusBadRequest, "BAD_REQUEST", "Missing required parameter: password")
 	case h.app.node.data.lookup(usersTable, userKey(in.UserID), &old):

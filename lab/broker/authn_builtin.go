@@ -136,7 +136,7 @@ func (b *builtin) convert(kind string, list []map[string]any) ([]user, error) {
 		text := func(name string) string { s, _ := m[name].(string); return s }
 		u := user{ID: text("user_id"), Superuser: m["is_superuser"] == true || m["is_superuser"] == "true"}
 		switch {
-		case u.ID == "":
+		case m["user_id"] == nil: // one with no letter is a user, whom the API cannot delete
 			return nil, fmt.Errorf("record %d: bad_format: no user_id", i+1)
 		case kind == "hash" && text("password_hash") == "":
 			return nil, fmt.Errorf("record %d: hash_import_requires_password_hash_field", i+1)

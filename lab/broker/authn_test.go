@@ -195,7 +195,7 @@ func TestConfigsArePut(t *testing.T) {
 	assert.Equal(t, len(got), 1, text)
 	assert.Equal(t, got[0].(map[string]any)["user_id_type"], "clientid")
 	assert.Equal(t, got[0].(map[string]any)["password_hash_algorithm"].(map[string]any)["salt_position"], "suffix")
-	l.wantREST(0, "PUT", "/configs?mode=merge", `authentication = [{mechanism = password_based, backend = built_in_database, user_id_typo = clientid}]`, 400)
+	l.wantREST(0, "PUT", "/configs?mode=merge", `authentication = [{mechanism = password_based, backend = built_in_database, user_id_typo = clientid}]`, 500)
 	l.wantREST(0, "PUT", "/configs", `rule_engine { }`, 400)
 	l.wantREST(0, "PUT", "/configs?mode=replace", `authentication = []`, 200)
 	l.wantCodes(0, connectOpts{id: "c"}, 0, 0)

@@ -35,12 +35,17 @@ func (h *hook) mayPublish(k *link, pk packets.Packet) bool {
 		do.qos = k.open.qos
 	}
 	if k.who == nil || h.may(k.who, do, pk.TopicName) {
-		return true
+		if !h.app.node.cfg.mqtt.tooDeep(pk.TopicName) {
+			return true
+		}
+		k.open = nil
+		h.app.breakOff(k, packets.ErrTopicNameInvalid)
+		return false
 	}
 	h.app.node.log.Warn("cannot_publish_to_topic_due_to_not_authorized", "clientid", k.who.clientID, "topic", pk.TopicName)
 	if h.app.node.access().rules.disconnect {
 		k.open = nil
-		h.app.disconnect(k.client, packets.ErrNotAuthorized)
+		h.app.breakOff(k, packets.ErrNotAuthorized)
 	}
 	return false
 }
@@ -59,7 +64,7 @@ func (h *hook) allowedFilters(cl *mqtt.Client, k *link, filters packets.Subscrip
 	k.denied = make([]bool, len(filters))
 	for i, s := range filters {
 		k.denied[i] = k.who != nil && !h.may(k.who, action{qos: s.Qos}, s.Filter)
-		if k.denied[i] || strings.HasPrefix(s.Filter, exclusivePrefix) {
+		if k.denied[i] || strings.HasPrefix(s.Filter, exclusivePrefix) || h.app.node.cfg.mqtt.tooDeep(sharedTopic(s.Filter)) {
 			filters[i].Filter = "" // no filter at all: 0x8F
 		}
 	}
@@ -69,7 +74,7 @@ func (h *hook) allowedFilters(cl *mqtt.Client, k *link, filters packets.Subscrip
 			for i := range filters {
 				filters[i].Filter = ""
 			}
-			h.app.disconnect(cl, packets.ErrNotAuthorized)
+			h.app.breakOff(k, packets.ErrNotAuthorized)
 		}
 	}
 	return filters

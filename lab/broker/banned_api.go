@@ -13,7 +13,7 @@ import (
 // The REST paths of emqx_mgmt_api_banned.
 func (h *api) bannedRoutes() map[string]http.HandlerFunc {
 	return map[string]http.HandlerFunc{
-		"GET /api/v5/banned":               h.listBans,
+		"GET /api/v5/banned":               paged(h.listBans),
 		"POST /api/v5/banned":              h.postBan,
 		"DELETE /api/v5/banned":            h.clearBans,
 		"DELETE /api/v5/banned/{as}/{who}": h.deleteBan,
@@ -139,6 +139,10 @@ func (h *api) clearBans(w http.ResponseWriter, _ *http.Request) {
 
 func (h *api) deleteBan(w http.ResponseWriter, r *http.Request) {
 	n, key := h.app.node, banKey(r.PathValue("as"), r.PathValue("who"))
+	if as := r.PathValue("as"); !slices.Contains([]string{"clientid", "username", "peerhost", "clientid_re", "username_re", "peerhost_net"}, as) {
+		invalid(w, "as", as, "not_a_enum_symbol")
+		return
+	}
 	var b ban
 	if !n.data.lookup(bannedTable, key, &b) {
 		fail(w, http.StatusNotFound, "NOT_FOUND", r.PathValue("as")+": "+r.PathValue("who")+" not found")

@@ -16,6 +16,7 @@ import (
 type clientInfo struct {
 	ID          string
 	Username    string
+	Nameless    bool // it has no user name, not even an empty one
 	Node        string
 	Listener    string
 	IP          string
@@ -48,6 +49,7 @@ func (a *app) describe(cl *mqtt.Client) clientInfo {
 		Subs: cl.State.Subscriptions.Len(), Inflight: cl.State.Inflight.Len(), Connected: !cl.Closed(),
 		Expiry: cl.Properties.Props.SessionExpiryInterval,
 	}
+	c.Nameless = cl.Properties.Username == nil
 	c.Filters = map[string]byte{}
 	for name, sub := range cl.State.Subscriptions.GetAll() {
 		c.Filters[shownFilter(name)] = sub.Qos

@@ -72,6 +72,8 @@ type mqttConfig struct {
 	wildcard        bool
 	shared          bool
 	topicAlias      int
+	maxClientID     int // bytes
+	maxLevels       int
 
 	certUsername, certClientID string // what of a certificate is the name; disabled
 	nameIsClientID             bool   // use_username_as_clientid
@@ -259,6 +261,7 @@ func loadConfig(env []string) (config, error) {
 		maxQueue: get(s, 1000, "mqtt.max_mqueue_len"), serverKeepalive: get(s, -1, "mqtt.server_keepalive"),
 		maxQoS: get(s, 2, "mqtt.max_qos_allowed"), retain: get(s, true, "mqtt.retain_available"),
 		wildcard: get(s, true, "mqtt.wildcard_subscription"), shared: get(s, true, "mqtt.shared_subscription"),
+		maxClientID: get(s, 65535, "mqtt.max_clientid_len"), maxLevels: get(s, 128, "mqtt.max_topic_levels"),
 		topicAlias: get(s, 65535, "mqtt.max_topic_alias"), certUsername: get(s, "disabled", "mqtt.peer_cert_as_username"),
 		certClientID: get(s, "disabled", "mqtt.peer_cert_as_clientid"), nameIsClientID: get(s, false, "mqtt.use_username_as_clientid"),
 	}

@@ -43,7 +43,12 @@ func (h *hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 	if k := linkOf(cl); k != nil {
 		k.client = cl
 		k.who = principalOf(cl, pk)
-		k.denial = h.app.nameByCertificate(k, cl)
+		if k.emptyPassword {
+			k.who.password = new(string)
+		}
+		if k.denial = k.unfit; k.denial == nil {
+			k.denial = h.app.nameByCertificate(k, cl)
+		}
 	}
 	return nil
 }

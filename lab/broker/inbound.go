@@ -53,20 +53,29 @@ func (h *hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet,
 	if k == nil {
 		return pk, nil
 	}
+	if k.client == nil {
+		return h.checkConnect(k, pk), nil
+	}
 	if len(k.unstored) > 0 {
 		k.restore()
 	}
+	if why := unfitRequest(pk); why != nil {
+		h.app.breakOff(k, *why)
+	}
+	if k.ending.Load() {
+		return pk, packets.ErrRejectPacket // the one error of a hook that the server heeds here
+	}
 	switch pk.FixedHeader.Type {
 	case packets.Publish:
-		if pk.FixedHeader.Qos > 0 && pk.PacketID > 0 {
+		if pk.FixedHeader.Qos > 0 {
 			return h.read(cl, k, pk)
 		}
+	case packets.Subscribe:
+		pk.FixedHeader.Qos = 0 // the server wants an identifier, EMQX takes none for one
 	case packets.Pubrel:
 		return h.released(cl, pk), nil
 	case packets.Unsubscribe:
-		if pk.PacketID > 0 {
-			k.filterID, pk.PacketID, pk.FixedHeader.Qos = pk.PacketID, 0, 0
-		}
+		k.filterID, pk.PacketID, pk.FixedHeader.Qos = pk.PacketID, 0, 0
 	}
 	return pk, nil
 }
@@ -87,8 +96,8 @@ func (h *hook) read(cl *mqtt.Client, k *link, pk packets.Packet) (packets.Packet
 			h.answer(cl, packets.Pubrec, in.id, packets.ErrPacketIdentifierInUse)
 			return nothing(cl), nil
 		case full:
-			h.app.disconnect(cl, packets.ErrReceiveMaximum)
-			return nothing(cl), nil
+			h.app.breakOff(k, packets.ErrReceiveMaximum)
+			return pk, packets.ErrRejectPacket
 		}
 	}
 	k.open = &in
@@ -192,6 +201,9 @@ func (h *hook) OnWill(cl *mqtt.Client, will mqtt.Will) (mqtt.Will, error) {
 		h.app.node.log.Warn("last_will_testament_publish_denied", "clientid", cl.ID, "topic", will.TopicName)
 		will.TopicName, will.Retain = nobodysPrefix+nonce(), false
 	}
+	if k := linkOf(cl); k != nil && k.emptyWill {
+		will.Payload = nil
+	}
 	if cl.Properties.Will.WillDelayInterval == 0 {
 		h.app.flow.RLock()
 	}
@@ -226,9 +238,18 @@ func (h *hook) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) packets.Packet
 	if k == nil {
 		return pk
 	}
+	if k.ending.Load() && pk.FixedHeader.Type != packets.Disconnect {
+		pk.FixedHeader.Type = packets.Reserved // which the server cannot encode, so it sends nothing
+		return pk
+	}
 	switch pk.FixedHeader.Type {
+	case packets.Disconnect:
+		pk.Properties.ReasonString = "" // EMQX says it by the code alone
 	case packets.Connack:
 		k.release() // the client is known now: others may take the session, and publish to it
+		if k.malformed {
+			return malformedConnack(pk, cl.Properties.ProtocolVersion)
+		}
 		if k.denial != nil {
 			return denyConnack(pk, *k.denial, cl.Properties.ProtocolVersion)
 		}

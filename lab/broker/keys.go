@@ -164,9 +164,10 @@ func (k keyTable) addMQTTKeys() {
 		"max_mqueue_len": intOr("infinity"), "server_keepalive": intOr("disabled"), "max_qos_allowed": integer(0, 2),
 		"peer_cert_as_username": oneOf(certFields...), "peer_cert_as_clientid": oneOf(certFields...), "use_username_as_clientid": boolean, "clientid_override": text,
 		"retain_available": boolean, "wildcard_subscription": boolean, "shared_subscription": boolean, "max_topic_alias": integer(0, 65535),
+		"max_clientid_len": integer(23, 65535), "max_topic_levels": integer(1, 65535),
 	})
 	k.add(idle, "mqtt.", map[string]check{
-		"max_clientid_len": integer(23, 65535), "max_topic_levels": integer(1, 65535), "exclusive_subscription": boolean, "ignore_loop_deliver": boolean,
+		"exclusive_subscription": boolean, "ignore_loop_deliver": boolean,
 		"strict_mode": boolean, "response_information": text, "keepalive_multiplier": anything, "keepalive_check_interval": duration,
 		"retry_interval": durationOr("infinity"), "upgrade_qos": boolean, "await_rel_timeout": duration, "max_awaiting_rel": intOr("infinity"),
 		"max_subscriptions": intOr("infinity"), "mqueue_priorities": anything, "mqueue_default_priority": oneOf("highest", "lowest"),

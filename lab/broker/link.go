@@ -1,8 +1,10 @@
 package broker
 
 import (
+	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
@@ -32,7 +34,12 @@ type link struct {
 	authn    string // what its listener says of authentication
 	expiry   *time.Timer
 	denial   *packets.Code // why CONNACK refuses
-	denied   []bool        // filters of the SUBSCRIBE under way that are not authorized
+	// What its CONNECT was, before the server got it.
+	unfit                               *packets.Code
+	malformed, emptyPassword, emptyWill bool
+
+	ending atomic.Bool // nothing more is read from it, or written to it
+	denied []bool      // filters of the SUBSCRIBE under way that are not authorized
 }
 
 func newLink(c net.Conn) *link {
@@ -44,6 +51,14 @@ func newLink(c net.Conn) *link {
 func linkOf(cl *mqtt.Client) *link {
 	k, _ := cl.Net.Conn.(*link)
 	return k
+}
+
+// Read is at its end when the connection is to break off.
+func (k *link) Read(b []byte) (int, error) {
+	if k.ending.Load() {
+		return 0, io.EOF
+	}
+	return k.Conn.Read(b)
 }
 
 func (k *link) hold(unlock func()) {

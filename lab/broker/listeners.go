@@ -301,20 +301,39 @@ func (h *api) listeners(w http.ResponseWriter, _ *http.Request) {
 
 // putListener is the dashboard's "update": 200 whatever becomes of it elsewhere.
 func (h *api) putListener(w http.ResponseWriter, r *http.Request) {
-	specs := h.app.specs()
-	at := slices.IndexFunc(specs, func(s listenerSpec) bool { return s.ID == r.PathValue("id") })
+	specs, id := h.app.specs(), r.PathValue("id")
+	typ, _, ok := strings.Cut(id, ":")
+	if !ok {
+		invalid(w, "id", id, "{invalid_listener_id,"+id+"}")
+		return
+	}
+	at := slices.IndexFunc(specs, func(s listenerSpec) bool { return s.ID == id })
 	if at < 0 {
 		fail(w, http.StatusNotFound, "BAD_LISTENER_ID", "Listener id not found")
 		return
 	}
 	s := specs[at]
-	var body struct {
+	var body struct { // it has to say type and identifier once more
+		Type           string `json:"type"`
+		ID             string `json:"id"`
 		Bind           string `json:"bind"`
 		Enable         *bool  `json:"enable"`
 		ProxyProtocol  *bool  `json:"proxy_protocol"`
 		MaxConnections any    `json:"max_connections"`
 	}
 	err := json.NewDecoder(io.LimitReader(r.Body, 1<<20)).Decode(&body)
+	switch {
+	case err != nil:
+	case body.Type == "":
+		err = errors.New("unknown listener type")
+	case body.ID == "":
+		err = errors.New("required_field: root.id")
+	case body.Type != typ:
+		err = errors.New("listener_type_inconsistent")
+	case body.ID != id:
+		fail(w, http.StatusBadRequest, "BAD_LISTENER_ID", "Path and body's listener id not match")
+		return
+	}
 	if err == nil && body.Bind != "" {
 		var bind any
 		if bind, err = bindAddress(body.Bind); err == nil {

@@ -41,7 +41,7 @@ func TestAListenerWrittenOnOneMemberIsWrittenOnAll(t *testing.T) {
 	other := l.start(1)
 	l.wantWhole()
 	stays := l.mqtt(0, connectOpts{id: "stays"})
-	code, body := httpDo("PUT", l.url(0, "/api/v5/listeners/tcp:default"), `{"max_connections": 5000}`, "key", "secret-secret")
+	code, body := httpDo("PUT", l.url(0, "/api/v5/listeners/tcp:default"), `{"type": "tcp", "id": "tcp:default", "max_connections": 5000}`, "key", "secret-secret")
 	assert.Equal(t, code, http.StatusOK, body)
 	l.wantListener(0, "tcp:default", true)
 	l.wantListener(1, "tcp:default", false)
@@ -61,7 +61,7 @@ func TestAListenerWrittenOnOneMemberIsWrittenOnAll(t *testing.T) {
 	l.wantListener(1, "tcp:default", true)
 
 	// What this member cannot have is refused, and goes no further.
-	code, body = httpDo("PUT", l.url(0, "/api/v5/listeners/tcp:default"), `{"bind": "192.0.2.1:1883"}`, "key", "secret-secret")
+	code, body = httpDo("PUT", l.url(0, "/api/v5/listeners/tcp:default"), `{"type": "tcp", "id": "tcp:default", "bind": "192.0.2.1:1883"}`, "key", "secret-secret")
 	assert.Equal(t, code, http.StatusBadRequest)
 	assert.Assert(t, strings.Contains(body, "eaddrnotavail"), body)
 	l.wantListener(1, "tcp:default", true)

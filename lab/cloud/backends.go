@@ -187,12 +187,25 @@ func (s *state) backendAddress(r *resource) (netip.Addr, bool) {
 
 func (s *state) backends(nlb, set string) []*resource {
 	var out []*resource
-	for _, r := range s.of(typeBackend) {
-		if parentOf(r) == nlb && str(r.In, "backendSetName") == set && r.State != terminating {
-			out = append(out, r)
+	for _, token := range []string{typeBackend, typeFlexBackend} {
+		for _, r := range s.of(token) {
+			if parentOf(r) == nlb && setOf(r) == set && r.State != terminating {
+				out = append(out, r)
+			}
 		}
 	}
 	return out
+}
+
+// shut tells whether a backend gets no new connections whatever its health: the two services
+// have other names for it.
+func shut(b *resource) bool {
+	for _, key := range []string{"isOffline", "isDrain", "offline", "drain"} {
+		if flag(b.In, key, false) {
+			return true
+		}
+	}
+	return false
 }
 
 // eligible are the backends of a set that get new connections.
@@ -200,14 +213,14 @@ func (s *state) eligible(set *resource) []netip.AddrPort {
 	var usual, spare, all []netip.AddrPort
 	for _, b := range s.backends(parentOf(set), childName(set)) {
 		addr, ok := s.backendAddress(b)
-		if !ok || b.State != active || flag(b.In, "isOffline", false) || flag(b.In, "isDrain", false) {
+		if !ok || b.State != active || shut(b) {
 			continue
 		}
 		to := netip.AddrPortFrom(addr, uint16(wholeOr(b.In, "port", 0))) //nolint:gosec // checked to be a port
 		all = append(all, to)
 		switch {
 		case b.Health != healthOK:
-		case flag(b.In, "isBackup", false):
+		case flag(b.In, "isBackup", false), flag(b.In, "backup", false):
 			spare = append(spare, to)
 		default:
 			usual = append(usual, to)

@@ -75,15 +75,28 @@ var balancerKind = kind{
 }
 
 // parentOf is the balancer of a backend set, backend or listener.
-func parentOf(r *resource) string { return str(r.In, "networkLoadBalancerId") }
+func parentOf(r *resource) string {
+	return strOr(r.In, "networkLoadBalancerId", str(r.In, "loadBalancerId"))
+}
+
+// setOf is the name of a backend's set.
+func setOf(r *resource) string { return strOr(r.In, "backendSetName", str(r.In, "backendsetName")) }
 
 // childName is the name of a backend set, backend or listener.
-func childName(r *resource) string { return strOr(r.In, "name", r.Name) }
+func childName(r *resource) string {
+	switch r.Token {
+	case typeFlexBackend:
+		return endName(r.In)
+	case typeCertificate:
+		return str(r.In, "certificateName")
+	}
+	return strOr(r.In, "name", r.Name)
+}
 
 // child finds one of a balancer's parts by name; set is for backends.
 func (s *state) child(token, nlb, set, name string) (*resource, bool) {
 	for _, r := range s.of(token) {
-		if parentOf(r) == nlb && childName(r) == name && (token != typeBackend || str(r.In, "backendSetName") == set) && r.State != terminating {
+		if parentOf(r) == nlb && childName(r) == name && (token != typeBackend && token != typeFlexBackend || setOf(r) == set) && r.State != terminating {
 			return r, true
 		}
 	}

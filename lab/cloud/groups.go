@@ -219,7 +219,7 @@ func (s *state) members(group string) []netip.Addr {
 			out = append(out, s.addresses(i)...)
 		}
 	}
-	for _, r := range s.of(typeBalancer) {
+	for _, r := range slices.Concat(s.of(typeBalancer), s.of(typeFlexBalancer)) {
 		if slices.Contains(strs(r.In, "networkSecurityGroupIds"), group) {
 			out = append(out, netip.MustParseAddr(r.Address))
 		}

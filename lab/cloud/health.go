@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -28,12 +29,15 @@ type probe struct {
 	want     int
 }
 
+// sets are the backend sets of all balancers.
+func (s *state) sets() []*resource { return slices.Concat(s.of(typeBackendSet), s.of(typeFlexSet)) }
+
 // probes are the checks of all backends by id.
 func (s *state) probes() map[string]probe {
 	out := map[string]probe{}
-	for _, set := range s.of(typeBackendSet) {
-		nlb, ok := s.get(typeBalancer, parentOf(set))
-		if !ok || set.State != active {
+	for _, set := range s.sets() {
+		nlb, ok := s.Resources[parentOf(set)]
+		if !ok || nlb.State == terminating || set.State != active {
 			continue
 		}
 		checker := sub(set.In, "healthChecker")
@@ -51,7 +55,7 @@ func (s *state) probes() map[string]probe {
 				backend: b.ID, from: netip.MustParseAddr(nlb.Address),
 				url:      fmt.Sprintf("%s://%s:%d%s", scheme, addr, port, str(checker, "urlPath")),
 				timeout:  time.Duration(wholeOr(checker, "timeoutInMillis", 3000)) * time.Millisecond,
-				interval: time.Duration(wholeOr(checker, "intervalInMillis", 10000)) * time.Millisecond,
+				interval: time.Duration(wholeOr(checker, "intervalInMillis", wholeOr(checker, "intervalMs", 10000))) * time.Millisecond,
 				retries:  wholeOr(checker, "retries", 3), want: wholeOr(checker, "returnCode", 200),
 			}
 		}
@@ -82,8 +86,8 @@ func (c *Cloud) check(ctx context.Context, p probe) string {
 // down and up alike.
 func (c *Cloud) record(p probe, result string) (changed bool, err error) {
 	err = c.change(func(s *state) error {
-		b, ok := s.get(typeBackend, p.backend)
-		if !ok {
+		b, ok := s.Resources[p.backend]
+		if !ok || b.State == terminating {
 			delete(c.streaks, p.backend)
 			return errNothing
 		}
@@ -101,7 +105,7 @@ func (c *Cloud) record(p probe, result string) (changed bool, err error) {
 			return errNothing
 		}
 		delete(c.streaks, p.backend)
-		c.logf("backend %s of %s is %s (%s)", childName(b), str(b.In, "backendSetName"), now, result)
+		c.logf("backend %s of %s is %s (%s)", childName(b), setOf(b), now, result)
 		b.Health, changed = now, true
 		return nil
 	})

@@ -16,6 +16,7 @@ const (
 	getInstancePoolInstances = "oci:Core/getInstancePoolInstances:getInstancePoolInstances"
 	getBackendSetHealth      = "oci:NetworkLoadBalancer/getBackendSetHealth:getBackendSetHealth"
 	getBackendHealth         = "oci:NetworkLoadBalancer/getBackendHealth:getBackendHealth"
+	getFlexSetHealth         = "oci:LoadBalancer/getBackendSetHealth:getBackendSetHealth"
 )
 
 var functions = map[string]func(s *state, args Props) (Props, error){
@@ -83,18 +84,12 @@ var functions = map[string]func(s *state, args Props) (Props, error){
 			return nil, notFound("backend set " + name + " of " + nlb)
 		}
 		backends := s.backends(nlb, name)
-		names := map[string][]any{healthCritical: {}, healthWarning: {}, healthUnknown: {}}
-		for _, b := range backends {
-			if h := backendHealth(b); h != healthOK {
-				names[h] = append(names[h], endName(b.In)) // "by IP address and port", as its API says
-			}
-		}
-		return Props{
-			"id": "networkLoadBalancers/" + nlb + "/backendSets/" + name + "/health", "networkLoadBalancerId": nlb, "backendSetName": name,
-			"status": setHealth(backends), "totalBackendCount": len(backends), "criticalStateBackendNames": names[healthCritical],
-			"warningStateBackendNames": names[healthWarning], "unknownStateBackendNames": names[healthUnknown],
-		}, nil
+		out := healthOf(backends)
+		out["id"], out["networkLoadBalancerId"], out["backendSetName"] = "networkLoadBalancers/"+nlb+"/backendSets/"+name+"/health", nlb, name
+		out["status"] = setHealth(backends)
+		return out, nil
 	},
+	getFlexSetHealth: flexSetHealth,
 	getBackendHealth: func(s *state, args Props) (Props, error) {
 		nlb, set, name := str(args, "networkLoadBalancerId"), str(args, "backendSetName"), str(args, "backendName")
 		b, ok := s.child(typeBackend, nlb, set, name)
@@ -110,6 +105,20 @@ var functions = map[string]func(s *state, args Props) (Props, error){
 			"status": backendHealth(b), "healthCheckResults": results,
 		}, nil
 	},
+}
+
+// healthOf counts backends and lists those that are not well, "by IP address and port", as OCI's API says.
+func healthOf(backends []*resource) Props {
+	names := map[string][]any{healthCritical: {}, healthWarning: {}, healthUnknown: {}}
+	for _, b := range backends {
+		if h := backendHealth(b); h != healthOK {
+			names[h] = append(names[h], endName(b.In))
+		}
+	}
+	return Props{
+		"totalBackendCount": len(backends), "criticalStateBackendNames": names[healthCritical],
+		"warningStateBackendNames": names[healthWarning], "unknownStateBackendNames": names[healthUnknown],
+	}
 }
 
 // listed answers a list function of the network with the items that are of the

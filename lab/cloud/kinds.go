@@ -21,6 +21,13 @@ const (
 	typeUnifiedSet = "oci:NetworkLoadBalancer/networkLoadBalancersBackendSetsUnified:NetworkLoadBalancersBackendSetsUnified"
 	typeListener   = "oci:NetworkLoadBalancer/listener:Listener"
 	typeRrset      = "oci:Dns/rrset:Rrset"
+
+	typeFlexBalancer = "oci:LoadBalancer/loadBalancer:LoadBalancer"
+	typeFlexSet      = "oci:LoadBalancer/backendSet:BackendSet"
+	typeFlexBackend  = "oci:LoadBalancer/backend:Backend"
+	typeFlexListener = "oci:LoadBalancer/listener:Listener"
+	typeCertificate  = "oci:LoadBalancer/certificate:Certificate"
+	typeCipherSuite  = "oci:LoadBalancer/sslCipherSuite:SslCipherSuite"
 )
 
 // kind is what the cloud knows about one token. The functions that take a state
@@ -54,7 +61,9 @@ type kind struct {
 	dismantle func(ctx context.Context, c *Cloud, id string) error
 	// onDelete takes away what goes with it.
 	onDelete func(s *state, r *resource)
-	// balancer names the load balancer that is UPDATING meanwhile.
+	// deleted says that its service calls DELETED what others call TERMINATED.
+	deleted bool
+	// balancer names the network load balancer that is UPDATING meanwhile.
 	balancer func(r *resource) string
 	// view is the resource's full properties.
 	view func(s *state, r *resource) Props
@@ -63,7 +72,7 @@ type kind struct {
 // spelled is a lifecycle state as the kind's service calls it: a balancer is DELETED
 // where others are TERMINATED.
 func (k kind) spelled(state string) string {
-	if k.balancer != nil {
+	if k.balancer != nil || k.deleted {
 		return strings.Replace(state, "TERMINAT", "DELET", 1)
 	}
 	return state
@@ -94,5 +103,11 @@ func init() {
 		typeBackend:          backendKind,
 		typeListener:         listenerKind,
 		typeRrset:            rrsetKind,
+		typeFlexBalancer:     flexBalancerKind,
+		typeFlexSet:          flexSetKind,
+		typeFlexBackend:      flexBackendKind,
+		typeFlexListener:     flexListenerKind,
+		typeCertificate:      certificateKind,
+		typeCipherSuite:      cipherSuiteKind,
 	}
 }

@@ -78,6 +78,14 @@ var realTimings = map[string]timing{
 	typeBackendSet: {12, 12, 12},
 	typeBackend:    {12, 12, 12},
 	typeListener:   {12, 12, 12},
+	// Assumption: as the network load balancer's and its parts, but that changes of one balancer
+	// may be asked for at once.
+	typeFlexBalancer: {60, 30, 45},
+	typeFlexSet:      {12, 12, 12},
+	typeFlexBackend:  {12, 12, 12},
+	typeFlexListener: {12, 12, 12},
+	typeCertificate:  {12, 12, 12},
+	typeCipherSuite:  {12, 12, 12},
 	// Assumption: the record set is accepted at once and served seconds later.
 	typeRrset: {4, 4, 4},
 }

@@ -29,6 +29,11 @@ var lists = map[string]listFunction{
 	"oci:NetworkLoadBalancer/getBackendSets:getBackendSets":                              {of: typeBackendSet, key: "backendSetCollections", by: []string{"networkLoadBalancerId"}, collection: true},
 	"oci:NetworkLoadBalancer/getBackends:getBackends":                                    {of: typeBackend, key: "backendCollections", by: []string{"networkLoadBalancerId", "backendSetName"}, collection: true},
 	"oci:NetworkLoadBalancer/getListeners:getListeners":                                  {of: typeListener, key: "listenerCollections", by: []string{"networkLoadBalancerId"}, collection: true},
+	"oci:LoadBalancer/getLoadBalancers:getLoadBalancers":                                 {of: typeFlexBalancer, key: "loadBalancers", by: []string{"displayName"}},
+	"oci:LoadBalancer/getBackendSets:getBackendSets":                                     {of: typeFlexSet, key: "backendsets", by: []string{"loadBalancerId"}},
+	"oci:LoadBalancer/getBackends:getBackends":                                           {of: typeFlexBackend, key: "backends", by: []string{"loadBalancerId", "backendsetName"}},
+	"oci:LoadBalancer/getCertificates:getCertificates":                                   {of: typeCertificate, key: "certificates", by: []string{"loadBalancerId"}},
+	"oci:LoadBalancer/getSslCipherSuites:getSslCipherSuites":                             {of: typeCipherSuite, key: "sslCipherSuites", by: []string{"loadBalancerId"}},
 }
 
 // answer lists what the arguments ask for, with the question repeated, as the

@@ -81,7 +81,7 @@ type Rule struct {
 	Stateless        bool
 }
 
-// Balancer is one network load balancer on the gateway.
+// Balancer is one load balancer on the gateway.
 type Balancer struct {
 	ID              string
 	Public, Private netip.Addr
@@ -97,6 +97,31 @@ type Listener struct {
 	PreserveSource bool             // backends see the client's address
 	Backends       []netip.AddrPort // the healthy ones only
 	Reset          []netip.AddrPort // whose flows are to be reset: they fail, and another does not
+
+	// Proxied is set where the balancer takes connections itself, rather than passing packets on.
+	Proxied *Proxied
+}
+
+// Proxied is how a balancer serves a listener whose connections it takes itself.
+type Proxied struct {
+	Policy        string // LEAST_CONNECTIONS, ROUND_ROBIN or IP_HASH
+	ProxyProtocol int    // version of the header before what a client says; 0 is none
+	TLS           *ListenerTLS
+	Ends          []End // all of its backends
+}
+
+// End is a backend, and whether it gets new connections.
+type End struct {
+	Address netip.AddrPort
+	Up      bool
+}
+
+// ListenerTLS is what the TLS of a listener ends with.
+type ListenerTLS struct {
+	Certificate        string // with its chain and its key, in PEM
+	Protocols, Ciphers []string
+	ServerOrder        bool
+	Tickets            bool
 }
 
 // Record is one DNS record of the lab's zone.

@@ -123,5 +123,5 @@ func (s *state) balancers() []Balancer {
 		}
 		out = append(out, b)
 	}
-	return out
+	return append(out, s.flexible()...)
 }

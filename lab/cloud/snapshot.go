@@ -54,7 +54,7 @@ type AddressStatus struct {
 	Instance string `json:"instance,omitempty"` // id of the one that has claimed it
 }
 
-// BalancerStatus is one network load balancer.
+// BalancerStatus is one load balancer, of either service.
 type BalancerStatus struct {
 	ID      string      `json:"id"`
 	Name    string      `json:"name"`
@@ -111,9 +111,9 @@ func (c *Cloud) Snapshot() Snapshot {
 	for _, r := range s.of(typePrivateIP) {
 		out.Addresses = append(out.Addresses, AddressStatus{ID: r.ID, Name: nameOf(r), Address: r.Address, Instance: byVNIC[r.VNIC]})
 	}
-	for _, r := range s.of(typeBalancer) {
+	for _, r := range slices.Concat(s.of(typeBalancer), s.of(typeFlexBalancer)) {
 		b := BalancerStatus{ID: r.ID, Name: str(r.In, "displayName"), State: r.State, Public: r.Public, Private: r.Address}
-		for _, set := range s.of(typeBackendSet) {
+		for _, set := range s.sets() {
 			if parentOf(set) == r.ID {
 				b.Sets = append(b.Sets, s.setStatus(set))
 			}
@@ -161,7 +161,7 @@ func index(name string) (head string, n int) {
 func (s *state) setStatus(set *resource) SetStatus {
 	backends := s.backends(parentOf(set), childName(set))
 	out := SetStatus{Name: childName(set), Health: setHealth(backends)}
-	for _, l := range s.of(typeListener) {
+	for _, l := range slices.Concat(s.of(typeListener), s.of(typeFlexListener)) {
 		if parentOf(l) == parentOf(set) && str(l.In, "defaultBackendSetName") == out.Name {
 			out.Ports = append(out.Ports, wholeOr(l.In, "port", 0))
 		}

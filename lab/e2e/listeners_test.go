@@ -47,7 +47,7 @@ func restoredBesideClients(t *testing.T, b *bed) {
 
 		// What a dashboard does: one member is told, and all write it.
 		b.on(t, 1, `docker exec "$(docker ps -q --filter name=^emqx-)" cat /secrets/api_keys | tr -d '\n' | base64 -w0 | sed 's/^/Authorization: Basic /' |
-			curl -sf -X PUT -H @- -H 'Content-Type: application/json' -d '{"max_connections": 90000}' http://127.0.0.1:18083/api/v5/listeners/tcp:default`)
+			curl -sf -X PUT -H @- -H 'Content-Type: application/json' -d '{"type": "tcp", "id": "tcp:default", "max_connections": 90000}' http://127.0.0.1:18083/api/v5/listeners/tcp:default`)
 		b.everyListener(t)
 		out := b.broker(t, 2, "emqx ctl listeners")
 		assert.Assert(t, strings.Contains(out, "max_conns       : 90000"), "%s", out)

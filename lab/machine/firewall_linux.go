@@ -105,6 +105,9 @@ func (m *Machine) SetBalancers(ctx context.Context, bs []cloud.Balancer) error {
 	if err := nft(ctx, m.ns(nsGateway), balancerRules(bs)); err != nil {
 		return err
 	}
+	if err := m.setProxied(ctx, bs); err != nil {
+		return err
+	}
 	m.openMQTT(ctx, bs)
 	return nil
 }

@@ -132,6 +132,7 @@ func gatewayRules(inet string) string {
     type filter hook input priority filter; policy accept;
     iifname "%[1]s" udp dport 53 accept
     iifname "%[1]s" tcp dport 53 accept
+    iifname "%[1]s" ct status dnat accept
     iifname "%[1]s" drop
   }
   chain forward {
@@ -159,34 +160,24 @@ func front(b cloud.Balancer) netip.Addr {
 // Whatever is left that goes to a balancer's public address is dropped: at its own come
 // the answers to its health checks.
 func balancerRules(bs []cloud.Balancer) string {
-	var pre, post, reset strings.Builder
+	var pre, post, reset, taken strings.Builder
 	var public []netip.Addr
 	for _, b := range bs {
 		if b.Public.IsValid() {
 			public = append(public, b.Public)
 		}
 		for _, l := range b.Listeners {
+			if l.Proxied != nil {
+				takenRules(&pre, &taken, b, l)
+				continue
+			}
 			if len(l.Backends) == 0 || !front(b).IsValid() {
 				continue
 			}
 			for _, r := range l.Reset {
 				fmt.Fprintf(&reset, "    ct status dnat ct direction original meta l4proto tcp ct original ip daddr %s ct original proto-dst %d ct reply ip saddr %s reject with tcp reset\n", front(b), l.Port, r.Addr())
 			}
-			for _, r := range b.Ingress {
-				if r.Protocol != "tcp" && r.Protocol != "all" {
-					continue
-				}
-				if r.Protocol == "tcp" && r.PortMin != 0 && (l.Port < r.PortMin || l.Port > max(r.PortMin, r.PortMax)) {
-					continue
-				}
-				peers, any := prefixSet(r.CIDRs)
-				if peers == "" && !any {
-					continue
-				}
-				match := fmt.Sprintf("ip daddr %s tcp dport %d", front(b), l.Port)
-				if !any {
-					match += " ip saddr " + peers
-				}
+			for _, match := range admitted(b, l, front(b)) {
 				fmt.Fprintf(&pre, "    %s dnat to %s\n", match, destination(l.Backends))
 			}
 			if !l.PreserveSource && b.Private.IsValid() {
@@ -200,10 +191,52 @@ func balancerRules(bs []cloud.Balancer) string {
 	if reset.Len() > 0 {
 		fmt.Fprintf(&t, "  chain failover {\n    type filter hook forward priority filter; policy accept;\n%s  }\n", reset.String())
 	}
+	if taken.Len() > 0 {
+		fmt.Fprintf(&t, "  chain taken {\n    type filter hook input priority filter; policy accept;\n%s  }\n", taken.String())
+	}
 	if len(public) > 0 {
 		fmt.Fprintf(&t, "  chain closed {\n    type filter hook prerouting priority dstnat + 10; policy accept;\n    ip daddr %s drop\n  }\n", addressSet(public))
 	}
 	return replaceTable("ip", "lab_balancer", t.String())
+}
+
+// admitted are the matches of what a balancer's security groups let in to a listener, at one of its addresses.
+func admitted(b cloud.Balancer, l cloud.Listener, at netip.Addr) []string {
+	var matches []string
+	for _, r := range b.Ingress {
+		if r.Protocol != "tcp" && r.Protocol != "all" {
+			continue
+		}
+		if r.Protocol == "tcp" && r.PortMin != 0 && (l.Port < r.PortMin || l.Port > max(r.PortMin, r.PortMax)) {
+			continue
+		}
+		peers, any := prefixSet(r.CIDRs)
+		if peers == "" && !any {
+			continue
+		}
+		match := fmt.Sprintf("ip daddr %s tcp dport %d", at, l.Port)
+		if !any {
+			match += " ip saddr " + peers
+		}
+		matches = append(matches, match)
+	}
+	return matches
+}
+
+// takenRules lead to a listener whose connections the balancer takes itself, at its private address: those of its
+// public address by a translation, and nobody else past that.
+func takenRules(pre, taken *strings.Builder, b cloud.Balancer, l cloud.Listener) {
+	if b.Public.IsValid() {
+		for _, match := range admitted(b, l, b.Public) {
+			fmt.Fprintf(pre, "    %s dnat to %s:%d\n", match, b.Private, l.Port)
+		}
+		fmt.Fprintf(taken, "    ip daddr %s tcp dport %d ct status dnat accept\n", b.Private, l.Port)
+	} else {
+		for _, match := range admitted(b, l, b.Private) {
+			fmt.Fprintf(taken, "    %s accept\n", match)
+		}
+	}
+	fmt.Fprintf(taken, "    ip daddr %s tcp dport %d ct state new drop\n", b.Private, l.Port)
 }
 
 func destination(backends []netip.AddrPort) string {
@@ -228,7 +261,7 @@ func timeoutRules(bs []cloud.Balancer) string {
 	for _, b := range bs {
 		for _, l := range b.Listeners {
 			s := int(l.IdleTimeout / time.Second)
-			if s <= 0 || !front(b).IsValid() {
+			if s <= 0 || l.Proxied != nil || !front(b).IsValid() {
 				continue
 			}
 			if !seen[s] {

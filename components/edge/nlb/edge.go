@@ -40,6 +40,9 @@ func (Edge) StandIn(s *settings.Settings) seams.Answers {
 	return seams.Answers{"oci:Core/getSubnet:getSubnet": oci.AnySubnet(s.Network.VCN)}
 }
 
+// Arrival is with packets as the clients send them.
+func (Edge) Arrival(settings.Settings) cluster.Arrival { return cluster.Arrival{} }
+
 // Hint names the settings by which a balancer that is healthy may lead nowhere.
 func (Edge) Hint(s settings.Settings) string {
 	other := map[string]string{"address": "privateIp", "privateIp": "address"}[s.Edge.Backend]

@@ -32,6 +32,14 @@ func (Edge) Words() blast.EdgeWords { return words{} }
 // Cosmetic is part of blast.EdgeWords.
 func (words) Cosmetic(path string) bool { return limits.IsLabel(path) }
 
+// ClaimLeft is part of blast.EdgeWords. It passes packets on to the end, which the proxies take beside
+// those of another balancer.
+func (words) ClaimLeft(a *blast.Assessment) (gone []*blast.Change, until string) {
+	return a.Claim(func(c *blast.Change) bool {
+		return c.Op == blast.Delete && strings.HasPrefix(c.Type, "oci:NetworkLoadBalancer/")
+	}), ""
+}
+
 // EdgeLines is part of blast.EdgeWords. Sets that change only by the backends of nodes that come and go are
 // theirs.
 func (words) EdgeLines(a *blast.Assessment) {

@@ -305,3 +305,24 @@ func ruleText(in resource.PropertyMap) string {
 	return fmt.Sprintf("%s in %s %v-%v from %s", group, in["protocol"].StringValue(),
 		ports["min"].NumberValue(), ports["max"].NumberValue(), peer)
 }
+
+// Behind a balancer that takes connections itself no client's address comes as far as the nodes: they admit its group, and
+// clients only to what it does not have.
+func TestTheNodesAdmitTheBalancerAlone(t *testing.T) {
+	listeners := cluster.Listeners(cluster.DefaultPorts, false)
+	listeners[1].Inside, listeners[1].ClientCIDRs = true, []string{"10.9.0.0/16"}
+	args := &SecurityGroupsArgs{
+		ClientCIDRs: []string{"203.0.113.0/24"}, ServerCIDRs: []string{"10.0.2.0/24"}, Listeners: listeners, AdminPort: 8080,
+		Arrival: cluster.Arrival{ProxyProtocolFrom: "10.0.0.0/24"},
+	}
+	got := map[string]bool{}
+	for _, r := range args.rules() {
+		got[r.name()] = true
+	}
+	for name, want := range map[string]bool{
+		"balancer-in-tcp-1883-from-203.0.113.0-24": true, "nodes-in-tcp-1883-from-balancer": true, "nodes-in-tcp-1883-from-203.0.113.0-24": false,
+		"nodes-in-tcp-8083-from-10.9.0.0-16": true, "nodes-in-tcp-8083-from-balancer": false, "nodes-in-tcp-8080-from-balancer": true,
+	} {
+		assert.Equal(t, got[name], want, name)
+	}
+}

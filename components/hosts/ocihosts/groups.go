@@ -41,6 +41,9 @@ type SecurityGroupsArgs struct {
 
 	// Optional.
 
+	// Arrival is how clients come through the balancer: with their own addresses, by default, or
+	// with the balancer's, which is then all that the nodes admit there.
+	Arrival cluster.Arrival
 	// DashboardCIDRs are the ranges that may reach EMQX's dashboard and REST API
 	// on the nodes; none by default.
 	DashboardCIDRs []string

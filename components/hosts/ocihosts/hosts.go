@@ -220,6 +220,7 @@ func (c *fleet) Prepare(ctx *pulumi.Context, opts ...pulumi.ResourceOption) (p s
 		ClientCIDRs:    s.Network.ClientCIDRs,
 		ServerCIDRs:    s.Network.ServerCIDRs,
 		Listeners:      c.Listeners,
+		Arrival:        c.Arrival,
 		AdminPort:      s.Ports.Admin,
 		DashboardCIDRs: s.Network.DashboardCIDRs,
 		Tags:           s.Tags,

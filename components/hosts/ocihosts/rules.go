@@ -51,8 +51,15 @@ func (a *SecurityGroupsArgs) rules() []rule {
 				in(nodesGroup, cidr, protocolTCP, l.Port, l.Port, "clients inside the network, "+l.Name)
 			default:
 				in(balancerGroup, cidr, protocolTCP, l.Port, l.Port, "clients, "+l.Name)
-				in(nodesGroup, cidr, protocolTCP, l.Port, l.Port, "clients through the balancer, "+l.Name)
+				if !a.Arrival.Announced() { // else no client's address comes as far as here
+					in(nodesGroup, cidr, protocolTCP, l.Port, l.Port, "clients through the balancer, "+l.Name)
+				}
 			}
+		}
+	}
+	for _, l := range a.Listeners {
+		if a.Arrival.Announced() && !l.Inside {
+			in(nodesGroup, balancerGroup, protocolTCP, l.Port, l.Port, "the balancer, for clients of "+l.Name)
 		}
 	}
 	in(nodesGroup, balancerGroup, protocolTCP, a.AdminPort, a.AdminPort, "the balancer's health check")

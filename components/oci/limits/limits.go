@@ -14,6 +14,12 @@ const (
 	// value is a cautious one.
 	MaxIdleTimeout = 1800
 
+	// MinMbps and MaxMbps bound the bandwidth of a load balancer of flexible shape (API,
+	// ShapeDetails).
+	MinMbps = 10
+	// MaxMbps is the most.
+	MaxMbps = 8000
+
 	// MinVolumeGB is the least size of a data or boot volume (API, CreateVolumeDetails).
 	MinVolumeGB = 50
 	// MaxVolumeGB is the most.

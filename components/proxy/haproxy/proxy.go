@@ -53,7 +53,7 @@ func (Proxy) Service() string { return Service }
 // HealthPath is [HealthPath].
 func (Proxy) HealthPath() string { return HealthPath }
 
-func vars(s settings.Settings) Vars {
+func vars(s settings.Settings, arrival cluster.Arrival) Vars {
 	return Vars{
 		Environment:          s.Environment,
 		Datacenter:           s.Nomad.Datacenter,
@@ -73,6 +73,8 @@ func vars(s settings.Settings) Vars {
 		Ports:                s.Ports.Cluster(),
 		TLS:                  s.TLS.Enabled(),
 		TLSAtProxy:           s.TLS.AtProxy(),
+		TLSAtEdge:            s.TLS.AtEdge(),
+		ProxyProtocolFrom:    arrival.ProxyProtocolFrom,
 		TLSProfile:           s.TLS.Profile,
 		TLSClients:           s.TLS.Clients,
 		TLSRevocations:       s.TLS.ClientCRL != "",
@@ -89,14 +91,14 @@ func listeners(s settings.Settings) []Listener {
 	own := make([]Listener, len(offered))
 	for i, l := range offered {
 		of := s.Listeners.Named(l.Name)
-		own[i] = Listener{Name: l.Name, MaxConn: of.MaxConn, MaxConnRate: of.MaxConnRate}
+		own[i] = Listener{Name: l.Name, MaxConn: of.MaxConn, MaxConnRate: of.MaxConnRate, Inside: l.Inside}
 	}
 	return own
 }
 
 // Job is the job file and the values of its variables.
-func (Proxy) Job(s settings.Settings) (file string, variables map[string]string, err error) {
-	variables, err = vars(s).HCL2()
+func (Proxy) Job(s settings.Settings, arrival cluster.Arrival) (file string, variables map[string]string, err error) {
+	variables, err = vars(s, arrival).HCL2()
 	return Job, variables, err
 }
 
@@ -153,7 +155,7 @@ func clientAuthorities(t settings.TLS, gate string) string {
 func (Proxy) Declare(
 	ctx *pulumi.Context, in seams.Given, gates []pulumi.ResourceOption, opts ...pulumi.ResourceOption,
 ) (seams.Proxies, error) {
-	job, err := New(ctx, in.Name+"-haproxy", &Args{Vars: vars(in.Settings), ChildOptions: gates}, opts...)
+	job, err := New(ctx, in.Name+"-haproxy", &Args{Vars: vars(in.Settings, in.Arrival), ChildOptions: gates}, opts...)
 	if err != nil {
 		return seams.Proxies{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,6 +58,11 @@ type Vars struct {
 	// TLSAtProxy: HAProxy ends TLS and leads to the plain listeners of EMQX, rather than
 	// passing it through.
 	TLSAtProxy bool
+	// TLSAtEdge: what comes to the listeners of TLS has had it ended, and is led on as in clear.
+	TLSAtEdge bool
+	// ProxyProtocolFrom is the range from which connections begin with a header of PROXY
+	// protocol v2 that says who the client is, but for listeners that are Inside; "" is none.
+	ProxyProtocolFrom string
 	// TLSProfile is Mozilla's configuration of that TLS, "intermediate" or "modern";
 	// default "intermediate".
 	TLSProfile string
@@ -92,6 +98,8 @@ type Listener struct {
 	// MaxConn is the number of its clients at one HAProxy, MaxConnRate how many of them may
 	// come in a second; 0 is no limit.
 	MaxConn, MaxConnRate int
+	// Inside: its clients do not come through the edge.
+	Inside bool
 }
 
 // HCL2 validates v and returns the values for hcl2.vars.
@@ -137,6 +145,7 @@ func (v Vars) HCL2() (map[string]string, error) {
 		"memory":        strconv.Itoa(v.MemoryMB),
 		"tls":           strconv.FormatBool(v.TLS),
 		"tls_at_proxy":  strconv.FormatBool(v.TLS && v.TLSAtProxy),
+		"tls_at_edge":   strconv.FormatBool(v.TLS && v.TLSAtEdge),
 		"tls_profile":   v.TLSProfile,
 		"tls_clients":   v.TLSClients,
 		"tls_revoked":   strconv.FormatBool(v.TLSRevocations),
@@ -161,6 +170,8 @@ func (v Vars) HCL2() (map[string]string, error) {
 // clientVars are what bounds clients.
 func (v Vars) clientVars() map[string]string {
 	return map[string]string{
+		"announced_from":  v.ProxyProtocolFrom,
+		"announced":       v.announced(),
 		"per_source":      strconv.Itoa(v.MaxConnPerSource),
 		"per_source_rate": strconv.Itoa(v.MaxConnRatePerSource),
 		"connect_timeout": nomad.Seconds(v.ConnectTimeout),
@@ -169,8 +180,22 @@ func (v Vars) clientVars() map[string]string {
 	}
 }
 
+// announced are the listeners to which a header says who the client is, with a space between two.
+func (v Vars) announced() string {
+	var names []string
+	for _, l := range v.Listeners {
+		if v.ProxyProtocolFrom != "" && !l.Inside {
+			names = append(names, l.Name)
+		}
+	}
+	return strings.Join(names, " ")
+}
+
 // checkTLS finds what does not fit together.
 func (v Vars) checkTLS(f *fault.List) {
+	if v.TLSAtEdge && v.TLSAtProxy {
+		f.Add("tlsAtEdge", "must be false where HAProxy ends TLS")
+	}
 	if !slices.Contains(cluster.Profiles, v.TLSProfile) {
 		f.Add("tlsProfile", "must be %s, got %q", strings.Join(cluster.Profiles, " or "), v.TLSProfile)
 	}
@@ -193,6 +218,9 @@ func (v Vars) checkTLS(f *fault.List) {
 func (v Vars) checkClients(f *fault.List) {
 	if v.MaxConnRatePerSource < 0 {
 		f.Add("maxConnRatePerSource", "must be 0 (no limit) or more, got %d", v.MaxConnRatePerSource)
+	}
+	if _, err := netip.ParsePrefix(v.ProxyProtocolFrom); v.ProxyProtocolFrom != "" && err != nil {
+		f.Add("proxyProtocolFrom", "must be a range such as 10.0.0.0/24, got %q", v.ProxyProtocolFrom)
 	}
 	if v.ConnectTimeout < time.Second || v.ConnectTimeout%time.Second != 0 {
 		f.Add("connectTimeout", "must be whole seconds, 1s or more, got %s", v.ConnectTimeout)

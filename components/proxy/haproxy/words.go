@@ -40,8 +40,11 @@ func (words) Area() string { return wordsJobName }
 func (words) Secrets(a *blast.Assessment) []blast.Secret {
 	nodes := a.Staying()
 	each := fmt.Sprintf("HAProxy reads it on one node after another (%s), new connections have it at once, and those that are open stay for up to a day", phrase.List(nodes))
-	if a.Settings.TLS.Terminate != settings.TerminateProxy {
+	switch a.Settings.TLS.Terminate {
+	case settings.TerminateBroker:
 		each = "HAProxy passes TLS through and does not read it"
+	case settings.TerminateEdge:
+		each = "TLS ends before HAProxy, which does not read it"
 	}
 	return []blast.Secret{{
 		Keys: []string{ItemCertificate, ItemPrivateKey, ItemFurther}, Name: "certificate at HAProxy", Severity: blast.Notice, Effect: each + ". One that it cannot read leaves the old one in use.",

@@ -13,6 +13,7 @@ import (
 const (
 	privateIP    = "oci:Core/privateIp:PrivateIp"
 	backendSet   = "oci:NetworkLoadBalancer/backendSet:BackendSet"
+	flexSet      = "oci:LoadBalancer/backendSet:BackendSet"
 	securityRule = "oci:Core/networkSecurityGroupSecurityRule:NetworkSecurityGroupSecurityRule"
 )
 
@@ -34,7 +35,7 @@ func shortID(token, id string) string {
 
 // sent is what the official provider makes of an update's inputs.
 func (c client) sent(ctx context.Context, token, id string, state, in rpc.Props) (rpc.Props, error) {
-	if token != backendSet && token != privateIP {
+	if token != backendSet && token != flexSet && token != privateIP {
 		return in, nil
 	}
 	now, err := c.backend.Read(ctx, token, id)

@@ -11,6 +11,7 @@ import (
 	"github.com/pulumi/pulumi-oci/sdk/v3/go/oci"
 	"github.com/pulumi/pulumi-oci/sdk/v3/go/oci/core"
 	"github.com/pulumi/pulumi-oci/sdk/v3/go/oci/dns"
+	"github.com/pulumi/pulumi-oci/sdk/v3/go/oci/loadbalancer"
 	"github.com/pulumi/pulumi-oci/sdk/v3/go/oci/networkloadbalancer"
 	"gotest.tools/v3/assert"
 
@@ -49,24 +50,36 @@ func TestTableHasExactlyTheInputsOfTheSDK(t *testing.T) {
 		"oci:NetworkLoadBalancer/backend:Backend":                                                               plain(networkloadbalancer.BackendArgs{}),
 		"oci:NetworkLoadBalancer/networkLoadBalancersBackendSetsUnified:NetworkLoadBalancersBackendSetsUnified": plain(networkloadbalancer.NetworkLoadBalancersBackendSetsUnifiedArgs{}),
 		"oci:NetworkLoadBalancer/listener:Listener":                                                             plain(networkloadbalancer.ListenerArgs{}),
-		"oci:Dns/rrset:Rrset": plain(dns.RrsetArgs{}),
-		"oci:NetworkLoadBalancer/getBackendSetHealth:getBackendSetHealth":                    plain(networkloadbalancer.GetBackendSetHealthOutputArgs{}),
-		"oci:NetworkLoadBalancer/getBackendHealth:getBackendHealth":                          plain(networkloadbalancer.GetBackendHealthOutputArgs{}),
-		"oci:Core/getSubnet:getSubnet":                                                       plain(core.LookupSubnetOutputArgs{}),
-		"oci:Core/getSubnets:getSubnets":                                                     plain(core.GetSubnetsOutputArgs{}),
-		"oci:Core/getVcns:getVcns":                                                           plain(core.GetVcnsOutputArgs{}),
-		"oci:Core/getVolumeBackupPolicies:getVolumeBackupPolicies":                           plain(core.GetVolumeBackupPoliciesOutputArgs{}),
-		"oci:Core/getInstancePoolInstances:getInstancePoolInstances":                         plain(core.GetInstancePoolInstancesOutputArgs{}),
-		"oci:Core/getVolumes:getVolumes":                                                     plain(core.GetVolumesOutputArgs{}),
-		"oci:Core/getPrivateIps:getPrivateIps":                                               plain(core.GetPrivateIpsOutputArgs{}),
-		"oci:Core/getInstanceConfigurations:getInstanceConfigurations":                       plain(core.GetInstanceConfigurationsOutputArgs{}),
-		"oci:Core/getInstancePools:getInstancePools":                                         plain(core.GetInstancePoolsOutputArgs{}),
-		"oci:Core/getNetworkSecurityGroups:getNetworkSecurityGroups":                         plain(core.GetNetworkSecurityGroupsOutputArgs{}),
-		"oci:Core/getNetworkSecurityGroupSecurityRules:getNetworkSecurityGroupSecurityRules": plain(core.GetNetworkSecurityGroupSecurityRulesOutputArgs{}),
-		"oci:NetworkLoadBalancer/getNetworkLoadBalancers:getNetworkLoadBalancers":            plain(networkloadbalancer.GetNetworkLoadBalancersOutputArgs{}),
-		"oci:NetworkLoadBalancer/getBackendSets:getBackendSets":                              plain(networkloadbalancer.GetBackendSetsOutputArgs{}),
-		"oci:NetworkLoadBalancer/getBackends:getBackends":                                    plain(networkloadbalancer.GetBackendsOutputArgs{}),
-		"oci:NetworkLoadBalancer/getListeners:getListeners":                                  plain(networkloadbalancer.GetListenersOutputArgs{}),
+		"oci:LoadBalancer/loadBalancer:LoadBalancer":                                                            plain(loadbalancer.LoadBalancerArgs{}),
+		"oci:LoadBalancer/backendSet:BackendSet":                                                                plain(loadbalancer.BackendSetArgs{}),
+		"oci:LoadBalancer/backend:Backend":                                                                      plain(loadbalancer.BackendArgs{}),
+		"oci:LoadBalancer/listener:Listener":                                                                    plain(loadbalancer.ListenerArgs{}),
+		"oci:LoadBalancer/certificate:Certificate":                                                              plain(loadbalancer.CertificateArgs{}),
+		"oci:LoadBalancer/sslCipherSuite:SslCipherSuite":                                                        plain(loadbalancer.SslCipherSuiteArgs{}),
+		"oci:LoadBalancer/getBackendSetHealth:getBackendSetHealth":                                              plain(loadbalancer.GetBackendSetHealthOutputArgs{}),
+		"oci:LoadBalancer/getLoadBalancers:getLoadBalancers":                                                    plain(loadbalancer.GetLoadBalancersOutputArgs{}),
+		"oci:LoadBalancer/getBackendSets:getBackendSets":                                                        plain(loadbalancer.GetBackendSetsOutputArgs{}),
+		"oci:LoadBalancer/getBackends:getBackends":                                                              plain(loadbalancer.GetBackendsOutputArgs{}),
+		"oci:LoadBalancer/getCertificates:getCertificates":                                                      plain(loadbalancer.GetCertificatesOutputArgs{}),
+		"oci:LoadBalancer/getSslCipherSuites:getSslCipherSuites":                                                plain(loadbalancer.GetSslCipherSuitesOutputArgs{}),
+		"oci:Dns/rrset:Rrset":                                                                                   plain(dns.RrsetArgs{}),
+		"oci:NetworkLoadBalancer/getBackendSetHealth:getBackendSetHealth":                                       plain(networkloadbalancer.GetBackendSetHealthOutputArgs{}),
+		"oci:NetworkLoadBalancer/getBackendHealth:getBackendHealth":                                             plain(networkloadbalancer.GetBackendHealthOutputArgs{}),
+		"oci:Core/getSubnet:getSubnet":                                                                          plain(core.LookupSubnetOutputArgs{}),
+		"oci:Core/getSubnets:getSubnets":                                                                        plain(core.GetSubnetsOutputArgs{}),
+		"oci:Core/getVcns:getVcns":                                                                              plain(core.GetVcnsOutputArgs{}),
+		"oci:Core/getVolumeBackupPolicies:getVolumeBackupPolicies":                                              plain(core.GetVolumeBackupPoliciesOutputArgs{}),
+		"oci:Core/getInstancePoolInstances:getInstancePoolInstances":                                            plain(core.GetInstancePoolInstancesOutputArgs{}),
+		"oci:Core/getVolumes:getVolumes":                                                                        plain(core.GetVolumesOutputArgs{}),
+		"oci:Core/getPrivateIps:getPrivateIps":                                                                  plain(core.GetPrivateIpsOutputArgs{}),
+		"oci:Core/getInstanceConfigurations:getInstanceConfigurations":                                          plain(core.GetInstanceConfigurationsOutputArgs{}),
+		"oci:Core/getInstancePools:getInstancePools":                                                            plain(core.GetInstancePoolsOutputArgs{}),
+		"oci:Core/getNetworkSecurityGroups:getNetworkSecurityGroups":                                            plain(core.GetNetworkSecurityGroupsOutputArgs{}),
+		"oci:Core/getNetworkSecurityGroupSecurityRules:getNetworkSecurityGroupSecurityRules":                    plain(core.GetNetworkSecurityGroupSecurityRulesOutputArgs{}),
+		"oci:NetworkLoadBalancer/getNetworkLoadBalancers:getNetworkLoadBalancers":                               plain(networkloadbalancer.GetNetworkLoadBalancersOutputArgs{}),
+		"oci:NetworkLoadBalancer/getBackendSets:getBackendSets":                                                 plain(networkloadbalancer.GetBackendSetsOutputArgs{}),
+		"oci:NetworkLoadBalancer/getBackends:getBackends":                                                       plain(networkloadbalancer.GetBackendsOutputArgs{}),
+		"oci:NetworkLoadBalancer/getListeners:getListeners":                                                     plain(networkloadbalancer.GetListenersOutputArgs{}),
 	} {
 		r, ok := s.Resources[token]
 		if !ok {
@@ -76,7 +89,7 @@ func TestTableHasExactlyTheInputsOfTheSDK(t *testing.T) {
 		compare(t, token, &r.In, typ, map[reflect.Type]bool{})
 	}
 	// And one of package identity, which takes too much to compile: the test above reads its source.
-	assert.Equal(t, len(s.Resources)+len(s.Functions), 31)
+	assert.Equal(t, len(s.Resources)+len(s.Functions), 43)
 	compare(t, "config", &s.Config, plain(oci.ProviderArgs{}), map[reflect.Type]bool{})
 }
 

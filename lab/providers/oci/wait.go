@@ -27,6 +27,13 @@ var waits = map[string]waiting{
 	"oci:NetworkLoadBalancer/networkLoadBalancersBackendSetsUnified:NetworkLoadBalancersBackendSetsUnified": byRequest,
 	"oci:NetworkLoadBalancer/backend:Backend":   byRequest,
 	"oci:NetworkLoadBalancer/listener:Listener": byRequest,
+	// By their work requests' state, with the pauses of any state (internal/service/load_balancer).
+	"oci:LoadBalancer/loadBalancer:LoadBalancer": byState,
+	flexSet:                                          byState,
+	"oci:LoadBalancer/backend:Backend":               byState,
+	"oci:LoadBalancer/listener:Listener":             byState,
+	"oci:LoadBalancer/certificate:Certificate":       byState,
+	"oci:LoadBalancer/sslCipherSuite:SslCipherSuite": byState,
 }
 
 // Pauses of the official provider between two looks at a lifecycle state

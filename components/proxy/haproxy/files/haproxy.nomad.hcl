@@ -51,6 +51,21 @@ variable "tls_at_proxy" {
   description = "Whether HAProxy ends TLS and leads to EMQX's plain listeners; else it passes through."
 }
 
+variable "tls_at_edge" {
+  type        = bool
+  description = "Whether TLS has been ended before HAProxy, which then leads to EMQX's plain listeners."
+}
+
+variable "announced_from" {
+  type        = string
+  description = "Range from which a header of PROXY protocol v2 says who the client is; empty: none."
+}
+
+variable "announced" {
+  type        = string
+  description = "Listeners that are come to in that way, with a space between two."
+}
+
 variable "tls_profile" {
   type        = string
   description = "Mozilla's configuration of the TLS that HAProxy ends: intermediate or modern."
@@ -193,7 +208,7 @@ locals {
   # EMQX's listeners go, and its job changes afterwards. An item that was taken away is
   # empty, too: after an error in a template a running task gets no new text of any file.
   # HAProxy takes no empty line among the keys of tickets.
-  ends = "or ${var.tls_at_proxy} (eq (index . \"tls_terminate\").Value \"proxy\")"
+  ends = "and ${!var.tls_at_edge} (or ${var.tls_at_proxy} (eq (index . \"tls_terminate\").Value \"proxy\"))"
   tls_files = merge(
     var.tls ? { "tls.pem" = "{{ if ${local.ends} }}{{ (index . \"tls_certificate\").Value }}\n{{ (index . \"tls_private_key\").Value }}\n{{ end }}" } : {},
     var.tls ? { "further.pem" = "{{ if ${local.ends} }}{{ (index . \"tls_further\").Value }}{{ end }}\n" } : {},
@@ -363,6 +378,7 @@ job "haproxy" {
         LISTENERS       = join(" ", local.listeners)
         TLS             = "${var.tls}"
         TLS_AT_PROXY    = "${var.tls_at_proxy}"
+        TLS_AT_EDGE     = "${var.tls_at_edge}"
         TLS_PROFILE     = var.tls_profile
         TLS_CLIENTS     = var.tls_clients
         TLS_REVOKED     = "${var.tls_revoked}"
@@ -379,6 +395,7 @@ job "haproxy" {
         SPREAD          = "5"
         }, { for name in local.listeners : "LIMIT_${name}" => "${lookup(var.limits, name, 0)}" },
         { for name in local.listeners : "RATE_${name}" => "${lookup(var.rates, name, 0)}" },
+        { for name in local.listeners : "ANNOUNCED_${name}" => contains(split(" ", var.announced), name) ? var.announced_from : "" },
       )
 
       template {

@@ -44,6 +44,12 @@ var Items = []Item{
 	{"oci:NetworkLoadBalancer/backend:Backend", "networkloadbalancer", "Backend"},
 	{"oci:NetworkLoadBalancer/networkLoadBalancersBackendSetsUnified:NetworkLoadBalancersBackendSetsUnified", "networkloadbalancer", "NetworkLoadBalancersBackendSetsUnified"},
 	{"oci:NetworkLoadBalancer/listener:Listener", "networkloadbalancer", "Listener"},
+	{"oci:LoadBalancer/loadBalancer:LoadBalancer", "loadbalancer", "LoadBalancer"},
+	{"oci:LoadBalancer/backendSet:BackendSet", "loadbalancer", "BackendSet"},
+	{"oci:LoadBalancer/backend:Backend", "loadbalancer", "Backend"},
+	{"oci:LoadBalancer/listener:Listener", "loadbalancer", "Listener"},
+	{"oci:LoadBalancer/certificate:Certificate", "loadbalancer", "Certificate"},
+	{"oci:LoadBalancer/sslCipherSuite:SslCipherSuite", "loadbalancer", "SslCipherSuite"},
 	{"oci:Dns/rrset:Rrset", "dns", "Rrset"},
 	{"oci:Identity/getAvailabilityDomains:getAvailabilityDomains", "identity", "GetAvailabilityDomains"},
 	{"oci:NetworkLoadBalancer/getBackendSetHealth:getBackendSetHealth", "networkloadbalancer", "GetBackendSetHealth"},
@@ -63,6 +69,12 @@ var Items = []Item{
 	{"oci:NetworkLoadBalancer/getBackendSets:getBackendSets", "networkloadbalancer", "GetBackendSets"},
 	{"oci:NetworkLoadBalancer/getBackends:getBackends", "networkloadbalancer", "GetBackends"},
 	{"oci:NetworkLoadBalancer/getListeners:getListeners", "networkloadbalancer", "GetListeners"},
+	{"oci:LoadBalancer/getBackendSetHealth:getBackendSetHealth", "loadbalancer", "GetBackendSetHealth"},
+	{"oci:LoadBalancer/getLoadBalancers:getLoadBalancers", "loadbalancer", "GetLoadBalancers"},
+	{"oci:LoadBalancer/getBackendSets:getBackendSets", "loadbalancer", "GetBackendSets"},
+	{"oci:LoadBalancer/getBackends:getBackends", "loadbalancer", "GetBackends"},
+	{"oci:LoadBalancer/getCertificates:getCertificates", "loadbalancer", "GetCertificates"},
+	{"oci:LoadBalancer/getSslCipherSuites:getSslCipherSuites", "loadbalancer", "GetSslCipherSuites"},
 }
 
 type correction struct {
@@ -86,10 +98,14 @@ var corrections = map[string]correction{
 	"Backend.name":    {set: []string{"autoname"}},
 	"Listener.name":   {set: []string{"autoname"}},
 	"NetworkLoadBalancersBackendSetsUnified.name": {set: []string{"autoname"}},
+	// Sensitive in the Terraform provider.
+	"Certificate.privateKey": {set: []string{"secret"}},
+	"Certificate.passphrase": {set: []string{"secret"}},
 	// TypeSet in the Terraform provider: order means nothing.
 	"*.nsgIds":    {setType: true},
 	"Rrset.items": {setType: true},
 	"NetworkLoadBalancer.networkSecurityGroupIds":     {setType: true},
+	"LoadBalancer.networkSecurityGroupIds":            {setType: true},
 	"NetworkLoadBalancersBackendSetsUnified.backends": {setType: true},
 }
 
