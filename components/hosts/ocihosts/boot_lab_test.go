@@ -814,7 +814,7 @@ inside 'grep -E "secret-(key|agent|default|nomad)" /var/log/emqx-boot.log /usr/l
 	second, rest, _ := strings.Cut(rest, "OTHER GOSSIP")
 	third, bad, _ := strings.Cut(rest, "BAD\n")
 	has(t, first, "boot ended with 0", `introduction of {"NodeName":"emqx-lab-1"} by `, "-H @/etc/nomad.d/boot.token",
-		"https://server.global.nomad:4646/v1/acl/identity/client-introduction-token --connect-to server.global.nomad:4646:10.80.2.10:4646 --cacert /etc/nomad.d/emqx-ca.pem --cert",
+		"https://server.global.nomad:4646/v1/acl/identity/client-introduction-token", "--connect-to server.global.nomad:4646:10.80.2.10:4646 --cacert /etc/nomad.d/emqx-ca.pem --cert",
 		"introduced by Nomad's server 10.80.2.10")
 	hasNot(t, first, "secret-")
 	has(
