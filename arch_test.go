@@ -74,6 +74,7 @@ func TestRoomsKnowOnlyWhatTheyMay(t *testing.T) {
 		"components/hocon":    {},
 		"components/cluster":  {"components/fault"},
 		"components/recorder": {},
+		"components/policies": {"components/cluster"},
 		"components/consul":   {"components/cluster", "components/fault"},
 		"components/nomad":    {"components/cluster", "components/fault"},
 		"components/seams": {
@@ -109,7 +110,7 @@ func TestRoomsKnowOnlyWhatTheyMay(t *testing.T) {
 		"cmd/internal":          {"infra/gates"}, // for printable text
 		"cmd/emqx-oci":          {"cmd/emqx-oci", "cmd/internal", "stacks", "components", "infra"},
 		"cmd/emqx-oci-lab":      {"cmd/emqx-oci-lab", "cmd/internal", "lab", "infra/orchestrate", "components/settings", "components/cluster"},
-		"lab":                   {"lab", "internal/ocicli", "internal/pluginschema"},
+		"lab":                   {"lab", "components/policies", "internal/ocicli", "internal/pluginschema"},
 		"lab/drill":             {"lab", "infra/gates"}, // it asks the product itself whether it is whole
 
 		// What clouds and who runs the engine tell each other, who do not know each other.

@@ -106,6 +106,7 @@ func emqxArgs(s settings.Settings, opts ...pulumi.ResourceOption) *nomad.EMQXArg
 			CertificateNamesFrom: certificateNamesFrom(s),
 			DeviceCertificates:   s.TLS.DeviceCA != "" && !s.Auth.Anonymous,
 			License:              s.Secrets.License != "",
+			ConsulIdentity:       s.Consul.AuthMethod != "",
 			Times:                s.Broker.Times(),
 		},
 		ChildOptions: opts,

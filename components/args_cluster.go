@@ -411,10 +411,13 @@ type NomadArgs struct {
 	Region *string `pulumi:"region,optional"`
 	// Namespace of the jobs; it must exist. (name; default: `default`)
 	Namespace *string `pulumi:"namespace,optional"`
-	// ACL token for the program; the nodes use none. (secret text; default: NOMAD_TOKEN of the environment)
+	// ACL token for the program; the nodes have `agentSecret`. (secret text; default: NOMAD_TOKEN of the environment)
 	Token pulumi.StringInput `pulumi:"token,optional" provider:"secret"`
 	// Of an https address whose authority is not a public one, or that asks for a client certificate.
 	TLS *ClientTLSArgs `pulumi:"tls,optional"`
+	// A Vault secret that holds what the nodes' agents join secured servers with, as JSON: `ca`, `certificate` and
+	// `privateKey` in PEM, and `token`, an ACL token with `node:write`. Nodes read it when they boot. (OCID)
+	AgentSecret *string `pulumi:"agentSecret,optional"`
 	// Installed by the boot script where the image has none. (version; default: `1.11.3`)
 	Version *string `pulumi:"version,optional"`
 }
@@ -427,10 +430,18 @@ type ConsulArgs struct {
 	Servers []string `pulumi:"servers"`
 	// Part of EMQX's node names: changing it makes every node a new one. (name; default: `dc1`)
 	Datacenter *string `pulumi:"datacenter,optional"`
-	// ACL token for the program; the nodes use none. (secret text; default: CONSUL_HTTP_TOKEN of the environment)
+	// ACL token for the program; the nodes have `agentSecret`, the jobs `authMethod`. (secret text; default:
+	// CONSUL_HTTP_TOKEN of the environment)
 	Token pulumi.StringInput `pulumi:"token,optional" provider:"secret"`
 	// Of an https address whose authority is not a public one, or that asks for a client certificate.
 	TLS *ClientTLSArgs `pulumi:"tls,optional"`
+	// A Vault secret that holds what the nodes' agents join secured servers with, as JSON, each optional: `gossipKey`;
+	// `ca`, and `certificate` and `privateKey` in PEM, or `autoEncrypt: true` for one that the servers issue;
+	// `agentToken` and `defaultToken`. Nodes read it when they boot. (OCID)
+	AgentSecret *string `pulumi:"agentSecret,optional"`
+	// Consul's auth method at which both jobs log in by their workload identity: their services and keys need no other
+	// right then. Consul with ACLs that deny by default needs it. (printable ASCII, 1 to 128 characters)
+	AuthMethod *string `pulumi:"authMethod,optional"`
 	// Installed by the boot script where the image has none. (version; default: `1.22.6`)
 	Version *string `pulumi:"version,optional"`
 }

@@ -79,7 +79,13 @@ func Daemon(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	m, err := machine.New(machineConfig(o))
+	keys, err := servers(o.Dir, o.Door)
+	if err != nil {
+		return err
+	}
+	cfg := machineConfig(o)
+	cfg.Servers = keys.machine(o.Secured)
+	m, err := machine.New(cfg)
 	if err != nil {
 		return err
 	}
@@ -87,17 +93,18 @@ func Daemon(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	c, err := cloud.Open(filepath.Join(o.Dir, "cloud"), m, cloud.Options{Log: o.Log, Latency: cloud.LatencyOCI(o.Latency)})
+	vault, err := admit(ctx, o, keys)
+	if err != nil {
+		return err
+	}
+	c, err := cloud.Open(filepath.Join(o.Dir, "cloud"), m, cloud.Options{Log: o.Log, Latency: cloud.LatencyOCI(o.Latency), Secrets: vault})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
 	m.SetHandler(c)
 	log := func(format string, args ...any) { o.Log(fmt.Sprintf(format, args...)) }
-	p, err := providers.Serve(ctx, providers.Config{
-		OCI: c, Pace: o.Latency, NomadAddr: fmt.Sprintf("http://%s:4646", o.Door), ConsulAddr: fmt.Sprintf("http://%s:8500", o.Door),
-		Log: log,
-	})
+	p, err := providers.Serve(ctx, providers.Config{OCI: c, Pace: o.Latency, NomadAddr: o.nomadDoor(), ConsulAddr: o.consulDoor(), Log: log})
 	if err != nil {
 		return err
 	}

@@ -343,7 +343,26 @@ func Env(ctx context.Context, o Options) (map[string]string, error) {
 	return env, nil
 }
 
-// Secrets are the secret settings of the lab's stack, by path.
+// Tools is the environment for the servers' own commands, `nomad` and `consul`, on the lab: they may do
+// everything. They go through the doors, which take them without certificates.
+func Tools(o Options) (map[string]string, error) {
+	o, err := o.known()
+	if err != nil {
+		return nil, err
+	}
+	env := map[string]string{"NOMAD_ADDR": o.nomadDoor(), "CONSUL_HTTP_ADDR": o.consulDoor()}
+	if !o.Secured {
+		return env, nil
+	}
+	keys, err := servers(o.Dir, o.Door)
+	if err != nil {
+		return nil, err
+	}
+	env["NOMAD_TOKEN"], env["CONSUL_HTTP_TOKEN"] = keys.Nomad.Management, keys.Consul.Management
+	return env, nil
+}
+
+// Secrets are the settings of the stack that the lab made, secrets above all, by path.
 func Secrets(o Options) (map[string]string, error) {
 	return secrets(o.withDefaults().Dir)
 }

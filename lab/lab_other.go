@@ -20,6 +20,7 @@ func Daemon(context.Context, Options) error                       { return ErrNo
 func Running(context.Context, Options) bool                       { return false }
 func PrintStatus(context.Context, Options, io.Writer, bool) error { return ErrNotUp }
 func Env(context.Context, Options) (map[string]string, error)     { return nil, ErrNotUp }
+func Tools(Options) (map[string]string, error)                    { return nil, ErrNotUp }
 func Secrets(Options) (map[string]string, error)                  { return nil, ErrNotUp }
 
 func Exec(context.Context, Options, string, []string, io.Reader, io.Writer, io.Writer) (int, error) {

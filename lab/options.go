@@ -41,6 +41,7 @@ type Options struct {
 	Archives     []string     `json:"-"` // files of `docker save` that hold some of them: no registry is asked for those
 	Plugins      string       `json:"-"` // OfficialPlugins: Env attaches none of the lab's providers
 	Latency      float64      // fraction of the real cloud's latencies; 0 is none
+	Secured      bool         // servers as production has them: TLS, ACLs that deny by default, keys of gossip
 	Log          func(string) `json:"-"` // progress, a line at a time
 }
 
@@ -92,6 +93,9 @@ func (o Options) again() (Options, error) {
 	}
 	o = o.withDefaults()
 	o.Name, o.Door = there.Name, there.Door
+	if _, err := os.Stat(filepath.Join(o.Dir, optionsFile)); err == nil {
+		o.Secured = there.Secured // what the servers' data were made with
+	}
 	return o, nil
 }
 
@@ -121,3 +125,7 @@ func (o Options) withDefaults() Options {
 	}
 	return o
 }
+
+// nomadDoor and consulDoor are the servers' APIs on this machine's loopback, in clear: a door takes both.
+func (o Options) nomadDoor() string  { return fmt.Sprintf("http://%s:4646", o.Door) }
+func (o Options) consulDoor() string { return fmt.Sprintf("http://%s:8500", o.Door) }

@@ -1,28 +1,20 @@
 package lab
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/big"
+	"maps"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/emqx-oci/emqx-oci/lab/cloud/rest"
 )
-
-// certificateLife is how long the lab's certificates hold: longer than any lab.
-const certificateLife = 365 * 24 * time.Hour
 
 // secretsFile holds the settings that Secrets returns, readable by root only.
 const secretsFile = "secrets.json"
@@ -64,18 +56,32 @@ func drawSecrets(dir string) (map[string]string, error) {
 		"emqx-oci:tls.privateKey":            key,
 		"emqx-oci:tls.ca":                    ca,
 	}
-	text, err := json.MarshalIndent(s, "", "  ")
-	if err != nil {
-		return nil, fmt.Errorf("writing the lab's secrets: %w", err)
-	}
 	// The authority's certificate is public: clients need it to trust the broker.
 	if err := writeFile(filepath.Join(dir, CAFile), []byte(ca), 0o644); err != nil {
 		return nil, fmt.Errorf("writing the lab's certificate authority: %w", err)
 	}
-	if err := writeFile(filepath.Join(dir, secretsFile), text, 0o600); err != nil {
-		return nil, fmt.Errorf("writing the lab's secrets: %w", err)
+	return s, saveSecrets(dir, s)
+}
+
+func saveSecrets(dir string, s map[string]string) error {
+	text, err := json.MarshalIndent(s, "", "  ")
+	if err == nil {
+		err = writeFile(filepath.Join(dir, secretsFile), text, 0o600)
 	}
-	return s, nil
+	if err != nil {
+		return fmt.Errorf("writing the lab's secrets: %w", err)
+	}
+	return nil
+}
+
+// addSecrets puts more settings of the stack beside its secrets.
+func addSecrets(dir string, more map[string]string) error {
+	s, err := secrets(dir)
+	if err != nil {
+		return err
+	}
+	maps.Copy(s, more)
+	return saveSecrets(dir, s)
 }
 
 // keyFile holds the key by which the lab's user signs requests to OCI's API.
@@ -145,44 +151,4 @@ func random(n int) string {
 	b := make([]byte, n)
 	_, _ = rand.Read(b) // never fails (crypto/rand)
 	return base64.RawURLEncoding.EncodeToString(b)
-}
-
-// certificates makes an authority and a server certificate for name, as PEM.
-func certificates(name string, now time.Time) (ca, cert, key string, err error) {
-	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return "", "", "", err
-	}
-	// An hour back, so that a client whose clock lags a little accepts them.
-	from, to := now.Add(-time.Hour), now.Add(certificateLife)
-	root := &x509.Certificate{
-		SerialNumber: big.NewInt(now.UnixNano()), Subject: pkix.Name{CommonName: "emqx-oci lab CA"},
-		NotBefore: from, NotAfter: to, IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
-	}
-	rootDER, err := x509.CreateCertificate(rand.Reader, root, root, caKey.Public(), caKey)
-	if err != nil {
-		return "", "", "", err
-	}
-	leafKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return "", "", "", err
-	}
-	leaf := &x509.Certificate{
-		SerialNumber: big.NewInt(now.UnixNano() + 1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
-		NotBefore: from, NotAfter: to, KeyUsage: x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	leafDER, err := x509.CreateCertificate(rand.Reader, leaf, root, leafKey.Public(), caKey)
-	if err != nil {
-		return "", "", "", err
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(leafKey)
-	if err != nil {
-		return "", "", "", err
-	}
-	block := func(kind string, der []byte) string {
-		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
-	}
-	return block("CERTIFICATE", rootDER), block("CERTIFICATE", leafDER), block("PRIVATE KEY", keyDER), nil
 }

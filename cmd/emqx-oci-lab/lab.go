@@ -55,7 +55,7 @@ func (l localCloud) Up(ctx context.Context, up cli.UpOptions) error {
 		return l.fault
 	}
 	o := l.options
-	o.Latency, o.Archives, o.Log = up.Latency, up.Images, up.Log
+	o.Latency, o.Archives, o.Log, o.Secured = up.Latency, up.Images, up.Log, up.Secured
 	if broker, proxy, ok := wantedImages(up.Project, cli.DefaultStack); ok {
 		o.BrokerImages, o.ProxyImages = []string{broker}, []string{proxy}
 	}
@@ -93,6 +93,8 @@ func (l localCloud) Env() (map[string]string, error) {
 	}
 	return lab.Env(context.Background(), l.options)
 }
+
+func (l localCloud) Tools() (map[string]string, error) { return lab.Tools(l.options) }
 
 func (l localCloud) Secrets() (map[string]string, error) { return lab.Secrets(l.options) }
 

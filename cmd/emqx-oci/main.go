@@ -34,7 +34,7 @@ func main() {
 		Size:   func() (int, int) { w, h, _ := term.GetSize(out); return w, h },
 		Getenv: os.Getenv, Dir: dir, Executable: self, Command: os.Args[0], Signals: signals, Version: console.Version(),
 		Program: stacks.Run, Providers: providers, Find: find, Fates: stacks.Fates,
-		Resume: resume, Bind: bind, Guards: &collector, Validate: validate, Check: check, Checks: kinds.Checks(), Assess: assess, Operate: open, TicketKeys: tickets, Renew: renewCertificate, Edge: stacks.Edge,
+		Resume: resume, Bind: bind, Guards: &collector, Validate: validate, Check: check, Checks: kinds.Checks(), Assess: assess, Operate: open, TicketKeys: tickets, Renew: renewCertificate, Policies: printPolicies, Edge: stacks.Edge,
 		NewEngine: func(o orchestrate.Options) (cli.Engine, error) { return orchestrate.New(o) },
 		NewInitializer: func(ctx context.Context, o orchestrate.InitOptions) (cli.Initializer, error) {
 			return orchestrate.NewInitializer(ctx, o)

@@ -94,6 +94,8 @@ type EMQXVars struct {
 	// ClientIDs binds the clients' identifiers to their users; none where a client may call
 	// itself as it likes.
 	ClientIDs ClientIDs
+	// ConsulIdentity: services and templates log in to Consul by the job's workload identity.
+	ConsulIdentity bool
 	// Authorities are the files' names of [Authorities], which the secrets hold.
 	Authorities []string
 }
@@ -164,6 +166,8 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 		"authorities":     hclMap(authorities),
 
 		"clientid_override": string(v.ClientIDs), "banned": v.ClientIDs.Banned(),
+		"consul_identity": strconv.FormatBool(v.ConsulIdentity),
+
 		"drain_rate":    strconv.Itoa(v.DrainRate),
 		"drain_timeout": strconv.Itoa(int(v.DrainTimeout.Seconds())),
 		"run":           EMQXRun,

@@ -44,9 +44,12 @@ func whoMayConnect(s settings.Settings, _ time.Time, r *Report) {
 	r.Warnf(at, "should hold at least one, or auth.anonymous be true: nobody can connect but the stack itself")
 }
 
-// serverRanges: the ranges admit more than packets of servers. Gossip has no key: who
+// serverRanges: the ranges admit more than packets of servers. Gossip without a key: who
 // reaches it becomes a member of Consul's cluster.
 func serverRanges(s settings.Settings, _ time.Time, r *Report) {
+	if s.Consul.AgentSecret != "" { // its key keeps strangers out
+		return
+	}
 	at := Setting("network.serverCidrs")
 	for _, cidr := range settings.PublicRanges(s.Network.ServerCIDRs) {
 		switch p, err := netip.ParsePrefix(cidr); {

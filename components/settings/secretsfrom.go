@@ -32,7 +32,7 @@ func (from Source) withFile() (Source, error) {
 	}
 	full := map[string]string{} // groups with what was added to them, as JSON
 	for key, value := range given {
-		group, name, _ := strings.Cut(key, ".")
+		group, path, _ := strings.Cut(key, ".")
 		text, ok := full[group]
 		if !ok {
 			if text, ok = from.Get(group); !ok {
@@ -40,13 +40,9 @@ func (from Source) withFile() (Source, error) {
 			}
 		}
 		var values map[string]any
-		if json.Unmarshal([]byte(text), &values) != nil || name == "" {
+		if json.Unmarshal([]byte(text), &values) != nil || path == "" || !addAt(values, strings.Split(path, "."), value) {
 			continue // no object: what is wrong with it is told where it is read
 		}
-		if _, own := values[name]; own {
-			continue
-		}
-		values[name] = value
 		body, err := json.Marshal(values)
 		if err != nil {
 			return from, fmt.Errorf("adding the secrets that %s names: %w", variable, err)
@@ -62,6 +58,24 @@ func (from Source) withFile() (Source, error) {
 	}
 	from.IsSecret = func(key string) bool { _, ok := full[key]; return ok || isSecret(key) }
 	return from, nil
+}
+
+// addAt puts a value where there is none, and tells whether it did.
+func addAt(values map[string]any, path []string, value string) bool {
+	if len(path) > 1 {
+		below, there := values[path[0]]
+		group, ok := below.(map[string]any)
+		if !there {
+			group, ok = map[string]any{}, true
+			values[path[0]] = group
+		}
+		return ok && addAt(group, path[1:], value)
+	}
+	if _, own := values[path[0]]; own {
+		return false
+	}
+	values[path[0]] = value
+	return true
 }
 
 // formatOf is the format of a setting that has one.

@@ -696,11 +696,15 @@ type Nomad struct {
 	Region string `cfg:"region" format:"printable"`
 	// Namespace of the jobs; it must exist.
 	Namespace string `cfg:"namespace" format:"namespace"`
-	// ACL token for the program; the nodes use none.
+	// ACL token for the program; the nodes have `agentSecret`.
 	Token Secret `cfg:"token" secret:"true" default:"NOMAD_TOKEN of the environment"`
 	// Of an https address whose authority is not a public one, or that asks for a
 	// client certificate.
 	TLS ClientTLS `cfg:"tls"`
+	// A Vault secret that holds what the nodes' agents join secured servers with, as JSON:
+	// `ca`, `certificate` and `privateKey` in PEM, and `token`, an ACL token with
+	// `node:write`. Nodes read it when they boot.
+	AgentSecret string `cfg:"agentSecret" format:"ocid:vaultsecret"`
 	// Installed by the boot script where the image has none.
 	Version string `cfg:"version" format:"version"`
 }
@@ -713,11 +717,20 @@ type Consul struct {
 	Servers []string `cfg:"servers" required:"true" format:"host"`
 	// Part of EMQX's node names: changing it makes every node a new one.
 	Datacenter string `cfg:"datacenter" format:"datacenter"`
-	// ACL token for the program; the nodes use none.
+	// ACL token for the program; the nodes have `agentSecret`, the jobs `authMethod`.
 	Token Secret `cfg:"token" secret:"true" default:"CONSUL_HTTP_TOKEN of the environment"`
 	// Of an https address whose authority is not a public one, or that asks for a
 	// client certificate.
 	TLS ClientTLS `cfg:"tls"`
+	// A Vault secret that holds what the nodes' agents join secured servers with, as JSON,
+	// each optional: `gossipKey`; `ca`, and `certificate` and `privateKey` in PEM, or
+	// `autoEncrypt: true` for one that the servers issue; `agentToken` and `defaultToken`.
+	// Nodes read it when they boot.
+	AgentSecret string `cfg:"agentSecret" format:"ocid:vaultsecret"`
+	// Consul's auth method at which both jobs log in by their workload identity: their
+	// services and keys need no other right then. Consul with ACLs that deny by default
+	// needs it.
+	AuthMethod string `cfg:"authMethod" format:"printable" length:"1..128"`
 	// Installed by the boot script where the image has none.
 	Version string `cfg:"version" format:"version"`
 }

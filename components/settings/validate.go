@@ -52,7 +52,8 @@ func (s *Settings) validateRegion(f checker) {
 	}
 	given := map[string]string{
 		"network.vcn": s.Network.VCN, "network.publicSubnet": s.Network.PublicSubnet, "network.privateSubnet": s.Network.PrivateSubnet,
-		"nodes.image": s.Nodes.Image, "nodes.registryAuth": s.Nodes.RegistryAuth, "tls.vaultSecret": s.TLS.VaultSecret, "volumes.backupPolicy": s.Volumes.BackupPolicy,
+		"nodes.image": s.Nodes.Image, "nodes.registryAuth": s.Nodes.RegistryAuth, "nomad.agentSecret": s.Nomad.AgentSecret, "consul.agentSecret": s.Consul.AgentSecret,
+		"tls.vaultSecret": s.TLS.VaultSecret, "volumes.backupPolicy": s.Volumes.BackupPolicy,
 	}
 	for index, ocid := range s.Volumes.Restore {
 		given["volumes.restore."+index] = ocid

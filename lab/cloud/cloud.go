@@ -22,6 +22,8 @@ type Options struct {
 	Log func(string)
 	// Latency of the operations; none by default.
 	Latency Latency
+	// Secrets are the first versions of what the vault holds, by OCID; default what [SecretID] names.
+	Secrets map[string]string
 	// Clock replaces the wall clock in tests.
 	Clock Clock
 }
@@ -88,6 +90,9 @@ func Open(dir string, m Machine, opts Options) (*Cloud, error) {
 	}
 	if c.clock == nil {
 		c.clock = wallClock{}
+	}
+	if s.given = opts.Secrets; s.given == nil {
+		s.given = map[string]string{SecretID: Registries}
 	}
 	return c, nil
 }

@@ -43,9 +43,11 @@ type state struct {
 	Resources   map[string]*resource
 	Instances   map[string]*instance
 	Attachments map[string]*attachment
-	Backups     map[string]*backup        `json:",omitempty"`
-	Secrets     map[string][]string       `json:",omitempty"` // versions that somebody made, by their secret
-	Ended       map[string]*endedResource `json:",omitempty"`
+	Backups     map[string]*backup  `json:",omitempty"`
+	Secrets     map[string][]string `json:",omitempty"` // versions that somebody made, by their secret
+	// given are the first versions of others: they belong to the lab, which has them anew at each start.
+	given map[string]string
+	Ended map[string]*endedResource `json:",omitempty"`
 }
 
 // endedResource is a resource that has ended. OCI shows and lists one that has a lifecycle state

@@ -17,8 +17,8 @@ const (
 	// CertificateSecretID is a secret that has no version until somebody makes one ([Cloud.PutSecret]).
 	CertificateSecretID = "ocid1.vaultsecret.oc1.lab-1.certificate"
 
-	// registries is the secret: what docker login writes where there is no login.
-	registries = `{"auths":{}}`
+	// Registries is that secret: what docker login writes where there is no login.
+	Registries = `{"auths":{}}`
 
 	// fixedCreated is the timeCreated of what was there before the lab.
 	fixedCreated = "2025-01-01T00:00:00Z"

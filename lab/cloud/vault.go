@@ -44,8 +44,8 @@ func (b bundle) view() Props {
 // versions are what a secret has been, the first one first, in base64.
 func (s *state) versions(id string) []string {
 	var first []string
-	if id == SecretID {
-		first = []string{base64.StdEncoding.EncodeToString([]byte(registries))}
+	if content, ok := s.given[id]; ok {
+		first = []string{base64.StdEncoding.EncodeToString([]byte(content))}
 	}
 	return append(first, s.Secrets[id]...)
 }
@@ -73,13 +73,13 @@ func (s *state) bundle(id string, number int) (bundle, error) {
 
 // PutSecret makes a new version of a secret of the lab's vault, which is the current one from then on.
 func (c *Cloud) PutSecret(id, content string) error {
-	if id != SecretID && id != CertificateSecretID {
-		return notFound(id)
-	}
 	if _, err := base64.StdEncoding.DecodeString(content); err != nil || content == "" {
 		return invalid("the content of secret %s must be base64", id)
 	}
 	return c.change(func(s *state) error {
+		if _, ok := s.given[id]; !ok && id != CertificateSecretID {
+			return notFound(id)
+		}
 		if s.Secrets == nil {
 			s.Secrets = map[string][]string{}
 		}

@@ -23,7 +23,7 @@ func TestASecretHasVersions(t *testing.T) {
 	}
 	got, err := ask(Props{"secretId": SecretID})
 	assert.NilError(t, err)
-	assert.Equal(t, got, registries)
+	assert.Equal(t, got, Registries)
 	_, err = ask(Props{"secretId": CertificateSecretID})
 	assert.ErrorContains(t, err, "NotAuthorizedOrNotFound")
 	for _, text := range []string{"first", "second"} {

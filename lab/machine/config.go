@@ -42,6 +42,7 @@ type Config struct {
 	Zone       string     // "lab.test"
 
 	// Optional.
+	Servers Servers // open ones unless it says otherwise
 	Images  []Image
 	Handler InstanceHandler // may come later, by SetHandler
 	// PublicName is what the MQTT doors connect to; empty: the zone's first A record.
@@ -82,7 +83,7 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("state folder %q: must be an absolute path, and not the root", c.Dir)
 	}
 	c.Dir = filepath.Clean(c.Dir)
-	return c, nil
+	return c, c.Servers.validate()
 }
 
 // The lab's network plan.
@@ -97,6 +98,9 @@ var (
 	foreignAddress  = netip.MustParseAddr("10.80.9.10")
 	internetAddress = netip.MustParseAddr("203.0.113.10")
 )
+
+// ServerAddress is where the lab's Consul and Nomad servers are.
+func ServerAddress() netip.Addr { return serverAddress }
 
 // internetLast is the last octet of the internet namespace's extra addresses,
 // for load from many sources.

@@ -1,7 +1,9 @@
 package machine
 
 import (
+	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -39,8 +41,8 @@ func (m *Machine) openDoors(ctx context.Context) error {
 		}
 	}
 	targets := map[uint16]dialer{
-		nomadPort:  fixed(nsServers, "127.0.0.1:4646"),
-		consulPort: fixed(nsServers, "127.0.0.1:8500"),
+		nomadPort:  fixed(nsServers, nomadHTTP),
+		consulPort: fixed(nsServers, m.cfg.Servers.consulAPI()),
 		SOCKSPort:  nil,
 	}
 	for _, port := range MQTTPorts {
@@ -118,18 +120,61 @@ func (m *Machine) open(port uint16, l net.Listener, to dialer) {
 	m.doors[port] = true
 	m.mu.Unlock()
 	m.onClose(func() { l.Close() })
-	if port == SOCKSPort {
+	switch port {
+	case SOCKSPort:
 		go m.serveSOCKS(l)
-		return
+	case nomadPort, consulPort:
+		go m.serveDoor(l, to, m.meet)
+	default:
+		go m.serveDoor(l, to, func(in, out net.Conn) (net.Conn, net.Conn, error) { return in, out, nil })
 	}
-	go m.serveDoor(l, to)
 }
 
 func (m *Machine) public(port uint16) dialer {
 	return func(ctx context.Context) (net.Conn, error) { return m.dialPublic(ctx, port) }
 }
 
-func (m *Machine) serveDoor(l net.Listener, dial dialer) {
+// tlsRecord is the first byte of TLS, a handshake, which no HTTP begins with.
+const tlsRecord = 0x16
+
+// meet lets a caller of the servers' APIs speak TLS or not, whatever they speak: the door is on
+// this machine's loopback and for root alone, so a browser and a tool without certificates do,
+// and the stack may ask as a production's does.
+func (m *Machine) meet(in, out net.Conn) (net.Conn, net.Conn, error) {
+	server, err := m.cfg.Servers.server()
+	if server == nil || err != nil {
+		return in, out, err
+	}
+	caller := &peeked{Conn: in, r: bufio.NewReader(in)}
+	first, err := caller.r.Peek(1)
+	switch {
+	case err != nil:
+		return nil, nil, fmt.Errorf("hearing a caller: %w", err)
+	case first[0] == tlsRecord && !m.cfg.Servers.Secured:
+		return tls.Server(caller, server), out, nil
+	case first[0] != tlsRecord && m.cfg.Servers.Secured:
+		return caller, tls.Client(out, m.cfg.Servers.client()), nil
+	}
+	return caller, out, nil
+}
+
+// peeked is a connection of which a reader holds the beginning.
+type peeked struct {
+	net.Conn
+	r *bufio.Reader
+}
+
+func (p *peeked) Read(b []byte) (int, error) { return p.r.Read(b) }
+
+// CloseWrite ends this side of what has two.
+func (p *peeked) CloseWrite() error {
+	if c, ok := p.Conn.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return nil
+}
+
+func (m *Machine) serveDoor(l net.Listener, dial dialer, meet func(in, out net.Conn) (net.Conn, net.Conn, error)) {
 	for {
 		in, err := l.Accept()
 		if err != nil {
@@ -143,7 +188,11 @@ func (m *Machine) serveDoor(l net.Listener, dial dialer) {
 				return
 			}
 			defer out.Close()
-			splice(in, out)
+			caller, answers, err := meet(in, out)
+			if err != nil {
+				return // who opens a connection and says nothing
+			}
+			splice(caller, answers)
 		}()
 	}
 }

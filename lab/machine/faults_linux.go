@@ -237,7 +237,7 @@ func (m *Machine) script(ctx context.Context, where, text string, args ...string
 	return out.String(), err
 }
 
-// ServerAddress is where the lab's Consul and Nomad servers are.
+// ServerAddress is that of [ServerAddress].
 func (*Machine) ServerAddress() netip.Addr { return serverAddress }
 
 // SetCuts replaces all cuts of the lab's network.

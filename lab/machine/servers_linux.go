@@ -21,9 +21,10 @@ type server struct {
 }
 
 func (m *Machine) servers() []server {
+	leader := func(address string) string { return m.cfg.Servers.scheme() + address + "/v1/status/leader" }
 	return []server{
-		{"consul", []string{m.cfg.ConsulBinary, "agent", "-config-file", m.path("servers", "consul.json")}, "http://127.0.0.1:8500/v1/status/leader"},
-		{"nomad", []string{m.cfg.NomadBinary, "agent", "-config", m.path("servers", "nomad.json")}, "http://127.0.0.1:4646/v1/status/leader"},
+		{"consul", []string{m.cfg.ConsulBinary, "agent", "-config-file", m.path("servers", "consul.json")}, leader(m.cfg.Servers.consulAPI())},
+		{"nomad", []string{m.cfg.NomadBinary, "agent", "-config", m.path("servers", "nomad.json")}, leader(nomadHTTP)},
 	}
 }
 
@@ -60,14 +61,21 @@ func (m *Machine) writeServerConfig() error {
 		"data_dir": m.path("servers", "nomad"), "bind_addr": "0.0.0.0", "disable_update_check": true,
 		"advertise": map[string]any{"http": serverAddress.String(), "rpc": serverAddress.String(), "serf": serverAddress.String()},
 		"server":    map[string]any{"enabled": true, "bootstrap_expect": 1, "raft_multiplier": 1},
-		"consul":    map[string]any{"address": "127.0.0.1:8500"},
+		"consul":    map[string]any{"address": consulHTTP},
 		"log_level": "INFO",
+	}
+	if m.cfg.Servers.Secured {
+		m.secureConsul(consul)
+		m.secureNomad(nomad)
 	}
 	if err := writeJSON(m.path("servers", "consul.json"), consul); err != nil {
 		return fmt.Errorf("writing Consul's configuration: %w", err)
 	}
 	if err := writeJSON(m.path("servers", "nomad.json"), nomad); err != nil {
 		return fmt.Errorf("writing Nomad's configuration: %w", err)
+	}
+	if m.cfg.Servers.Secured {
+		return m.writeServerFiles()
 	}
 	return nil
 }
@@ -132,10 +140,11 @@ func (m *Machine) awaitLeader(ctx context.Context, s server) error {
 	}
 }
 
-// httpIn is a client in one of the lab's namespaces.
+// httpIn is a client in one of the lab's namespaces. It trusts the servers' authority.
 func (m *Machine) httpIn(short string) *http.Client {
 	return &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
 		DisableKeepAlives: true,
+		TLSClientConfig:   m.cfg.Servers.client(),
 		DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
 			return dialIn(ctx, m.ns(short), nil, "tcp4", address)
 		},

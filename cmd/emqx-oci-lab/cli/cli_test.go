@@ -61,6 +61,10 @@ func (l fakeLab) Env() (map[string]string, error) {
 	return map[string]string{"PULUMI_BACKEND_URL": "file:///it's here"}, nil
 }
 
+func (l fakeLab) Tools() (map[string]string, error) {
+	return map[string]string{"NOMAD_ADDR": "http://127.0.77.1:4646"}, nil
+}
+
 func (l fakeLab) Secrets() (map[string]string, error) {
 	return map[string]string{"emqx-oci:secrets.apiKey": "k"}, nil
 }

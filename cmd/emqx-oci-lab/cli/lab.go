@@ -37,6 +37,7 @@ Docker and HAProxy. It needs Linux and root.`,
 func (a *app) labUp() *cobra.Command {
 	latency, scale := "none", 1.0
 	var archives []string
+	var secured, open bool
 	c := &cobra.Command{
 		Use:   "up",
 		Short: "Build the lab, or what is missing of it",
@@ -45,7 +46,7 @@ func (a *app) labUp() *cobra.Command {
 		Example: "  emqx-oci lab up\n  emqx-oci lab up --image emqx-5.8.9.tar --image haproxy-3.2.25.tar.gz",
 		Args:    console.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			o := UpOptions{Images: archives, Log: func(line string) { _, _ = fmt.Fprintln(a.Stdout, line) }}
+			o := UpOptions{Images: archives, Secured: secured, Log: func(line string) { _, _ = fmt.Fprintln(a.Stdout, line) }}
 			o.Project, _ = console.ProjectDir(a.project, a.Dir, a.Executable)
 			switch latency {
 			case "none":
@@ -65,6 +66,9 @@ func (a *app) labUp() *cobra.Command {
 		},
 	}
 	c.Flags().StringArrayVar(&archives, "image", nil, "`file` of docker save with an image that the stack asks for, packed by gzip or not; may come more than once")
+	c.Flags().BoolVar(&secured, "secured", false, "Consul and Nomad as production has them: TLS, ACLs that deny by default, keys of gossip; for a new lab")
+	c.Flags().BoolVar(&open, "open", false, "Consul and Nomad without them: whoever reaches them may do everything (the default)")
+	c.MarkFlagsMutuallyExclusive("secured", "open")
 	c.Flags().StringVar(&latency, "latency", latency, "wait as the real cloud makes one wait: none or oci")
 	c.Flags().Float64Var(&scale, "latency-scale", scale, "part of the real cloud's latencies")
 	return c
@@ -129,7 +133,7 @@ func (a *app) labExec() *cobra.Command {
 func (a *app) labEnv() *cobra.Command {
 	return &cobra.Command{
 		Use:     "env",
-		Short:   "Print the environment that lets plain pulumi work on the lab",
+		Short:   "Print the environment that lets plain pulumi, nomad and consul work on the lab",
 		Example: `  eval "$(emqx-oci lab env)"`,
 		Args:    console.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
@@ -141,6 +145,11 @@ func (a *app) labEnv() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			tools, err := l.Tools()
+			if err != nil {
+				return err
+			}
+			maps.Copy(env, tools)
 			if a.asJSON {
 				return json.NewEncoder(a.Stdout).Encode(env)
 			}

@@ -53,6 +53,8 @@ type Lab interface {
 	Daemon(context.Context) error
 	// Env is the engine's environment for the lab's stack.
 	Env() (map[string]string, error)
+	// Tools is the environment for the servers' own commands, nomad and consul.
+	Tools() (map[string]string, error)
 	// Secrets are configuration that the lab made for its stack, by path: "emqx-oci:secrets.erlangCookie".
 	Secrets() (map[string]string, error)
 	Running() bool
@@ -70,6 +72,8 @@ type UpOptions struct {
 	Project string
 	// Images are files of `docker save` with images that the stack wants: no registry is asked for those.
 	Images []string
+	// Secured servers are as production has them: TLS, ACLs that deny by default, keys of gossip. It is for a new lab.
+	Secured bool
 	// Log gets the progress, a line at a time.
 	Log func(string)
 }

@@ -60,6 +60,8 @@ type Options struct {
 	TicketKeys func(stack string, c orchestrate.Config) (string, error)
 	// Renew gets the stack's certificate from where its settings say, if it is due: components.RenewCertificate.
 	Renew func(ctx context.Context, stack string, c orchestrate.Config, o renew.Options) (renew.Outcome, error)
+	// Policies are the rights that the stack's cluster needs in Nomad, Consul and OCI, as text by name.
+	Policies func(stack string, c orchestrate.Config) (map[string]string, error)
 	// Edge asks the stack's cloud for the health of the balancer's backends: stacks.Edge.
 	Edge func(*pulumi.Context) (map[string]string, error)
 	// NewEngine makes the runner of a stack.

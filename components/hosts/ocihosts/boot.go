@@ -63,6 +63,13 @@ type BootArgs struct {
 	// RegistryAuth is the OCID of the Vault secret with which Docker's driver logs in to
 	// registries, the text of a Docker config.json; default none.
 	RegistryAuth string
+	// ConsulSecret is the OCID of the Vault secret with which Consul's agent joins secured
+	// servers; default none: they are open, or the image has files for it.
+	ConsulSecret string
+	// NomadSecret is the same of Nomad's agent.
+	NomadSecret string
+	// AuthMethod is Consul's, at which Nomad logs in for its jobs; default none.
+	AuthMethod string
 	// NoFile is the limit of open files of Docker and so the most that a
 	// container may ask for; default 1048576.
 	NoFile int
@@ -127,6 +134,9 @@ func BootScript(args BootArgs) (string, error) {
 		{"CONTAINERD_VERSION", a.ContainerdVersion},
 		{"OCI_CLI_VERSION", a.OCICLIVersion},
 		{"REGISTRY_AUTH", a.RegistryAuth},
+		{"CONSUL_SECRET", a.ConsulSecret},
+		{"NOMAD_SECRET", a.NomadSecret},
+		{"AUTH_METHOD", a.AuthMethod},
 		{"NOFILE", strconv.Itoa(a.NoFile)},
 		{"MAX_KILL_TIMEOUT", wholeSeconds(a.MaxKillTimeout) + "s"},
 		{"CLAIM_SECONDS", wholeSeconds(a.ClaimTimeout)},
@@ -196,8 +206,10 @@ func (a BootArgs) validate() error {
 			f.Add(path, "must be a version such as 1.2.3, got %q", version)
 		}
 	}
-	if a.RegistryAuth != "" && !limits.IsVaultSecret(a.RegistryAuth) {
-		f.Add("registryAuth", "must be the OCID of a Vault secret, ocid1.vaultsecret.<realm>.<region>.<id>, got %q", a.RegistryAuth)
+	for path, secret := range map[string]string{"registryAuth": a.RegistryAuth, "consulSecret": a.ConsulSecret, "nomadSecret": a.NomadSecret} {
+		if secret != "" && !limits.IsVaultSecret(secret) {
+			f.Add(path, "must be the OCID of a Vault secret, ocid1.vaultsecret.<realm>.<region>.<id>, got %q", secret)
+		}
 	}
 	f.Range("noFile", a.NoFile, 1024, 1<<30)
 	requirePorts(&f, a.Ports)

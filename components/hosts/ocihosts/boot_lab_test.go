@@ -52,8 +52,10 @@ type fakeCloud struct {
 	VolumeState string
 	// AddressVNIC has the reserved address.
 	AddressVNIC string
-	// Secret is the content of the vault's secret.
+	// Secret is the content of the vault's secret [bootSecret], Agents of the secrets of the
+	// agents.
 	Secret string
+	Agents map[string]string
 	// TerminateAfter calls, the other instance ends.
 	TerminateAfter int
 	Calls          []string
@@ -174,11 +176,15 @@ func fakeOCI(args []string) int {
 		c.AddressVNIC = opt["vnic-id"]
 		data = map[string]any{"id": bootPrivateIP}
 	case "secrets secret-bundle get":
-		if opt["secret-id"] != bootSecret {
+		content, ok := c.Agents[opt["secret-id"]]
+		if opt["secret-id"] == bootSecret {
+			content, ok = c.Secret, true
+		}
+		if !ok {
 			return refuse("NotAuthorizedOrNotFound")
 		}
-		data = map[string]any{"secret-id": bootSecret, "secret-bundle-content": map[string]any{
-			"content-type": "BASE64", "content": base64.StdEncoding.EncodeToString([]byte(c.Secret)),
+		data = map[string]any{"secret-id": opt["secret-id"], "secret-bundle-content": map[string]any{
+			"content-type": "BASE64", "content": base64.StdEncoding.EncodeToString([]byte(content)),
 		}}
 	default:
 		fmt.Fprintf(os.Stderr, "this test's oci does not know %s\n", call.Command)
@@ -214,12 +220,15 @@ func fakeMetadata() int {
 	mux.HandleFunc("/v1/agent/health", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"client":{"ok":true}}`) })
 	nodes := `{"ID":"own-id","Name":"emqx-lab-1"},{"ID":"neighbour-id","Name":"emqx-lab-0"}`
 	dead := `,{"ID":"dead-id","Name":"emqx-lab-1"},{"ID":"denied-id","Name":"emqx-lab-1"}`
-	mux.HandleFunc("GET /v1/agent/services", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, `{"_nomad-task-1-group-emqx-emqx-mqtt":{"Service":"emqx"},"_nomad-client-x":{"Service":"nomad-client"}}`)
+	maintenance := `{"service:_nomad-task-1":{}}`
+	mux.HandleFunc("GET /v1/agent/checks", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, maintenance) })
+	mux.HandleFunc("PUT /v1/agent/maintenance", func(_ http.ResponseWriter, r *http.Request) {
+		fmt.Printf("maintenance %s as %q\n", r.FormValue("enable"), r.Header.Get("X-Consul-Token"))
+		if maintenance = "{}"; r.FormValue("enable") == "true" {
+			maintenance = `{"_node_maintenance":{}}`
+		}
 	})
-	mux.HandleFunc("PUT /v1/agent/service/deregister/{id}", func(_ http.ResponseWriter, r *http.Request) {
-		fmt.Println("deregistered " + r.PathValue("id"))
-	})
+	mux.HandleFunc("GET /v1/node/own-id", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("GET /v1/nodes", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, "[%s%s]", nodes, dead) })
 	mux.HandleFunc("POST /v1/node/{id}/purge", func(w http.ResponseWriter, r *http.Request) {
 		if r.PathValue("id") == "denied-id" {
@@ -590,15 +599,19 @@ echo "$(cut -d ' ' -f 1 /proc/uptime) docker $*" >>/boot-test/docker
 END
 echo THE END
 inside '/usr/local/sbin/emqx-boot end'
-inside 'cat /boot-test/docker; tail -n 2 /var/log/emqx-boot.log; umount /mnt/bv/emqx-1'
+inside 'cat /boot-test/docker; tail -n 2 /var/log/emqx-boot.log'
+echo THE NEXT BOOT
+boot
+inside 'umount /mnt/bv/emqx-1'
 `)
 	has(
 		t, out, "ExecStop=/usr/local/sbin/emqx-boot end\nTimeoutStopSec=660\n", "Before=nomad.service\n",
 		"remote-fs.target containerd.service docker.service consul.service dnsmasq.service systemd-resolved.service emqx-address.service\n",
 	)
 	_, end, _ := strings.Cut(out, "THE END\n")
-	has(t, end, "deregistered _nomad-task-1-group-emqx-emqx-mqtt\n", "the instance ends: stopping e1 and h1\n", "nothing runs here any more\n")
-	hasNot(t, end, "deregistered _nomad-client")
+	end, again, _ := strings.Cut(end, "THE NEXT BOOT\n")
+	has(t, end, "maintenance true as \"\"\n", "the instance ends: stopping e1 and h1\n", "nothing runs here any more\n")
+	has(t, again, "maintenance false as \"\"\n", "the node is out of maintenance\n", "boot ended with 0")
 	var at [3]float64
 	var lines []string
 	for line := range strings.Lines(end) {
@@ -765,4 +778,70 @@ boot
 inside 'umount /mnt/bv/emqx-1'
 `)
 	has(t, out, "oci-growfs -y\n", "oci-growfs took no room", "boot ended with 0")
+}
+
+// Agents join secured servers by what the vault has for each. It is in no text but their own
+// files, and a second boot changes nothing.
+func TestBootJoinsSecuredServers(t *testing.T) {
+	args := testBootArgs()
+	args.ConsulSecret, args.NomadSecret, args.AuthMethod = "ocid1.vaultsecret.oc1.lab-1.consul", "ocid1.vaultsecret.oc1.lab-1.nomad", "nomad-workloads"
+	c := free()
+	c.Agents = map[string]string{
+		args.ConsulSecret: `{"gossipKey":"c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2U=","ca":"authority","certificate":"certificate","privateKey":"secret-key","agentToken":"secret-agent","defaultToken":"secret-default"}`,
+		args.NomadSecret:  `{"ca":"authority","certificate":"certificate","privateKey":"secret-key","token":"secret-nomad"}`,
+	}
+	out := session(t, c, args, volume(t), `
+secret() { jq --arg id "$1" --arg s "$2" '.Agents[$id] = $s' "$R/boot-test/cloud.json" >"$T/new" && cat "$T/new" >"$R/boot-test/cloud.json"; }
+fake curl <<'END'
+#!/bin/bash
+[[ $* == *client-introduction-token* ]] || exec /usr/bin/curl "$@"
+echo "introduction of $(jq -c .) by $*" >&2
+echo '{"JWT":"an.introduction.jwt"}'
+END
+boot
+inside 'touch /opt/nomad/data/client/state.db' # as Nomad does
+echo FILES
+inside 'stat -c "%n %U %a" /etc/*.d/emqx-*.pem /etc/*.d/emqx*.json /etc/emqx-consul.token /etc/nomad.d/boot.token; ls /opt/nomad/data/client
+  for f in /etc/consul.d/emqx-secret.json /etc/nomad.d/emqx.json; do jq -c . $f; done; cat /etc/emqx-consul.token /etc/nomad.d/boot.token; grep -c secret- /etc/consul.d/emqx.json || true'
+sleep 1
+echo SECOND RUN
+boot
+echo OTHER GOSSIP
+secret ocid1.vaultsecret.oc1.lab-1.consul '{"gossipKey":"b3RoZXJzZWNyZXRvdGhlcnNlY3JldG90aGVyc2VjcmU=","autoEncrypt":true,"ca":"authority","agentToken":"secret-agent"}'
+boot
+inside 'jq -c . /etc/consul.d/emqx-secret.json; ls /etc/consul.d'
+echo BAD
+secret ocid1.vaultsecret.oc1.lab-1.nomad '{"ca":"authority","certificate":"certificate"}'
+boot
+secret ocid1.vaultsecret.oc1.lab-1.consul '{"gosipKey":"x"}'
+boot
+inside 'grep -E "secret-(key|agent|default|nomad)" /var/log/emqx-boot.log /usr/local/sbin/emqx-boot; umount /mnt/bv/emqx-1'
+`)
+	first, rest, _ := strings.Cut(out, "FILES\n")
+	files, rest, _ := strings.Cut(rest, "SECOND RUN")
+	second, rest, _ := strings.Cut(rest, "OTHER GOSSIP")
+	third, bad, _ := strings.Cut(rest, "BAD\n")
+	has(t, first, "boot ended with 0", `introduction of {"NodeName":"emqx-lab-1"} by `, "-H @/etc/nomad.d/boot.token",
+		"https://server.global.nomad:4646/v1/acl/identity/client-introduction-token", "--connect-to server.global.nomad:4646:10.80.2.10:4646 --cacert /etc/nomad.d/emqx-ca.pem --cert",
+		"introduced by Nomad's server 10.80.2.10")
+	hasNot(t, first, "secret-")
+	has(
+		t, files, "/etc/consul.d/emqx-privateKey.pem root 640", "/etc/nomad.d/emqx-privateKey.pem root 640", "/etc/consul.d/emqx-secret.json root 640",
+		"/etc/nomad.d/emqx.json root 600", "/etc/emqx-consul.token root 600", "/etc/nomad.d/boot.token root 600",
+		`"encrypt":"c2VjcmV0`, `"tls":{"defaults":{"ca_file":"/etc/consul.d/emqx-ca.pem","verify_outgoing":true,"cert_file":"/etc/consul.d/emqx-certificate.pem","key_file":"/etc/consul.d/emqx-privateKey.pem"},"internal_rpc":{"verify_server_hostname":true}}`,
+		`"acl":{"enabled":true,"default_policy":"deny","tokens":{"agent":"secret-agent","default":"secret-default"}}`,
+		`"service_auth_method":"nomad-workloads","task_auth_method":"nomad-workloads"`, `"addresses":{"http":"127.0.0.1"}`,
+		`"tls":{"rpc":true,"http":false,"ca_file":"/etc/nomad.d/emqx-ca.pem"`, `"acl":{"enabled":true}}`,
+		"X-Consul-Token: secret-agent\n", "X-Nomad-Token: secret-nomad\n", "\n0\n",
+	)
+	hasNot(t, files, "intro_token")
+	has(t, second, "boot ended with 0")
+	hasNot(t, second, "wrote ", "restarted ", "introduc")
+	has(t, third, "boot ended with 0", `"auto_encrypt":{"tls":true}`, "restarted consul")
+	hasNot(t, third, "cert_file", "emqx-certificate.pem\n", "restarted nomad")
+	has(
+		t, bad, "FAILED: the secret nomad.agentSecret is no JSON object of ca certificate privateKey token, with the certificate and its key both or none",
+		"FAILED: the secret consul.agentSecret is no JSON object of gossipKey ca",
+	)
+	hasNot(t, bad, "secret-", "gosipKey")
 }

@@ -325,6 +325,9 @@ func bootArgs(s settings.Settings) BootArgs {
 		ConsulVersion: s.Consul.Version,
 		NomadVersion:  s.Nomad.Version,
 		RegistryAuth:  s.Nodes.RegistryAuth,
+		ConsulSecret:  s.Consul.AgentSecret,
+		NomadSecret:   s.Nomad.AgentSecret,
+		AuthMethod:    s.Consul.AuthMethod,
 		Ports:         s.Ports.Cluster(),
 		// Docker's limit caps what each of the two containers asks for.
 		NoFile: max(s.Broker.NoFile, s.Proxy.NoFile),

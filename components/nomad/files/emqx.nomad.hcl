@@ -204,12 +204,20 @@ variable "authorities" {
   description = "Authorities of servers that EMQX asks who may connect: the secrets' items by their files' names."
 }
 
+variable "consul_identity" {
+  type        = bool
+  description = "Whether services and templates log in to Consul by this job's identity; else they have no token."
+}
+
 variable "per_client" {
   type        = map(string)
   description = "EMQX's variables of what one client may do at most, and how often it may connect."
 }
 
 locals {
+  # What Consul's auth method knows the job by, its audience and life Nomad's own defaults.
+  identities = var.consul_identity ? { consul_default = "1h" } : {}
+
   # The four client listeners of EMQX: port label in this job, service in Consul. It has
   # those that have a port.
   all_listeners = {
@@ -493,6 +501,14 @@ job "emqx" {
         port     = listener.value.port
         tags     = [var.environment]
 
+        dynamic "identity" {
+          for_each = local.identities
+          content {
+            aud = ["consul.io"]
+            ttl = identity.value
+          }
+        }
+
         check {
           name     = "${listener.value.service} status"
           type     = "http"
@@ -526,6 +542,14 @@ job "emqx" {
           [for port in values(var.ports) : "${var.environment}--${NOMAD_ALLOC_INDEX}--${port}"],
         )
 
+        dynamic "identity" {
+          for_each = local.identities
+          content {
+            aud = ["consul.io"]
+            ttl = identity.value
+          }
+        }
+
         check {
           name     = "${http.value} status"
           type     = "http"
@@ -547,6 +571,14 @@ job "emqx" {
       port     = "dashboard"
       tags     = [var.environment]
 
+      dynamic "identity" {
+        for_each = local.identities
+        content {
+          aud = ["consul.io"]
+          ttl = identity.value
+        }
+      }
+
       check {
         name     = "emqx-listeners answer"
         type     = "script"
@@ -566,6 +598,15 @@ job "emqx" {
 
       kill_signal  = "SIGTERM"
       kill_timeout = var.kill_timeout
+
+      dynamic "identity" {
+        for_each = local.identities
+        content {
+          name = identity.key
+          aud  = ["consul.io"]
+          ttl  = identity.value
+        }
+      }
 
       config {
         image              = var.image

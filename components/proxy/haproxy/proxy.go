@@ -82,6 +82,7 @@ func vars(s settings.Settings, arrival cluster.Arrival) Vars {
 		TLSRevocations:       s.TLS.ClientCRL != "",
 		TLSDevices:           s.TLS.DeviceCA != "",
 		TLSTickets:           s.TLS.TicketKeys != "",
+		ConsulIdentity:       s.Consul.AuthMethod != "",
 		Times:                s.Proxy.Times(),
 	}
 }

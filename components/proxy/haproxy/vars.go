@@ -80,6 +80,9 @@ type Vars struct {
 	// TLSTickets: the secrets hold keys of session tickets, by which a session resumes at
 	// any HAProxy.
 	TLSTickets bool
+	// ConsulIdentity: the service and the templates log in to Consul by the job's workload
+	// identity.
+	ConsulIdentity bool
 	// MaxConnPerSource is the number of client connections of one address to one
 	// HAProxy; 0 is no limit.
 	MaxConnPerSource int
@@ -160,7 +163,10 @@ func (v Vars) HCL2() (map[string]string, error) {
 		"ports":         v.ports(),
 		"broker_ports":  brokerPorts(v.Ports),
 		"config":        Config,
-		"run":           Run,
+
+		"consul_identity": strconv.FormatBool(v.ConsulIdentity),
+
+		"run": Run,
 	})
 	maps.Copy(vars, v.clientVars())
 	return vars, f.Err()

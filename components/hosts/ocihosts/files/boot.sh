@@ -17,9 +17,14 @@ readonly METADATA=http://169.254.169.254/opc/v2
 readonly SELF=/usr/local/sbin/emqx-boot LOG=/var/log/emqx-boot.log DONE=/var/lib/emqx-boot/done
 # The reserved address as the system has to have it: "ens3 10.0.1.11/24".
 readonly HELD=/run/emqx-boot/address
-readonly NOMAD=http://127.0.0.1:4646
+readonly NOMAD=http://127.0.0.1:4646 CONSUL=http://127.0.0.1:8500
+# What the script asks Consul's agent with, as a header of HTTP; Nomad's is in its own folder,
+# where an image may bring it.
+readonly CONSUL_TOKEN=/etc/emqx-consul.token NOMAD_TOKEN=/etc/nomad.d/boot.token
 # What Docker's driver logs in to registries with; Nomad reads all files of /etc/nomad.d.
 readonly REGISTRIES=/etc/emqx-registries.json
+# How a new node is introduced to Nomad's servers, where their agent reads it.
+readonly INTRODUCTION=/opt/nomad/data/client/intro_token.jwt
 # The users of the images: of EMQX's, and of HAProxy's.
 readonly EMQX_UID=1000 HAPROXY_UID=99
 
@@ -43,12 +48,15 @@ tell() {
     nomad_api /v1/client/metadata --max-time 5 -X POST -d @- >/dev/null 2>&1 || true
 }
 
-# nomad_api PATH [CURL'S ARGUMENTS]: asks the node's agent, with the token that an image may bring.
-nomad_api() {
-  local path=$1 token=()
-  shift
-  if [[ -r /etc/nomad.d/boot.token ]]; then token=(-H "@/etc/nomad.d/boot.token"); fi
-  curl -fsS --max-time 10 "${token[@]}" "$@" "$NOMAD$path"
+# nomad_api PATH [CURL'S ARGUMENTS]: asks the node's agent, with the token that there may be.
+nomad_api() { agent_api "$NOMAD_TOKEN" "$NOMAD$1" "${@:2}"; }
+
+consul_api() { agent_api "$CONSUL_TOKEN" "$CONSUL$1" "${@:2}"; }
+
+agent_api() {
+  local file=$1 token=()
+  if [[ -r $file ]]; then token=(-H "@$file"); fi
+  curl -fsS --max-time 10 "${token[@]}" "${@:3}" "$2"
 }
 
 # waiting WHY: says so, and again every minute for as long as it stays the same.
@@ -565,6 +573,56 @@ start_docker() {
   until_true 120 docker docker info >/dev/null
 }
 
+# secret OCID SETTING: the content of a secret of the vault goes to $SCRATCH/secret.
+secret() {
+  local bundle
+  bundle=$(cloud secrets secret-bundle get --secret-id "$1") ||
+    die "asking for the secret $2 failed (do the dynamic group and its policy let this instance read secret-bundles?)"
+  jq -r '."secret-bundle-content".content | @base64d' <<<"$bundle" >"$SCRATCH/secret" || die "the secret $2 holds no text"
+}
+
+# agent_secret AGENT OCID FIELDS: what the vault has for an agent, as one object that has no
+# other fields, goes to $SCRATCH/AGENT; an empty one without a secret, for the image may
+# have files that do the same. It is true when certificates changed.
+agent_secret() {
+  local agent=$1 field changed=1
+  if [[ -z $2 ]]; then
+    echo '{}' >"$SCRATCH/$agent"
+    return 1
+  fi
+  secret "$2" "$agent.agentSecret"
+  jq -e --arg fields "$3" '
+    type == "object" and keys - ($fields | split(" ")) == []
+    and all(to_entries[]; if .key == "autoEncrypt" then .value | type == "boolean" else .value | type == "string" and . != "" end)
+    and has("certificate") == has("privateKey")' "$SCRATCH/secret" >/dev/null 2>&1 ||
+    die "the secret $agent.agentSecret is no JSON object of $3, with the certificate and its key both or none"
+  mv "$SCRATCH/secret" "$SCRATCH/$agent"
+  for field in ca certificate privateKey; do
+    if ! jq -e --arg f "$field" 'has($f)' "$SCRATCH/$agent" >/dev/null; then
+      rm -f "/etc/$agent.d/emqx-$field.pem"
+    elif jq -r --arg f "$field" '.[$f]' "$SCRATCH/$agent" | put "/etc/$agent.d/emqx-$field.pem" 640; then
+      changed=0
+    fi
+  done
+  belongs "$agent" "/etc/$agent.d"/emqx-*.pem
+  return "$changed"
+}
+
+# belongs AGENT FILES: what its own group may read, and nobody else; a package may run an
+# agent as a user of its own.
+belongs() {
+  local group=root
+  if getent group "$1" >/dev/null; then group=$1; fi
+  chgrp "$group" "${@:2}" 2>/dev/null || true
+}
+
+# token_file FILE HEADER AGENT FIELD: a token as a header for curl, or none of it.
+token_file() {
+  if jq -e --arg f "$4" 'has($f)' "$SCRATCH/$3" >/dev/null; then
+    jq -r --arg f "$4" --arg h "$2" '"\($h): \(.[$f])"' "$SCRATCH/$3" | put "$1" 600 || true
+  fi
+}
+
 # Address, name and id of the agent outlive the instance: a relaunched one is the
 # same node to Consul at once, and not a second one with a taken name. EMQX asks for its
 # members without EDNS: unless the agent says that an answer is cut short, and there
@@ -581,27 +639,50 @@ start_consul() {
       disable_update_check: true, dns_config: {enable_truncate: true}
     }')
   put /etc/consul.d/emqx.json 644 <<<"$config" && changed=1
+  secure_consul && changed=1
   start consul "$changed"
   until_true 300 "Consul (are its servers reachable: $CONSUL_SERVERS?)" consul_ready
+  # What an earlier instance end left: see end_tasks.
+  if consul_api /v1/agent/checks 2>/dev/null | jq -e 'has("_node_maintenance")' >/dev/null; then
+    consul_api '/v1/agent/maintenance?enable=false' -X PUT || die "Consul keeps this node in maintenance: consul maint -disable"
+    log "the node is out of maintenance"
+  fi
 }
 
-consul_ready() { [[ $(curl -fsS --max-time 5 http://127.0.0.1:8500/v1/status/leader 2>/dev/null) == *:* ]]; }
+# secure_consul writes what the vault's secret says of gossip, TLS and ACLs; true when that
+# changed anything.
+secure_consul() {
+  local changed=1
+  agent_secret consul "$CONSUL_SECRET" "gossipKey ca certificate privateKey autoEncrypt agentToken defaultToken" && changed=0
+  if [[ -z $CONSUL_SECRET ]]; then return "$changed"; fi
+  jq '{
+      encrypt: .gossipKey,
+      tls: (if .ca then {
+        defaults: ({ca_file: "/etc/consul.d/emqx-ca.pem", verify_outgoing: true} + if .certificate then {
+          cert_file: "/etc/consul.d/emqx-certificate.pem", key_file: "/etc/consul.d/emqx-privateKey.pem"} else {} end),
+        internal_rpc: {verify_server_hostname: true}} else null end),
+      auto_encrypt: (if .autoEncrypt then {tls: true} else null end),
+      acl: (if .agentToken or .defaultToken then {
+        enabled: true, default_policy: "deny", tokens: ({agent: .agentToken, default: .defaultToken} | map_values(values))} else null end)
+    } | map_values(values)' "$SCRATCH/consul" | put /etc/consul.d/emqx-secret.json 640 && changed=0
+  belongs consul /etc/consul.d/emqx-secret.json
+  token_file "$CONSUL_TOKEN" X-Consul-Token consul agentToken
+  return "$changed"
+}
+
+consul_ready() { [[ $(consul_api /v1/status/leader 2>/dev/null) == *:* ]]; }
 
 # registry_auth puts the Vault's secret where the driver reads it at every pull: another
 # version of it needs another run of this script, but no restart of Nomad.
 registry_auth() {
-  local bundle
   if [[ -z $REGISTRY_AUTH ]]; then
     rm -f "$REGISTRIES"
     return
   fi
-  bundle=$(cloud secrets secret-bundle get --secret-id "$REGISTRY_AUTH") ||
-    die "asking for the secret nodes.registryAuth failed (do the dynamic group and its policy let this instance read secret-bundles?)"
-  if ! jq -r '."secret-bundle-content".content | @base64d' <<<"$bundle" >"$SCRATCH/registries" ||
-    ! jq -e '.auths | type == "object"' "$SCRATCH/registries" >/dev/null 2>&1; then
+  secret "$REGISTRY_AUTH" nodes.registryAuth
+  jq -e '.auths | type == "object"' "$SCRATCH/secret" >/dev/null 2>&1 ||
     die 'the secret nodes.registryAuth is not what docker login writes: {"auths": {"<registry>": {"auth": "..."}}}'
-  fi
-  put "$REGISTRIES" 600 <"$SCRATCH/registries" || true
+  put "$REGISTRIES" 600 <"$SCRATCH/secret" || true
 }
 
 # Nomad keeps the allocations when it stops: a restart of the agent is no restart of
@@ -614,12 +695,15 @@ start_nomad() {
     put /etc/nomad.d/nomad.hcl 644 <<<'# Emptied by emqx-boot, whose settings are in emqx.json.' && changed=1
   fi
   unit_limits nomad 65536 && changed=1
-  config=$(jq -n --arg region "$NOMAD_REGION" --arg dc "$DATACENTER" --arg node "$NODE" --arg addr "$ADDRESS" --arg nic "$INTERFACE" \
+  agent_secret nomad "$NOMAD_SECRET" "ca certificate privateKey token" && changed=1
+  token_file "$NOMAD_TOKEN" X-Nomad-Token nomad token
+  # Its API is for this node alone: servers ask an agent through the connection that it keeps to them.
+  config=$(jq -n --slurpfile nomad "$SCRATCH/nomad" --slurpfile consul "$SCRATCH/consul" --arg method "$AUTH_METHOD" --arg region "$NOMAD_REGION" --arg dc "$DATACENTER" --arg node "$NODE" --arg addr "$ADDRESS" --arg nic "$INTERFACE" \
     --arg auth "${REGISTRY_AUTH:+$REGISTRIES}" \
     --arg env "$EMQX_ENV" --arg i "$EMQX_INDEX" --arg path "$LINK" --arg kill "$MAX_KILL_TIMEOUT" \
     --argjson join "$NOMAD_SERVERS" --argjson min "$PORT_MIN" --argjson max "$PORT_MAX" '{
       region: $region, datacenter: $dc, name: $node, data_dir: "/opt/nomad/data", bind_addr: $addr,
-      addresses: {http: ("127.0.0.1 " + $addr)}, advertise: {http: $addr},
+      addresses: {http: "127.0.0.1"}, advertise: {http: $addr},
       leave_on_terminate: false, leave_on_interrupt: false, disable_update_check: true,
       server: {enabled: false},
       client: {
@@ -630,14 +714,65 @@ start_nomad() {
         max_kill_timeout: $kill, min_dynamic_port: $min, max_dynamic_port: $max,
         options: {"fingerprint.denylist": "env_aws,env_gce,env_azure,env_digitalocean"}
       },
-      consul: {address: "127.0.0.1:8500"},
+      consul: ({address: "127.0.0.1:8500", auto_advertise: false, client_auto_join: false}
+        + if $consul[0].agentToken then {token: $consul[0].agentToken} else {} end
+        + if $method == "" then {} else {service_auth_method: $method, task_auth_method: $method} end),
       telemetry: {publish_allocation_metrics: true, publish_node_metrics: true, prometheus_metrics: true},
       plugin: [{docker: [{config: [{gc: [{image: false}]} + if $auth == "" then {} else {auth: [{config: $auth}]} end]}]}]
-    }')
-  put /etc/nomad.d/emqx.json 644 <<<"$config" && changed=1
+    }
+    + if $nomad[0].ca then {tls: ({
+        rpc: true, http: false, ca_file: "/etc/nomad.d/emqx-ca.pem", verify_server_hostname: true
+      } + if $nomad[0].certificate then {
+        cert_file: "/etc/nomad.d/emqx-certificate.pem", key_file: "/etc/nomad.d/emqx-privateKey.pem"} else {} end)} else {} end
+    + if $nomad[0].token then {acl: {enabled: true}} else {} end')
+  put /etc/nomad.d/emqx.json 600 <<<"$config" && changed=1
+  INTRODUCE_AT=$((SECONDS + 30))
+  if [[ -r $NOMAD_TOKEN && ! -e /opt/nomad/data/client/state.db ]]; then introduce || true; fi
   start nomad "$changed"
-  until_true 300 "Nomad (are its servers reachable: $NOMAD_SERVERS?)" nomad_ready
+  until_true 300 "Nomad (are its servers reachable: $NOMAD_SERVERS?)" nomad_joined
+  rm -f "$INTRODUCTION"
   forget_predecessors
+}
+
+# nomad_joined: the agent is well, and its servers know it. Until they do, it forwards nothing.
+nomad_joined() {
+  local own
+  nomad_ready || return 1
+  if [[ ! -r $NOMAD_TOKEN ]] || ! own=$(cat /opt/nomad/data/client/client-id); then return 0; fi
+  nomad_api "/v1/node/$own" --max-time 5 -o /dev/null 2>"$SCRATCH/said" && return 0
+  # A token without node:read cannot tell.
+  [[ $(<"$SCRATCH/said") != *' 403' ]] || return 0
+  # An identity that ended while the instance was off: the agent forgets it when it is refused
+  # without an introduction at hand.
+  if ((SECONDS >= INTRODUCE_AT)); then
+    INTRODUCE_AT=$((SECONDS + 60))
+    if introduce; then systemctl restart --no-block nomad; fi
+  fi
+  return 1
+}
+
+# introduce: servers may let in only nodes that somebody with node:write introduces. The agent reads
+# that when it starts, once, so that it is asked for before: of the servers, by their API, whose
+# certificates have the name that Nomad gives servers.
+introduce() {
+  local server host name="server.$NOMAD_REGION.nomad" scheme=http tls=() introduction
+  if [[ -r /etc/nomad.d/emqx-ca.pem ]]; then
+    scheme=https tls=(--cacert /etc/nomad.d/emqx-ca.pem)
+    if [[ -r /etc/nomad.d/emqx-certificate.pem ]]; then tls+=(--cert /etc/nomad.d/emqx-certificate.pem --key /etc/nomad.d/emqx-privateKey.pem); fi
+  fi
+  for server in $(jq -r '.[]' <<<"$NOMAD_SERVERS"); do
+    host=$server
+    if [[ $server =~ ^(.*[^:]):[0-9]+$ && ($server != *:*:* || $server == *]:*) ]]; then host=${BASH_REMATCH[1]}; fi
+    if introduction=$(jq -n --arg node "$NODE" '{NodeName: $node}' |
+      agent_api "$NOMAD_TOKEN" "$scheme://$name:4646/v1/acl/identity/client-introduction-token" --connect-to "$name:4646:$host:4646" "${tls[@]}" -X POST -d @- |
+      jq -er .JWT); then
+      put "$INTRODUCTION" 600 <<<"$introduction" || true
+      log "introduced by Nomad's server $host"
+      return 0
+    fi
+  done
+  log "no server of Nomad introduces this node, which is needed where they demand it (4646 of $NOMAD_SERVERS)"
+  return 1
 }
 
 # What Nomad still knows under this name was an instance that OCI says is gone, or this
@@ -665,16 +800,14 @@ nomad_ready() {
 
 # end_tasks is the last of an instance that ends by itself: Nomad's agent has stopped and
 # left its tasks running; Docker, Consul, DNS and the network wait for this. As in a stop by
-# Nomad, the services leave Consul first: 9 s later no HAProxy sends new clients here (ADR
-# 0021). Then EMQX moves those that it has. HAProxy's own script gives the balancer its time.
+# Nomad, no service of the node is to be found first: 9 s later no HAProxy sends new clients here
+# (ADR 0021). By maintenance, as the node may write its own entry, and no service. Then EMQX moves those that it has. HAProxy's own script gives the balancer its time.
 end_tasks() {
-  local agent=http://127.0.0.1:8500/v1/agent id emqx haproxy
+  local emqx haproxy
   emqx=$(tasks emqx)
   haproxy=$(tasks haproxy)
   log "the instance ends: stopping ${emqx:-no EMQX} and ${haproxy:-no HAProxy}"
-  for id in $(curl -fsS --max-time 5 "$agent/services" | jq -r 'keys[] | select(startswith("_nomad-task-"))'); do
-    curl -fsS --max-time 5 -X PUT "$agent/service/deregister/$id" || log "Consul keeps $id"
-  done
+  consul_api '/v1/agent/maintenance?enable=true&reason=the+instance+ends' -X PUT || log "Consul keeps the services of this node"
   # shellcheck disable=SC2086 # Each is one word or none.
   {
     [[ -z $haproxy ]] || docker kill -s TERM $haproxy || true

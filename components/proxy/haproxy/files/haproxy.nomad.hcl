@@ -151,6 +151,11 @@ variable "keepalive_max" {
   description = "Largest MQTT keep-alive that the path supports, in seconds."
 }
 
+variable "consul_identity" {
+  type        = bool
+  description = "Whether services and templates log in to Consul by this job's identity; else they have no token."
+}
+
 variable "config" {
   type        = string
   description = "HAProxy's configuration, as a consul-template."
@@ -197,6 +202,9 @@ variable "progress_deadline" {
 }
 
 locals {
+  # What Consul's auth method knows the job by, its audience and life Nomad's own defaults.
+  identities = var.consul_identity ? { consul_default = "1h" } : {}
+
   listeners = [for name, port in var.ports : name if name != "admin"]
 
   grace = parseint(trimsuffix(var.shutdown_delay, "s"), 10)
@@ -309,6 +317,14 @@ job "haproxy" {
       port     = "admin"
       tags     = [var.environment]
 
+      dynamic "identity" {
+        for_each = local.identities
+        content {
+          aud = ["consul.io"]
+          ttl = identity.value
+        }
+      }
+
       check {
         name     = "emqx-haproxy health"
         type     = "http"
@@ -326,6 +342,15 @@ job "haproxy" {
 
       kill_signal  = "SIGTERM"
       kill_timeout = var.kill_timeout
+
+      dynamic "identity" {
+        for_each = local.identities
+        content {
+          name = identity.key
+          aud  = ["consul.io"]
+          ttl  = identity.value
+        }
+      }
 
       config {
         image              = var.image
