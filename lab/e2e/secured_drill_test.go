@@ -42,7 +42,7 @@ func TestSecured(t *testing.T) {
 			assert.Equal(t, summary(t, again).Changed(), 0, "%s", again)
 		}},
 		{"strangers are refused", func(t *testing.T, b *bed) { strangersAreRefused(t, b) }},
-		{"a job's variables are its own", func(t *testing.T, b *bed) { variablesAreTheJobs(t, keys) }},
+		{"a job's variables are its own", func(t *testing.T, b *bed) { variablesAreTheJobs(t, b, keys) }},
 		{"who previews changes nothing", func(t *testing.T, b *bed) { previewsBy(t, b, keys) }},
 		{"a change rolls and a node is added", func(t *testing.T, b *bed) {
 			b.edit(t, "    count: 3\n", "    count: 4\n")
@@ -124,11 +124,11 @@ func strangersAreRefused(t *testing.T, b *bed) {
 		assert.Equal(t, inClear(t, b, x.method, x.url, x.body), "403", x.what)
 	}
 	// Nor does the door give more to who has no token, or lets in who speaks TLS another authority knows.
-	c, err := consul.NewClient(&consul.Config{Address: bedOf(t).door + ":8500"})
+	c, err := consul.NewClient(&consul.Config{Address: b.door + ":8500"})
 	assert.NilError(t, err)
 	_, err = c.Catalog().Register(&consul.CatalogRegistration{Node: "rogue", Address: "10.80.1.250", Service: &consul.AgentService{Service: "emqx", Tags: []string{"lab"}, Port: 1883}}, nil)
 	assert.ErrorContains(t, err, "Permission denied")
-	_, err = http.Get("https://" + bedOf(t).door + ":8500/v1/status/leader") //nolint:noctx,bodyclose // refused
+	_, err = http.Get("https://" + b.door + ":8500/v1/status/leader") //nolint:noctx,bodyclose // refused
 	assert.ErrorContains(t, err, "unknown authority")
 	// What a node without a token needs is there: names, by DNS.
 	r := b.must(t, "lab", "exec", "--in", "emqx-lab-0", "--", "getent", "hosts", "lab.emqx.service.consul")
@@ -138,13 +138,13 @@ func strangersAreRefused(t *testing.T, b *bed) {
 }
 
 // variablesAreTheJobs has another job's identity ask, and the identity of a task with whose token Nomad knows it.
-func variablesAreTheJobs(t *testing.T, keys labKeys) {
-	management, err := nomad.NewClient(&nomad.Config{Address: "http://" + bedOf(t).door + ":4646", SecretID: keys.Nomad.Management})
+func variablesAreTheJobs(t *testing.T, b *bed, keys labKeys) {
+	management, err := nomad.NewClient(&nomad.Config{Address: "http://" + b.door + ":4646", SecretID: keys.Nomad.Management})
 	assert.NilError(t, err)
 	allocs, _, err := management.Jobs().Allocations(proxyJob, false, nil)
 	assert.NilError(t, err)
 	assert.Assert(t, len(allocs) > 0)
-	identity := probe(t, management)
+	identity := probe(t, b, management)
 	_, _, err = identity.Variables().Peek("nomad/jobs/emqx-probe", nil)
 	assert.NilError(t, err, "its own it may read, though there is none")
 	for _, path := range []string{"nomad/jobs/emqx-lab", "nomad/jobs/emqx-lab-haproxy"} {
@@ -154,7 +154,7 @@ func variablesAreTheJobs(t *testing.T, keys labKeys) {
 }
 
 // probe runs a job of its own on a node, and returns a client that is it.
-func probe(t *testing.T, c *nomad.Client) *nomad.Client {
+func probe(t *testing.T, b *bed, c *nomad.Client) *nomad.Client {
 	t.Helper()
 	job, err := c.Jobs().ParseHCL(`
 job "emqx-probe" {
@@ -196,7 +196,7 @@ job "emqx-probe" {
 		}
 		return err
 	})
-	mine, err := nomad.NewClient(&nomad.Config{Address: "http://" + bedOf(t).door + ":4646", SecretID: strings.TrimSpace(token.String())})
+	mine, err := nomad.NewClient(&nomad.Config{Address: "http://" + b.door + ":4646", SecretID: strings.TrimSpace(token.String())})
 	assert.NilError(t, err)
 	return mine
 }
