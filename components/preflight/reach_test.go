@@ -119,7 +119,7 @@ func TestNomadRefusesWhatIsWrong(t *testing.T) {
 		{"emqx", "static       = 4370", "static       = 99999999", "99999999"},
 		{"emqx", "static       = 4370", "static       = 5370", "already reserved by"},
 		{"emqx", "progress_deadline = var.progress_deadline", `progress_deadline = "5m"`, "Healthy deadline must be less than progress deadline"},
-		{"emqx", "kill_timeout = var.kill_timeout\n\n      config", "kill_timeout = \"20m\"\n\n      config", "KillTimout (20m0s) longer than"},
+		{"emqx", "kill_signal  = \"SIGTERM\"\n      kill_timeout = var.kill_timeout", "kill_signal  = \"SIGTERM\"\n      kill_timeout = \"20m\"", "KillTimout (20m0s) longer than"},
 		{"haproxy", "min_healthy_time  = var.min_healthy_time", `min_healthy_time  = "5m"`, "Minimum healthy time must be less than healthy deadline"},
 		{"haproxy", `interval = "2s"`, `interval = "100ms"`, "interval (100ms)"},
 		{"haproxy", "memory = var.memory", "memory = 5", "minimum MemoryMB value is 10"},

@@ -162,13 +162,13 @@ var trials = map[string][]trial{
 	"kill-timeouts": {
 		{name: "as it is"},
 		{name: "5 s", graph: func(g graph) {
-			g.edit("emqx", "kill_timeout = var.kill_timeout\n\n      config", "kill_timeout = \"5s\"\n\n      config")
+			g.edit("emqx", "kill_signal  = \"SIGTERM\"\n      kill_timeout = var.kill_timeout", "kill_signal  = \"SIGTERM\"\n      kill_timeout = \"5s\"")
 		}, want: []string{"example"}},
 		{name: "above the client's", graph: func(g graph) {
-			g.edit("emqx", "kill_timeout = var.kill_timeout\n\n      config", "kill_timeout = \"11m\"\n\n      config")
+			g.edit("emqx", "kill_signal  = \"SIGTERM\"\n      kill_timeout = var.kill_timeout", "kill_signal  = \"SIGTERM\"\n      kill_timeout = \"11m\"")
 		}, want: []string{"error Job cluster-emqx.jobspec: task.kill_timeout: must be at most 10m0s, the max_kill_timeout of the nodes' Nomad clients, got 11m0s"}},
 		{name: "no duration", graph: func(g graph) {
-			g.edit("haproxy", "kill_timeout = var.kill_timeout\n\n      config", "kill_timeout = \"soon\"\n\n      config")
+			g.edit("haproxy", "kill_signal  = \"SIGTERM\"\n      kill_timeout = var.kill_timeout", "kill_signal  = \"SIGTERM\"\n      kill_timeout = \"soon\"")
 		}, want: []string{`error Job cluster-haproxy.jobspec: task.kill_timeout: must be a duration such as 150s, got "soon"`}},
 		{name: "HAProxy takes longer", graph: func(g graph) { g.edit("haproxy", `"${local.hard_stop}"`, `"60"`) }, want: []string{
 			"error Job cluster-haproxy.jobspec: task.kill_timeout: must be above the script's GRACE (40s) and HARD_STOP (1m0s) together, got 1m0s",

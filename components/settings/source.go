@@ -19,6 +19,9 @@ func (s *Settings) validateSource(f checker) {
 		return
 	}
 	if t.Outside() {
+		if t.Terminate == TerminateEdge {
+			f.Add("tls.source", "must not be %s with tls.terminate: edge, as the balancer has its certificate from the stack: let TLS end at the proxy, or set tls.certificate and tls.privateKey", t.Source)
+		}
 		for _, x := range []struct {
 			at    string
 			value Secret

@@ -46,6 +46,8 @@ func (b *bed) withoutDevices(t *testing.T) {
 	t.Helper()
 	secrets, err := lab.Secrets(lab.Options{Dir: b.dir})
 	assert.NilError(t, err)
+	delete(secrets, "emqx-oci:tls.deviceCa")
+	delete(secrets, "emqx-oci:secrets.deviceCaKey")
 	b.writeSecrets(t, secrets)
 	b.edit(t, tlsOfDevices, tlsAtProxy)
 	b.edit(t, withSubnet, aServerRange)
