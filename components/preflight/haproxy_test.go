@@ -36,8 +36,12 @@ func readProxy(j *job) (*proxyConfig, error) {
 			"regexMatch": func(re, s string) (bool, error) { return regexp.MatchString(re, s) },
 			"replaceAll": func(old, with, s string) string { return strings.ReplaceAll(s, old, with) },
 			"split":      func(at, s string) []string { return strings.Split(s, at) },
-			"nomadVar": func(string) map[string]item {
-				return map[string]item{"stats_user": {"stats"}, "stats_password": {"stats-password"}}
+			"nomadVar": func(string) map[string]item { // as it is once the job has changed
+				items := map[string]item{"stats_user": {"stats"}, "stats_password": {"stats-password"}, "tls_ticket_keys": {"keys"}, "tls_client_crl": {"lists"}}
+				if items["tls_clients"] = (item{env["TLS_CLIENTS"]}); env["TLS"] == "true" {
+					items["tls_terminate"] = item{map[string]string{"true": "proxy", "false": "broker"}[env["TLS_AT_PROXY"]]}
+				}
+				return items
 			},
 		}).Parse(t.text("data"))
 		if err != nil {

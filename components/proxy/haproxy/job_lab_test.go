@@ -175,7 +175,7 @@ func TestHAProxyJobInNomad(t *testing.T) {
 	}
 	const password = `p w'd"#$\${X} %[x] 'end`
 	n, c := servers(t)
-	jobtest.PutVariable(t, n, JobID("lab"), map[string]string{ItemStatsUser: "stats", ItemStatsPassword: password})
+	jobtest.PutVariable(t, n, JobID("lab"), map[string]string{ItemStatsUser: "stats", ItemStatsPassword: password, ItemTerminate: "broker"})
 	v := testVars()
 	v.NodeCount, v.ShutdownDelay, v.KillTimeout = 1, 5*time.Second, 20*time.Second
 	// HAProxy's own template file is read by root here.

@@ -46,10 +46,12 @@ type proxyLab struct {
 	answers atomic.Int64
 
 	vars    map[string]string // of the job, where they differ
-	secrets map[string]item   // beside the statistics' login
-	job     Vars
-	heard   *proxyproto.Header // of the last client
-	speak   func(net.Conn)     // what brokers do with a client, where they do not repeat what they hear
+	secrets map[string]item   // where they differ from those of the job
+
+	services map[string]map[int]int // brokers and their ports by the service's name, where Consul has them so
+	job      Vars
+	heard    *proxyproto.Header // of the last client
+	speak    func(net.Conn)     // what brokers do with a client, where they do not repeat what they hear
 }
 
 // outFile is what the script prints; a file, as orphans keep a pipe open.
@@ -115,13 +117,19 @@ func (l *proxyLab) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 	m := new(dns.Msg)
 	m.SetReply(q)
 	name := q.Question[0].Name
+	service, _, _ := strings.Cut(name, ".")
+	ports, own := l.services[service]
 	for i := range 100 {
-		if !l.named[i] {
+		port, has := ports[i]
+		if !l.named[i] || own && !has {
 			continue
+		}
+		if !own {
+			port = brokerPort
 		}
 		target := fmt.Sprintf("n%d.node.dc1.consul.", i)
 		m.Answer = append(m.Answer, &dns.SRV{
-			Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypeSRV, Class: dns.ClassINET}, Priority: 1, Weight: 1, Port: brokerPort, Target: target,
+			Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypeSRV, Class: dns.ClassINET}, Priority: 1, Weight: 1, Port: uint16(port), Target: target,
 		})
 		m.Extra = append(m.Extra, &dns.A{
 			Hdr: dns.RR_Header{Name: target, Rrtype: dns.TypeA, Class: dns.ClassINET}, A: net.ParseIP(l.ip(i)),
@@ -221,7 +229,7 @@ func (l *proxyLab) config() string {
 	for port, number := range map[string]int{"mqtt": 1883, "mqtts": 8883, "ws": 8083, "wss": 8084, "admin": 8080} {
 		env["NOMAD_ADDR_"+port] = l.addr(number)
 	}
-	secrets := map[string]item{ItemStatsUser: {"admin"}, ItemStatsPassword: {"password"}}
+	secrets := held(l.job)
 	maps.Copy(secrets, l.secrets)
 	text := renderHAProxy(l.t, env, secrets)
 	return strings.ReplaceAll(text, "127.0.0.1:8600", l.subnet+"1:8600")

@@ -105,7 +105,7 @@ func (Proxy) Job(s settings.Settings) (file string, variables map[string]string,
 func (Proxy) Secrets(s settings.Settings) (*nomad.JobSecrets, error) {
 	items := map[string]string{ItemStatsUser: "stats", ItemStatsPassword: s.Secrets.StatsPassword.Reveal()}
 	if s.TLS.Enabled() {
-		items[ItemTerminate] = s.TLS.Terminate
+		items[ItemTerminate], items[ItemClients] = s.TLS.Terminate, s.TLS.Clients
 		items[ItemCertificate] = s.TLS.Certificate.Reveal()
 		items[ItemPrivateKey] = s.TLS.PrivateKey.Reveal()
 	}
