@@ -37,6 +37,8 @@ type Status struct {
 	Certificate *CertificateStatus `json:"certificate,omitempty"`
 	// Further are those of tls.certificates.
 	Further []CertificateStatus `json:"furtherCertificates,omitempty"`
+	// ClientAuthorities are the authorities of clients' certificates that end before long.
+	ClientAuthorities []CertificateStatus `json:"clientAuthorities,omitempty"`
 	// Balancer and LastUpdate are as fresh as who was asked for them; nil is not asked.
 	// That they are not known is told in them, and makes a cluster no worse.
 	Balancer   *BalancerStatus `json:"balancer,omitempty"`
@@ -206,6 +208,7 @@ func (c *Cluster) Status(ctx context.Context, o StatusOptions) Status {
 	)
 	s := Status{Stack: c.Environment, ProxyTitle: c.Proxy.Title, Time: c.Clock.Now(), RoundTrip: l.trip.seen, Balancer: balancer, LastUpdate: update}
 	s.Certificate, s.Further = c.certificates(s.Time)
+	s.ClientAuthorities = c.endingAuthorities(s.Time)
 	s.AccessDrift = drift
 	s.Broker, s.Proxy = jobStatus(c.BrokerJob, l.broker), jobStatus(c.Proxy.Job, l.proxy)
 	s.Nodes = make([]NodeStatus, len(c.Nodes))
