@@ -40,8 +40,11 @@ func Operate(s settings.Settings) (*operate.Cluster, error) {
 		Proxy:           operate.ProxyConfig{Title: proxy.Title(), Job: proxy.JobID(s.Environment), Service: proxy.Service()},
 		DrainRate:       s.Broker.Drain.Rate,
 		AccessDrift:     drift, LeavesDrift: s.Auth.Drift == settings.DriftWarn,
-		Certificate:   firstToEnd(s.TLS.Certificate),
-		Further:       furtherCertificates(s),
+		Certificate: firstToEnd(s.TLS.Certificate),
+		Further:     furtherCertificates(s),
+		ClientAuthorities: map[string]*x509.Certificate{
+			"tls.clientCa": firstToEnd(s.TLS.ClientCA), "tls.deviceCa": firstToEnd(s.TLS.DeviceCA),
+		},
 		DevicesConfig: devices,
 		Environment:   s.Environment, Datacenter: s.Consul.Datacenter, Count: s.Nodes.Count,
 		Nomad: nomadAPI, Consul: consulAPI,
