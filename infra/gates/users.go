@@ -198,7 +198,9 @@ func (m *userMatcher) matchUsers(ctx context.Context) error {
 // shutOut gives revoked devices back the user that shuts them out, where somebody has taken it away.
 func (m *userMatcher) shutOut(ctx context.Context) error {
 	missing := slices.Sorted(maps.Keys(m.revoked))
-	missing = slices.DeleteFunc(missing, func(name string) bool { return m.devices[name] || slices.Contains(m.ids, name) })
+	missing = slices.DeleteFunc(missing, func(name string) bool {
+		return m.devices[name] || slices.Contains(m.ids, name) || slices.Contains(m.args.Names, name)
+	})
 	for some := range slices.Chunk(missing, usersAtOnce) {
 		locks := make([]UserRecord, len(some))
 		for i, name := range some {
