@@ -69,7 +69,7 @@ var (
 func TestCheck(t *testing.T) {
 	out, errs, exit := checkWith(t, nil, "check", "prod")
 	assert.Equal(t, exit, 0)
-	assert.Equal(t, out+errs, "27 checks passed, 0 warnings\n")
+	assert.Equal(t, out+errs, "28 checks passed, 0 warnings\n")
 
 	out, errs, exit = checkWith(t, []preflight.Finding{odd}, "check", "prod")
 	assert.Equal(t, exit, 0)
@@ -86,7 +86,7 @@ warning: emqx-oci:nodes.count: should be odd, got 2 (check even-nodes)
 func TestCheckAsJSON(t *testing.T) {
 	out, errs, exit := checkWith(t, nil, "check", "prod", "--json")
 	assert.Equal(t, exit, 0)
-	assert.Equal(t, out+errs, `{"stack":"prod","passed":27,"errors":0,"warnings":0,"findings":[]}`+"\n")
+	assert.Equal(t, out+errs, `{"stack":"prod","passed":28,"errors":0,"warnings":0,"findings":[]}`+"\n")
 
 	out, errs, exit = checkWith(t, []preflight.Finding{wrong}, "check", "prod", "--json")
 	assert.Equal(t, exit, 2)
