@@ -51,12 +51,17 @@ func newSigner(t *testing.T, name string) *signer {
 
 func (s *signer) issue(t *testing.T, name string) tls.Certificate {
 	t.Helper()
+	return s.issueUntil(t, name, time.Now().AddDate(0, 3, 0))
+}
+
+func (s *signer) issueUntil(t *testing.T, name string, end time.Time) tls.Certificate {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	assert.NilError(t, err)
 	s.last++
 	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
 		SerialNumber: big.NewInt(1 + s.last), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(0, 3, 0), BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature,
+		NotBefore: end.AddDate(-1, 0, 0), NotAfter: end, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}, s.cert, key.Public(), s.key)
 	assert.NilError(t, err)
@@ -89,7 +94,7 @@ func indented(text string) string {
 func clientsShowCertificates(t *testing.T, b *bed) {
 	devices, strangers := newSigner(t, "devices"), newSigner(t, "strangers")
 	pump, meter := devices.issue(t, "pump"), devices.issue(t, "meter")
-	gone := devices.issue(t, "pump")
+	ended, gone := devices.issueUntil(t, "pump", time.Now().Add(-time.Minute)), devices.issue(t, "pump") // the last one is revoked
 	foreign := strangers.issue(t, "pump")
 	other := strangers.issue(t, "other.lab.test")
 	der, err := x509.MarshalPKCS8PrivateKey(other.PrivateKey)
@@ -120,6 +125,7 @@ func clientsShowCertificates(t *testing.T, b *bed) {
 		"its own, and no name":    {&pump, "", "", "CONNACK 0x86 (bad user name or password)"},
 		"another's":               {&meter, "pump", pumpsPassword, "CONNACK 0x86 (bad user name or password)"},
 		"one that was revoked":    {&gone, "pump", pumpsPassword, "does not take the gate's certificate"},
+		"one that has ended":      {&ended, "pump", pumpsPassword, "does not take the gate's certificate"},
 		"one of nobody's knowing": {&foreign, "pump", pumpsPassword, "wants a certificate of the client"},
 	} {
 		for _, listener := range []string{"mqtts", "wss"} {
