@@ -567,7 +567,8 @@ var trials = map[string][]trial{
 			keysAnswer(200, "")(s)
 			s.Auth.Authenticators[0].JWKS = "https://127.0.0.1:1/keys"
 		}, want: []string{
-			`warning emqx-oci:auth.authenticators[0].jwks: should answer with keys, got an error: Get "https://127.0.0.1:1/keys": dial tcp 127.0.0.1:1: connect: connection refused: EMQX asks it from the nodes, and where it gets none refuses every token`,
+			`warning emqx-oci:auth.authenticators[0].jwks: should answer with keys, got an error: ` +
+				`Get "https://127.0.0.1:1/keys": dial tcp 127.0.0.1:1: connect: connection refused: EMQX asks it from the nodes, and where it gets none refuses every token`,
 		}},
 	},
 	"gates": {

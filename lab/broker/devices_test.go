@@ -161,7 +161,10 @@ func TestDeviceCommandsOnTwoMembers(t *testing.T) {
 	t.Parallel()
 	const p = "EMQX_LISTENERS__TCP__PROXIED__"
 	secret := strings.Repeat("s", 32)
-	files := filesOf(t, nomad.Auth{Authenticators: []nomad.Authenticator{{Kind: "jwt", Secret: secret, Claims: map[string]string{"sub": "${username}"}}}, Rules: []nomad.Rule{{Allow: true, Action: "all", Topics: []string{"devices/${username}/#"}}}}) // the stack declares nobody
+	files := filesOf(t, nomad.Auth{ // the stack declares nobody
+		Authenticators: []nomad.Authenticator{{Kind: "jwt", Secret: secret, Claims: map[string]string{"sub": "${username}"}}},
+		Rules:          []nomad.Rule{{Allow: true, Action: "all", Topics: []string{"devices/${username}/#"}}},
+	})
 	j := closedLab(t, files, func(l *lab, i int) []string {
 		return []string{certNames + "USERNAME=cn", p + "BIND=" + l.ip(i) + ":1884", p + "PROXY_PROTOCOL=true"}
 	})
