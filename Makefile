@@ -11,6 +11,7 @@ BIN := $(CURDIR)/bin
 export PATH := $(TOOLS):$(BIN):$(PATH)
 export CGO_ENABLED ?= 0
 export GOFLAGS ?= -buildvcs=false
+# No build here has -trimpath: what two of them have in common is compiled once, and what the tests have, too.
 # The checksum database has no entry for some nested modules of the tools; the
 # committed go.sum files verify them.
 export GONOSUMDB := github.com/hashicorp/*,github.com/pulumi/*
@@ -60,17 +61,17 @@ take = go run ./tools/prebuilt -to $(TOOLS) $(1)=$(2)
 $(TOOLS)/nomad: tools/nomad/go.mod
 	@$(call have,nomad,version,$(NOMAD_VERSION)) $(call take,nomad,$(NOMAD_VERSION)) || { \
 	echo "building nomad $(NOMAD_VERSION) (some minutes, once)"; \
-	cd tools/nomad && go build -trimpath -ldflags '-s -w' -o $@ github.com/hashicorp/nomad; }; fi; touch -h $@
+	cd tools/nomad && go build -ldflags '-s -w' -o $@ github.com/hashicorp/nomad; }; fi; touch -h $@
 
 $(TOOLS)/consul: tools/consul/go.mod
 	@$(call have,consul,version,$(CONSUL_VERSION)) $(call take,consul,$(CONSUL_VERSION)) || { \
 	echo "building consul $(CONSUL_VERSION) (some minutes, once)"; \
-	cd tools/consul && go build -trimpath -ldflags '-s -w' -o $@ github.com/hashicorp/consul; }; fi; touch -h $@
+	cd tools/consul && go build -ldflags '-s -w' -o $@ github.com/hashicorp/consul; }; fi; touch -h $@
 
 $(TOOLS)/pulumi: tools/pulumi/go.mod
 	@$(call have,pulumi,version,$(PULUMI_VERSION)) $(call take,pulumi,$(PULUMI_VERSION)) || { \
 	echo "building pulumi $(PULUMI_VERSION) (some minutes, once)"; \
-	cd tools/pulumi && go build -trimpath \
+	cd tools/pulumi && go build \
 	  -ldflags '-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v$(PULUMI_VERSION)' \
 	  -o $@ github.com/pulumi/pulumi/pkg/v3/cmd/pulumi; }; fi; touch -h $@
 
@@ -82,7 +83,7 @@ prebuilt-sums: ## look up the sums of the vendors' release archives, which must 
 # Pulumi's archive has it beside pulumi.
 $(TOOLS)/pulumi-language-yaml: tools/pulumi/go.mod
 	@echo "building pulumi-language-yaml"
-	@cd tools/pulumi && go build -trimpath -ldflags '-s -w' -o $@ github.com/pulumi/pulumi-yaml/cmd/pulumi-language-yaml
+	@cd tools/pulumi && go build -ldflags '-s -w' -o $@ github.com/pulumi/pulumi-yaml/cmd/pulumi-language-yaml
 
 $(TOOLS)/golangci-lint: tools/lint/go.mod
 	@echo "building golangci-lint (some minutes, once)"
@@ -91,7 +92,6 @@ $(TOOLS)/golangci-lint: tools/lint/go.mod
 # The tag, or how far from one; nothing where git does not answer (no repository, or another user's).
 VERSION = $(shell git describe --tags --match 'v[0-9]*' --always --dirty 2>/dev/null)
 
-# Without -trimpath, as the tests: OCI's SDK is compiled once for both.
 .PHONY: build
 build: ## build bin/emqx-oci, the lab beside it, the provider of the component, and what the lab puts into its instances
 	@mkdir -p $(BIN)
@@ -101,8 +101,11 @@ build: ## build bin/emqx-oci, the lab beside it, the provider of the component, 
 	go build -ldflags '-s -w -X github.com/emqx-oci/emqx-oci/cmd/internal/console.version=$(VERSION)' -o $(BIN)/emqx-oci ./cmd/emqx-oci
 	go build -ldflags '-s -w' -o $(BIN)/pulumi-resource-emqx ./provider
 
+# Two tools at a time: one core links for long while the other has nothing to do.
 .PHONY: setup
-setup: packages tools build
+setup: packages
+	$(MAKE) --jobs=2 tools
+	$(MAKE) build
 
 .PHONY: up
 up: setup ## deploy on the lab: ends with an MQTT message through the public name
@@ -118,13 +121,14 @@ unit: ## the tests that need no root and no network
 	go test ./...
 
 .PHONY: e2e
-# Most wait more than they work, and each has its own ports; the whole lab wants the machine to itself.
+# Most wait more than they work, and each has its own ports. The stories have a lab each, and as many play side by side as
+# the machine has cores: a lab waits two thirds of its time. Chapters that measure play alone.
 e2e: export EMQX_OCI_BIN := $(BIN)
 e2e: export EMQX_OCI_TOOLS := $(TOOLS)
 e2e: $(TOOLS)/pulumi-language-yaml ## the tests that need root: real Nomad, Consul, Docker, HAProxy on the lab
 	failed=0; \
 	go test -tags lab -p 3 -timeout 30m $$(go list ./... | grep -v /lab/e2e$$) || failed=1; \
-	go test -tags lab -timeout 55m ./lab/e2e || failed=1; \
+	go test -tags lab -timeout 60m ./lab/e2e || failed=1; \
 	exit $$failed
 
 .PHONY: test
@@ -180,8 +184,29 @@ fuzz: ## fuzz each reader of what comes from outside, for FUZZTIME each
 	while read -r dir name; do echo "$$dir: $$name"; \
 	  go test ./$$dir -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s </dev/null || exit 1; done
 
+$(TOOLS)/govulncheck: tools/vuln/go.mod
+	@cd tools/vuln && go build -ldflags '-s -w' -o $@ golang.org/x/vuln/cmd/govulncheck
+
+# Go's database of known vulnerabilities; where it cannot be reached, that of the day which tools/vuln/go.mod names.
+VULNDB ?= https://vuln.go.dev
+
+# The programs as a release has them, of its Go: what is not linked into one concerns nobody. They keep their symbols, or
+# every function of a module would count.
+.PHONY: vuln
+vuln: export GOTOOLCHAIN := $(shell sed -n 's/^toolchain //p' go.mod)
+vuln: $(TOOLS)/govulncheck ## fails when a program has a vulnerability that is known
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; db=$(VULNDB); \
+	if ! curl -fsS --max-time 20 -o /dev/null $$db/index/db.json; then \
+	  echo "vuln: $$db cannot be reached: the snapshot of $$(sed -nE 's/.*vulndb v0\.0\.0-([0-9]{8}).*/\1/p' tools/vuln/go.mod)"; \
+	  (cd tools/vuln && go mod download golang.org/x/vulndb && \
+	    go run golang.org/x/vulndb/cmd/indexdb -vulns "$$(go list -m -f '{{.Dir}}' golang.org/x/vulndb)/data/osv" -out "$$dir/db"); \
+	  db=file://$$dir/db; fi; \
+	failed=0; for p in ./cmd/emqx-oci ./cmd/emqx-oci-lab ./provider ./lab/guest/cmd/lab-guest ./lab/broker/cmd/emqx; do \
+	  go build -o "$$dir/program" $$p; echo "vuln: $$p"; \
+	  govulncheck -db "$$db" -mode binary "$$dir/program" || failed=1; done; exit $$failed
+
 .PHONY: verify
-verify: test race lint ## what has to be green before a change is merged
+verify: test race lint vuln ## what has to be green before a change is merged
 
 $(TOOLS)/goreleaser: tools/release/go.mod
 	@echo "building goreleaser (some minutes, once)"
@@ -204,12 +229,12 @@ snapshot: $(TOOLS)/goreleaser $(TOOLS)/cyclonedx-gomod ## make a release's files
 
 .PHONY: sdk
 sdk: ## generate sdks/nomad from its schema
-	cd tools/pulumi && go run -trimpath ./gen-nomad-sdk $(CURDIR)/sdks/nomad/schema.json $(CURDIR)/sdks/nomad
+	cd tools/pulumi && go run ./gen-nomad-sdk $(CURDIR)/sdks/nomad/schema.json $(CURDIR)/sdks/nomad
 
 .PHONY: sdk-check
 sdk-check: # generating again must give what stands in the tree
 	@d=$$(mktemp -d); trap 'rm -rf $$d' EXIT; \
-	(cd tools/pulumi && go run -trimpath ./gen-nomad-sdk $(CURDIR)/sdks/nomad/schema.json $$d) && \
+	(cd tools/pulumi && go run ./gen-nomad-sdk $(CURDIR)/sdks/nomad/schema.json $$d) && \
 	diff -r -x schema.json $$d sdks/nomad && echo "sdks/nomad is what its schema says"
 
 .PHONY: checks

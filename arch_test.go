@@ -183,6 +183,17 @@ func TestTheProductIsBuiltWithoutTheLab(t *testing.T) {
 	}
 }
 
+// Every build and every test waits for the packages of which somebody uses a little and the compiler reads all. One of
+// OCI's has 22 MB of source: two minutes of a core and 9 GB for one question.
+func TestNothingCompilesAllOfIdentity(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-test", "-tags", "lab,drill,bench", "./...").Output()
+	assert.NilError(t, err)
+	const sdk = "github.com/pulumi/pulumi-oci/sdk/v3/go/oci/"
+	packages := strings.Fields(string(out))
+	assert.Assert(t, slices.Contains(packages, sdk+"core") && slices.Contains(packages, module+"lab/e2e"), "the test must see what is compiled: %d packages", len(packages))
+	assert.Assert(t, !slices.Contains(packages, sdk+"identity"), "ask its provider by the function's token, as components/hosts/ocihosts does")
+}
+
 // A stack that runs elsewhere says so by its settings: no room of the product asks whether it is the lab's.
 func TestNothingAsksForTheLab(t *testing.T) {
 	for _, f := range sources(t) {

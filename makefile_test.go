@@ -146,6 +146,39 @@ func TestEveryReaderIsFuzzed(t *testing.T) {
 	assert.ErrorContains(t, err, "exit status 2", out)
 }
 
+// Each program of a release is looked at, in the database of today, or in the pinned one where that is out of reach.
+func TestProgramsAreLookedUpAmongVulnerabilities(t *testing.T) {
+	var config goreleaser
+	readYAML(t, ".goreleaser.yaml", &config)
+	text, err := os.ReadFile("go.mod")
+	assert.NilError(t, err)
+	toolchain := regexp.MustCompile(`(?m)^toolchain (\S+)$`).FindSubmatch(text)
+	assert.Assert(t, toolchain != nil)
+	look := func(reached, found string) (string, error) {
+		tools := t.TempDir()
+		assert.NilError(t, os.WriteFile(filepath.Join(tools, "govulncheck"), []byte("#!/bin/sh\necho looks \"$*\"\n"+found), 0o700))
+		return makeWith(t, map[string]string{"curl": reached, "go": `echo "$GOTOOLCHAIN: go $*"`}, "TOOLS="+tools, "vuln")
+	}
+	out, err := look("exit 0", "exit 0")
+	assert.NilError(t, err, out)
+	for _, b := range config.Builds {
+		assert.Check(t, regexp.MustCompile(`(?m)^`+string(toolchain[1])+`: go build -o \S+ `+regexp.QuoteMeta(b.Main)+`$`).MatchString(out), "%s: %s", b.Main, out)
+	}
+	assert.Equal(t, strings.Count(out, "looks -db https://vuln.go.dev -mode binary "), len(config.Builds), out)
+
+	out, err = look("exit 6", "exit 0")
+	assert.NilError(t, err, out)
+	assert.Assert(t, regexp.MustCompile(`cannot be reached: the snapshot of 20\d{6}\n`).MatchString(out), out)
+	assert.Equal(t, strings.Count(out, "looks -db file:///"), len(config.Builds), out)
+
+	out, err = look("exit 0", `[ -e "${0%/*}/second" ] || { >"${0%/*}/second"; exit 3; }`)
+	assert.ErrorContains(t, err, "exit status 2", out)
+	assert.Equal(t, strings.Count(out, "looks "), len(config.Builds), "one that fails hides no other: %s", out)
+	verify, err := makeWith(t, map[string]string{"go": "", "golangci-lint": ""}, "-n", "verify")
+	assert.NilError(t, err, verify)
+	assert.Assert(t, strings.Contains(verify, "govulncheck -db"), "make verify does not look")
+}
+
 func root(t *testing.T) string {
 	t.Helper()
 	dir, err := os.Getwd()

@@ -37,7 +37,10 @@ type goreleaser struct {
 		Algorithm    string
 		Disable      bool
 	}
-	SBOMs []struct{ Artifacts, Cmd string } `yaml:"sboms"`
+	SBOMs []struct {
+		Artifacts, Cmd string
+		Args           []string
+	} `yaml:"sboms"`
 }
 
 // A release holds the programs that make build makes, for the four machines, with sums and
@@ -83,6 +86,7 @@ func TestReleaseHoldsWhatIsBuilt(t *testing.T) {
 	assert.Assert(t, !config.Checksum.Disable && strings.HasSuffix(config.Checksum.NameTemplate, "SHA256SUMS"))
 	assert.Equal(t, len(config.SBOMs), 1)
 	assert.Equal(t, config.SBOMs[0].Artifacts, "binary")
+	assert.Assert(t, slices.Contains(config.SBOMs[0].Args, "-licenses"))
 
 	// The linker says nothing when there is no such variable.
 	source, err := os.ReadFile("cmd/internal/console/process.go")
@@ -123,7 +127,7 @@ func TestReleasesAreMadeOfTags(t *testing.T) {
 	job := w.Jobs["release"]
 	assert.Equal(t, len(w.Jobs), 1)
 	assert.Equal(t, job.RunsOn, "ubuntu-24.04")
-	runs := ""
+	runs, attested := "", false
 	for _, s := range job.Steps {
 		runs += s.Run
 		switch action, _, _ := strings.Cut(s.Uses, "@"); action {
@@ -131,11 +135,18 @@ func TestReleasesAreMadeOfTags(t *testing.T) {
 			assert.Equal(t, s.With["fetch-depth"], "0", "git describe needs the tags")
 		case "actions/setup-go":
 			assert.Equal(t, s.With["cache"], "false")
+		case "actions/attest-build-provenance":
+			attested = true
+			assert.Equal(t, runs, "make release", "it is of what was made")
+			for _, kind := range []string{"dist/*.tar.gz", "dist/*.cdx.json", "dist/*_SHA256SUMS"} {
+				assert.Assert(t, strings.Contains(s.With["subject-path"], kind), "%s has no provenance", kind)
+			}
 		default:
 			assert.Equal(t, s.Uses, "", "what is published comes from the source alone")
 		}
 	}
 	assert.Equal(t, runs, "make release")
+	assert.Assert(t, attested, "nobody could tell where a file of a release was made")
 }
 
 // The notes of a release are its section of CHANGELOG.md, and one without a section is none.

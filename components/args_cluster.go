@@ -444,6 +444,9 @@ type GuardsArgs struct {
 	// Lets public addresses reach `listeners.mqtt` and `listeners.ws` of a production stack: MQTT in clear, passwords
 	// included. (`true` or `false`; default: `false`)
 	AllowPlainListeners *bool `pulumi:"allowPlainListeners,optional"`
+	// Lets `broker.image` and `proxy.image` of a production stack name no digest: what the registry has under the tag
+	// that day is what runs. (`true` or `false`; default: `false`)
+	AllowImageTags *bool `pulumi:"allowImageTags,optional"`
 	// Lets `secrets.erlangCookie` change: nodes with the old and the new one do not see each other, so the cluster
 	// splits while it rolls. (`true` or `false`; default: `false`)
 	AllowCookieChange *bool `pulumi:"allowCookieChange,optional"`

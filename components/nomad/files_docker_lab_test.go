@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -40,19 +41,21 @@ func TestEMQXJobInDocker(t *testing.T) {
 	assert.NilError(t, os.Mkdir(volume, 0o700))
 	assert.NilError(t, os.Chown(volume, 1000, 1000))
 	n, _ := jobtest.Servers(t) // and the loopback device
-	for _, args := range [][]string{
-		{"--config", dockerLogin(t, private), "push", "--quiet", image},
-		{"rmi", image},
-	} {
+	run := func(args ...string) string {
 		out, err := exec.Command(docker, args...).CombinedOutput()
 		assert.NilError(t, err, string(out))
+		return strings.TrimSpace(string(out))
 	}
+	run("--config", dockerLogin(t, private), "push", "--quiet", image)
+	_, digest, found := strings.Cut(run("inspect", "--format", "{{index .RepoDigests 0}}", image), "@")
+	assert.Assert(t, found)
+	run("rmi", image)
 	jobtest.PutVariable(t, n, cluster.EMQXJobID("lab"), map[string]string{
 		ItemErlangCookie: "abcdefghijklmnop", ItemDashboardPassword: "password", ItemAPIKey: "deploy01", ItemAPISecret: "s3cr3t-s3cr3t",
 		ItemTLSCert: "CERT\n", ItemTLSKey: "KEY\n", ItemTLSCA: "CA\n",
 	})
 	v := emqxVars()
-	v.Image = image
+	v.Image = image + "@" + digest // as production has it
 	v.NodeCount, v.ShutdownDelay, v.MinHealthyTime = 1, time.Second, time.Second
 	end := earlierBroker(t, volume)
 	a := jobtest.Start(t, n, emqxJob(t, v))
@@ -68,6 +71,7 @@ func TestEMQXJobInDocker(t *testing.T) {
 	} {
 		assert.Assert(t, cmp.Contains(jobtest.Output(t, a), text))
 	}
+	jobtest.Hardened(t, docker, a)
 }
 
 const registryUser, registryPassword = "puller", "t0ken-of-tests"

@@ -446,6 +446,18 @@ var trials = map[string][]trial{
 			s.Guards.AllowPlainListeners, s.Listeners.WS.Open = false, settings.OpenNone
 		}, want: []string{"example"}},
 	},
+	"image-digest": {
+		{name: "the guard is set"},
+		{name: "no production", stack: "staging", settings: func(s *settings.Settings) { s.Guards.AllowImageTags = false }},
+		{name: "digests", settings: func(s *settings.Settings) {
+			digest := "@sha256:" + strings.Repeat("0", 64)
+			s.Guards.AllowImageTags, s.Broker.Image, s.Proxy.Image = false, s.Broker.Image+digest, s.Proxy.Image+digest
+		}},
+		{name: "tags", settings: func(s *settings.Settings) { s.Guards.AllowImageTags = false }, want: []string{
+			"example",
+			"error emqx-oci:proxy.image: must name a digest in a production stack, as haproxy:3.2.25@sha256:..., unless guards.allowImageTags is true: whoever may push to the registry decides what the tag means",
+		}},
+	},
 	"who-may-connect": {
 		{name: "everybody"},
 		{name: "somebody", settings: func(s *settings.Settings) {

@@ -32,6 +32,18 @@ func brokerVersion(s settings.Settings, _ time.Time, r *Report) {
 	}
 }
 
+// imageDigest: whoever may push to the registry decides what a tag means, and with it who has the cluster's secrets.
+func imageDigest(s settings.Settings, _ time.Time, r *Report) {
+	if !s.Production() || s.Guards.AllowImageTags {
+		return
+	}
+	for _, x := range []struct{ setting, image string }{{"broker.image", s.Broker.Image}, {"proxy.image", s.Proxy.Image}} {
+		if i, err := cluster.ParseImage(x.image); err == nil && i.Digest == "" { // what cannot be read is a fault of the settings
+			r.Errorf(Setting(x.setting), "must name a digest in a production stack, as %s@sha256:..., unless guards.allowImageTags is true: whoever may push to the registry decides what the tag means", x.image)
+		}
+	}
+}
+
 // ImageLine splits an image into its name and the line of its version: "emqx", "5.8". It is not ok for one without a
 // version in its tag.
 func ImageLine(image string) (name, line string, ok bool) {

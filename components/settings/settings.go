@@ -714,6 +714,9 @@ type Guards struct {
 	// Lets public addresses reach `listeners.mqtt` and `listeners.ws` of a production stack:
 	// MQTT in clear, passwords included.
 	AllowPlainListeners bool `cfg:"allowPlainListeners"`
+	// Lets `broker.image` and `proxy.image` of a production stack name no digest: what the
+	// registry has under the tag that day is what runs.
+	AllowImageTags bool `cfg:"allowImageTags"`
 	// Lets `secrets.erlangCookie` change: nodes with the old and the new one do
 	// not see each other, so the cluster splits while it rolls.
 	AllowCookieChange bool `cfg:"allowCookieChange"`

@@ -82,9 +82,17 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == "-c" { // haproxy tries a file
 		return
 	}
-	var files syscall.Rlimit
+	var files, core syscall.Rlimit
 	_ = syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files)
-	found := map[string]any{"args": os.Args, "uid": os.Getuid(), "gid": os.Getgid(), "nofile": files.Max}
+	_ = syscall.Getrlimit(syscall.RLIMIT_CORE, &core)
+	found := map[string]any{"args": os.Args, "uid": os.Getuid(), "gid": os.Getgid(), "nofile": files.Max, "core": core.Max}
+	// As whoever it is: what forbids it is the file system, as the error says.
+	for _, folder := range []string{"/", "/bin", "/tmp"} {
+		found["in "+folder] = "written"
+		if err := os.WriteFile(folder+"/probe", nil, 0o600); err != nil {
+			found["in "+folder] = err.(*os.PathError).Err.Error()
+		}
+	}
 	for _, p := range []string{"/tmp/haproxy/haproxy.cfg", "/secrets/api_keys", "/secrets/tls.key"} {
 		if raw, err := os.ReadFile(p); err == nil {
 			found[p] = len(raw)
@@ -162,6 +170,38 @@ func ImportProbe(t *testing.T, docker, name, path, change string) {
 	load.Stdin = &b
 	out, err = load.CombinedOutput()
 	assert.NilError(t, err, string(out))
+}
+
+// Hardened looks at what Docker has made of the job, and what the probe has found: nothing of the image can be changed,
+// no core is left, and neither processes nor logs fill the node.
+func Hardened(t *testing.T, docker string, a *api.Allocation) {
+	t.Helper()
+	said := Output(t, a)
+	for _, text := range []string{
+		`"core":0`, `"in /":"read-only file system"`, `"in /bin":"read-only file system"`, `"in /tmp":"written"`,
+	} {
+		assert.Assert(t, strings.Contains(said, text), "%s is not in %s", text, said)
+	}
+	out, err := exec.Command(docker, "ps", "--quiet", "--filter", "name="+a.ID).Output()
+	assert.NilError(t, err)
+	out, err = exec.Command(docker, "inspect", "--format", "{{json .HostConfig}}", strings.TrimSpace(string(out))).CombinedOutput()
+	assert.NilError(t, err, string(out))
+	var host struct {
+		ReadonlyRootfs bool
+		PidsLimit      int
+		LogConfig      struct {
+			Type   string
+			Config map[string]string
+		}
+	}
+	assert.NilError(t, json.Unmarshal(out, &host))
+	assert.Assert(t, host.ReadonlyRootfs)
+	assert.Equal(t, host.PidsLimit, 4096)
+	assert.Equal(t, host.LogConfig.Type, "json-file")
+	assert.DeepEqual(t, host.LogConfig.Config, map[string]string{"max-size": "2m", "max-file": "2"})
+	group := a.Job.TaskGroups[0]
+	logs := group.Tasks[0].LogConfig
+	assert.Assert(t, *logs.MaxFiles**logs.MaxFileSizeMB*2 < *group.EphemeralDisk.SizeMB, "%d files of %d MB of two streams, in %d MB", *logs.MaxFiles, *logs.MaxFileSizeMB, *group.EphemeralDisk.SizeMB)
 }
 
 // AwaitDeployment waits until Nomad calls the job's deployment successful.

@@ -87,8 +87,7 @@ func (n *node) handle(kind, from string, m *message) *message {
 	case "partition":
 		return n.partitionReported(from)
 	case "view":
-		running, _ := n.clusterStatus()
-		return &message{Args: running}
+		return n.view()
 	case "heal":
 		return n.heal(m.Args)
 	case "rejoin":

@@ -193,6 +193,16 @@ func (n *node) decide() bool {
 	return true
 }
 
+// view is whom this node counts in. One that still waits for its data has no say: it would be a side of its own, and be
+// told to load anew in the middle of its start.
+func (n *node) view() *message {
+	if n.currentPhase() != phaseRunning {
+		return &message{Err: "not running"}
+	}
+	running, _ := n.clusterStatus()
+	return &message{Args: running}
+}
+
 // findSides are groups of members that count each other in, the largest first; of equal ones the
 // one that has self. Where cuts overlap a member may be in two of them, as in EMQX before
 // 5.10.4 (emqx#17270).
@@ -265,6 +275,9 @@ func (n *node) rejoin(seed string) error {
 	defer n.appMu.Unlock()
 	if n.stopped {
 		return errStopping
+	}
+	if n.currentPhase() != phaseRunning {
+		return errors.New("not running")
 	}
 	return n.enter(name)
 }

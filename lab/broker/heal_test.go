@@ -48,9 +48,10 @@ func newWays(l *lab) *ways {
 
 func (w *ways) address(from, to int) string { return fmt.Sprintf("%s%d", w.l.subnet, 100+10*from+to) }
 
-// options are those of a node in such a lab, which notices a death after a second.
+// options are those of a node in such a lab, which notices a death after three seconds: for as long a machine that does
+// much else may let a living one wait.
 func (w *ways) options(i int) Options {
-	o := w.l.options(i, "EMQX_NODE__DIST_NET_TICKTIME=1s")
+	o := w.l.options(i, "EMQX_NODE__DIST_NET_TICKTIME=3s")
 	o.Resolver = w.names[i].resolver()
 	return impatient(o)
 }
@@ -235,7 +236,7 @@ func TestOverlappingPartitions(t *testing.T) {
 // One that was frozen does not know that it was called dead, until the others tell it.
 func TestAMemberFrozenForLongRestarts(t *testing.T) {
 	t.Parallel()
-	l := newLab(t, 3, "EMQX_NODE__DIST_NET_TICKTIME=1s")
+	l := newLab(t, 3, "EMQX_NODE__DIST_NET_TICKTIME=3s")
 	l.startImpatient(0)
 	l.wantUp(0)
 	l.startImpatient(1)
@@ -290,6 +291,19 @@ func TestWithoutAutohealTheyStayApart(t *testing.T) {
 	assert.NilError(t, procs[2].stop(t))
 	w.l.run(2, w.options(2))
 	l.wantWhole()
+}
+
+// A member that has begun and waits for its data is neither asked for its view nor told to load anew: it would begin twice.
+func TestWhoWaitsForItsDataHasNoSay(t *testing.T) {
+	cfg, err := loadConfig([]string{"EMQX_NODE__NAME=emqx@n1.test", "EMQX_NODE__COOKIE=secret"})
+	assert.NilError(t, err)
+	n := &node{cfg: cfg, phase: phaseWaiting, peers: map[string]*peer{}}
+	n.schema = n.freshSchema()
+	for _, m := range []message{{Op: "view"}, {Op: "rejoin", Text: "emqx@n0.test"}} {
+		assert.Equal(t, n.handle(kindDist, "emqx@n0.test", &m).Err, "not running", m.Op)
+	}
+	n.setPhase(phaseRunning)
+	assert.DeepEqual(t, n.handle(kindDist, "emqx@n0.test", &message{Op: "view"}).Args, []string{"emqx@n1.test"})
 }
 
 func TestSides(t *testing.T) {

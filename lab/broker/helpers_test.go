@@ -228,7 +228,7 @@ func (l *lab) ctl(i int, args ...string) (string, int) {
 func eventually(t *testing.T, f func() string) {
 	t.Helper()
 	last := ""
-	for end := time.Now().Add(8 * time.Second); time.Now().Before(end); time.Sleep(15 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(15 * time.Millisecond) {
 		if last = f(); last == "" {
 			return
 		}

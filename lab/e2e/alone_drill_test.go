@@ -33,7 +33,7 @@ func TestWhoMayConnect(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		f    func(*testing.T, *bed)
-	}{{"who may connect", whoMayConnect}, {"a user is taken away, another has a new password", usersChange}} {
+	}{{"who may connect", func(t *testing.T, b *bed) { b.opens(t, b.whoMayConnect(t)) }}, {"a user is taken away, another has a new password", usersChange}} {
 		b.chapter(t, c.name, c.f)
 	}
 }

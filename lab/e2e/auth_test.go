@@ -46,7 +46,7 @@ func (b *bed) roundTrips(t *testing.T, user, password string) map[string]string 
 	secrets, err := lab.Secrets(lab.Options{Dir: b.dir})
 	assert.NilError(t, err)
 	all := gates.RoundTripArgs{
-		Name: name, Listeners: cluster.Listeners(cluster.DefaultPorts, true), Proxy: "socks5h://" + door + ":1080",
+		Name: name, Listeners: cluster.Listeners(cluster.DefaultPorts, true), Proxy: "socks5h://" + b.door + ":1080",
 		CACert: secrets["emqx-oci:tls.ca"], Username: user, Password: password,
 	}
 	seen := map[string]string{}
@@ -74,8 +74,9 @@ func (b *bed) everywhere(t *testing.T, user, password, words string) {
 	}
 }
 
-// whoMayConnect closes the cluster, asks as whom it lets in, and opens it again.
-func whoMayConnect(t *testing.T, b *bed) {
+// whoMayConnect closes the cluster and asks as whom it lets in; it returns what stands in the stack file in the place
+// of [openCluster] then.
+func (b *bed) whoMayConnect(t *testing.T) (now string) {
 	closed, _, pumpsUser := closedCluster(t, b)
 	closed = "    clientId: usernamePrefix\n" + closed + others(t, b)
 	b.edit(t, openCluster, closed)
@@ -105,9 +106,14 @@ func whoMayConnect(t *testing.T, b *bed) {
 	r = b.must(t, "up", "lab", "--yes")
 	assert.Assert(t, !strings.Contains(r.stdout, "match users"), "there was nothing left to do: %s", r)
 
-	now := b.changesAtRunTime(t, closed, pumpsUser)
-	b.edit(t, now, openCluster)
-	r = b.must(t, "up", "lab", "--yes")
+	return b.changesAtRunTime(t, closed, pumpsUser)
+}
+
+// opens lets everybody in again.
+func (b *bed) opens(t *testing.T, closed string) {
+	t.Helper()
+	b.edit(t, closed, openCluster)
+	r := b.must(t, "up", "lab", "--yes")
 	assert.Assert(t, strings.Contains(r.stdout, "open access: authenticators switched off; EMQX's own rules count"), "%s", r)
 	b.everywhere(t, "", "", "passes")
 }

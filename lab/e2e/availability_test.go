@@ -20,7 +20,7 @@ import (
 func (b *bed) drillBed(t *testing.T) drill.Bed {
 	return drill.Bed{
 		Lab: lab.Options{
-			Dir: b.dir, Name: labName, Door: netip.MustParseAddr(door), Bin: b.bin, Tools: b.tools, Log: func(string) {},
+			Dir: b.dir, Name: b.labName, Door: netip.MustParseAddr(b.door), Bin: b.bin, Tools: b.tools, Log: func(string) {},
 		},
 		Project: b.project,
 		Log:     func(line string) { t.Log(line) },

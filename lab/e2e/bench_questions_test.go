@@ -39,7 +39,7 @@ func TestBenchQuestions(t *testing.T) {
 	b.must(t, "up", "lab", "--yes")
 	script, err := os.ReadFile("../../infra/gates/files/ask.sh")
 	assert.NilError(t, err)
-	client, err := gates.NewNomad(gates.NomadConfig{Address: "http://" + door + ":4646"})
+	client, err := gates.NewNomad(gates.NomadConfig{Address: "http://" + b.door + ":4646"})
 	assert.NilError(t, err)
 	alloc := running(t, nomadClient(t), emqxJob)[0].ID
 

@@ -160,7 +160,7 @@ func (b *bed) tripWith(t *testing.T, listener, user, password string, shown *tls
 	authority, err := os.ReadFile(filepath.Join(b.dir, lab.CAFile))
 	assert.NilError(t, err)
 	args, err := gates.RoundTripArgs{
-		Name: name, Listeners: cluster.Listeners(cluster.DefaultPorts, true), Proxy: "socks5h://" + door + ":1080",
+		Name: name, Listeners: cluster.Listeners(cluster.DefaultPorts, true), Proxy: "socks5h://" + b.door + ":1080",
 		CACert: string(authority), Username: user, Password: password,
 	}.Through(listener)
 	assert.NilError(t, err)
@@ -178,7 +178,7 @@ func (b *bed) tripWith(t *testing.T, listener, user, password string, shown *tls
 // handshake gives the certificate that a client of the internet gets.
 func (b *bed) handshake(t *testing.T, port int, c *tls.Config) (*x509.Certificate, error) {
 	t.Helper()
-	socks, err := proxy.SOCKS5("tcp", door+":1080", nil, proxy.Direct)
+	socks, err := proxy.SOCKS5("tcp", b.door+":1080", nil, proxy.Direct)
 	assert.NilError(t, err)
 	raw, err := socks.Dial("tcp", net.JoinHostPort(name, fmt.Sprint(port)))
 	assert.NilError(t, err)

@@ -32,14 +32,12 @@ const (
 // protocols are the ports that the internet may reach, in order.
 var protocols = []int{1883, 8083, 8084, 8883}
 
-// TestLab is one story on one lab, as a user would live it: each chapter begins
-// where the one before it ended.
+// TestLab is the first of the stories, each of which plays on one lab, as a user would live it: each chapter
+// begins where the one before it ended. This one deploys, looks at everything, and grows.
 func TestLab(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
-
-	chapter := func(name string, f func(*testing.T)) {
-		b.chapter(t, name, func(t *testing.T, _ *bed) { f(t) })
-	}
+	chapter := b.chapters(t)
 	chapter("bad input ends with one message", func(t *testing.T) { badInput(t, b) })
 	chapter("lab up", func(t *testing.T) {
 		b.must(t, "lab", "up")
@@ -59,7 +57,7 @@ func TestLab(t *testing.T) {
 	chapter("a message published on one node is received through the others", func(t *testing.T) { acrossNodes(t, b) })
 	chapter("all four protocols answer", func(t *testing.T) { allProtocols(t, b) })
 	chapter("no secret stands in clear", func(t *testing.T) { noSecrets(t, b) })
-	chapter("a flood of idle clients cuts nobody", func(t *testing.T) { flooded(t, b) })
+	b.undisturbed(t, "a flood of idle clients cuts nobody", flooded)
 	chapter("a command in a task is heard to its end", wholeAnswers)
 	chapter("security groups are really closed", func(t *testing.T) { closedPorts(t, b) })
 	chapter("other users of the machine get nothing out of the lab", func(t *testing.T) { strangers(t, b) })
@@ -80,7 +78,15 @@ func TestLab(t *testing.T) {
 	chapter("an update over a sick cluster fails with the reason", func(t *testing.T) { sickCluster(t, b) })
 	chapter("three nodes, five, and three again", func(t *testing.T) { b.underLoad(t, func() { scaling(t, b, 5) }) })
 	// Without the load: two cores do not carry seven nodes and it in time.
-	chapter("three nodes, seven, and three again", func(t *testing.T) { scaling(t, b, 7) })
+	b.undisturbed(t, "three nodes, seven, and three again", func(t *testing.T, b *bed) { scaling(t, b, 7) })
+}
+
+// TestChanges: what changes a cluster on purpose, and what ends in the middle of it.
+func TestChanges(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	chapter := b.chapters(t)
+	chapter("a cluster", b.deploy)
 	chapter("operations that are cut off are finished by the next", func(t *testing.T) { interrupted(t, b) })
 	chapter("a new image rolls in one node at a time", func(t *testing.T) { b.underLoad(t, func() { newImage(t, b) }) })
 	chapter("a relaunched instance is the same member with its data", func(t *testing.T) { relaunch(t, b) })
@@ -89,14 +95,30 @@ func TestLab(t *testing.T) {
 	chapter("a node without DNS and Consul is drained", func(t *testing.T) { withoutNames(t, b) })
 	chapter("an instance that ends by its system moves its clients first", func(t *testing.T) { softStop(t, b) })
 	chapter("instances get more memory one at a time", func(t *testing.T) { b.underLoad(t, func() { vertical(t, b) }) })
+}
+
+// TestFaults: what breaks by itself.
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	chapter := b.chapters(t)
+	chapter("a cluster", b.deploy)
 	chapter("the lab survives its daemon", func(t *testing.T) { daemonKilled(t, b) })
 	chapter("it survives what breaks most often", func(t *testing.T) { survives(t, b) })
 	chapter("every fault does what it says", func(t *testing.T) { everyFault(t, b) })
 	chapter("a member that is late is not called sick", func(t *testing.T) { questions(t, b) })
 	chapter("clients are moved to a node that came back", func(t *testing.T) { rebalanced(t, b) })
 	chapter("a listener that is off is noticed", func(t *testing.T) { listenerOff(t, b) })
-	chapter("a restore and a changed listener beside clients", func(t *testing.T) { restoredBesideClients(t, b) })
 	chapter("a full stop ends by itself", func(t *testing.T) { fullStop(t, b) })
+}
+
+// TestData: what a cluster keeps, and its end.
+func TestData(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	chapter := b.chapters(t)
+	chapter("a cluster", b.deploy)
+	chapter("a restore and a changed listener beside clients", func(t *testing.T) { restoredBesideClients(t, b) })
 	chapter("the data out and into a fresh cluster", func(t *testing.T) { backups(t, b) })
 	chapter("a lost volume comes back from its backup", func(t *testing.T) { volumesBack(t, b) })
 	chapter("destroy keeps what the stack keeps, and touches nothing when it must not", func(t *testing.T) { volumesStay(t, b) })
@@ -128,12 +150,12 @@ func badInput(t *testing.T, b *bed) {
 	assert.Assert(t, strings.Contains(r.stderr, "nosuch") && strings.Contains(r.stderr, "lab"), "%s", r)
 
 	// A port of the lab in use: named, and nothing is left behind.
-	l, err := net.Listen("tcp", door+":1883")
+	l, err := net.Listen("tcp", b.door+":1883")
 	assert.NilError(t, err)
 	r = b.run(t, "lab", "up")
 	assert.NilError(t, l.Close())
 	assert.Equal(t, r.code, 1, "%s", r)
-	assert.Assert(t, strings.Contains(r.stderr, door+":1883"), "%s", r)
+	assert.Assert(t, strings.Contains(r.stderr, b.door+":1883"), "%s", r)
 	b.must(t, "lab", "down")
 }
 
@@ -249,7 +271,7 @@ func allProtocols(t *testing.T, b *bed) {
 		assert.Assert(t, strings.HasPrefix(r.stdout, "HTTP/1.1 101 "), "%s: %s", url, r)
 	}
 	// The loopback door, for programs of this machine.
-	conn, err := net.DialTimeout("tcp", door+":1883", 5*time.Second)
+	conn, err := net.DialTimeout("tcp", b.door+":1883", 5*time.Second)
 	assert.NilError(t, err)
 	assert.NilError(t, conn.Close())
 }

@@ -207,7 +207,7 @@ func killedProcesses(t *testing.T, b *bed) {
 func stoppedServers(t *testing.T, b *bed) {
 	leaders := func() error {
 		for _, url := range []string{":8500/v1/status/leader", ":4646/v1/status/leader"} {
-			res, err := (&http.Client{Timeout: 2 * time.Second}).Get("http://" + door + url)
+			res, err := (&http.Client{Timeout: 2 * time.Second}).Get("http://" + b.door + url)
 			if err != nil {
 				return err
 			}

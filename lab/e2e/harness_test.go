@@ -12,6 +12,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -21,18 +23,32 @@ import (
 	"gotest.tools/v3/assert"
 )
 
-// The suite's lab stands beside a user's, and beside another run of the suite:
-// other names, another door.
+// bed is one lab and one project folder, with the commands as a user types them. Its lab stands
+// beside a user's, beside that of another story, and beside another run of the suite: it has a name
+// and a door of its own.
+type bed struct {
+	labName, door string
+	dir, project  string
+	bin, tools    string
+}
+
+// beds are those of the stories that run, by the story's name; made counts all of this process.
 var (
-	labName = fmt.Sprintf("e2e%d", os.Getpid()%10_000_000)
-	door    = fmt.Sprintf("127.79.%d.%d", os.Getpid()>>8&255, 1+os.Getpid()%254)
+	beds sync.Map
+	made atomic.Int32
 )
 
-// bed is one lab and one project folder, with the commands as a user types them.
-type bed struct {
-	dir, project string
-	bin, tools   string
+// bedOf is the bed that a test's story plays on.
+func bedOf(t *testing.T) *bed {
+	t.Helper()
+	story, _, _ := strings.Cut(t.Name(), "/")
+	b, found := beds.Load(story)
+	assert.Assert(t, found, "%s has no bed yet", story)
+	return b.(*bed)
 }
+
+// quiet is held for reading by each chapter, and for writing by one that wants the machine to itself.
+var quiet sync.RWMutex
 
 func newBed(t *testing.T) *bed {
 	t.Helper()
@@ -43,10 +59,17 @@ func newBed(t *testing.T) *bed {
 	if bin == "" || tools == "" {
 		t.Fatal("EMQX_OCI_BIN and EMQX_OCI_TOOLS are not set: run `make e2e`")
 	}
+	n, pid := int(made.Add(1)-1), os.Getpid()
+	b := &bed{
+		// No name is the beginning of another: what is left of a lab is found by it.
+		labName: fmt.Sprintf("%c2e%07d", 'e'+n%20, pid%10_000_000), door: fmt.Sprintf("127.%d.%d.%d", 79+n%100, pid>>8&255, 1+pid%254),
+		bin: bin, tools: tools,
+	}
 	// Not under t.TempDir: its path is too long for some of the lab's sockets.
-	dir, err := os.MkdirTemp("/var/tmp", labName+"-")
+	dir, err := os.MkdirTemp("/var/tmp", b.labName+"-")
 	assert.NilError(t, err)
-	b := &bed{dir: filepath.Join(dir, "lab"), project: filepath.Join(dir, "project"), bin: bin, tools: tools}
+	b.dir, b.project = filepath.Join(dir, "lab"), filepath.Join(dir, "project")
+	beds.Store(t.Name(), b)
 	t.Cleanup(func() {
 		// A folder that a lab still uses is what finds the rest of it: it stays.
 		if r := b.run(t, "lab", "down"); r.code != 0 {
@@ -60,7 +83,7 @@ func newBed(t *testing.T) *bed {
 	for _, name := range []string{"Pulumi.yaml", "Pulumi.lab.yaml"} {
 		text, err := os.ReadFile(filepath.Join("..", "..", name))
 		assert.NilError(t, err)
-		b.write(t, name, strings.ReplaceAll(string(text), "127.0.77.1", door))
+		b.write(t, name, strings.ReplaceAll(string(text), "127.0.77.1", b.door))
 	}
 	return b
 }
@@ -93,14 +116,46 @@ func (b *bed) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, filepath.Join(b.bin, "emqx-oci"), args...)
 	cmd.Dir = b.project
 	cmd.Env = append(os.Environ(),
-		"EMQX_OCI_LAB_DIR="+b.dir, "EMQX_OCI_LAB_NAME="+labName, "EMQX_OCI_LAB_DOOR="+door,
+		"EMQX_OCI_LAB_DIR="+b.dir, "EMQX_OCI_LAB_NAME="+b.labName, "EMQX_OCI_LAB_DOOR="+b.door,
 		"NO_COLOR=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	return cmd
 }
 
-// chapter is a part of a story: without it nothing that follows would mean anything.
+// chapter is a part of a story: without it nothing that follows would mean anything. Chapters of
+// another story may be played meanwhile, on the same machine.
 func (b *bed) chapter(t *testing.T, name string, f func(*testing.T, *bed)) {
+	t.Helper()
+	quiet.RLock()
+	defer quiet.RUnlock()
+	b.play(t, name, f)
+}
+
+// undisturbed is a chapter that needs all of the machine: it measures, or it loads it so much that
+// others would be late.
+func (b *bed) undisturbed(t *testing.T, name string, f func(*testing.T, *bed)) {
+	t.Helper()
+	quiet.Lock()
+	defer quiet.Unlock()
+	b.play(t, name, f)
+}
+
+// chapters are those of a story that is told in one function.
+func (b *bed) chapters(t *testing.T) func(name string, f func(*testing.T)) {
+	return func(name string, f func(*testing.T)) {
+		t.Helper()
+		b.chapter(t, name, func(t *testing.T, _ *bed) { f(t) })
+	}
+}
+
+// deploy makes the lab, and on it what the stack file says.
+func (b *bed) deploy(t *testing.T) {
+	t.Helper()
+	b.must(t, "lab", "up")
+	b.must(t, "up", "lab", "--yes")
+}
+
+func (b *bed) play(t *testing.T, name string, f func(*testing.T, *bed)) {
 	t.Helper()
 	if !t.Run(name, func(t *testing.T) { f(t, b) }) {
 		b.diagnose(t)
@@ -164,14 +219,14 @@ func (b *bed) start(t *testing.T, w io.Writer, args ...string) *exec.Cmd {
 
 func nomadClient(t *testing.T) *nomad.Client {
 	t.Helper()
-	c, err := nomad.NewClient(&nomad.Config{Address: "http://" + door + ":4646"})
+	c, err := nomad.NewClient(&nomad.Config{Address: "http://" + bedOf(t).door + ":4646"})
 	assert.NilError(t, err)
 	return c
 }
 
 func consulClient(t *testing.T) *consul.Client {
 	t.Helper()
-	c, err := consul.NewClient(&consul.Config{Address: door + ":8500"})
+	c, err := consul.NewClient(&consul.Config{Address: bedOf(t).door + ":8500"})
 	assert.NilError(t, err)
 	return c
 }

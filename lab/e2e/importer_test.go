@@ -49,7 +49,7 @@ func importer(t *testing.T, b *bed) {
 	assert.NilError(t, err)
 	var secrets map[string]string
 	assert.NilError(t, json.Unmarshal(text, &secrets))
-	r = p.pulumiIn(t, dir, "config", "set", "door", door)
+	r = p.pulumiIn(t, dir, "config", "set", "door", b.door)
 	assert.Equal(t, r.code, 0, "%s", r)
 	for _, key := range []string{"erlangCookie", "dashboardPassword", "apiKey", "apiSecret", "statsPassword"} {
 		r = p.pulumiIn(t, dir, "config", "set", "--secret", key, secrets["emqx-oci:secrets."+key])

@@ -187,7 +187,7 @@ func openPorts(t *testing.T, ns string, to netip.Addr, ports []int) []int {
 					runtime.UnlockOSThread()
 				}
 			}()
-			h, err := netns.GetFromName(labName + "-" + ns)
+			h, err := netns.GetFromName(bedOf(t).labName + "-" + ns)
 			if err != nil {
 				return fmt.Errorf("opening namespace %s: %w", ns, err)
 			}
@@ -265,14 +265,14 @@ func inventory(t *testing.T, namespaces map[string]bool) things {
 	assert.NilError(t, err)
 	defer f.Close()
 	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if strings.Contains(lines.Text(), labName) {
+		if strings.Contains(lines.Text(), bedOf(t).labName) {
 			out.Mounts = append(out.Mounts, lines.Text())
 		}
 	}
 	loops, err := exec.Command("losetup", "--noheadings", "--output", "NAME,BACK-FILE").Output()
 	assert.NilError(t, err)
 	for line := range strings.Lines(string(loops)) {
-		if strings.Contains(line, labName) {
+		if strings.Contains(line, bedOf(t).labName) {
 			out.Loops = append(out.Loops, strings.TrimSpace(line))
 		}
 	}
@@ -287,7 +287,7 @@ func inventory(t *testing.T, namespaces map[string]bool) things {
 
 func namespaceFiles(t *testing.T) []string {
 	t.Helper()
-	files, err := filepath.Glob("/run/netns/" + labName + "-*")
+	files, err := filepath.Glob("/run/netns/" + bedOf(t).labName + "-*")
 	assert.NilError(t, err)
 	return files
 }

@@ -167,7 +167,7 @@ func fullStop(t *testing.T, b *bed) {
 // one session in a hundred before the command has begun.
 func wholeAnswers(t *testing.T) {
 	api := nomadClient(t)
-	client, err := gates.NewNomad(gates.NomadConfig{Address: "http://" + door + ":4646"})
+	client, err := gates.NewNomad(gates.NomadConfig{Address: "http://" + bedOf(t).door + ":4646"})
 	assert.NilError(t, err)
 	var wg sync.WaitGroup
 	for _, a := range running(t, api, emqxJob) {

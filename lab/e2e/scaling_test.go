@@ -114,7 +114,7 @@ func wantMembers(t *testing.T, c *nomad.Client, count int) {
 	for i := range want {
 		want[i] = fmt.Sprintf("emqx@emqx-lab-%d.node.dc1.consul", i)
 	}
-	client, err := gates.NewNomad(gates.NomadConfig{Address: "http://" + door + ":4646"})
+	client, err := gates.NewNomad(gates.NomadConfig{Address: "http://" + bedOf(t).door + ":4646"})
 	assert.NilError(t, err)
 	eventually(t, 20*time.Second, "the cluster", func() error {
 		for _, a := range running(t, c, emqxJob) {

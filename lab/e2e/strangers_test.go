@@ -31,12 +31,12 @@ func strangers(t *testing.T, b *bed) {
 	sockets := b.listening(t)
 	var others []string
 	for _, s := range sockets {
-		if !strings.HasPrefix(s, door+":") {
+		if !strings.HasPrefix(s, b.door+":") {
 			others = append(others, s)
 		}
 	}
 	for _, port := range append([]int{4646, 8500, 1080}, protocols...) {
-		assert.Assert(t, slices.Contains(sockets, fmt.Sprintf("%s:%d", door, port)), "the look-out does not see port %d: %v", port, sockets)
+		assert.Assert(t, slices.Contains(sockets, fmt.Sprintf("%s:%d", b.door, port)), "the look-out does not see port %d: %v", port, sockets)
 	}
 	assert.Equal(t, len(others), 4, "the providers, the cloud's API, and nothing else: %v", others)
 	var wg sync.WaitGroup

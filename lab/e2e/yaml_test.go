@@ -17,14 +17,19 @@ import (
 // TestYAML deploys with a program in YAML: the component comes from its provider, in a process of its own, and so do
 // its gates and guards.
 func TestYAML(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
+	b.chapter(t, "a cluster of a YAML program", deployYAML)
+}
+
+func deployYAML(t *testing.T, b *bed) {
 	b.must(t, "lab", "up")
 	p := &plain{bed: b, path: b.tools + ":" + os.Getenv("PATH")}
 	assert.NilError(t, json.Unmarshal([]byte(b.must(t, "lab", "env", "--json").stdout), &p.env))
 	dir := t.TempDir()
 	example, err := os.ReadFile(filepath.Join("..", "..", "examples", "yaml", "Pulumi.yaml"))
 	assert.NilError(t, err)
-	program := strings.ReplaceAll(string(example), "127.0.77.1", door)
+	program := strings.ReplaceAll(string(example), "127.0.77.1", b.door)
 	program = replaced(t, program, "path: ../../bin", "path: "+b.bin)
 	run := func(changed string, args ...string) result {
 		assert.NilError(t, os.WriteFile(filepath.Join(dir, "Pulumi.yaml"), []byte(changed), 0o600))

@@ -9,7 +9,6 @@ import (
 
 	"github.com/pulumi/pulumi-oci/sdk/v3/go/oci/core"
 	"github.com/pulumi/pulumi-oci/sdk/v3/go/oci/dns"
-	"github.com/pulumi/pulumi-oci/sdk/v3/go/oci/identity"
 	"github.com/pulumi/pulumi-oci/sdk/v3/go/oci/networkloadbalancer"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"gotest.tools/v3/assert"
@@ -28,8 +27,12 @@ type ociSettings struct {
 func ociProgram(s ociSettings) pulumi.RunFunc {
 	return func(ctx *pulumi.Context) error {
 		const compartment = "ocid1.compartment.oc1..lab"
-		ads, err := identity.GetAvailabilityDomains(ctx, &identity.GetAvailabilityDomainsArgs{CompartmentId: compartment})
-		if err != nil {
+		var ads struct {
+			AvailabilityDomains []struct {
+				Name string `pulumi:"name"`
+			} `pulumi:"availabilityDomains"`
+		}
+		if err := ctx.Invoke("oci:Identity/getAvailabilityDomains:getAvailabilityDomains", map[string]any{"compartmentId": compartment}, &ads); err != nil {
 			return err
 		}
 		ad := ads.AvailabilityDomains[0].Name

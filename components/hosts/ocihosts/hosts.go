@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/pulumi/pulumi-oci/sdk/v3/go/oci/core"
-	"github.com/pulumi/pulumi-oci/sdk/v3/go/oci/identity"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
@@ -188,7 +187,13 @@ func availabilityDomains(ctx *pulumi.Context, in seams.Given) ([]string, error) 
 	if len(s.AvailabilityDomains) > 0 {
 		return s.AvailabilityDomains, nil
 	}
-	found, err := identity.GetAvailabilityDomains(ctx, &identity.GetAvailabilityDomainsArgs{CompartmentId: s.Compartment}, in.Invoke(oci.Package))
+	// Not by package identity of the SDK: for this one question the compiler would work for two minutes, in 9 GB.
+	var found struct {
+		AvailabilityDomains []struct {
+			Name string `pulumi:"name"`
+		} `pulumi:"availabilityDomains"`
+	}
+	err := ctx.Invoke("oci:Identity/getAvailabilityDomains:getAvailabilityDomains", map[string]any{"compartmentId": s.Compartment}, &found, in.Invoke(oci.Package))
 	if err != nil {
 		return nil, fmt.Errorf("looking up the availability domains of region %q (or list them in emqx-oci:oci.availabilityDomains): %w", s.Region, err)
 	}

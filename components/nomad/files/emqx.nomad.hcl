@@ -262,6 +262,9 @@ locals {
     EMQX_DASHBOARD__LISTENERS__HTTP__BIND = "\"0.0.0.0:18083\""
     EMQX_API_KEY__BOOTSTRAP_FILE          = "\"${NOMAD_SECRETS_DIR}/api_keys\""
 
+    # Erlang's own dump of a crash, 100 MB with the cookie and passwords in it.
+    EMQX_NODE__CRASH_DUMP_BYTES = "0"
+
     # In memory by default: a restarted cluster would have lost every one.
     EMQX_RETAINER__BACKEND__STORAGE_TYPE = "disc"
 
@@ -550,6 +553,27 @@ job "emqx" {
         network_mode       = "host"
         cap_drop           = ["all"]
         security_opt       = ["no-new-privileges"]
+        pids_limit         = 4096
+
+        # EMQX writes to its data, to its log folder, which the image has as a volume, and
+        # to /tmp; what it is made of stays what the image says.
+        readonly_rootfs = true
+        mount {
+          type   = "tmpfs"
+          target = "/tmp"
+          tmpfs_options {
+            size = 67108864 # bytes; it counts as the task's memory
+          }
+        }
+
+        # What Nomad has not read yet; Nomad itself keeps ten files of 10 MB.
+        logging {
+          type = "json-file"
+          config {
+            max-size = "2m"
+            max-file = "2"
+          }
+        }
 
         # `emqx ctl` and `emqx eval` reach the broker by its name: not by DNS, which may be
         # away when clients have to be moved. Docker writes the file anew with these, so
@@ -559,8 +583,10 @@ job "emqx" {
           "${attr.unique.hostname}:${NOMAD_IP_dist}",
         ]
 
+        # A core has every secret in it.
         ulimit {
           nofile = "${var.nofile}:${var.nofile}"
+          core   = "0:0"
         }
       }
 
@@ -570,6 +596,7 @@ job "emqx" {
       }
 
       env = merge(local.base_env, local.listener_env, local.closed_env, local.identity_env, local.clientid_env, var.certificate_names ? { CERTIFICATE_NAMES = "1" } : {}, var.per_client, var.extra_env, {
+        HOME           = "/tmp" # where "emqx ctl" may write
         DRAIN_RATE     = "${var.drain_rate}"
         DRAIN_TIMEOUT  = "${var.drain_timeout}"
         DRAIN_EVACUATE = "${var.license}"

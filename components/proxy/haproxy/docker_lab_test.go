@@ -18,7 +18,8 @@ func TestHAProxyJobInDocker(t *testing.T) {
 	if !jobtest.InNamespace(t) {
 		return
 	}
-	jobtest.ImportProbe(t, jobtest.Docker(t), "haproxy:3.2.25", "bin/haproxy", `ENV PATH=/bin`)
+	docker := jobtest.Docker(t)
+	jobtest.ImportProbe(t, docker, "haproxy:3.2.25", "bin/haproxy", `ENV PATH=/bin`)
 	n, _ := servers(t)
 	jobtest.PutVariable(t, n, JobID("lab"), map[string]string{ItemStatsUser: "stats", ItemStatsPassword: "password"})
 	v := testVars()
@@ -30,4 +31,5 @@ func TestHAProxyJobInDocker(t *testing.T) {
 	} {
 		assert.Assert(t, cmp.Contains(jobtest.Output(t, a), text))
 	}
+	jobtest.Hardened(t, docker, a)
 }

@@ -304,9 +304,31 @@ job "haproxy" {
         network_mode       = "host"
         cap_drop           = ["all"]
         security_opt       = ["no-new-privileges"]
+        pids_limit         = 4096
 
+        # HAProxy writes to its folder in /tmp alone.
+        readonly_rootfs = true
+        mount {
+          type   = "tmpfs"
+          target = "/tmp"
+          tmpfs_options {
+            size = 67108864 # bytes; it counts as the task's memory
+          }
+        }
+
+        # What Nomad has not read yet; Nomad itself keeps ten files of 10 MB.
+        logging {
+          type = "json-file"
+          config {
+            max-size = "2m"
+            max-file = "2"
+          }
+        }
+
+        # A core has every secret in it.
         ulimit {
           nofile = "${var.nofile}:${var.nofile}"
+          core   = "0:0"
         }
       }
 

@@ -1,8 +1,9 @@
-//go:build lab && drill
+//go:build lab
 
 package e2e
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -40,6 +41,16 @@ func (b *bed) withDevices(t *testing.T) {
 	b.edit(t, aServerRange, withSubnet)
 }
 
+// withoutDevices takes the authority back.
+func (b *bed) withoutDevices(t *testing.T) {
+	t.Helper()
+	secrets, err := lab.Secrets(lab.Options{Dir: b.dir})
+	assert.NilError(t, err)
+	b.writeSecrets(t, secrets)
+	b.edit(t, tlsOfDevices, tlsAtProxy)
+	b.edit(t, withSubnet, aServerRange)
+}
+
 // writeSecrets gives the stack other secrets than the lab has made.
 func (b *bed) writeSecrets(t *testing.T, secrets map[string]string) {
 	t.Helper()
@@ -55,7 +66,7 @@ func (b *bed) deviceStays(t *testing.T, name, how string) stayingClient {
 	t.Helper()
 	c := stayingClient{out: &syncBuffer{}, ends: make(chan error, 1)}
 	cmd := b.start(t, c.out, "lab", "exec", "--", "sh", "-c", fmt.Sprintf(
-		`while :; do stdbuf -oL mosquitto_sub -d -i of-%s %s -q 1 -t devices/%s/stays 2>&1; case $? in 4|5) exit;; esac; sleep 0.2; done`, name, how, name))
+		`while :; do stdbuf -oL mosquitto_sub -d -i %s/of %s -q 1 -t devices/%s/stays 2>&1; case $? in 4|5) exit;; esac; sleep 0.2; done`, name, how, name))
 	go func() { c.ends <- cmd.Wait() }()
 	eventually(t, 20*time.Second, "a subscription", func() error {
 		if s := c.out.String(); !strings.Contains(s, "received SUBACK") {
@@ -95,6 +106,24 @@ func devicesComeAndGo(t *testing.T, b *bed) {
 	b.everywhere(t, "gauge", "", "CONNACK 0x86 (bad user name or password)")
 	b.everywhere(t, "nobody", read("valve.password"), "CONNACK 0x87 (not authorized)")
 
+	// Who shows a device's certificate needs no more, by either protocol that has one.
+	shown := func() *tls.Certificate {
+		c, err := tls.LoadX509KeyPair(dir+"/gauge.crt", dir+"/gauge.key")
+		assert.NilError(t, err)
+		return &c
+	}
+	first := shown()
+	in := func(c *tls.Certificate) map[string]bool {
+		is := map[string]bool{}
+		for _, l := range []string{"mqtts", "wss"} {
+			seen := b.tripWith(t, l, "gauge", "", c)
+			is[l] = strings.Contains(seen, "not authorized") && !strings.Contains(seen, "CONNACK")
+			t.Logf("gauge by %s: %s", l, seen)
+		}
+		return is
+	}
+	assert.DeepEqual(t, in(first), map[string]bool{"mqtts": true, "wss": true})
+
 	one, two, three := b.deviceStays(t, "valve", valve), b.deviceStays(t, "gauge", gauge), b.deviceStays(t, "stays", stays)
 	r := b.must(t, "device", "list", "lab")
 	for _, words := range []string{"gauge certificate in yes", "valve password in yes", "stays password in yes"} {
@@ -118,8 +147,11 @@ func devicesComeAndGo(t *testing.T, b *bed) {
 	b.must(t, "device", "add", "gauge", "lab", "--certificate", "--out", dir)
 	again := b.deviceStays(t, "gauge", gauge)
 	old := strings.NewReplacer("gauge.crt", "old.crt", "gauge.key", "old.key").Replace(gauge)
-	r = b.run(t, "lab", "exec", "--", "sh", "-c", "mosquitto_pub -d -i old "+old+" -q 1 -t devices/gauge/x -m x 2>&1")
+	r = b.run(t, "lab", "exec", "--", "sh", "-c", "mosquitto_pub -d -i gauge/old "+old+" -q 1 -t devices/gauge/x -m x 2>&1")
 	assert.Assert(t, r.code != 0 && !strings.Contains(r.stdout, "received CONNACK (0)"), "%s", r)
+
+	assert.DeepEqual(t, in(shown()), map[string]bool{"mqtts": true, "wss": true})
+	assert.DeepEqual(t, in(first), map[string]bool{"mqtts": false, "wss": false})
 
 	r = b.must(t, "up", "lab", "--yes", "--json")
 	assert.Equal(t, summary(t, r).Changed(), 0, "%s", r)
