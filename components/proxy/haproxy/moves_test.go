@@ -267,50 +267,57 @@ func tlsStacks(t *testing.T) map[string]settings.TLS {
 func TestHAProxyStartsAtAnyMomentOfAnUpdate(t *testing.T) {
 	t.Parallel()
 	stacks := tlsStacks(t)
-	stack := func(tls settings.TLS) settings.Settings {
-		s := settings.Settings{Environment: "lab", TLS: tls}
-		s.Nodes.Count = 3
-		for _, l := range []*settings.Listener{&s.Listeners.MQTT, &s.Listeners.MQTTS, &s.Listeners.WS, &s.Listeners.WSS} {
-			l.Open = settings.OpenAll
-		}
-		return s
-	}
 	for before, old := range stacks {
 		for after, new := range stacks {
-			t.Run(before+" to "+after, func(t *testing.T) {
-				v := testVars()
-				of := vars(stack(old), cluster.Arrival{})
-				v.TLS, v.TLSAtProxy, v.TLSAtEdge, v.TLSProfile, v.TLSClients, v.Listeners = of.TLS, of.TLSAtProxy, of.TLSAtEdge, of.TLSProfile, of.TLSClients, of.Listeners
-				v.TLSRevocations, v.TLSDevices, v.TLSTickets = of.TLSRevocations, of.TLSDevices, of.TLSTickets
-				items, dir := secretItems(t, stack(new)), t.TempDir()
-				assert.NilError(t, os.Mkdir(filepath.Join(dir, "further"), 0o700))
-				for _, x := range testJob(t, v).TaskGroups[0].Tasks[0].Templates {
-					switch name := filepath.Base(*x.DestPath); name {
-					case "run.sh", "haproxy.cfg":
-					case "revoked.map":
-						assert.NilError(t, os.WriteFile(filepath.Join(dir, name), []byte("\n"), 0o600))
-					case "further.pem":
-						text := strings.TrimSpace(renderTemplate(t, *x.EmbeddedTmpl, nil, items))
-						if text != "" {
-							assert.NilError(t, os.WriteFile(filepath.Join(dir, "further", "1001.pem"), []byte(text), 0o600))
-						}
-					default:
-						assert.NilError(t, os.WriteFile(filepath.Join(dir, name), []byte(renderTemplate(t, *x.EmbeddedTmpl, nil, items)), 0o600))
-					}
-				}
-				config := renderHAProxy(t, envOf(t, v), items)
-				assert.NilError(t, os.WriteFile(filepath.Join(dir, "haproxy.cfg"), []byte(config), 0o600))
-				cmd := exec.Command(agenttest.Tool(t, "haproxy"), "-c", "-f", filepath.Join(dir, "haproxy.cfg"))
-				cmd.Env = append(os.Environ(), "CERTIFICATES="+dir)
-				out, err := cmd.CombinedOutput()
-				assert.NilError(t, err, "%s\n%s", out, config)
-				assert.Assert(t, !strings.Contains(string(out), "WARNING"), string(out))
-				both := old.VerifiesClients() && new.VerifiesClients()
-				assert.Equal(t, strings.Contains(config, `ca-file "${CERTIFICATES}/ca.pem" verify `+old.Clients), both)
-				assert.Equal(t, strings.Contains(config, "crl-file"), both && old.ClientCRL != "" && new.ClientCRL != "")
-			})
+			t.Run(before+" to "+after, func(t *testing.T) { startsBetween(t, old, new, settings.OpenAll) })
 		}
 	}
+	for _, before := range []string{"none", "broker", "proxy", "required", "edge"} {
+		for _, after := range []string{"broker", "proxy", "required", "edge"} {
+			t.Run(before+" to "+after+" without plain listeners", func(t *testing.T) { startsBetween(t, stacks[before], stacks[after], settings.OpenNone) })
+		}
+	}
+}
+
+// startsBetween has HAProxy read what it finds where the variable is that of the new stack already, and the job that of the old one.
+func startsBetween(t *testing.T, old, new settings.TLS, plain string) {
+	t.Helper()
+	stack := func(tls settings.TLS) settings.Settings {
+		s := settings.Settings{Environment: "lab", TLS: tls, Ports: settings.Ports{Broker: settings.BrokerPorts(cluster.DefaultPorts.Broker)}}
+		s.Nodes.Count = 3
+		s.Listeners.MQTT.Open, s.Listeners.WS.Open, s.Listeners.MQTTS.Open, s.Listeners.WSS.Open = plain, plain, settings.OpenAll, settings.OpenAll
+		return s
+	}
+	v := testVars()
+	of := vars(stack(old), cluster.Arrival{})
+	v.TLS, v.TLSAtProxy, v.TLSAtEdge, v.TLSProfile, v.TLSClients, v.Listeners = of.TLS, of.TLSAtProxy, of.TLSAtEdge, of.TLSProfile, of.TLSClients, of.Listeners
+	v.TLSRevocations, v.TLSDevices, v.TLSTickets = of.TLSRevocations, of.TLSDevices, of.TLSTickets
+	items, dir := secretItems(t, stack(new)), t.TempDir()
+	assert.NilError(t, os.Mkdir(filepath.Join(dir, "further"), 0o700))
+	for _, x := range testJob(t, v).TaskGroups[0].Tasks[0].Templates {
+		switch name := filepath.Base(*x.DestPath); name {
+		case "run.sh", "haproxy.cfg":
+		case "revoked.map":
+			assert.NilError(t, os.WriteFile(filepath.Join(dir, name), []byte("\n"), 0o600))
+		case "further.pem":
+			text := strings.TrimSpace(renderTemplate(t, *x.EmbeddedTmpl, nil, items))
+			if text != "" {
+				assert.NilError(t, os.WriteFile(filepath.Join(dir, "further", "1001.pem"), []byte(text), 0o600))
+			}
+		default:
+			assert.NilError(t, os.WriteFile(filepath.Join(dir, name), []byte(renderTemplate(t, *x.EmbeddedTmpl, nil, items)), 0o600))
+		}
+	}
+	config := renderHAProxy(t, envOf(t, v), items)
+	assert.NilError(t, os.WriteFile(filepath.Join(dir, "haproxy.cfg"), []byte(config), 0o600))
+	cmd := exec.Command(agenttest.Tool(t, "haproxy"), "-c", "-f", filepath.Join(dir, "haproxy.cfg"))
+	cmd.Env = append(os.Environ(), "CERTIFICATES="+dir)
+	out, err := cmd.CombinedOutput()
+	assert.NilError(t, err, "%s\n%s", out, config)
+	assert.Assert(t, !strings.Contains(string(out), "WARNING"), string(out))
+	both := old.VerifiesClients() && new.VerifiesClients()
+	assert.Equal(t, strings.Contains(config, `ca-file "${CERTIFICATES}/ca.pem" verify `+old.Clients), both)
+	assert.Equal(t, strings.Contains(config, "crl-file"), both && old.ClientCRL != "" && new.ClientCRL != "")
 }
 
 // Keys of tickets that are taken out of the stack, and HAProxy restarts before its job has changed.
