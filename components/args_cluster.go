@@ -194,9 +194,8 @@ type BrokerArgs struct {
 	// Drain is how a stopping node moves the clients that are still connected to it, once HAProxy has moved those that
 	// it knows of.
 	Drain *DrainArgs `pulumi:"drain,optional"`
-	// PerClient bounds what one client may do. 0 of each is no bound.
-	PerClient *PerClientArgs `pulumi:"perClient,optional"`
-	// Limits are what EMQX takes from one client. A variable in `broker.env` wins over each.
+	// Limits are what EMQX takes from one client. A variable in `broker.env` wins over each. 0 is no limit where it is
+	// allowed.
 	Limits *LimitsArgs `pulumi:"limits,optional"`
 	// A node leaves Consul this long before it stops: HAProxy may send it new clients for 9 s more. (duration, at least
 	// 1s; default: `15s`)
@@ -395,7 +394,8 @@ type AuthArgs struct {
 	DenyAction *string `pulumi:"denyAction,optional"`
 	// What an update does about users, rules and authenticators that somebody has changed in EMQX since the last one: it
 	// puts them right, or says so and leaves them until what the stack declares changes, or EMQX restarts. `status` and
-	// a preview tell of them. (`repair` or `warn`; default: `repair`)
+	// a preview tell of them. Secrets of authenticators EMQX shows to nobody: with `repair` each update writes them
+	// anew. (`repair` or `warn`; default: `repair`)
 	Drift *string `pulumi:"drift,optional"`
 }
 
@@ -547,21 +547,8 @@ type DrainArgs struct {
 	Timeout *string `pulumi:"timeout,optional"`
 }
 
-// PerClientArgs: PerClient bounds what one client may do. 0 of each is no bound.
-type PerClientArgs struct {
-	// What it may publish. EMQX stops reading from who sends more, and loses nothing. (messages per second, 0 to
-	// 1000000; default: `0`)
-	MessageRate *int `pulumi:"messageRate,optional"`
-	// What it may send. (kB per second, 0 to 1000000; default: `0`)
-	ByteRateKB *int `pulumi:"byteRateKb,optional"`
-	// What a session may be subscribed to; further ones are refused. (subscriptions, 0 to 1000000; default: `0`)
-	Subscriptions *int `pulumi:"subscriptions,optional"`
-	// Flapping is what EMQX does about a client that connects again and again: it is banned by its identifier. It counts
-	// before it asks who a client is, so that whoever knows an identifier can have it banned, too.
-	Flapping *FlappingArgs `pulumi:"flapping,optional"`
-}
-
-// LimitsArgs: Limits are what EMQX takes from one client. A variable in `broker.env` wins over each.
+// LimitsArgs: Limits are what EMQX takes from one client. A variable in `broker.env` wins over each. 0 is no limit
+// where it is allowed.
 type LimitsArgs struct {
 	// Of one packet. Who sends a larger one is disconnected. (kB, 1 to 262143; default: `1024`)
 	PacketKB *int `pulumi:"packetKb,optional"`
@@ -573,6 +560,16 @@ type LimitsArgs struct {
 	// MQTT, it ends those that send nothing or something else, and no broker hears of them. (duration, 1s to 5m in whole
 	// seconds; default: `15s`)
 	ConnectTimeout *string `pulumi:"connectTimeout,optional"`
+	// What it may publish. EMQX stops reading from who sends more, and loses nothing. (messages per second, 0 to
+	// 1000000; default: `0`)
+	MessageRate *int `pulumi:"messageRate,optional"`
+	// What it may send. (kB per second, 0 to 1000000; default: `0`)
+	ByteRateKB *int `pulumi:"byteRateKb,optional"`
+	// What a session may be subscribed to; further ones are refused. (subscriptions, 0 to 1000000; default: `0`)
+	Subscriptions *int `pulumi:"subscriptions,optional"`
+	// Flapping is what EMQX does about a client that connects again and again: it is banned by its identifier. It counts
+	// before it asks who a client is, so that whoever knows an identifier can have it banned, too.
+	Flapping *FlappingArgs `pulumi:"flapping,optional"`
 }
 
 // BrokerPortsArgs: BrokerPorts are where EMQX listens behind HAProxy, on every address of every node, which the
@@ -635,9 +632,11 @@ type AuthUserArgs struct {
 // fields it has; one of each kind may be there. What is secret in it reaches EMQX as the stack's other secrets do. A
 // change is applied at run time; one that brings another authority's file restarts the nodes in turn.
 type AuthAuthenticatorArgs struct {
-	// What it is. `builtIn` is the database of `auth.users`, which is there without it, too. The code of `ldap` is not
-	// under an open licence, even in EMQX 5.8: its licence, BSL 1.1, wants an agreement with EMQ for production.
-	// (`builtIn` or `jwt` or `http` or `ldap` or `postgresql` or `mysql` or `redis` or `mongodb`; required)
+	// What it is. `builtIn` is the database of `auth.users`, which is there without it, too. `certificate` lets in who
+	// shows one of `tls.clientCa`, as the user of its common name, unless the database knows that name; it is the first
+	// behind `builtIn`, and a change of it restarts the nodes in turn. The code of `ldap` is not under an open licence,
+	// even in EMQX 5.8: its licence, BSL 1.1, wants an agreement with EMQ for production. (`builtIn` or `certificate` or
+	// `jwt` or `http` or `ldap` or `postgresql` or `mysql` or `redis` or `mongodb`; required)
 	Kind string `pulumi:"kind"`
 	// Of `jwt`, one of three: what tokens are signed with by HMAC. A token is the client's password, and its time
 	// (`exp`, `nbf`) counts. Limited, because whoever finds it out makes tokens of his own. (secret printable ASCII, at

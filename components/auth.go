@@ -67,7 +67,8 @@ func matchUsersArgs(s settings.Settings) gates.MatchUsersArgs {
 			f, err := a.Files()
 			return gates.Access{Digest: f.Digest(), Authentication: f.Authentication, Authorization: f.Authorization, Rules: f.Rules}, err
 		},
-		May: func(c gates.Client, filter string) bool { return mayHold(a, c, filter) },
+		May:   mayHold(a),
+		Alone: !s.Auth.HasOthers(),
 	}
 	for _, u := range a.Users {
 		args.Names = append(args.Names, u.Name)
@@ -77,34 +78,43 @@ func matchUsersArgs(s settings.Settings) gates.MatchUsersArgs {
 
 // mayHold tells whether EMQX would let a client subscribe to a filter (emqx_authz,
 // emqx_authz_rule). What a client brings itself, such as rules in a token, is not known here.
-func mayHold(a *nomad.Auth, c gates.Client, filter string) bool {
-	if slices.ContainsFunc(a.Users, func(u nomad.User) bool { return u.Superuser && u.Name == c.Username }) {
-		return true
+func mayHold(a *nomad.Auth) func(c gates.Client, filter string) bool {
+	about := make([]func(gates.Client) bool, len(a.Rules))
+	for i, r := range a.Rules {
+		about[i] = isAbout(r)
 	}
-	topic := settings.TopicOf(filter)
-	for _, r := range a.Rules {
-		if r.Action != "publish" && isAbout(r, c) && (r.Topics == nil || slices.ContainsFunc(r.Topics, func(t string) bool { return concerns(t, c, topic) })) {
-			return r.Allow
+	return func(c gates.Client, filter string) bool {
+		if slices.ContainsFunc(a.Users, func(u nomad.User) bool { return u.Superuser && u.Name == c.Username }) {
+			return true
 		}
+		topic := settings.TopicOf(filter)
+		for i, r := range a.Rules {
+			if r.Action != "publish" && about[i](c) && (r.Topics == nil || slices.ContainsFunc(r.Topics, func(t string) bool { return concerns(t, c, topic) })) {
+				return r.Allow
+			}
+		}
+		return len(a.Sources) > 0 // which are not asked here
 	}
-	return len(a.Sources) > 0 // which are not asked here
 }
 
-func isAbout(r nomad.Rule, c gates.Client) bool {
+// isAbout tells of whom a rule speaks.
+func isAbout(r nomad.Rule) func(gates.Client) bool {
 	switch {
 	case r.UserPattern != "":
 		pattern, err := regexp.Compile(r.UserPattern)
-		return err == nil && pattern.MatchString(c.Username)
+		return func(c gates.Client) bool { return err == nil && pattern.MatchString(c.Username) }
 	case r.User != "":
-		return r.User == c.Username
+		return func(c gates.Client) bool { return r.User == c.Username }
 	case r.ClientID != "":
-		return r.ClientID == c.ID
+		return func(c gates.Client) bool { return r.ClientID == c.ID }
 	case r.Address != "":
 		from, err := netip.ParsePrefix(r.Address)
-		at, too := netip.ParseAddr(c.Address)
-		return err == nil && too == nil && from.Contains(at.Unmap())
+		return func(c gates.Client) bool {
+			at, too := netip.ParseAddr(c.Address)
+			return err == nil && too == nil && from.Contains(at.Unmap())
+		}
 	}
-	return true
+	return func(gates.Client) bool { return true }
 }
 
 // concerns is emqx_topic:match, which takes the wildcards of what is subscribed to for plain
@@ -163,9 +173,9 @@ func tellAccessDrift(ctx *pulumi.Context, s settings.Settings) error {
 
 // perClient is what one client may do.
 func perClient(s settings.Settings) nomad.PerClient {
-	p := s.Broker.PerClient
-	limits := nomad.PerClient{MessageRate: p.MessageRate, ByteRateKB: p.ByteRateKB, Subscriptions: p.Subscriptions}
-	if f := p.Flapping; f.On {
+	l := s.Broker.Limits
+	limits := nomad.PerClient{MessageRate: l.MessageRate, ByteRateKB: l.ByteRateKB, Subscriptions: l.Subscriptions}
+	if f := l.Flapping; f.On {
 		limits.Flapping = &nomad.Flapping{Count: f.Count, Window: f.Window, Ban: f.Ban}
 	}
 	return limits
@@ -182,7 +192,7 @@ func authLists(s settings.Settings) (l lists) {
 		return l
 	}
 	for _, a := range s.Auth.Authenticators {
-		if a.Kind == settings.KindBuiltIn {
+		if a.Kind == settings.KindBuiltIn || a.Kind == settings.KindCertificate { // which EMQX has none of
 			continue
 		}
 		l.authenticators = append(l.authenticators, nomad.Authenticator{

@@ -83,7 +83,7 @@ func TestWhoMayConnectIsNotInTheJob(t *testing.T) {
 // Whatever stands before the other rules, who has no right to his identifier has none to anything.
 func TestIdentifiersAndBoundsOfTheJob(t *testing.T) {
 	s := closed()
-	s.Broker.PerClient = settings.PerClient{MessageRate: 10, ByteRateKB: 64, Subscriptions: 20, Flapping: settings.Flapping{On: true, Count: 7, Window: 60e9, Ban: 300e9}}
+	s.Broker.Limits = settings.Limits{MessageRate: 10, ByteRateKB: 64, Subscriptions: 20, Flapping: settings.Flapping{On: true, Count: 7, Window: 60e9, Ban: 300e9}}
 	for setting, want := range map[string]nomad.ClientIDs{
 		settings.ClientIDUsername: nomad.ClientIDIsUsername(settings.GateUser), settings.ClientIDPrefix: nomad.ClientIDBeginsWithUsername(),
 	} {
@@ -144,7 +144,7 @@ func TestWhatAClientMayHold(t *testing.T) {
 		{"root", "c", "10.1.0.1", "$SYS/#", true},
 		{"eve", "c1", "10.1.0.1", "secret/x", false},
 	} {
-		got := mayHold(a, gates.Client{ID: c.id, Username: c.user, Address: c.address}, c.filter)
+		got := mayHold(a)(gates.Client{ID: c.id, Username: c.user, Address: c.address}, c.filter)
 		assert.Check(t, got == c.want, "%+v", c)
 	}
 }

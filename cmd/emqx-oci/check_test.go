@@ -106,3 +106,32 @@ func TestCheckOfAStackWithEnvironments(t *testing.T) {
 	assert.Equal(t, got[0].Severity, preflight.Warning)
 	assert.Equal(t, got[0].Message, "is not read without an engine: what emqx/prod of Pulumi ESC set is seen by preview and up; not set in the stack file: oci.compartment")
 }
+
+// Whether a stack has a certificate may stand in a file that is not at hand: what depends on it is a warning.
+func TestCheckWithoutTheFileOfSecrets(t *testing.T) {
+	t.Setenv("EMQX_OCI_LAB_SECRETS", "")
+	text, err := os.ReadFile("../../Pulumi.lab.yaml")
+	assert.NilError(t, err)
+	// A stack whose clients get in by certificates can be recorded without a cloud, too.
+	text = []byte(strings.NewReplacer("    anonymous: true # its internet is on this machine\n", "    authenticators: [{kind: certificate}]\n    rules: [{permit: allow, topics: [x]}]\n",
+		"    terminate: broker", "    clients: required\n    clientCa: {secure: AAABAJ8xk1}\n    terminate: proxy",
+		"    serverCidrs", "    privateSubnetCidr: 10.80.1.0/24\n    serverCidrs").Replace(string(text)))
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"Pulumi.yaml":     "name: emqx-oci\nruntime: go\n",
+		"Pulumi.lab.yaml": string(text) + "\n  emqx-oci:listeners: {mqtt: {open: none}, ws: {open: none}}\n",
+	} {
+		assert.NilError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	c, err := orchestrate.Read(dir, "lab")
+	assert.NilError(t, err)
+	found := false
+	for _, f := range check("lab", c) {
+		assert.Assert(t, f.Severity == preflight.Warning, "%v", f)
+		if f.Path == "emqx-oci:listeners" {
+			assert.Equal(t, f.Message, "must leave one open: mqtt and ws are none, and mqtts and wss need tls.certificate; whether that is so says the file that EMQX_OCI_LAB_SECRETS names, which was not read")
+			found = true
+		}
+	}
+	assert.Assert(t, found)
+}

@@ -90,6 +90,12 @@ func check(stack string, c orchestrate.Config) []preflight.Finding {
 			})
 		}
 	}
+	for _, f := range s.Doubts {
+		findings = append(findings, preflight.Finding{
+			Check: cli.SettingsCheck, Severity: preflight.Warning, Path: f.Path,
+			Message: fmt.Sprintf("%s; whether that is so says the file that %s names, which was not read", f.Text, s.SecretsFrom),
+		})
+	}
 	for _, f := range stacks.Preflight(s) {
 		// A certificate for another name may have ended, too.
 		if (!faulty[f.Path] || f.Check == preflight.CertificateCheck) && (len(faulty) == 0 || f.Check != preflight.GraphCheck) {

@@ -18,7 +18,8 @@ var emqx = Job{
 	Bulky: map[string]string{ //nolint:gosec // names of variables and words for them, no secrets
 		"extra_env": "environment of EMQX", "secret_env": "encrypted environment of EMQX", "move": "the script that moves clients",
 		"holds": "the script that tells who has the volume", "takeover": "the module that lets sessions wait",
-		"listeners": "the script that asks its listeners", "devices": "the module that lets devices in by their certificates", "acl": "the rules of who may do what", "users_digest": "the users", "auth": "who may connect",
+		"listeners": "the script that asks its listeners", "devices": "the module that lets clients in by their certificates", "certificate_names": "whose certificates are enough",
+		"acl": "the rules of who may do what", "users_digest": "the users", "auth": "who may connect",
 		"clientid_override": "which identifiers clients may have", "banned": "whom EMQX refuses from the start",
 		"authorities": "the authorities of servers that it asks", "per_client": "what one client may do",
 	},

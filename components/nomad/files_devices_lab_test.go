@@ -16,7 +16,7 @@ import (
 
 // The run script's expression loads the module with Erlang's own compiler beside the other one, the hook stands before
 // EMQX's authenticators and comes back after EMQX has dropped it, and it lets in who is a device with a certificate, and
-// nobody else.
+// nobody else; or also whose certificate has a name that the database does not know.
 func TestDevicesInErlang(t *testing.T) {
 	n := newFakeNode(t)
 	n.stay = 2e9
@@ -42,6 +42,11 @@ func TestDevicesInErlang(t *testing.T) {
 		[ok = In(C) || C <- [#{cn => <<"ann">>, username => <<"ann">>}, #{cn => <<"root">>, username => <<"root">>}, #{cn => <<"nobody">>, username => <<"nobody">>},
 			#{username => <<"meter">>, password => <<"x">>}, #{cn => <<"ann">>, username => <<"meter">>}, #{cn => undefined, username => undefined},
 			#{cn => <<"meter">>, username => <<"meter">>, auth_method => <<"x">>}]],
+		Names = fun(C) -> apply(M, F, [C, ignore, 1]) end,
+		[{stop, {ok, #{is_superuser := false}}} = Names(#{cn => N, username => N}) || N <- [<<"meter">>, <<"nobody">>, <<"a/b">>]],
+		[ok = Names(C) || C <- [#{cn => <<"ann">>, username => <<"ann">>}, #{cn => <<"root">>, username => <<"root">>}, #{username => <<"nobody">>, password => <<"x">>},
+			#{cn => <<"nobody">>, username => <<"other">>}, #{cn => undefined, username => undefined}, #{cn => <<>>, username => <<>>},
+			#{cn => <<"emqx-oci-gate">>, username => <<"emqx-oci-gate">>}, #{cn => <<"nobody">>, username => <<"nobody">>, auth_method => <<"x">>}]],
 		io:format("as it should"), halt().`
 	cmd := exec.Command(agenttest.Tool(t, "erl"), "-noshell", "-eval", program)
 	cmd.Dir, cmd.Env = n.dir, append(os.Environ(), "TEXT="+text)

@@ -278,8 +278,25 @@ func TestRunScriptLetsDevicesIn(t *testing.T) {
 	erl := n.dir + "/emqx_oci_devices.erl"
 	assert.Equal(t, n.read("loads"), fmt.Sprintf(`{ok, M, B} = compile:file("%s", [binary]), {module, M} = code:load_binary(M, "%s", B), M:start(0).`, erl, erl)+"\n")
 
+	// Who else may get in by a certificate the job's variable says.
+	n = newFakeNode(t)
+	n.stay = 2 * time.Second
+	n.write("emqx_oci_devices.erl", EMQXDevices, 0o644)
+	_, out = n.run(2, "go", "CERTIFICATE_NAMES=1")
+	assert.Assert(t, strings.HasSuffix(strings.TrimSpace(n.read("loads")), "M:start(1)."), out)
+
 	// The job has it where it is asked for.
 	v := emqxVars()
+	for _, asked := range []bool{false, true} {
+		v.Auth, v.CertificateNamesFrom, v.CertificateNames = true, "10.0.2.0/24", asked
+		task := emqxJob(t, v).TaskGroups[0].Tasks[0]
+		assert.Equal(t, task.Env["CERTIFICATE_NAMES"], map[bool]string{true: "1"}[asked])
+		assert.Equal(t, slices.ContainsFunc(task.Templates, func(x *api.Template) bool { return strings.HasSuffix(*x.DestPath, "/emqx_oci_devices.erl") }), asked)
+	}
+	v.Auth = false
+	_, bad := v.HCL2()
+	assert.ErrorContains(t, bad, "certificateNames: must be false without auth")
+	v.CertificateNames = false
 	for _, asked := range []bool{false, true} {
 		v.Auth, v.CertificateNamesFrom, v.DeviceCertificates = true, "10.0.2.0/24", asked
 		found := slices.ContainsFunc(emqxJob(t, v).TaskGroups[0].Tasks[0].Templates, func(x *api.Template) bool {

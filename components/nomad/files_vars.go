@@ -72,6 +72,10 @@ type EMQXVars struct {
 	// certificate alone. It needs Auth, and does nothing without
 	// CertificateNamesFrom.
 	DeviceCertificates bool
+	// CertificateNames: so does everybody else whose certificate they have verified, unless the
+	// database knows a user of that name. It needs Auth, and does nothing without
+	// CertificateNamesFrom.
+	CertificateNames bool
 	// License: the secrets hold a licence key.
 	License bool
 	// DrainRate is how many clients a second a stopping node moves to others; 0
@@ -176,7 +180,7 @@ func (v EMQXVars) HCL2() (map[string]string, error) {
 		"takeover":      EMQXTakeover,
 		"listeners":     EMQXListeners,
 	})
-	vars["devices"] = v.devices()
+	vars["devices"], vars["certificate_names"] = v.devices(), strconv.FormatBool(v.CertificateNames)
 	maps.Copy(vars, limitVars(v.Limits))
 	return vars, f.Err()
 }
@@ -190,9 +194,9 @@ func limitVars(l cluster.Limits) map[string]string {
 	}
 }
 
-// devices is the module that lets devices in by their certificates, where there are some.
+// devices is the module that lets clients in by their certificates, where these are enough.
 func (v EMQXVars) devices() string {
-	if v.DeviceCertificates {
+	if v.DeviceCertificates || v.CertificateNames {
 		return EMQXDevices
 	}
 	return ""
@@ -204,6 +208,9 @@ func (v EMQXVars) checkCertificates(f *fault.List) {
 	}
 	if v.DeviceCertificates && !v.Auth {
 		f.Add("deviceCertificates", "must be false without auth: everybody gets in")
+	}
+	if v.CertificateNames && !v.Auth {
+		f.Add("certificateNames", "must be false without auth: everybody gets in")
 	}
 }
 

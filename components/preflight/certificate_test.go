@@ -8,6 +8,8 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
+	"net/http"
+	"net/http/httptest"
 	"time"
 
 	"github.com/emqx-oci/emqx-oci/components/settings"
@@ -107,5 +109,29 @@ func furtherOf(main func(*settings.Settings), others ...func(*settings.Settings)
 			other(&of)
 			s.TLS.Certificates = append(s.TLS.Certificates, settings.ServerCertificate{Certificate: of.TLS.Certificate, PrivateKey: of.TLS.PrivateKey})
 		}
+	}
+}
+
+// clientAuthorities are of clients' certificates, and end so many days after that day.
+func clientAuthorities(clients, devices int) func(*settings.Settings) {
+	return func(s *settings.Settings) {
+		for to, days := range map[*settings.Secret]int{&s.TLS.ClientCA: clients, &s.TLS.DeviceCA: devices} {
+			var of settings.Settings
+			certificateOf(days)(&of)
+			*to = of.TLS.Certificate
+		}
+	}
+}
+
+// keysAnswer asks a server for keys of tokens.
+func keysAnswer(status int, body string) func(*settings.Settings) {
+	return func(s *settings.Settings) {
+		server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(status)
+			_, _ = w.Write([]byte(body))
+		}))
+		ca := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+		s.Auth.Anonymous = false
+		s.Auth.Authenticators = []settings.AuthAuthenticator{{Kind: settings.KindJWT, JWKS: server.URL + "/keys", CA: ca, Claims: map[string]string{"sub": "${username}"}}}
 	}
 }

@@ -84,6 +84,12 @@ var Checks = []Check{
 		Example: `emqx-oci:tls.certificate: must be valid, got one ("mqtt.example.com") that ended on 2026-10-31`,
 		Remedy:  "Renew it with its chain, set it, and run `up`: the proxies take it at once, EMQX (`tls.terminate: broker`) within 2 minutes, and no client is cut off. A warning begins 30 days before the end.",
 	},
+	{
+		Name: "jwks", Severity: Warning, Settings: jwks,
+		Reason:  "Without the keys of tokens everybody who has one is refused, and nothing but EMQX's log says why.",
+		Example: `emqx-oci:auth.authenticators[0].jwks: should answer with keys, got HTTP 404 Not Found: EMQX asks it from the nodes, and where it gets none refuses every token`,
+		Remedy:  "Look at the address, and at `ca` where its authority is not a public one. Where only the nodes reach it, this says nothing.",
+	},
 	{Name: "gates", Settings: roundTrip},
 	{
 		Name: "agent-values", Severity: Error, Rules: agentRules,

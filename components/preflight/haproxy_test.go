@@ -24,6 +24,17 @@ type section struct {
 // memberAddress stands for those of the nodes, which the cloud knows.
 const memberAddress = "192.0.2.10"
 
+// terminate is where TLS ends, by the job's values.
+func terminate(env map[string]string) string {
+	switch {
+	case env["TLS_AT_PROXY"] == "true":
+		return "proxy"
+	case env["TLS_AT_EDGE"] == "true":
+		return "edge"
+	}
+	return "broker"
+}
+
 // readProxy renders the configuration as Nomad would on a node. It holds no
 // function that asks the machine that this runs on.
 func readProxy(j *job) (*proxyConfig, error) {
@@ -39,12 +50,17 @@ func readProxy(j *job) (*proxyConfig, error) {
 			"regexMatch": func(re, s string) (bool, error) { return regexp.MatchString(re, s) },
 			"replaceAll": func(old, with, s string) string { return strings.ReplaceAll(s, old, with) },
 			"split":      func(at, s string) []string { return strings.Split(s, at) },
-			"nomadVar": func(string) map[string]item {
-				all := map[string]item{"stats_user": {"stats"}, "stats_password": {"stats-password"}, "members": {memberAddress}}
-				for _, name := range []string{"mqtt", "mqtts", "ws", "wss"} {
-					all["broker_"+name] = item{env["BROKER_"+name]}
+			"nomadVar": func(string) map[string]item { // as it is once the job has changed
+				items := map[string]item{
+					"stats_user": {"stats"}, "stats_password": {"stats-password"}, "members": {memberAddress}, "tls_ticket_keys": {"keys"}, "tls_client_crl": {"lists"},
 				}
-				return all
+				for _, name := range []string{"mqtt", "mqtts", "ws", "wss"} {
+					items["broker_"+name] = item{env["BROKER_"+name]}
+				}
+				if items["tls_clients"] = (item{env["TLS_CLIENTS"]}); env["TLS"] == "true" {
+					items["tls_terminate"] = item{terminate(env)}
+				}
+				return items
 			},
 		}).Parse(t.text("data"))
 		if err != nil {

@@ -28,6 +28,7 @@ func clearText(s settings.Settings, _ time.Time, r *Report) {
 func certificate(s settings.Settings, now time.Time, r *Report) {
 	revocations(s, now, r)
 	further(s, now, r)
+	authorities(s, now, r)
 	all, err := certs.ReadCertificates(s.TLS.Certificate.Reveal())
 	if err != nil {
 		return
@@ -59,6 +60,18 @@ func further(s settings.Settings, now time.Time, r *Report) {
 			server.KeyIsRefused = err != nil
 		}
 		told(r, fmt.Sprintf("tls.certificates[%d].certificate", i), server.Judge(now))
+	}
+}
+
+// authorities tells of those whose end shuts out all clients that show certificates. The one of the round trip has no end.
+func authorities(s settings.Settings, now time.Time, r *Report) {
+	for _, x := range []struct {
+		path  string
+		given settings.Secret
+	}{{"tls.clientCa", s.TLS.ClientCA}, {"tls.deviceCa", s.TLS.DeviceCA}} {
+		if all, err := certs.ReadCertificates(x.given.Reveal()); err == nil {
+			told(r, x.path, certs.JudgeAuthorities(all, now))
+		}
 	}
 }
 

@@ -550,6 +550,46 @@ var trials = map[string][]trial{
 		{name: "revocations ends soon", settings: revocationsUntil(2), now: judged, want: []string{
 			`warning emqx-oci:tls.clientCrl: should be renewed: the one of "clients" ends on 2026-11-03`,
 		}},
+		{name: "authorities of clients", settings: clientAuthorities(90, 90), now: judged},
+		{name: "authorities of clients hidden", settings: func(s *settings.Settings) { s.TLS.ClientCA, s.TLS.DeviceCA = "[secret]", "[secret]" }},
+		{name: "authorities of clients end soon", settings: clientAuthorities(20, 3), now: judged, want: []string{
+			`warning emqx-oci:tls.clientCa: should be renewed: the one in use ("mqtt.example.com") ends on 2026-11-21, in 20 days, and every certificate of it with it`,
+			`warning emqx-oci:tls.deviceCa: should be renewed at once: the one in use ("mqtt.example.com") ends on 2026-11-04, in 3 days, and every certificate of it with it`,
+		}},
+		{name: "authorities of clients ended", settings: clientAuthorities(-1, -1), now: judged, want: []string{
+			`error emqx-oci:tls.clientCa: must be of authorities that are valid, got one ("mqtt.example.com") that ended on 2026-10-31: no client with a certificate of it gets in`,
+			`error emqx-oci:tls.deviceCa: must be of authorities that are valid, got one ("mqtt.example.com") that ended on 2026-10-31: no client with a certificate of it gets in`,
+		}},
+		{name: "an authority of clients ended beside its successor", settings: func(s *settings.Settings) {
+			clientAuthorities(-1, 90)(s)
+			var next settings.Settings
+			certificateOf(90)(&next)
+			s.TLS.ClientCA += next.TLS.Certificate
+		}, now: judged, want: []string{
+			`warning emqx-oci:tls.clientCa: should be of authorities that are valid, got one ("mqtt.example.com") that ended on 2026-10-31: no client with a certificate of it gets in`,
+		}},
+		{name: "authorities of clients not yet", settings: clientAuthorities(90, 90), now: judged.AddDate(-1, 0, 0), want: []string{
+			`error emqx-oci:tls.clientCa: must be of authorities that are valid, got one ("mqtt.example.com") that begins on 2026-10-02: no client with a certificate of it gets in until then`,
+			`error emqx-oci:tls.deviceCa: must be of authorities that are valid, got one ("mqtt.example.com") that begins on 2026-10-02: no client with a certificate of it gets in until then`,
+		}},
+	},
+	"jwks": {
+		{name: "none"},
+		{name: "keys", settings: keysAnswer(200, `{"keys": [{"kty": "RSA"}]}`)},
+		{name: "not there", settings: keysAnswer(404, "not here"), want: []string{"example"}},
+		{name: "no keys", settings: keysAnswer(200, `{"keys": []}`), want: []string{
+			"warning emqx-oci:auth.authenticators[0].jwks: should answer with keys, got a set of no keys: EMQX asks it from the nodes, and where it gets none refuses every token",
+		}},
+		{name: "a page", settings: keysAnswer(200, "<html>"), want: []string{
+			"warning emqx-oci:auth.authenticators[0].jwks: should answer with keys, got text that is no JSON: EMQX asks it from the nodes, and where it gets none refuses every token",
+		}},
+		{name: "nobody", settings: func(s *settings.Settings) {
+			keysAnswer(200, "")(s)
+			s.Auth.Authenticators[0].JWKS = "https://127.0.0.1:1/keys"
+		}, want: []string{
+			`warning emqx-oci:auth.authenticators[0].jwks: should answer with keys, got an error: ` +
+				`Get "https://127.0.0.1:1/keys": dial tcp 127.0.0.1:1: connect: connection refused: EMQX asks it from the nodes, and where it gets none refuses every token`,
+		}},
 	},
 	"gates": {
 		{name: "as it is"},

@@ -53,6 +53,7 @@ func (s *Settings) validateAuth(f checker) {
 	}
 	s.validateUsers(f)
 	a.validateAuthenticators(f)
+	s.validateCertificateNames(f)
 	a.validateSources(f)
 	a.validateRules(f)
 }
@@ -87,7 +88,7 @@ func (s *Settings) validateUsers(f checker) {
 }
 
 func (a *Auth) validateRules(f checker) {
-	bound := a.hasOthers() || slices.ContainsFunc(a.Users, func(u AuthUser) bool { return !u.Superuser })
+	bound := a.HasOthers() || slices.ContainsFunc(a.Users, func(u AuthUser) bool { return !u.Superuser })
 	if bound && len(a.Rules) == 0 && len(a.Sources) == 0 && !f.hasAbove("auth.rules") {
 		f.Add("auth.rules", "must hold at least one: without any only superusers may publish or subscribe")
 	}
@@ -105,8 +106,11 @@ func (a *Auth) validateRule(f checker, i int) {
 		f.Add(path, "must be about one of user, clientId and address, or about everybody, got %s", strings.Join(who, " and "))
 		return
 	}
-	if r.User != "" && !f.Has(path+".user") && !a.hasOthers() && !slices.ContainsFunc(a.Users, func(u AuthUser) bool { return u.Name == r.User }) {
+	if r.User != "" && !f.Has(path+".user") && !a.HasOthers() && !slices.ContainsFunc(a.Users, func(u AuthUser) bool { return u.Name == r.User }) {
 		f.Add(path+".user", "must be one of auth.users, as nobody else can connect, got %q", r.User)
+	}
+	if r.User != "" && slices.ContainsFunc(a.Users, func(u AuthUser) bool { return u.Superuser && u.Name == r.User }) {
+		f.Add(path+".user", "must not be a superuser, for whom no rule holds, got %q", r.User)
 	}
 	for j, topic := range r.Topics {
 		if at := fmt.Sprintf("%s.topics[%d]", path, j); !f.Has(at) {

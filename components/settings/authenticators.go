@@ -10,26 +10,28 @@ import (
 
 // Kinds of [AuthAuthenticator] and [AuthSource].
 const (
-	KindBuiltIn    = "builtIn"
-	KindJWT        = "jwt"
-	KindHTTP       = "http"
-	KindLDAP       = "ldap"
-	KindPostgreSQL = "postgresql"
-	KindMySQL      = "mysql"
-	KindRedis      = "redis"
-	KindMongoDB    = "mongodb"
+	KindBuiltIn     = "builtIn"
+	KindCertificate = "certificate"
+	KindJWT         = "jwt"
+	KindHTTP        = "http"
+	KindLDAP        = "ldap"
+	KindPostgreSQL  = "postgresql"
+	KindMySQL       = "mysql"
+	KindRedis       = "redis"
+	KindMongoDB     = "mongodb"
 )
 
 // authenticatorFields are what each kind may have, and must where it begins with "!".
 var authenticatorFields = map[string]string{
-	KindBuiltIn:    "",
-	KindJWT:        "secret publicKey jwks !claims aclClaim ca",
-	KindHTTP:       "!url method headers authorization !body ca",
-	KindLDAP:       "!server !username !password query !baseDn ca plain",
-	KindPostgreSQL: "!server !database !username !password !query !hash salt iterations ca plain",
-	KindMySQL:      "!server !database !username !password !query !hash salt iterations ca plain",
-	KindRedis:      "!server database username password !query !hash salt iterations ca plain",
-	KindMongoDB:    "!server !database username password !collection !filter !hash salt iterations ca plain",
+	KindBuiltIn:     "",
+	KindCertificate: "",
+	KindJWT:         "secret publicKey jwks !claims aclClaim ca",
+	KindHTTP:        "!url method headers authorization !body ca",
+	KindLDAP:        "!server !username !password query !baseDn ca plain",
+	KindPostgreSQL:  "!server !database !username !password !query !hash salt iterations ca plain",
+	KindMySQL:       "!server !database !username !password !query !hash salt iterations ca plain",
+	KindRedis:       "!server database username password !query !hash salt iterations ca plain",
+	KindMongoDB:     "!server !database username password !collection !filter !hash salt iterations ca plain",
 }
 
 var sourceFields = map[string]string{
@@ -45,9 +47,37 @@ var (
 	authzPlaceholders = []string{"username", "clientid", "peerhost", "proto_name", "mountpoint", "topic", "action", "cert_subject", "cert_common_name", "qos", "retain"}
 )
 
-// hasOthers tells whether somebody may connect who is not among the users.
-func (a *Auth) hasOthers() bool {
+// HasOthers tells whether somebody may connect whom EMQX's built-in database does not know.
+func (a *Auth) HasOthers() bool {
 	return slices.ContainsFunc(a.Authenticators, func(x AuthAuthenticator) bool { return x.Kind != KindBuiltIn })
+}
+
+// ByCertificate tells whether a client's certificate of `tls.clientCa` is enough to get in.
+func (a *Auth) ByCertificate() bool {
+	return !a.Anonymous && slices.ContainsFunc(a.Authenticators, func(x AuthAuthenticator) bool { return x.Kind == KindCertificate })
+}
+
+// validateCertificateNames checks what certificates need to be enough to get in: somebody who verifies
+// them, and of one kind alone, as EMQX is told their names and not whose they are.
+func (s *Settings) validateCertificateNames(f checker) {
+	i := slices.IndexFunc(s.Auth.Authenticators, func(x AuthAuthenticator) bool { return x.Kind == KindCertificate })
+	at := fmt.Sprintf("auth.authenticators[%d].kind", i)
+	if i < 0 || f.hasAbove(at) || f.Has("tls.clients") || f.Has("tls.terminate") {
+		return
+	}
+	t := s.TLS
+	switch before := s.Auth.Authenticators[:i]; {
+	case slices.ContainsFunc(before, func(x AuthAuthenticator) bool { return x.Kind != KindBuiltIn }):
+		f.Add(at, "must be before all but builtIn, got certificate behind %s: it is asked before them", before[len(before)-1].Kind)
+	case t.Terminate == TerminateBroker:
+		f.Add(at, "must not be certificate with tls.terminate: broker: EMQX 5.8 does not see a client's certificate behind the PROXY protocol")
+	case t.Clients == ClientsNone:
+		f.Add(at, "must not be certificate with tls.clients: none: nobody shows one")
+	case t.DeviceCA != "":
+		f.Add(at, "must not be certificate with tls.deviceCa: EMQX is told a certificate's name and not its authority, and a device would be in that was never added")
+	case t.ClientCA == "":
+		f.Add(at, "must not be certificate without tls.clientCa: nobody has one")
+	}
 }
 
 // given are the keys of what an authenticator has.

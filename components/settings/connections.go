@@ -64,3 +64,8 @@ func (b Broker) Times() cluster.Times { return b.times(b.ShutdownDelay, b.KillTi
 
 // Times are the proxies' job's.
 func (p Proxy) Times() cluster.Times { return p.times(p.ShutdownDelay, p.KillTimeout) }
+
+// Cluster are the sizes and times among the limits as the components take them.
+func (l Limits) Cluster() cluster.Limits {
+	return cluster.Limits{PacketKB: l.PacketKB, TopicLevels: l.TopicLevels, ClientIDLength: l.ClientIDLength, ConnectTimeout: l.ConnectTimeout}
+}

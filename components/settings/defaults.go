@@ -20,8 +20,7 @@ func defaults() Settings {
 		Broker: Broker{
 			Image: cluster.DefaultBrokerImage, CPU: 2000, MemoryMB: 4096, KeepAliveMax: 600, NoFile: cluster.DefaultNoFile,
 			KillTimeout: broker.KillTimeout, Drain: Drain(cluster.DefaultDrain), ShutdownDelay: broker.ShutdownDelay, Rollout: rollout(broker),
-			PerClient: PerClient{Flapping: Flapping{Count: 15, Window: time.Minute, Ban: 5 * time.Minute}},
-			Limits:    Limits(cluster.DefaultLimits),
+			Limits: brokerLimits(cluster.DefaultLimits, Flapping{Count: 15, Window: time.Minute, Ban: 5 * time.Minute}),
 		},
 		Proxy: Proxy{
 			Image: DefaultProxyImage, CPU: 1000,
@@ -47,6 +46,11 @@ func defaults() Settings {
 // rollout is the pace among a job's times.
 func rollout(t cluster.Times) Rollout {
 	return Rollout{MinHealthyTime: t.MinHealthyTime, HealthyDeadline: t.HealthyDeadline, ProgressDeadline: t.ProgressDeadline}
+}
+
+// brokerLimits are EMQX's own defaults, which has none for the rates.
+func brokerLimits(l cluster.Limits, flapping Flapping) Limits {
+	return Limits{PacketKB: l.PacketKB, TopicLevels: l.TopicLevels, ClientIDLength: l.ClientIDLength, ConnectTimeout: l.ConnectTimeout, Flapping: flapping}
 }
 
 // ports are the components' as settings: see [Ports.Cluster].

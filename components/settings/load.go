@@ -40,6 +40,9 @@ type Source struct {
 	Offline bool
 	// Typed means that a secret is one by the type in which a program gives it: none can lie in clear.
 	Typed bool
+
+	// fileAway: there is a file of secrets that is not at hand.
+	fileAway bool
 }
 
 // Load reads the settings of a stack, fills in what is not given and checks
@@ -49,10 +52,18 @@ func Load(environment string, from Source) (Settings, error) {
 	if from.Getenv == nil {
 		from.Getenv = os.Getenv
 	}
-	from, err := from.withFile()
+	from, known, err := from.withFile()
 	if err != nil {
 		return Settings{}, err
 	}
+	from.fileAway = !known
+	if from.Offline && !known {
+		return loadInDoubt(environment, from)
+	}
+	return loadFrom(environment, from)
+}
+
+func loadFrom(environment string, from Source) (Settings, error) {
 	s := defaults()
 	s.Environment = environment
 	s.Volumes.Protect = s.Production()
@@ -79,9 +90,9 @@ func Load(environment string, from Source) (Settings, error) {
 	if s.Consul.Token == "" {
 		s.Consul.Token = Secret(from.Getenv("CONSUL_HTTP_TOKEN"))
 	}
-	err = f.Err()
+	err := f.Err()
 	if from.Offline {
-		err = s.known(err, hidden)
+		err = s.known(err, hidden, from.fileAway)
 	}
 	return s, together(structconfig.WithPrefix(err, Project+":"), foreign.Err())
 }
@@ -109,14 +120,14 @@ func (from Source) groups() (given map[string]json.RawMessage, hidden []string) 
 
 // known leaves out the faults that are none as far as one can tell without the
 // encrypted values.
-func (s *Settings) known(err error, hidden []string) error {
+func (s *Settings) known(err error, hidden []string, fileAway bool) error {
 	var e *fault.Error
 	if !errors.As(err, &e) {
 		return err
 	}
 	e.Faults = slices.DeleteFunc(e.Faults, func(x fault.Fault) bool {
 		group, _, _ := strings.Cut(x.Path, ".")
-		elsewhere := s.SecretsFrom != "" && group == "secrets" && structconfig.Absent(x)
+		elsewhere := fileAway && group == "secrets" && structconfig.Absent(x)
 		return elsewhere || slices.Contains(hidden, group) || strings.Contains(x.Text, placeholder)
 	})
 	if len(e.Faults) == 0 {

@@ -20,7 +20,8 @@ import (
 // together, in the value of a duration, in a range's host bits, in what Pulumi's
 // reader alone refuses.
 var unseen = []string{
-	"auth-anonymous", "auth-client-ids", "auth-client-ids-twice", "auth-no-gate", "auth-no-rules", "auth-sources", "auth-tokens",
+	"auth-anonymous", "auth-certificate-at-broker", "auth-certificate-behind", "auth-certificate-of-devices", "auth-certificate-with-fields",
+	"auth-certificate-without-clients", "auth-client-ids", "auth-client-ids-twice", "auth-no-gate", "auth-no-rules", "auth-servers-without-needs", "auth-sources", "auth-tokens",
 	"broker-crashes-on-join", "broker-dashboard-moved", "broker-data-elsewhere", "broker-deadlines", "broker-drain",
 	"broker-kill-after-progress", "broker-kill-timeout-long", "broker-kill-timeout-short", "broker-listeners-closed",
 	"broker-minor-tag", "broker-moving-tag", "broker-needs-a-licence", "broker-no-tag", "broker-old",

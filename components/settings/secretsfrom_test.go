@@ -97,3 +97,57 @@ func TestSecretsOfAFileWithoutALab(t *testing.T) {
 	assert.ErrorContains(t, err, "emqx-oci:secretsFrom: must be a variable of this program's, such as EMQX_OCI_SECRETS, got \"NOMAD_TOKEN\"")
 	assert.Assert(t, !strings.Contains(err.Error(), "a-token"))
 }
+
+// Offline and without the file nobody knows what is in it: what it decides about is a doubt, and what is wrong either way a fault.
+// With the file at hand it is decided.
+func TestAFileThatIsNotAtHandIsADoubt(t *testing.T) {
+	const tls, ours = "    terminate: broker # chapters watch EMQX's four listeners\n", "  emqx-oci:tls:\n"
+	noPlain := ours + tls + "  emqx-oci:listeners: {mqtt: {open: none}, ws: {open: none}}\n"
+	for name, x := range map[string]struct {
+		replace      []string
+		file         string // "" for none
+		doubt, fault string
+	}{
+		"as it is":           {},
+		"no plain listeners": {replace: []string{ours + tls, noPlain}, doubt: "emqx-oci:listeners: must leave one open: mqtt and ws are none, and mqtts and wss need tls.certificate"},
+		"no plain listeners, a certificate": {replace: []string{ours + tls, noPlain}, file: labSecrets[:len(labSecrets)-2] + `,
+			"emqx-oci:secrets.gatePassword": "x", "emqx-oci:tls.certificate": "certificate", "emqx-oci:tls.privateKey": "key"}`},
+		"no plain listeners, no certificate": {
+			replace: []string{ours + tls, noPlain}, file: labSecrets, fault: "emqx-oci:listeners: must leave one open: mqtt and ws are none, and mqtts and wss need tls.certificate",
+		},
+		"no listeners at all": {
+			replace: []string{ours + tls, noPlain[:len(noPlain)-2] + ", mqtts: {open: none}, wss: {open: none}}\n"}, fault: "emqx-oci:listeners: must leave one open",
+		},
+		"certificates of clients": {
+			replace: []string{ours + tls, ours + "    clients: optional\n", "    serverCidrs", "    privateSubnetCidr: 10.80.1.0/24\n    serverCidrs"},
+			doubt:   "emqx-oci:tls.clients: must be none without tls.certificate, got optional",
+		},
+		"certificates of clients at the broker": {
+			replace: []string{tls, "    terminate: broker\n    clients: optional\n"}, fault: "emqx-oci:tls.clients: must be none with tls.terminate: broker",
+		},
+		"an authority without its key": {
+			replace: []string{ours + tls, ours + "    clients: optional\n    deviceCa: {secure: v1:abc}\n", "    serverCidrs", "    privateSubnetCidr: 10.80.1.0/24\n    serverCidrs"},
+			doubt:   "emqx-oci:secrets.deviceCaKey: must be set with tls.deviceCa",
+		},
+		"a fault of its own": {replace: []string{"count: 3", "count: 0"}, fault: "emqx-oci:nodes.count: must be 1 to 100, got 0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			from := labFile(t, x.replace...)
+			if x.file != "" {
+				from = withFile(t, from, x.file)
+			}
+			from.Offline = true
+			s, err := Load("lab", from)
+			if x.fault == "" {
+				assert.NilError(t, err)
+			} else {
+				assert.ErrorContains(t, err, x.fault)
+			}
+			doubts := ""
+			for _, d := range s.Doubts {
+				doubts += d.String() + "\n"
+			}
+			assert.Assert(t, strings.Contains(doubts, x.doubt) && (x.doubt != "") == (doubts != ""), "%q", doubts)
+		})
+	}
+}

@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"strconv"
 	"time"
+
+	"github.com/emqx-oci/emqx-oci/components/fault"
 )
 
 // ClusterName is the name of a stack's cluster among the resources of its program; the names of all that is in the
@@ -19,6 +21,8 @@ const ClusterName = "cluster"
 type Settings struct {
 	// Environment is the stack's name: prod, staging, lab.
 	Environment string `cfg:"-"`
+	// Doubts are faults that are some or none by what is in the file of SecretsFrom, which was not at hand.
+	Doubts []fault.Fault `cfg:"-"`
 
 	// Where the stack runs. The graph is the same. One other than `oci` has a program of
 	// its own, `emqx-oci-lab`, which tells `emqx-oci` of providers, state and secrets.
@@ -179,23 +183,11 @@ type Broker struct {
 	// `drain.timeout` at least.
 	KillTimeout time.Duration `cfg:"killTimeout" range:"130s..10m" why:"EMQX takes up to 120 s to stop, and the nodes' Nomad clients allow 10m"`
 	Drain       Drain         `cfg:"drain"`
-	PerClient   PerClient     `cfg:"perClient"`
 	Limits      Limits        `cfg:"limits"`
 	// A node leaves Consul this long before it stops: HAProxy may send it new
 	// clients for 9 s more.
 	ShutdownDelay time.Duration `cfg:"shutdownDelay" range:"1s.."`
 	Rollout       `cfg:",inline"`
-}
-
-// PerClient bounds what one client may do. 0 of each is no bound.
-type PerClient struct {
-	// What it may publish. EMQX stops reading from who sends more, and loses nothing.
-	MessageRate int `cfg:"messageRate" unit:"messages per second" range:"0..1000000"`
-	// What it may send.
-	ByteRateKB int `cfg:"byteRateKb" unit:"kB per second" range:"0..1000000"`
-	// What a session may be subscribed to; further ones are refused.
-	Subscriptions int      `cfg:"subscriptions" unit:"subscriptions" range:"0..1000000"`
-	Flapping      Flapping `cfg:"flapping"`
 }
 
 // Flapping is what EMQX does about a client that connects again and again: it is banned by its
@@ -222,7 +214,8 @@ type Drain struct {
 	Timeout time.Duration `cfg:"timeout" range:"1s..7m"`
 }
 
-// Limits are what EMQX takes from one client. A variable in `broker.env` wins over each.
+// Limits are what EMQX takes from one client. A variable in `broker.env` wins over each. 0 is no
+// limit where it is allowed.
 type Limits struct {
 	// Of one packet. Who sends a larger one is disconnected.
 	PacketKB int `cfg:"packetKb" unit:"kB" range:"1..262143"`
@@ -234,6 +227,13 @@ type Limits struct {
 	// HAProxy. Where HAProxy sees MQTT, it ends those that send nothing or something else,
 	// and no broker hears of them.
 	ConnectTimeout time.Duration `cfg:"connectTimeout" range:"1s..5m" step:"1s"`
+	// What it may publish. EMQX stops reading from who sends more, and loses nothing.
+	MessageRate int `cfg:"messageRate" unit:"messages per second" range:"0..1000000"`
+	// What it may send.
+	ByteRateKB int `cfg:"byteRateKb" unit:"kB per second" range:"0..1000000"`
+	// What a session may be subscribed to; further ones are refused.
+	Subscriptions int      `cfg:"subscriptions" unit:"subscriptions" range:"0..1000000"`
+	Flapping      Flapping `cfg:"flapping"`
 }
 
 // Rollout is the pace of a Nomad deployment.
@@ -544,7 +544,8 @@ type Auth struct {
 	DenyAction string `cfg:"denyAction" oneof:"ignore|disconnect"`
 	// What an update does about users, rules and authenticators that somebody has changed in
 	// EMQX since the last one: it puts them right, or says so and leaves them until what the stack
-	// declares changes, or EMQX restarts. `status` and a preview tell of them.
+	// declares changes, or EMQX restarts. `status` and a preview tell of them. Secrets of
+	// authenticators EMQX shows to nobody: with `repair` each update writes them anew.
 	Drift string `cfg:"drift" oneof:"repair|warn"`
 }
 
@@ -559,10 +560,12 @@ const (
 // stack's other secrets do. A change is applied at run time; one that brings another authority's
 // file restarts the nodes in turn.
 type AuthAuthenticator struct {
-	// What it is. `builtIn` is the database of `auth.users`, which is there without it, too. The
-	// code of `ldap` is not under an open licence, even in EMQX 5.8: its licence, BSL 1.1, wants
+	// What it is. `builtIn` is the database of `auth.users`, which is there without it, too.
+	// `certificate` lets in who shows one of `tls.clientCa`, as the user of its common name, unless
+	// the database knows that name; it is the first behind `builtIn`, and a change of it restarts
+	// the nodes in turn. The code of `ldap` is not under an open licence, even in EMQX 5.8: its licence, BSL 1.1, wants
 	// an agreement with EMQ for production.
-	Kind string `cfg:"kind" required:"true" oneof:"builtIn|jwt|http|ldap|postgresql|mysql|redis|mongodb"`
+	Kind string `cfg:"kind" required:"true" oneof:"builtIn|certificate|jwt|http|ldap|postgresql|mysql|redis|mongodb"`
 
 	// Of `jwt`, one of three: what tokens are signed with by HMAC. A token is the client's
 	// password, and its time (`exp`, `nbf`) counts.

@@ -12,8 +12,11 @@ import (
 func Spec() *structconfig.Spec { return spec() }
 
 var spec = sync.OnceValue(func() *structconfig.Spec {
-	return structconfig.Describe(defaults(), structconfig.Options{Format: format, Placeholder: placeholder})
+	return structconfig.Describe(defaults(), structconfig.Options{Format: format, Placeholder: placeholder, Moved: moved})
 })
+
+// moved are settings that have another place.
+var moved = map[string]string{"broker.perClient": "broker.limits"}
 
 // checker collects what is wrong with how settings fit together.
 type checker struct{ *fault.List }

@@ -53,14 +53,19 @@ func (a Access) mark() string { return applied + a.Digest[:min(len(a.Digest), 32
 type member struct {
 	alloc   *nomad.AllocationListStub
 	differs []string // of the three
-	secrets bool     // there are some, which it does not show
+	unseen  []string // those of the three with secrets, which it does not show
 }
 
 // shown are the parts of the output of the script's look.
 type shown struct{ files, authentication, settings, sources string }
 
-func readShown(output string) (s shown) {
-	for _, part := range strings.Split(output, answerMark) {
+// shown asks a member for them.
+func (u *UsersAPI) shown(ctx context.Context) (s shown, err error) {
+	out, err := u.run(ctx, "look")
+	if err != nil {
+		return s, err
+	}
+	for _, part := range strings.Split(out, answerMark) {
 		name, text, _ := strings.Cut(part, "\n")
 		switch name {
 		case "files":
@@ -73,7 +78,7 @@ func readShown(output string) (s shown) {
 			s.sources = text
 		}
 	}
-	return s
+	return s, nil
 }
 
 // readAnswer reads a status and a body.
@@ -89,7 +94,7 @@ func readAnswer(what, text string, into any) error {
 }
 
 // differences are what of the three is not as declared.
-func (a Access) differences(s shown) (differs []string, secrets bool, err error) {
+func (a Access) differences(s shown) (differs, unseen []string, err error) {
 	var chain, wantedChain []any
 	var settings, wanted map[string]any
 	var sources struct{ Sources []any }
@@ -97,10 +102,10 @@ func (a Access) differences(s shown) (differs []string, secrets bool, err error)
 		readAnswer("authentication", s.authentication, &chain), readAnswer("authorization/settings", s.settings, &settings),
 		readAnswer("authorization/sources", s.sources, &sources),
 	); err != nil {
-		return nil, false, err
+		return nil, nil, err
 	}
 	if err := errors.Join(json.Unmarshal([]byte(a.Authentication), &wantedChain), json.Unmarshal([]byte(a.Authorization), &wanted)); err != nil {
-		return nil, false, fmt.Errorf("reading what is declared: %w", err)
+		return nil, nil, fmt.Errorf("reading what is declared: %w", err)
 	}
 	wantedSources, _ := wanted["sources"].([]any)
 	delete(wanted, "sources")
@@ -114,11 +119,15 @@ func (a Access) differences(s shown) (differs []string, secrets bool, err error)
 		part      string
 		want, has any
 	}{{ofChain, wantedChain, chain}, {ofSettings, wanted, settings}, {ofRules, wantedSources, sources.Sources}} {
+		secrets := false
 		if !covered(x.want, x.has, &secrets) {
 			differs = append(differs, x.part)
 		}
+		if secrets {
+			unseen = append(unseen, x.part)
+		}
 	}
-	return differs, secrets, nil
+	return differs, unseen, nil
 }
 
 // covered tells whether EMQX shows a value as it is wanted: it adds defaults, hides secrets, and
@@ -176,15 +185,14 @@ func (m *userMatcher) look(ctx context.Context) error {
 	}
 	for i := range m.members {
 		one := &m.members[i]
-		out, err := m.of(one.alloc.ID).run(ctx, "look")
+		s, err := m.of(one.alloc.ID).shown(ctx)
 		if err != nil {
 			return fmt.Errorf("%s: %w", one.alloc.NodeName, err)
 		}
-		s := readShown(out)
 		if s.files != m.access.Digest {
 			return fmt.Errorf("%s: %w", one.alloc.NodeName, errOtherFiles)
 		}
-		if one.differs, one.secrets, err = m.access.differences(s); err != nil {
+		if one.differs, one.unseen, err = m.access.differences(s); err != nil {
 			return fmt.Errorf("%s: %w", one.alloc.NodeName, err)
 		}
 	}
@@ -292,12 +300,17 @@ func (m *userMatcher) cutForbidden(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// forbidden are the clients that hold a subscription which is not allowed.
+// forbidden are the clients that hold a subscription which is not allowed, or are nobody.
 func (m *userMatcher) forbidden(ctx context.Context) (ids []string, err error) {
 	clients := map[string]Client{}
 	err = pages(ctx, m.UsersAPI, "/clients?fields=clientid,username,ip_address&", func(c Client) { clients[c.ID] = c })
 	if err != nil {
 		return nil, err
+	}
+	if m.args.Alone {
+		if ids, err = m.nobodies(ctx, clients); err != nil {
+			return nil, err
+		}
 	}
 	type subscription struct {
 		ID    string `json:"clientid"`
@@ -309,6 +322,25 @@ func (m *userMatcher) forbidden(ctx context.Context) (ids []string, err error) {
 		}
 	})
 	return ids, err
+}
+
+// nobodies are the clients whose user is not in the database. That is asked for after the clients: a device may have been
+// added meanwhile.
+func (m *userMatcher) nobodies(ctx context.Context, clients map[string]Client) (ids []string, err error) {
+	names, err := m.Users(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	known := make(map[string]bool, len(names))
+	for _, name := range names {
+		known[name] = true
+	}
+	for id, c := range clients {
+		if !known[c.Username] {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
 }
 
 // setMark says that all is as declared. The former marks are gone by now.

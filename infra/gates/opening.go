@@ -36,12 +36,11 @@ func (m *userMatcher) open(ctx context.Context, ownUser string) (string, error) 
 	if err := m.find(ctx); err != nil {
 		return "", err
 	}
-	out, err := m.run(ctx, "look")
+	s, err := m.shown(ctx)
 	if err != nil {
 		return "", err
 	}
 	var done []string
-	s := readShown(out)
 	var chain []map[string]any
 	if err := readAnswer("authentication", s.authentication, &chain); err != nil {
 		return "", err

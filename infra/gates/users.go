@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -28,6 +29,9 @@ type MatchUsersArgs struct {
 
 	// May tells whether the rules let a client hold a subscription to a filter; nil: any.
 	May func(c Client, filter string) bool
+	// Alone: nobody may connect whom the database does not know. Who is connected all the same, as a
+	// user that somebody else has deleted, is cut off where subscriptions are looked at.
+	Alone bool
 	// LeaveDrift: what somebody else has changed stays, and is told.
 	LeaveDrift bool
 	// Timeout of the step by itself.
@@ -79,10 +83,12 @@ type userMatcher struct {
 	members []member
 	ids     []string        // users of the database
 	devices map[string]bool // those among them that are devices
+	revoked map[string]bool // names of devices that were revoked
 	lost    bool            // there is no database
 
 	put, righted, left      []string
 	added, changed, removed []string
+	shut                    []string // revoked names that nobody kept from coming back
 	cut                     int
 }
 
@@ -116,6 +122,9 @@ func (m *userMatcher) drift() string {
 			words = append(words, "no user "+name)
 		}
 	}
+	if unseen := m.members[0].unseen; len(words) > 0 && len(unseen) > 0 {
+		words = append(words, "and maybe secrets of "+strings.Join(unseen, " and ")+", which EMQX does not show")
+	}
 	return strings.Join(words, ", ")
 }
 
@@ -135,10 +144,16 @@ func (m *userMatcher) match(ctx context.Context) error {
 	marks := slices.DeleteFunc(slices.Clone(m.ids), func(id string) bool { return !strings.HasPrefix(id, applied) })
 	parts, words := m.differing()
 	told, drifted := parts, m.wasApplied()
-	if !drifted && m.members[0].secrets { // what it does not show may be another
+	unseen := m.members[0].unseen
+	if !drifted && len(unseen) > 0 { // what it does not show may be another
 		parts = []string{ofChain, ofSettings, ofRules}
 	}
 	if current := len(parts) == 0 && len(marks) == 1 && marks[0] == m.access.mark()+m.starts(); current {
+		if len(unseen) > 0 && !m.args.LeaveDrift { // nobody can see whether they are those of the stack
+			if err := m.change(ctx, unseen); err != nil {
+				return err
+			}
+		}
 		return m.matchUsers(ctx)
 	}
 	if err := m.dropMarks(ctx, marks); err != nil {
@@ -177,7 +192,22 @@ func (m *userMatcher) noDevices() error {
 
 // A user that EMQX does not take keeps nobody else connected.
 func (m *userMatcher) matchUsers(ctx context.Context) error {
-	return errors.Join(m.bring(ctx), m.remove(ctx))
+	return errors.Join(m.bring(ctx), m.remove(ctx), m.lockRevoked(ctx))
+}
+
+// lockRevoked gives revoked devices back the user that shuts them out, where somebody has taken it away.
+func (m *userMatcher) lockRevoked(ctx context.Context) error {
+	missing := slices.Sorted(maps.Keys(m.revoked))
+	missing = slices.DeleteFunc(missing, func(name string) bool {
+		return m.devices[name] || slices.Contains(m.ids, name) || slices.Contains(m.args.Names, name)
+	})
+	for some := range slices.Chunk(missing, usersAtOnce) {
+		if err := m.shutOut(ctx, some); err != nil {
+			return err
+		}
+		m.shut = append(m.shut, some...)
+	}
+	return nil
 }
 
 // bring imports the users of the file in the task. Those that it changes leave a mark.
@@ -216,7 +246,8 @@ const (
 	// DeviceMark with a name and "/" stands beside one that is a device's: "emqx-oci device add"
 	// makes it, and no step removes the two. No user's name holds a "/".
 	DeviceMark = "emqx-oci-device/"
-	// RevokedMark tells of a device that was revoked. It says nothing about the user of that name.
+	// RevokedMark with a name and "/" tells of a device that was revoked. Its user stays, with the hash of no password: as
+	// long as the database knows a name, no other authenticator is asked about it.
 	RevokedMark = "emqx-oci-revoked/"
 )
 
@@ -253,33 +284,42 @@ func (m *userMatcher) list(ctx context.Context) (err error) {
 	if m.lost = errors.Is(err, errNoDatabase); m.lost {
 		err = nil
 	}
-	m.devices = map[string]bool{}
+	m.devices, m.revoked = map[string]bool{}, map[string]bool{}
 	m.noteDevices(m.ids)
 	if err != nil || len(m.undeclared()) == 0 {
 		return err
 	}
-	// A device's mark comes with its user, in one transaction: asked for now, it is there for
-	// each that was listed, whatever page of the list it would have been on.
-	marks, err := m.Users(ctx, DeviceMark)
-	m.noteDevices(marks)
-	return err
+	// A device's mark comes with its user, in one transaction, and goes once that of its revocation
+	// is there: asked for now and in this order, one is there for each that was listed, whatever page
+	// of the list it would have been on.
+	for _, mark := range []string{DeviceMark, RevokedMark} {
+		marks, err := m.Users(ctx, mark)
+		if err != nil {
+			return err
+		}
+		m.noteDevices(marks)
+	}
+	return nil
 }
 
-// noteDevices notes the names beside which there is a [DeviceMark].
+// noteDevices notes the names beside which there is a [DeviceMark] or a [RevokedMark].
 func (m *userMatcher) noteDevices(ids []string) {
 	for _, id := range ids {
-		if rest, ok := strings.CutPrefix(id, DeviceMark); ok {
-			name, _, _ := strings.Cut(rest, "/")
-			m.devices[name] = true
+		for mark, names := range map[string]map[string]bool{DeviceMark: m.devices, RevokedMark: m.revoked} {
+			if rest, ok := strings.CutPrefix(id, mark); ok {
+				name, _, _ := strings.Cut(rest, "/")
+				names[name] = true
+			}
 		}
 	}
 }
 
-// undeclared are the users that nobody has declared, and that are no devices. The one with an empty name, which somebody may
-// have brought in, has no path by which EMQX would delete it: it is shut out, and stays.
+// undeclared are the users that nobody has declared, and that are no devices, and were none. The one with an empty name, which
+// somebody may have brought in, has no path by which EMQX would delete it: it is shut out, and stays.
 func (m *userMatcher) undeclared() (ids []string) {
 	for _, id := range m.ids {
-		kept := id == "" || m.devices[id] || slices.ContainsFunc([]string{applied, DeviceMark, RevokedMark}, func(mark string) bool { return strings.HasPrefix(id, mark) })
+		kept := id == "" || m.devices[id] || m.revoked[id] ||
+			slices.ContainsFunc([]string{applied, DeviceMark, RevokedMark}, func(mark string) bool { return strings.HasPrefix(id, mark) })
 		if !kept && !slices.Contains(m.args.Names, id) {
 			ids = append(ids, id)
 		}
@@ -337,6 +377,7 @@ func (m *userMatcher) done() string {
 		{"added", m.added},
 		{"changed", m.changed},
 		{"removed", m.removed},
+		{"shut out again", m.shut},
 	} {
 		if len(x.names) > 0 {
 			parts = append(parts, x.what+" "+OneLine(strings.Join(x.names, ", ")))

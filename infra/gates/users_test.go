@@ -28,6 +28,7 @@ type userAPI struct {
 	has     map[string]*access // by allocation
 	kept    map[string]string  // rules that were laid down, by allocation
 	asked   []string
+	secret  string // of an authenticator; "" for none
 	late    string // a user that the list of all does not have yet
 	number  bool   // there is a user 7, which is no text
 	dies    int    // which command is the last whose answer is heard; 0 is none
@@ -96,12 +97,16 @@ func (a *userAPI) Exec(_ context.Context, alloc, _ string, command ...string) (g
 
 func (a *userAPI) look(alloc string) string {
 	has := a.has[alloc]
+	shown := has.authentication()
+	if a.secret != "" {
+		shown = strings.Replace(shown, "}", `, "secret": "******"}`, 1)
+	}
 	rules, err := json.Marshal(has.Rules)
 	if err != nil {
 		panic(err)
 	}
 	// EMQX shows defaults, too.
-	return "\n--- files\n" + a.digest + "  -\n--- authentication\n200\n" + has.authentication() +
+	return "\n--- files\n" + a.digest + "  -\n--- authentication\n200\n" + shown +
 		"\n--- settings\n200\n" + `{"deny_action": "` + has.DenyAction + `", "no_match": "deny", "cache": {"max_size": 32}}` +
 		"\n--- sources\n200\n" + `{"sources": [{"type": "file", "enable": true, "rules": ` + string(rules) + `}]}`
 }
@@ -111,6 +116,9 @@ func (a *userAPI) change(digest string, roots []string) string {
 	for alloc, has := range a.has {
 		if slices.Contains(roots, "authentication") {
 			has.Authn = declared.Authn
+			if a.secret != "" {
+				a.secret = "of the stack"
+			}
 			if a.users == nil {
 				a.users = maps.Clone(a.file)
 			}
@@ -216,7 +224,7 @@ func closing() *userAPI {
 	first, second := declared, declared
 	return &userAPI{
 		users: map[string]string{
-			"ann": "first", "bob": "bob's", "old": "old's", "d": "d's", "emqx-oci-device/d/1": "nobody's", "emqx-oci-revoked/e/1": "nobody's",
+			"ann": "first", "bob": "bob's", "old": "old's", "d": "d's", "emqx-oci-device/d/1": "nobody's", "emqx-oci-revoked/e/1": "nobody's", "e": "nobody's",
 		},
 		clients: map[string]client{"a": {"ann", "first", ""}, "b": {"bob", "bob's", "allowed"}, "o": {"old", "old's", ""}, "d": {"d", "d's", ""}},
 		file:    map[string]string{"ann": "second", "bob": "bob's", "new": "new's"},
@@ -246,7 +254,7 @@ func (a *userAPI) match(t *testing.T) (string, error) {
 func (a *userAPI) matched(t *testing.T) {
 	t.Helper()
 	users := maps.Clone(a.file)
-	users["d"], users["emqx-oci-device/d/1"], users["emqx-oci-revoked/e/1"] = "d's", "nobody's", "nobody's"
+	users["d"], users["emqx-oci-device/d/1"], users["emqx-oci-revoked/e/1"], users["e"] = "d's", "nobody's", "nobody's", "nobody's"
 	marks := 0
 	for name := range a.users {
 		if strings.HasPrefix(name, "emqx-oci-applied-0123456789abcdef0123456789abcdef-") {
@@ -353,6 +361,61 @@ func TestDriftIsFoundAndPutRightOrLeft(t *testing.T) {
 	assert.Equal(t, done, "put right what somebody else had changed: authenticators")
 }
 
+// Who is connected as a user that somebody else has deleted is nobody, where the database alone says who may connect.
+func TestWhoIsNobodyIsCutOff(t *testing.T) {
+	t.Parallel()
+	for _, alone := range []bool{false, true} {
+		api := closing()
+		args := api.args()
+		args.Alone = alone
+		api.clients["g"], api.clients["n"] = client{"ghost", "", "allowed"}, client{"", "", ""}
+		_, err := gates.MatchUsers(api, args).Do(t.Context())
+		assert.NilError(t, err)
+		_, ghost := api.clients["g"]
+		_, nameless := api.clients["n"]
+		assert.Equal(t, ghost || nameless, !alone)
+		_, b := api.clients["b"]
+		_, d := api.clients["d"]
+		assert.Assert(t, b && d)
+	}
+}
+
+// What somebody has made of a secret EMQX shows to nobody: each update writes it anew, says nothing of that, and asks nobody
+// for his subscriptions; a stack that leaves what others change leaves it.
+func TestSecretsThatNobodySeesAreWrittenAnew(t *testing.T) {
+	t.Parallel()
+	api := closing()
+	args := api.args()
+	args.Access = func() (gates.Access, error) {
+		a, err := api.args().Access()
+		a.Authentication = `[{"mechanism": "built-in", "salt_rounds": 10, "secret": "of the stack"}]`
+		return a, err
+	}
+	api.secret = "of the stack"
+	match := func() string {
+		api.asked = nil
+		done, err := gates.MatchUsers(api, args).Do(t.Context())
+		assert.NilError(t, err)
+		return done
+	}
+	match()
+	api.secret = "somebody's"
+	assert.Equal(t, match(), "")
+	assert.Equal(t, api.secret, "of the stack")
+	all := strings.Join(api.asked, "\n")
+	assert.Assert(t, strings.Contains(all, "change 0123456789abcdef authentication\n") && !strings.Contains(all, "/subscriptions"), all)
+
+	api.has["x"].Rules = "a guest may all"
+	drift, err := gates.AccessDrift(t.Context(), api, args)
+	assert.NilError(t, err)
+	assert.Equal(t, drift, "rules on node-x, and maybe secrets of authenticators, which EMQX does not show")
+	api.has["x"].Rules = declared.Rules
+
+	args.LeaveDrift, api.secret = true, "somebody's"
+	assert.Equal(t, match(), "")
+	assert.Equal(t, api.secret, "somebody's")
+}
+
 // Nomad writes the files of a task a moment after its variable has changed.
 func TestTheStepWaitsForTheFilesOfTheStack(t *testing.T) {
 	t.Parallel()
@@ -388,21 +451,23 @@ func TestATryThatEndedLeavesNobodyConnected(t *testing.T) {
 	}
 }
 
-// A device is none of the declared users, and stays, also one that is added meanwhile; the mark of one that was revoked
-// protects nobody.
+// A device is none of the declared users, and stays, also one that is added meanwhile; one that was revoked stays shut out,
+// also where somebody has taken away what does that.
 func TestDevicesAreLeftAlone(t *testing.T) {
 	t.Parallel()
 	api := closing()
 	api.late = gates.DeviceMark + "pump-1/password/1764000000"
 	api.users["pump-1"], api.users[api.late] = "the pump's", "nobody's"
-	api.users[gates.RevokedMark+"old/password/1764000000/1764000001/1766592001"] = "nobody's"
+	api.users[gates.RevokedMark+"f/password/1764000000/1764000001/1766592001"] = "nobody's"
+	api.clients["f"] = client{"f", "known elsewhere", ""}
 	api.clients["p"] = client{"pump-1", "the pump's", ""}
 	want := maps.Clone(api.users)
 	done, err := api.match(t)
 	assert.NilError(t, err)
-	assert.Equal(t, done, "added new; changed ann; removed old; clients cut off: 2")
+	assert.Equal(t, done, "added new; changed ann; removed old; shut out again f; clients cut off: 3")
 	assert.DeepEqual(t, api.clients, map[string]client{"b": {"bob", "bob's", "allowed"}, "d": {"d", "d's", ""}, "p": {"pump-1", "the pump's", ""}})
 	delete(want, "old")
+	want["f"] = "nobody's"
 	maps.Copy(want, api.file)
 	maps.DeleteFunc(api.users, func(name, _ string) bool { return strings.HasPrefix(name, "emqx-oci-applied-") })
 	assert.DeepEqual(t, api.users, want)

@@ -3,6 +3,8 @@ package operate
 import (
 	"crypto/x509"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,12 +43,28 @@ func (c *Cluster) certificates(now time.Time) (main *CertificateStatus, further 
 	return main, further
 }
 
+// endingAuthorities are those of clients' certificates that end before long. Others are not told of: they are no
+// certificate that anybody sees.
+func (c *Cluster) endingAuthorities(now time.Time) (ending []CertificateStatus) {
+	for _, setting := range slices.Sorted(maps.Keys(c.ClientAuthorities)) {
+		if x := c.ClientAuthorities[setting]; x != nil && certs.EndsSoon(x.NotAfter, now) {
+			ending = append(ending, certificateStatus(setting, x, now))
+		}
+	}
+	return ending
+}
+
 func certificateStatus(setting string, x *x509.Certificate, now time.Time) CertificateStatus {
 	return CertificateStatus{Setting: setting, Name: certs.Name(x), Ends: x.NotAfter.UTC(), DaysLeft: certs.DaysLeft(x.NotAfter, now)}
 }
 
 // certificates tells of those that end before long.
 func (d *diagnosis) certificates() {
+	for _, c := range d.status.ClientAuthorities {
+		d.add("authority of clients' certificates "+c.Summary(d.status.Time)+": no client with a certificate of it gets in from then on",
+			"renew it with the same key, or give clients certificates of another one, which stands beside it in tls.clientCa meanwhile; set "+
+				c.Setting+", and run `emqx-oci up "+d.Environment+"`")
+	}
 	all := d.status.Further
 	if c := d.status.Certificate; c != nil && d.status.Outside == nil { // who renews that has a time of his own
 		all = append([]CertificateStatus{*c}, all...)

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"math/big"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,4 +64,20 @@ func TestAFurtherCertificateThatEndsSoonIsAProblem(t *testing.T) {
 	assert.Equal(t, s.Problems[0].What, `certificate "mqtt.example.com" ends on 2026-11-04, in 3 days`)
 	assert.Equal(t, s.Problems[0].Next,
 		"renew it, set tls.certificates[2].certificate and tls.certificates[2].privateKey, and run `emqx-oci up lab`: no client is cut off")
+}
+
+// The end of an authority of clients' certificates is that of each of them.
+func TestAnAuthorityOfClientsThatEndsSoonIsAProblem(t *testing.T) {
+	w := newWorld(t, 3)
+	w.now = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	c := w.cluster()
+	c.ClientAuthorities = map[string]*x509.Certificate{
+		"tls.clientCa": certificateThatEnds(t, w.now.AddDate(0, 0, 31)), "tls.deviceCa": certificateThatEnds(t, w.now.AddDate(0, 0, 29)), "none": nil,
+	}
+	s := c.Status(t.Context(), StatusOptions{})
+	assert.Equal(t, len(s.ClientAuthorities), 1)
+	assert.Equal(t, s.ClientAuthorities[0].Setting, "tls.deviceCa")
+	assert.Assert(t, !s.Well)
+	assert.Equal(t, s.Problems[0].What, `authority of clients' certificates "mqtt.example.com" ends on 2026-11-30, in 29 days: no client with a certificate of it gets in from then on`)
+	assert.Assert(t, strings.Contains(s.Problems[0].Next, "set tls.deviceCa, and run `emqx-oci up lab`"))
 }

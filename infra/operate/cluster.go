@@ -49,6 +49,9 @@ type Config struct {
 	Outside *Outside
 	// Further are the same of the further certificates, nil for one that cannot be read here.
 	Further []*x509.Certificate
+	// ClientAuthorities are the authorities of clients' certificates, those of tls.clientCa as the one that ends first, by
+	// their settings.
+	ClientAuthorities map[string]*x509.Certificate
 	// Clock is for tests; default the system's.
 	Clock gates.Clock
 }

@@ -67,8 +67,10 @@ func (c *Cluster) add(ctx context.Context, o AddDevice) (Device, error) {
 	if err := absent(marks); err != nil {
 		return Device{}, err
 	}
-	if err := c.noStranger(ctx, o.Name); err != nil {
-		return Device{}, err
+	if len(marks) == 0 { // the user of one that was revoked is what shuts it out
+		if err := c.noStranger(ctx, o.Name); err != nil {
+			return Device{}, err
+		}
 	}
 	if o.Certificate {
 		if err := c.earlierAreRefused(ctx, marks, o.Report); err != nil {

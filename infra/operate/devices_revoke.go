@@ -35,7 +35,8 @@ const stragglers = time.Second
 //     cannot connect, by neither kind, whatever happens to this command.
 //  2. EMQX: its connections and sessions are ended, until there are none.
 //  3. Consul: the number of its certificate is in the list that the proxies refuse, for a later device of the same name.
-//  4. EMQX: the mark of the revocation is written; the user goes, and the marks of the device, that it is leaving last.
+//  4. EMQX: the mark of the revocation is written; the marks of the device go, that it is leaving last. Its user stays as it
+//     is by then: a name that the database does not know is asked about at the other authenticators.
 func (c *Cluster) Revoke(ctx context.Context, name string) (Revoked, error) {
 	r, err := c.revoke(ctx, name)
 	if err != nil {
@@ -61,13 +62,12 @@ func (c *Cluster) revoke(ctx context.Context, name string) (Revoked, error) {
 		for _, m := range marks {
 			r.At = *m.device.Revoked
 		}
+		if err := c.shutOut(ctx, name); err != nil {
+			return r, err
+		}
 		return r, c.refuse(ctx, marks)
 	}
-	leaving := gates.DeviceMark + name + "/" + leavingMark
-	err = c.onMember(ctx, func(api *gates.UsersAPI) error {
-		return api.Import(ctx, gates.UserRecord{ID: name, Hash: gates.NobodysHash}, gates.UserRecord{ID: leaving, Hash: gates.NobodysHash})
-	})
-	if err != nil {
+	if err := c.shutOut(ctx, name, gates.DeviceMark+name+"/"+leavingMark); err != nil {
 		return r, err
 	}
 	if r.Cut, err = c.cutOff(ctx, name); err != nil {
@@ -86,6 +86,15 @@ func (c *Cluster) revoke(ctx context.Context, name string) (Revoked, error) {
 		return r, fmt.Errorf("it is out, and still has marks in EMQX: run it again: %w", err)
 	}
 	return r, nil
+}
+
+// shutOut makes users that nobody can be, in one transaction.
+func (c *Cluster) shutOut(ctx context.Context, names ...string) error {
+	users := make([]gates.UserRecord, len(names))
+	for i, name := range names {
+		users[i] = gates.UserRecord{ID: name, Hash: gates.NobodysHash}
+	}
+	return c.onMember(ctx, func(api *gates.UsersAPI) error { return api.Import(ctx, users...) })
 }
 
 // cutOff ends what is connected, and again what came in while it was shut out.
@@ -118,7 +127,7 @@ func (c *Cluster) cutOff(ctx context.Context, name string) (cut int, err error) 
 func (c *Cluster) forgetDevice(ctx context.Context, name string, marks []mark, at time.Time) error {
 	return c.onMember(ctx, func(api *gates.UsersAPI) error {
 		var revoked []gates.UserRecord
-		gone := []string{name}
+		var gone []string
 		for _, m := range marks {
 			switch {
 			case m.device.State == DeviceLeaving:

@@ -267,8 +267,14 @@ func TestDevicesComeAndGo(t *testing.T) {
 	assert.DeepEqual(t, slices.Sorted(maps.Values(f.clients)), []string{"ann", "valve"})
 	assert.Equal(t, f.key, fmt.Sprintf("%s %d\n", meter.Device.Serial, meter.Device.Ends.Unix()))
 	for _, u := range f.users {
-		assert.Assert(t, u.ID == "ann" || u.ID == "valve" || strings.Contains(u.ID, "/"), "%s is left", u.ID)
+		shut := (u.ID == "pump" || u.ID == "meter") && u.Hash == gates.NobodysHash && u.Salt == ""
+		assert.Assert(t, u.ID == "ann" || u.ID == "valve" || strings.Contains(u.ID, "/") || shut, "%+v is left", u)
 	}
+	// Who takes away what shuts it out finds it there again after the next revocation.
+	delete(f.users, "pump")
+	_, err = c.Revoke(t.Context(), "pump")
+	assert.NilError(t, err)
+	assert.Equal(t, f.users["pump"].Hash, gates.NobodysHash)
 	devices, err = c.Devices(t.Context())
 	assert.NilError(t, err)
 	list = ""
@@ -325,8 +331,9 @@ func TestARevocationThatEndedLeavesNobodyIn(t *testing.T) {
 			assert.NilError(t, err)
 			assert.Equal(t, len(devices), 2, "%+v after an end at %d", devices, dies)
 			assert.Equal(t, devices[0].State, DeviceRevoked)
+			assert.Equal(t, f.users["pump"], gates.UserRecord{ID: "pump", Hash: gates.NobodysHash}, "no other authenticator is to be asked about it")
 			for _, id := range slices.Sorted(maps.Keys(f.users)) {
-				assert.Assert(t, id != "pump" && !strings.HasPrefix(id, gates.DeviceMark+"pump/"), "%s is left", id)
+				assert.Assert(t, !strings.HasPrefix(id, gates.DeviceMark+"pump/"), "%s is left", id)
 			}
 			if !ended {
 				assert.Assert(t, dies > 6, "%v", f.asked)

@@ -40,6 +40,8 @@ type Status struct {
 	Outside *OutsideStatus `json:"outsideCertificate,omitempty"`
 	// Further are those of tls.certificates.
 	Further []CertificateStatus `json:"furtherCertificates,omitempty"`
+	// ClientAuthorities are the authorities of clients' certificates that end before long.
+	ClientAuthorities []CertificateStatus `json:"clientAuthorities,omitempty"`
 	// Balancer and LastUpdate are as fresh as who was asked for them; nil is not asked.
 	// That they are not known is told in them, and makes a cluster no worse.
 	Balancer   *BalancerStatus `json:"balancer,omitempty"`
@@ -215,6 +217,7 @@ func (c *Cluster) Status(ctx context.Context, o StatusOptions) Status {
 	if s.Outside = outside; fromOutside != nil {
 		s.Certificate = outsideStatus(outside.Variable, fromOutside, s.Time)
 	}
+	s.ClientAuthorities = c.endingAuthorities(s.Time)
 	s.AccessDrift = drift
 	s.Broker, s.Proxy = jobStatus(c.BrokerJob, l.broker), jobStatus(c.Proxy.Job, l.proxy)
 	s.Nodes = make([]NodeStatus, len(c.Nodes))

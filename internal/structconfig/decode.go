@@ -24,7 +24,7 @@ import (
 // already.
 func (s *Spec) Decode(f *fault.List, given map[string]json.RawMessage, v any) {
 	root := s.root(v)
-	decoder{List: f, placeholder: s.options.Placeholder}.group("", given, s.fields, root)
+	decoder{List: f, placeholder: s.options.Placeholder, moved: s.options.Moved}.group("", given, s.fields, root)
 }
 
 // JSON is configuration in Go's own types, as a property map holds it, in the
@@ -45,12 +45,17 @@ func JSON(values map[string]any) (map[string]json.RawMessage, error) {
 type decoder struct {
 	*fault.List
 	placeholder string
+	moved       map[string]string
 }
 
 func (d decoder) group(path string, given map[string]json.RawMessage, fields []Field, root reflect.Value) {
 	for _, key := range slices.Sorted(maps.Keys(given)) {
 		at := strings.TrimPrefix(path+"."+key, ".")
 		i := slices.IndexFunc(fields, func(f Field) bool { return f.Key == key })
+		if to := d.moved[at]; i < 0 && to != "" {
+			d.Add(at, "is not a known setting any more: it is %s now", to)
+			continue
+		}
 		if i < 0 {
 			known := make([]string, len(fields))
 			for i, f := range fields {

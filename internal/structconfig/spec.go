@@ -14,6 +14,8 @@ type Options struct {
 	KeyTag string
 	// Format finds the format that a tag "format" or "keys" names; nil where none does.
 	Format func(name string) (Format, bool)
+	// Moved are keys that were once known, by their path, and where that is now: a path, or words.
+	Moved map[string]string
 	// Placeholder stands for an encrypted value that is not at hand; empty for none.
 	Placeholder string
 }

@@ -164,11 +164,14 @@ func (n *node) authenticate(who *principal) *packets.Code {
 // admits is what emqx_oci_devices.erl does, once it is loaded, before any authenticator: a hook of client.authenticate
 // (emqx_access_control:authenticate, HP_AUTHN of emqx_hooks.hrl).
 func (n *node) admits(who *principal) bool {
-	if !n.admitsDevices.Load() || who.enhanced || who.cert == nil || who.username == nil || *who.username != who.cert.cn {
+	if !n.admitsDevices.Load() || who.enhanced || who.cert == nil || who.cert.cn == "" || who.username == nil || *who.username != who.cert.cn {
 		return false
 	}
 	var u user
-	return n.data.lookup(usersTable, userKey(*who.username), &u) && u.Salt == "emqx-oci-certificate" && !u.Superuser
+	if !n.data.lookup(usersTable, userKey(*who.username), &u) {
+		return n.admitsNames.Load() && !strings.HasPrefix(who.cert.cn, "emqx-oci-")
+	}
+	return u.Salt == "emqx-oci-certificate" && !u.Superuser
 }
 
 // OnConnectAuthenticate checks bans before credentials, as emqx_channel:process_connect. The

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
 	nomadapi "github.com/hashicorp/nomad/api"
 	"gotest.tools/v3/assert"
 
@@ -57,6 +59,51 @@ func TestDevicesGetInByTheirCertificates(t *testing.T) {
 	assert.Equal(t, code("meter", connectOpts{}), byte(0x86))
 	l.wantREST(0, "DELETE", users+"/users/meter", "", 204)
 	assert.Equal(t, code("meter", connectOpts{}), byte(0x86))
+}
+
+// With the other number a certificate is enough for every name that the database does not know; a name without a certificate
+// is none, by whatever listener it comes, and the stack's own names are nobody's.
+func TestClientsGetInByTheirCertificates(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, 1)
+	const p, ws = "EMQX_LISTENERS__TCP__PROXIED__", "EMQX_LISTENERS__WS__PROXIED__"
+	l.start(0, certNames+"USERNAME=cn", p+"BIND="+l.ip(0)+":1884", p+"PROXY_PROTOCOL=true", ws+"BIND="+l.ip(0)+":8085", ws+"PROXY_PROTOCOL=true",
+		`EMQX_MQTT__CLIENTID_OVERRIDE="`+string(nomad.ClientIDIsUsername("emqx-oci-gate"))+`"`,
+		`EMQX_AUTHENTICATION=[{mechanism = password_based, backend = built_in_database, user_id_type = username, password_hash_algorithm {name = bcrypt}}]`)
+	l.wantUp(0)
+	imported := func(name string) {
+		l.wantREST(0, "POST", "/authentication/password_based%3Abuilt_in_database/import_users?type=hash",
+			fmt.Sprintf(`[{"user_id":%q,"password_hash":"$2a$10$.....................................................","salt":"","is_superuser":false}]`, name), 200)
+	}
+	imported("ann")
+	code := func(cn, id, user, password string) (codes [2]byte) {
+		for i, conn := range []func() net.Conn{
+			func() net.Conn { return proxied(t, l.port("1884"), cn) },
+			func() net.Conn { return dialWS(t, proxied(t, l.port("8085"), cn), "ws://x/mqtt", nil) },
+		} {
+			c, ack := tryConnect(t, conn(), connectOpts{id: id, user: user, password: password, v: 5})
+			_ = c.conn.Close()
+			codes[i] = ack.ReasonCode
+		}
+		return codes
+	}
+	both := func(code byte) [2]byte { return [2]byte{code, code} }
+	assert.Equal(t, code("bob", "bob", "", ""), both(0x86), "the module is not loaded")
+	out, exit := l.ctl(0, "eval_erl", fmt.Sprintf(waitExpression, devicesFile, devicesFile, 1))
+	assert.Equal(t, exit, 0, out)
+	assert.Equal(t, code("bob", "bob", "", ""), both(0))
+	assert.Equal(t, code("bob", "bob", "ann", "anything"), both(0), "the certificate says who it is")
+	c, _ := connect(t, proxied(t, l.port("1884"), "bob"), connectOpts{id: "eve", v: 5})
+	l.wantNames(c, nomad.RefusedClientID, "bob") // which the job's file of bans refuses
+	assert.Equal(t, code("ann", "ann", "", ""), both(0x86), "the database knows ann, who has a password")
+	for _, own := range []string{"emqx-oci-gate", "emqx-oci-device"} {
+		assert.Assert(t, code(own, own, "", "")[0] != 0, own)
+	}
+	assert.Equal(t, code("", "bob", "bob", ""), both(0x86), "a name is no certificate")
+	assert.Equal(t, code("", "bob", "bob", "bob"), both(0x87))
+	// One that was revoked as a device is known to the database.
+	imported("bob")
+	assert.Equal(t, code("bob", "bob", "", ""), both(0x86))
 }
 
 const devicesFile = "../../components/nomad/files/emqx_oci_devices.erl"
@@ -113,7 +160,11 @@ func (c *consulKey) SetKey(_ context.Context, _, value string, version uint64) (
 func TestDeviceCommandsOnTwoMembers(t *testing.T) {
 	t.Parallel()
 	const p = "EMQX_LISTENERS__TCP__PROXIED__"
-	files := filesOf(t, nomad.Auth{Rules: []nomad.Rule{{Allow: true, Action: "all", Topics: []string{"devices/${username}/#"}}}}) // the stack declares nobody
+	secret := strings.Repeat("s", 32)
+	files := filesOf(t, nomad.Auth{ // the stack declares nobody
+		Authenticators: []nomad.Authenticator{{Kind: "jwt", Secret: secret, Claims: map[string]string{"sub": "${username}"}}},
+		Rules:          []nomad.Rule{{Allow: true, Action: "all", Topics: []string{"devices/${username}/#"}}},
+	})
 	j := closedLab(t, files, func(l *lab, i int) []string {
 		return []string{certNames + "USERNAME=cn", p + "BIND=" + l.ip(i) + ":1884", p + "PROXY_PROTOCOL=true"}
 	})
@@ -171,7 +222,12 @@ func TestDeviceCommandsOnTwoMembers(t *testing.T) {
 		conn.wantClosed()
 		assert.Assert(t, time.Since(begun) < 10*time.Second)
 	}
-	l.wantCodes(0, connectOpts{id: "x", user: "valve", password: word["valve"]}, 0x87, 5)
+	l.wantCodes(0, connectOpts{id: "x", user: "valve", password: word["valve"]}, 0x86, 4)
+	// Another authenticator knows them all; a name of no device's gets in by it, and those that were revoked do not.
+	for name, want := range map[string]byte{"stranger": 0, "valve": 0x86, "meter": 0x86} {
+		_, ack := tryConnect(t, dial(t, l.ip(0)+":1883"), connectOpts{id: "t", v: 5, user: name, password: token(t, jwt.SigningMethodHS256, []byte(secret), jwt.MapClaims{"sub": name})})
+		assert.Equal(t, ack.ReasonCode, want, name)
+	}
 	_, ack := tryConnect(t, proxied(t, dial(t, l.ip(0)+":1884"), "meter"), connectOpts{id: "m", v: 5})
 	assert.Equal(t, ack.ReasonCode, byte(0x86))
 	assert.Equal(t, strings.Count(kv.text, "\n"), 1, kv.text)

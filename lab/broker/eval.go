@@ -21,8 +21,8 @@ const moveExpression = `case ets:select(emqx_channel_live, [{ {'$1', '_'}, [], [
 	`lists:foldl(fun(Pid, N) -> Pid ! {disconnect, 16#9C, use_another_server, #{}}, (N + 1) rem %d =:= 0 andalso timer:sleep(%d), N + 1 end, 0, Pids); _ -> 0 end.`
 
 // By waitExpression its run.sh loads emqx_oci_takeover.erl, with the file twice and how
-// long sessions wait, in milliseconds, and emqx_oci_devices.erl with a number that means
-// nothing.
+// long sessions wait, in milliseconds, and emqx_oci_devices.erl with 1 where others than devices
+// get in by their certificates, too.
 const waitExpression = `{ok, M, B} = compile:file("%s", [binary]), {module, M} = code:load_binary(M, "%s", B), M:start(%d).`
 
 // By jobExpression run.sh asks Nomad for its job, with the token's file, the socket, the job
@@ -105,6 +105,7 @@ func (n *node) loadModule(file, number string) *message {
 		ms, _ := strconv.ParseInt(number, 10, 64) // as many digits as fit
 		n.pause.Store(ms * int64(time.Millisecond))
 	case err == nil && devicesModule.Match(text):
+		n.admitsNames.Store(number == "1")
 		n.admitsDevices.Store(true)
 	default:
 		return failed("RPC to %s error: {badmatch,error}: %s is not emqx_oci_takeover or emqx_oci_devices", n.cfg.node, file)

@@ -129,6 +129,7 @@ type node struct {
 	clock         atomic.Int64      // the last stamp
 	pause         atomic.Int64      // of a session that comes from another node, in nanoseconds
 	admitsDevices atomic.Bool       // emqx_oci_devices.erl is loaded
+	admitsNames   atomic.Bool       // it lets in others than devices, too
 }
 
 // stamp is the time in nanoseconds, never twice the same: it tells messages apart.

@@ -20,7 +20,7 @@ func (a *app) checkStack() *cobra.Command {
 		Short: "Check a stack file without a cloud: settings, and what would be refused later",
 		Long: `check reads the stack file and tells everything that is wrong with it, without a cloud, an engine or a
 backend: faults of the settings, and what the cloud, Nomad or the cluster itself would refuse in the middle of
-an update. Encrypted values are not opened. preview and up begin with the same checks: docs/checks.md.`,
+an update. Encrypted values are not opened. The addresses of JWKS alone are asked, and their silence is a warning. preview and up begin with the same checks: docs/checks.md.`,
 		Args: oneStack,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if list {

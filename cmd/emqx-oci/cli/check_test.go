@@ -69,28 +69,28 @@ var (
 func TestCheck(t *testing.T) {
 	out, errs, exit := checkWith(t, nil, "check", "prod")
 	assert.Equal(t, exit, 0)
-	assert.Equal(t, out+errs, "28 checks passed, 0 warnings\n")
+	assert.Equal(t, out+errs, "29 checks passed, 0 warnings\n")
 
 	out, errs, exit = checkWith(t, []preflight.Finding{odd}, "check", "prod")
 	assert.Equal(t, exit, 0)
-	assert.Equal(t, out+errs, "warning: emqx-oci:nodes.count: should be odd, got 2 (check even-nodes)\n26 checks passed, 1 warning\n")
+	assert.Equal(t, out+errs, "warning: emqx-oci:nodes.count: should be odd, got 2 (check even-nodes)\n28 checks passed, 1 warning\n")
 
 	out, errs, exit = checkWith(t, []preflight.Finding{wrong, odd}, "check", "prod")
 	assert.Equal(t, exit, 2)
 	assert.Equal(t, out+errs, `error: emqx-oci:ports.ws: must be free, got 22 (check port-collision)
 warning: emqx-oci:nodes.count: should be odd, got 2 (check even-nodes)
-25 checks passed, 1 warning, 1 error
+27 checks passed, 1 warning, 1 error
 `)
 }
 
 func TestCheckAsJSON(t *testing.T) {
 	out, errs, exit := checkWith(t, nil, "check", "prod", "--json")
 	assert.Equal(t, exit, 0)
-	assert.Equal(t, out+errs, `{"stack":"prod","passed":28,"errors":0,"warnings":0,"findings":[]}`+"\n")
+	assert.Equal(t, out+errs, `{"stack":"prod","passed":29,"errors":0,"warnings":0,"findings":[]}`+"\n")
 
 	out, errs, exit = checkWith(t, []preflight.Finding{wrong}, "check", "prod", "--json")
 	assert.Equal(t, exit, 2)
-	assert.Equal(t, out+errs, `{"stack":"prod","passed":26,"errors":1,"warnings":0,"findings":[`+
+	assert.Equal(t, out+errs, `{"stack":"prod","passed":28,"errors":1,"warnings":0,"findings":[`+
 		`{"check":"port-collision","severity":"error","path":"emqx-oci:ports.ws","message":"must be free, got 22"}]}`+"\n")
 }
 

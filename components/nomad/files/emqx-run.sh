@@ -8,7 +8,7 @@
 #
 # move.sh and emqx_oci_takeover.erl lie beside it, and holds.sh, which tells whether this
 # allocation's broker has the volume. acl.conf is there where the stack has rules, and
-# emqx_oci_devices.erl where devices show certificates.
+# emqx_oci_devices.erl where certificates are enough to get in.
 #
 #   DRAIN_RATE      clients per second; 0 moves none
 #   DRAIN_TIMEOUT   seconds that this may take
@@ -17,6 +17,7 @@
 #   SIZE_FILE       how many nodes the stack wants, kept current by Nomad
 #   API_SOCKET      Nomad's API for this task, which takes the token in TOKEN_FILE
 #   KEY_FILE        "key:secret" of the REST API
+#   CERTIFICATE_NAMES  1: other clients than devices get in by their certificates alone, too
 #   SECRETS_FILE    variables for EMQX's process alone, as a shell reads them
 # shellcheck disable=SC2317 # The trap reaches it all.
 set -u
@@ -135,7 +136,7 @@ load() {
 
 # load_modules loads each by itself: none waits for another.
 load_modules() {
-  [[ -e ${0%/*}/emqx_oci_devices.erl ]] && load emqx_oci_devices.erl 0 "devices do not get in by certificates" &
+  [[ -e ${0%/*}/emqx_oci_devices.erl ]] && load emqx_oci_devices.erl "${CERTIFICATE_NAMES:-0}" "nobody gets in by a certificate alone" &
   ((TAKEOVER_PAUSE > 0)) && load emqx_oci_takeover.erl "$TAKEOVER_PAUSE" "sessions that come here do not wait"
   wait
 }

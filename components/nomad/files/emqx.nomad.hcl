@@ -151,7 +151,12 @@ variable "takeover" {
 
 variable "devices" {
   type        = string
-  description = "The Erlang module that lets devices in by their certificates; empty where they have none."
+  description = "The Erlang module that lets clients in by their certificates; empty where these are not enough."
+}
+
+variable "certificate_names" {
+  type        = bool
+  description = "Whether it lets in others than devices, too, whose names the built-in database does not know."
 }
 
 variable "listeners" {
@@ -665,7 +670,7 @@ job "emqx" {
         destination = "/opt/emqx/data"
       }
 
-      env = merge(local.base_env, local.listener_env, local.closed_env, local.identity_env, local.clientid_env, var.per_client, var.extra_env, {
+      env = merge(local.base_env, local.listener_env, local.closed_env, local.identity_env, local.clientid_env, var.certificate_names ? { CERTIFICATE_NAMES = "1" } : {}, var.per_client, var.extra_env, {
         HOME           = "/tmp" # where "emqx ctl" may write
         DRAIN_RATE     = "${var.drain_rate}"
         DRAIN_TIMEOUT  = "${var.drain_timeout}"
@@ -764,7 +769,7 @@ job "emqx" {
       # EMQX's start script reads them itself: a cookie in quotes differs from the
       # running node's, and "emqx ctl" refuses to work. No change of a secret restarts a
       # node, let alone all of them. An item that a stack may do without is taken out before
-      # the job changes: by its index it is empty then. By its name it would be an error
+      # the job changes: by its index it is empty then, and EMQX starts without it. By its name it would be an error
       # (error_on_missing_key), after which a running task gets no new text of any file: of
       # the number of nodes neither.
       template {
@@ -779,7 +784,9 @@ job "emqx" {
           EMQX_NODE__COOKIE='{{ .erlang_cookie.Value }}'
           EMQX_DASHBOARD__DEFAULT_PASSWORD='{{ .dashboard_password.Value | toUnescapedJSON | replaceAll "'" "'\\''" }}'
           {{- if ${var.license} }}
-          EMQX_LICENSE__KEY='{{ (index . "license_key").Value | replaceAll "'" "'\\''" }}'
+          {{- with (index . "license_key").Value }}
+          EMQX_LICENSE__KEY='{{ . | replaceAll "'" "'\\''" }}'
+          {{- end }}
           {{- end }}
           {{- if ${var.auth} }}
           {{- with (index . "authn").Value }}
@@ -791,6 +798,10 @@ job "emqx" {
           {{- end }}
           {{- if ${var.secret_env != ""} }}
           {{ (index . "environment").Value }}
+          {{- end }}
+          {{- if and ${var.tls} (not (index . "tls_cert").Value) }}
+          EMQX_LISTENERS__SSL__DEFAULT__ENABLE=false
+          EMQX_LISTENERS__WSS__DEFAULT__ENABLE=false
           {{- end }}
           {{- end }}
         EOT

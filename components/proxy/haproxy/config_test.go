@@ -16,6 +16,7 @@ import (
 	"gotest.tools/v3/assert/cmp"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
+	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/internal/agenttest"
 	"github.com/emqx-oci/emqx-oci/internal/jobtest"
 )
@@ -71,6 +72,27 @@ func haproxyEnv(t *testing.T, tls bool) map[string]string {
 	return envOf(t, v)
 }
 
+// held are the items of the variable of a job that has come to its end, as far as the configuration looks at them.
+func held(v Vars) map[string]item {
+	items := map[string]item{ItemStatsUser: {"admin"}, ItemStatsPassword: {"password"}}
+	if v.TLS {
+		items[ItemTerminate], items[ItemClients] = item{settings.TerminateBroker}, item{v.TLSClients}
+		if v.TLSAtProxy {
+			items[ItemTerminate] = item{settings.TerminateProxy}
+		}
+		if v.TLSAtEdge {
+			items[ItemTerminate] = item{settings.TerminateEdge}
+		}
+	}
+	if v.TLSTickets {
+		items[ItemTicketKeys] = item{"keys"}
+	}
+	if v.TLSRevocations {
+		items[ItemClientCRL] = item{"lists"}
+	}
+	return items
+}
+
 func envOf(t *testing.T, v Vars) map[string]string {
 	t.Helper()
 	env := testJob(t, v).TaskGroups[0].Tasks[0].Env
@@ -92,9 +114,11 @@ func checkHAProxy(t *testing.T, config string) (string, error) {
 
 func TestHAProxyAcceptsTheConfiguration(t *testing.T) {
 	jobtest.EachTLS(t, func(t *testing.T, tls bool) {
-		config := renderHAProxy(t, haproxyEnv(t, tls), map[string]item{
-			ItemStatsUser: {"admin"}, ItemStatsPassword: {`p w'd"#$\${X}%[x]`},
-		})
+		v := testVars()
+		v.TLS = tls
+		items := held(v)
+		items[ItemStatsPassword] = item{`p w'd"#$\${X}%[x]`}
+		config := renderHAProxy(t, haproxyEnv(t, tls), items)
 		out, err := checkHAProxy(t, config)
 		assert.NilError(t, err, out)
 		assert.Assert(t, !strings.Contains(out, "WARNING"), out)

@@ -9,6 +9,7 @@ import (
 	"gotest.tools/v3/assert"
 	"gotest.tools/v3/assert/cmp"
 
+	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/internal/jobtest"
 )
 
@@ -21,7 +22,7 @@ func TestHAProxyJobInDocker(t *testing.T) {
 	docker := jobtest.Docker(t)
 	jobtest.ImportProbe(t, docker, "haproxy:3.2.25", "bin/haproxy", `ENV PATH=/bin`)
 	n, _ := servers(t)
-	putSecrets(t, n, "password")
+	putSecrets(t, n, "password", settings.TerminateBroker)
 	v := testVars()
 	v.NodeCount, v.ShutdownDelay, v.KillTimeout, v.MinHealthyTime = 1, time.Second, 11*time.Second, time.Second
 	a := jobtest.Start(t, n, testJob(t, v))

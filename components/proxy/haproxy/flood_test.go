@@ -116,13 +116,3 @@ func TestHAProxyForgetsHalfClosedConnections(t *testing.T) {
 	})
 	assert.Assert(t, time.Since(began) < 10*time.Second, "after %s", time.Since(began))
 }
-
-func TestHAProxyLimitsOneSource(t *testing.T) {
-	t.Parallel()
-	vars := small("200")
-	vars["PER_SOURCE"] = "20"
-	l := newProxyLabWith(t, 1, vars)
-	assert.Equal(t, len(l.flood(60, "127.0.0.1")), 20)
-	assert.Equal(t, len(l.flood(30, "127.0.0.3")), 20)
-	assert.Equal(t, l.health(), http.StatusOK)
-}

@@ -25,6 +25,7 @@ import (
 	"gotest.tools/v3/assert/cmp"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
+	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/internal/agenttest"
 	"github.com/emqx-oci/emqx-oci/internal/jobtest"
 )
@@ -83,9 +84,9 @@ func memberTags(address string) []string {
 }
 
 // putSecrets are those of the job, with the members that the test has.
-func putSecrets(t *testing.T, n *api.Client, password string) map[string]string {
+func putSecrets(t *testing.T, n *api.Client, password, terminate string) map[string]string {
 	t.Helper()
-	items := map[string]string{ItemStatsUser: "stats", ItemStatsPassword: password, ItemMembers: strings.Join(brokerAddresses, " ")}
+	items := map[string]string{ItemStatsUser: "stats", ItemStatsPassword: password, ItemTerminate: terminate, ItemMembers: strings.Join(brokerAddresses, " ")}
 	for _, l := range cluster.Listeners(cluster.DefaultPorts, true) {
 		items[itemBroker(l.Name)] = strconv.Itoa(l.BrokerPort)
 	}
@@ -188,7 +189,7 @@ func TestHAProxyJobInNomad(t *testing.T) {
 	}
 	const password = `p w'd"#$\${X} %[x] 'end`
 	n, c := servers(t)
-	items := putSecrets(t, n, password)
+	items := putSecrets(t, n, password, settings.TerminateBroker)
 	v := testVars()
 	v.NodeCount, v.ShutdownDelay, v.KillTimeout = 1, 5*time.Second, 20*time.Second
 	// HAProxy's own template file is read by root here.
@@ -372,7 +373,7 @@ func TestHAProxyJobInNomadWithoutTLS(t *testing.T) {
 		return
 	}
 	n, c := servers(t)
-	putSecrets(t, n, "password")
+	putSecrets(t, n, "password", "")
 	v := testVars()
 	v.NodeCount, v.TLS, v.ShutdownDelay, v.KillTimeout = 1, false, time.Second, 12*time.Second
 	jobtest.StartWithoutDocker(t, n, testJob(t, v), agenttest.Tool(t, "sh"), "${NOMAD_TASK_DIR}/run.sh")

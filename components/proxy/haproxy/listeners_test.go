@@ -22,7 +22,7 @@ func TestHAProxyAsksAsTheScriptDoes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			v := testVars()
 			v.TLSAtProxy, v.TLSClients = x.atProxy, x.clients
-			asksAsTheScriptDoes(t, renderHAProxy(t, envOf(t, v), map[string]item{ItemStatsUser: {"admin"}, ItemStatsPassword: {"password"}}), x.atProxy)
+			asksAsTheScriptDoes(t, renderHAProxy(t, envOf(t, v), held(v)), x.atProxy)
 		})
 	}
 }

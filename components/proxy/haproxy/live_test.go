@@ -49,10 +49,12 @@ type proxyLab struct {
 	answers  atomic.Int64
 
 	vars    map[string]string // of the job, where they differ
-	secrets map[string]item   // beside the statistics' login
-	job     Vars
-	heard   *proxyproto.Header // of the last client
-	speak   func(net.Conn)     // what brokers do with a client, where they do not repeat what they hear
+	secrets map[string]item   // where they differ from those of the job
+
+	ports map[int]int // of brokers, where it is not brokerPort
+	job   Vars
+	heard *proxyproto.Header // of the last client
+	speak func(net.Conn)     // what brokers do with a client, where they do not repeat what they hear
 }
 
 // outFile is what the script prints; a file, as orphans keep a pipe open.
@@ -118,9 +120,8 @@ func (l *proxyLab) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 	m := new(dns.Msg)
 	m.SetReply(q)
 	name := q.Question[0].Name
-	tag := strings.TrimSuffix(name, ".emqx-dashboard.service.consul.")
-	tag = strings.TrimSuffix(tag, fmt.Sprintf("--%d", brokerPort))
-	if i, err := strconv.Atoi(strings.TrimPrefix(tag, "lab--")); err == nil && l.named[i] {
+	tag, port, byPort := strings.Cut(strings.TrimPrefix(strings.TrimSuffix(name, ".emqx-dashboard.service.consul."), "lab--"), "--")
+	if i, err := strconv.Atoi(tag); err == nil && l.named[i] && (!byPort || port == strconv.Itoa(l.registered(i))) {
 		address := l.ip(i)
 		if l.stranger != "" {
 			address = l.stranger
@@ -135,7 +136,35 @@ func (l *proxyLab) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 	_ = w.WriteMsg(m)
 }
 
+// registered is the port by which a broker is in Consul.
+func (l *proxyLab) registered(i int) int {
+	if port, own := l.ports[i]; own {
+		return port
+	}
+	return brokerPort
+}
+
 func (l *proxyLab) serveBroker(i int) {
+	_ = l.serveClients(i)
+	l.serveStatus(i)
+}
+
+func (l *proxyLab) serveStatus(i int) {
+	status, err := net.Listen("tcp", l.ip(i)+":18083")
+	assert.NilError(l.t, err)
+	s := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.sick[i] {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	})}
+	go func() { _ = s.Serve(status) }()
+	l.t.Cleanup(func() { _ = s.Close() })
+}
+
+// serveClients is a broker's plain listener.
+func (l *proxyLab) serveClients(i int) net.Listener {
 	ln, err := net.Listen("tcp", fmt.Sprintf("%s:%d", l.ip(i), brokerPort))
 	assert.NilError(l.t, err)
 	l.t.Cleanup(func() { _ = ln.Close() })
@@ -172,17 +201,7 @@ func (l *proxyLab) serveBroker(i int) {
 			}()
 		}
 	}()
-	status, err := net.Listen("tcp", l.ip(i)+":18083")
-	assert.NilError(l.t, err)
-	s := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if l.sick[i] {
-			w.WriteHeader(http.StatusServiceUnavailable)
-		}
-	})}
-	go func() { _ = s.Serve(status) }()
-	l.t.Cleanup(func() { _ = s.Close() })
+	return ln
 }
 
 // readConn is a connection of which something has been read already.
@@ -219,7 +238,8 @@ func (l *proxyLab) is(m map[int]bool, i int) bool {
 func (l *proxyLab) config() string {
 	env := envOf(l.t, l.job)
 	env["NOMAD_TASK_DIR"] = l.dir
-	secrets := map[string]item{ItemStatsUser: {"admin"}, ItemStatsPassword: {"password"}, ItemMembers: {l.members()}}
+	secrets := held(l.job)
+	secrets[ItemMembers] = item{l.members()}
 	for _, name := range []string{"mqtt", "mqtts", "ws", "wss"} {
 		env["BROKER_"+name] = strconv.Itoa(brokerPort)
 		secrets[itemBroker(name)] = item{strconv.Itoa(brokerPort)}

@@ -16,6 +16,7 @@ import (
 	"gotest.tools/v3/assert"
 
 	"github.com/emqx-oci/emqx-oci/components/cluster"
+	"github.com/emqx-oci/emqx-oci/components/settings"
 	"github.com/emqx-oci/emqx-oci/internal/agenttest"
 	"github.com/emqx-oci/emqx-oci/internal/jobtest"
 )
@@ -48,7 +49,7 @@ func TestHAProxyJobInNomadTakesACertificateFromOutside(t *testing.T) {
 	}
 	first, second := newAuthority(t, "first"), newAuthority(t, "second")
 	n, c := servers(t)
-	jobtest.PutVariable(t, n, JobID("lab"), map[string]string{ItemStatsUser: "stats", ItemStatsPassword: "a-long-password", ItemTerminate: "proxy"})
+	putSecrets(t, n, "a-long-password", settings.TerminateProxy)
 	path := Proxy{}.CertificateVariable("lab")
 	put := func(certificate, key string) {
 		t.Helper()

@@ -113,7 +113,7 @@ func (Proxy) Secrets(s settings.Settings) (*nomad.JobSecrets, error) {
 		items[itemBroker(l.Name)] = strconv.Itoa(l.BrokerPort)
 	}
 	if s.TLS.Enabled() {
-		items[ItemTerminate] = s.TLS.Terminate
+		items[ItemTerminate], items[ItemClients] = s.TLS.Terminate, s.TLS.Clients
 		if !s.TLS.Outside() {
 			items[ItemCertificate] = s.TLS.Certificate.Reveal()
 			items[ItemPrivateKey] = s.TLS.PrivateKey.Reveal()

@@ -24,6 +24,8 @@ const (
 	ItemFurther = "tls_further"
 	// ItemTicketKeys are those of session tickets.
 	ItemTicketKeys = "tls_ticket_keys"
+	// ItemClients is whether clients show a certificate: "none" counts from when it stands there.
+	ItemClients = "tls_clients"
 	// ItemClientCA are the authorities of clients' certificates, ItemClientCRL lists of
 	// those that were revoked.
 	ItemClientCA  = "tls_client_ca"

@@ -98,10 +98,9 @@ func TestHAProxyRefusesTicketKeys(t *testing.T) {
 	// Without keys there are no tickets: theirs would be as old as the process.
 	v := testVars()
 	v.TLSAtProxy = true
-	login := map[string]item{ItemStatsUser: {"admin"}, ItemStatsPassword: {"password"}}
-	assert.Assert(t, cmp.Contains(renderHAProxy(t, envOf(t, v), login), "prefer-client-ciphers no-tls-tickets\n"))
+	assert.Assert(t, cmp.Contains(renderHAProxy(t, envOf(t, v), held(v)), "prefer-client-ciphers no-tls-tickets\n"))
 	v.TLSTickets = true
-	config := renderHAProxy(t, envOf(t, v), login)
+	config := renderHAProxy(t, envOf(t, v), held(v))
 	assert.Assert(t, !strings.Contains(config, "no-tls-tickets"))
 	assert.Equal(t, strings.Count(config, `tls-ticket-keys "${CERTIFICATES}/tickets"`), 2)
 }

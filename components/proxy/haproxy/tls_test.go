@@ -148,16 +148,22 @@ func (l *proxyLab) tlsClientSaying(port int, hello string, pool *x509.CertPool) 
 }
 
 func (l *proxyLab) tlsClientWith(port int, hello string, c *tls.Config) (*tls.Conn, error) {
+	_, conn, err := l.tlsClientOf(port, hello, c)
+	return conn, err
+}
+
+// tlsClientOf tells the broker, too.
+func (l *proxyLab) tlsClientOf(port int, hello string, c *tls.Config) (broker string, conn *tls.Conn, err error) {
 	c.ServerName = serverName
 	raw, err := net.DialTimeout("tcp", l.addr(port), 5*time.Second)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
-	conn := tls.Client(raw, c)
+	conn = tls.Client(raw, c)
 	_ = conn.SetDeadline(time.Now().Add(8 * time.Second))
 	if err := conn.Handshake(); err != nil {
 		_ = raw.Close()
-		return nil, err
+		return "", nil, err
 	}
 	_, _ = io.WriteString(conn, hello)
 	line, err := bufio.NewReader(io.LimitReader(conn, int64(len("broker 0\n")))).ReadString('\n')
@@ -166,10 +172,10 @@ func (l *proxyLab) tlsClientWith(port int, hello string, c *tls.Config) (*tls.Co
 	}
 	if err != nil {
 		_ = raw.Close()
-		return nil, err
+		return "", nil, err
 	}
 	l.t.Cleanup(func() { _ = raw.Close() })
-	return conn, nil
+	return strings.TrimSpace(line), conn, nil
 }
 
 // Each profile, on both protocols: what it refuses and what it speaks.
@@ -284,37 +290,6 @@ func TestHAProxyTakesARenewedCertificate(t *testing.T) {
 	assert.Equal(t, l.health(), http.StatusOK)
 }
 
-// Where TLS ends moves with the job's secrets, before the job itself: EMQX's own listeners
-// may go then. Nobody is cut.
-func TestHAProxyEndsTLSAsSoonAsItsSecretsSaySo(t *testing.T) {
-	t.Parallel()
-	a := newAuthority(t, "servers")
-	l := prepareProxyLab(t, 1, nil)
-	l.renderItems(map[string]item{ItemTerminate: {"broker"}, ItemCertificate: {"cert"}, ItemPrivateKey: {"key"}}, "tls.pem")
-	l.secrets = map[string]item{ItemTerminate: {"broker"}}
-	l.write(l.config())
-	l.start()
-	through, err := net.Dial("tcp", l.addr(8883))
-	assert.NilError(t, err)
-	defer func() { _ = through.Close() }()
-	line, err := bufio.NewReader(through).ReadString('\n')
-	assert.NilError(t, err)
-	assert.Equal(t, line, "broker 0\n", "it passes through")
-
-	l.secrets = map[string]item{ItemTerminate: {"proxy"}}
-	l.certify(a, "ecdsa")
-	l.write(l.config())
-	// The two files may come in two reloads: after the first it still passes through.
-	l.eventually(func() bool { _, err := l.tlsClient(8883, &tls.Config{RootCAs: a.pool()}); return err == nil })
-	_, err = l.tlsClient(8883, &tls.Config{RootCAs: a.pool()})
-	assert.NilError(t, err)
-	assert.Assert(t, lives(through))
-
-	// Back: the job says it to the last.
-	l.job.TLSAtProxy, l.secrets = true, map[string]item{ItemTerminate: {"broker"}}
-	assert.Assert(t, cmp.Contains(l.config(), "ssl crt"))
-}
-
 // Who does not finish a handshake keeps no place; who has, may be silent for as long as
 // MQTT allows.
 func TestHAProxyEndsASlowHandshake(t *testing.T) {
@@ -416,7 +391,7 @@ func TestTheProfilesAreMozillas(t *testing.T) {
 	} {
 		v := testVars()
 		v.TLSAtProxy, v.TLSProfile = true, profile
-		config := renderHAProxy(t, envOf(t, v), map[string]item{ItemStatsUser: {"admin"}, ItemStatsPassword: {"password"}})
+		config := renderHAProxy(t, envOf(t, v), held(v))
 		want["ssl-default-bind-ciphersuites"] = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 		want["ssl-default-bind-curves"] = "X25519:prime256v1:secp384r1"
 		for key, value := range want {

@@ -55,7 +55,7 @@ func (words) Secrets(a *blast.Assessment) []blast.Secret {
 	return []blast.Secret{whom, {
 		Keys: []string{ItemCertificate, ItemPrivateKey, ItemFurther}, Name: "certificate at HAProxy", Severity: blast.Notice, Effect: each + ". One that it cannot read leaves the old one in use.",
 	}, {
-		Keys: []string{ItemClientCA, ItemClientCRL}, Name: "authorities and revocations of clients' certificates", Severity: blast.Notice,
+		Keys: []string{ItemClientCA, ItemClientCRL, ItemClients}, Name: "authorities and revocations of clients' certificates", Severity: blast.Notice,
 		Effect: each + ": a revoked certificate opens no new connection.",
 	}, {
 		Keys: []string{ItemTicketKeys}, Name: "keys of session tickets", Severity: blast.Notice,
