@@ -31,9 +31,10 @@ var unseen = []string{
 	"network-host-bits", "network-of-another-region",
 	"nodes-too-little-memory", "nomad-datacenter", "nomad-tls-over-http", "oci-region-mistyped", "oci-region-of-others",
 	"proxy-connections", "proxy-files", "proxy-image", "proxy-kill-timeout", "proxy-memory", "secrets-missing",
-	"tags-own", "tls-ca-alone", "tls-certificates-alone", "tls-certificates-at-broker", "tls-certificates-at-edge",
+	"tags-own", "tls-acme-empty", "tls-acme-private-zone", "tls-acme-unread", "tls-ca-alone", "tls-certificates-alone", "tls-certificates-at-broker", "tls-certificates-at-edge",
 	"tls-clients-alone", "tls-clients-at-broker", "tls-clients-at-edge", "tls-clients-without-certificate", "tls-crl-without-clients",
-	"tls-key-alone", "tls-no-key", "tls-tickets-alone", "tls-tickets-at-broker", "tls-tickets-at-edge", "tls-tickets-of-clients", "volumes-adopt-and-restore", "volumes-fewer-than-nodes",
+	"tls-key-alone", "tls-no-key", "tls-source-beside-certificate", "tls-tickets-alone", "tls-tickets-at-broker", "tls-tickets-at-edge", "tls-tickets-of-clients",
+	"tls-vault-elsewhere", "tls-vault-no-secret", "tls-vault-unread", "volumes-adopt-and-restore", "volumes-fewer-than-nodes",
 }
 
 func TestSchemaKnowsGoodFromBad(t *testing.T) {
