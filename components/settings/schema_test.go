@@ -33,7 +33,8 @@ var unseen = []string{
 	"proxy-connections", "proxy-files", "proxy-image", "proxy-kill-timeout", "proxy-memory", "secrets-missing",
 	"tags-own", "tls-acme-empty", "tls-acme-private-zone", "tls-acme-unread", "tls-ca-alone", "tls-certificates-alone", "tls-certificates-at-broker", "tls-certificates-at-edge",
 	"tls-clients-alone", "tls-clients-at-broker", "tls-clients-at-edge", "tls-clients-without-certificate", "tls-crl-without-clients",
-	"tls-key-alone", "tls-no-key", "tls-source-at-edge", "tls-source-beside-certificate", "tls-tickets-alone", "tls-tickets-at-broker", "tls-tickets-at-edge", "tls-tickets-of-clients", "tls-vault-elsewhere", "tls-vault-no-secret", "tls-vault-unread",
+	"tls-key-alone", "tls-no-key", "tls-source-at-edge", "tls-source-beside-certificate", "tls-tickets-alone", "tls-tickets-at-broker", "tls-tickets-at-edge",
+	"tls-tickets-of-clients", "tls-vault-elsewhere", "tls-vault-no-secret", "tls-vault-unread",
 	"volumes-adopt-and-restore", "volumes-fewer-than-nodes",
 }
 

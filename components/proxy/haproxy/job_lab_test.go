@@ -378,7 +378,7 @@ func TestHAProxyJobInNomadWithoutTLS(t *testing.T) {
 	v.NodeCount, v.TLS, v.ShutdownDelay, v.KillTimeout = 1, false, time.Second, 12*time.Second
 	jobtest.StartWithoutDocker(t, n, testJob(t, v), agenttest.Tool(t, "sh"), "${NOMAD_TASK_DIR}/run.sh")
 	startBroker(t, c, brokerAddresses[0])
-	jobtest.Eventually(t, "the broker", 20*time.Second, answers("/haproxy_health", http.StatusOK))
+	jobtest.Eventually(t, "the broker", 20*time.Second, answers("/haproxy_ready", http.StatusOK))
 	for port, open := range map[int]bool{1883: true, 8083: true, 8883: false, 8084: false} {
 		conn, _, err := dial(port)
 		assert.Equal(t, err == nil, open, "port %d: %v", port, err)

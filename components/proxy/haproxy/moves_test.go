@@ -228,6 +228,30 @@ func TestHAProxyServesWhileTLSMovesAndConsulNamesNobody(t *testing.T) {
 	})
 }
 
+// Where the edge has ended TLS until now, and brokers take it over one by one, what it sends in clear comes to both kinds.
+func TestHAProxyEncryptsForBrokersWhatTheEdgeHasEnded(t *testing.T) {
+	t.Parallel()
+	m := newTLSMove(t)
+	m.job.TLSAtEdge = true
+	m.begins(0, settings.TerminateEdge)
+	m.begins(1, settings.TerminateBroker)
+	m.says(settings.TerminateBroker)
+	m.start()
+	m.awaits(2)
+	for range 8 {
+		for _, port := range []int{8883, 8084} {
+			served, _ := m.say(port, "127.0.0.1", helloAt(port))
+			assert.Assert(t, served, "port %d", port)
+		}
+	}
+	assert.NilError(t, m.listeners[0].Close())
+	m.awaits(1)
+	for _, port := range []int{8883, 8084} {
+		served, _ := m.say(port, "127.0.0.1", helloAt(port))
+		assert.Assert(t, served, "port %d", port)
+	}
+}
+
 // tlsStacks are stacks that differ in what HAProxy has of TLS.
 func tlsStacks(t *testing.T) map[string]settings.TLS {
 	t.Helper()
