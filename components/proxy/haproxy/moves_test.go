@@ -271,6 +271,7 @@ func tlsStacks(t *testing.T) map[string]settings.TLS {
 		"broker":  with(func(t *settings.TLS) { t.Terminate = settings.TerminateBroker }),
 		"edge":    with(func(t *settings.TLS) { t.Terminate = settings.TerminateEdge }),
 		"proxy":   own,
+		"outside": with(func(t *settings.TLS) { t.Source, t.Certificate, t.PrivateKey = settings.SourceVariable, "", "" }),
 		"modern":  with(func(t *settings.TLS) { t.Profile = "modern" }),
 		"tickets": with(func(t *settings.TLS) { t.TicketKeys = settings.RotateTicketKeys("") }),
 		"further": with(func(t *settings.TLS) {
@@ -315,8 +316,13 @@ func startsBetween(t *testing.T, old, new settings.TLS, plain string) {
 	v := testVars()
 	of := vars(stack(old), cluster.Arrival{})
 	v.TLS, v.TLSAtProxy, v.TLSAtEdge, v.TLSProfile, v.TLSClients, v.Listeners = of.TLS, of.TLSAtProxy, of.TLSAtEdge, of.TLSProfile, of.TLSClients, of.Listeners
+	v.TLSOutside = of.TLSOutside
 	v.TLSRevocations, v.TLSDevices, v.TLSTickets = of.TLSRevocations, of.TLSDevices, of.TLSTickets
 	items, dir := secretItems(t, stack(new)), t.TempDir()
+	if old.Outside() || new.Outside() { // an update wants it to be there
+		certificate, key := newAuthority(t, "outside").issue(t, serverName, "ecdsa")
+		items[cluster.ItemCertificate], items[cluster.ItemPrivateKey] = item{certificate}, item{key}
+	}
 	assert.NilError(t, os.Mkdir(filepath.Join(dir, "further"), 0o700))
 	for _, x := range testJob(t, v).TaskGroups[0].Tasks[0].Templates {
 		switch name := filepath.Base(*x.DestPath); name {
