@@ -38,6 +38,7 @@ func TestNomadRestartsWhatIsAssumed(t *testing.T) {
 	assert.NilError(t, err)
 	proxy, err := haproxy.Vars{
 		Environment: "lab", Datacenter: "dc1", NodeCount: 1, Image: "haproxy:3.2.25", CPU: 50, MaxConn: 100, NoFile: 4096, KeepAliveMax: 600, TLS: true,
+		ProxyProtocolFrom: "10.0.0.0/24", // without one nobody looks at who announces
 	}.HCL2()
 	assert.NilError(t, err)
 	for _, c := range []struct {

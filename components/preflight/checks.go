@@ -110,7 +110,7 @@ var Checks = []Check{
 	},
 	{Name: "versions", Settings: brokerVersion},
 	{
-		Name: "image-digest", Severity: Error, Settings: imageDigest,
+		Name: ImageDigest, Severity: Error, Settings: imageDigest,
 		Reason:  "Who may push to the registry decides what a tag means: another program may come with the next restart of a node, and it has the cluster's secrets.",
 		Example: `emqx-oci:broker.image: must name a digest in a production stack, as emqx/emqx:5.8.9@sha256:..., unless guards.allowImageTags is true: whoever may push to the registry decides what the tag means`,
 		Remedy:  "Write the digest of the image that you have tried behind its tag, in `broker.image` and `proxy.image`: `docker buildx imagetools inspect emqx/emqx:5.8.9` says it. Or set `guards.allowImageTags`, where nobody else may push.",

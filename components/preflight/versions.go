@@ -15,6 +15,9 @@ var Tried = []string{"5.8"}
 // BrokerEnd is when EMQX 5.8 got its last fix as open source.
 const BrokerEnd = "2026-02-27"
 
+// ImageDigest is the check that a production stack names its images by their content.
+const ImageDigest = "image-digest"
+
 // brokerVersion warns of a line of EMQX that was not tried, and in production of EMQX 5.8's end. An image of
 // one's own may hold anything under any tag: of that nothing is known.
 func brokerVersion(s settings.Settings, _ time.Time, r *Report) {

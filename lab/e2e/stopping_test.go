@@ -79,7 +79,8 @@ func powerCutThenRoll(t *testing.T, b *bed) {
 	// as long as the node's own runs, and says for whom.
 	own := b.allocOf(t, emqxJob, 0)
 	stranger := fmt.Sprintf(`id=$(docker ps -q --filter name=^/?emqx-%s)
-docker run -d --name stranger --network host --user 1000:1000 --volumes-from $id --entrypoint /bin/bash \
+docker run -d --name stranger --network host --user 1000:1000 --entrypoint /bin/bash \
+  $(docker inspect -f '{{range .Mounts}}{{if eq .Type "bind"}}-v {{.Source}}:{{.Destination}} {{end}}{{end}}' $id) \
   -e NOMAD_ALLOC_ID=stranger -e NOMAD_ADDR_dashboard=127.0.0.1:1 -e DRAIN_RATE=0 "$(docker inspect -f '{{.Image}}' $id)" /local/run.sh /opt/emqx/bin/emqx foreground >/dev/null
 sleep 4; docker logs stranger; docker inspect -f 'running {{.State.Running}}' stranger; docker rm -f stranger >/dev/null`, own.ID)
 	said := b.on(t, 0, stranger).stdout

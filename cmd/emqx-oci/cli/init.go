@@ -91,15 +91,15 @@ func (a *app) makeStack(ctx context.Context, stack, provider string, stated map[
 	return a.initDone(stack, file, len(secrets))
 }
 
-// exceptLaterChoices leaves out what init does not ask for: the file that it writes says where users, rules and listeners
-// go, and the first preview asks for them.
+// exceptLaterChoices leaves out what init does not ask for: the file that it writes says where users, rules, listeners
+// and digests of images go, and the first preview asks for them.
 func exceptLaterChoices(err error) error {
 	var failed *preflight.FailedError
 	if !errors.As(err, &failed) {
 		return err
 	}
 	failed.Findings = slices.DeleteFunc(failed.Findings, func(f preflight.Finding) bool {
-		return f.Check == preflight.WhoMayConnect || f.Check == preflight.PlainListeners
+		return slices.Contains([]string{preflight.WhoMayConnect, preflight.PlainListeners, preflight.ImageDigest}, f.Check)
 	})
 	var faults *fault.Error
 	switch {

@@ -223,8 +223,8 @@ locals {
   outside      = "nomad/jobs/emqx-${var.environment}-haproxy/haproxy"
   outside_pair = "{{ if nomadVarExists \"${local.outside}\" }}{{ with nomadVar \"${local.outside}\" }}{{ (index . \"certificate\").Value }}\n{{ (index . \"private_key\").Value }}\n{{ end }}{{ end }}"
   # The variable loses the stack's own before this job reads the other.
-  pair         = var.tls_outside ? local.outside_pair : "{{ if (index . \"tls_certificate\").Value }}${local.own_pair}{{ else }}${local.outside_pair}{{ end }}"
-  ends         = "and ${!var.tls_at_edge} (or ${var.tls_at_proxy} (eq (index . \"tls_terminate\").Value \"proxy\"))"
+  pair = var.tls_outside ? local.outside_pair : "{{ if (index . \"tls_certificate\").Value }}${local.own_pair}{{ else }}${local.outside_pair}{{ end }}"
+  ends = "and ${!var.tls_at_edge} (or ${var.tls_at_proxy} (eq (index . \"tls_terminate\").Value \"proxy\"))"
   tls_files = merge(
     var.tls ? { "tls.pem" = "{{ if ${local.ends} }}${local.pair}{{ end }}" } : {},
     var.tls ? { "further.pem" = "{{ if ${local.ends} }}{{ (index . \"tls_further\").Value }}{{ end }}\n" } : {},
