@@ -91,7 +91,7 @@ func another(name, value string) string {
 		return map[string]string{"true": "false", "false": "true"}[value]
 	case name == "tls_clients":
 		return "" // with what it needs beside it
-	case name == "ports":
+	case name == "ports" || name == "broker_ports":
 		return regexp.MustCompile(`mqtt = \d+`).ReplaceAllString(value, "mqtt = 20001")
 	case name == "limits" || name == "rates":
 		return strings.Replace(value, "mqtt = 0", "mqtt = 5", 1)

@@ -34,6 +34,7 @@ func TestEMQXJobInDocker(t *testing.T) {
 		return
 	}
 	docker := jobtest.Docker(t)
+	certificate, key := selfSigned(t, "mqtt.example.com")
 	private := privateRegistry(t)
 	image := private + "/emqx/emqx:5.8.9"
 	jobtest.ImportProbe(t, docker, image, "opt/emqx/bin/emqx", `ENTRYPOINT ["/not-it"]`)
@@ -52,7 +53,7 @@ func TestEMQXJobInDocker(t *testing.T) {
 	run("rmi", image)
 	jobtest.PutVariable(t, n, cluster.EMQXJobID("lab"), map[string]string{
 		ItemErlangCookie: "abcdefghijklmnop", ItemDashboardPassword: "password", ItemAPIKey: "deploy01", ItemAPISecret: "s3cr3t-s3cr3t",
-		ItemTLSCert: "CERT\n", ItemTLSKey: "KEY\n", ItemTLSCA: "CA\n",
+		ItemTLSCert: certificate, ItemTLSKey: key, ItemTLSCA: certificate,
 	})
 	v := emqxVars()
 	v.Image = image + "@" + digest // as production has it
@@ -66,7 +67,7 @@ func TestEMQXJobInDocker(t *testing.T) {
 	end()
 	jobtest.AwaitDeployment(t, n, a)
 	for _, text := range []string{
-		`"args":["/opt/emqx/bin/emqx","foreground"]`, `"uid":1000`, `"gid":1000`, `"nofile":10000`, `"data":"written"`, `"/secrets/api_keys":23`, `"/secrets/tls.key":5`,
+		`"args":["/opt/emqx/bin/emqx","foreground"]`, `"uid":1000`, `"gid":1000`, `"nofile":10000`, `"data":"written"`, `"/secrets/api_keys":23`, fmt.Sprintf(`"/secrets/tls.key":%d`, len(key)+1),
 		jobtest.NodeAddress + `\temqx-lab-0.node.dc1.consul\n`,
 	} {
 		assert.Assert(t, cmp.Contains(jobtest.Output(t, a), text))

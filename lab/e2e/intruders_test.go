@@ -37,7 +37,7 @@ func confined(t *testing.T, b *bed) {
 		assert.NilError(t, err)
 		own := instanceNamed(t, b, stub.NodeName).Reserved[0]
 		for address, reached := range map[string]bool{
-			"169.254.169.254/80": false, "127.0.0.1/8500": false, "127.0.0.1/4646": false, own + "/4646": false, own + "/8301": false,
+			"169.254.169.254/80": false, "127.0.0.1/8500": false, "127.0.0.1/4646": false, own + "/8301": false,
 			"127.0.0.1/8600": true, own + "/18083": true,
 		} {
 			script := "</dev/tcp/" + address
@@ -47,6 +47,7 @@ func confined(t *testing.T, b *bed) {
 			assert.Equal(t, code == 0, reached, "%s from inside %s: %s", address, task, out.String())
 			assert.Equal(t, b.in(t, node, "timeout 3 bash -c '"+script+"'").code, 0, "%s does not answer the node itself", address)
 		}
+		assert.Assert(t, b.in(t, node, "timeout 3 bash -c '</dev/tcp/"+own+"/4646'").code != 0, "Nomad's API is on loopback alone")
 	}
 }
 
