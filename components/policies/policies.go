@@ -21,6 +21,7 @@ const (
 	NomadDeployer  = "nomad-deployer"
 	NomadPreview   = "nomad-preview"
 	NomadNodes     = "nomad-nodes"
+	NomadJobEMQX   = "nomad-job-emqx"
 	ConsulDeployer = "consul-deployer"
 	ConsulPreview  = "consul-preview"
 	ConsulAgent    = "consul-agent"
@@ -32,8 +33,8 @@ const (
 
 // Names are all of them, in the order in which people meet them.
 var Names = []string{
-	NomadDeployer, NomadPreview, NomadNodes, ConsulDeployer, ConsulPreview, ConsulAgent, ConsulDNS, ConsulJobEMQX, ConsulJobProxy,
-	CloudNodes,
+	NomadDeployer, NomadPreview, NomadNodes, NomadJobEMQX, ConsulDeployer, ConsulPreview, ConsulAgent, ConsulDNS, ConsulJobEMQX,
+	ConsulJobProxy, CloudNodes,
 }
 
 // DefaultAuthMethod is how Nomad's own `nomad setup consul` calls the auth method of its jobs in Consul.
