@@ -13,7 +13,6 @@ import (
 	consul "github.com/hashicorp/consul/api"
 	nomad "github.com/hashicorp/nomad/api"
 
-	"github.com/emqx-oci/emqx-oci/components/cluster"
 	"github.com/emqx-oci/emqx-oci/components/policies"
 	"github.com/emqx-oci/emqx-oci/lab/machine"
 )
@@ -173,8 +172,10 @@ func (b bootstrap) secureNomad(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("beginning with its ACLs: %w", err)
 	}
-	if err := b.nomadPolicy(w, policies.NomadJobEMQX, &nomad.JobACL{Namespace: cluster.DefaultNamespace, JobID: cluster.EMQXJobID(environment)}); err != nil {
-		return err
+	for _, x := range b.of.Workloads() {
+		if err := b.nomadPolicy(w, x.Policy, &nomad.JobACL{Namespace: x.Namespace, JobID: x.Job}); err != nil {
+			return err
+		}
 	}
 	t := &b.keys.Nomad
 	for _, x := range []struct {

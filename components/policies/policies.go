@@ -103,6 +103,19 @@ func (o Of) Logins() []Login {
 	return []Login{of(ConsulJobEMQX, cluster.EMQXJobID(o.Environment)), of(ConsulJobProxy, o.ProxyJob)}
 }
 
+// Workload is a policy of Nomad's that the identities of one job have, beside what each may do with its own.
+type Workload struct {
+	// Policy is the name of one of this package's: [NomadJobEMQX].
+	Policy string
+	// Namespace and Job are the job's.
+	Namespace, Job string
+}
+
+// Workloads are those of both jobs.
+func (o Of) Workloads() []Workload {
+	return []Workload{{NomadJobEMQX, cmp.Or(o.Namespace, cluster.DefaultNamespace), cluster.EMQXJobID(o.Environment)}}
+}
+
 // AuthMethod is the configuration of Consul's auth method of type jwt by which Nomad's jobs log in. jwks is Nomad's
 // `/.well-known/jwks.json` as Consul's servers reach it, ca the PEM text that verifies it, "" for the system's authorities.
 func AuthMethod(jwks, ca string) map[string]any {

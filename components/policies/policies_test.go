@@ -64,3 +64,7 @@ func TestLoginsAreOfOneJobEach(t *testing.T) {
 		{ConsulJobProxy, `value.nomad_namespace == "iot" and value.nomad_job_id == "emqx-prod-haproxy"`},
 	})
 }
+
+func TestNomadKnowsTheJobThatMayReadItsCount(t *testing.T) {
+	assert.DeepEqual(t, ofProd().Workloads(), []Workload{{NomadJobEMQX, "iot", "emqx-prod"}})
+}
