@@ -87,7 +87,7 @@ $(TOOLS)/pulumi-language-yaml: tools/pulumi/go.mod
 
 $(TOOLS)/pebble: tools/pebble/go.mod
 	@echo "building pebble, a certificate authority"
-	@cd tools/pebble && go build -trimpath -ldflags '-s -w' -o $@ github.com/letsencrypt/pebble/v2/cmd/pebble
+	@cd tools/pebble && go build -ldflags '-s -w' -o $@ github.com/letsencrypt/pebble/v2/cmd/pebble
 
 $(TOOLS)/golangci-lint: tools/lint/go.mod
 	@echo "building golangci-lint (some minutes, once)"
