@@ -172,19 +172,20 @@ func (b bootstrap) secureNomad(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("beginning with its ACLs: %w", err)
 	}
+	for _, x := range b.of.Workloads() {
+		if err := b.nomadPolicy(w, x.Policy, &nomad.JobACL{Namespace: x.Namespace, JobID: x.Job}); err != nil {
+			return err
+		}
+	}
 	t := &b.keys.Nomad
 	for _, x := range []struct {
 		policy string
 		token  *string
 	}{{policies.NomadDeployer, &t.Deployer}, {policies.NomadPreview, &t.Preview}, {policies.NomadNodes, &t.Nodes}} {
-		name := b.of.Policy(x.policy)
-		text, err := b.of.Text(x.policy)
-		if err != nil {
+		if err := b.nomadPolicy(w, x.policy, nil); err != nil {
 			return err
 		}
-		if _, err := b.nomad.ACLPolicies().Upsert(&nomad.ACLPolicy{Name: name, Rules: text}, w); err != nil {
-			return fmt.Errorf("policy %s: %w", name, err)
-		}
+		name := b.of.Policy(x.policy)
 		if *x.token != "" {
 			continue
 		}
@@ -193,6 +194,19 @@ func (b bootstrap) secureNomad(ctx context.Context) error {
 			return fmt.Errorf("token of %s: %w", name, err)
 		}
 		*x.token = made.SecretID
+	}
+	return nil
+}
+
+// nomadPolicy makes one, of a job where that is given.
+func (b bootstrap) nomadPolicy(w *nomad.WriteOptions, policy string, job *nomad.JobACL) error {
+	name := b.of.Policy(policy)
+	text, err := b.of.Text(policy)
+	if err == nil {
+		_, err = b.nomad.ACLPolicies().Upsert(&nomad.ACLPolicy{Name: name, Rules: text, JobACL: job}, w)
+	}
+	if err != nil {
+		return fmt.Errorf("policy %s: %w", name, err)
 	}
 	return nil
 }

@@ -21,6 +21,7 @@ const (
 	NomadDeployer  = "nomad-deployer"
 	NomadPreview   = "nomad-preview"
 	NomadNodes     = "nomad-nodes"
+	NomadJobEMQX   = "nomad-job-emqx"
 	ConsulDeployer = "consul-deployer"
 	ConsulPreview  = "consul-preview"
 	ConsulAgent    = "consul-agent"
@@ -32,8 +33,8 @@ const (
 
 // Names are all of them, in the order in which people meet them.
 var Names = []string{
-	NomadDeployer, NomadPreview, NomadNodes, ConsulDeployer, ConsulPreview, ConsulAgent, ConsulDNS, ConsulJobEMQX, ConsulJobProxy,
-	CloudNodes,
+	NomadDeployer, NomadPreview, NomadNodes, NomadJobEMQX, ConsulDeployer, ConsulPreview, ConsulAgent, ConsulDNS, ConsulJobEMQX,
+	ConsulJobProxy, CloudNodes,
 }
 
 // DefaultAuthMethod is how Nomad's own `nomad setup consul` calls the auth method of its jobs in Consul.
@@ -100,6 +101,19 @@ func (o Of) Logins() []Login {
 		return Login{Policy: policy, Selector: fmt.Sprintf("value.nomad_namespace == %q and value.nomad_job_id == %q", cmp.Or(o.Namespace, cluster.DefaultNamespace), job)}
 	}
 	return []Login{of(ConsulJobEMQX, cluster.EMQXJobID(o.Environment)), of(ConsulJobProxy, o.ProxyJob)}
+}
+
+// Workload is a policy of Nomad's that the identities of one job have, beside what each may do with its own.
+type Workload struct {
+	// Policy is the name of one of this package's: [NomadJobEMQX].
+	Policy string
+	// Namespace and Job are the job's.
+	Namespace, Job string
+}
+
+// Workloads are those of both jobs.
+func (o Of) Workloads() []Workload {
+	return []Workload{{NomadJobEMQX, cmp.Or(o.Namespace, cluster.DefaultNamespace), cluster.EMQXJobID(o.Environment)}}
 }
 
 // AuthMethod is the configuration of Consul's auth method of type jwt by which Nomad's jobs log in. jwks is Nomad's

@@ -110,12 +110,18 @@ func allocations(t *testing.T, c *nomad.Client) map[string]string {
 // is stopped.
 func wantMembers(t *testing.T, c *nomad.Client, count int) {
 	t.Helper()
+	client, err := gates.NewNomad(gates.NomadConfig{Address: "http://" + bedOf(t).door + ":4646"})
+	assert.NilError(t, err)
+	wantMembersBy(t, c, client, count)
+}
+
+// wantMembersBy is the same by a client that may have a token.
+func wantMembersBy(t *testing.T, c *nomad.Client, client gates.NomadClient, count int) {
+	t.Helper()
 	want := make([]string, count)
 	for i := range want {
 		want[i] = fmt.Sprintf("emqx@emqx-lab-%d.node.dc1.consul", i)
 	}
-	client, err := gates.NewNomad(gates.NomadConfig{Address: "http://" + bedOf(t).door + ":4646"})
-	assert.NilError(t, err)
 	eventually(t, 20*time.Second, "the cluster", func() error {
 		for _, a := range running(t, c, emqxJob) {
 			v, err := gates.AskMember(t.Context(), client, "emqx", a)

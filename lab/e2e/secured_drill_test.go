@@ -15,6 +15,8 @@ import (
 	consul "github.com/hashicorp/consul/api"
 	nomad "github.com/hashicorp/nomad/api"
 	"gotest.tools/v3/assert"
+
+	"github.com/emqx-oci/emqx-oci/infra/gates"
 )
 
 // TestSecured lives a stack's life on servers as production has them, with the tokens of the policies that the program
@@ -44,14 +46,19 @@ func TestSecured(t *testing.T) {
 		{"strangers are refused", func(t *testing.T, b *bed) { strangersAreRefused(t, b) }},
 		{"a job's variables are its own", func(t *testing.T, b *bed) { variablesAreTheJobs(t, b, keys) }},
 		{"who previews changes nothing", func(t *testing.T, b *bed) { previewsBy(t, b, keys) }},
+		{"the deployer writes the jobs' variables and no others", func(t *testing.T, b *bed) { writesTheJobs(t, b, keys) }},
 		{"a change rolls and a node is added", func(t *testing.T, b *bed) {
 			b.edit(t, "    count: 3\n", "    count: 4\n")
 			b.edit(t, "    keepAliveMax: 120\n", "    keepAliveMax: 150\n")
 			b.must(t, "up", "lab", "--yes")
+			membersAre(t, b, keys, 4)
 		}},
+		// It leaves the cluster by itself: its job's identity may ask Nomad for the count.
 		{"a node is taken away", func(t *testing.T, b *bed) {
+			b.edit(t, "  emqx-oci:gates:\n", guardsOff+"  emqx-oci:gates:\n")
 			b.edit(t, "    count: 4\n", "    count: 3\n")
 			b.must(t, "up", "lab", "--yes")
+			membersAre(t, b, keys, 3)
 		}},
 		{"a lost instance comes back by itself", func(t *testing.T, b *bed) {
 			b.must(t, "lab", "fault", "terminate-instance", "1")
@@ -70,6 +77,37 @@ func TestSecured(t *testing.T) {
 		{"destroy leaves nothing", func(t *testing.T, b *bed) { b.must(t, "destroy", "lab", "--yes") }},
 	} {
 		b.chapter(t, c.name, c.f)
+	}
+}
+
+// nomadWith asks Nomad through the lab's door.
+func nomadWith(t *testing.T, b *bed, token string) *nomad.Client {
+	t.Helper()
+	c, err := nomad.NewClient(&nomad.Config{Address: "http://" + b.door + ":4646", SecretID: token})
+	assert.NilError(t, err)
+	return c
+}
+
+// membersAre is what every broker says, asked as the deployer.
+func membersAre(t *testing.T, b *bed, keys labKeys, count int) {
+	t.Helper()
+	client, err := gates.NewNomad(gates.NomadConfig{Address: "http://" + b.door + ":4646", Token: keys.Nomad.Deployer})
+	assert.NilError(t, err)
+	wantMembersBy(t, nomadWith(t, b, keys.Nomad.Deployer), client, count)
+}
+
+// writesTheJobs: a certificate that is renewed lies below both jobs' secrets.
+func writesTheJobs(t *testing.T, b *bed, keys labKeys) {
+	variables := nomadWith(t, b, keys.Nomad.Deployer).Variables()
+	for _, path := range []string{"nomad/jobs/emqx-lab/emqx", "nomad/jobs/emqx-lab-haproxy/haproxy"} {
+		_, _, err := variables.Create(&nomad.Variable{Path: path, Items: nomad.VariableItems{"certificate": "drill"}}, nil)
+		assert.NilError(t, err, path)
+		_, err = variables.Delete(path, nil)
+		assert.NilError(t, err, path)
+	}
+	for _, path := range []string{"nomad/jobs/emqx-labour", "nomad/jobs/another", "nomad/jobs"} {
+		_, _, err := variables.Create(&nomad.Variable{Path: path, Items: nomad.VariableItems{"certificate": "drill"}}, nil)
+		assert.ErrorContains(t, err, "Permission denied", path)
 	}
 }
 
@@ -133,14 +171,16 @@ func strangersAreRefused(t *testing.T, b *bed) {
 	// What a node without a token needs is there: names, by DNS.
 	r := b.must(t, "lab", "exec", "--in", "emqx-lab-0", "--", "getent", "hosts", "lab.emqx.service.consul")
 	assert.Assert(t, strings.Contains(r.stdout, "10.80.1."), "%s", r)
-	// The servers' own port of the agents' API is none on the nodes' address.
-	assert.Equal(t, inClear(t, b, http.MethodGet, "http://10.80.1.10:4646/v1/agent/health", ""), "000")
+	// The agent's API answers on loopback alone, and on none of the node's addresses.
+	r = b.must(t, "lab", "exec", "--in", "emqx-lab-0", "--", "bash", "-c",
+		`for a in 127.0.0.1 $(ip -o -4 addr show scope global | grep -o 'inet 10[0-9.]*' | cut -c 6-); do
+  curl -s -m 5 -o /dev/null -w '%{http_code} ' "http://$a:4646/v1/agent/health"; done; true`)
+	assert.Assert(t, strings.HasPrefix(r.stdout, "200 000 ") && strings.Count(r.stdout, "200") == 1, "%s", r)
 }
 
 // variablesAreTheJobs has another job's identity ask, and the identity of a task with whose token Nomad knows it.
 func variablesAreTheJobs(t *testing.T, b *bed, keys labKeys) {
-	management, err := nomad.NewClient(&nomad.Config{Address: "http://" + b.door + ":4646", SecretID: keys.Nomad.Management})
-	assert.NilError(t, err)
+	management := nomadWith(t, b, keys.Nomad.Management)
 	allocs, _, err := management.Jobs().Allocations(proxyJob, false, nil)
 	assert.NilError(t, err)
 	assert.Assert(t, len(allocs) > 0)
@@ -151,6 +191,8 @@ func variablesAreTheJobs(t *testing.T, b *bed, keys labKeys) {
 		_, _, err = identity.Variables().Read(path, nil)
 		assert.ErrorContains(t, err, "Permission denied", path)
 	}
+	_, _, err = identity.Jobs().ScaleStatus(emqxJob, nil)
+	assert.ErrorContains(t, err, "Permission denied", "EMQX's own identity alone may ask for its count")
 }
 
 // probe runs a job of its own on a node, and returns a client that is it.
@@ -196,9 +238,7 @@ job "emqx-probe" {
 		}
 		return err
 	})
-	mine, err := nomad.NewClient(&nomad.Config{Address: "http://" + b.door + ":4646", SecretID: strings.TrimSpace(token.String())})
-	assert.NilError(t, err)
-	return mine
+	return nomadWith(t, b, strings.TrimSpace(token.String()))
 }
 
 // previewsBy previews with the tokens of who previews alone: what the stack wants to change is seen, and an update with them

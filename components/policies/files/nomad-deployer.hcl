@@ -5,13 +5,21 @@ namespace "{{ .Namespace }}" {
   # inside their tasks. Nomad cannot bind this to the jobs of one cluster: a namespace of its own does.
   capabilities = ["submit-job", "read-job", "list-jobs", "alloc-exec", "read-logs"]
 
-  # Both jobs' secrets.
+  # Both jobs' secrets, and below them a certificate that is renewed.
   variables {
     path "nomad/jobs/emqx-{{ .Environment }}" {
       capabilities = ["read", "write", "destroy"]
     }
 
+    path "nomad/jobs/emqx-{{ .Environment }}/*" {
+      capabilities = ["read", "write", "destroy"]
+    }
+
     path "nomad/jobs/{{ .ProxyJob }}" {
+      capabilities = ["read", "write", "destroy"]
+    }
+
+    path "nomad/jobs/{{ .ProxyJob }}/*" {
       capabilities = ["read", "write", "destroy"]
     }
   }
