@@ -40,10 +40,7 @@ func (l *lab) proxy(mqttPort, wsPort uint16, server tls.Certificate, clients str
 		m := new(dns.Msg)
 		m.SetReply(q)
 		name := q.Question[0].Name
-		service, _, _ := strings.Cut(name, ".")
-		port := map[string]uint16{"_emqx": mqttPort, "_emqx-ws": wsPort, "_emqx-dashboard": 18083}[service]
-		m.Answer = []dns.RR{&dns.SRV{Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypeSRV, Class: dns.ClassINET}, Priority: 1, Weight: 1, Port: port, Target: "n0."}}
-		m.Extra = []dns.RR{&dns.A{Hdr: dns.RR_Header{Name: "n0.", Rrtype: dns.TypeA, Class: dns.ClassINET}, A: net.ParseIP(at)}}
+		m.Answer = []dns.RR{&dns.A{Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypeA, Class: dns.ClassINET}, A: net.ParseIP(at)}}
 		_ = w.WriteMsg(m)
 	})}
 	go func() { _ = names.ListenAndServe() }()
@@ -56,6 +53,7 @@ func (l *lab) proxy(mqttPort, wsPort uint16, server tls.Certificate, clients str
 	assert.NilError(t, err)
 	env, dir := jobtest.Parse(t, haproxy.Job, vars).TaskGroups[0].Tasks[0].Env, t.TempDir()
 	env["NOMAD_JOB_ID"], env["NOMAD_TASK_DIR"] = haproxy.JobID("lab"), dir
+	env["BROKER_mqtt"], env["BROKER_ws"] = fmt.Sprint(mqttPort), fmt.Sprint(wsPort)
 	for name, port := range proxyPorts {
 		env["NOMAD_ADDR_"+name] = at + ":" + port
 	}
@@ -66,6 +64,8 @@ func (l *lab) proxy(mqttPort, wsPort uint16, server tls.Certificate, clients str
 		"split":      func(at, s string) []string { return strings.Split(s, at) },
 		"nomadVar": func(string) map[string]item {
 			return map[string]item{
+				haproxy.ItemMembers: {at}, "broker_mqtt": {env["BROKER_mqtt"]}, "broker_ws": {env["BROKER_ws"]},
+				"broker_mqtts": {env["BROKER_mqtts"]}, "broker_wss": {env["BROKER_wss"]},
 				haproxy.ItemStatsUser: {"stats"}, haproxy.ItemStatsPassword: {"password"}, haproxy.ItemTerminate: {"proxy"}, haproxy.ItemClients: {"optional"},
 			}
 		},
