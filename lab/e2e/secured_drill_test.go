@@ -166,7 +166,7 @@ func strangersAreRefused(t *testing.T, b *bed) {
 	assert.NilError(t, err)
 	_, err = c.Catalog().Register(&consul.CatalogRegistration{Node: "rogue", Address: "10.80.1.250", Service: &consul.AgentService{Service: "emqx", Tags: []string{"lab"}, Port: 1883}}, nil)
 	assert.ErrorContains(t, err, "Permission denied")
-	_, err = http.Get("https://" + b.door + ":8500/v1/status/leader") //nolint:noctx,bodyclose // refused
+	_, err = http.Get("https://" + b.door + ":8500/v1/status/leader")
 	assert.ErrorContains(t, err, "unknown authority")
 	// What a node without a token needs is there: names, by DNS.
 	r := b.must(t, "lab", "exec", "--in", "emqx-lab-0", "--", "getent", "hosts", "lab.emqx.service.consul")
@@ -229,7 +229,7 @@ job "emqx-probe" {
 	eventually(t, time.Minute, "the probe's identity", func() error {
 		all, _, err := c.Jobs().Allocations("emqx-probe", false, nil)
 		if err != nil || len(all) == 0 || all[0].ClientStatus != "running" {
-			return fmt.Errorf("%v: %v", all, err)
+			return fmt.Errorf("%v: %w", all, err)
 		}
 		token = syncBuffer{}
 		_, err = c.Allocations().Exec(t.Context(), &nomad.Allocation{ID: all[0].ID}, "t", false, []string{"cat", "/secrets/nomad_token"}, strings.NewReader(""), &token, &token, nil, nil)
@@ -254,16 +254,23 @@ func previewsBy(t *testing.T, b *bed, keys labKeys) {
 	defer b.edit(t, "    keepAliveMax: 130\n", "    keepAliveMax: 120\n")
 	r := b.must(t, "preview", "lab", "--json")
 	assert.Assert(t, summary(t, r).Changed() > 0, "%s", r)
-	assert.Assert(t, b.run(t, "up", "lab", "--yes").code != 0)
+	r = b.run(t, "up", "lab", "--yes")
+	assert.Assert(t, r.code != 0 && strings.Contains(r.String(), "ermission denied"), "%s", r)
 }
 
 // noTokenInTheOpen looks where everybody on a node may look, and where logs go.
 func noTokenInTheOpen(t *testing.T, b *bed) {
 	keys := readKeys(t, b)
-	for _, secret := range []string{keys.Gossip, keys.Consul.Agent, keys.Consul.Default, keys.Nomad.Nodes, keys.Nomad.Deployer, keys.Consul.Deployer} {
-		script := `curl -s -H 'Authorization: Bearer Oracle' http://169.254.169.254/opc/v2/instance/metadata/user_data | base64 -d | gunzip | grep -cF -- "$1"
+	const script = `curl -s -H 'Authorization: Bearer Oracle' http://169.254.169.254/opc/v2/instance/metadata/user_data | base64 -d | gunzip | grep -cF -- "$1"
 grep -rlF -- "$1" /var/log /run/emqx-boot; find /etc/consul.d /etc/nomad.d /etc/emqx-consul.token -perm /004 -type f -exec grep -lF -- "$1" {} +; true`
-		r := b.must(t, "lab", "exec", "--in", "emqx-lab-0", "--", "bash", "-c", script, "grep", secret)
-		assert.Equal(t, strings.TrimSpace(r.stdout), "0", "%s", r)
+	found := func(text string) string {
+		return strings.TrimSpace(b.must(t, "lab", "exec", "--in", "emqx-lab-0", "--", "bash", "-c", script, "grep", text).stdout)
+	}
+	// What is there is found: a name in the user data, and decoys.
+	assert.Assert(t, found("ocid1.vaultsecret.oc1.lab-1.consul") != "0")
+	b.must(t, "lab", "exec", "--in", "emqx-lab-0", "--", "bash", "-c", "echo a-decoy | tee /var/log/decoy.log >/etc/consul.d/decoy.pem; chmod 644 /etc/consul.d/decoy.pem")
+	assert.Equal(t, found("a-decoy"), "0\n/var/log/decoy.log\n/etc/consul.d/decoy.pem")
+	for _, secret := range []string{keys.Gossip, keys.Consul.Agent, keys.Consul.Default, keys.Nomad.Nodes, keys.Nomad.Deployer, keys.Consul.Deployer} {
+		assert.Equal(t, found(secret), "0")
 	}
 }
