@@ -149,7 +149,7 @@ func ImportProbe(t *testing.T, docker, name, path, change string) {
 	}
 	add(path, raw)
 	// What the scripts that run the jobs need, with its libraries.
-	for _, name := range []string{"bash", "sh", "cat", "cp", "date", "dd", "flock", "grep", "head", "mkdir", "od", "openssl", "rm", "sleep", "timeout"} {
+	for _, name := range []string{"bash", "sh", "cat", "cp", "date", "dd", "flock", "grep", "head", "mkdir", "mv", "od", "openssl", "rm", "sleep", "timeout", "touch"} {
 		program := agenttest.Tool(t, name)
 		libraries, err := exec.Command("ldd", program).Output()
 		assert.NilError(t, err)
