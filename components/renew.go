@@ -103,7 +103,7 @@ func prover(s settings.Settings, o renew.Options) renew.Prove {
 			if err != nil {
 				return err
 			}
-			if _, err := internals.UnsafeAwaitOutput(p.Context(), made.ID()); err != nil {
+			if _, err := internals.UnsafeAwaitOutput(p.Context(), made.ID()); err != nil { //nolint:contextcheck // the engine's own
 				return err
 			}
 			if err := zone.Await(ctx, record, values, o.Report); err != nil {

@@ -3,11 +3,10 @@ package certs_test
 import (
 	"crypto/elliptic"
 	"crypto/tls"
+	"crypto/x509"
 	"strings"
 	"testing"
 	"time"
-
-	"crypto/x509"
 
 	"gotest.tools/v3/assert"
 	"gotest.tools/v3/assert/cmp"

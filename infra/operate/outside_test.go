@@ -56,15 +56,16 @@ func TestACertificateFromOutsideIsLookedAt(t *testing.T) {
 		shown [3]string
 		want  []string // the beginning of each problem
 	}{
-		"well":                {look: good, shown: [3]string{newest, newest, newest}},
-		"just written":        {look: fresh, shown: [3]string{newest, before, before}},
-		"an old one":          {look: good, shown: [3]string{newest, before, newest}, want: []string{"an old certificate is shown by emqx-lab-1"}},
-		"nobody answers":      {look: good},
-		"refused by clients":  {look: refused, want: []string{"the certificate in the Nomad variable P: clients refuse it: it must be valid for dns.name"}},
-		"not renewed":         {look: overdue, want: []string{"the certificate in the Nomad variable P: it has not been renewed in its time"}},
-		"none":                {look: missing, want: []string{"the certificate in the Nomad variable P: there is none"}},
-		"may not be read":     {err: errors.New("permission denied"), want: []string{"the certificate in the Nomad variable P: permission denied"}},
-		"broken, and told of": {look: broken, shown: [3]string{before + "[ALERT] tls.pem\n", before + "[ALERT] tls.pem\n", before}, want: []string{"the certificate in the Nomad variable P: its certificate must fit its key", "emqx-lab-0 and emqx-lab-1 are going on with an older certificate, as the newest was refused there: [ALERT] tls.pem"}},
+		"well":               {look: good, shown: [3]string{newest, newest, newest}},
+		"just written":       {look: fresh, shown: [3]string{newest, before, before}},
+		"an old one":         {look: good, shown: [3]string{newest, before, newest}, want: []string{"an old certificate is shown by emqx-lab-1"}},
+		"nobody answers":     {look: good},
+		"refused by clients": {look: refused, want: []string{"the certificate in the Nomad variable P: clients refuse it: it must be valid for dns.name"}},
+		"not renewed":        {look: overdue, want: []string{"the certificate in the Nomad variable P: it has not been renewed in its time"}},
+		"none":               {look: missing, want: []string{"the certificate in the Nomad variable P: there is none"}},
+		"may not be read":    {err: errors.New("permission denied"), want: []string{"the certificate in the Nomad variable P: permission denied"}},
+		"broken, and told of": {look: broken, shown: [3]string{before + "[ALERT] tls.pem\n", before + "[ALERT] tls.pem\n", before}, want: []string{"the certificate in the Nomad variable P: its certificate must fit its key",
+			"emqx-lab-0 and emqx-lab-1 are going on with an older certificate, as the newest was refused there: [ALERT] tls.pem"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := shows{world: w, by: map[string]string{}}

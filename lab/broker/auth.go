@@ -70,7 +70,7 @@ func (h *api) guard(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if why := h.denied(r); why != "" {
 			w.Header().Set("WWW-Authenticate", `Basic Realm="minirest-server"`)
-			fail(w, http.StatusUnauthorized, why, map[string]string{
+			fail(w, http.StatusUnauthorized, why, map[string]string{ //nolint:gosec // words, no credentials
 				"BAD_API_KEY_OR_SECRET": "Check api_key/api_secret", "AUTHORIZATION_HEADER_ERROR": "Support authorization: basic/bearer ",
 				"BAD_TOKEN": "Get a token by POST /login",
 			}[why])

@@ -158,7 +158,8 @@ func TestTheAPIAnswersAsMeasured(t *testing.T) {
 			"%s %s %s: got %d %s %s, want %d %s with %q", q.method, q.path, q.body, status, code, text, q.status, q.code, q.says)
 	}
 	for _, c := range []struct{ authorization, code, says string }{
-		{"", "AUTHORIZATION_HEADER_ERROR", "Support authorization: basic/bearer "}, {"Bearer x", "BAD_TOKEN", "Get a token by POST /login"},
+		{"", "AUTHORIZATION_HEADER_ERROR", "Support authorization: basic/bearer "},
+		{"Bearer x", "BAD_TOKEN", "Get a token by POST /login"},
 		{"Basic eDp4", "BAD_API_KEY_OR_SECRET", "Check api_key/api_secret"},
 	} {
 		r, err := http.NewRequestWithContext(t.Context(), "GET", l.url(0, "/api/v5/nodes"), nil)

@@ -73,7 +73,8 @@ The stack "lab" runs on this machine: see "emqx-oci lab".`,
 	console.Flags{
 		Project: &a.project, StageDir: &a.stageDir, LabDir: &a.labDir, JSON: &a.asJSON, Verbose: &a.verbose, Record: &a.record,
 	}.Register(root, a.Getenv)
-	root.AddCommand(a.initStack(), a.checkStack(), a.preview(), a.up(), a.refresh(), a.destroy(), a.status(), a.verify(), a.certificate(), a.tickets(), a.policies(), a.rebalance(), a.backup(), a.restore(), a.device(), a.outputs(), a.cancelLock(), a.lab(), a.version())
+	root.AddCommand(a.initStack(), a.checkStack(), a.preview(), a.up(), a.refresh(), a.destroy(), a.status(), a.verify(), a.certificate(), a.tickets(), a.policies(),
+		a.rebalance(), a.backup(), a.restore(), a.device(), a.outputs(), a.cancelLock(), a.lab(), a.version())
 	return root
 }
 
