@@ -203,6 +203,7 @@ func rogueSize(t *testing.T, b *bed) {
 		assert.Assert(t, !strings.Contains(r.stdout, "leaving the cluster"), "%s", r)
 		return nil
 	})
+	b.well(t, 3*time.Minute) // it starts, and joins again
 	wantMembers(t, c, 3)
 	r := b.must(t, "lab", "exec", "--", "sh", "-c", "mosquitto_sub -h "+name+" -t intruders/kept -C 1 -W 10")
 	assert.Assert(t, strings.Contains(r.stdout, "still-here"), "%s", r)
