@@ -203,6 +203,13 @@ func (n *fakeNode) script(index int, args []string, env ...string) *exec.Cmd {
 		"API_SOCKET=/secrets/api.sock", "TOKEN_FILE=/secrets/nomad_token", "NOMAD_JOB_ID=emqx-lab", "NOMAD_NAMESPACE=default",
 		"KEY_FILE=" + n.dir + "/api_keys", "SECRETS_FILE=" + n.dir + "/secrets.env",
 	}, env...)
+	// Its broker and what it has in the background outlive a script that is killed.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	n.t.Cleanup(func() {
+		if cmd.Process != nil {
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		}
+	})
 	return cmd
 }
 
